@@ -1,0 +1,314 @@
+//! The directories of a cgroup in all mounted hierarchies: made, opened, removed.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, mkdirat, open, openat, unlinkat};
+use rustix::io::{Errno, read, write};
+use rustix::process::Signal;
+use rustix::thread::sched_yield;
+
+use super::write::{Write, needs};
+use super::{Doors, tasks};
+use crate::error::{At, Error, On, Result};
+use crate::host::{CGROUP_ROOT, Cgroups};
+
+/// /sys/fs/cgroup, and what is mounted in it.
+pub struct Hierarchies {
+    root: OwnedFd,
+    /// v1 hierarchies by their directories.
+    v1: Vec<String>,
+    /// The v2 one's directory: `.` when it is the only one.
+    v2: Option<&'static str>,
+}
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Hierarchies {
+    /// Opens the root of them all.
+    pub fn open(layout: &Cgroups) -> Result<Self> {
+        let root = open(CGROUP_ROOT, DIRECTORY, Mode::empty()).on(format_args!("openat /sys/fs/cgroup"))?;
+        let (v1, v2) = match layout {
+            Cgroups::None => (Vec::new(), None),
+            Cgroups::Unified => (Vec::new(), Some(".")),
+            Cgroups::Hierarchies { names, unified } => (names.clone(), unified.then_some("unified")),
+        };
+        Ok(Hierarchies { root, v1, v2 })
+    }
+
+    /// The directory's path in one hierarchy, from the root.
+    fn path(hierarchy: &str, path: &str) -> String {
+        format!("{hierarchy}{path}")
+    }
+
+    /// All hierarchies, the v2 one first.
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
+    }
+
+    /// The v1 hierarchy of a controller, or the v2 one.
+    fn of(&self, controller: &str) -> Option<&str> {
+        let has = |name: &&String| name.split(',').any(|one| one == controller);
+        self.v1.iter().find(has).map(String::as_str).or(self.v2)
+    }
+
+    /// Makes the directories of `path`, with the controllers that `writes` need.
+    pub fn create(&self, path: &str, writes: &[Write]) -> Result<()> {
+        for hierarchy in self.all() {
+            self.make(hierarchy, path, writes).at(format_args!("cgroup {hierarchy}{path}"))?;
+        }
+        Ok(())
+    }
+
+    fn make(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
+        let v2 = self.v2 == Some(hierarchy);
+        let whole = Self::path(hierarchy, path);
+        if v2 {
+            self.enable(hierarchy, path, writes)?;
+        }
+        match mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => self.must_be_empty(&whole)?,
+            Err(Errno::NOENT) => {
+                let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
+                if above.is_empty() {
+                    return Err(Error::system(Errno::NOENT, format_args!("mkdirat")));
+                }
+                self.make_above(hierarchy, above)?;
+                if v2 {
+                    self.enable(hierarchy, path, writes)?;
+                }
+                mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat"))?;
+            }
+            other => other.on(format_args!("mkdirat"))?,
+        }
+        if hierarchy.split(',').any(|name| name == "cpuset") {
+            self.copy_cpuset(hierarchy, path)?;
+        }
+        Ok(())
+    }
+
+    fn make_above(&self, hierarchy: &str, path: &str) -> Result<()> {
+        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+            let part = path.get(..end).unwrap_or_default();
+            let whole = Self::path(hierarchy, part);
+            match mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                other => other.on(format_args!("mkdirat {part}"))?,
+            }
+            if hierarchy.split(',').any(|name| name == "cpuset") {
+                self.copy_cpuset(hierarchy, part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joining a cgroup that others are in would put them under this container's limits, and kill them
+    /// with it (config-linux.md: "a non-empty cgroup").
+    fn must_be_empty(&self, whole: &str) -> Result<()> {
+        let processes = tasks::processes(&self.root, whole)?;
+        match processes.len() {
+            0 => Ok(()),
+            count => Err(Error::invalid(format_args!("not empty: {count} processes are in it"))),
+        }
+    }
+
+    /// cpuset(7): a new v1 cpuset has no CPUs and no memory nodes, and lets nobody in.
+    fn copy_cpuset(&self, hierarchy: &str, path: &str) -> Result<()> {
+        let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let own = format!("{hierarchy}{path}/{file}");
+            if !self.read(&own)?.trim().is_empty() {
+                continue;
+            }
+            let text = self.read(&format!("{hierarchy}{above}/{file}"))?;
+            let fd = self.open_to_write(&own)?;
+            write(&fd, text.trim().as_bytes()).on(format_args!("write {} to {file}", text.trim()))?;
+        }
+        Ok(())
+    }
+
+    /// v2: a controller works in a cgroup when every cgroup above hands it down. Those that limits need
+    /// must be; the usual ones should be, for whoever reads statistics.
+    fn enable(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
+        const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+        for (end, _) in path.match_indices('/') {
+            let above = path.get(..end).unwrap_or_default();
+            let directory = Self::path(hierarchy, above);
+            let Ok(available) = self.read(&format!("{directory}/cgroup.controllers")) else { return Ok(()) };
+            let enabled = self.read(&format!("{directory}/cgroup.subtree_control"))?;
+            let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|one| one == name);
+            for name in USUAL {
+                let needed = needs(writes, name) && self.of(name) == Some(hierarchy);
+                if has(&enabled, name) || (!needed && !has(&available, name)) {
+                    continue;
+                }
+                let fd = self.open_to_write(&format!("{directory}/cgroup.subtree_control"))?;
+                let enabled = write(&fd, format!("+{name}").as_bytes());
+                if needed {
+                    enabled.on(format_args!("write +{name} to {above}/cgroup.subtree_control"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what a process needs to join (see [`super::Cgroup::doors`]).
+    pub fn doors(&self, path: &str, birth: bool) -> Result<Doors> {
+        let mut doors = Doors::default();
+        if let Some(v2) = self.v2 {
+            let directory = Self::path(v2, path);
+            match birth {
+                true => {
+                    let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
+                    doors.birth = Some(fd.on(format_args!("openat {directory}"))?);
+                }
+                false => doors.files.push(self.open_to_write(&format!("{directory}/cgroup.procs"))?),
+            }
+        }
+        // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
+        // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
+        for hierarchy in &self.v1 {
+            doors.files.push(self.open_to_write(&format!("{hierarchy}{path}/tasks"))?);
+        }
+        Ok(doors)
+    }
+
+    /// Opens a file of the cgroup in its controller's hierarchy, for writing.
+    pub fn open_file(&self, path: &str, controller: &str, file: &str) -> Result<OwnedFd> {
+        let Some(hierarchy) = self.of(controller) else {
+            return Err(Error::invalid(format_args!("no {controller} controller on this host")));
+        };
+        self.open_to_write(&format!("{hierarchy}{path}/{file}"))
+    }
+
+    fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
+        openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat {path}"))
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let fd = fd.on(format_args!("openat {path}"))?;
+        let mut space = [0u8; 1024];
+        let count = read(&fd, &mut space).on(format_args!("read {path}"))?;
+        Ok(String::from_utf8_lossy(space.get(..count).unwrap_or_default()).to_string())
+    }
+
+    /// Removes the cgroup from every hierarchy. Processes still in it are killed.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        let mut killed = false;
+        for hierarchy in self.all() {
+            let whole = Self::path(hierarchy, path);
+            match self.remove_directory(&whole) {
+                Err(error) if error.errno() == Errno::BUSY.raw_os_error() as u16 && !killed => {
+                    killed = true;
+                    self.kill(path)?;
+                    self.remove_directory(&whole)?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// rmdir(2), after the directories below.
+    fn remove_directory(&self, whole: &str) -> Result<()> {
+        match self.rmdir(whole) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::BUSY) => {}
+            other => return other.on(format_args!("cgroup {whole}: rmdir")),
+        }
+        // The container may have made cgroups of its own in it.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        if let Ok(directory) = openat(&self.root, whole, flags, Mode::empty()) {
+            let mut space = [MaybeUninit::uninit(); 4096];
+            let mut entries = RawDir::new(directory, &mut space);
+            while let Some(Ok(entry)) = entries.next() {
+                let name = entry.file_name().to_str().unwrap_or_default();
+                if entry.file_type() == FileType::Directory && name != "." && name != ".." {
+                    self.remove_directory(&format!("{whole}/{name}"))?;
+                }
+            }
+        }
+        match self.rmdir(whole) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            other => other.on(format_args!("cgroup {whole}: rmdir")),
+        }
+    }
+
+    /// A process leaves its cgroup when it is switched out for the last time, a moment after its parent
+    /// has heard of its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a busy
+    /// cgroup is tried again while other processes are let run, for a bounded number of times.
+    fn rmdir(&self, whole: &str) -> rustix::io::Result<()> {
+        for _ in 0..200 {
+            match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
+                Err(Errno::BUSY) if self.is_empty(whole) => sched_yield(),
+                other => return other,
+            }
+        }
+        Err(Errno::BUSY)
+    }
+
+    /// No process in it, and no cgroup below it that could have one.
+    fn is_empty(&self, whole: &str) -> bool {
+        tasks::processes(&self.root, whole).is_ok_and(|processes| processes.is_empty())
+    }
+
+    /// Kills everything in the cgroup and waits until it is gone. On v1 a frozen process does not take
+    /// even SIGKILL, so it is thawed when the signal is there.
+    fn kill(&self, path: &str) -> Result<()> {
+        self.signal_all(path, Signal::KILL.as_raw())?;
+        if self.is_frozen(path)? {
+            self.freeze(path, false);
+        }
+        for hierarchy in self.all() {
+            tasks::kill(&self.root, &Self::path(hierarchy, path))?;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to every process of the cgroup.
+    pub fn signal_all(&self, path: &str, signal: i32) -> Result<()> {
+        let Some(hierarchy) = self.v2.or(self.v1.first().map(String::as_str)) else { return Ok(()) };
+        let frozen = self.freeze(path, true);
+        let sent = tasks::signal_tree(&self.root, &Self::path(hierarchy, path), signal);
+        if frozen {
+            self.freeze(path, false);
+        }
+        sent
+    }
+
+    /// The freezer's file: (name, the word for frozen, the word for not).
+    fn freezer(&self, path: &str) -> Option<(String, [&'static str; 2])> {
+        let v1 = self.v1.iter().any(|name| name == "freezer");
+        match self.v2 {
+            _ if v1 => Some((format!("freezer{path}/freezer.state"), ["THAWED", "FROZEN"])),
+            Some(v2) => Some((format!("{v2}{path}/cgroup.freeze"), ["0", "1"])),
+            None => None,
+        }
+    }
+
+    /// So that no process can fork away from a signal. `false` where there is no freezer, or it was
+    /// frozen already, and is to stay so.
+    fn freeze(&self, path: &str, on: bool) -> bool {
+        let Some((file, words)) = self.freezer(path) else { return false };
+        if on && self.is_frozen(path).unwrap_or(false) {
+            return false;
+        }
+        let word = words.get(usize::from(on)).copied().unwrap_or_default();
+        self.open_to_write(&file).is_ok_and(|fd| write(&fd, word.as_bytes()).is_ok())
+    }
+
+    /// Whether the freezer holds its processes, or is about to.
+    pub fn is_frozen(&self, path: &str) -> Result<bool> {
+        let Some((file, _)) = self.freezer(path) else { return Ok(false) };
+        match self.read(&file) {
+            Ok(text) => Ok(matches!(text.trim(), "1" | "FROZEN" | "FREEZING")),
+            Err(error) if error.errno() == Errno::NOENT.raw_os_error() as u16 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Control groups with the cgroupfs manager (cgroups(7); config-linux.md, "Control groups").
+//!
+//! A container has one cgroup of the same path in every hierarchy that is mounted. Limits are written
+//! before anybody is in it: lowering a limit below what is in use fails or kills. Who joins, and when, is
+//! decided here ([`Join`]); the parent opens, the child writes.
+
+pub mod directory;
+pub mod path;
+pub mod tasks;
+pub mod write;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io;
+
+use crate::error::{At, Error, On, Result};
+use crate::host::{Cgroups, Host};
+use crate::spec::Linux;
+use directory::Hierarchies;
+use write::Write;
+
+/// The cgroup and its limits.
+#[derive(Debug)]
+pub struct Plan {
+    /// `/a/b`, below the hierarchies' roots.
+    pub path: String,
+    layout: Cgroups,
+    writes: Vec<Write>,
+    join: Join,
+    /// An ordinary user may have no cgroup: then nothing was asked of it.
+    optional: bool,
+}
+
+/// How the container's process gets into its cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// It is born there (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
+    /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
+    Birth,
+    /// It moves in before it sets up the container. `pids.max` 0 leaves no room to be born, but room to
+    /// move in: "organisational operations are not blocked" (cgroup-v2.rst).
+    Early,
+    /// It moves in as the last step, so that what setting up takes is not charged to a small limit.
+    Late,
+}
+
+/// Below this limit of memory the container's process joins late. Setting up charges some 100 KB.
+const SMALL: i64 = 4 << 20;
+
+impl Plan {
+    /// Decides path, writes and way of joining; `None` when cgroups are left alone (`disabled`) or the
+    /// host has none.
+    pub fn new(linux: &Linux<'_>, id: &str, disabled: bool, host: &Host) -> Result<Option<Self>> {
+        let unified = match &host.cgroups {
+            _ if disabled => return Ok(None),
+            Cgroups::None => {
+                let limited = !write::plan(&linux.resources, false)?.is_empty();
+                return match limited {
+                    true => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
+                    false => Ok(None),
+                };
+            }
+            Cgroups::Unified => true,
+            Cgroups::Hierarchies { .. } => false,
+        };
+        let writes = write::plan(&linux.resources, unified)?;
+        let small = linux.resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
+        let join = match linux.resources.pids {
+            _ if small => Join::Late,
+            Some(0) => Join::Early,
+            _ => Join::Birth,
+        };
+        let path = path::plan(linux.cgroups_path, id)?;
+        let optional = host.uid != 0 && linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
+        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, join, optional }))
+    }
+
+    /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is
+    /// removed again when it fails.
+    pub fn create(&self) -> Result<Option<Cgroup>> {
+        let hierarchies = Hierarchies::open(&self.layout)?;
+        let cgroup = Cgroup { hierarchies, path: self.path.clone() };
+        let made = cgroup.hierarchies.create(&self.path, &self.writes).and_then(|()| cgroup.write(&self.writes));
+        match made {
+            Ok(()) => Ok(Some(cgroup)),
+            Err(error) => {
+                let _ = cgroup.hierarchies.remove(&self.path);
+                let denied = [io::Errno::ACCESS, io::Errno::PERM, io::Errno::ROFS];
+                match self.optional && denied.iter().any(|errno| errno.raw_os_error() == i32::from(error.errno())) {
+                    true => Ok(None),
+                    false => Err(error),
+                }
+            }
+        }
+    }
+
+    /// When the container's process joins.
+    pub fn join(&self) -> Join {
+        self.join
+    }
+}
+
+/// A cgroup that is there.
+pub struct Cgroup {
+    hierarchies: Hierarchies,
+    path: String,
+}
+
+/// What the child needs to join: files to write a zero to, which stands for the writer.
+#[derive(Default)]
+pub struct Doors {
+    files: Vec<OwnedFd>,
+    /// The v2 directory to be born in.
+    pub birth: Option<OwnedFd>,
+}
+
+impl Cgroup {
+    /// The cgroup that a container was given; it may be gone.
+    pub fn open(path: &str, host: &Host) -> Result<Self> {
+        Ok(Cgroup { hierarchies: Hierarchies::open(&host.cgroups)?, path: path.into() })
+    }
+
+    /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
+    /// parent; `birth` is whether the v2 one is joined by clone3.
+    pub fn doors(&self, birth: bool) -> Result<Doors> {
+        self.hierarchies.doors(&self.path, birth)
+    }
+
+    fn write(&self, writes: &[Write]) -> Result<()> {
+        let mut last: Option<(&str, OwnedFd)> = None;
+        for write in writes {
+            let kept = last.take().filter(|(file, _)| *file == write.file);
+            let (file, fd) = match kept {
+                Some(kept) => kept,
+                None => match self.hierarchies.open_file(&self.path, write.controller, write.file) {
+                    Err(error) if write.optional && error.errno() == io::Errno::NOENT.raw_os_error() as u16 => continue,
+                    fd => (write.file, fd.at(format_args!("linux.resources.{}", write.field))?),
+                },
+            };
+            io::write(&fd, write.value.as_bytes())
+                .on(format_args!("linux.resources.{}: write {} to {}", write.field, write.value, write.file))?;
+            last = Some((file, fd));
+        }
+        Ok(())
+    }
+
+    /// Removes it: whoever is still in it is killed first.
+    pub fn remove(&self) -> Result<()> {
+        self.hierarchies.remove(&self.path)
+    }
+
+    /// Sends a signal to every process in it (`kill --all`).
+    pub fn signal_all(&self, signal: i32) -> Result<()> {
+        self.hierarchies.signal_all(&self.path, signal)
+    }
+
+    /// Whether its processes are stopped by the freezer.
+    pub fn is_frozen(&self) -> Result<bool> {
+        self.hierarchies.is_frozen(&self.path)
+    }
+}
+
+impl Doors {
+    /// The child's part: goes in.
+    pub fn enter(&self) -> Result<()> {
+        for file in &self.files {
+            io::write(file, b"0").on(format_args!("write 0 to tasks"))?;
+        }
+        Ok(())
+    }
+
+    /// The directory for CLONE_INTO_CGROUP.
+    pub fn birth(&self) -> Option<BorrowedFd<'_>> {
+        self.birth.as_ref().map(AsFd::as_fd)
+    }
+}

@@ -1,0 +1,46 @@
+//! Where in the hierarchies a container's cgroup is (config-linux.md, "Cgroups Path").
+
+use alloc::format;
+use alloc::string::String;
+use core::ffi::CStr;
+
+use crate::error::{Error, Result};
+
+/// The path from the hierarchies' roots: `/a/b`. A relative one is taken from there too; without one the
+/// container's id is the name.
+pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
+    let Some(given) = cgroups_path else { return Ok(format!("/{id}")) };
+    let fail = |why: &str| Error::invalid(format_args!("linux.cgroupsPath: {why}"));
+    let text = given.to_str().map_err(|_| fail("not UTF-8"))?;
+    let mut path = String::with_capacity(text.len() + 1);
+    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        if name == ".." {
+            return Err(fail("must not contain \"..\""));
+        }
+        // A file of every cgroup could not be a directory; the kernel says EEXIST, which is no help.
+        if name.starts_with("cgroup.") || name.contains('\n') {
+            return Err(fail("not the name of a cgroup"));
+        }
+        path.push('/');
+        path.push_str(name);
+    }
+    match path.is_empty() {
+        true => Err(fail("must not be the root")),
+        false => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plan;
+
+    #[test]
+    fn paths() {
+        assert_eq!(plan(None, "id").unwrap(), "/id");
+        assert_eq!(plan(Some(c"/a//b/"), "id").unwrap(), "/a/b");
+        assert_eq!(plan(Some(c"a/./b"), "id").unwrap(), "/a/b");
+        for bad in [c"/", c"../x", c"/a/../b", c"/a/cgroup.procs", c"/a\nb"] {
+            assert!(plan(Some(bad), "id").is_err(), "{bad:?}");
+        }
+    }
+}

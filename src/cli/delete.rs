@@ -1,0 +1,31 @@
+//! `mote delete`: removes a container.
+
+use mote::container::delete::delete;
+use mote::error::Result;
+
+use super::Context;
+use super::options::{Command, Matches, Opt, flag};
+use super::pattern;
+
+/// `delete`
+pub static COMMAND: Command = Command {
+    name: "delete",
+    operands: "ID",
+    count: (1, 1),
+    about: "remove a container that has ended or was not started",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 2] = [
+    flag("force", Some('f'), "also one that runs; one that does not exist is no error"),
+    flag("regex", Some('r'), "ID is a regular expression: every container that matches"),
+];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let force = matches.has("force");
+    match matches.has("regex") {
+        true => pattern::each(context, matches.id(), |id| delete(&context.store, id, force)),
+        false => delete(&context.store, matches.id(), force).map(|()| 0),
+    }
+}

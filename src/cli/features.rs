@@ -1,0 +1,100 @@
+//! `mote features`: what mote can do, as JSON (features.md, features-linux.md), out of the tables that the
+//! parsers use.
+
+use std::collections::BTreeMap;
+
+use miniserde::{Serialize, json};
+use mote::error::Result;
+use mote::process::caps;
+use mote::rootfs::option::{WORDS, Word};
+use mote::spec::linux::NAMESPACES;
+use mote::spec::version;
+
+use super::Context;
+use super::options::{Command, Matches};
+use super::output::{pretty, print};
+
+/// `features`
+pub static COMMAND: Command = Command {
+    name: "features",
+    operands: "",
+    count: (0, 0),
+    about: "print what mote supports",
+    options: &[],
+    run,
+};
+
+#[derive(Serialize)]
+struct Features {
+    #[serde(rename = "ociVersionMin")]
+    oci_version_min: &'static str,
+    #[serde(rename = "ociVersionMax")]
+    oci_version_max: &'static str,
+    hooks: Vec<&'static str>,
+    #[serde(rename = "mountOptions")]
+    mount_options: Vec<&'static str>,
+    linux: Linux,
+    annotations: BTreeMap<&'static str, &'static str>,
+    #[serde(rename = "potentiallyUnsafeConfigAnnotations")]
+    unsafe_annotations: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Linux {
+    namespaces: Vec<&'static str>,
+    capabilities: Vec<&'static str>,
+    cgroup: Cgroup,
+    seccomp: Enabled,
+    apparmor: Enabled,
+    selinux: Enabled,
+    #[serde(rename = "mountExtensions")]
+    mount_extensions: MountExtensions,
+    #[serde(rename = "intelRdt")]
+    intel_rdt: Enabled,
+    #[serde(rename = "netDevices")]
+    net_devices: Enabled,
+}
+
+#[derive(Serialize)]
+struct Cgroup {
+    v1: bool,
+    v2: bool,
+    systemd: bool,
+    #[serde(rename = "systemdUser")]
+    systemd_user: bool,
+    rdma: bool,
+}
+
+#[derive(Serialize)]
+struct Enabled {
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct MountExtensions {
+    idmap: Enabled,
+}
+
+fn run(_: &Context, _: &Matches) -> Result<i32> {
+    let off = || Enabled { enabled: false };
+    let features = Features {
+        oci_version_min: version::OLDEST,
+        oci_version_max: version::CURRENT,
+        hooks: Vec::new(),
+        mount_options: WORDS.iter().filter(|(_, word)| *word != Word::Later).map(|(name, _)| *name).collect(),
+        linux: Linux {
+            namespaces: NAMESPACES.iter().map(|(name, _)| *name).collect(),
+            capabilities: caps::NAMES.to_vec(),
+            cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
+            seccomp: off(),
+            apparmor: off(),
+            selinux: off(),
+            mount_extensions: MountExtensions { idmap: off() },
+            intel_rdt: off(),
+            net_devices: off(),
+        },
+        annotations: [("io.github.mote.version", env!("CARGO_PKG_VERSION"))].into(),
+        unsafe_annotations: vec!["run.oci."],
+    };
+    print(&pretty(&json::to_string(&features)))
+}

@@ -1,0 +1,35 @@
+//! `mote kill`: sends a signal to a container.
+
+use mote::container::kill::{kill, signal_number};
+use mote::error::Result;
+
+use super::Context;
+use super::options::{Command, Matches, Opt, flag};
+use super::pattern;
+
+/// `kill`
+pub static COMMAND: Command = Command {
+    name: "kill",
+    operands: "ID [SIGNAL]",
+    count: (1, 2),
+    about: "send a signal (TERM) to a container's process",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 2] = [
+    flag("all", Some('a'), "to every process of the container"),
+    flag("regex", Some('r'), "ID is a regular expression: to every container that matches"),
+];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let signal = match matches.operands.get(1) {
+        Some(signal) => signal_number(&signal.to_string_lossy())?,
+        None => 15,
+    };
+    let all = matches.has("all");
+    match matches.has("regex") {
+        true => pattern::each(context, matches.id(), |id| kill(&context.store, id, signal, all)),
+        false => kill(&context.store, matches.id(), signal, all).map(|()| 0),
+    }
+}

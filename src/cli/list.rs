@@ -1,0 +1,71 @@
+//! `mote list`: all containers, as a table, as JSON, or their ids.
+
+use mote::container::list::list;
+use mote::container::state::Report;
+use mote::error::{Error, Kind, Result};
+
+use super::Context;
+use super::options::{Command, Matches, Opt, flag, value};
+use super::output::{pretty, print};
+use super::state;
+
+/// `list`
+pub static COMMAND: Command = Command {
+    name: "list",
+    operands: "",
+    count: (0, 0),
+    about: "list containers",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 2] =
+    [flag("quiet", Some('q'), "only ids"), value("format", Some('f'), "table|json", "how to print them (table)")];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let format = matches.text("format")?.unwrap_or("table");
+    if !matches!(format, "table" | "json") {
+        return Err(Error::new(Kind::Usage, format_args!("--format: unknown format \"{format}\"")));
+    }
+    let reports = list(&context.store)?;
+    if matches.has("quiet") {
+        return print(&reports.iter().map(|report| format!("{}\n", report.id)).collect::<String>());
+    }
+    match format {
+        "json" => print(&pretty(&format!("[{}]", reports.iter().map(state::text).collect::<Vec<_>>().join(",")))),
+        _ => print(&table(&reports)),
+    }
+}
+
+/// Columns as wide as they need to be, three blanks between them.
+fn table(reports: &[Report]) -> String {
+    let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from);
+    let row = |report: &Report| {
+        let status = report.state.name().into();
+        let (bundle, created) = (report.bundle.clone(), report.created.clone());
+        [report.id.clone(), report.pid.to_string(), status, bundle, created, user_name(report.owner)]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(reports.iter().map(row)).collect();
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("   ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The name of a user of the host, or the number when it has none (passwd(5)).
+pub fn user_name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    });
+    named.map_or_else(|| uid.to_string(), String::from)
+}

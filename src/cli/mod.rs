@@ -1,0 +1,154 @@
+//! The command line: global options, a command, its options and operands in any order.
+//!
+//! Every command is a table in its own file; help is made from the tables. The words are crun's and runc's,
+//! both of them.
+
+mod create;
+mod delete;
+mod features;
+mod kill;
+mod list;
+mod log;
+mod options;
+mod output;
+mod pattern;
+mod run;
+mod spec;
+mod start;
+mod state;
+
+use std::ffi::OsString;
+
+use mote::container::store::Store;
+use mote::error::{Error, Kind, Result};
+
+use log::Log;
+use options::{Command, Matches, Opt, flag, value};
+
+/// All commands, in the order in which help lists them.
+static COMMANDS: [&Command; 9] = [
+    &create::COMMAND,
+    &delete::COMMAND,
+    &features::COMMAND,
+    &kill::COMMAND,
+    &list::COMMAND,
+    &run::COMMAND,
+    &spec::COMMAND,
+    &start::COMMAND,
+    &state::COMMAND,
+];
+
+/// Options before the command.
+static GLOBAL: [Opt; 12] = [
+    flag("debug", None, "log everything"),
+    value("log", None, "DEST", "where to log to besides standard error: a file, or file:PATH"),
+    value("log-format", None, "text|json", "how log lines look (text)"),
+    value("log-level", None, "error|warning|debug", "what is logged (error)"),
+    value("root", None, "DIR", "directory for the state of containers"),
+    value("rootless", None, "VALUE", "accepted for runc's callers: mote sees for itself"),
+    flag("systemd-cgroup", None, "use systemd for cgroups"),
+    value("cgroup-manager", None, "MANAGER", "cgroupfs, systemd or disabled (cgroupfs)"),
+    flag("version", Some('v'), "print the version"),
+    flag("help", Some('h'), "print this help"),
+    flag("V", Some('V'), "print the version"),
+    flag("usage", Some('?'), "print this help"),
+];
+
+/// What the global options say.
+pub struct Context {
+    pub store: Store,
+    pub log: Log,
+    pub no_cgroup: bool,
+}
+
+/// Runs a command line; gives the exit code.
+pub fn main(words: Vec<OsString>) -> i32 {
+    let mut log = Log::default();
+    match dispatch(words, &mut log) {
+        Ok(code) => code,
+        Err(error) => {
+            log.error(&error);
+            match error.kind() {
+                Kind::Usage => 64,
+                _ => 1,
+            }
+        }
+    }
+}
+
+fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
+    let mut parser = options::parser(words, &COMMANDS);
+    let global = options::global(&mut parser, &GLOBAL)?;
+    if global.has("version") || global.has("V") {
+        return output::print(&version(&root(&global)?));
+    }
+    let Some(name) = &global.command else {
+        return match global.has("help") || global.has("usage") {
+            true => output::print(&help()),
+            false => Err(Error::new(Kind::Usage, format_args!("a command is missing; see mote --help"))),
+        };
+    };
+    *log = Log::open(&global)?;
+    let manager = global.text("cgroup-manager")?;
+    let no_cgroup = manager == Some("disabled");
+    match manager {
+        None | Some("cgroupfs" | "disabled") if !global.has("systemd-cgroup") => {}
+        None | Some("systemd" | "cgroupfs" | "disabled") => {
+            return Err(Error::unsupported(format_args!("--systemd-cgroup: the systemd cgroup manager is not supported yet")));
+        }
+        Some(other) => return Err(Error::new(Kind::Usage, format_args!("--cgroup-manager: unknown manager \"{other}\""))),
+    }
+    let context = Context { store: Store::new(root(&global)?), log: log.clone(), no_cgroup };
+    match name.as_str() {
+        "help" => return output::print(&help()),
+        "version" => return output::print(&version(context.store.path())),
+        _ => {}
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Error::invalid(format_args!("unknown command \"{name}\"; see mote --help")));
+    };
+    let matches = options::command(&mut parser, command)?;
+    if matches.has("help") {
+        return output::print(&command.help());
+    }
+    (command.run)(&context, &matches)
+}
+
+/// Where state is kept: as said, or /run/mote, or for those who may not write there their own runtime
+/// directory.
+fn root(global: &Matches) -> Result<String> {
+    if let Some(root) = global.text("root")? {
+        return match root.starts_with('/') {
+            true => Ok(root.trim_end_matches('/').into()),
+            false => {
+                let here = std::env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
+                let here = here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;
+                Ok(format!("{here}/{root}"))
+            }
+        };
+    }
+    let own = std::env::var("XDG_RUNTIME_DIR").ok().filter(|directory| directory.starts_with('/'));
+    match own {
+        Some(own) if !rustix::process::geteuid().is_root() || mote::host::in_user_namespace() => Ok(format!("{own}/mote")),
+        _ => Ok("/run/mote".into()),
+    }
+}
+
+/// The shape that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.
+fn version(root: &str) -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
+    format!("mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n", mote::spec::version::CURRENT)
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "mote: an OCI container runtime\n\nUsage: mote [OPTION...] COMMAND [OPTION...] [OPERAND...]\n\nCommands:\n",
+    );
+    for command in COMMANDS {
+        text += &format!("  {:<10} {}\n", command.name, command.about);
+    }
+    text += "  help       print this help\n  version    print the version\n\nOptions:\n";
+    text += &options::list(&GLOBAL);
+    text += "\n`mote COMMAND --help` tells about a command.\n";
+    text
+}

@@ -1,0 +1,208 @@
+//! Options as tables, and their parsing: `--opt=value`, `--opt value`, `-o value`, an unambiguous start of
+//! a long name, and Go's `-opt`; before, between and after the operands.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use lexopt::{Arg, Parser};
+use mote::error::{Error, Kind, Result};
+
+use super::Context;
+
+/// One option.
+pub struct Opt {
+    pub long: &'static str,
+    pub short: Option<char>,
+    /// What its value is called; `None` for a flag.
+    pub value: Option<&'static str>,
+    pub about: &'static str,
+}
+
+/// An option without a value.
+pub const fn flag(long: &'static str, short: Option<char>, about: &'static str) -> Opt {
+    Opt { long, short, value: None, about }
+}
+
+/// An option with one.
+pub const fn value(long: &'static str, short: Option<char>, name: &'static str, about: &'static str) -> Opt {
+    Opt { long, short, value: Some(name), about }
+}
+
+/// A command.
+pub struct Command {
+    pub name: &'static str,
+    /// `ID [SIGNAL]`
+    pub operands: &'static str,
+    /// How many operands at least, and at most.
+    pub count: (usize, usize),
+    pub about: &'static str,
+    pub options: &'static [Opt],
+    pub run: fn(&Context, &Matches) -> Result<i32>,
+}
+
+/// What was given.
+#[derive(Default)]
+pub struct Matches {
+    given: Vec<(&'static str, OsString)>,
+    pub operands: Vec<CString>,
+    /// The first operand of the global part.
+    pub command: Option<String>,
+}
+
+/// The words of the command line. `-no-pivot` becomes `--no-pivot`: Go's flag packages take both, and
+/// containerd writes the one.
+pub fn parser(words: Vec<OsString>, commands: &[&Command]) -> Parser {
+    let is_long = |name: &str| commands.iter().flat_map(|command| command.options).any(|option| option.long == name);
+    let go = |word: OsString| {
+        let name = word.to_str().and_then(|text| text.strip_prefix('-')).filter(|name| name.len() > 1);
+        match name.is_some_and(|name| is_long(name.split('=').next().unwrap_or(name))) {
+            true => [OsStr::new("-"), &word].into_iter().collect(),
+            false => word,
+        }
+    };
+    Parser::from_iter(words.into_iter().map(go))
+}
+
+/// Reads options up to the command's name.
+pub fn global(parser: &mut Parser, options: &'static [Opt]) -> Result<Matches> {
+    let mut matches = Matches::default();
+    loop {
+        match parser.next().map_err(|error| usage(&error.to_string()))? {
+            None => return Ok(matches),
+            Some(Arg::Value(name)) => {
+                matches.command = Some(name.to_string_lossy().into_owned());
+                return Ok(matches);
+            }
+            Some(arg) => {
+                let option = find(&arg, options, None)?;
+                matches.take(parser, option)?;
+            }
+        }
+    }
+}
+
+/// Reads a command's options and operands.
+pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
+    let mut matches = Matches::default();
+    loop {
+        match parser.next().map_err(|error| usage(&error.to_string()))? {
+            None => break,
+            Some(Arg::Value(operand)) => matches.operands.push(cstring(operand)?),
+            Some(Arg::Long("help") | Arg::Short('h' | '?')) => {
+                matches.given.push(("help", OsString::new()));
+                return Ok(matches);
+            }
+            Some(arg) => {
+                let option = find(&arg, command.options, Some(command))?;
+                matches.take(parser, option)?;
+            }
+        }
+    }
+    let (least, most) = command.count;
+    let name = command.name;
+    match matches.operands.len() {
+        count if count < least => Err(Error::invalid(format_args!("{name}: {} is missing", command.operands))),
+        count if count > most => {
+            let extra = matches.operands.get(most).map(|word| word.to_string_lossy()).unwrap_or_default();
+            Err(Error::invalid(format_args!("{name}: unexpected operand \"{extra}\"")))
+        }
+        _ => Ok(matches),
+    }
+}
+
+fn find(arg: &Arg<'_>, options: &'static [Opt], command: Option<&Command>) -> Result<&'static Opt> {
+    let found = match arg {
+        Arg::Short(letter) => options.iter().find(|option| option.short == Some(*letter)),
+        Arg::Long(name) => options.iter().find(|option| option.long == *name).or_else(|| {
+            let mut starting = options.iter().filter(|option| option.long.starts_with(*name));
+            starting.next().filter(|_| starting.next().is_none())
+        }),
+        Arg::Value(_) => None,
+    };
+    let shown = match arg {
+        Arg::Short(letter) => format!("-{letter}"),
+        Arg::Long(name) => format!("--{name}"),
+        Arg::Value(word) => word.to_string_lossy().into_owned(),
+    };
+    let (space, name) = command.map_or(("", ""), |command| (" ", command.name));
+    found.ok_or_else(|| usage(&format!("unknown option {shown}; see mote{space}{name} --help")))
+}
+
+fn usage(text: &str) -> Error {
+    Error::new(Kind::Usage, format_args!("{text}"))
+}
+
+/// An operand or a value as the kernel takes it.
+fn cstring(word: OsString) -> Result<CString> {
+    CString::new(word.into_vec()).map_err(|_| usage("an argument contains a NUL byte"))
+}
+
+impl Matches {
+    fn take(&mut self, parser: &mut Parser, option: &'static Opt) -> Result<()> {
+        let given = match option.value {
+            Some(_) => parser.value().map_err(|_| usage(&format!("--{} needs a value", option.long)))?,
+            None => match parser.optional_value() {
+                Some(_) => return Err(usage(&format!("--{} takes no value", option.long))),
+                None => OsString::new(),
+            },
+        };
+        self.given.push((option.long, given));
+        Ok(())
+    }
+
+    /// Whether an option was given.
+    pub fn has(&self, long: &str) -> bool {
+        self.given.iter().any(|(name, _)| *name == long)
+    }
+
+    /// An option's last value, as text.
+    pub fn text(&self, long: &str) -> Result<Option<&str>> {
+        let Some((_, given)) = self.given.iter().rev().find(|(name, _)| *name == long) else { return Ok(None) };
+        given.to_str().map(Some).ok_or_else(|| usage(&format!("--{long}: not UTF-8")))
+    }
+
+    /// An option's last value, as a path.
+    pub fn path(&self, long: &str) -> Result<Option<CString>> {
+        let given = self.given.iter().rev().find(|(name, _)| *name == long);
+        given.map(|(_, given)| cstring(given.clone())).transpose()
+    }
+
+    /// An option's last value, as a number.
+    pub fn number(&self, long: &str) -> Result<Option<u32>> {
+        let Some(text) = self.text(long)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| usage(&format!("--{long}: \"{text}\" is not a number")))
+    }
+
+    /// The first operand; the count of operands was checked.
+    pub fn id(&self) -> &core::ffi::CStr {
+        self.operands.first().map(|id| id.as_c_str()).unwrap_or_default()
+    }
+}
+
+impl Command {
+    /// What `--help` prints.
+    pub fn help(&self) -> String {
+        let mut text = format!("mote {}: {}\n\nUsage: mote [OPTION...] {} [OPTION...]", self.name, self.about, self.name);
+        if !self.operands.is_empty() {
+            text += " ";
+            text += self.operands;
+        }
+        text += "\n";
+        if !self.options.is_empty() {
+            text += "\nOptions:\n";
+            text += &list(self.options);
+        }
+        text
+    }
+}
+
+/// A table as help shows it.
+pub fn list(options: &[Opt]) -> String {
+    let mut text = String::new();
+    for option in options.iter().filter(|option| option.long.len() > 1) {
+        let short = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
+        let value = option.value.map_or(String::new(), |value| format!("={value}"));
+        text += &format!("  {short}{:<32} {}\n", format!("--{}{value}", option.long), option.about);
+    }
+    text
+}

@@ -1,0 +1,23 @@
+//! `--regex`: one command for every container whose id matches an extended regular expression (regex(7)).
+
+use core::ffi::CStr;
+
+use mote::error::{Error, Result};
+use regex_lite::Regex;
+
+use super::Context;
+
+/// Does it to each that matches. Failures are warnings: the others are to have their turn, and the exit
+/// code is 0, as crun's is.
+pub fn each(context: &Context, pattern: &CStr, action: impl Fn(&CStr) -> Result<()>) -> Result<i32> {
+    let text = pattern.to_string_lossy();
+    let regex = Regex::new(&text).map_err(|why| Error::invalid(format_args!("--regex {text}: {why}")))?;
+    for id in context.store.list()? {
+        if regex.is_match(&id.to_string_lossy())
+            && let Err(error) = action(&id)
+        {
+            context.log.warning(&error);
+        }
+    }
+    Ok(0)
+}

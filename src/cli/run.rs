@@ -1,0 +1,41 @@
+//! `mote run`: creates a container, runs it, and in the foreground waits for its end.
+
+use mote::container::run;
+use mote::error::Result;
+
+use super::Context;
+use super::create::{self, Given};
+use super::options::{Command, Matches, Opt, flag};
+
+/// `run`
+pub static COMMAND: Command = Command {
+    name: "run",
+    operands: "ID",
+    count: (1, 1),
+    about: "create a container and run it; its exit status is mote's",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 11] = [
+    create::BUNDLE,
+    create::CONFIG,
+    create::PID_FILE,
+    create::PIDFD_SOCKET,
+    create::CONSOLE,
+    create::PRESERVE,
+    create::NO_PIVOT,
+    create::NO_KEYRING,
+    create::NO_SUBREAPER,
+    flag("detach", Some('d'), "do not wait for the container's end"),
+    flag("keep", None, "keep the container's state when it has ended"),
+];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let given = Given::read(matches)?;
+    let request = given.request(context, matches);
+    let mut warnings = Vec::new();
+    let ended = run::run(&context.store, &request, matches.has("detach"), matches.has("keep"), &mut warnings);
+    given.warn(context, &warnings);
+    ended
+}

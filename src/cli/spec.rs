@@ -1,0 +1,136 @@
+//! `mote spec`: writes a config.json to begin with.
+
+use std::ffi::CString;
+
+use mote::error::{Error, Kind, On, Result};
+use mote::host::{Cgroups, Host};
+use mote::spec::version;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, write};
+
+use super::Context;
+use super::options::{Command, Matches, Opt, flag, value};
+
+/// `spec`
+pub static COMMAND: Command = Command {
+    name: "spec",
+    operands: "",
+    count: (0, 0),
+    about: "write a configuration to begin with",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 3] = [
+    value("bundle", Some('b'), "DIR", "the directory to write to (the working directory)"),
+    value("file", Some('f'), "FILE", "another name than config.json; an existing file is overwritten"),
+    flag("rootless", None, "for a container of an ordinary user"),
+];
+
+fn run(_: &Context, matches: &Matches) -> Result<i32> {
+    let bundle = matches.text("bundle")?.unwrap_or(".");
+    let file = matches.text("file")?;
+    let path = match file {
+        Some(file) if file.starts_with('/') => file.to_string(),
+        file => format!("{bundle}/{}", file.unwrap_or("config.json")),
+    };
+    let host = Host::read()?;
+    let text = template(&host, matches.has("rootless"));
+    let path_c = CString::new(path.as_str()).map_err(|_| Error::invalid(format_args!("a path with a NUL byte")))?;
+    let how = if file.is_some() { OFlags::TRUNC } else { OFlags::EXCL };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
+    let out = match openat(CWD, path_c.as_c_str(), flags, Mode::from_raw_mode(0o666)) {
+        Err(Errno::EXIST) => return Err(Error::new(Kind::Exists, format_args!("{path} already exists"))),
+        out => out.on(format_args!("openat {path}"))?,
+    };
+    write(&out, text.as_bytes()).on(format_args!("write {path}"))?;
+    Ok(0)
+}
+
+/// A shell with a terminal, in namespaces of its own, with a read-only root.
+fn template(host: &Host, rootless: bool) -> String {
+    let cgroup_namespace = if host.cgroups == Cgroups::Unified { ",\n      { \"type\": \"cgroup\" }" } else { "" };
+    let (user_namespace, mappings, sys, resources) = match rootless {
+        false => (String::new(), String::new(), SYS, RESOURCES),
+        true => (",\n      { \"type\": \"user\" }".into(), mappings(host), ROOTLESS_SYS, ""),
+    };
+    // Ids other than its own are not an ordinary user's to give: no group 5 for terminals.
+    let tty_group = if rootless { "" } else { ", \"gid=5\"" };
+    // A network namespace would be of no use: nobody could connect it.
+    let network = if rootless { "" } else { "\n      { \"type\": \"network\" }," };
+    TEMPLATE
+        .replace("@VERSION", version::CURRENT)
+        .replace("@TTY_GROUP", tty_group)
+        .replace("@SYS", sys)
+        .replace("@RESOURCES", resources)
+        .replace("@MAPPINGS", &mappings)
+        .replace("@NETWORK", network)
+        .replace("@NAMESPACES", &format!("{user_namespace}{cgroup_namespace}"))
+}
+
+fn mappings(host: &Host) -> String {
+    let one = |name: &str, id: u32| {
+        format!("\n    \"{name}\": [{{ \"containerID\": 0, \"hostID\": {id}, \"size\": 1 }}],")
+    };
+    one("uidMappings", host.uid) + &one("gidMappings", host.gid)
+}
+
+const SYS: &str = r#"{ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] },
+    { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] }"#;
+
+/// sysfs can be mounted only by who owns the network namespace.
+const ROOTLESS_SYS: &str =
+    r#"{ "destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] }"#;
+
+const RESOURCES: &str = r#"
+    "resources": { "devices": [{ "allow": false, "access": "rwm" }] },"#;
+
+const TEMPLATE: &str = r#"{
+  "ociVersion": "@VERSION",
+  "process": {
+    "terminal": true,
+    "user": { "uid": 0, "gid": 0 },
+    "args": ["sh"],
+    "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
+    "cwd": "/",
+    "capabilities": {
+      "bounding": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+      "effective": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+      "permitted": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+    },
+    "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }],
+    "noNewPrivileges": true
+  },
+  "root": { "path": "rootfs", "readonly": true },
+  "hostname": "mote",
+  "mounts": [
+    { "destination": "/proc", "type": "proc", "source": "proc" },
+    { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    { "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"@TTY_GROUP] },
+    { "destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] },
+    { "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"] },
+    @SYS
+  ],
+  "linux": {@MAPPINGS@RESOURCES
+    "namespaces": [
+      { "type": "pid" },@NETWORK
+      { "type": "ipc" },
+      { "type": "uts" },
+      { "type": "mount" }@NAMESPACES
+    ],
+    "maskedPaths": [
+      "/proc/acpi",
+      "/proc/asound",
+      "/proc/kcore",
+      "/proc/keys",
+      "/proc/latency_stats",
+      "/proc/timer_list",
+      "/proc/timer_stats",
+      "/proc/sched_debug",
+      "/proc/scsi",
+      "/sys/firmware"
+    ],
+    "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+  }
+}
+"#;

@@ -1,0 +1,21 @@
+//! `mote start`: runs the program of a created container.
+
+use mote::container::start::start;
+use mote::error::Result;
+
+use super::Context;
+use super::options::{Command, Matches};
+
+/// `start`
+pub static COMMAND: Command = Command {
+    name: "start",
+    operands: "ID",
+    count: (1, 1),
+    about: "run the program of a created container",
+    options: &[],
+    run,
+};
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    start(&context.store, matches.id()).map(|()| 0)
+}

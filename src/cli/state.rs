@@ -1,0 +1,55 @@
+//! `mote state`: what a container is and does, as JSON.
+
+use std::collections::BTreeMap;
+
+use miniserde::{Serialize, json};
+use mote::container::state::{Report, report};
+use mote::error::Result;
+
+use super::Context;
+use super::options::{Command, Matches};
+use super::output::{pretty, print};
+
+/// `state`
+pub static COMMAND: Command = Command {
+    name: "state",
+    operands: "ID",
+    count: (1, 1),
+    about: "print a container's state",
+    options: &[],
+    run,
+};
+
+/// The members of runtime.md, "State", and those that crun and runc add.
+#[derive(Serialize)]
+struct State<'a> {
+    #[serde(rename = "ociVersion")]
+    oci_version: &'a str,
+    id: &'a str,
+    pid: i32,
+    status: &'a str,
+    bundle: &'a str,
+    rootfs: &'a str,
+    created: &'a str,
+    owner: String,
+    annotations: BTreeMap<&'a str, &'a str>,
+}
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    print(&pretty(&text(&report(&context.store, matches.id())?)))
+}
+
+/// The state as compact JSON.
+pub fn text(report: &Report) -> String {
+    json::to_string(&State {
+        oci_version: &report.oci_version,
+        id: &report.id,
+        pid: report.pid,
+        status: report.state.name(),
+        bundle: &report.bundle,
+        rootfs: &report.rootfs,
+        created: &report.created,
+        owner: super::list::user_name(report.owner),
+        annotations: report.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+    })
+}

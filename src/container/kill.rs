@@ -1,0 +1,89 @@
+//! `kill`: a signal to a container's process, or to all of them.
+
+use core::ffi::CStr;
+
+use rustix::io::Errno;
+
+use super::state::{self, Known};
+use super::status::State;
+use super::store::Store;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Kind, On, Result};
+use crate::host::Host;
+use crate::sys::signal::send;
+
+/// Sends signal number `signal`; with `all` to every process in the container's cgroup, and then it is no
+/// error that its first one has ended.
+pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
+    let directory = store.open_locked(id)?;
+    let Known { status, state } = state::of(&directory)?;
+    if all && let Some(path) = &status.cgroup {
+        return Cgroup::open(path, &Host::read()?)?.signal_all(signal);
+    }
+    // The words that containerd looks for.
+    let gone = || Error::new(Kind::State, format_args!("container not running: \"{}\" is {}", directory.id(), state.name()));
+    match status.process.open()? {
+        Some(process) if state != State::Stopped => match send(&process, signal) {
+            Err(Errno::SRCH) => Err(gone()),
+            sent => sent.on(format_args!("pidfd_send_signal {signal}")),
+        },
+        _ if all => Ok(()),
+        _ => Err(gone()),
+    }
+}
+
+/// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
+static NAMES: [&str; 32] = [
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+    "WINCH", "IO", "PWR", "SYS",
+];
+
+/// Second names.
+static ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];
+
+/// The first and the last real-time signal, as programs count them: the C library keeps 32 and 33.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+/// The number of a signal by name (with or without SIG, in any case, `RTMIN+3`) or number.
+pub fn signal_number(text: &str) -> Result<i32> {
+    let unknown = || Error::invalid(format_args!("unknown signal \"{text}\""));
+    if let Ok(number) = text.parse() {
+        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
+    }
+    let short = text.get(..3).filter(|start| start.eq_ignore_ascii_case("SIG")).map_or(text, |_| text.get(3..).unwrap_or(""));
+    let same = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(short);
+    if let Some(number) = NAMES.iter().position(|name| same(name)) {
+        return Ok(number as i32);
+    }
+    if let Some((_, number)) = ALIASES.iter().find(|(name, _)| same(name)) {
+        return Ok(*number);
+    }
+    let (start, offset) = short.split_at_checked(5).ok_or_else(unknown)?;
+    let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().map_err(|_| unknown())? };
+    let number = match start {
+        _ if start.eq_ignore_ascii_case("RTMIN") && offset >= 0 => RTMIN.checked_add(offset),
+        _ if start.eq_ignore_ascii_case("RTMAX") && offset <= 0 => RTMAX.checked_add(offset),
+        _ => None,
+    };
+    number.filter(|number| (RTMIN..=RTMAX).contains(number)).ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal_number;
+
+    #[test]
+    fn signals() {
+        for (text, number) in [
+            ("TERM", 15), ("SIGTERM", 15), ("sigterm", 15), ("term", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37),
+            ("rtmax-1", 63), ("64", 64), ("CLD", 17), ("STKFLT", 16),
+        ] {
+            assert_eq!(signal_number(text).unwrap(), number, "{text}");
+        }
+        for bad in ["", "SIG", "0", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"] {
+            assert!(signal_number(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `list`: every container of a store.
+
+use alloc::vec::Vec;
+
+use super::state::{Report, report};
+use super::store::Store;
+use crate::error::{Kind, Result};
+
+/// The state of each, sorted by id. One that goes away meanwhile, or is not there yet, is left out.
+pub fn list(store: &Store) -> Result<Vec<Report>> {
+    let mut list = Vec::new();
+    for id in store.list()? {
+        match report(store, &id) {
+            Err(error) if error.kind() == Kind::NotFound => {}
+            report => list.push(report?),
+        }
+    }
+    Ok(list)
+}

@@ -1,0 +1,14 @@
+//! Verbs on a container that has a name: one file each, besides the state directory they share.
+
+pub mod create;
+pub mod delete;
+pub mod id;
+pub mod kill;
+pub mod list;
+pub mod process;
+pub mod run;
+pub mod start;
+pub mod state;
+pub mod status;
+pub mod store;
+pub mod time;

@@ -1,0 +1,103 @@
+//! A container's process by more than its number: numbers are given out again.
+//!
+//! A pidfd's inode is a process's alone for as long as the machine runs (pidfs, linux 6.9). Before that,
+//! the time it was started, in clock ticks since boot (proc_pid_stat(5), field 22), is as good as there is.
+
+use alloc::format;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, fstat, fstatfs, openat};
+use rustix::io::{Errno, read};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::error::{Error, On, Result};
+use crate::host;
+
+/// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
+const PID_FS_MAGIC: u64 = 0x5049_4446;
+
+/// Which process it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// 0 for none (yet).
+    pub pid: i32,
+    /// Of the pidfd; 0 when the kernel has no pidfs.
+    pub inode: u64,
+    /// Read only when there is no inode; else 0.
+    pub start_time: u64,
+}
+
+impl Identity {
+    /// Of a process that is there.
+    pub fn of(pid: Pid, pidfd: &OwnedFd) -> Result<Self> {
+        let pid = pid.as_raw_nonzero().get();
+        let inode = inode(pidfd)?;
+        let start_time = if inode == 0 { start_time(pid)? } else { 0 };
+        Ok(Identity { pid, inode, start_time })
+    }
+
+    /// The process, if it still lives: a zombie does not.
+    pub fn open(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            // EINVAL: the number is a thread's now.
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            pidfd => pidfd.on(format_args!("pidfd_open {}", self.pid))?,
+        };
+        let same = match self.inode {
+            0 => start_time(self.pid).is_ok_and(|time| time == self.start_time),
+            inode => self::inode(&pidfd)? == inode,
+        };
+        Ok(Some(pidfd).filter(|pidfd| same && !has_ended(pidfd)))
+    }
+}
+
+fn inode(pidfd: &OwnedFd) -> Result<u64> {
+    let magic = fstatfs(pidfd).on(format_args!("fstatfs pidfd"))?.f_type;
+    match magic as u64 == PID_FS_MAGIC {
+        true => Ok(fstat(pidfd).on(format_args!("fstat pidfd"))?.st_ino),
+        false => Ok(0),
+    }
+}
+
+/// A pidfd is readable when its process has ended.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 1)
+}
+
+/// Waits until it has ended.
+pub fn wait(pidfd: &OwnedFd) {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    while let Err(Errno::INTR) = poll(&mut fds, None) {}
+}
+
+fn start_time(pid: i32) -> Result<u64> {
+    let path = format!("{pid}/stat");
+    let file = openat(host::proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /proc/{path}"))?;
+    let mut space = [0u8; 1024];
+    let count = read(&file, &mut space).on(format_args!("read /proc/{path}"))?;
+    parse_start_time(space.get(..count).unwrap_or_default())
+        .ok_or_else(|| Error::invalid(format_args!("/proc/{path} is not understood")))
+}
+
+/// The name, in parentheses, may have anything inside: fields are counted from the last one.
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = stat.get(end + 2..)?.split(|byte| *byte == b' ');
+    core::str::from_utf8(fields.nth(19)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_start_time;
+
+    #[test]
+    fn a_name_with_everything() {
+        let stat = b"12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(parse_start_time(stat), Some(4711));
+        assert_eq!(parse_start_time(b"12 (a"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! `state`: what a container is and does (runtime.md, "State", "Query State").
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use super::status::{State, Status};
+use super::store::{Directory, Store};
+use crate::bundle::CONFIG;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::spec::{Config, version};
+
+/// A container as its directory and the kernel show it.
+pub struct Known {
+    pub status: Status,
+    pub state: State,
+}
+
+/// Everything that `state` says.
+pub struct Report {
+    pub oci_version: String,
+    pub id: String,
+    pub state: State,
+    /// 0 when it has stopped.
+    pub pid: i32,
+    pub bundle: String,
+    pub rootfs: String,
+    pub created: String,
+    pub owner: u32,
+    pub annotations: Vec<(String, String)>,
+}
+
+/// What is known of the container in a directory; an error when that is nothing yet.
+pub fn of(directory: &Directory) -> Result<Known> {
+    let Some(status) = Status::read(directory)? else {
+        let id = directory.id();
+        return Err(Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist: it is not created yet")));
+    };
+    // The host is looked at only for a container that runs.
+    let state = status.state(directory, |path| Cgroup::open(path, &Host::read()?)?.is_frozen())?;
+    Ok(Known { status, state })
+}
+
+/// The state of one container.
+pub fn report(store: &Store, id: &CStr) -> Result<Report> {
+    let directory = store.open(id)?;
+    let Known { status, state } = of(&directory)?;
+    let mut oci_version = String::from(version::CURRENT);
+    let mut annotations = Vec::new();
+    if let Some(mut text) = directory.read(CONFIG)? {
+        let config = Config::decode("config.json", &mut text)?;
+        let string = |text: &CStr| String::from_utf8_lossy(text.to_bytes()).into_owned();
+        oci_version = config.oci_version.into();
+        annotations = config.annotations.iter().map(|(key, value)| (string(key), string(value))).collect();
+    }
+    Ok(Report {
+        oci_version,
+        id: directory.id().into(),
+        state,
+        pid: if state == State::Stopped { 0 } else { status.process.pid },
+        bundle: status.bundle,
+        rootfs: status.rootfs,
+        created: status.created,
+        owner: status.owner,
+        annotations,
+    })
+}

@@ -1,0 +1,133 @@
+//! What mote knows of a container, as it stands in its state directory: the file `status`, JSON.
+
+use alloc::ffi::CString;
+use alloc::string::String;
+use core::ffi::CStr;
+
+use miniserde::Serialize;
+
+use super::process::Identity;
+use super::store::Directory;
+use crate::error::Result;
+use crate::json::Decoder;
+use crate::launch::gate;
+use crate::members;
+
+/// The file's name.
+const NAME: &CStr = c"status";
+
+/// The content of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub process: Identity,
+    /// Absolute.
+    pub bundle: String,
+    /// Absolute.
+    pub rootfs: String,
+    /// RFC 3339.
+    pub created: String,
+    /// The user who created it.
+    pub owner: u32,
+    /// Path of the cgroup; `None` when it has none of its own.
+    pub cgroup: Option<String>,
+}
+
+/// As it is written. Names are crun's where it has one.
+#[derive(Serialize)]
+struct Written<'a> {
+    pid: i32,
+    #[serde(rename = "process-inode")]
+    inode: u64,
+    #[serde(rename = "process-start-time")]
+    start_time: u64,
+    bundle: &'a str,
+    rootfs: &'a str,
+    created: &'a str,
+    owner: u32,
+    #[serde(rename = "cgroup-path")]
+    cgroup: Option<&'a str>,
+}
+
+/// The specification's states, and `paused`, as every runtime calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Creating,
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl State {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Creating => "creating",
+            State::Created => "created",
+            State::Running => "running",
+            State::Paused => "paused",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+impl Status {
+    /// Writes it.
+    pub fn write(&self, directory: &Directory) -> Result<()> {
+        let written = Written {
+            pid: self.process.pid,
+            inode: self.process.inode,
+            start_time: self.process.start_time,
+            bundle: &self.bundle,
+            rootfs: &self.rootfs,
+            created: &self.created,
+            owner: self.owner,
+            cgroup: self.cgroup.as_deref(),
+        };
+        directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
+    }
+
+    /// Reads it; `None` when the container did not come that far.
+    pub fn read(directory: &Directory) -> Result<Option<Self>> {
+        let Some(mut text) = directory.read(NAME)? else { return Ok(None) };
+        let mut status = Status::default();
+        let mut decoder = Decoder::new("status", &mut text)?;
+        let d = &mut decoder;
+        members!(d, {
+            "pid" => status.process.pid = d.integer()?,
+            "process-inode" => status.process.inode = d.integer()?,
+            "process-start-time" => status.process.start_time = d.integer()?,
+            "bundle" => status.bundle = d.string()?.into(),
+            "rootfs" => status.rootfs = d.string()?.into(),
+            "created" => status.created = d.string()?.into(),
+            "owner" => status.owner = d.integer()?,
+            "cgroup-path" => status.cgroup = Some(d.string()?.into()),
+        });
+        decoder.finish()?;
+        Ok(Some(status))
+    }
+
+    /// The state now, whatever happened to the mote that made it.
+    pub fn state(&self, directory: &Directory, is_frozen: impl FnOnce(&str) -> Result<bool>) -> Result<State> {
+        if self.process.pid == 0 {
+            return Ok(if directory.is_busy() { State::Creating } else { State::Stopped });
+        }
+        if self.process.open()?.is_none() {
+            return Ok(State::Stopped);
+        }
+        // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
+        // socket, but nobody behind it.
+        if directory.has_gate() && gate::knock(directory.fd(), directory.path())?.is_some() {
+            return Ok(State::Created);
+        }
+        match self.cgroup.as_deref().map(is_frozen) {
+            Some(Ok(true)) => Ok(State::Paused),
+            _ => Ok(State::Running),
+        }
+    }
+
+    /// A path as the status keeps it: JSON is UTF-8.
+    pub fn text(path: &CString) -> String {
+        String::from_utf8_lossy(path.to_bytes()).into_owned()
+    }
+}

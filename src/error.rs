@@ -1,0 +1,235 @@
+//! The one error of the library: a kind that callers act on, and one line of text that a person reads.
+//!
+//! The text is kept inline because errors are also made in the child of clone3, which must not allocate,
+//! and travel to the parent as one datagram. Context is added from the inside out at three borders: the
+//! system call with its arguments (`on`), the field or object it was done for (`at`), and the command.
+
+use core::fmt::{self, Write};
+use rustix::io::Errno;
+
+use crate::errno;
+
+/// What went wrong, as far as a caller decides by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A value in config.json, a file or an argument is not valid.
+    Invalid,
+    /// Valid, but mote does not do it (yet).
+    Unsupported,
+    /// There is no container of that name.
+    NotFound,
+    /// There is one already.
+    Exists,
+    /// The container is in a state that does not allow this.
+    State,
+    /// The command line itself is wrong (exit code 64, `EX_USAGE` of sysexits.h).
+    Usage,
+    /// The kernel refused; [`Error::errno`] has the reason.
+    System,
+}
+
+/// The longest text kept; what is longer is cut, the reason behind it never is.
+const TEXT: usize = 440;
+
+/// An error: kind, errno (0 when the kernel had no part in it), and what was being done.
+#[derive(Clone)]
+pub struct Error {
+    kind: Kind,
+    errno: u16,
+    len: u16,
+    text: [u8; TEXT],
+}
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    /// An error of this kind, with its whole text.
+    #[cold]
+    pub fn new(kind: Kind, text: fmt::Arguments<'_>) -> Self {
+        let mut error = Error { kind, errno: 0, len: 0, text: [0; TEXT] };
+        // Writing never fails: what does not fit is cut.
+        let _ = error.write_fmt(text);
+        error
+    }
+
+    /// An invalid value, or a rule of the specification broken.
+    #[cold]
+    pub fn invalid(text: fmt::Arguments<'_>) -> Self {
+        Self::new(Kind::Invalid, text)
+    }
+
+    /// Something valid that mote does not do.
+    #[cold]
+    pub fn unsupported(text: fmt::Arguments<'_>) -> Self {
+        Self::new(Kind::Unsupported, text)
+    }
+
+    /// A system call refused: `what` is the call with its arguments.
+    #[cold]
+    pub fn system(errno: Errno, what: fmt::Arguments<'_>) -> Self {
+        let mut error = Self::new(Kind::System, what);
+        error.errno = errno.raw_os_error() as u16;
+        error
+    }
+
+    /// The same error, with what it happened to before it.
+    #[cold]
+    #[must_use]
+    pub fn within(self, context: fmt::Arguments<'_>) -> Self {
+        let mut error = Error { kind: self.kind, errno: self.errno, len: 0, text: [0; TEXT] };
+        let _ = write!(error, "{context}: {}", self.text());
+        error
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The kernel's error number, 0 when there is none.
+    pub fn errno(&self) -> u16 {
+        self.errno
+    }
+
+    /// The text without the kernel's reason.
+    pub fn text(&self) -> &str {
+        let text = self.text.get(..usize::from(self.len)).unwrap_or_default();
+        // A cut may fall inside a character.
+        match core::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(cut) => core::str::from_utf8(text.get(..cut.valid_up_to()).unwrap_or_default()).unwrap_or(""),
+        }
+    }
+
+    /// Kind and error number as they cross a socket between two processes of mote.
+    pub(crate) fn to_parts(&self) -> (u8, u16, &[u8]) {
+        (self.kind as u8, self.errno, self.text.get(..usize::from(self.len)).unwrap_or_default())
+    }
+
+    /// The other end of [`Error::to_parts`]. An unknown kind is taken for `System`.
+    pub(crate) fn from_parts(kind: u8, errno: u16, text: &[u8]) -> Self {
+        const KINDS: [Kind; 6] =
+            [Kind::Invalid, Kind::Unsupported, Kind::NotFound, Kind::Exists, Kind::State, Kind::Usage];
+        let kind = KINDS.into_iter().find(|k| *k as u8 == kind).unwrap_or(Kind::System);
+        let mut error = Error { kind, errno, len: 0, text: [0; TEXT] };
+        let _ = error.write_str(core::str::from_utf8(text).unwrap_or("?"));
+        error
+    }
+}
+
+impl Write for Error {
+    /// Control bytes become `?`: names come from containers and images, and an error is one line.
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        for byte in s.bytes() {
+            if let Some(place) = self.text.get_mut(usize::from(self.len)) {
+                *place = if byte < b' ' || byte == 0x7f { b'?' } else { byte };
+                self.len += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())?;
+        match self.errno {
+            0 => Ok(()),
+            number => {
+                f.write_str(if self.len == 0 { "" } else { ": " })?;
+                errno::describe(number, f)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind)
+    }
+}
+
+/// Names the system call that failed.
+pub trait On<T> {
+    /// `what` is the call as strace would print it, as far as it helps: `mkdirat cpu/a`.
+    fn on(self, what: fmt::Arguments<'_>) -> Result<T>;
+}
+
+impl<T> On<T> for rustix::io::Result<T> {
+    #[inline]
+    fn on(self, what: fmt::Arguments<'_>) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(errno) => Err(Error::system(errno, what)),
+        }
+    }
+}
+
+/// Names what an error happened to.
+pub trait At<T> {
+    /// `context` is a field path, an object or a command: `mounts[3] /sys`.
+    fn at(self, context: fmt::Arguments<'_>) -> Result<T>;
+}
+
+impl<T> At<T> for Result<T> {
+    #[inline]
+    fn at(self, context: fmt::Arguments<'_>) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.within(context)),
+        }
+    }
+}
+
+/// Prints the bytes of a path or a name from the kernel's side; what is not UTF-8 becomes `?`.
+pub struct Show<'a>(pub &'a core::ffi::CStr);
+
+impl fmt::Display for Show<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.to_bytes().utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_char('?')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn context_goes_outward_and_the_reason_last() {
+        let error = Error::system(Errno::PERM, format_args!("fsmount")).within(format_args!("mounts[3] /sys"));
+        assert_eq!(error.to_string(), "mounts[3] /sys: fsmount: operation not permitted");
+        assert_eq!((error.kind(), error.errno()), (Kind::System, 1));
+    }
+
+    #[test]
+    fn one_line_whatever_the_names() {
+        let error = Error::invalid(format_args!("a\nb\x1b[31m"));
+        assert_eq!(error.to_string(), "a?b?[31m");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_keeps_its_reason() {
+        let long = "ä".repeat(TEXT);
+        let error = Error::system(Errno::NOENT, format_args!("x{long}"));
+        let text = error.to_string();
+        assert!(text.ends_with("ä: no such file or directory"), "{text}");
+        assert!(text.len() <= TEXT + 40);
+    }
+
+    #[test]
+    fn survives_the_socket() {
+        let error = Error::system(Errno::NOSPC, format_args!("mkdirat a"));
+        let (kind, errno, text) = error.to_parts();
+        assert_eq!(Error::from_parts(kind, errno, text).to_string(), error.to_string());
+        assert_eq!(Error::from_parts(200, 0, b"x").kind(), Kind::System);
+    }
+}

@@ -1,0 +1,100 @@
+//! What kind of host this is: facts that do not change while mote runs, read once.
+//!
+//! Plans are made from a `Host` and never look for themselves, so a test can build one by hand.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstatfs, open, openat, statat};
+
+use crate::error::{On, Result};
+
+/// The facts.
+#[derive(Debug)]
+pub struct Host {
+    /// Effective ids of this process, in its own user namespace.
+    pub uid: u32,
+    pub gid: u32,
+    pub cgroups: Cgroups,
+}
+
+/// How cgroups(7) are mounted at `/sys/fs/cgroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// Nothing there.
+    None,
+    /// cgroup v2 alone.
+    Unified,
+    /// cgroup v1 hierarchies, each in the directory that lists its controllers (`cpu,cpuacct`), and
+    /// perhaps a v2 one in `unified` (systemd's "hybrid").
+    Hierarchies { names: Vec<String>, unified: bool },
+}
+
+/// Where cgroups are mounted, by every convention there is.
+pub const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
+
+/// statfs(2) magic numbers of include/uapi/linux/magic.h.
+const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// The inode of the first user namespace, PROC_USER_INIT_INO of include/linux/proc_ns.h.
+const USER_INIT_INODE: u64 = 0xeffffffd;
+
+impl Host {
+    /// Reads the facts.
+    pub fn read() -> Result<Self> {
+        let uid = rustix::process::geteuid().as_raw();
+        let gid = rustix::process::getegid().as_raw();
+        Ok(Host { uid, gid, cgroups: Cgroups::read()? })
+    }
+}
+
+impl Cgroups {
+    fn read() -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(root) = open(CGROUP_ROOT, flags, Mode::empty()) else { return Ok(Cgroups::None) };
+        let magic = fstatfs(&root).on(format_args!("fstatfs /sys/fs/cgroup"))?.f_type;
+        if magic as u64 == CGROUP2_SUPER_MAGIC {
+            return Ok(Cgroups::Unified);
+        }
+        let (mut names, mut unified) = (Vec::new(), false);
+        let mut space = [MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(root, &mut space);
+        while let Some(entry) = entries.next() {
+            let entry = entry.on(format_args!("getdents64 /sys/fs/cgroup"))?;
+            // Links are second names: `cpu` for `cpu,cpuacct`.
+            if entry.file_type() != FileType::Directory {
+                continue;
+            }
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok("unified") => unified = true,
+                Ok(name) => names.push(String::from(name)),
+            }
+        }
+        names.sort_unstable();
+        match names.is_empty() && !unified {
+            true => Ok(Cgroups::None),
+            false => Ok(Cgroups::Hierarchies { names, unified }),
+        }
+    }
+}
+
+/// The host's procfs, checked to be one.
+pub fn proc() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = openat(CWD, c"/proc", flags, Mode::empty()).on(format_args!("openat /proc"))?;
+    let magic = fstatfs(&proc).on(format_args!("fstatfs /proc"))?.f_type;
+    match magic as u64 == PROC_SUPER_MAGIC {
+        true => Ok(proc),
+        false => Err(crate::error::Error::invalid(format_args!("/proc is not a procfs"))),
+    }
+}
+
+/// Whether this process lives in a user namespace other than the first; no when /proc does not say.
+pub fn in_user_namespace() -> bool {
+    statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
+}

@@ -1,0 +1,96 @@
+//! The start gate: where a container's process waits until it is to become its program.
+//!
+//! With `run` the parent is still there and opens it over the channel they have. With `create` it has gone,
+//! and the gate is a socket named `start` in the container's state directory, on which the process
+//! listens: `start` connects, says GO, and hears what becomes of it: the end of the line when the program
+//! runs, or the error. That there is such a socket, and somebody listens, is what "created" means.
+
+use alloc::format;
+use alloc::string::String;
+
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
+};
+
+use super::message::{Channel, Message};
+use crate::error::{Error, Kind, On, Result};
+
+/// The socket's name in the state directory.
+pub const NAME: &str = "start";
+
+/// Who opens the gate.
+pub enum Gate {
+    /// The parent, over the channel.
+    Parent,
+    /// Whoever connects.
+    Socket(OwnedFd),
+}
+
+impl Gate {
+    /// A gate in a state directory.
+    pub fn socket(directory: BorrowedFd<'_>, path: &str) -> Result<Self> {
+        let socket = new_socket()?;
+        let address = address(directory, path)?;
+        bind(&socket, &address).on(format_args!("bind {path}/{NAME}"))?;
+        listen(&socket, 1).on(format_args!("listen {path}/{NAME}"))?;
+        Ok(Gate::Socket(socket))
+    }
+
+    /// The child's side: waits, and gives the channel over which it is heard from now on. The parent's
+    /// going away without a word is the end of the container.
+    pub fn wait(&self, parent: Channel) -> Result<Channel> {
+        let listener = match self {
+            Gate::Parent => {
+                return match parent.receive()? {
+                    Message::Go => Ok(parent),
+                    _ => Err(Error::new(Kind::State, format_args!("mote went away before the container was started"))),
+                };
+            }
+            Gate::Socket(listener) => listener,
+        };
+        drop(parent);
+        loop {
+            match accept_with(listener, SocketFlags::CLOEXEC) {
+                // A connection that says nothing was a look whether somebody is here.
+                Ok(connection) => {
+                    let channel = Channel::over(connection);
+                    if let Message::Go = channel.receive()? {
+                        return Ok(channel);
+                    }
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(errno) => return Err(Error::system(errno, format_args!("accept4"))),
+            }
+        }
+    }
+}
+
+/// Comes to the gate of a created container. `None`: nobody waits there (any more).
+pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
+    let socket = new_socket()?;
+    match connect(&socket, &address(directory, path)?) {
+        Ok(()) => Ok(Some(Channel::over(socket))),
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+        Err(errno) => Err(Error::system(errno, format_args!("connect {path}/{NAME}"))),
+    }
+}
+
+fn new_socket() -> Result<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).on(format_args!("socket"))
+}
+
+/// An address holds 108 bytes (unix(7)); a longer path is said by the directory's descriptor.
+fn address(directory: BorrowedFd<'_>, path: &str) -> Result<SocketAddrUnix> {
+    let long: String;
+    let short = format!("{path}/{NAME}");
+    let name = match short.len() < 108 {
+        true => &short,
+        false => {
+            long = format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd());
+            &long
+        }
+    };
+    SocketAddrUnix::new(name.as_str()).on(format_args!("address {short}"))
+}

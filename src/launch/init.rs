@@ -1,0 +1,128 @@
+//! The child's list: from clone3 to the start gate, in order, each line with its reason where it stands.
+
+use core::convert::Infallible;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
+
+use super::finish::{self, Program};
+use super::gate::Gate;
+use super::message::{Channel, Message};
+use crate::cgroup::{Doors, Join};
+use crate::error::{Error, On, Result};
+use crate::plan::Plan;
+use crate::process::user::become_root;
+use crate::sys::clone::{exit, unshare};
+use crate::sys::net::loopback_up;
+use crate::sys::signal::{Set, block};
+
+/// What the child has from its parent besides the plan: all opened on the host's side.
+pub struct Handed<'h> {
+    pub channel: Channel,
+    pub gate: &'h Gate,
+    pub namespaces: &'h [OwnedFd],
+    pub doors: &'h Doors,
+    /// The host's procfs, when the plan needs it.
+    pub proc: Option<&'h OwnedFd>,
+    /// Signals that were blocked when mote was started.
+    pub signals: Set,
+    /// The middle process has joined the namespaces already.
+    pub joined: bool,
+}
+
+/// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
+/// not and ends.
+pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
+    let program = match set_up(plan, &handed) {
+        Ok(program) => program,
+        Err(error) => give_up(&handed.channel, error),
+    };
+    handed.channel.send(&Message::Ready);
+    match handed.gate.wait(handed.channel) {
+        Ok(channel) => {
+            let error = finish::become_program(plan, &program, handed.signals);
+            give_up(&channel, error)
+        }
+        // Nobody is there to hear why.
+        Err(_) => exit(1),
+    }
+}
+
+fn give_up(channel: &Channel, error: Error) -> ! {
+    channel.send(&Message::Failed(error));
+    exit(1)
+}
+
+fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
+    // What needs the host's procfs, while /proc/self is this process's own: both being undumpable and
+    // changing ids give it to root.
+    if let Some(proc) = handed.proc {
+        plan.process.oom.apply(proc)?;
+        if !plan.time.is_empty() {
+            plan.time.apply(proc)?;
+        }
+    }
+    // Rights in a new user namespace begin with the maps, which the parent writes there too.
+    if plan.maps.is_some() {
+        wait_for_maps(&handed.channel)?;
+    }
+    // Before it is inside: nothing of the container may look into a process that still has the host's
+    // memory, descriptors and rights (CVE-2016-9962).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
+    setsid().on(format_args!("setsid"))?;
+    plan.process.keyring.apply()?;
+    // The modes of what is made below are meant exactly.
+    umask(Mode::empty());
+
+    // The namespaces given by path; then files are made by the root of the user namespace.
+    if !handed.joined {
+        plan.namespaces.join_inside(handed.namespaces)?;
+    }
+    if plan.user_namespace {
+        become_root()?;
+    }
+
+    // The cgroup before its namespace: that one's root is where it is made.
+    let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join());
+    if join != Some(Join::Late) {
+        enter_cgroup(plan, handed)?;
+    }
+    if plan.own_network {
+        loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS"))?;
+    }
+    plan.uts.apply()?;
+    if let Some(proc) = handed.proc {
+        plan.sysctl.apply(proc)?;
+    }
+
+    // The tree of files; the last thing that sees the host's.
+    let root = plan.rootfs.apply()?;
+    plan.rootfs.enter(&root)?;
+    let program = finish::identity(plan, &root)?;
+
+    if join == Some(Join::Late) {
+        enter_cgroup(plan, handed)?;
+    }
+    Ok(program)
+}
+
+fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
+    handed.doors.enter()?;
+    if plan.namespaces.cgroup {
+        unshare(linux_raw_sys::general::CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP"))?;
+    }
+    Ok(())
+}
+
+fn wait_for_maps(channel: &Channel) -> Result<()> {
+    match channel.receive()? {
+        Message::Maps => Ok(()),
+        _ => Err(Error::invalid(format_args!("mote went away"))),
+    }
+}
+
+/// Clears what the parent blocked; a signal that came meanwhile is the program's.
+pub(super) fn restore_signals(signals: Set) -> Result<()> {
+    block(signals).map(drop).on(format_args!("rt_sigprocmask"))
+}

@@ -1,0 +1,103 @@
+//! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
+//! SOCK_SEQPACKET), whose end of file is an answer too.
+
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
+
+use crate::error::{Error, On, Result};
+
+/// A message.
+#[derive(Debug)]
+pub enum Message {
+    /// Parent to child: the id maps are written.
+    Maps,
+    /// Middle process to parent: the container's process has this pid.
+    Born(i32),
+    /// Child to parent: set up, and at the start gate.
+    Ready,
+    /// To the child: go through the gate.
+    Go,
+    /// From the child: why there is no container.
+    Failed(Error),
+    /// The other side is gone; after `Go`, because it has become the program.
+    End,
+}
+
+/// One end of the line.
+pub struct Channel(OwnedFd);
+
+const MAPS: u8 = b'M';
+const READY: u8 = b'R';
+const BORN: u8 = b'B';
+const GO: u8 = b'G';
+const FAILED: u8 = b'E';
+
+/// Tag, kind and errno in front of the text.
+const HEADER: usize = 4;
+
+impl Channel {
+    /// Two ends, the parent's and the child's.
+    pub fn pair() -> Result<(Channel, Channel)> {
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
+        Ok((Channel(a), Channel(b)))
+    }
+
+    /// The line over a connected socket.
+    pub fn over(socket: OwnedFd) -> Self {
+        Channel(socket)
+    }
+
+    /// Says it. Nobody listening is no error: they will see the end of the line themselves.
+    pub fn send(&self, message: &Message) {
+        let mut packet = [0u8; 512];
+        let number;
+        let (tag, (kind, errno, text)) = match message {
+            Message::Maps => (MAPS, Default::default()),
+            Message::Born(pid) => {
+                number = pid.to_le_bytes();
+                (BORN, (0, 0, &number[..]))
+            }
+            Message::Ready => (READY, Default::default()),
+            Message::Go => (GO, Default::default()),
+            Message::Failed(error) => (FAILED, error.to_parts()),
+            Message::End => return,
+        };
+        let errno: [u8; 2] = u16::to_le_bytes(errno);
+        let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
+        let mut length = 0;
+        for (place, byte) in packet.iter_mut().zip(bytes) {
+            *place = byte;
+            length += 1;
+        }
+        // NOSIGNAL: the other side may have died.
+        let _ = send(&self.0, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+    }
+
+    /// Waits for the next message.
+    pub fn receive(&self) -> Result<Message> {
+        let mut packet = [0u8; 512];
+        let length = loop {
+            match recv(&self.0, &mut packet, RecvFlags::empty()) {
+                Ok((_, length)) => break length,
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => break 0,
+                Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
+            }
+        };
+        Ok(match packet.get(..length.min(packet.len())) {
+            Some([MAPS, ..]) => Message::Maps,
+            Some([READY, ..]) => Message::Ready,
+            Some([GO, ..]) => Message::Go,
+            Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some(all @ [FAILED, kind, low, high, ..]) => {
+                let text = all.get(HEADER..).unwrap_or_default();
+                Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
+            }
+            _ => Message::End,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! How a container's process comes to be.
+//!
+//! ```text
+//!     mote (host side)                              child = the container's init
+//!     ----------------                              ----------------------------
+//!     Plan: every decision made, every buffer built
+//!     cgroup made, limits written
+//!     trees, namespaces, cgroup files opened
+//!     clone3(namespaces | INTO_CGROUP | PIDFD) ---> joins the namespaces given by path
+//!     id maps, limits                        MAPS-> (in a new user namespace it waits for them)
+//!     status file, pid file                         cgroup, clocks, mounts, devices, masks, pivot
+//!                                         <-READY   identity, capabilities, program found
+//!     GO (run), or exit (create)               ---> start gate
+//!     `mote start` comes to the gate           GO-> execve
+//!     end of file: it runs                <-ERROR   or the one thing that went wrong
+//! ```
+//!
+//! Nothing here has seen the configuration: it is all in the [`Plan`](crate::plan::Plan). The child
+//! allocates nothing, and opens nothing by a path of the host once it is inside.
+
+pub mod finish;
+pub mod gate;
+pub mod init;
+pub mod message;
+pub mod parent;

@@ -1,0 +1,204 @@
+//! Namespaces (namespaces(7); config-linux.md, "Namespaces"): which are new, which are joined, by whom
+//! and in which order.
+//!
+//! - New ones are made by the clone3 that makes the container's process, all at once: the kernel makes the
+//!   user namespace first, so that it owns the others.
+//! - A new cgroup namespace is the exception: its root is where its maker is, so the child makes it after
+//!   it is in its cgroup. So is a time namespace with offsets: they freeze when a process enters it.
+//! - A pid namespace is entered by children only: the parent joins it before the clone.
+//! - The others are joined by the child. Not so under a new user namespace, in which it would have no
+//!   rights over them: then the parent joins them, clones, and goes back.
+//! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
+//!   container's process as its sibling (`launch/parent.rs`).
+
+pub mod sysctl;
+pub mod time;
+pub mod user;
+pub mod uts;
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::{At, Error, On, Result, Show};
+use crate::spec::linux::{Namespace, NamespaceKind as Kind};
+
+/// One namespace that is joined.
+#[derive(Debug)]
+pub struct Join<'a> {
+    /// Its place in `linux.namespaces`, for errors.
+    index: usize,
+    kind: Kind,
+    path: &'a CStr,
+}
+
+/// Which namespaces the container gets.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// `CLONE_NEW*` of the clone3 that makes the container's process.
+    pub new: u64,
+    /// A new cgroup namespace.
+    pub cgroup: bool,
+    pub joined: Vec<Join<'a>>,
+    listed: u32,
+    fresh: u32,
+}
+
+impl<'a> Plan<'a> {
+    /// Decides which namespace is made or joined by whom; `offsets` is whether clocks are shifted.
+    pub fn new(namespaces: &[Namespace<'a>], offsets: bool) -> Result<Self> {
+        let mut plan = Plan::default();
+        for (index, namespace) in namespaces.iter().enumerate() {
+            plan.listed |= 1 << namespace.kind as u32;
+            match namespace.path {
+                Some(path) => plan.joined.push(Join { index, kind: namespace.kind, path }),
+                None => {
+                    plan.fresh |= 1 << namespace.kind as u32;
+                    plan.new |= u64::from(flag(namespace.kind));
+                }
+            }
+        }
+        plan.cgroup = plan.is_new(Kind::Cgroup);
+        plan.new &= !u64::from(sys::CLONE_NEWCGROUP);
+        if offsets {
+            plan.new &= !u64::from(sys::CLONE_NEWTIME);
+        }
+        if !plan.has(Kind::Mount) {
+            return Err(Error::unsupported(format_args!(
+                "linux.namespaces: a container without a mount namespace of its own is not supported"
+            )));
+        }
+        if plan.is_new(Kind::User) && plan.is_joined(Kind::Mount) {
+            return Err(Error::unsupported(format_args!(
+                "linux.namespaces: joining a mount namespace under a new user namespace is not supported"
+            )));
+        }
+        Ok(plan)
+    }
+
+    /// Listed at all, new or joined.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.listed & (1 << kind as u32) != 0
+    }
+
+    /// Made for this container.
+    pub fn is_new(&self, kind: Kind) -> bool {
+        self.fresh & (1 << kind as u32) != 0
+    }
+
+    /// Joined by its path.
+    pub fn is_joined(&self, kind: Kind) -> bool {
+        self.has(kind) && !self.is_new(kind)
+    }
+
+    /// Opens what is joined, on the host's side.
+    pub fn open(&self) -> Result<Vec<OwnedFd>> {
+        let open = |join: &Join<'_>| {
+            open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .on(format_args!("openat {}", Show(join.path)))
+                .at(format_args!("linux.namespaces[{}].path", join.index))
+        };
+        self.joined.iter().map(open).collect()
+    }
+
+    /// The parent's part, before the clone: the pid namespace, and under a new user namespace all the
+    /// others. Gives what to go back to.
+    pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
+        let mut back = Vec::new();
+        for (join, fd) in self.joined.iter().zip(opened) {
+            if join.kind == Kind::Pid || self.is_new(Kind::User) {
+                let own = match join.kind {
+                    Kind::Pid => c"/proc/self/ns/pid",
+                    Kind::Network => c"/proc/self/ns/net",
+                    Kind::Ipc => c"/proc/self/ns/ipc",
+                    Kind::Uts => c"/proc/self/ns/uts",
+                    Kind::Cgroup => c"/proc/self/ns/cgroup",
+                    Kind::Time => c"/proc/self/ns/time",
+                    Kind::User | Kind::Mount => continue,
+                };
+                let own = open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .on(format_args!("openat {}", Show(own)))?;
+                join.enter(fd)?;
+                back.push((join.kind, own));
+            }
+        }
+        Ok(back)
+    }
+
+    /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
+    /// own must be entered before it, those that it owns after it; so what is refused at first is tried
+    /// again inside.
+    pub fn join_inside(&self, opened: &[OwnedFd]) -> Result<()> {
+        if self.is_new(Kind::User) {
+            return Ok(());
+        }
+        let mut refused = 0u32;
+        let mine = || self.joined.iter().zip(opened).filter(|(join, _)| join.kind != Kind::Pid);
+        for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
+            match join.enter(fd) {
+                Err(error) if self.is_joined(Kind::User) && error.errno() == Errno::PERM.raw_os_error() as u16 => {
+                    refused |= 1 << join.kind as u32;
+                }
+                other => other?,
+            }
+        }
+        for (join, fd) in mine().filter(|(join, _)| join.kind == Kind::User) {
+            join.enter(fd)?;
+        }
+        for (join, fd) in mine().filter(|(join, _)| refused & (1 << join.kind as u32) != 0) {
+            join.enter(fd)?;
+        }
+        Ok(())
+    }
+}
+
+/// Goes back to the namespaces that [`Plan::join_before`] left.
+pub fn go_back(back: &[(Kind, OwnedFd)]) -> Result<()> {
+    for (kind, fd) in back {
+        enter(*kind, fd).on(format_args!("setns back to the {} namespace", kind.name()))?;
+    }
+    Ok(())
+}
+
+impl Join<'_> {
+    fn enter(&self, fd: &OwnedFd) -> Result<()> {
+        let entered = match enter(self.kind, fd) {
+            // setns(2): "The namespace type does not match", and joining one's own user namespace.
+            Err(Errno::INVAL) => Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name()))),
+            other => other.on(format_args!("setns")),
+        };
+        entered.at(format_args!("linux.namespaces[{}].path {}", self.index, Show(self.path)))
+    }
+}
+
+fn enter(kind: Kind, fd: &OwnedFd) -> rustix::io::Result<()> {
+    let link = match kind {
+        Kind::User => LinkNameSpaceType::User,
+        Kind::Mount => LinkNameSpaceType::Mount,
+        Kind::Pid => LinkNameSpaceType::ProcessID,
+        Kind::Network => LinkNameSpaceType::Network,
+        Kind::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        Kind::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+        Kind::Cgroup => LinkNameSpaceType::ControlGroup,
+        Kind::Time => LinkNameSpaceType::Time,
+    };
+    move_into_link_name_space(fd.as_fd(), Some(link))
+}
+
+fn flag(kind: Kind) -> u32 {
+    match kind {
+        Kind::User => sys::CLONE_NEWUSER,
+        Kind::Mount => sys::CLONE_NEWNS,
+        Kind::Pid => sys::CLONE_NEWPID,
+        Kind::Network => sys::CLONE_NEWNET,
+        Kind::Ipc => sys::CLONE_NEWIPC,
+        Kind::Uts => sys::CLONE_NEWUTS,
+        Kind::Cgroup => sys::CLONE_NEWCGROUP,
+        Kind::Time => sys::CLONE_NEWTIME,
+    }
+}

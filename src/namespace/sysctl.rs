@@ -1,0 +1,113 @@
+//! Kernel parameters that belong to a namespace (sysctl(8), proc_sys(5); config-linux.md, "Sysctl").
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::write;
+
+use super::Plan as Namespaces;
+use crate::error::{Error, On, Result, Show};
+use crate::spec::linux::NamespaceKind as Kind;
+
+/// (path below /proc, value) in the order of writing.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    writes: Vec<(CString, &'a CStr)>,
+}
+
+/// Parameters of the IPC namespace by name; the `fs.mqueue.` ones besides.
+static IPC: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
+impl<'a> Plan<'a> {
+    /// Every parameter must belong to a namespace that is not the runtime's own: others are the host's.
+    pub fn new(sysctl: &[(&'a CStr, &'a CStr)], namespaces: &Namespaces<'_>, named: bool) -> Result<Self> {
+        let mut writes = Vec::with_capacity(sysctl.len());
+        for (key, value) in sysctl {
+            let fail = |why: &str| Error::invalid(format_args!("linux.sysctl {}: {why}", Show(key)));
+            let dotted = dotted(key).ok_or_else(|| fail("not the name of a kernel parameter"))?;
+            let name = dotted.as_str();
+            let kind = match name {
+                "kernel.domainname" => Kind::Uts,
+                "kernel.hostname" if named => return Err(fail("hostname is set as well")),
+                "kernel.hostname" => Kind::Uts,
+                _ if name.starts_with("net.") => Kind::Network,
+                _ if name.starts_with("fs.mqueue.") || IPC.contains(&name) => Kind::Ipc,
+                _ => return Err(fail("does not belong to a namespace")),
+            };
+            if !namespaces.has(kind) {
+                return Err(Error::invalid(format_args!(
+                    "linux.sysctl {}: needs a {} namespace in linux.namespaces",
+                    Show(key),
+                    kind.name()
+                )));
+            }
+            // A '/' inside a name (net.ipv4.conf.eth0/1) is a dot of the file's name.
+            let mut path: Vec<u8> = b"sys/".to_vec();
+            path.extend(name.bytes().map(|byte| match byte {
+                b'.' => b'/',
+                b'/' => b'.',
+                byte => byte,
+            }));
+            writes.push((CString::new(path).map_err(|_| fail("contains a NUL byte"))?, *value));
+        }
+        Ok(Plan { writes })
+    }
+
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Writes them; /proc/sys shows each process its own namespaces, whichever procfs it is.
+    pub fn apply(&self, proc: &OwnedFd) -> Result<()> {
+        for (path, value) in &self.writes {
+            let file = openat(proc, path.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .on(format_args!("linux.sysctl: openat /proc/{}", Show(path)))?;
+            write(&file, value.to_bytes())
+                .on(format_args!("linux.sysctl: write \"{}\" to /proc/{}", Show(value), Show(path)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A parameter's name with dots between its parts. sysctl(8) takes both `a.b` and `a/b`: the first
+/// separator decides which it is, and the other one is then part of a name.
+fn dotted(key: &CStr) -> Option<alloc::string::String> {
+    let text = key.to_str().ok()?;
+    let swap = text.find(['.', '/']).is_some_and(|at| text.get(at..=at) == Some("/"));
+    let name: alloc::string::String = match swap {
+        true => text.chars().map(|c| if c == '/' { '.' } else if c == '.' { '/' } else { c }).collect(),
+        false => text.into(),
+    };
+    // No empty part, and none that leads out of /proc/sys ("..", written with slashes as dots).
+    let safe = name.split('.').all(|part| !part.is_empty() && !part.bytes().all(|b| b == b'/'));
+    (safe && name.contains('.')).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dotted;
+
+    #[test]
+    fn names() {
+        assert_eq!(dotted(c"net.ipv4.ip_forward").as_deref(), Some("net.ipv4.ip_forward"));
+        assert_eq!(dotted(c"net/ipv4/ip_forward").as_deref(), Some("net.ipv4.ip_forward"));
+        assert_eq!(dotted(c"net.ipv4.conf.eth0/1.forwarding").as_deref(), Some("net.ipv4.conf.eth0/1.forwarding"));
+        assert_eq!(dotted(c"net/ipv4/conf/eth0.1/forwarding").as_deref(), Some("net.ipv4.conf.eth0/1.forwarding"));
+        for bad in [c"", c"net", c"net..x", c".net.x", c"net.//.//.kernel.x", c"net/../kernel/x"] {
+            assert_eq!(dotted(bad), None, "{bad:?}");
+        }
+    }
+}

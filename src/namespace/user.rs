@@ -1,0 +1,75 @@
+//! Id mappings of a new user namespace (user_namespaces(7); config-linux.md, "User namespace mappings").
+
+use alloc::format;
+use alloc::string::String;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::write;
+use rustix::process::Pid;
+
+use crate::error::{Error, On, Result};
+use crate::host::Host;
+use crate::spec::linux::IdMapping;
+
+/// The lines of `uid_map` and `gid_map`.
+#[derive(Debug)]
+pub struct Plan {
+    uid_map: String,
+    gid_map: String,
+    /// An ordinary user may map its own group only where setgroups(2) is given up (CVE-2014-8989).
+    deny_setgroups: bool,
+}
+
+impl Plan {
+    /// Mappings for a `fresh` user namespace; `None` when there is none to map.
+    pub fn new(uids: &[IdMapping], gids: &[IdMapping], fresh: bool, joined: bool, host: &Host) -> Result<Option<Self>> {
+        if !fresh {
+            return match uids.is_empty() && gids.is_empty() || joined {
+                true => Ok(None),
+                false => Err(Error::invalid(format_args!("linux.uidMappings: needs a user namespace"))),
+            };
+        }
+        check("linux.uidMappings", uids, host.uid, host)?;
+        check("linux.gidMappings", gids, host.gid, host)?;
+        let deny_setgroups = host.uid != 0;
+        Ok(Some(Plan { uid_map: lines(uids), gid_map: lines(gids), deny_setgroups }))
+    }
+
+    /// Whether setgroups(2) is given up.
+    pub fn denies_setgroups(&self) -> bool {
+        self.deny_setgroups
+    }
+
+    /// Writes the maps of process `pid`, from its parent's user namespace.
+    pub fn apply(&self, proc: &OwnedFd, pid: Pid) -> Result<()> {
+        let put = |file: &str, text: &str| {
+            let path = format!("{}/{file}", pid.as_raw_nonzero());
+            let fd = openat(proc, path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+                .on(format_args!("openat /proc/{path}"))?;
+            write(&fd, text.as_bytes()).on(format_args!("write /proc/{path}")).map(drop)
+        };
+        if self.deny_setgroups {
+            put("setgroups", "deny")?;
+        }
+        put("gid_map", &self.gid_map)?;
+        put("uid_map", &self.uid_map)
+    }
+}
+
+fn check(field: &str, mappings: &[IdMapping], own: u32, host: &Host) -> Result<()> {
+    if mappings.is_empty() {
+        return Err(Error::invalid(format_args!("{field}: a new user namespace needs mappings")));
+    }
+    let single = matches!(mappings, [IdMapping { host_id, size: 1, .. }] if *host_id == own);
+    match host.uid != 0 && !single {
+        true => Err(Error::unsupported(format_args!(
+            "{field}: an ordinary user can map only its own id {own}; newuidmap and newgidmap are not supported yet"
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn lines(mappings: &[IdMapping]) -> String {
+    mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect()
+}

@@ -1,0 +1,140 @@
+//! The five capability sets and no_new_privs (capabilities(7), prctl(2); config.md, "Linux Process").
+
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+};
+
+use crate::error::{Error, On, Result};
+use crate::spec::process::Capabilities;
+
+/// Every capability; the index is its number (include/uapi/linux/capability.h, linux 6.18).
+pub static NAMES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// The sets as bits. `None` for a configuration without `capabilities`: then nothing is changed but what
+/// the kernel does itself when ids change.
+#[derive(Debug, Default)]
+pub struct Plan(Option<Sets>);
+
+#[derive(Debug, Default)]
+struct Sets {
+    bounding: u64,
+    effective: u64,
+    inheritable: u64,
+    permitted: u64,
+    ambient: u64,
+}
+
+impl Plan {
+    /// `warn` hears of names that no kernel has: the specification wants a warning, not a failure.
+    pub fn new(capabilities: Option<&Capabilities<'_>>, warn: &mut dyn FnMut(Error)) -> Self {
+        let Some(given) = capabilities else { return Plan(None) };
+        let mut bits = |set: &str, names: &[&str]| {
+            names.iter().enumerate().fold(0u64, |bits, (index, name)| {
+                match NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+                    Some(number) => bits | 1 << number,
+                    None => {
+                        let why = format_args!("process.capabilities.{set}[{index}]: unknown capability \"{name}\"");
+                        warn(Error::invalid(why));
+                        bits
+                    }
+                }
+            })
+        };
+        Plan(Some(Sets {
+            bounding: bits("bounding", &given.bounding),
+            effective: bits("effective", &given.effective),
+            inheritable: bits("inheritable", &given.inheritable),
+            permitted: bits("permitted", &given.permitted),
+            ambient: bits("ambient", &given.ambient),
+        }))
+    }
+
+    /// Before ids change: shrinks the bounding set, which needs CAP_SETPCAP, and asks the kernel to keep
+    /// the permitted set when uid 0 is given up.
+    pub fn apply_before_ids(&self) -> Result<()> {
+        let Some(sets) = &self.0 else { return Ok(()) };
+        for number in 0..64 {
+            if sets.bounding & (1 << number) != 0 {
+                continue;
+            }
+            match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+                Ok(()) => {}
+                // The first number that this kernel does not have.
+                Err(Errno::INVAL) => break,
+                error => error.on(format_args!("prctl PR_CAPBSET_DROP {number}"))?,
+            }
+        }
+        set_keep_capabilities(true).on(format_args!("prctl PR_SET_KEEPCAPS"))
+    }
+
+    /// After ids changed: the process's own sets, and the ambient one, which must lie within them.
+    pub fn apply_after_ids(&self) -> Result<()> {
+        let Some(sets) = &self.0 else { return Ok(()) };
+        let wanted = CapabilitySets {
+            effective: CapabilitySet::from_bits_retain(sets.effective),
+            permitted: CapabilitySet::from_bits_retain(sets.permitted),
+            inheritable: CapabilitySet::from_bits_retain(sets.inheritable),
+        };
+        set_capabilities(None, wanted).on(format_args!("process.capabilities: capset"))?;
+        match clear_ambient_capability_set() {
+            // Ambient sets are there since linux 4.3.
+            Err(Errno::INVAL) if sets.ambient == 0 => {}
+            other => other.on(format_args!("prctl PR_CAP_AMBIENT_CLEAR_ALL"))?,
+        }
+        for (number, name) in NAMES.iter().enumerate().filter(|(n, _)| sets.ambient & (1 << n) != 0) {
+            configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)
+                .on(format_args!("process.capabilities.ambient: prctl PR_CAP_AMBIENT_RAISE {name}"))?;
+        }
+        Ok(())
+    }
+
+    /// From here on execve gives no rights that the process has not: set-user-id bits and file
+    /// capabilities mean nothing, for it and all its children.
+    pub fn apply_no_new_privileges(&self) -> Result<()> {
+        set_no_new_privs(true).on(format_args!("process.noNewPrivileges: prctl PR_SET_NO_NEW_PRIVS"))
+    }
+}

@@ -1,0 +1,12 @@
+//! What a process is: its identity, its limits, its program. One file per kernel object; the order in
+//! which they are applied is `launch/finish.rs`.
+
+pub mod caps;
+pub mod cwd;
+pub mod env;
+pub mod exec;
+pub mod fds;
+pub mod keyring;
+pub mod oom;
+pub mod rlimit;
+pub mod user;

@@ -1,0 +1,157 @@
+//! Device nodes and the links beside them (mknod(2), null(4), pts(4); config-linux.md, "Devices",
+//! "Default Devices").
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat};
+use rustix::io::Errno;
+
+use super::path::{Make, Root};
+use super::{source::Source, tree};
+use crate::error::{Error, On, Result, Show};
+use crate::spec::linux::{Device, DeviceKind};
+
+/// What is put into the container's /dev and elsewhere.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// By mknod, or in a user namespace, where mknod(2) is not allowed, by a bind mount of the host's.
+    nodes: Vec<Node<'a>>,
+    /// Not when /dev is one of the host's directories: it has its own.
+    links: bool,
+}
+
+#[derive(Debug)]
+struct Node<'a> {
+    device: Device<'a>,
+    /// The host's node of the same path.
+    bind: Option<Source<'a>>,
+}
+
+/// The devices that every container has, all of mode 0666.
+static DEFAULT: [(&CStr, u32, u32); 6] =
+    [(c"/dev/null", 1, 3), (c"/dev/zero", 1, 5), (c"/dev/full", 1, 7), (c"/dev/random", 1, 8), (c"/dev/urandom", 1, 9), (c"/dev/tty", 5, 0)];
+
+/// Links in /dev: (target, name).
+static LINKS: [(&CStr, &CStr); 6] = [
+    (c"/proc/self/fd", c"fd"),
+    (c"/proc/self/fd/0", c"stdin"),
+    (c"/proc/self/fd/1", c"stdout"),
+    (c"/proc/self/fd/2", c"stderr"),
+    (c"/proc/kcore", c"core"),
+    (c"pts/ptmx", c"ptmx"),
+];
+
+const MODE: u32 = 0o666;
+
+impl<'a> Plan<'a> {
+    /// `bind` is whether mknod is out of reach, `host_dev` whether /dev is a bind mount of the host's.
+    pub fn new(devices: &[Device<'a>], bind: bool, host_dev: bool) -> Self {
+        let given = |path: &CStr| devices.iter().any(|device| device.path == path);
+        let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path)).map(|(path, major, minor)| {
+            let (kind, file_mode) = (DeviceKind::Char, Some(MODE));
+            Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None }
+        });
+        let mut all: Vec<Device<'a>> = default.collect();
+        all.extend_from_slice(devices);
+        let node = |device: Device<'a>| {
+            let bind = bind && device.kind != DeviceKind::Fifo;
+            Node { device, bind: bind.then(|| Source::new(device.path, false)) }
+        };
+        Plan { nodes: all.into_iter().map(node).collect(), links: !host_dev }
+    }
+
+    /// The nodes to be bound, for the parent to open.
+    pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
+        self.nodes.iter_mut().filter_map(|node| node.bind.as_mut())
+    }
+
+    /// Makes them. The umask is 0, so modes are exact.
+    pub fn apply(&self, root: &Root) -> Result<()> {
+        // Nearly all of them lie in /dev: it is looked up once.
+        let dev = root.make(c"/dev", Make::Directory)?;
+        for node in &self.nodes {
+            let path = node.device.path;
+            let within = in_dev(path);
+            let other;
+            let (directory, name) = match within {
+                Some(name) => (&dev, name),
+                None => {
+                    let (above, name) = root.parent(path)?;
+                    other = above;
+                    (&other, name)
+                }
+            };
+            match &node.bind {
+                Some(source) => bind(source, root, path)?,
+                None => make(directory, name, &node.device)?,
+            }
+        }
+        if self.links {
+            for (target, name) in &LINKS {
+                link(&dev, target, name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a path directly in /dev.
+fn in_dev(path: &CStr) -> Option<&CStr> {
+    let name = path.to_bytes_with_nul().strip_prefix(b"/dev/")?;
+    let name = CStr::from_bytes_with_nul(name).ok()?;
+    (!matches!(name.to_bytes(), b"" | b"." | b"..") && !name.to_bytes().contains(&b'/')).then_some(name)
+}
+
+fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
+    let (kind, number) = match device.kind {
+        DeviceKind::Char => (FileType::CharacterDevice, makedev(device.major, device.minor)),
+        DeviceKind::Block => (FileType::BlockDevice, makedev(device.major, device.minor)),
+        DeviceKind::Fifo => (FileType::Fifo, 0),
+    };
+    let path = device.path;
+    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
+    match mknodat(directory, name, kind, mode, number) {
+        // What the image has there must be that very device: "does not match ... MUST generate an error".
+        Err(Errno::EXIST) => {
+            let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).on(format_args!("newfstatat {}", Show(path)))?;
+            if FileType::from_raw_mode(stat.st_mode) != kind || (device.kind != DeviceKind::Fifo && stat.st_rdev != number) {
+                let (major, minor) = (device.major, device.minor);
+                return Err(Error::invalid(format_args!(
+                    "device {}: something else than {kind:?} {major}:{minor} is there already",
+                    Show(path)
+                )));
+            }
+        }
+        made => made.on(format_args!("device {}: mknodat", Show(path)))?,
+    }
+    if device.uid.is_none() && device.gid.is_none() {
+        return Ok(());
+    }
+    let (uid, gid) = (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw));
+    chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).on(format_args!("device {}: fchownat", Show(path)))
+}
+
+fn bind(source: &Source<'_>, root: &Root, path: &CStr) -> Result<()> {
+    let tree = source.take()?;
+    let target = root.make(path, Make::File)?;
+    tree::attach(&tree, rustix::fd::AsFd::as_fd(&target))
+}
+
+/// A link; one that is there already must say the same.
+fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
+    match symlinkat(target, dev, name) {
+        Err(Errno::EXIST) => {}
+        made => return made.on(format_args!("symlinkat /dev/{}", Show(name))),
+    }
+    let mut space = [core::mem::MaybeUninit::<u8>::uninit(); 32];
+    match readlinkat_raw(dev, name, &mut space[..]) {
+        Ok((found, _)) if &*found == target.to_bytes() => Ok(()),
+        // A link of the image to another place, or a file: the name is wanted for ours.
+        _ => {
+            rustix::fs::unlinkat(dev, name, AtFlags::empty()).on(format_args!("unlinkat /dev/{}", Show(name)))?;
+            symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Paths that are covered or made read-only (config-linux.md, "Masked Paths", "Readonly Paths").
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, fstat, makedev};
+use rustix::io::Errno;
+
+use super::path::{Root, is_directory};
+use super::tree;
+use crate::error::{At, Error, On, Result, Show};
+use crate::sys::mount::SetAttr;
+
+/// The paths. One that does not exist is passed over: there is nothing to protect.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    masked: Vec<&'a CStr>,
+    readonly: Vec<&'a CStr>,
+}
+
+const HIDDEN: u32 =
+    sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
+
+impl<'a> Plan<'a> {
+    /// As they are written.
+    pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr]) -> Self {
+        Plan { masked: masked.to_vec(), readonly: readonly.to_vec() }
+    }
+
+    /// Read-only first, so that no mask lies below a later copy.
+    pub fn apply(&self, root: &Root) -> Result<()> {
+        for path in &self.readonly {
+            read_only(root, path).at(format_args!("linux.readonlyPaths {}", Show(path)))?;
+        }
+        let mut cover = Cover::default();
+        for path in &self.masked {
+            cover.mask(root, path).at(format_args!("linux.maskedPaths {}", Show(path)))?;
+        }
+        Ok(())
+    }
+}
+
+fn find(root: &Root, path: &CStr) -> Result<Option<OwnedFd>> {
+    match root.open(path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        found => found.map(Some).on(format_args!("openat2")),
+    }
+}
+
+fn read_only(root: &Root, path: &CStr) -> Result<()> {
+    let Some(target) = find(root, path)? else { return Ok(()) };
+    let copy = tree::copy(target.as_fd(), true)?;
+    let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), recursive: true, ..SetAttr::default() };
+    tree::change(copy.as_fd(), change)?;
+    tree::attach(&copy, target.as_fd())
+}
+
+/// What is laid over masked paths, made when first wanted and then copied.
+#[derive(Default)]
+struct Cover {
+    null: Option<OwnedFd>,
+    empty: Option<OwnedFd>,
+}
+
+impl Cover {
+    fn mask(&mut self, root: &Root, path: &CStr) -> Result<()> {
+        let Some(target) = find(root, path)? else { return Ok(()) };
+        let directory = is_directory(&target).on(format_args!("fstat"))?;
+        let cover = match directory {
+            true => &mut self.empty,
+            false => &mut self.null,
+        };
+        if cover.is_none() {
+            *cover = Some(if directory { empty()? } else { null(root)? });
+        }
+        let Some(cover) = cover else { return Ok(()) };
+        let cover = tree::copy(cover.as_fd(), false)?;
+        tree::attach(&cover, target.as_fd())
+    }
+}
+
+/// An empty directory that nothing can be put into.
+fn empty() -> Result<OwnedFd> {
+    let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))];
+    tree::create(c"tmpfs", c"tmpfs", parameters.into_iter(), HIDDEN.into())
+}
+
+/// The container's /dev/null, checked to be it: a file of an image or a racing process in its place would
+/// be laid over /proc/kcore instead (CVE-2025-31133).
+fn null(root: &Root) -> Result<OwnedFd> {
+    let fd = root.open(c"/dev/null").on(format_args!("openat2 /dev/null"))?;
+    let stat = fstat(&fd).on(format_args!("fstat /dev/null"))?;
+    match FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3) {
+        true => Ok(fd),
+        false => Err(Error::invalid(format_args!("/dev/null is not the device 1:3"))),
+    }
+}

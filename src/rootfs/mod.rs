@@ -1,0 +1,189 @@
+//! The container's tree of files (mount_namespaces(7), pivot_root(2); config.md, "Root", "Mounts";
+//! config-linux.md, "Devices", "Rootfs Mount Propagation", "Masked Paths", "Readonly Paths").
+//!
+//! The root is a detached copy of the bundle's; it is attached, and everything below it is attached to
+//! descriptors found by walking inside it (`path.rs`). The host's tree is left with pivot_root.
+
+pub mod cgroup;
+pub mod device;
+pub mod mask;
+pub mod op;
+pub mod option;
+pub mod path;
+pub mod pivot;
+pub mod source;
+pub mod tree;
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+use rustix::mount::{MountPropagationFlags, mount_change};
+
+use crate::error::{At, Error, On, Result};
+use crate::spec::{Config, Mount};
+use crate::sys::mount::SetAttr;
+use cgroup::View;
+use op::Op;
+use path::Root;
+use source::Source;
+
+/// Everything that is mounted, made or covered, in order.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    root: Source<'a>,
+    propagation: SetAttr,
+    mounts: Vec<Op<'a>>,
+    devices: device::Plan<'a>,
+    cover: mask::Plan<'a>,
+    readonly: bool,
+    pivot: bool,
+}
+
+/// What the rest of the plan says about the tree.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The bundle's directory, absolute.
+    pub bundle: &'a CStr,
+    /// A user namespace, in which mknod(2) is not allowed.
+    pub user_namespace: bool,
+    /// pivot_root, or chroot with `--no-pivot`.
+    pub pivot: bool,
+    pub cgroup: View,
+}
+
+impl<'a> Plan<'a> {
+    /// Decides all of it from the configuration.
+    pub fn new(config: &Config<'a>, around: &Surroundings<'_>) -> Result<Self> {
+        let linux = &config.linux;
+        let mut mounts = Vec::with_capacity(config.mounts.len());
+        for (index, mount) in config.mounts.iter().enumerate() {
+            let op = Op::new(index, mount, around);
+            mounts.push(op.at(format_args!("mounts[{index}] {}", crate::error::Show(mount.destination)))?);
+        }
+        let host_dev = config.mounts.iter().any(binds_dev);
+        Ok(Plan {
+            root: Source::new(absolute(around.bundle, config.root.path), true),
+            propagation: propagation(linux.rootfs_propagation),
+            mounts,
+            devices: device::Plan::new(&linux.devices, around.user_namespace, host_dev),
+            cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths),
+            readonly: config.root.readonly,
+            pivot: around.pivot,
+        })
+    }
+
+    /// Where the root is on the host: absolute.
+    pub fn path(&self) -> CString {
+        self.root.path().into()
+    }
+
+    /// The parent's part: opens what comes from the host, as far as it may.
+    pub fn open_sources(&mut self) -> Result<()> {
+        self.each_source(Source::open_if_allowed)
+    }
+
+    /// Opens what could not be opened before, or ends at the first that is refused.
+    fn open_rest(&mut self) -> Result<()> {
+        self.each_source(|source| source.open().map(|()| true))
+    }
+
+    fn each_source(&mut self, mut open: impl FnMut(&mut Source<'a>) -> Result<bool>) -> Result<()> {
+        if !open(&mut self.root).at(format_args!("root.path"))? {
+            return Ok(());
+        }
+        for (index, mount) in self.mounts.iter_mut().enumerate() {
+            for source in mount.sources() {
+                open(source).at(format_args!("mounts[{index}]"))?;
+            }
+        }
+        for source in self.devices.sources() {
+            open(source).at(format_args!("linux.devices"))?;
+        }
+        Ok(())
+    }
+
+    /// The parent's copies of what the child has: a mount that a process holds open cannot be unmounted
+    /// inside.
+    pub fn close_sources(&mut self) {
+        let close = |source: &mut Source<'a>| Ok(source.close());
+        let _ = self.each_source(close);
+    }
+
+    /// The child's part, in its new mount namespace, up to the last thing that needs the host's tree.
+    pub fn apply(&mut self) -> Result<Root> {
+        self.open_rest()?;
+        // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
+        let root = self.attach_root().at(format_args!("root.path"))?;
+        for mount in &self.mounts {
+            mount.apply(&root)?;
+        }
+        self.devices.apply(&root)?;
+        self.cover.apply(&root)?;
+        for mount in &self.mounts {
+            mount.finish()?;
+        }
+        if self.readonly {
+            let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
+            tree::change(root.fd(), readonly).at(format_args!("root.readonly"))?;
+        }
+        Ok(root)
+    }
+
+    /// Leaves the host's tree.
+    pub fn enter(&self, root: &Root) -> Result<()> {
+        pivot::enter(root, self.pivot)
+    }
+
+    /// Attaches the root's copy over the host's own root: a place that needs no lookup, whatever rights
+    /// this process has on the host. Absolute paths still begin below it.
+    fn attach_root(&self) -> Result<Root> {
+        let tree = self.root.take()?;
+        let root = Root::new(tree);
+        tree::change(root.fd(), SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() })?;
+        tree::attach_over_root(root.fd())?;
+        if self.propagation.propagation != u64::from(sys::MS_PRIVATE) {
+            tree::change(root.fd(), self.propagation).at(format_args!("linux.rootfsPropagation"))?;
+        }
+        Ok(root)
+    }
+}
+
+/// A path of config.json on the host: absolute, or relative to the bundle.
+fn absolute(bundle: &CStr, path: &CStr) -> CString {
+    if path.to_bytes().starts_with(b"/") {
+        return path.into();
+    }
+    // Neither part has a NUL inside.
+    CString::new([bundle.to_bytes(), b"/", path.to_bytes()].concat()).unwrap_or_default()
+}
+
+/// /dev is a directory of the host's, with devices and links of its own.
+fn binds_dev(mount: &Mount<'_>) -> bool {
+    let bind = mount.options.iter().any(|word| matches!(word.to_bytes(), b"bind" | b"rbind"));
+    let name = mount.destination.to_bytes();
+    bind && matches!(name, b"/dev" | b"/dev/" | b"dev")
+}
+
+fn propagation(word: Option<&str>) -> SetAttr {
+    let word = word.unwrap_or("private");
+    let (word, recursive) = match word.strip_prefix('r') {
+        Some(word) => (word, true),
+        None => (word, false),
+    };
+    let propagation = match word {
+        "shared" => sys::MS_SHARED,
+        "slave" => sys::MS_SLAVE,
+        "unbindable" => sys::MS_UNBINDABLE,
+        _ => sys::MS_PRIVATE,
+    };
+    SetAttr { propagation: propagation.into(), recursive, ..SetAttr::default() }
+}
+
+/// What an option or a field must not be.
+fn refuse<T>(why: core::fmt::Arguments<'_>) -> Result<T> {
+    Err(Error::invalid(why))
+}

@@ -1,0 +1,208 @@
+//! Paths inside the container's root, by descriptor (openat2(2), path_resolution(7)).
+//!
+//! An image is whatever its maker wanted it to be, and another container may change it meanwhile: a
+//! symbolic link anywhere in a path, `..`, a link of procfs. So every path is resolved by the kernel with
+//! the root as its root (RESOLVE_IN_ROOT), once, and what is done afterwards is done to the descriptor
+//! (CVE-2019-16884, CVE-2019-19921, CVE-2021-30465, CVE-2023-27561).
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
+use rustix::io::{Errno, Result as Raw};
+
+use crate::error::{Error, On, Result, Show};
+
+/// The root of the container's tree.
+pub struct Root(OwnedFd);
+
+/// What is made when a path is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    Directory,
+    File,
+}
+
+/// `PATH_MAX` of include/uapi/linux/limits.h, with the NUL.
+const PATH_MAX: usize = 4096;
+
+/// As many as the kernel follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+impl Root {
+    /// The tree below a descriptor of its root.
+    pub fn new(fd: OwnedFd) -> Self {
+        Root(fd)
+    }
+
+    /// The root's own descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// What is at `path`, following links within the root.
+    pub fn open(&self, path: &CStr) -> Raw<OwnedFd> {
+        self.resolve(path, OFlags::PATH, ResolveFlags::empty())
+    }
+
+    /// The same, where no part of the path may be a link.
+    pub fn open_without_links(&self, path: &CStr) -> Raw<OwnedFd> {
+        self.resolve(path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
+    }
+
+    fn resolve(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Raw<OwnedFd> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
+        loop {
+            match openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                // openat2(2): a rename somewhere on the host raced with a ".." in the path. It asks for
+                // another try itself, and each one is a walk of its own.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// What is at `path`; where nothing is, a directory or an empty file is made, and every directory
+    /// above it.
+    pub fn make(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
+        match self.open(path) {
+            Err(Errno::NOENT) => self.create(path, make).on(format_args!("{make:?} {}", Show(path))),
+            other => other.on(format_args!("openat2 {}", Show(path))),
+        }
+    }
+
+    /// The directory that `path` lies in, made when missing, and the path's last name.
+    pub fn parent<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
+        let bytes = path.to_bytes_with_nul();
+        let slash = path.to_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let name = bytes.get(slash + 1..).and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(c"");
+        if matches!(name.to_bytes(), b"" | b"." | b"..") {
+            return Err(Error::invalid(format_args!("{} has no last name", Show(path))));
+        }
+        let mut space = [0u8; PATH_MAX];
+        let above = bytes.get(..slash).unwrap_or_default();
+        let above = join(&mut space, &[above, b"/"]).on(format_args!("{}", Show(path)))?;
+        Ok((self.make(above, Make::Directory)?, name))
+    }
+
+    /// Makes what is missing of a path: finds how far it goes, and makes the next name there, until all
+    /// of it is. A dangling link is followed: what it points to is made.
+    fn create(&self, path: &CStr, make: Make) -> Raw<OwnedFd> {
+        let mut space = [[0u8; PATH_MAX]; 2];
+        let [current, next] = &mut space;
+        join(current, &[path.to_bytes()])?;
+        for _ in 0..MAX_LINKS {
+            let path = text(current).to_bytes();
+            let (mut above, mut at) = self.longest(path)?;
+            loop {
+                let (name, after) = first_name(path, at);
+                let last = after == path.len();
+                match make_one(&above, name, if last { make } else { Make::Directory })? {
+                    Made::Here(fd) if last => return Ok(fd),
+                    Made::Here(fd) => above = fd,
+                    Made::Link => break,
+                }
+                at = after;
+            }
+            through_link(path, at, &above, next)?;
+            core::mem::swap(current, next);
+            // The link may lead to something that is there.
+            match self.open(text(current)) {
+                Err(Errno::NOENT) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// The deepest directory on a path that is there, and where in the path the names below it begin.
+    fn longest(&self, path: &[u8]) -> Raw<(OwnedFd, usize)> {
+        let mut space = [0u8; PATH_MAX];
+        let mut end = path.len();
+        loop {
+            let slash = path.iter().take(end).rposition(|byte| *byte == b'/').unwrap_or(0);
+            let above = path.get(..slash).unwrap_or_default();
+            match self.open(join(&mut space, &[above, b"/"])?) {
+                Err(Errno::NOENT) if slash > 0 => end = slash,
+                opened => return Ok((opened?, skip_slashes(path, slash))),
+            }
+        }
+    }
+}
+
+/// Writes into `next` the path with the link at `at`, whose directory is `above`, replaced by its target.
+fn through_link(path: &[u8], at: usize, above: &OwnedFd, next: &mut [u8; PATH_MAX]) -> Raw<()> {
+    let (name, after) = first_name(path, at);
+    let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+    let (target, _) = readlinkat_raw(above, name, &mut target[..])?;
+    let before = if target.first() == Some(&b'/') { &[] } else { path.get(..at).unwrap_or_default() };
+    join(next, &[before, target, b"/", path.get(after..).unwrap_or_default()]).map(drop)
+}
+
+/// The name that begins at `at`, and where the next one begins.
+fn first_name(path: &[u8], at: usize) -> (&[u8], usize) {
+    let rest = path.get(at..).unwrap_or_default();
+    let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
+    (name, skip_slashes(path, at + name.len()))
+}
+
+fn skip_slashes(path: &[u8], at: usize) -> usize {
+    at + path.iter().skip(at).take_while(|byte| **byte == b'/').count()
+}
+
+/// What was found or made at a name.
+enum Made {
+    Here(OwnedFd),
+    Link,
+}
+
+fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
+    if matches!(name, b"" | b"." | b"..") {
+        // Below a missing name there is nothing to go up from.
+        return Err(Errno::NOENT);
+    }
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = match make {
+        Make::Directory => mkdirat(above, name, Mode::from_raw_mode(0o755)),
+        Make::File => {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+            openat(above, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        }
+    };
+    match made {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let fd = openat(above, name, path, Mode::empty())?;
+    match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+        FileType::Symlink => Ok(Made::Link),
+        FileType::Directory => Ok(Made::Here(fd)),
+        _ if make == Make::File => Ok(Made::Here(fd)),
+        _ => Err(Errno::NOTDIR),
+    }
+}
+
+/// Whether a descriptor is a directory.
+pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
+    Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
+}
+
+/// The flags of a call on a descriptor itself.
+pub const ITSELF: AtFlags = AtFlags::EMPTY_PATH;
+
+/// Parts of a path, one behind the other in a buffer, with a NUL behind them.
+fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {
+    if parts.iter().map(|part| part.len()).sum::<usize>() >= PATH_MAX {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let bytes = parts.iter().copied().flatten().chain(&[0]);
+    for (place, byte) in space.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    Ok(text(space))
+}
+
+fn text(space: &[u8]) -> &CStr {
+    CStr::from_bytes_until_nul(space).unwrap_or_default()
+}

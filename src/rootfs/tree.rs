@@ -1,0 +1,103 @@
+//! Mounts as descriptors (open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2); linux 5.2):
+//! a tree is made or copied where nobody sees it, changed, and only then attached.
+
+use core::ffi::CStr;
+use core::fmt;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use crate::error::{Error, On, Result, Show};
+use crate::sys::mount::{SetAttr, mount_setattr};
+
+/// A copy of the mount at a path of the current mount namespace, with all below it or without.
+pub fn copy_path(path: &CStr, recursive: bool) -> rustix::io::Result<OwnedFd> {
+    open_tree(CWD, path, flags(recursive))
+}
+
+/// A copy of the mount, or of the part of one, that a descriptor names.
+pub fn copy(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH).on(format_args!("open_tree OPEN_TREE_CLONE"))
+}
+
+fn flags(recursive: bool) -> OpenTreeFlags {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+}
+
+/// Attaches a tree at a descriptor.
+pub fn attach(tree: &OwnedFd, target: BorrowedFd<'_>) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree.as_fd(), c"", target, c"", flags).on(format_args!("move_mount"))
+}
+
+/// Attaches a tree over the root of this mount namespace.
+pub fn attach_over_root(tree: BorrowedFd<'_>) -> Result<()> {
+    move_mount(tree, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).on(format_args!("move_mount /"))
+}
+
+/// Changes a mount or a tree; nothing to change is no call.
+pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
+    match change.is_empty() {
+        true => Ok(()),
+        false => mount_setattr(tree, change).on(format_args!("mount_setattr {change}")),
+    }
+}
+
+/// One parameter of a filesystem: `size=64k` is ("size", "64k"), `newinstance` has no value.
+pub type Parameter<'a> = (&'a CStr, Option<&'a CStr>);
+
+/// A new filesystem, mounted nowhere yet; `attributes` are `MOUNT_ATTR_*`.
+pub fn create<'a>(
+    kind: &CStr,
+    source: &CStr,
+    parameters: impl Iterator<Item = Parameter<'a>>,
+    attributes: u64,
+) -> Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).on(format_args!("fsopen {}", Show(kind)))?;
+    configure(&context, c"source", Some(source))?;
+    for (name, value) in parameters {
+        configure(&context, name, value)?;
+    }
+    if let Err(errno) = fsconfig_create(context.as_fd()) {
+        return Err(explain(&context, errno, format_args!("fsconfig {} FSCONFIG_CMD_CREATE", Show(kind))));
+    }
+    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).on(format_args!("fsmount {}", Show(kind)))
+}
+
+/// Sets one parameter of a filesystem being made or changed.
+pub fn configure(context: &OwnedFd, name: &CStr, value: Option<&CStr>) -> Result<()> {
+    let set = match value {
+        Some(value) => fsconfig_set_string(context.as_fd(), name, value),
+        None => fsconfig_set_flag(context.as_fd(), name),
+    };
+    let equals = if value.is_some() { "=" } else { "" };
+    set.map_err(|errno| {
+        let what = format_args!("fsconfig {}{equals}{}", Show(name), Show(value.unwrap_or_default()));
+        explain(context, errno, what)
+    })
+}
+
+/// The kernel's own words for a refusal, which it leaves in the context: "e tmpfs: Bad value for 'size'".
+pub fn explain(context: &OwnedFd, errno: Errno, what: fmt::Arguments<'_>) -> Error {
+    let mut space = [0u8; 160];
+    let words = match rustix::io::read(context, &mut space) {
+        Ok(count) => space.get(..count).unwrap_or_default(),
+        Err(_) => return Error::system(errno, what),
+    };
+    let words = words.strip_prefix(b"e ").unwrap_or(words);
+    Error::system(errno, format_args!("{what} ({})", words.trim_ascii_end().escape_ascii()))
+}
+
+impl fmt::Display for SetAttr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let depth = if self.recursive { "AT_RECURSIVE " } else { "" };
+        write!(f, "{depth}set {:#x} clear {:#x} propagation {:#x}", self.set, self.clear, self.propagation)
+    }
+}

@@ -1,0 +1,173 @@
+//! `linux.seccomp` (config-linux.md, "Seccomp"): the filter as it is written.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use super::process::word;
+use crate::error::Result;
+use crate::json::Decoder;
+use crate::{elements, members};
+
+/// A seccomp profile.
+#[derive(Debug, Default)]
+pub struct Seccomp<'a> {
+    pub default_action: &'a str,
+    pub default_errno_ret: Option<u32>,
+    pub architectures: Vec<&'a str>,
+    pub flags: Vec<&'a str>,
+    pub listener_path: Option<&'a CStr>,
+    pub listener_metadata: Option<&'a CStr>,
+    pub syscalls: Vec<Rule<'a>>,
+}
+
+/// One of `syscalls`.
+#[derive(Debug, Default)]
+pub struct Rule<'a> {
+    pub names: Vec<&'a str>,
+    pub action: &'a str,
+    pub errno_ret: Option<u32>,
+    pub args: Vec<Arg<'a>>,
+}
+
+/// One of `args`: a comparison of a system call's argument.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arg<'a> {
+    /// 0 to 5.
+    pub index: u8,
+    pub value: u64,
+    pub value_two: u64,
+    pub op: &'a str,
+}
+
+/// `SCMP_ACT_*`.
+pub static ACTIONS: [&str; 9] = [
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_TRACE",
+    "SCMP_ACT_TRAP",
+];
+
+/// `SCMP_CMP_*`.
+pub static OPERATORS: [&str; 7] = [
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_MASKED_EQ",
+    "SCMP_CMP_NE",
+];
+
+/// `SCMP_ARCH_*`, as of libseccomp 2.6.
+pub static ARCHITECTURES: [&str; 23] = [
+    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_ARM",
+    "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",
+    "SCMP_ARCH_MIPS",
+    "SCMP_ARCH_MIPS64",
+    "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",
+    "SCMP_ARCH_MIPSEL64",
+    "SCMP_ARCH_MIPSEL64N32",
+    "SCMP_ARCH_PARISC",
+    "SCMP_ARCH_PARISC64",
+    "SCMP_ARCH_PPC",
+    "SCMP_ARCH_PPC64",
+    "SCMP_ARCH_PPC64LE",
+    "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_S390",
+    "SCMP_ARCH_S390X",
+    "SCMP_ARCH_SH",
+    "SCMP_ARCH_SHEB",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X86_64",
+];
+
+/// `SECCOMP_FILTER_FLAG_*` of seccomp(2).
+pub static FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
+
+/// The highest error number a filter can return (SECCOMP_RET_DATA is 16 bits, but MAX_ERRNO is 4095).
+const MAX_ERRNO: u32 = 4095;
+
+impl<'a> Seccomp<'a> {
+    pub(super) fn read(d: &mut Decoder<'a>) -> Result<Self> {
+        let mut seccomp = Seccomp::default();
+        members!(d, {
+            "defaultAction" => seccomp.default_action = word(d, "action", &ACTIONS)?,
+            "defaultErrnoRet" => seccomp.default_errno_ret = Some(errno_ret(d)?),
+            "architectures" => seccomp.architectures = elements!(d, word(d, "architecture", &ARCHITECTURES)?),
+            "flags" => seccomp.flags = elements!(d, word(d, "flag", &FLAGS)?),
+            "listenerPath" => seccomp.listener_path = Some(d.cstr()?),
+            "listenerMetadata" => seccomp.listener_metadata = Some(d.cstr()?),
+            "syscalls" => seccomp.syscalls = elements!(d, Rule::read(d)?),
+        });
+        if seccomp.default_action.is_empty() {
+            return Err(d.fail(format_args!("defaultAction is missing")));
+        }
+        if seccomp.listener_metadata.is_some() && seccomp.listener_path.is_none() {
+            return Err(d.fail(format_args!("listenerMetadata without listenerPath")));
+        }
+        Ok(seccomp)
+    }
+}
+
+fn errno_ret(d: &mut Decoder<'_>) -> Result<u32> {
+    match d.integer()? {
+        value if value > MAX_ERRNO => Err(d.fail(format_args!("{value} is above {MAX_ERRNO}"))),
+        value => Ok(value),
+    }
+}
+
+impl<'a> Rule<'a> {
+    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+        let mut rule = Rule::default();
+        members!(d, {
+            "names" => rule.names = elements!(d, d.string()?),
+            "action" => rule.action = word(d, "action", &ACTIONS)?,
+            "errnoRet" => rule.errno_ret = Some(errno_ret(d)?),
+            "args" => rule.args = elements!(d, Arg::read(d)?),
+        });
+        if rule.names.is_empty() {
+            return Err(d.fail(format_args!("names is missing or empty")));
+        }
+        match rule.action {
+            "" => Err(d.fail(format_args!("action is missing"))),
+            _ => Ok(rule),
+        }
+    }
+}
+
+impl<'a> Arg<'a> {
+    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+        let mut arg = Arg::default();
+        members!(d, {
+            "index" => arg.index = index(d)?,
+            "value" => arg.value = d.integer()?,
+            "valueTwo" => arg.value_two = d.integer()?,
+            "op" => arg.op = word(d, "operator", &OPERATORS)?,
+        });
+        match arg.op {
+            "" => Err(d.fail(format_args!("op is missing"))),
+            _ => Ok(arg),
+        }
+    }
+}
+
+fn index(d: &mut Decoder<'_>) -> Result<u8> {
+    match d.integer()? {
+        value @ 0..=5 => Ok(value),
+        value => Err(d.fail(format_args!("{value} is not within 0 and 5"))),
+    }
+}

@@ -1,0 +1,107 @@
+//! An allocator for a process that ends soon: memory is taken from the front of an area and never given
+//! back, but for the last piece. Nothing lives long in mote, so this is less code, fewer page faults and
+//! fewer system calls than any heap.
+//!
+//! Only for a process with one thread: the `mote` binary. Programs that link the library bring their own.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::{self, null_mut};
+
+use linux_raw_sys::general::{__NR_mmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+
+/// In the program's own .bss: enough for most commands, and no page of it exists before it is touched.
+const FIRST: usize = 64 << 10;
+
+/// What the area grows by, at least.
+const CHUNK: usize = 256 << 10;
+
+/// The allocator.
+pub struct Bump {
+    first: UnsafeCell<[u8; FIRST]>,
+    state: UnsafeCell<State>,
+}
+
+struct State {
+    next: usize,
+    end: usize,
+}
+
+// SAFETY: the process has one thread (see the module's text), so nothing is ever shared.
+unsafe impl Sync for Bump {}
+
+impl Bump {
+    /// An allocator that has given out nothing.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Bump { first: UnsafeCell::new([0; FIRST]), state: UnsafeCell::new(State { next: 0, end: 0 }) }
+    }
+
+    #[allow(clippy::mut_from_ref)]
+    fn state(&self) -> &mut State {
+        // SAFETY: one thread, and no reference to the state outlives one method of this file.
+        let state = unsafe { &mut *self.state.get() };
+        if state.end == 0 {
+            state.next = self.first.get() as usize;
+            state.end = state.next + FIRST;
+        }
+        state
+    }
+}
+
+/// More memory from the kernel: its address, or 0.
+fn map(size: usize) -> usize {
+    let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
+    // SAFETY: a new anonymous mapping, placed by the kernel; it overlaps nothing.
+    let mapped =
+        unsafe { sc::syscall6(__NR_mmap as usize, 0, size, (PROT_READ | PROT_WRITE) as usize, flags, usize::MAX, 0) };
+    super::check(mapped).unwrap_or(0)
+}
+
+// SAFETY: pieces are disjoint (next only grows over them, or returns to the start of the last one when it
+// is freed), aligned, and inside memory that lives as long as the process.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let state = self.state();
+        let start = state.next.next_multiple_of(layout.align());
+        if let Some(end) = start.checked_add(layout.size()).filter(|end| *end <= state.end) {
+            state.next = end;
+            return start as *mut u8;
+        }
+        let Some(size) = layout.size().checked_add(layout.align() + CHUNK) else { return null_mut() };
+        let mapped = map(size.next_multiple_of(CHUNK));
+        if mapped == 0 {
+            return null_mut();
+        }
+        (state.next, state.end) = (mapped, mapped + size.next_multiple_of(CHUNK));
+        let start = mapped.next_multiple_of(layout.align());
+        state.next = start + layout.size();
+        start as *mut u8
+    }
+
+    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        let state = self.state();
+        if piece as usize + layout.size() == state.next {
+            state.next = piece as usize;
+        }
+    }
+
+    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let state = self.state();
+        let last = piece as usize + layout.size() == state.next;
+        if last && let Some(end) = (piece as usize).checked_add(size).filter(|end| *end <= state.end) {
+            state.next = end;
+            return piece;
+        }
+        // SAFETY: the alignment is one that was given before, so it is a power of two; alloc refuses a size
+        // that overflows.
+        let layout_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: size is not zero, as the caller of realloc promises.
+        let new = unsafe { self.alloc(layout_new) };
+        if !new.is_null() {
+            // SAFETY: both pieces are at least the smaller size long, and disjoint.
+            unsafe { ptr::copy_nonoverlapping(piece, new, layout.size().min(size)) };
+        }
+        new
+    }
+}

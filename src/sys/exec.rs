@@ -1,0 +1,60 @@
+//! execve(2), and the arrays of pointers it wants.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::{CStr, c_char};
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::null;
+
+use linux_raw_sys::general::__NR_execve;
+use rustix::io::Errno;
+
+/// Strings as `argv` or `envp`: pointers with a null behind them, and one free place in front, so that
+/// one more string can be given in a process that must not allocate.
+pub struct Strings<'a> {
+    pointers: Vec<Cell<*const c_char>>,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Strings<'a> {
+    /// The array for these strings.
+    pub fn new(strings: &[&'a CStr]) -> Self {
+        let mut pointers = Vec::with_capacity(strings.len() + 2);
+        pointers.push(Cell::new(null()));
+        pointers.extend(strings.iter().map(|string| Cell::new(string.as_ptr())));
+        pointers.push(Cell::new(null()));
+        Strings { pointers, strings: PhantomData }
+    }
+
+    /// The array's address, after `first` is put in front when there is one.
+    fn address(&self, first: Option<&CStr>) -> usize {
+        if let (Some(first), Some(place)) = (first, self.pointers.first()) {
+            place.set(first.as_ptr());
+        }
+        let skipped = usize::from(first.is_none()) * size_of::<*const c_char>();
+        self.pointers.as_ptr() as usize + skipped
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let given = self.pointers.iter().skip(1).take_while(|pointer| !pointer.get().is_null());
+        // SAFETY: each pointer but the first came from a `&'a CStr`, and 'a outlives self.
+        given.map(|pointer| unsafe { CStr::from_ptr(pointer.get()) })
+    }
+}
+
+impl fmt::Debug for Strings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Becomes another program; `first` is one more variable in front of the environment. Returns only when
+/// the kernel refuses.
+pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, first: Option<&CStr>) -> Errno {
+    let (argv, envp) = (argv.address(None), envp.address(first));
+    // SAFETY: path and every string end with a NUL, both arrays with a null pointer, and all of them,
+    // `first` too, are borrowed for the whole call.
+    let returned = unsafe { sc::syscall3(__NR_execve as usize, path.as_ptr() as usize, argv, envp) };
+    super::check(returned).err().unwrap_or(Errno::INVAL)
+}

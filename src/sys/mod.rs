@@ -1,0 +1,29 @@
+//! System calls that rustix lacks, each behind a safe function, and the few things only `unsafe` can do.
+//!
+//! This is the one place of the library where `unsafe` is allowed (besides the C interface); every block
+//! argues about the pointers it hands to the kernel: how long they are, who owns them, when they end.
+//! Numbers and structures are the kernel's own, from linux-raw-sys; the instruction is sc's.
+#![allow(unsafe_code)]
+
+pub mod bump;
+pub mod clone;
+pub mod cwd;
+pub mod exec;
+pub mod fd;
+pub mod key;
+pub mod mount;
+pub mod net;
+pub mod rlimit;
+pub mod signal;
+pub mod start;
+pub mod time;
+
+use rustix::io::{Errno, Result};
+
+/// What a system call returned: the kernel gives -errno for -4095 to -1.
+fn check(returned: usize) -> Result<usize> {
+    match returned as isize {
+        error @ -4095..=-1 => Err(Errno::from_raw_os_error(-error as i32)),
+        _ => Ok(returned),
+    }
+}

@@ -1,0 +1,30 @@
+//! Network interfaces by ioctl (netdevice(7)).
+
+use linux_raw_sys::general::__NR_ioctl;
+use linux_raw_sys::ioctl::SIOCSIFFLAGS;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Result;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+/// `struct ifreq` of include/uapi/linux/if.h as SIOCSIFFLAGS reads it.
+#[repr(C)]
+struct FlagsRequest {
+    name: [u8; 16],
+    flags: u16,
+    rest: [u8; 22],
+}
+
+/// `IFF_UP | IFF_RUNNING`: what `ip link set lo up` leaves on a loopback interface.
+const UP_RUNNING: u16 = 0x41;
+
+/// Brings the loopback interface of the current network namespace up. Needs CAP_NET_ADMIN over it.
+pub fn loopback_up() -> Result<()> {
+    let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let mut request = FlagsRequest { name: [0; 16], flags: UP_RUNNING, rest: [0; 22] };
+    if let Some(name) = request.name.get_mut(..2) {
+        name.copy_from_slice(b"lo");
+    }
+    let (fd, code) = (socket.as_raw_fd() as usize, SIOCSIFFLAGS as usize);
+    // SAFETY: the structure has the size of struct ifreq (40 bytes) and outlives the call.
+    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize) }).map(drop)
+}

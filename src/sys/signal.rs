@@ -1,0 +1,47 @@
+//! Signals without handlers: blocked, and taken one by one (rt_sigprocmask(2), rt_sigtimedwait(2)).
+
+use linux_raw_sys::general::{
+    __NR_pidfd_send_signal, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, SIG_SETMASK,
+};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Result;
+
+/// A set of signals as the kernel has it: bit n-1 is signal n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set(pub u64);
+
+impl Set {
+    /// Every signal. SIGKILL and SIGSTOP cannot be blocked; the kernel ignores them here.
+    pub const ALL: Set = Set(u64::MAX);
+    /// None.
+    pub const NONE: Set = Set(0);
+}
+
+/// The kernel wants the size of its own set, whatever the C library's.
+const SIZE: usize = size_of::<u64>();
+
+/// Blocks exactly these signals; gives the set blocked before.
+pub fn block(signals: Set) -> Result<Set> {
+    let mut old = Set::NONE;
+    let (new, how) = (&raw const signals as usize, SIG_SETMASK as usize);
+    // SAFETY: both sets are eight bytes long, as is said, and outlive the call.
+    let returned =
+        unsafe { sc::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };
+    super::check(returned).map(|_| old)
+}
+
+/// Waits for one of these signals, which must be blocked, and takes it: its number.
+pub fn wait(signals: Set) -> Result<i32> {
+    let set = &raw const signals as usize;
+    // SAFETY: the set is eight bytes long, as is said; neither siginfo nor a timeout is asked for.
+    let returned = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, SIZE) };
+    super::check(returned).map(|signal| signal as i32)
+}
+
+/// Sends a signal, by number, to the process a pidfd names (pidfd_send_signal(2), linux 5.1). rustix's own
+/// call knows no real-time signals. Signal 0 only asks whether the process is there.
+pub fn send(process: &OwnedFd, signal: i32) -> Result<()> {
+    let (fd, number) = (process.as_raw_fd() as usize, signal as usize);
+    // SAFETY: no siginfo is given, so no pointer.
+    super::check(unsafe { sc::syscall4(__NR_pidfd_send_signal as usize, fd, number, 0, 0) }).map(drop)
+}
