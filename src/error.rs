@@ -1,13 +1,16 @@
 //! The one error of the library: a kind that callers act on, and one line of text that a person reads.
 //!
-//! The text is kept inline because errors are also made in the child of clone3, which must not allocate,
-//! and travel to the parent as one datagram. Context is added from the inside out at three borders: the
-//! system call with its arguments (`on`), the field or object it was done for (`at`), and the command.
+//! An error is one pointer, so that results stay small. What it points to is reserved ahead: errors are
+//! also made in the child of clone3, which must not allocate ([`reserve`]), and travel to the parent as
+//! one datagram. Context is added from the inside out at three borders: the system call with its arguments
+//! (`on`), the field or object it was done for (`at`), and the command.
 
+use alloc::boxed::Box;
 use core::fmt::{self, Write};
 use rustix::io::Errno;
 
 use crate::errno;
+use crate::sys::slot::Slot;
 
 /// What went wrong, as far as a caller decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +36,22 @@ pub enum Kind {
 const TEXT: usize = 440;
 
 /// An error: kind, errno (0 when the kernel had no part in it), and what was being done.
-#[derive(Clone)]
-pub struct Error {
+pub struct Error(Option<Box<Data>>);
+
+struct Data {
     kind: Kind,
     errno: u16,
     len: u16,
     text: [u8; TEXT],
+}
+
+/// The memory of the next error.
+static SPARE: Slot<Data> = Slot::empty();
+
+/// Sees to it that the next error needs no allocation. One is enough: context is added in place, and an
+/// error that is dropped gives its memory back.
+pub fn reserve() {
+    drop(Error::new(Kind::System, format_args!("")));
 }
 
 /// The result of everything here that can fail.
@@ -48,10 +61,11 @@ impl Error {
     /// An error of this kind, with its whole text.
     #[cold]
     pub fn new(kind: Kind, text: fmt::Arguments<'_>) -> Self {
-        let mut error = Error { kind, errno: 0, len: 0, text: [0; TEXT] };
+        let mut data = SPARE.take().unwrap_or_else(|| Box::new(Data { kind, errno: 0, len: 0, text: [0; TEXT] }));
+        (data.kind, data.errno, data.len) = (kind, 0, 0);
         // Writing never fails: what does not fit is cut.
-        let _ = error.write_fmt(text);
-        error
+        let _ = data.write_fmt(text);
+        Error(Some(data))
     }
 
     /// An invalid value, or a rule of the specification broken.
@@ -70,42 +84,63 @@ impl Error {
     #[cold]
     pub fn system(errno: Errno, what: fmt::Arguments<'_>) -> Self {
         let mut error = Self::new(Kind::System, what);
-        error.errno = errno.raw_os_error() as u16;
+        if let Some(data) = &mut error.0 {
+            data.errno = errno.raw_os_error() as u16;
+        }
         error
     }
 
     /// The same error, with what it happened to before it.
     #[cold]
     #[must_use]
-    pub fn within(self, context: fmt::Arguments<'_>) -> Self {
-        let mut error = Error { kind: self.kind, errno: self.errno, len: 0, text: [0; TEXT] };
-        let _ = write!(error, "{context}: {}", self.text());
-        error
+    pub fn within(mut self, context: fmt::Arguments<'_>) -> Self {
+        if let Some(data) = &mut self.0 {
+            let old = data.len;
+            let _ = write!(data, "{context}: ");
+            // Written behind the old text, and turned to the front.
+            data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(usize::from(old));
+        }
+        self
+    }
+
+    /// Adds to the end of the text.
+    pub(crate) fn append(&mut self, text: fmt::Arguments<'_>) {
+        if let Some(data) = &mut self.0 {
+            let _ = data.write_fmt(text);
+        }
     }
 
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.as_ref().map_or(Kind::System, |data| data.kind)
     }
 
     /// The kernel's error number, 0 when there is none.
     pub fn errno(&self) -> u16 {
-        self.errno
+        self.0.as_ref().map_or(0, |data| data.errno)
+    }
+
+    /// Whether it is this error number.
+    pub fn is(&self, errno: Errno) -> bool {
+        i32::from(self.errno()) == errno.raw_os_error()
     }
 
     /// The text without the kernel's reason.
     pub fn text(&self) -> &str {
-        let text = self.text.get(..usize::from(self.len)).unwrap_or_default();
         // A cut may fall inside a character.
-        match core::str::from_utf8(text) {
+        match core::str::from_utf8(self.bytes()) {
             Ok(text) => text,
-            Err(cut) => core::str::from_utf8(text.get(..cut.valid_up_to()).unwrap_or_default()).unwrap_or(""),
+            Err(cut) => core::str::from_utf8(self.bytes().get(..cut.valid_up_to()).unwrap_or_default()).unwrap_or(""),
         }
     }
 
-    /// Kind and error number as they cross a socket between two processes of mote.
+    fn bytes(&self) -> &[u8] {
+        self.0.as_ref().and_then(|data| data.text.get(..usize::from(data.len))).unwrap_or_default()
+    }
+
+    /// Kind, error number and text as they cross a socket between two processes of mote.
     pub(crate) fn to_parts(&self) -> (u8, u16, &[u8]) {
-        (self.kind as u8, self.errno, self.text.get(..usize::from(self.len)).unwrap_or_default())
+        (self.kind() as u8, self.errno(), self.bytes())
     }
 
     /// The other end of [`Error::to_parts`]. An unknown kind is taken for `System`.
@@ -113,13 +148,23 @@ impl Error {
         const KINDS: [Kind; 6] =
             [Kind::Invalid, Kind::Unsupported, Kind::NotFound, Kind::Exists, Kind::State, Kind::Usage];
         let kind = KINDS.into_iter().find(|k| *k as u8 == kind).unwrap_or(Kind::System);
-        let mut error = Error { kind, errno, len: 0, text: [0; TEXT] };
-        let _ = error.write_str(core::str::from_utf8(text).unwrap_or("?"));
+        let mut error = Error::new(kind, format_args!("{}", core::str::from_utf8(text).unwrap_or("?")));
+        if let Some(data) = &mut error.0 {
+            data.errno = errno;
+        }
         error
     }
 }
 
-impl Write for Error {
+impl Drop for Error {
+    fn drop(&mut self) {
+        if let Some(data) = self.0.take() {
+            SPARE.put(data);
+        }
+    }
+}
+
+impl Write for Data {
     /// Control bytes become `?`: names come from containers and images, and an error is one line.
     fn write_str(&mut self, s: &str) -> fmt::Result {
         for byte in s.bytes() {
@@ -135,10 +180,10 @@ impl Write for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())?;
-        match self.errno {
+        match self.errno() {
             0 => Ok(()),
             number => {
-                f.write_str(if self.len == 0 { "" } else { ": " })?;
+                f.write_str(if self.text().is_empty() { "" } else { ": " })?;
                 errno::describe(number, f)
             }
         }
@@ -147,7 +192,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.kind)
+        write!(f, "{:?}: {self}", self.kind())
     }
 }
 

@@ -10,7 +10,7 @@
 //! Lines and columns count from 1, columns in bytes.
 
 use core::ffi::CStr;
-use core::fmt::{self, Write};
+use core::fmt;
 use core::mem;
 
 use alloc::vec::Vec;
@@ -132,13 +132,13 @@ impl<'a> Decoder<'a> {
         let Place { line, column } = self.token;
         let mut error = Error::invalid(format_args!("{}:{line}:{column}: ", self.name));
         for (i, step) in self.path.iter().enumerate() {
-            let _ = match step {
-                Step::Member(name) if i == 0 => write!(error, "{name}"),
-                Step::Member(name) => write!(error, ".{name}"),
-                Step::Element(index) => write!(error, "[{index}]"),
-            };
+            match step {
+                Step::Member(name) if i == 0 => error.append(format_args!("{name}")),
+                Step::Member(name) => error.append(format_args!(".{name}")),
+                Step::Element(index) => error.append(format_args!("[{index}]")),
+            }
         }
-        let _ = write!(error, "{}{why}", if self.path.is_empty() { "" } else { ": " });
+        error.append(format_args!("{}{why}", if self.path.is_empty() { "" } else { ": " }));
         error
     }
 

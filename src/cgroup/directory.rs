@@ -203,7 +203,7 @@ impl Hierarchies {
         for hierarchy in self.all() {
             let whole = Self::path(hierarchy, path);
             match self.remove_directory(&whole) {
-                Err(error) if error.errno() == Errno::BUSY.raw_os_error() as u16 && !killed => {
+                Err(error) if error.is(Errno::BUSY) && !killed => {
                     killed = true;
                     self.kill(path)?;
                     self.remove_directory(&whole)?;
@@ -307,7 +307,7 @@ impl Hierarchies {
         let Some((file, _)) = self.freezer(path) else { return Ok(false) };
         match self.read(&file) {
             Ok(text) => Ok(matches!(text.trim(), "1" | "FROZEN" | "FREEZING")),
-            Err(error) if error.errno() == Errno::NOENT.raw_os_error() as u16 => Ok(false),
+            Err(error) if error.is(Errno::NOENT) => Ok(false),
             Err(error) => Err(error),
         }
     }

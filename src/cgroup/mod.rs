@@ -88,7 +88,7 @@ impl Plan {
             Err(error) => {
                 let _ = cgroup.hierarchies.remove(&self.path);
                 let denied = [io::Errno::ACCESS, io::Errno::PERM, io::Errno::ROFS];
-                match self.optional && denied.iter().any(|errno| errno.raw_os_error() == i32::from(error.errno())) {
+                match self.optional && denied.iter().any(|errno| error.is(*errno)) {
                     true => Ok(None),
                     false => Err(error),
                 }
@@ -135,7 +135,7 @@ impl Cgroup {
             let (file, fd) = match kept {
                 Some(kept) => kept,
                 None => match self.hierarchies.open_file(&self.path, write.controller, write.file) {
-                    Err(error) if write.optional && error.errno() == io::Errno::NOENT.raw_os_error() as u16 => continue,
+                    Err(error) if write.optional && error.is(io::Errno::NOENT) => continue,
                     fd => (write.file, fd.at(format_args!("linux.resources.{}", write.field))?),
                 },
             };

@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::init::{self, Handed};
 use super::message::{Channel, Message};
 use crate::cgroup::{Cgroup, Doors, Join};
-use crate::error::{Error, Kind, On, Result};
+use crate::error::{self, Error, Kind, On, Result};
 use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
@@ -36,6 +36,7 @@ pub fn launch(plan: &mut Plan<'_>, cgroup: Option<&Cgroup>, gate: &Gate, signals
     let doors = open_doors(plan, cgroup)?;
     plan.rootfs.open_sources()?;
 
+    error::reserve();
     let (channel, childs) = Channel::pair()?;
     let back = plan.namespaces.join_before(&namespaces)?;
     let handed = |channel, joined| Handed {

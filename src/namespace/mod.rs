@@ -141,7 +141,7 @@ impl<'a> Plan<'a> {
         let mine = || self.joined.iter().zip(opened).filter(|(join, _)| join.kind != Kind::Pid);
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
             match join.enter(fd) {
-                Err(error) if self.is_joined(Kind::User) && error.errno() == Errno::PERM.raw_os_error() as u16 => {
+                Err(error) if self.is_joined(Kind::User) && error.is(Errno::PERM) => {
                     refused |= 1 << join.kind as u32;
                 }
                 other => other?,

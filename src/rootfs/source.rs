@@ -45,7 +45,7 @@ impl<'a> Source<'a> {
     /// Opens it if this process may; `false` when only the child can.
     pub fn open_if_allowed(&mut self) -> Result<bool> {
         match self.open() {
-            Err(error) if error.errno() == Errno::PERM.raw_os_error() as u16 => Ok(false),
+            Err(error) if error.is(Errno::PERM) => Ok(false),
             other => other.map(|()| true),
         }
     }

@@ -15,6 +15,7 @@ pub mod mount;
 pub mod net;
 pub mod rlimit;
 pub mod signal;
+pub mod slot;
 pub mod start;
 pub mod time;
 
