@@ -171,6 +171,11 @@ impl Doors {
         Ok(())
     }
 
+    /// Everything open in it.
+    pub fn files(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.files.iter().chain(&self.birth)
+    }
+
     /// The directory for CLONE_INTO_CGROUP.
     pub fn birth(&self) -> Option<BorrowedFd<'_>> {
         self.birth.as_ref().map(AsFd::as_fd)

@@ -133,7 +133,7 @@ fn process(
         true => Gate::socket(directory.fd(), directory.path())?,
         false => Gate::Parent,
     };
-    let launched = launch(plan, cgroup, &door, signals)?;
+    let launched = launch(plan, directory.fd(), cgroup, &door, signals)?;
     match accompany(directory, request, gate, &launched, status) {
         Ok(()) => Ok(launched),
         Err(error) => {

@@ -38,18 +38,14 @@ impl Gate {
         Ok(Gate::Socket(socket))
     }
 
-    /// The child's side: waits, and gives the channel over which it is heard from now on. The parent's
-    /// going away without a word is the end of the container.
+    /// The child's side: waits, and gives the channel over which it is heard from now on. First for its
+    /// parent's word that it is known, its pid written down: a parent that goes away without it takes the
+    /// container with it, or nobody would ever find it.
     pub fn wait(&self, parent: Channel) -> Result<Channel> {
-        let listener = match self {
-            Gate::Parent => {
-                return match parent.receive()? {
-                    Message::Go => Ok(parent),
-                    _ => Err(Error::new(Kind::State, format_args!("mote went away before the container was started"))),
-                };
-            }
-            Gate::Socket(listener) => listener,
+        let Message::Go = parent.receive()? else {
+            return Err(Error::new(Kind::State, format_args!("mote went away before the container was created")));
         };
+        let Gate::Socket(listener) = self else { return Ok(parent) };
         drop(parent);
         loop {
             match accept_with(listener, SocketFlags::CLOEXEC) {

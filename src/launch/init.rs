@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 
@@ -14,6 +14,7 @@ use crate::error::{Error, On, Result};
 use crate::plan::Plan;
 use crate::process::user::become_root;
 use crate::sys::clone::{exit, unshare};
+use crate::sys::fd::close_in_child;
 use crate::sys::net::loopback_up;
 use crate::sys::signal::{Set, block};
 
@@ -29,15 +30,21 @@ pub struct Handed<'h> {
     pub signals: Set,
     /// The middle process has joined the namespaces already.
     pub joined: bool,
+    /// The state directory, whose lock is its parent's alone.
+    pub directory: BorrowedFd<'h>,
 }
 
 /// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
 /// not and ends.
 pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
+    close_in_child(handed.directory);
     let program = match set_up(plan, &handed) {
         Ok(program) => program,
         Err(error) => give_up(&handed.channel, error),
     };
+    // It may wait for long: with nothing of the host's open but the gate.
+    let files = handed.namespaces.iter().chain(handed.doors.files()).chain(handed.proc);
+    files.for_each(|fd| close_in_child(fd.as_fd()));
     handed.channel.send(&Message::Ready);
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {

@@ -10,9 +10,10 @@
 //!     id maps, limits                        MAPS-> (in a new user namespace it waits for them)
 //!     status file, pid file                         cgroup, clocks, mounts, devices, masks, pivot
 //!                                         <-READY   identity, capabilities, program found
-//!     GO (run), or exit (create)               ---> start gate
-//!     `mote start` comes to the gate           GO-> execve
-//!     end of file: it runs                <-ERROR   or the one thing that went wrong
+//!     GO: its pid is written down              ---> start gate: with create, until
+//!     (create ends here)                            `mote start` comes and says GO
+//!     end of file: it runs                          execve
+//!     the error, printed                  <-ERROR   or the one thing that went wrong
 //! ```
 //!
 //! Nothing here has seen the configuration: it is all in the [`Plan`](crate::plan::Plan). The child

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
 };
@@ -26,8 +26,15 @@ pub struct Launched {
     channel: Channel,
 }
 
-/// Starts the container's process, and does what only its parent can. When this fails there is no process.
-pub fn launch(plan: &mut Plan<'_>, cgroup: Option<&Cgroup>, gate: &Gate, signals: Set) -> Result<Launched> {
+/// Starts the container's process, and does what only its parent can. `directory` is its state directory,
+/// locked. When this fails there is no process.
+pub fn launch(
+    plan: &mut Plan<'_>,
+    directory: BorrowedFd<'_>,
+    cgroup: Option<&Cgroup>,
+    gate: &Gate,
+    signals: Set,
+) -> Result<Launched> {
     let proc = match plan.needs_proc() {
         true => Some(host::proc()?),
         false => None,
@@ -47,6 +54,7 @@ pub fn launch(plan: &mut Plan<'_>, cgroup: Option<&Cgroup>, gate: &Gate, signals
         proc: proc.as_ref(),
         signals,
         joined,
+        directory,
     };
     let spawned = match plan.namespaces.is_joined(NamespaceKind::User) && plan.namespaces.new != 0 {
         true => through_middle(plan, childs, handed),
@@ -126,15 +134,16 @@ impl Launched {
         Ok(())
     }
 
-    /// Waits until the child is at the gate.
+    /// Tells the child that it is known, and waits until it is at the gate.
     pub fn ready(&self) -> Result<()> {
+        self.channel.send(&Message::Go);
         match self.channel.receive()? {
             Message::Ready => Ok(()),
             other => Err(self.failure(other)),
         }
     }
 
-    /// Opens the gate, and waits until the program runs.
+    /// Tells the child to go through, and waits until the program runs.
     pub fn go(&self) -> Result<()> {
         self.channel.send(&Message::Go);
         loop {

@@ -1,8 +1,8 @@
 //! Descriptors by number: close_range(2), and those this process was started with.
 
-use linux_raw_sys::general::{__NR_close_range, __NR_fcntl, F_GETFD};
+use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{BorrowedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, Result};
 
@@ -29,6 +29,13 @@ fn one_by_one(first: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Closes the child's copy of a descriptor that its parent owns. Only for the child of a clone: it never
+/// drops what it has from its parent, and must not free memory.
+pub fn close_in_child(fd: BorrowedFd<'_>) {
+    // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
+    unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
 }
 
 /// A descriptor the process was started with (0, 1, 2, --preserve-fds, LISTEN_FDS), if it is open.
