@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstatfs, open, openat, statat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstatfs, open, openat, statat, statfs};
 
 use crate::error::{On, Result};
 
@@ -71,7 +71,8 @@ impl Cgroups {
             }
             match entry.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}
-                Ok("unified") => unified = true,
+                // The directory stays when nothing is mounted on it.
+                Ok("unified") => unified = is_cgroup2(c"/sys/fs/cgroup/unified"),
                 Ok(name) => names.push(String::from(name)),
             }
         }
@@ -81,6 +82,10 @@ impl Cgroups {
             false => Ok(Cgroups::Hierarchies { names, unified }),
         }
     }
+}
+
+fn is_cgroup2(path: &CStr) -> bool {
+    statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2_SUPER_MAGIC)
 }
 
 /// The host's procfs, checked to be one.
