@@ -58,7 +58,8 @@ pub fn read_all(file: &OwnedFd, name: &CStr) -> Result<Vec<u8>> {
             0 => break,
             count => length += count,
         }
-        if length > size {
+        // Full: it grows while it is read. Exactly as long as it should be: a regular file's end.
+        if length >= size {
             break;
         }
     }

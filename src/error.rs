@@ -36,7 +36,7 @@ pub enum Kind {
 const TEXT: usize = 440;
 
 /// An error: kind, errno (0 when the kernel had no part in it), and what was being done.
-pub struct Error(Option<Box<Data>>);
+pub struct Error(Box<Data>);
 
 struct Data {
     kind: Kind,
@@ -48,10 +48,9 @@ struct Data {
 /// The memory of the next error.
 static SPARE: Slot<Data> = Slot::empty();
 
-/// Sees to it that the next error needs no allocation. One is enough: context is added in place, and an
-/// error that is dropped gives its memory back.
+/// Sees to it that the next error needs no allocation. One is enough: context is added in place.
 pub fn reserve() {
-    drop(Error::new(Kind::System, format_args!("")));
+    SPARE.put(Box::new(Data { kind: Kind::System, errno: 0, len: 0, text: [0; TEXT] }));
 }
 
 /// The result of everything here that can fail.
@@ -65,7 +64,7 @@ impl Error {
         (data.kind, data.errno, data.len) = (kind, 0, 0);
         // Writing never fails: what does not fit is cut.
         let _ = data.write_fmt(text);
-        Error(Some(data))
+        Error(data)
     }
 
     /// An invalid value, or a rule of the specification broken.
@@ -84,9 +83,7 @@ impl Error {
     #[cold]
     pub fn system(errno: Errno, what: fmt::Arguments<'_>) -> Self {
         let mut error = Self::new(Kind::System, what);
-        if let Some(data) = &mut error.0 {
-            data.errno = errno.raw_os_error() as u16;
-        }
+        error.0.errno = errno.raw_os_error() as u16;
         error
     }
 
@@ -94,30 +91,27 @@ impl Error {
     #[cold]
     #[must_use]
     pub fn within(mut self, context: fmt::Arguments<'_>) -> Self {
-        if let Some(data) = &mut self.0 {
-            let old = data.len;
-            let _ = write!(data, "{context}: ");
-            // Written behind the old text, and turned to the front.
-            data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(usize::from(old));
-        }
+        let data = &mut self.0;
+        let old = data.len;
+        let _ = write!(data, "{context}: ");
+        // Written behind the old text, and turned to the front.
+        data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(usize::from(old));
         self
     }
 
     /// Adds to the end of the text.
     pub(crate) fn append(&mut self, text: fmt::Arguments<'_>) {
-        if let Some(data) = &mut self.0 {
-            let _ = data.write_fmt(text);
-        }
+        let _ = self.0.write_fmt(text);
     }
 
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
-        self.0.as_ref().map_or(Kind::System, |data| data.kind)
+        self.0.kind
     }
 
     /// The kernel's error number, 0 when there is none.
     pub fn errno(&self) -> u16 {
-        self.0.as_ref().map_or(0, |data| data.errno)
+        self.0.errno
     }
 
     /// Whether it is this error number.
@@ -135,7 +129,7 @@ impl Error {
     }
 
     fn bytes(&self) -> &[u8] {
-        self.0.as_ref().and_then(|data| data.text.get(..usize::from(data.len))).unwrap_or_default()
+        self.0.text.get(..usize::from(self.0.len)).unwrap_or_default()
     }
 
     /// Kind, error number and text as they cross a socket between two processes of mote.
@@ -149,18 +143,8 @@ impl Error {
             [Kind::Invalid, Kind::Unsupported, Kind::NotFound, Kind::Exists, Kind::State, Kind::Usage];
         let kind = KINDS.into_iter().find(|k| *k as u8 == kind).unwrap_or(Kind::System);
         let mut error = Error::new(kind, format_args!("{}", core::str::from_utf8(text).unwrap_or("?")));
-        if let Some(data) = &mut error.0 {
-            data.errno = errno;
-        }
+        error.0.errno = errno;
         error
-    }
-}
-
-impl Drop for Error {
-    fn drop(&mut self) {
-        if let Some(data) = self.0.take() {
-            SPARE.put(data);
-        }
     }
 }
 

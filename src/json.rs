@@ -116,6 +116,27 @@ macro_rules! entries {
     }};
 }
 
+/// The integers that a field can have.
+pub trait Integer {
+    /// The least and the greatest.
+    const RANGE: (i128, i128);
+    /// Out of a number within the range.
+    fn cut(value: i128) -> Self;
+}
+
+macro_rules! integers {
+    ($($kind:ty),*) => {$(
+        impl Integer for $kind {
+            const RANGE: (i128, i128) = (<$kind>::MIN as i128, <$kind>::MAX as i128);
+            fn cut(value: i128) -> Self {
+                value as $kind
+            }
+        }
+    )*};
+}
+
+integers!(u8, u16, u32, u64, i32, i64);
+
 impl<'a> Decoder<'a> {
     /// A decoder over a document; `name` stands before line and column in errors.
     pub fn new(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
@@ -353,19 +374,24 @@ impl<'a> Decoder<'a> {
     }
 
     /// An integer of any width; out of range or not whole is an error.
-    pub fn integer<T: TryFrom<i128>>(&mut self) -> Result<T> {
+    pub fn integer<T: Integer>(&mut self) -> Result<T> {
+        self.whole(T::RANGE).map(T::cut)
+    }
+
+    fn whole(&mut self, range: (i128, i128)) -> Result<i128> {
         match self.begin()? {
             b'-' | b'0'..=b'9' => {}
             other => return Err(self.expected("an integer", other)),
         }
         let text = core::str::from_utf8(self.number()?).unwrap_or_default();
-        // Longer texts overflow i128 and are out of range for every T.
-        let value = match text.parse::<i128>() {
-            Ok(value) => value,
-            Err(_) if text.contains(['.', 'e', 'E']) => return Err(self.fail(format_args!("{text} is not an integer"))),
-            Err(_) => return Err(self.fail(format_args!("{text} is out of range"))),
-        };
-        T::try_from(value).map_err(|_| self.fail(format_args!("{text} is out of range")))
+        match text.parse::<i128>() {
+            Ok(value) if (range.0..=range.1).contains(&value) => Ok(value),
+            Err(_) if text.bytes().any(|byte| b".eE".contains(&byte)) => {
+                Err(self.fail(format_args!("{text} is not an integer")))
+            }
+            // Also what i128 does not hold.
+            _ => Err(self.fail(format_args!("{text} is out of range"))),
+        }
     }
 
     /// A string with its NUL behind it, in the document's own bytes.

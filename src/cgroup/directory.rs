@@ -65,45 +65,34 @@ impl Hierarchies {
 
     fn make(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
         let v2 = self.v2 == Some(hierarchy);
-        let whole = Self::path(hierarchy, path);
         if v2 {
             self.enable(hierarchy, path, writes)?;
         }
-        match mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => self.must_be_empty(&whole)?,
-            Err(Errno::NOENT) => {
-                let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
-                if above.is_empty() {
-                    return Err(Error::system(Errno::NOENT, format_args!("mkdirat")));
+        match self.make_one(hierarchy, path) {
+            Err(error) if error.is(Errno::EXIST) => self.must_be_empty(&Self::path(hierarchy, path)),
+            Err(error) if error.is(Errno::NOENT) => {
+                for (end, _) in path.match_indices('/').skip(1) {
+                    match self.make_one(hierarchy, path.get(..end).unwrap_or_default()) {
+                        Err(error) if error.is(Errno::EXIST) => {}
+                        made => made?,
+                    }
                 }
-                self.make_above(hierarchy, above)?;
                 if v2 {
                     self.enable(hierarchy, path, writes)?;
                 }
-                mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat"))?;
+                self.make_one(hierarchy, path)
             }
-            other => other.on(format_args!("mkdirat"))?,
+            made => made,
         }
-        if hierarchy.split(',').any(|name| name == "cpuset") {
-            self.copy_cpuset(hierarchy, path)?;
-        }
-        Ok(())
     }
 
-    fn make_above(&self, hierarchy: &str, path: &str) -> Result<()> {
-        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
-            let part = path.get(..end).unwrap_or_default();
-            let whole = Self::path(hierarchy, part);
-            match mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                other => other.on(format_args!("mkdirat {part}"))?,
-            }
-            if hierarchy.split(',').any(|name| name == "cpuset") {
-                self.copy_cpuset(hierarchy, part)?;
-            }
+    fn make_one(&self, hierarchy: &str, path: &str) -> Result<()> {
+        let whole = Self::path(hierarchy, path);
+        mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
+        match hierarchy.split(',').any(|name| name == "cpuset") && self.v2 != Some(hierarchy) {
+            true => self.copy_cpuset(hierarchy, path),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Joining a cgroup that others are in would put them under this container's limits, and kill them
@@ -121,9 +110,6 @@ impl Hierarchies {
         let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let own = format!("{hierarchy}{path}/{file}");
-            if !self.read(&own)?.trim().is_empty() {
-                continue;
-            }
             let text = self.read(&format!("{hierarchy}{above}/{file}"))?;
             let fd = self.open_to_write(&own)?;
             write(&fd, text.trim().as_bytes()).on(format_args!("write {} to {file}", text.trim()))?;
@@ -135,6 +121,10 @@ impl Hierarchies {
     /// must be; the usual ones should be, for whoever reads statistics.
     fn enable(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
         const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+        // Beside v1 hierarchies it has the leftovers, if any.
+        if !self.v1.is_empty() && !USUAL.iter().any(|name| needs(writes, name) && self.of(name) == Some(hierarchy)) {
+            return Ok(());
+        }
         for (end, _) in path.match_indices('/') {
             let above = path.get(..end).unwrap_or_default();
             let directory = Self::path(hierarchy, above);

@@ -172,8 +172,8 @@ impl Doors {
     }
 
     /// Everything open in it.
-    pub fn files(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.files.iter().chain(&self.birth)
+    pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
+        self.birth.into_iter().chain(self.files)
     }
 
     /// The directory for CLONE_INTO_CGROUP.

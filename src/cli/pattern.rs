@@ -2,8 +2,8 @@
 
 use core::ffi::CStr;
 
-use mote::error::{Error, Result};
-use regex_lite::Regex;
+use mote::container::pattern::Pattern;
+use mote::error::{At, Result};
 
 use super::Context;
 
@@ -11,9 +11,9 @@ use super::Context;
 /// code is 0, as crun's is.
 pub fn each(context: &Context, pattern: &CStr, action: impl Fn(&CStr) -> Result<()>) -> Result<i32> {
     let text = pattern.to_string_lossy();
-    let regex = Regex::new(&text).map_err(|why| Error::invalid(format_args!("--regex {text}: {why}")))?;
+    let pattern = Pattern::new(&text).at(format_args!("--regex"))?;
     for id in context.store.list()? {
-        if regex.is_match(&id.to_string_lossy())
+        if pattern.matches(&id.to_string_lossy())
             && let Err(error) = action(&id)
         {
             context.log.warning(&error);

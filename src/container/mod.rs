@@ -5,6 +5,7 @@ pub mod delete;
 pub mod id;
 pub mod kill;
 pub mod list;
+pub mod pattern;
 pub mod process;
 pub mod run;
 pub mod start;

@@ -211,16 +211,24 @@ impl Directory {
 
     /// Removes all of it.
     pub fn remove(&self) -> Result<()> {
-        for name in [c"start", c"config.json", NEW, c"status"] {
-            match unlinkat(&self.fd, name, AtFlags::empty()) {
+        // The status last: it is what another `delete` would go by.
+        self.remove_files(&[c"config.json", c"status"])?;
+        match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTEMPTY) => self.remove_files(&[c"start", NEW])?,
+            removed => removed.on(format_args!("unlinkat {}", self.path))?,
+        }
+        unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR).on(format_args!("unlinkat {}", self.path))
+    }
+
+    fn remove_files(&self, names: &[&CStr]) -> Result<()> {
+        for name in names {
+            match unlinkat(&self.fd, *name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 removed => removed.on(format_args!("unlinkat {}/{}", self.path, Show(name)))?,
             }
         }
-        match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            removed => removed.on(format_args!("unlinkat {}", self.path)),
-        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 
 use core::ffi::CStr;
 
+use rustix::fd::RawFd;
+
 use super::init::restore_signals;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -19,14 +21,14 @@ pub struct Program {
 }
 
 /// Takes on the container's identity, inside its root.
-pub fn identity(plan: &Plan<'_>, root: &Root) -> Result<Program> {
+pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Program> {
     let process = &plan.process;
     // Limits last of what root does, since they bind mote too, and before ids change: a hard limit can
     // be raised only with CAP_SYS_RESOURCE. Under a user namespace the parent has set them.
     if !plan.user_namespace {
         process.rlimits.apply(None)?;
     }
-    let arrived = cwd::apply(root, process.cwd)?;
+    let arrived = cwd::apply(&root, process.cwd)?;
 
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
     process.caps.apply_before_ids()?;
@@ -47,8 +49,9 @@ pub fn identity(plan: &Plan<'_>, root: &Root) -> Result<Program> {
         let space = home.insert([0u8; 512]);
         env::home(process.user.uid, space);
     }
-    // After the last descriptor is opened, and before anything of the container runs.
-    process.fds.apply()?;
+    // After the last descriptor is opened: it may wait at the gate for long, with nothing of the host's.
+    process.fds.apply(lines)?;
+    root.forget();
     Ok(Program { place, home })
 }
 

@@ -8,7 +8,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
@@ -36,6 +36,14 @@ impl Gate {
         bind(&socket, &address).on(format_args!("bind {path}/{NAME}"))?;
         listen(&socket, 1).on(format_args!("listen {path}/{NAME}"))?;
         Ok(Gate::Socket(socket))
+    }
+
+    /// Its descriptor's number, -1 when it has none of its own.
+    pub fn number(&self) -> RawFd {
+        match self {
+            Gate::Parent => -1,
+            Gate::Socket(listener) => listener.as_raw_fd(),
+        }
     }
 
     /// The child's side: waits, and gives the channel over which it is heard from now on. First for its

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
 
@@ -42,10 +42,9 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
         Ok(program) => program,
         Err(error) => give_up(&handed.channel, error),
     };
-    // It may wait for long: with nothing of the host's open but the gate.
-    let files = handed.namespaces.iter().chain(handed.doors.files()).chain(handed.proc);
-    files.for_each(|fd| close_in_child(fd.as_fd()));
-    handed.channel.send(&Message::Ready);
+    if let Gate::Socket(_) = handed.gate {
+        handed.channel.send(&Message::Ready);
+    }
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
             let error = finish::become_program(plan, &program, handed.signals);
@@ -106,12 +105,10 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // The tree of files; the last thing that sees the host's.
     let root = plan.rootfs.apply()?;
     plan.rootfs.enter(&root)?;
-    let program = finish::identity(plan, &root)?;
-
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
-    Ok(program)
+    finish::identity(plan, root, &mut [handed.channel.number(), handed.gate.number()])
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

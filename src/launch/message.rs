@@ -1,7 +1,7 @@
 //! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
 //! SOCK_SEQPACKET), whose end of file is an answer too.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
@@ -49,6 +49,11 @@ impl Channel {
     /// The line over a connected socket.
     pub fn over(socket: OwnedFd) -> Self {
         Channel(socket)
+    }
+
+    /// Its descriptor's number.
+    pub fn number(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 
     /// Says it. Nobody listening is no error: they will see the end of the line themselves.

@@ -16,6 +16,7 @@ use crate::error::{self, Error, Kind, On, Result};
 use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
+use crate::sys::fd::close_together;
 use crate::sys::signal::{Set, send};
 use crate::{host, namespace};
 
@@ -65,7 +66,7 @@ pub fn launch(
         }
     };
     namespace::go_back(&back)?;
-    plan.rootfs.close_sources();
+    close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let launched = Launched { pid, pidfd, channel };
     match launched.help(plan, proc.as_ref()) {
@@ -146,12 +147,9 @@ impl Launched {
     /// Tells the child to go through, and waits until the program runs.
     pub fn go(&self) -> Result<()> {
         self.channel.send(&Message::Go);
-        loop {
-            match self.channel.receive()? {
-                Message::Ready => {}
-                Message::End => return Ok(()),
-                other => return Err(self.failure(other)),
-            }
+        match self.channel.receive()? {
+            Message::End => Ok(()),
+            other => Err(self.failure(other)),
         }
     }
 

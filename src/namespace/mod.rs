@@ -140,11 +140,9 @@ impl<'a> Plan<'a> {
         let mut refused = 0u32;
         let mine = || self.joined.iter().zip(opened).filter(|(join, _)| join.kind != Kind::Pid);
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
-            match join.enter(fd) {
-                Err(error) if self.is_joined(Kind::User) && error.is(Errno::PERM) => {
-                    refused |= 1 << join.kind as u32;
-                }
-                other => other?,
+            match enter(join.kind, fd) {
+                Err(Errno::PERM) if self.is_joined(Kind::User) => refused |= 1 << join.kind as u32,
+                entered => join.explain(entered)?,
             }
         }
         for (join, fd) in mine().filter(|(join, _)| join.kind == Kind::User) {
@@ -167,7 +165,11 @@ pub fn go_back(back: &[(Kind, OwnedFd)]) -> Result<()> {
 
 impl Join<'_> {
     fn enter(&self, fd: &OwnedFd) -> Result<()> {
-        let entered = match enter(self.kind, fd) {
+        self.explain(enter(self.kind, fd))
+    }
+
+    fn explain(&self, entered: rustix::io::Result<()>) -> Result<()> {
+        let entered = match entered {
             // setns(2): "The namespace type does not match", and joining one's own user namespace.
             Err(Errno::INVAL) => Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name()))),
             other => other.on(format_args!("setns")),

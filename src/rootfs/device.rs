@@ -93,6 +93,7 @@ impl<'a> Plan<'a> {
                 link(&dev, target, name)?;
             }
         }
+        root.release(dev);
         Ok(())
     }
 }

@@ -38,6 +38,7 @@ impl<'a> Plan<'a> {
         for path in &self.masked {
             cover.mask(root, path).at(format_args!("linux.maskedPaths {}", Show(path)))?;
         }
+        cover.null.into_iter().chain(cover.empty).for_each(|fd| root.release(fd));
         Ok(())
     }
 }
@@ -54,7 +55,10 @@ fn read_only(root: &Root, path: &CStr) -> Result<()> {
     let copy = tree::copy(target.as_fd(), true)?;
     let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), recursive: true, ..SetAttr::default() };
     tree::change(copy.as_fd(), change)?;
-    tree::attach(&copy, target.as_fd())
+    tree::attach(&copy, target.as_fd())?;
+    root.release(copy);
+    root.release(target);
+    Ok(())
 }
 
 /// What is laid over masked paths, made when first wanted and then copied.
@@ -73,18 +77,21 @@ impl Cover {
             false => &mut self.null,
         };
         if cover.is_none() {
-            *cover = Some(if directory { empty()? } else { null(root)? });
+            *cover = Some(if directory { empty(root)? } else { null(root)? });
         }
         let Some(cover) = cover else { return Ok(()) };
         let cover = tree::copy(cover.as_fd(), false)?;
-        tree::attach(&cover, target.as_fd())
+        tree::attach(&cover, target.as_fd())?;
+        root.release(cover);
+        root.release(target);
+        Ok(())
     }
 }
 
 /// An empty directory that nothing can be put into.
-fn empty() -> Result<OwnedFd> {
+fn empty(root: &Root) -> Result<OwnedFd> {
     let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))];
-    tree::create(c"tmpfs", c"tmpfs", parameters.into_iter(), HIDDEN.into())
+    tree::create(root, c"tmpfs", c"tmpfs", parameters.into_iter(), HIDDEN.into())
 }
 
 /// The container's /dev/null, checked to be it: a file of an image or a racing process in its place would

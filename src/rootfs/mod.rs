@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
+use rustix::fd::OwnedFd;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::error::{At, Error, On, Result};
@@ -104,11 +105,15 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The parent's copies of what the child has: a mount that a process holds open cannot be unmounted
-    /// inside.
-    pub fn close_sources(&mut self) {
-        let close = |source: &mut Source<'a>| Ok(source.close());
-        let _ = self.each_source(close);
+    /// The parent's copies of what the child has, to be closed: a mount that a process holds open cannot
+    /// be unmounted inside.
+    pub fn take_trees(&mut self) -> impl Iterator<Item = OwnedFd> {
+        let mut trees = Vec::new();
+        let _ = self.each_source(|source| {
+            trees.extend(source.take().ok());
+            Ok(true)
+        });
+        trees.into_iter()
     }
 
     /// The child's part, in its new mount namespace, up to the last thing that needs the host's tree.

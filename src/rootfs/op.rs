@@ -9,7 +9,7 @@ use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{fstat, mkdirat, openat, symlinkat, Mode, OFlags};
+use rustix::fs::{Mode, fstat, mkdirat, symlinkat};
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 
 use super::cgroup::Trees;
@@ -145,11 +145,18 @@ impl<'a> Op<'a> {
                 let target = root.make(self.destination, if directory { Make::Directory } else { Make::File })?;
                 tree::change(tree.as_fd(), self.words.all)?;
                 tree::change(tree.as_fd(), self.words.top)?;
-                tree::attach(&tree, target.as_fd())
+                tree::attach(&tree, target.as_fd())?;
+                root.release(tree);
+                root.release(target);
+                Ok(())
             }
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
-                self.keep(tree, kind);
+                if *kind == c"tmpfs" && self.words.is_read_only() {
+                    self.last.0.set(Some(tree));
+                } else {
+                    root.release(tree);
+                }
                 Ok(())
             }
             What::Cgroups(trees) => self.cgroups(root, trees),
@@ -167,29 +174,23 @@ impl<'a> Op<'a> {
             false => None,
         };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
-        let tree = tree::create(kind, source, inherited.into_iter().chain(given), self.words.top.set & !late)?;
+        let parameters = inherited.into_iter().chain(given);
+        let tree = tree::create(root, kind, source, parameters, self.words.top.set & !late)?;
         tree::change(tree.as_fd(), self.words.all)?;
         tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.words.top })?;
         tree::attach(&tree, target.as_fd())?;
+        root.release(target);
         Ok(tree)
-    }
-
-    /// Keeps a tmpfs that is to be read-only in the end.
-    fn keep(&self, tree: OwnedFd, kind: &CStr) {
-        if kind == c"tmpfs" && self.words.is_read_only() {
-            self.last.0.set(Some(tree));
-        }
     }
 
     /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
     /// processes take for granted what they read in them, and a link in the image would put them where
     /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
     fn target(&self, root: &Root, kind: &CStr) -> Result<OwnedFd> {
-        let target = root.make(self.destination, Make::Directory)?;
-        if matches!(kind.to_bytes(), b"proc" | b"sysfs") {
-            root.open_without_links(self.destination).on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))?;
+        match kind.to_bytes() {
+            b"proc" | b"sysfs" => root.make_without_links(self.destination),
+            _ => root.make(self.destination, Make::Directory),
         }
-        Ok(target)
     }
 
     /// A tmpfs with one directory for each hierarchy, and links for the controllers that share one.
@@ -198,12 +199,9 @@ impl<'a> Op<'a> {
         for (name, source) in trees {
             let make = || {
                 mkdirat(&directory, name.as_c_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat"))?;
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let target = openat(&directory, name.as_c_str(), flags, Mode::empty()).on(format_args!("openat"))?;
                 let tree = source.take()?;
-                let change = SetAttr { set: self.words.top.set, propagation: sys::MS_PRIVATE.into(), ..SetAttr::default() };
-                tree::change(tree.as_fd(), change)?;
-                tree::attach(&tree, target.as_fd())?;
+                tree::attach_at(&tree, &directory, name)?;
+                root.release(tree);
                 for alias in name.to_bytes().split(|byte| *byte == b',').filter(|alias| alias.len() < name.count_bytes()) {
                     symlinkat(name.as_c_str(), &directory, alias).on(format_args!("symlinkat"))?;
                 }
@@ -211,7 +209,10 @@ impl<'a> Op<'a> {
             };
             make().at(format_args!("{}", Show(name)))?;
         }
-        self.keep(directory, c"tmpfs");
+        // All of them at once; copies of shared mounts are in the host's peer group until then.
+        let change = SetAttr { set: self.words.top.set, propagation: sys::MS_PRIVATE.into(), recursive: true, clear: 0 };
+        tree::change(directory.as_fd(), change)?;
+        root.release(directory);
         Ok(())
     }
 

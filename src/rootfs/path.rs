@@ -5,6 +5,7 @@
 //! the root as its root (RESOLVE_IN_ROOT), once, and what is done afterwards is done to the descriptor
 //! (CVE-2019-16884, CVE-2019-19921, CVE-2021-30465, CVE-2023-27561).
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
@@ -15,7 +16,11 @@ use rustix::io::{Errno, Result as Raw};
 use crate::error::{Error, On, Result, Show};
 
 /// The root of the container's tree.
-pub struct Root(OwnedFd);
+pub struct Root {
+    fd: OwnedFd,
+    /// How many more descriptors are left open.
+    lazy: Cell<u32>,
+}
 
 /// What is made when a path is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,34 +32,47 @@ pub enum Make {
 /// `PATH_MAX` of include/uapi/linux/limits.h, with the NUL.
 const PATH_MAX: usize = 4096;
 
+/// Well below any usual limit of open files.
+const LAZY: u32 = 256;
+
 /// As many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root(fd)
+        Root { fd, lazy: Cell::new(LAZY) }
+    }
+
+    /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
+    /// hundreds are left to that: closing one by one would be a fifth of all system calls.
+    pub fn release(&self, fd: OwnedFd) {
+        if let Some(left) = self.lazy.get().checked_sub(1) {
+            self.lazy.set(left);
+            core::mem::forget(fd);
+        }
+    }
+
+    /// Ends the use of the root itself, whose descriptor is closed already.
+    pub fn forget(self) {
+        core::mem::forget(self.fd);
     }
 
     /// The root's own descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 
     /// What is at `path`, following links within the root.
     pub fn open(&self, path: &CStr) -> Raw<OwnedFd> {
-        self.resolve(path, OFlags::PATH, ResolveFlags::empty())
+        self.resolve(path, ResolveFlags::empty())
     }
 
-    /// The same, where no part of the path may be a link.
-    pub fn open_without_links(&self, path: &CStr) -> Raw<OwnedFd> {
-        self.resolve(path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
-    }
 
-    fn resolve(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Raw<OwnedFd> {
+    fn resolve(&self, path: &CStr, more: ResolveFlags) -> Raw<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
         loop {
-            match openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            match openat2(&self.fd, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 // openat2(2): a rename somewhere on the host raced with a ".." in the path. It asks for
                 // another try itself, and each one is a walk of its own.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -70,6 +88,18 @@ impl Root {
             Err(Errno::NOENT) => self.create(path, make).on(format_args!("{make:?} {}", Show(path))),
             other => other.on(format_args!("openat2 {}", Show(path))),
         }
+    }
+
+    /// A directory that is reached without any link, or made.
+    pub fn make_without_links(&self, path: &CStr) -> Result<OwnedFd> {
+        match self.resolve(path, ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOENT) => {
+                self.release(self.make(path, Make::Directory)?);
+                self.resolve(path, ResolveFlags::NO_SYMLINKS)
+            }
+            found => found,
+        }
+        .on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))
     }
 
     /// The directory that `path` lies in, made when missing, and the path's last name.
@@ -100,7 +130,7 @@ impl Root {
                 let last = after == path.len();
                 match make_one(&above, name, if last { make } else { Make::Directory })? {
                     Made::Here(fd) if last => return Ok(fd),
-                    Made::Here(fd) => above = fd,
+                    Made::Here(fd) => self.release(core::mem::replace(&mut above, fd)),
                     Made::Link => break,
                 }
                 at = after;
@@ -162,7 +192,6 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
         // Below a missing name there is nothing to go up from.
         return Err(Errno::NOENT);
     }
-    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = match make {
         Make::Directory => mkdirat(above, name, Mode::from_raw_mode(0o755)),
         Make::File => {
@@ -170,16 +199,22 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
             openat(above, name, flags, Mode::from_raw_mode(0o644)).map(drop)
         }
     };
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match made {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    let fd = openat(above, name, path, Mode::empty())?;
-    match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-        FileType::Symlink => Ok(Made::Link),
-        FileType::Directory => Ok(Made::Here(fd)),
-        _ if make == Make::File => Ok(Made::Here(fd)),
-        _ => Err(Errno::NOTDIR),
+        // Even then somebody else may have put another thing there: it is looked at.
+        Ok(()) if make == Make::Directory => {
+            openat(above, name, path | OFlags::DIRECTORY, Mode::empty()).map(Made::Here)
+        }
+        Ok(()) | Err(Errno::EXIST) => {
+            let fd = openat(above, name, path, Mode::empty())?;
+            match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+                FileType::Symlink => Ok(Made::Link),
+                FileType::Directory => Ok(Made::Here(fd)),
+                _ if make == Make::File => Ok(Made::Here(fd)),
+                _ => Err(Errno::NOTDIR),
+            }
+        }
+        Err(errno) => Err(errno),
     }
 }
 

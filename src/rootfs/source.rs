@@ -50,12 +50,6 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Drops what was opened; `true`, for the walk over all of them.
-    pub fn close(&mut self) -> bool {
-        self.tree.take();
-        true
-    }
-
     /// The tree, to be attached: once.
     pub fn take(&self) -> Result<OwnedFd> {
         self.tree.take().ok_or_else(|| Error::invalid(format_args!("{} was not opened", Show(&self.path))))

@@ -12,6 +12,7 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use super::path::Root;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
 
@@ -36,6 +37,12 @@ pub fn attach(tree: &OwnedFd, target: BorrowedFd<'_>) -> Result<()> {
     move_mount(tree.as_fd(), c"", target, c"", flags).on(format_args!("move_mount"))
 }
 
+/// Attaches a tree at a name in a directory that nobody else has yet.
+pub fn attach_at(tree: &OwnedFd, directory: &OwnedFd, name: &CStr) -> Result<()> {
+    move_mount(tree.as_fd(), c"", directory.as_fd(), name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .on(format_args!("move_mount"))
+}
+
 /// Attaches a tree over the root of this mount namespace.
 pub fn attach_over_root(tree: BorrowedFd<'_>) -> Result<()> {
     move_mount(tree, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).on(format_args!("move_mount /"))
@@ -54,6 +61,7 @@ pub type Parameter<'a> = (&'a CStr, Option<&'a CStr>);
 
 /// A new filesystem, mounted nowhere yet; `attributes` are `MOUNT_ATTR_*`.
 pub fn create<'a>(
+    root: &Root,
     kind: &CStr,
     source: &CStr,
     parameters: impl Iterator<Item = Parameter<'a>>,
@@ -68,7 +76,9 @@ pub fn create<'a>(
         return Err(explain(&context, errno, format_args!("fsconfig {} FSCONFIG_CMD_CREATE", Show(kind))));
     }
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).on(format_args!("fsmount {}", Show(kind)))
+    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes);
+    root.release(context);
+    tree.on(format_args!("fsmount {}", Show(kind)))
 }
 
 /// Sets one parameter of a filesystem being made or changed.

@@ -2,37 +2,61 @@
 
 use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, Result};
 
-/// `CLOSE_RANGE_CLOEXEC` of include/uapi/linux/close_range.h.
-const CLOSE_RANGE_CLOEXEC: u32 = 4;
+/// Closes every descriptor from `first` on but those of `keep`, whoever opened them (close_range(2),
+/// linux 5.9).
+///
+/// Only for the child of a clone, on its way to execve: its copies of owners are never used or dropped
+/// again.
+pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
+    keep.sort_unstable();
+    let mut from = first;
+    for kept in keep.iter().copied().filter(|kept| *kept >= first) {
+        if kept > from {
+            close_range(from, kept - 1)?;
+        }
+        from = kept + 1;
+    }
+    close_range(from, RawFd::MAX)
+}
 
-/// Marks every descriptor from `first` on close-on-exec (close_range(2), linux 5.11).
-pub fn close_on_exec_from(first: u32) -> Result<()> {
-    let flags = CLOSE_RANGE_CLOEXEC as usize;
-    // SAFETY: takes no pointer, and closes nothing now.
-    let returned = unsafe { sc::syscall3(__NR_close_range as usize, first as usize, u32::MAX as usize, flags) };
-    match super::check(returned) {
-        Err(Errno::NOSYS | Errno::INVAL) => one_by_one(first),
-        other => other.map(drop),
+/// Before linux 5.9 descriptors are closed up to this number, one by one: more than any limit of open
+/// files is by default. The limit itself may be the container's already, and lower than what is open.
+const ENOUGH: RawFd = 1 << 20;
+
+fn close_range(from: RawFd, to: RawFd) -> Result<()> {
+    // SAFETY: takes no pointer; see close_all_from for who owned them.
+    match super::check(unsafe { sc::syscall3(__NR_close_range as usize, from as usize, to as usize, 0) }) {
+        Err(Errno::NOSYS) => {
+            for number in from..to.min(ENOUGH) {
+                // SAFETY: as above.
+                unsafe { sc::syscall1(__NR_close as usize, number as usize) };
+            }
+            Ok(())
+        }
+        closed => closed.map(drop),
     }
 }
 
-/// Before linux 5.11: every number up to the limit of open files, since /proc may not be there to list them.
-fn one_by_one(first: u32) -> Result<()> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
-    for number in first..u32::try_from(limit).unwrap_or(1 << 20) {
-        if let Some(fd) = inherited(number as RawFd) {
-            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+/// Closes descriptors; those that were opened one after the other by one call.
+pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
+    let mut range: Option<(RawFd, RawFd)> = None;
+    // Each number of a range was an owned descriptor's, given up here.
+    let close = |(first, last)| drop(close_range(first, last));
+    for number in fds.map(IntoRawFd::into_raw_fd) {
+        match &mut range {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => drop(range.replace((number, number)).map(close)),
         }
     }
-    Ok(())
+    range.map(close);
 }
 
 /// Closes the child's copy of a descriptor that its parent owns. Only for the child of a clone: it never
-/// drops what it has from its parent, and must not free memory.
+/// drops what it has from its parent.
 pub fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
     unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
