@@ -18,6 +18,8 @@ pub struct Host {
     /// Effective ids of this process, in its own user namespace.
     pub uid: u32,
     pub gid: u32,
+    /// Permitted capabilities of this process, as bits.
+    pub capabilities: u64,
     pub cgroups: Cgroups,
 }
 
@@ -48,7 +50,8 @@ impl Host {
     pub fn read() -> Result<Self> {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
-        Ok(Host { uid, gid, cgroups: Cgroups::read()? })
+        let capabilities = rustix::thread::capabilities(None).on(format_args!("capget"))?.permitted.bits();
+        Ok(Host { uid, gid, capabilities, cgroups: Cgroups::read()? })
     }
 }
 

@@ -71,15 +71,18 @@ impl<'a> Plan<'a> {
         refuse(config, process)?;
         let linux = &config.linux;
 
-        let namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
+        let mut namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
         let (fresh, joined) = (namespaces.is_new(Kind::User), namespaces.is_joined(Kind::User));
         let maps = maps::Plan::new(&linux.uid_mappings, &linux.gid_mappings, fresh, joined, host)?;
         let denied = maps.as_ref().is_some_and(maps::Plan::denies_setgroups);
         let user_namespace = namespaces.has(Kind::User);
 
         let uts = uts::Plan::new(config.hostname, config.domainname, namespaces.has(Kind::Uts))?;
+        if !uts.is_empty() {
+            namespaces.will_change(Kind::Uts);
+        }
         let named = config.hostname.is_some_and(|name| !name.is_empty());
-        let sysctl = sysctl::Plan::new(&linux.sysctl, &namespaces, named)?;
+        let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, named)?;
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
         let id = options.id.to_str().unwrap_or_default();
@@ -97,10 +100,12 @@ impl<'a> Plan<'a> {
         let rootfs = rootfs::Plan::new(config, &around)?;
         let keep_groups = annotation(config, c"run.oci.keep_original_groups");
 
+        // Whoever enters a user namespace has all of them there.
+        let available = if user_namespace { u64::MAX } else { host.capabilities };
         let own_network = namespaces.is_new(Kind::Network);
         let process = ProcessPlan {
             user: user::Plan::new(&process.user, denied, keep_groups)?,
-            caps: caps::Plan::new(process.capabilities.as_ref(), &mut |warning| warnings.push(warning)),
+            caps: caps::Plan::new(process.capabilities.as_ref(), available, &mut |warning| warnings.push(warning)),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
             oom: oom::Plan::new(process.oom_score_adj),

@@ -25,7 +25,6 @@ use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
 use crate::plan::{Options, Plan};
 use crate::spec::Config;
-use crate::sys::signal::Set;
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -53,20 +52,19 @@ pub struct Up {
 
 /// Creates a container and leaves it at its gate for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
-    bring_up(store, request, true, Set::NONE, warnings).map(drop)
+    bring_up(store, request, true, warnings).map(drop)
 }
 
-/// Brings a container up: with `gate` to wait for `start`, without to run at once. `signals` is what the
-/// program is to find blocked. When it fails nothing is left.
+/// Brings a container up: with `gate` to wait for `start`, without to run at once. When it
+/// fails nothing is left.
 pub fn bring_up(
     store: &Store,
     request: &Request<'_>,
     gate: bool,
-    signals: Set,
     warnings: &mut Vec<Error>,
 ) -> Result<Up> {
     let directory = store.create(request.id)?;
-    match build(&directory, request, gate, signals, warnings) {
+    match build(&directory, request, gate, warnings) {
         Ok((cgroup, launched)) => Ok(Up { directory, cgroup, launched }),
         Err(error) => {
             let _ = directory.remove();
@@ -79,7 +77,6 @@ fn build(
     directory: &Directory,
     request: &Request<'_>,
     gate: bool,
-    signals: Set,
     warnings: &mut Vec<Error>,
 ) -> Result<(Option<Cgroup>, Launched)> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
@@ -110,7 +107,7 @@ fn build(
         Some(planned) => planned.create()?,
         None => None,
     };
-    let launched = process(directory, request, gate, signals, &mut plan, cgroup.as_ref(), &mut status);
+    let launched = process(directory, request, gate, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok(launched), cgroup) => Ok((cgroup, launched)),
         (Err(error), cgroup) => {
@@ -124,7 +121,6 @@ fn process(
     directory: &Directory,
     request: &Request<'_>,
     gate: bool,
-    signals: Set,
     plan: &mut Plan<'_>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
@@ -133,7 +129,7 @@ fn process(
         true => Gate::socket(directory.fd(), directory.path())?,
         false => Gate::Parent,
     };
-    let launched = launch(plan, directory.fd(), cgroup, &door, signals)?;
+    let launched = launch(plan, directory.fd(), cgroup, &door)?;
     match accompany(directory, request, gate, &launched, status) {
         Ok(()) => Ok(launched),
         Err(error) => {

@@ -18,14 +18,13 @@ const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
 /// a signal that ended it; the container is then removed, unless it is to be kept.
 pub fn run(store: &Store, request: &Request<'_>, detach: bool, keep: bool, warnings: &mut Vec<Error>) -> Result<i32> {
     if detach {
-        return bring_up(store, request, false, Set::NONE, warnings).map(|_| 0);
+        return bring_up(store, request, false, warnings).map(|_| 0);
     }
     // Orphans of the container's processes come to their nearest subreaper, to be reaped.
     set_child_subreaper(Some(getpid())).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
-    // From here on signals wait until the container is there to have them. The program gets the mask that
-    // mote was started with.
-    let before = block(Set::ALL).on(format_args!("rt_sigprocmask"))?;
-    let up = bring_up(store, request, false, before, warnings)?;
+    // From here on signals wait until the container is there to have them.
+    block(Set::ALL).on(format_args!("rt_sigprocmask"))?;
+    let up = bring_up(store, request, false, warnings)?;
     let Up { directory, cgroup, launched } = up;
     // Other commands may come now.
     directory.unlock()?;

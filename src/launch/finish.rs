@@ -5,12 +5,11 @@ use core::ffi::CStr;
 
 use rustix::fd::RawFd;
 
-use super::init::restore_signals;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
-use crate::sys::signal::Set;
+use crate::sys::signal::{Set, block};
 
 /// The program, found and ready to be run.
 pub struct Program {
@@ -56,9 +55,10 @@ pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Prog
 }
 
 /// Becomes the program; comes back only with the reason why not.
-pub fn become_program(plan: &Plan<'_>, program: &Program, signals: Set) -> Error {
-    if let Err(error) = restore_signals(signals) {
-        return error;
+pub fn become_program(plan: &Plan<'_>, program: &Program) -> Error {
+    // Whatever mote or its caller blocked: the program begins with none. One that came meanwhile is its.
+    if let Err(errno) = block(Set::NONE) {
+        return Error::system(errno, format_args!("rt_sigprocmask"));
     }
     let home = program.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok());
     plan.process.exec.run(program.place, &plan.process.env.variables, home)

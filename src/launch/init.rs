@@ -16,7 +16,6 @@ use crate::process::user::become_root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_in_child;
 use crate::sys::net::loopback_up;
-use crate::sys::signal::{Set, block};
 
 /// What the child has from its parent besides the plan: all opened on the host's side.
 pub struct Handed<'h> {
@@ -26,8 +25,6 @@ pub struct Handed<'h> {
     pub doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     pub proc: Option<&'h OwnedFd>,
-    /// Signals that were blocked when mote was started.
-    pub signals: Set,
     /// The middle process has joined the namespaces already.
     pub joined: bool,
     /// The state directory, whose lock is its parent's alone.
@@ -47,7 +44,7 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
     }
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
-            let error = finish::become_program(plan, &program, handed.signals);
+            let error = finish::become_program(plan, &program);
             give_up(&channel, error)
         }
         // Nobody is there to hear why.
@@ -124,9 +121,4 @@ fn wait_for_maps(channel: &Channel) -> Result<()> {
         Message::Maps => Ok(()),
         _ => Err(Error::invalid(format_args!("mote went away"))),
     }
-}
-
-/// Clears what the parent blocked; a signal that came meanwhile is the program's.
-pub(super) fn restore_signals(signals: Set) -> Result<()> {
-    block(signals).map(drop).on(format_args!("rt_sigprocmask"))
 }

@@ -88,8 +88,9 @@ impl Channel {
         let length = loop {
             match recv(&self.0, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => break 0,
+                // CONNRESET is told once, before what the other side said last: it went away without
+                // hearing what this side said. The next call gives its words, or the end.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
         };

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_together;
-use crate::sys::signal::{Set, send};
+use crate::sys::signal::send;
 use crate::{host, namespace};
 
 /// A container's process on its way to the gate.
@@ -34,7 +34,6 @@ pub fn launch(
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
     gate: &Gate,
-    signals: Set,
 ) -> Result<Launched> {
     let proc = match plan.needs_proc() {
         true => Some(host::proc()?),
@@ -53,7 +52,6 @@ pub fn launch(
         namespaces: &namespaces,
         doors: &doors,
         proc: proc.as_ref(),
-        signals,
         joined,
         directory,
     };

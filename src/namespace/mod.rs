@@ -21,7 +21,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open, stat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -45,8 +45,10 @@ pub struct Plan<'a> {
     /// A new cgroup namespace.
     pub cgroup: bool,
     pub joined: Vec<Join<'a>>,
+    /// Bits of kinds.
     listed: u32,
     fresh: u32,
+    changed: u32,
 }
 
 impl<'a> Plan<'a> {
@@ -96,14 +98,24 @@ impl<'a> Plan<'a> {
         self.has(kind) && !self.is_new(kind)
     }
 
+    /// Something of this kind of namespace will be changed: it must not be the host's own, not even by a
+    /// path that leads there.
+    pub fn will_change(&mut self, kind: Kind) {
+        self.changed |= 1 << kind as u32;
+    }
+
     /// Opens what is joined, on the host's side.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
         let open = |join: &Join<'_>| {
-            open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .on(format_args!("openat {}", Show(join.path)))
-                .at(format_args!("linux.namespaces[{}].path", join.index))
+            let fd = open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .on(format_args!("openat {}", Show(join.path)))?;
+            match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
+                true => Err(Error::invalid(format_args!("the host's own namespace, which hostname or linux.sysctl would change"))),
+                false => Ok(fd),
+            }
         };
-        self.joined.iter().map(open).collect()
+        let named = |join| open(join).at(format_args!("linux.namespaces[{}].path", join.index));
+        self.joined.iter().map(named).collect()
     }
 
     /// The parent's part, before the clone: the pid namespace, and under a new user namespace all the
@@ -111,16 +123,8 @@ impl<'a> Plan<'a> {
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
         for (join, fd) in self.joined.iter().zip(opened) {
-            if join.kind == Kind::Pid || self.is_new(Kind::User) {
-                let own = match join.kind {
-                    Kind::Pid => c"/proc/self/ns/pid",
-                    Kind::Network => c"/proc/self/ns/net",
-                    Kind::Ipc => c"/proc/self/ns/ipc",
-                    Kind::Uts => c"/proc/self/ns/uts",
-                    Kind::Cgroup => c"/proc/self/ns/cgroup",
-                    Kind::Time => c"/proc/self/ns/time",
-                    Kind::User | Kind::Mount => continue,
-                };
+            if join.kind == Kind::Pid || self.is_new(Kind::User) && join.kind != Kind::User {
+                let own = own(join.kind);
                 let own = open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                     .on(format_args!("openat {}", Show(own)))?;
                 join.enter(fd)?;
@@ -153,6 +157,26 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
+
+/// This process's own namespace of a kind.
+fn own(kind: Kind) -> &'static CStr {
+    match kind {
+        Kind::Pid => c"/proc/self/ns/pid",
+        Kind::Network => c"/proc/self/ns/net",
+        Kind::Ipc => c"/proc/self/ns/ipc",
+        Kind::Uts => c"/proc/self/ns/uts",
+        Kind::Cgroup => c"/proc/self/ns/cgroup",
+        Kind::Time => c"/proc/self/ns/time",
+        Kind::User => c"/proc/self/ns/user",
+        Kind::Mount => c"/proc/self/ns/mnt",
+    }
+}
+
+fn is_own(kind: Kind, fd: &OwnedFd) -> Result<bool> {
+    let own = stat(own(kind)).on(format_args!("newfstatat {}", Show(own(kind))))?;
+    let other = fstat(fd).on(format_args!("fstat"))?;
+    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// Goes back to the namespaces that [`Plan::join_before`] left.

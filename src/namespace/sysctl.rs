@@ -32,7 +32,7 @@ static IPC: [&str; 8] = [
 
 impl<'a> Plan<'a> {
     /// Every parameter must belong to a namespace that is not the runtime's own: others are the host's.
-    pub fn new(sysctl: &[(&'a CStr, &'a CStr)], namespaces: &Namespaces<'_>, named: bool) -> Result<Self> {
+    pub fn new(sysctl: &[(&'a CStr, &'a CStr)], namespaces: &mut Namespaces<'_>, named: bool) -> Result<Self> {
         let mut writes = Vec::with_capacity(sysctl.len());
         for (key, value) in sysctl {
             let fail = |why: &str| Error::invalid(format_args!("linux.sysctl {}: {why}", Show(key)));
@@ -53,6 +53,7 @@ impl<'a> Plan<'a> {
                     kind.name()
                 )));
             }
+            namespaces.will_change(kind);
             // A '/' inside a name (net.ipv4.conf.eth0/1) is a dot of the file's name.
             let mut path: Vec<u8> = b"sys/".to_vec();
             path.extend(name.bytes().map(|byte| match byte {

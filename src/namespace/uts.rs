@@ -25,6 +25,11 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        self.hostname.is_none() && self.domainname.is_none()
+    }
+
     /// Sets them in the current namespace.
     pub fn apply(&self) -> Result<()> {
         if let Some(name) = self.hostname {

@@ -54,13 +54,9 @@ pub static NAMES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// The sets as bits. `None` for a configuration without `capabilities`: then nothing is changed but what
-/// the kernel does itself when ids change.
+/// The sets as bits. A configuration without `capabilities` gives none at all.
 #[derive(Debug, Default)]
-pub struct Plan(Option<Sets>);
-
-#[derive(Debug, Default)]
-struct Sets {
+pub struct Plan {
     bounding: u64,
     effective: u64,
     inheritable: u64,
@@ -69,36 +65,39 @@ struct Sets {
 }
 
 impl Plan {
-    /// `warn` hears of names that no kernel has: the specification wants a warning, not a failure.
-    pub fn new(capabilities: Option<&Capabilities<'_>>, warn: &mut dyn FnMut(Error)) -> Self {
-        let Some(given) = capabilities else { return Plan(None) };
-        let mut bits = |set: &str, names: &[&str]| {
+    /// What the configuration asks for, as far as it can be had: `available` are those of this process, or
+    /// all in a new user namespace. `warn` hears of the rest, and of names that no kernel has: "Runtimes
+    /// SHOULD NOT fail if the container configuration requests capabilities that cannot be granted".
+    pub fn new(capabilities: Option<&Capabilities<'_>>, available: u64, warn: &mut dyn FnMut(Error)) -> Self {
+        let Some(given) = capabilities else { return Plan::default() };
+        let mut bits = |set: &str, names: &[&str], most: u64, why: &str| {
             names.iter().enumerate().fold(0u64, |bits, (index, name)| {
-                match NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
-                    Some(number) => bits | 1 << number,
-                    None => {
-                        let why = format_args!("process.capabilities.{set}[{index}]: unknown capability \"{name}\"");
-                        warn(Error::invalid(why));
-                        bits
-                    }
-                }
+                let number = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
+                let why = match number {
+                    Some(number) if most & 1 << number != 0 => return bits | 1 << number,
+                    Some(_) => why,
+                    None => "unknown capability",
+                };
+                warn(Error::invalid(format_args!("process.capabilities.{set}[{index}]: {why} {name}")));
+                bits
             })
         };
-        Plan(Some(Sets {
-            bounding: bits("bounding", &given.bounding),
-            effective: bits("effective", &given.effective),
-            inheritable: bits("inheritable", &given.inheritable),
-            permitted: bits("permitted", &given.permitted),
-            ambient: bits("ambient", &given.ambient),
-        }))
+        let lacking = "mote itself does not have";
+        let permitted = bits("permitted", &given.permitted, available, lacking);
+        let effective = bits("effective", &given.effective, permitted, "not among the permitted:");
+        let inheritable = bits("inheritable", &given.inheritable, available, lacking);
+        let bounding = bits("bounding", &given.bounding, available, lacking);
+        // capabilities(7): a capability can be ambient only if it is permitted and inheritable.
+        let both = permitted & inheritable;
+        let ambient = bits("ambient", &given.ambient, both, "not among the permitted and inheritable:");
+        Plan { bounding, effective, inheritable, permitted, ambient }
     }
 
     /// Before ids change: shrinks the bounding set, which needs CAP_SETPCAP, and asks the kernel to keep
     /// the permitted set when uid 0 is given up.
     pub fn apply_before_ids(&self) -> Result<()> {
-        let Some(sets) = &self.0 else { return Ok(()) };
         for number in 0..64 {
-            if sets.bounding & (1 << number) != 0 {
+            if self.bounding & (1 << number) != 0 {
                 continue;
             }
             match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
@@ -113,19 +112,18 @@ impl Plan {
 
     /// After ids changed: the process's own sets, and the ambient one, which must lie within them.
     pub fn apply_after_ids(&self) -> Result<()> {
-        let Some(sets) = &self.0 else { return Ok(()) };
         let wanted = CapabilitySets {
-            effective: CapabilitySet::from_bits_retain(sets.effective),
-            permitted: CapabilitySet::from_bits_retain(sets.permitted),
-            inheritable: CapabilitySet::from_bits_retain(sets.inheritable),
+            effective: CapabilitySet::from_bits_retain(self.effective),
+            permitted: CapabilitySet::from_bits_retain(self.permitted),
+            inheritable: CapabilitySet::from_bits_retain(self.inheritable),
         };
         set_capabilities(None, wanted).on(format_args!("process.capabilities: capset"))?;
         match clear_ambient_capability_set() {
             // Ambient sets are there since linux 4.3.
-            Err(Errno::INVAL) if sets.ambient == 0 => {}
+            Err(Errno::INVAL) if self.ambient == 0 => {}
             other => other.on(format_args!("prctl PR_CAP_AMBIENT_CLEAR_ALL"))?,
         }
-        for (number, name) in NAMES.iter().enumerate().filter(|(n, _)| sets.ambient & (1 << n) != 0) {
+        for (number, name) in NAMES.iter().enumerate().filter(|(n, _)| self.ambient & (1 << n) != 0) {
             configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)
                 .on(format_args!("process.capabilities.ambient: prctl PR_CAP_AMBIENT_RAISE {name}"))?;
         }

@@ -34,7 +34,8 @@ use source::Source;
 #[derive(Debug)]
 pub struct Plan<'a> {
     root: Source<'a>,
-    propagation: SetAttr,
+    /// `MS_*` of the root's mount.
+    propagation: u32,
     mounts: Vec<Op<'a>>,
     devices: device::Plan<'a>,
     cover: mask::Plan<'a>,
@@ -82,12 +83,22 @@ impl<'a> Plan<'a> {
 
     /// The parent's part: opens what comes from the host, as far as it may.
     pub fn open_sources(&mut self) -> Result<()> {
-        self.each_source(Source::open_if_allowed)
+        self.each_source(Source::open_if_allowed)?;
+        self.check_root()
     }
 
     /// Opens what could not be opened before, or ends at the first that is refused.
     fn open_rest(&mut self) -> Result<()> {
-        self.each_source(|source| source.open().map(|()| true))
+        self.each_source(|source| source.open().map(|()| true))?;
+        self.check_root()
+    }
+
+    /// The one source that must be a directory; a file could be attached nowhere.
+    fn check_root(&mut self) -> Result<()> {
+        match self.root.is_directory()? {
+            true => Ok(()),
+            false => refuse(format_args!("root.path: {} is not a directory", crate::error::Show(self.root.path()))),
+        }
     }
 
     fn each_source(&mut self, mut open: impl FnMut(&mut Source<'a>) -> Result<bool>) -> Result<()> {
@@ -138,21 +149,27 @@ impl<'a> Plan<'a> {
         Ok(root)
     }
 
-    /// Leaves the host's tree.
+    /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
+    /// takes no shared one, and what is mounted below it has its own words for that.
     pub fn enter(&self, root: &Root) -> Result<()> {
-        pivot::enter(root, self.pivot)
+        pivot::enter(root, self.pivot)?;
+        match self.propagation {
+            sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
+            kind => {
+                let change = SetAttr { propagation: kind.into(), ..SetAttr::default() };
+                tree::change(root.fd(), change).at(format_args!("linux.rootfsPropagation"))
+            }
+        }
     }
 
     /// Attaches the root's copy over the host's own root: a place that needs no lookup, whatever rights
-    /// this process has on the host. Absolute paths still begin below it.
+    /// this process has on the host. Absolute paths still begin below it. The copy is in the host's peer
+    /// groups until it is made private, or a slave that goes on to receive from them.
     fn attach_root(&self) -> Result<Root> {
-        let tree = self.root.take()?;
-        let root = Root::new(tree);
-        tree::change(root.fd(), SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() })?;
+        let root = Root::new(self.root.take()?);
+        let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
+        tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
         tree::attach_over_root(root.fd())?;
-        if self.propagation.propagation != u64::from(sys::MS_PRIVATE) {
-            tree::change(root.fd(), self.propagation).at(format_args!("linux.rootfsPropagation"))?;
-        }
         Ok(root)
     }
 }
@@ -173,19 +190,15 @@ fn binds_dev(mount: &Mount<'_>) -> bool {
     bind && matches!(name, b"/dev" | b"/dev/" | b"dev")
 }
 
-fn propagation(word: Option<&str>) -> SetAttr {
-    let word = word.unwrap_or("private");
-    let (word, recursive) = match word.strip_prefix('r') {
-        Some(word) => (word, true),
-        None => (word, false),
-    };
-    let propagation = match word {
-        "shared" => sys::MS_SHARED,
-        "slave" => sys::MS_SLAVE,
-        "unbindable" => sys::MS_UNBINDABLE,
+/// `MS_*` for the root's mount. Engines also write the recursive words; of what is mounted below, the
+/// mounts' own words decide.
+fn propagation(word: Option<&str>) -> u32 {
+    match word.map(|word| word.strip_prefix('r').unwrap_or(word)) {
+        Some("shared") => sys::MS_SHARED,
+        Some("slave") => sys::MS_SLAVE,
+        Some("unbindable") => sys::MS_UNBINDABLE,
         _ => sys::MS_PRIVATE,
-    };
-    SetAttr { propagation: propagation.into(), recursive, ..SetAttr::default() }
+    }
 }
 
 /// What an option or a field must not be.

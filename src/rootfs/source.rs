@@ -12,6 +12,7 @@ use core::fmt;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
+use super::path::is_directory;
 use super::tree;
 use crate::error::{Error, On, Result, Show};
 
@@ -47,6 +48,14 @@ impl<'a> Source<'a> {
         match self.open() {
             Err(error) if error.is(Errno::PERM) => Ok(false),
             other => other.map(|()| true),
+        }
+    }
+
+    /// Whether it is a directory; so is, for all one knows, what is not opened yet.
+    pub fn is_directory(&mut self) -> Result<bool> {
+        match self.tree.get_mut() {
+            Some(tree) => is_directory(tree).on(format_args!("fstat {}", Show(&self.path))),
+            None => Ok(true),
         }
     }
 

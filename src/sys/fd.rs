@@ -45,7 +45,9 @@ fn close_range(from: RawFd, to: RawFd) -> Result<()> {
 pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
     let mut range: Option<(RawFd, RawFd)> = None;
     // Each number of a range was an owned descriptor's, given up here.
-    let close = |(first, last)| drop(close_range(first, last));
+    let close = |(first, last)| {
+        let _ = close_range(first, last);
+    };
     for number in fds.map(IntoRawFd::into_raw_fd) {
         match &mut range {
             Some((_, last)) if *last + 1 == number => *last = number,
