@@ -27,7 +27,8 @@ impl Bundle {
     /// directory (`--config`).
     pub fn read(directory: &CStr, config: Option<&CStr>) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = openat(CWD, directory, flags, Mode::empty()).on(format_args!("bundle {}", Show(directory)))?;
+        let fd =
+            openat(CWD, directory, flags, Mode::empty()).on(format_args!("bundle {}", Show(directory)))?;
         let config = match config {
             Some(path) => read_file(rustix::fs::CWD, path),
             None => read_file(rustix::fd::AsFd::as_fd(&fd), CONFIG),
@@ -38,7 +39,8 @@ impl Bundle {
 
 fn read_file(directory: rustix::fd::BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file: OwnedFd = openat(directory, path, flags, Mode::empty()).on(format_args!("openat {}", Show(path)))?;
+    let file: OwnedFd =
+        openat(directory, path, flags, Mode::empty()).on(format_args!("openat {}", Show(path)))?;
     read_all(&file, path)
 }
 
@@ -80,5 +82,6 @@ fn absolute(path: &CStr) -> Result<CString> {
         joined.push(b'/');
         joined.extend_from_slice(part);
     }
-    CString::new(joined).map_err(|_| Error::invalid(format_args!("bundle {} contains a NUL byte", Show(path))))
+    CString::new(joined)
+        .map_err(|_| Error::invalid(format_args!("bundle {} contains a NUL byte", Show(path))))
 }

@@ -60,7 +60,8 @@ impl Error {
     /// An error of this kind, with its whole text.
     #[cold]
     pub fn new(kind: Kind, text: fmt::Arguments<'_>) -> Self {
-        let mut data = SPARE.take().unwrap_or_else(|| Box::new(Data { kind, errno: 0, len: 0, text: [0; TEXT] }));
+        let mut data =
+            SPARE.take().unwrap_or_else(|| Box::new(Data { kind, errno: 0, len: 0, text: [0; TEXT] }));
         (data.kind, data.errno, data.len) = (kind, 0, 0);
         // Writing never fails: what does not fit is cut.
         let _ = data.write_fmt(text);
@@ -124,7 +125,9 @@ impl Error {
         // A cut may fall inside a character.
         match core::str::from_utf8(self.bytes()) {
             Ok(text) => text,
-            Err(cut) => core::str::from_utf8(self.bytes().get(..cut.valid_up_to()).unwrap_or_default()).unwrap_or(""),
+            Err(cut) => {
+                core::str::from_utf8(self.bytes().get(..cut.valid_up_to()).unwrap_or_default()).unwrap_or("")
+            }
         }
     }
 
@@ -234,7 +237,8 @@ mod tests {
 
     #[test]
     fn context_goes_outward_and_the_reason_last() {
-        let error = Error::system(Errno::PERM, format_args!("fsmount")).within(format_args!("mounts[3] /sys"));
+        let error =
+            Error::system(Errno::PERM, format_args!("fsmount")).within(format_args!("mounts[3] /sys"));
         assert_eq!(error.to_string(), "mounts[3] /sys: fsmount: operation not permitted");
         assert_eq!((error.kind(), error.errno()), (Kind::System, 1));
     }

@@ -104,5 +104,6 @@ pub fn proc() -> Result<OwnedFd> {
 
 /// Whether this process lives in a user namespace other than the first; no when /proc does not say.
 pub fn in_user_namespace() -> bool {
-    statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
+    statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty())
+        .is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
 }

@@ -144,7 +144,15 @@ impl<'a> Decoder<'a> {
             return Err(Error::invalid(format_args!("{name}: larger than {} MiB", MAX_SIZE >> 20)));
         }
         let token = Place { line: 1, column: 1 };
-        Ok(Decoder { name, rest: text, offset: 0, line: 1, line_start: 0, token, path: Vec::with_capacity(16) })
+        Ok(Decoder {
+            name,
+            rest: text,
+            offset: 0,
+            line: 1,
+            line_start: 0,
+            token,
+            path: Vec::with_capacity(16),
+        })
     }
 
     /// An error about the value last read (or about to be read), with its place and field path.
@@ -507,7 +515,6 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 }
-
 
 /// The character of an escape sequence, given what follows the backslash, and how many bytes it takes.
 fn escape(text: &[u8]) -> Option<(char, usize)> {

@@ -26,6 +26,7 @@ unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
     mote::sys::fd::fill_standard();
     // SAFETY: these are main's own arguments.
     let arguments = unsafe { arguments(argc, argv) };
-    let words: Vec<OsString> = arguments.map(|word| OsStr::from_bytes(word.to_bytes()).to_os_string()).collect();
+    let words: Vec<OsString> =
+        arguments.map(|word| OsStr::from_bytes(word.to_bytes()).to_os_string()).collect();
     cli::main(words)
 }

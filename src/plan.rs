@@ -64,7 +64,12 @@ pub struct ProcessPlan<'a> {
 
 impl<'a> Plan<'a> {
     /// Makes the plan; nothing is done. `warnings` takes what is worth a word but no failure.
-    pub fn new(config: &Config<'a>, host: &Host, options: &Options<'a>, warnings: &mut Vec<Error>) -> Result<Self> {
+    pub fn new(
+        config: &Config<'a>,
+        host: &Host,
+        options: &Options<'a>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self> {
         let Some(process) = &config.process else {
             return Err(Error::invalid(format_args!("process is missing")));
         };
@@ -105,7 +110,9 @@ impl<'a> Plan<'a> {
         let own_network = namespaces.is_new(Kind::Network);
         let process = ProcessPlan {
             user: user::Plan::new(&process.user, denied, keep_groups)?,
-            caps: caps::Plan::new(process.capabilities.as_ref(), available, &mut |warning| warnings.push(warning)),
+            caps: caps::Plan::new(process.capabilities.as_ref(), available, &mut |warning| {
+                warnings.push(warning)
+            }),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
             oom: oom::Plan::new(process.oom_score_adj),
@@ -120,7 +127,10 @@ impl<'a> Plan<'a> {
 
     /// Whether some step goes through the host's procfs.
     pub fn needs_proc(&self) -> bool {
-        self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || !self.process.oom.is_empty()
+        self.maps.is_some()
+            || !self.time.is_empty()
+            || !self.sysctl.is_empty()
+            || !self.process.oom.is_empty()
     }
 }
 

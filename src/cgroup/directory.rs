@@ -122,7 +122,9 @@ impl Hierarchies {
     fn enable(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
         const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
         // Beside v1 hierarchies it has the leftovers, if any.
-        if !self.v1.is_empty() && !USUAL.iter().any(|name| needs(writes, name) && self.of(name) == Some(hierarchy)) {
+        if !self.v1.is_empty()
+            && !USUAL.iter().any(|name| needs(writes, name) && self.of(name) == Some(hierarchy))
+        {
             return Ok(());
         }
         for (end, _) in path.match_indices('/') {
@@ -176,7 +178,8 @@ impl Hierarchies {
     }
 
     fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
-        openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat {path}"))
+        openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .on(format_args!("openat {path}"))
     }
 
     fn read(&self, path: &str) -> Result<String> {

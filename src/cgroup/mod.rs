@@ -58,7 +58,9 @@ impl Plan {
             Cgroups::None => {
                 let limited = !write::plan(&linux.resources, false)?.is_empty();
                 return match limited {
-                    true => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
+                    true => {
+                        Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup")))
+                    }
                     false => Ok(None),
                 };
             }
@@ -73,7 +75,8 @@ impl Plan {
             _ => Join::Birth,
         };
         let path = path::plan(linux.cgroups_path, id)?;
-        let optional = host.uid != 0 && linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
+        let optional =
+            host.uid != 0 && linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
         Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, join, optional }))
     }
 
@@ -82,7 +85,8 @@ impl Plan {
     pub fn create(&self) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
         let cgroup = Cgroup { hierarchies, path: self.path.clone() };
-        let made = cgroup.hierarchies.create(&self.path, &self.writes).and_then(|()| cgroup.write(&self.writes));
+        let made =
+            cgroup.hierarchies.create(&self.path, &self.writes).and_then(|()| cgroup.write(&self.writes));
         match made {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
@@ -139,8 +143,10 @@ impl Cgroup {
                     fd => (write.file, fd.at(format_args!("linux.resources.{}", write.field))?),
                 },
             };
-            io::write(&fd, write.value.as_bytes())
-                .on(format_args!("linux.resources.{}: write {} to {}", write.field, write.value, write.file))?;
+            io::write(&fd, write.value.as_bytes()).on(format_args!(
+                "linux.resources.{}: write {} to {}",
+                write.field, write.value, write.file
+            ))?;
             last = Some((file, fd));
         }
         Ok(())

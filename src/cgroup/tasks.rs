@@ -108,5 +108,6 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
 }
 
 fn write_file(root: &OwnedFd, path: &str, text: &[u8]) -> bool {
-    openat(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).is_ok_and(|fd| write(&fd, text).is_ok())
+    openat(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .is_ok_and(|fd| write(&fd, text).is_ok())
 }

@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result, Show};
-use crate::spec::resources::{Cpu, DeviceRule, Memory, Resources};
 use crate::spec::resources::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
+use crate::spec::resources::{Cpu, DeviceRule, Memory, Resources};
 
 /// One write to one file of the container's cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,13 @@ impl Writes {
     }
 
     /// A file that only v1 has.
-    fn v1_only(&mut self, controller: &'static str, file: &'static str, value: String, field: &'static str) -> Result<()> {
+    fn v1_only(
+        &mut self,
+        controller: &'static str,
+        file: &'static str,
+        value: String,
+        field: &'static str,
+    ) -> Result<()> {
         if self.unified {
             return Err(Error::invalid(format_args!("linux.resources.{field}: cgroup v2 has no such limit")));
         }
@@ -104,7 +110,11 @@ impl Writes {
             (set(memory.kernel), "memory.kmem.limit_in_bytes", "memory.kernel"),
             (set(memory.kernel_tcp), "memory.kmem.tcp.limit_in_bytes", "memory.kernelTCP"),
             (memory.swappiness.map(|value| value as i64), "memory.swappiness", "memory.swappiness"),
-            (memory.disable_oom_killer.filter(|on| *on).map(i64::from), "memory.oom_control", "memory.disableOOMKiller"),
+            (
+                memory.disable_oom_killer.filter(|on| *on).map(i64::from),
+                "memory.oom_control",
+                "memory.disableOOMKiller",
+            ),
         ];
         for (value, file, field) in old {
             if let Some(value) = value {
@@ -186,7 +196,9 @@ impl Writes {
     }
 
     fn cpuset(&mut self, cpu: &Cpu<'_>) {
-        for (list, file, field) in [(cpu.cpus, "cpuset.cpus", "cpu.cpus"), (cpu.mems, "cpuset.mems", "cpu.mems")] {
+        for (list, file, field) in
+            [(cpu.cpus, "cpuset.cpus", "cpu.cpus"), (cpu.mems, "cpuset.mems", "cpu.mems")]
+        {
             if let Some(list) = list {
                 self.put("cpuset", file, format!("{}", Show(list)), field);
             }
@@ -236,8 +248,11 @@ static DEFAULT_RULES: [Row; 12] = [
 /// A rule as `devices.allow` takes it: `c 1:3 rwm`.
 fn device_text(rule: &DeviceRule) -> String {
     let number = |n: Option<u32>| n.map_or(String::from("*"), |n| n.to_string());
-    let letters: String =
-        [(ACCESS_READ, 'r'), (ACCESS_WRITE, 'w'), (ACCESS_MKNOD, 'm')].iter().filter(|(bit, _)| rule.access & bit != 0).map(|(_, c)| *c).collect();
+    let letters: String = [(ACCESS_READ, 'r'), (ACCESS_WRITE, 'w'), (ACCESS_MKNOD, 'm')]
+        .iter()
+        .filter(|(bit, _)| rule.access & bit != 0)
+        .map(|(_, c)| *c)
+        .collect();
     match rule.kind {
         // The kernel reads no further: `a` is everything.
         b'a' if rule.major.is_none() && rule.minor.is_none() && rule.access == ALL => String::from("a"),

@@ -25,10 +25,12 @@ static OPTIONS: [Opt; 9] =
 pub const BUNDLE: Opt = value("bundle", Some('b'), "DIR", "the bundle (the working directory)");
 pub const CONFIG: Opt = value("config", Some('f'), "FILE", "another file than the bundle's config.json");
 pub const PID_FILE: Opt = value("pid-file", None, "FILE", "where to write the process's pid");
-pub const PIDFD_SOCKET: Opt = value("pidfd-socket", None, "SOCKET", "a unix socket to send a pidfd of the process to");
+pub const PIDFD_SOCKET: Opt =
+    value("pidfd-socket", None, "SOCKET", "a unix socket to send a pidfd of the process to");
 pub const CONSOLE: Opt = value("console-socket", None, "SOCKET", "a unix socket to send the terminal to");
 pub const PRESERVE: Opt = value("preserve-fds", None, "N", "how many descriptors from 3 on to pass on (0)");
-pub const NO_PIVOT: Opt = flag("no-pivot", None, "use chroot, not pivot_root: for hosts that run from an initramfs");
+pub const NO_PIVOT: Opt =
+    flag("no-pivot", None, "use chroot, not pivot_root: for hosts that run from an initramfs");
 pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyring");
 pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "accepted for runc's callers");
 
@@ -53,7 +55,9 @@ impl Given {
     /// Reads what `create` and `run` share.
     pub fn read(matches: &Matches) -> Result<Self> {
         if matches.has("console-socket") {
-            return Err(Error::unsupported(format_args!("--console-socket: terminals are not supported yet")));
+            return Err(Error::unsupported(format_args!(
+                "--console-socket: terminals are not supported yet"
+            )));
         }
         Ok(Given {
             bundle: matches.path("bundle")?.unwrap_or_else(|| c".".into()),

@@ -10,17 +10,13 @@ use super::output::{pretty, print};
 use super::state;
 
 /// `list`
-pub static COMMAND: Command = Command {
-    name: "list",
-    operands: "",
-    count: (0, 0),
-    about: "list containers",
-    options: &OPTIONS,
-    run,
-};
+pub static COMMAND: Command =
+    Command { name: "list", operands: "", count: (0, 0), about: "list containers", options: &OPTIONS, run };
 
-static OPTIONS: [Opt; 2] =
-    [flag("quiet", Some('q'), "only ids"), value("format", Some('f'), "table|json", "how to print them (table)")];
+static OPTIONS: [Opt; 2] = [
+    flag("quiet", Some('q'), "only ids"),
+    value("format", Some('f'), "table|json", "how to print them (table)"),
+];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let format = matches.text("format")?.unwrap_or("table");
@@ -32,7 +28,9 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         return print(&reports.iter().map(|report| format!("{}\n", report.id)).collect::<String>());
     }
     match format {
-        "json" => print(&pretty(&format!("[{}]", reports.iter().map(state::text).collect::<Vec<_>>().join(",")))),
+        "json" => {
+            print(&pretty(&format!("[{}]", reports.iter().map(state::text).collect::<Vec<_>>().join(","))))
+        }
         _ => print(&table(&reports)),
     }
 }

@@ -94,9 +94,16 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     match manager {
         None | Some("cgroupfs" | "disabled") if !global.has("systemd-cgroup") => {}
         None | Some("systemd" | "cgroupfs" | "disabled") => {
-            return Err(Error::unsupported(format_args!("--systemd-cgroup: the systemd cgroup manager is not supported yet")));
+            return Err(Error::unsupported(format_args!(
+                "--systemd-cgroup: the systemd cgroup manager is not supported yet"
+            )));
         }
-        Some(other) => return Err(Error::new(Kind::Usage, format_args!("--cgroup-manager: unknown manager \"{other}\""))),
+        Some(other) => {
+            return Err(Error::new(
+                Kind::Usage,
+                format_args!("--cgroup-manager: unknown manager \"{other}\""),
+            ));
+        }
     }
     let context = Context { store: Store::new(root(&global)?), log: log.clone(), no_cgroup };
     match name.as_str() {
@@ -121,15 +128,19 @@ fn root(global: &Matches) -> Result<String> {
         return match root.starts_with('/') {
             true => Ok(root.trim_end_matches('/').into()),
             false => {
-                let here = std::env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
-                let here = here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;
+                let here =
+                    std::env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
+                let here =
+                    here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;
                 Ok(format!("{here}/{root}"))
             }
         };
     }
     let own = std::env::var("XDG_RUNTIME_DIR").ok().filter(|directory| directory.starts_with('/'));
     match own {
-        Some(own) if !rustix::process::geteuid().is_root() || mote::host::in_user_namespace() => Ok(format!("{own}/mote")),
+        Some(own) if !rustix::process::geteuid().is_root() || mote::host::in_user_namespace() => {
+            Ok(format!("{own}/mote"))
+        }
         _ => Ok("/run/mote".into()),
     }
 }
@@ -137,7 +148,10 @@ fn root(global: &Matches) -> Result<String> {
 /// The shape that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.
 fn version(root: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
-    format!("mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n", mote::spec::version::CURRENT)
+    format!(
+        "mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n",
+        mote::spec::version::CURRENT
+    )
 }
 
 fn help() -> String {

@@ -52,7 +52,8 @@ pub struct Matches {
 /// The words of the command line. `-no-pivot` becomes `--no-pivot`: Go's flag packages take both, and
 /// containerd writes the one.
 pub fn parser(words: Vec<OsString>, commands: &[&Command]) -> Parser {
-    let is_long = |name: &str| commands.iter().flat_map(|command| command.options).any(|option| option.long == name);
+    let is_long =
+        |name: &str| commands.iter().flat_map(|command| command.options).any(|option| option.long == name);
     let go = |word: OsString| {
         let name = word.to_str().and_then(|text| text.strip_prefix('-')).filter(|name| name.len() > 1);
         match name.is_some_and(|name| is_long(name.split('=').next().unwrap_or(name))) {
@@ -101,7 +102,9 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
     let (least, most) = command.count;
     let name = command.name;
     match matches.operands.len() {
-        count if count < least => Err(Error::invalid(format_args!("{name}: {} is missing", command.operands))),
+        count if count < least => {
+            Err(Error::invalid(format_args!("{name}: {} is missing", command.operands)))
+        }
         count if count > most => {
             let extra = matches.operands.get(most).map(|word| word.to_string_lossy()).unwrap_or_default();
             Err(Error::invalid(format_args!("{name}: unexpected operand \"{extra}\"")))
@@ -157,7 +160,9 @@ impl Matches {
 
     /// An option's last value, as text.
     pub fn text(&self, long: &str) -> Result<Option<&str>> {
-        let Some((_, given)) = self.given.iter().rev().find(|(name, _)| *name == long) else { return Ok(None) };
+        let Some((_, given)) = self.given.iter().rev().find(|(name, _)| *name == long) else {
+            return Ok(None);
+        };
         given.to_str().map(Some).ok_or_else(|| usage(&format!("--{long}: not UTF-8")))
     }
 
@@ -182,7 +187,10 @@ impl Matches {
 impl Command {
     /// What `--help` prints.
     pub fn help(&self) -> String {
-        let mut text = format!("mote {}: {}\n\nUsage: mote [OPTION...] {} [OPTION...]", self.name, self.about, self.name);
+        let mut text = format!(
+            "mote {}: {}\n\nUsage: mote [OPTION...] {} [OPTION...]",
+            self.name, self.about, self.name
+        );
         if !self.operands.is_empty() {
             text += " ";
             text += self.operands;

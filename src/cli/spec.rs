@@ -36,7 +36,8 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
     };
     let host = Host::read()?;
     let text = template(&host, matches.has("rootless"));
-    let path_c = CString::new(path.as_str()).map_err(|_| Error::invalid(format_args!("a path with a NUL byte")))?;
+    let path_c =
+        CString::new(path.as_str()).map_err(|_| Error::invalid(format_args!("a path with a NUL byte")))?;
     let how = if file.is_some() { OFlags::TRUNC } else { OFlags::EXCL };
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
     let out = match openat(CWD, path_c.as_c_str(), flags, Mode::from_raw_mode(0o666)) {
@@ -49,7 +50,8 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
 
 /// A shell with a terminal, in namespaces of its own, with a read-only root.
 fn template(host: &Host, rootless: bool) -> String {
-    let cgroup_namespace = if host.cgroups == Cgroups::Unified { ",\n      { \"type\": \"cgroup\" }" } else { "" };
+    let cgroup_namespace =
+        if host.cgroups == Cgroups::Unified { ",\n      { \"type\": \"cgroup\" }" } else { "" };
     let (user_namespace, mappings, sys, resources) = match rootless {
         false => (String::new(), String::new(), SYS, RESOURCES),
         true => (",\n      { \"type\": \"user\" }".into(), mappings(host), ROOTLESS_SYS, ""),
@@ -79,8 +81,7 @@ const SYS: &str = r#"{ "destination": "/sys", "type": "sysfs", "source": "sysfs"
     { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] }"#;
 
 /// sysfs can be mounted only by who owns the network namespace.
-const ROOTLESS_SYS: &str =
-    r#"{ "destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] }"#;
+const ROOTLESS_SYS: &str = r#"{ "destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] }"#;
 
 const RESOURCES: &str = r#"
     "resources": { "devices": [{ "allow": false, "access": "rwm" }] },"#;

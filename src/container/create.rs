@@ -9,8 +9,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::{IoSlice, write};
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
-    connect, sendmsg, socket_with,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, connect, sendmsg, socket_with,
 };
 
 use super::process::Identity;
@@ -57,12 +57,7 @@ pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -
 
 /// Brings a container up: with `gate` to wait for `start`, without to run at once. When it
 /// fails nothing is left.
-pub fn bring_up(
-    store: &Store,
-    request: &Request<'_>,
-    gate: bool,
-    warnings: &mut Vec<Error>,
-) -> Result<Up> {
+pub fn bring_up(store: &Store, request: &Request<'_>, gate: bool, warnings: &mut Vec<Error>) -> Result<Up> {
     let directory = store.create(request.id)?;
     match build(&directory, request, gate, warnings) {
         Ok((cgroup, launched)) => Ok(Up { directory, cgroup, launched }),
@@ -165,7 +160,8 @@ fn accompany(
 /// The pid and nothing else, as conmon and containerd read it.
 fn write_pid(path: &CStr, pid: i32) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file = openat(CWD, path, flags, Mode::from_raw_mode(0o644)).on(format_args!("--pid-file {}", Show(path)))?;
+    let file =
+        openat(CWD, path, flags, Mode::from_raw_mode(0o644)).on(format_args!("--pid-file {}", Show(path)))?;
     write(&file, format!("{pid}").as_bytes()).map(drop).on(format_args!("--pid-file: write {}", Show(path)))
 }
 
@@ -179,6 +175,7 @@ fn send_pidfd(path: &CStr, pidfd: &OwnedFd) -> Result<()> {
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [pidfd.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(&socket, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL).map(drop).on(format_args!("sendmsg"))
+    sendmsg(&socket, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL)
+        .map(drop)
+        .on(format_args!("sendmsg"))
 }
-

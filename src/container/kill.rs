@@ -21,7 +21,12 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
         return Cgroup::open(path, &Host::read()?)?.signal_all(signal);
     }
     // The words that containerd looks for.
-    let gone = || Error::new(Kind::State, format_args!("container not running: \"{}\" is {}", directory.id(), state.name()));
+    let gone = || {
+        Error::new(
+            Kind::State,
+            format_args!("container not running: \"{}\" is {}", directory.id(), state.name()),
+        )
+    };
     match status.process.open()? {
         Some(process) if state != State::Stopped => match send(&process, signal) {
             Err(Errno::SRCH) => Err(gone()),
@@ -34,9 +39,9 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
 
 /// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
 static NAMES: [&str; 32] = [
-    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-    "WINCH", "IO", "PWR", "SYS",
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// Second names.
@@ -52,7 +57,10 @@ pub fn signal_number(text: &str) -> Result<i32> {
     if let Ok(number) = text.parse() {
         return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
-    let short = text.get(..3).filter(|start| start.eq_ignore_ascii_case("SIG")).map_or(text, |_| text.get(3..).unwrap_or(""));
+    let short = text
+        .get(..3)
+        .filter(|start| start.eq_ignore_ascii_case("SIG"))
+        .map_or(text, |_| text.get(3..).unwrap_or(""));
     let same = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(short);
     if let Some(number) = NAMES.iter().position(|name| same(name)) {
         return Ok(number as i32);
@@ -77,12 +85,23 @@ mod tests {
     #[test]
     fn signals() {
         for (text, number) in [
-            ("TERM", 15), ("SIGTERM", 15), ("sigterm", 15), ("term", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37),
-            ("rtmax-1", 63), ("64", 64), ("CLD", 17), ("STKFLT", 16),
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigterm", 15),
+            ("term", 15),
+            ("9", 9),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmax-1", 63),
+            ("64", 64),
+            ("CLD", 17),
+            ("STKFLT", 16),
         ] {
             assert_eq!(signal_number(text).unwrap(), number, "{text}");
         }
-        for bad in ["", "SIG", "0", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"] {
+        for bad in
+            ["", "SIG", "0", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
+        {
             assert!(signal_number(bad).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,8 @@ impl<'a> Pattern<'a> {
     pub fn matches(&self, text: &str) -> bool {
         let whole = text.as_bytes();
         let matcher = Matcher { length: whole.len() };
-        (0..=whole.len()).any(|start| matcher.either(self.0, whole.get(start..).unwrap_or_default(), &|_| true))
+        (0..=whole.len())
+            .any(|start| matcher.either(self.0, whole.get(start..).unwrap_or_default(), &|_| true))
     }
 }
 
@@ -112,7 +113,8 @@ impl Matcher {
             match re.get(at) {
                 None => return self.sequence(re, text, next),
                 Some(b'|') => {
-                    let (first, others) = (re.get(..at).unwrap_or_default(), re.get(at + 1..).unwrap_or_default());
+                    let (first, others) =
+                        (re.get(..at).unwrap_or_default(), re.get(at + 1..).unwrap_or_default());
                     return self.sequence(first, text, next) || self.either(others, text, next);
                 }
                 Some(_) => at += re.get(at..).and_then(atom).unwrap_or(1),
@@ -182,14 +184,36 @@ mod tests {
     #[test]
     fn matches() {
         let yes = [
-            ("a", "xay"), ("^a", "ab"), ("b$", "ab"), ("^a.c$", "abc"), ("a*", ""), ("^(ab)+$", "abab"), ("a|b", "b"),
-            ("^(web|db)-[0-9]{2}$", "db-07"), ("[^0-9]$", "1a"), ("^[]a]$", "]"), (r"^a\.b$", "a.b"), ("x{2,}", "xxx"),
-            ("", "x"), ("^(a?){3}$", "aa"), ("^(a*)*$", "aaa"), ("^(|a)b$", "b"), ("[a-]", "-"),
+            ("a", "xay"),
+            ("^a", "ab"),
+            ("b$", "ab"),
+            ("^a.c$", "abc"),
+            ("a*", ""),
+            ("^(ab)+$", "abab"),
+            ("a|b", "b"),
+            ("^(web|db)-[0-9]{2}$", "db-07"),
+            ("[^0-9]$", "1a"),
+            ("^[]a]$", "]"),
+            (r"^a\.b$", "a.b"),
+            ("x{2,}", "xxx"),
+            ("", "x"),
+            ("^(a?){3}$", "aa"),
+            ("^(a*)*$", "aaa"),
+            ("^(|a)b$", "b"),
+            ("[a-]", "-"),
         ];
         for (pattern, text) in yes {
             assert!(Pattern::new(pattern).unwrap().matches(text), "{pattern} {text}");
         }
-        let no = [("^a", "ba"), ("a$", "ab"), ("^a.c$", "ac"), ("^(ab)+$", "aba"), (r"a\.b", "axb"), ("x{4}", "xxx"), ("[^a]", "a")];
+        let no = [
+            ("^a", "ba"),
+            ("a$", "ab"),
+            ("^a.c$", "ac"),
+            ("^(ab)+$", "aba"),
+            (r"a\.b", "axb"),
+            ("x{4}", "xxx"),
+            ("[^a]", "a"),
+        ];
         for (pattern, text) in no {
             assert!(!Pattern::new(pattern).unwrap().matches(text), "{pattern} {text}");
         }

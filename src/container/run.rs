@@ -16,7 +16,13 @@ const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
 
 /// Runs a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the number for
 /// a signal that ended it; the container is then removed, unless it is to be kept.
-pub fn run(store: &Store, request: &Request<'_>, detach: bool, keep: bool, warnings: &mut Vec<Error>) -> Result<i32> {
+pub fn run(
+    store: &Store,
+    request: &Request<'_>,
+    detach: bool,
+    keep: bool,
+    warnings: &mut Vec<Error>,
+) -> Result<i32> {
     if detach {
         return bring_up(store, request, false, warnings).map(|_| 0);
     }

@@ -36,7 +36,10 @@ pub struct Report {
 pub fn of(directory: &Directory) -> Result<Known> {
     let Some(status) = Status::read(directory)? else {
         let id = directory.id();
-        return Err(Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist: it is not created yet")));
+        return Err(Error::new(
+            Kind::NotFound,
+            format_args!("container \"{id}\" does not exist: it is not created yet"),
+        ));
     };
     // The host is looked at only for a container that runs.
     let state = status.state(directory, |path| Cgroup::open(path, &Host::read()?)?.is_frozen())?;

@@ -108,7 +108,11 @@ impl Status {
     }
 
     /// The state now, whatever happened to the mote that made it.
-    pub fn state(&self, directory: &Directory, is_frozen: impl FnOnce(&str) -> Result<bool>) -> Result<State> {
+    pub fn state(
+        &self,
+        directory: &Directory,
+        is_frozen: impl FnOnce(&str) -> Result<bool>,
+    ) -> Result<State> {
         if self.process.pid == 0 {
             return Ok(if directory.is_busy() { State::Creating } else { State::Stopped });
         }

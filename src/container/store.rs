@@ -19,8 +19,8 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, renameat, statat,
-    unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, write};
 
@@ -41,7 +41,8 @@ pub struct Directory {
     path: String,
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Store {
     /// The store below a path, which need not be there yet.
@@ -67,7 +68,9 @@ impl Store {
             made => made,
         };
         match made {
-            Err(Errno::EXIST) => return Err(Error::new(Kind::Exists, format_args!("container \"{id}\" already exists"))),
+            Err(Errno::EXIST) => {
+                return Err(Error::new(Kind::Exists, format_args!("container \"{id}\" already exists")));
+            }
             made => made.on(format_args!("mkdirat {path}"))?,
         }
         let fd = openat(CWD, path.as_str(), DIRECTORY, Mode::empty()).on(format_args!("openat {path}"))?;
@@ -75,7 +78,10 @@ impl Store {
         match directory.lock()? {
             true => Ok(directory),
             // A `delete --force` came between the two.
-            false => Err(Error::new(Kind::State, format_args!("container \"{id}\" was deleted while it was created"))),
+            false => Err(Error::new(
+                Kind::State,
+                format_args!("container \"{id}\" was deleted while it was created"),
+            )),
         }
     }
 
@@ -172,8 +178,11 @@ impl Directory {
     /// Writes a file that is not there yet.
     pub fn write(&self, name: &CStr, text: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))
-            .on(format_args!("openat {}/{}", self.path, Show(name)))?;
+        let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on(format_args!(
+            "openat {}/{}",
+            self.path,
+            Show(name)
+        ))?;
         let mut rest = text;
         while !rest.is_empty() {
             let count = write(&file, rest).on(format_args!("write {}/{}", self.path, Show(name)))?;
@@ -206,7 +215,11 @@ impl Directory {
 
     /// Takes the start gate away: the container is started.
     pub fn remove_gate(&self) -> Result<()> {
-        unlinkat(&self.fd, gate::NAME, AtFlags::empty()).on(format_args!("unlinkat {}/{}", self.path, gate::NAME))
+        unlinkat(&self.fd, gate::NAME, AtFlags::empty()).on(format_args!(
+            "unlinkat {}/{}",
+            self.path,
+            gate::NAME
+        ))
     }
 
     /// Removes all of it.

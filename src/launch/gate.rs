@@ -51,7 +51,10 @@ impl Gate {
     /// container with it, or nobody would ever find it.
     pub fn wait(&self, parent: Channel) -> Result<Channel> {
         let Message::Go = parent.receive()? else {
-            return Err(Error::new(Kind::State, format_args!("mote went away before the container was created")));
+            return Err(Error::new(
+                Kind::State,
+                format_args!("mote went away before the container was created"),
+            ));
         };
         let Gate::Socket(listener) = self else { return Ok(parent) };
         drop(parent);
@@ -82,7 +85,8 @@ pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
 }
 
 fn new_socket() -> Result<OwnedFd> {
-    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).on(format_args!("socket"))
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .on(format_args!("socket"))
 }
 
 /// An address holds 108 bytes (unix(7)); a longer path is said by the directory's descriptor.

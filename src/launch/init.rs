@@ -16,6 +16,7 @@ use crate::process::user::become_root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_in_child;
 use crate::sys::net::loopback_up;
+use crate::sys::veil::veil;
 
 /// What the child has from its parent besides the plan: all opened on the host's side.
 pub struct Handed<'h> {
@@ -58,6 +59,8 @@ fn give_up(channel: &Channel, error: Error) -> ! {
 }
 
 fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
+    // Before anything of the container is near: from here on nothing of mote's file is in this process.
+    veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
     // What needs the host's procfs, while /proc/self is this process's own: both being undumpable and
     // changing ids give it to root.
     if let Some(proc) = handed.proc {

@@ -154,7 +154,10 @@ impl Launched {
     fn failure(&self, message: Message) -> Error {
         match message {
             Message::Failed(error) => error,
-            _ => Error::new(Kind::State, format_args!("the container's process died while it was set up: {}", self.how())),
+            _ => Error::new(
+                Kind::State,
+                format_args!("the container's process died while it was set up: {}", self.how()),
+            ),
         }
     }
 
@@ -164,7 +167,9 @@ impl Launched {
             Ok(Some(status)) if status.terminating_signal() == Some(9) => {
                 "killed by SIGKILL, perhaps for want of memory (linux.resources.memory.limit)"
             }
-            Ok(Some(status)) if status.terminating_signal() == Some(31) => "killed by a seccomp filter (SIGSYS)",
+            Ok(Some(status)) if status.terminating_signal() == Some(31) => {
+                "killed by a seccomp filter (SIGSYS)"
+            }
             _ => "without a word",
         }
     }

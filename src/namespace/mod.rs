@@ -110,7 +110,9 @@ impl<'a> Plan<'a> {
             let fd = open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .on(format_args!("openat {}", Show(join.path)))?;
             match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
-                true => Err(Error::invalid(format_args!("the host's own namespace, which hostname or linux.sysctl would change"))),
+                true => Err(Error::invalid(format_args!(
+                    "the host's own namespace, which hostname or linux.sysctl would change"
+                ))),
                 false => Ok(fd),
             }
         };
@@ -195,7 +197,9 @@ impl Join<'_> {
     fn explain(&self, entered: rustix::io::Result<()>) -> Result<()> {
         let entered = match entered {
             // setns(2): "The namespace type does not match", and joining one's own user namespace.
-            Err(Errno::INVAL) => Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name()))),
+            Err(Errno::INVAL) => {
+                Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name())))
+            }
             other => other.on(format_args!("setns")),
         };
         entered.at(format_args!("linux.namespaces[{}].path {}", self.index, Show(self.path)))

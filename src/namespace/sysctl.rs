@@ -32,7 +32,11 @@ static IPC: [&str; 8] = [
 
 impl<'a> Plan<'a> {
     /// Every parameter must belong to a namespace that is not the runtime's own: others are the host's.
-    pub fn new(sysctl: &[(&'a CStr, &'a CStr)], namespaces: &mut Namespaces<'_>, named: bool) -> Result<Self> {
+    pub fn new(
+        sysctl: &[(&'a CStr, &'a CStr)],
+        namespaces: &mut Namespaces<'_>,
+        named: bool,
+    ) -> Result<Self> {
         let mut writes = Vec::with_capacity(sysctl.len());
         for (key, value) in sysctl {
             let fail = |why: &str| Error::invalid(format_args!("linux.sysctl {}: {why}", Show(key)));
@@ -76,8 +80,11 @@ impl<'a> Plan<'a> {
         for (path, value) in &self.writes {
             let file = openat(proc, path.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
                 .on(format_args!("linux.sysctl: openat /proc/{}", Show(path)))?;
-            write(&file, value.to_bytes())
-                .on(format_args!("linux.sysctl: write \"{}\" to /proc/{}", Show(value), Show(path)))?;
+            write(&file, value.to_bytes()).on(format_args!(
+                "linux.sysctl: write \"{}\" to /proc/{}",
+                Show(value),
+                Show(path)
+            ))?;
         }
         Ok(())
     }
@@ -89,7 +96,18 @@ fn dotted(key: &CStr) -> Option<alloc::string::String> {
     let text = key.to_str().ok()?;
     let swap = text.find(['.', '/']).is_some_and(|at| text.get(at..=at) == Some("/"));
     let name: alloc::string::String = match swap {
-        true => text.chars().map(|c| if c == '/' { '.' } else if c == '.' { '/' } else { c }).collect(),
+        true => text
+            .chars()
+            .map(|c| {
+                if c == '/' {
+                    '.'
+                } else if c == '.' {
+                    '/'
+                } else {
+                    c
+                }
+            })
+            .collect(),
         false => text.into(),
     };
     // No empty part, and none that leads out of /proc/sys ("..", written with slashes as dots).
@@ -105,8 +123,14 @@ mod tests {
     fn names() {
         assert_eq!(dotted(c"net.ipv4.ip_forward").as_deref(), Some("net.ipv4.ip_forward"));
         assert_eq!(dotted(c"net/ipv4/ip_forward").as_deref(), Some("net.ipv4.ip_forward"));
-        assert_eq!(dotted(c"net.ipv4.conf.eth0/1.forwarding").as_deref(), Some("net.ipv4.conf.eth0/1.forwarding"));
-        assert_eq!(dotted(c"net/ipv4/conf/eth0.1/forwarding").as_deref(), Some("net.ipv4.conf.eth0/1.forwarding"));
+        assert_eq!(
+            dotted(c"net.ipv4.conf.eth0/1.forwarding").as_deref(),
+            Some("net.ipv4.conf.eth0/1.forwarding")
+        );
+        assert_eq!(
+            dotted(c"net/ipv4/conf/eth0.1/forwarding").as_deref(),
+            Some("net.ipv4.conf.eth0/1.forwarding")
+        );
         for bad in [c"", c"net", c"net..x", c".net.x", c"net.//.//.kernel.x", c"net/../kernel/x"] {
             assert_eq!(dotted(bad), None, "{bad:?}");
         }

@@ -40,7 +40,8 @@ impl Plan {
         unshare(CLONE_NEWTIME).on(format_args!("unshare CLONE_NEWTIME"))?;
         let offsets = openat(proc, c"self/timens_offsets", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat /proc/self/timens_offsets"))?;
-        write(&offsets, self.offsets.as_bytes()).on(format_args!("linux.timeOffsets: write timens_offsets"))?;
+        write(&offsets, self.offsets.as_bytes())
+            .on(format_args!("linux.timeOffsets: write timens_offsets"))?;
         let path = c"self/ns/time_for_children";
         let namespace = openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat /proc/self/ns/time_for_children"))?;

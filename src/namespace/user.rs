@@ -23,7 +23,13 @@ pub struct Plan {
 
 impl Plan {
     /// Mappings for a `fresh` user namespace; `None` when there is none to map.
-    pub fn new(uids: &[IdMapping], gids: &[IdMapping], fresh: bool, joined: bool, host: &Host) -> Result<Option<Self>> {
+    pub fn new(
+        uids: &[IdMapping],
+        gids: &[IdMapping],
+        fresh: bool,
+        joined: bool,
+        host: &Host,
+    ) -> Result<Option<Self>> {
         if !fresh {
             return match uids.is_empty() && gids.is_empty() || joined {
                 true => Ok(None),

@@ -21,7 +21,10 @@ pub fn apply(root: &Root, cwd: &CStr) -> Result<bool> {
     };
     match changed {
         Err(Errno::ACCESS) => Ok(false),
-        other => other.on(format_args!("process.cwd: chdir {}", Show(cwd))).and_then(|()| inside(cwd)).map(|()| true),
+        other => other
+            .on(format_args!("process.cwd: chdir {}", Show(cwd)))
+            .and_then(|()| inside(cwd))
+            .map(|()| true),
     }
 }
 
@@ -39,6 +42,8 @@ fn inside(cwd: &CStr) -> Result<()> {
     let at = crate::sys::cwd::getcwd(&mut space).on(format_args!("process.cwd: getcwd"))?;
     match at.first() {
         Some(b'/') => Ok(()),
-        _ => Err(Error::invalid(format_args!("process.cwd: {} is outside of the container's root", Show(cwd)))),
+        _ => {
+            Err(Error::invalid(format_args!("process.cwd: {} is outside of the container's root", Show(cwd))))
+        }
     }
 }

@@ -18,7 +18,8 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Every string is given on as it is.
     pub fn new(env: &[&'a CStr]) -> Self {
-        let needs_home = !env.iter().any(|v| v.to_bytes().strip_prefix(b"HOME=").is_some_and(|home| !home.is_empty()));
+        let needs_home =
+            !env.iter().any(|v| v.to_bytes().strip_prefix(b"HOME=").is_some_and(|home| !home.is_empty()));
         Plan { variables: Strings::new(env), needs_home }
     }
 }

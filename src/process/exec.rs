@@ -26,7 +26,9 @@ impl<'a> Plan<'a> {
     /// `env` is the container's: its PATH counts, not the runtime's.
     pub fn new(args: &[&'a CStr], env: &[&'a CStr]) -> Result<Self> {
         let Some(name) = args.first().copied().filter(|name| !name.is_empty()) else {
-            return Err(Error::invalid(format_args!("process.args[0]: exec \"\": executable file not found in $PATH")));
+            return Err(Error::invalid(format_args!(
+                "process.args[0]: exec \"\": executable file not found in $PATH"
+            )));
         };
         let mut candidates = Vec::new();
         if name.to_bytes().contains(&b'/') {

@@ -29,6 +29,8 @@ impl Plan {
         let Some(score) = &self.0 else { return Ok(()) };
         let file = openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat /proc/self/oom_score_adj"))?;
-        write(&file, score.as_bytes()).map(drop).on(format_args!("process.oomScoreAdj: write {score} to oom_score_adj"))
+        write(&file, score.as_bytes())
+            .map(drop)
+            .on(format_args!("process.oomScoreAdj: write {score} to oom_score_adj"))
     }
 }

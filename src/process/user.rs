@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::error::{Error, On, Result};
 use crate::spec::process::User;
@@ -42,7 +42,8 @@ impl Plan {
     /// Groups, then gid, then uid: each needs the rights that the last one gives up.
     pub fn apply(&self) -> Result<()> {
         if let Some(groups) = &self.groups {
-            set_thread_groups(groups).on(format_args!("process.user.additionalGids: setgroups {groups:?}"))?;
+            set_thread_groups(groups)
+                .on(format_args!("process.user.additionalGids: setgroups {groups:?}"))?;
         }
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         set_thread_res_gid(gid, gid, gid).on(format_args!("process.user.gid: setresgid {}", self.gid))?;

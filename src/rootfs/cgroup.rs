@@ -37,7 +37,8 @@ impl View {
         let own = self.path.as_deref();
         let source = |name: &str, path: &str| {
             let root = CGROUP_ROOT.to_bytes();
-            let path = [root, if name.is_empty() { b"" } else { b"/" }, name.as_bytes(), path.as_bytes()].concat();
+            let path =
+                [root, if name.is_empty() { b"" } else { b"/" }, name.as_bytes(), path.as_bytes()].concat();
             // Names from a directory listing and a checked path have no NUL inside.
             Source::new(CString::new(path).unwrap_or_default(), false)
         };

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, Uid, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat,
+};
 use rustix::io::Errno;
 
 use super::path::{Make, Root};
@@ -30,8 +32,14 @@ struct Node<'a> {
 }
 
 /// The devices that every container has, all of mode 0666.
-static DEFAULT: [(&CStr, u32, u32); 6] =
-    [(c"/dev/null", 1, 3), (c"/dev/zero", 1, 5), (c"/dev/full", 1, 7), (c"/dev/random", 1, 8), (c"/dev/urandom", 1, 9), (c"/dev/tty", 5, 0)];
+static DEFAULT: [(&CStr, u32, u32); 6] = [
+    (c"/dev/null", 1, 3),
+    (c"/dev/zero", 1, 5),
+    (c"/dev/full", 1, 7),
+    (c"/dev/random", 1, 8),
+    (c"/dev/urandom", 1, 9),
+    (c"/dev/tty", 5, 0),
+];
 
 /// Links in /dev: (target, name).
 static LINKS: [(&CStr, &CStr); 6] = [
@@ -49,10 +57,11 @@ impl<'a> Plan<'a> {
     /// `bind` is whether mknod is out of reach, `host_dev` whether /dev is a bind mount of the host's.
     pub fn new(devices: &[Device<'a>], bind: bool, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
-        let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path)).map(|(path, major, minor)| {
-            let (kind, file_mode) = (DeviceKind::Char, Some(MODE));
-            Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None }
-        });
+        let default =
+            DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path)).map(|(path, major, minor)| {
+                let (kind, file_mode) = (DeviceKind::Char, Some(MODE));
+                Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None }
+            });
         let mut all: Vec<Device<'a>> = default.collect();
         all.extend_from_slice(devices);
         let node = |device: Device<'a>| {
@@ -116,8 +125,11 @@ fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
     match mknodat(directory, name, kind, mode, number) {
         // What the image has there must be that very device: "does not match ... MUST generate an error".
         Err(Errno::EXIST) => {
-            let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).on(format_args!("newfstatat {}", Show(path)))?;
-            if FileType::from_raw_mode(stat.st_mode) != kind || (device.kind != DeviceKind::Fifo && stat.st_rdev != number) {
+            let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .on(format_args!("newfstatat {}", Show(path)))?;
+            if FileType::from_raw_mode(stat.st_mode) != kind
+                || (device.kind != DeviceKind::Fifo && stat.st_rdev != number)
+            {
                 let (major, minor) = (device.major, device.minor);
                 return Err(Error::invalid(format_args!(
                     "device {}: something else than {kind:?} {major}:{minor} is there already",
@@ -131,7 +143,8 @@ fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
         return Ok(());
     }
     let (uid, gid) = (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw));
-    chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).on(format_args!("device {}: fchownat", Show(path)))
+    chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .on(format_args!("device {}: fchownat", Show(path)))
 }
 
 fn bind(source: &Source<'_>, root: &Root, path: &CStr) -> Result<()> {
@@ -151,7 +164,8 @@ fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
         Ok((found, _)) if &*found == target.to_bytes() => Ok(()),
         // A link of the image to another place, or a file: the name is wanted for ours.
         _ => {
-            rustix::fs::unlinkat(dev, name, AtFlags::empty()).on(format_args!("unlinkat /dev/{}", Show(name)))?;
+            rustix::fs::unlinkat(dev, name, AtFlags::empty())
+                .on(format_args!("unlinkat /dev/{}", Show(name)))?;
             symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
         }
     }

@@ -99,7 +99,8 @@ fn empty(root: &Root) -> Result<OwnedFd> {
 fn null(root: &Root) -> Result<OwnedFd> {
     let fd = root.open(c"/dev/null").on(format_args!("openat2 /dev/null"))?;
     let stat = fstat(&fd).on(format_args!("fstat /dev/null"))?;
-    match FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3) {
+    match FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
+    {
         true => Ok(fd),
         false => Err(Error::invalid(format_args!("/dev/null is not the device 1:3"))),
     }

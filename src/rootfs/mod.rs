@@ -97,7 +97,9 @@ impl<'a> Plan<'a> {
     fn check_root(&mut self) -> Result<()> {
         match self.root.is_directory()? {
             true => Ok(()),
-            false => refuse(format_args!("root.path: {} is not a directory", crate::error::Show(self.root.path()))),
+            false => {
+                refuse(format_args!("root.path: {} is not a directory", crate::error::Show(self.root.path())))
+            }
         }
     }
 

@@ -70,7 +70,9 @@ impl<'a> Op<'a> {
     pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'_>) -> Result<Self> {
         let mut words = Words::read(mount)?;
         if !mount.uid_mappings.is_empty() {
-            return Err(Error::unsupported(format_args!("uidMappings: idmapped mounts are not supported yet")));
+            return Err(Error::unsupported(format_args!(
+                "uidMappings: idmapped mounts are not supported yet"
+            )));
         }
         let kind = mount.kind.unwrap_or(c"none");
         let what = match kind.to_bytes() {
@@ -96,7 +98,8 @@ impl<'a> Op<'a> {
                     What::Bind(source)
                 }
                 Trees::Many(trees) => {
-                    words.parameters = alloc::vec![(c"mode".into(), Some(c"755")), (c"size".into(), Some(c"64k"))];
+                    words.parameters =
+                        alloc::vec![(c"mode".into(), Some(c"755")), (c"size".into(), Some(c"64k"))];
                     What::Cgroups(trees)
                 }
                 Trees::New => What::New { kind: c"cgroup2", source: c"cgroup2" },
@@ -133,8 +136,11 @@ impl<'a> Op<'a> {
     pub fn finish(&self) -> Result<()> {
         let Some(tree) = self.last.0.take() else { return Ok(()) };
         let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
-        tree::change(tree.as_fd(), readonly)
-            .at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
+        tree::change(tree.as_fd(), readonly).at(format_args!(
+            "mounts[{}] {}",
+            self.index,
+            Show(self.destination)
+        ))
     }
 
     fn mount(&self, root: &Root) -> Result<()> {
@@ -142,7 +148,8 @@ impl<'a> Op<'a> {
             What::Bind(source) => {
                 let tree = source.take()?;
                 let directory = is_directory(&tree).on(format_args!("fstat"))?;
-                let target = root.make(self.destination, if directory { Make::Directory } else { Make::File })?;
+                let target =
+                    root.make(self.destination, if directory { Make::Directory } else { Make::File })?;
                 tree::change(tree.as_fd(), self.words.all)?;
                 tree::change(tree.as_fd(), self.words.top)?;
                 tree::attach(&tree, target.as_fd())?;
@@ -169,10 +176,13 @@ impl<'a> Op<'a> {
         let target = self.target(root, kind)?;
         let mut mode = [0u8; 8];
         let given = self.words.parameters.iter().map(|(name, value)| (&**name, *value));
-        let inherited = match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
-            true => Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode)))),
-            false => None,
-        };
+        let inherited =
+            match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
+                true => {
+                    Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode))))
+                }
+                false => None,
+            };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given);
         let tree = tree::create(root, kind, source, parameters, self.words.top.set & !late)?;
@@ -198,11 +208,16 @@ impl<'a> Op<'a> {
         let directory = self.create(root, c"tmpfs", c"cgroup")?;
         for (name, source) in trees {
             let make = || {
-                mkdirat(&directory, name.as_c_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat"))?;
+                mkdirat(&directory, name.as_c_str(), Mode::from_raw_mode(0o755))
+                    .on(format_args!("mkdirat"))?;
                 let tree = source.take()?;
                 tree::attach_at(&tree, &directory, name)?;
                 root.release(tree);
-                for alias in name.to_bytes().split(|byte| *byte == b',').filter(|alias| alias.len() < name.count_bytes()) {
+                for alias in name
+                    .to_bytes()
+                    .split(|byte| *byte == b',')
+                    .filter(|alias| alias.len() < name.count_bytes())
+                {
                     symlinkat(name.as_c_str(), &directory, alias).on(format_args!("symlinkat"))?;
                 }
                 Ok(())
@@ -210,7 +225,12 @@ impl<'a> Op<'a> {
             make().at(format_args!("{}", Show(name)))?;
         }
         // All of them at once; copies of shared mounts are in the host's peer group until then.
-        let change = SetAttr { set: self.words.top.set, propagation: sys::MS_PRIVATE.into(), recursive: true, clear: 0 };
+        let change = SetAttr {
+            set: self.words.top.set,
+            propagation: sys::MS_PRIVATE.into(),
+            recursive: true,
+            clear: 0,
+        };
         tree::change(directory.as_fd(), change)?;
         root.release(directory);
         Ok(())
@@ -224,13 +244,15 @@ impl<'a> Op<'a> {
         if self.words.parameters.is_empty() {
             return Ok(());
         }
-        let context = fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
-            .on(format_args!("fspick"))?;
+        let context =
+            fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
+                .on(format_args!("fspick"))?;
         for (name, value) in &self.words.parameters {
             tree::configure(&context, name, *value)?;
         }
-        fsconfig_reconfigure(context.as_fd())
-            .map_err(|errno| tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE")))
+        fsconfig_reconfigure(context.as_fd()).map_err(|errno| {
+            tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
+        })
     }
 }
 
@@ -242,7 +264,10 @@ impl<'a> Words<'a> {
             let known = text.to_str().ok().and_then(word);
             match known {
                 Some(known) if known == Word::Later => {
-                    return Err(Error::unsupported(format_args!("options[{index}]: \"{}\" is not supported yet", Show(text))));
+                    return Err(Error::unsupported(format_args!(
+                        "options[{index}]: \"{}\" is not supported yet",
+                        Show(text)
+                    )));
                 }
                 Some(known) => words.take(known),
                 None if text.is_empty() => {}
@@ -323,7 +348,8 @@ impl SetAttr {
 /// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.
 fn is_kernels_own(kind: &CStr) -> bool {
     const OWN: [&[u8]; 10] = [
-        b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs", b"tracefs",
+        b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs",
+        b"tracefs",
     ];
     OWN.contains(&kind.to_bytes())
 }

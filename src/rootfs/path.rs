@@ -10,7 +10,9 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw,
+};
 use rustix::io::{Errno, Result as Raw};
 
 use crate::error::{Error, On, Result, Show};
@@ -68,7 +70,6 @@ impl Root {
         self.resolve(path, ResolveFlags::empty())
     }
 
-
     fn resolve(&self, path: &CStr, more: ResolveFlags) -> Raw<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
         loop {
@@ -106,7 +107,8 @@ impl Root {
     pub fn parent<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
         let bytes = path.to_bytes_with_nul();
         let slash = path.to_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        let name = bytes.get(slash + 1..).and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(c"");
+        let name =
+            bytes.get(slash + 1..).and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(c"");
         if matches!(name.to_bytes(), b"" | b"." | b"..") {
             return Err(Error::invalid(format_args!("{} has no last name", Show(path))));
         }

@@ -23,7 +23,8 @@ pub fn copy_path(path: &CStr, recursive: bool) -> rustix::io::Result<OwnedFd> {
 
 /// A copy of the mount, or of the part of one, that a descriptor names.
 pub fn copy(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
-    open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH).on(format_args!("open_tree OPEN_TREE_CLONE"))
+    open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH)
+        .on(format_args!("open_tree OPEN_TREE_CLONE"))
 }
 
 fn flags(recursive: bool) -> OpenTreeFlags {

@@ -172,9 +172,8 @@ fn absolute<'a>(d: &mut Decoder<'a>) -> Result<&'a CStr> {
 
 fn propagation<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a str>> {
     // Engines also write the recursive words, and "" for none.
-    const WORDS: [&str; 9] = [
-        "", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable",
-    ];
+    const WORDS: [&str; 9] =
+        ["", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
     Ok(Some(word(d, "propagation", &WORDS)?).filter(|text| !text.is_empty()))
 }
 
@@ -213,7 +212,9 @@ impl<'a> Namespace<'a> {
 
 fn namespace_path<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
     match non_empty(d)? {
-        Some(path) if !path.to_bytes().starts_with(b"/") => Err(d.fail(format_args!("must be an absolute path"))),
+        Some(path) if !path.to_bytes().starts_with(b"/") => {
+            Err(d.fail(format_args!("must be an absolute path")))
+        }
         path => Ok(path),
     }
 }
@@ -273,8 +274,12 @@ fn net_device<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
 
 impl<'a> Device<'a> {
     fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        const KINDS: [(&str, DeviceKind); 4] =
-            [("c", DeviceKind::Char), ("u", DeviceKind::Char), ("b", DeviceKind::Block), ("p", DeviceKind::Fifo)];
+        const KINDS: [(&str, DeviceKind); 4] = [
+            ("c", DeviceKind::Char),
+            ("u", DeviceKind::Char),
+            ("b", DeviceKind::Block),
+            ("p", DeviceKind::Fifo),
+        ];
         let mut device = Device::default();
         let (mut kind, mut major, mut minor) = (None, None, None);
         members!(d, {

@@ -268,15 +268,8 @@ pub(super) fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &[&str]) -> Resul
     }
 }
 
-static POLICIES: [&str; 7] = [
-    "SCHED_OTHER",
-    "SCHED_FIFO",
-    "SCHED_RR",
-    "SCHED_BATCH",
-    "SCHED_ISO",
-    "SCHED_IDLE",
-    "SCHED_DEADLINE",
-];
+static POLICIES: [&str; 7] =
+    ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"];
 
 static SCHEDULER_FLAGS: [&str; 7] = [
     "SCHED_FLAG_RESET_ON_FORK",

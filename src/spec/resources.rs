@@ -274,8 +274,12 @@ impl BlockIo {
 
     /// Nothing asked for. Engines write a zero weight for "not set".
     pub fn is_empty(&self) -> bool {
-        let throttles =
-            [&self.throttle_read_bps, &self.throttle_write_bps, &self.throttle_read_iops, &self.throttle_write_iops];
+        let throttles = [
+            &self.throttle_read_bps,
+            &self.throttle_write_bps,
+            &self.throttle_read_iops,
+            &self.throttle_write_iops,
+        ];
         self.weight.unwrap_or(0) == 0
             && self.leaf_weight.unwrap_or(0) == 0
             && self.weight_device.is_empty()

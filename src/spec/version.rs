@@ -17,7 +17,8 @@ pub fn is_supported(version: &str) -> bool {
 }
 
 fn is_number(text: Option<&str>) -> bool {
-    let good = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()) && (t == "0" || !t.starts_with('0'));
+    let good =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()) && (t == "0" || !t.starts_with('0'));
     text.is_some_and(good)
 }
 

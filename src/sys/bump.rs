@@ -53,8 +53,9 @@ impl Bump {
 fn map(size: usize) -> usize {
     let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
     // SAFETY: a new anonymous mapping, placed by the kernel; it overlaps nothing.
-    let mapped =
-        unsafe { sc::syscall6(__NR_mmap as usize, 0, size, (PROT_READ | PROT_WRITE) as usize, flags, usize::MAX, 0) };
+    let mapped = unsafe {
+        sc::syscall6(__NR_mmap as usize, 0, size, (PROT_READ | PROT_WRITE) as usize, flags, usize::MAX, 0)
+    };
     super::check(mapped).unwrap_or(0)
 }
 

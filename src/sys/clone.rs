@@ -17,7 +17,11 @@ use rustix::process::Pid;
 /// says. It runs in a copy of a process that may have had other threads: it must not allocate.
 ///
 /// Errors: those of clone3(2); EAGAIN also when the cgroup's `pids.max` is reached.
-pub fn spawn(flags: u64, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> Infallible) -> Result<(Pid, OwnedFd)> {
+pub fn spawn(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> Infallible,
+) -> Result<(Pid, OwnedFd)> {
     let mut pidfd: RawFd = -1;
     // CLONE_PARENT: the exit signal is inherited, and must not be given.
     let signal = if flags & u64::from(linux_raw_sys::general::CLONE_PARENT) == 0 { SIGCHLD } else { 0 };

@@ -18,6 +18,7 @@ pub mod signal;
 pub mod slot;
 pub mod start;
 pub mod time;
+pub mod veil;
 
 use rustix::io::{Errno, Result};
 

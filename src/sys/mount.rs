@@ -27,8 +27,12 @@ impl SetAttr {
 
 /// Changes the mount that `fd` is the root of.
 pub fn mount_setattr(fd: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
-    let attributes =
-        mount_attr { attr_set: change.set, attr_clr: change.clear, propagation: change.propagation, userns_fd: 0 };
+    let attributes = mount_attr {
+        attr_set: change.set,
+        attr_clr: change.clear,
+        propagation: change.propagation,
+        userns_fd: 0,
+    };
     let flags = AT_EMPTY_PATH | if change.recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty string with static life, the structure outlives the call and its size
     // is given; the kernel only reads both.

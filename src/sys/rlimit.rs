@@ -9,7 +9,8 @@ pub fn prlimit(pid: Option<Pid>, resource: u32, soft: u64, hard: u64) -> Result<
     let limit = rlimit64 { rlim_cur: soft, rlim_max: hard };
     let pid = pid.map_or(0, |pid| pid.as_raw_nonzero().get() as usize);
     // SAFETY: the structure is read during the call only, and no old value is asked for.
-    let returned =
-        unsafe { sc::syscall4(__NR_prlimit64 as usize, pid, resource as usize, &raw const limit as usize, 0) };
+    let returned = unsafe {
+        sc::syscall4(__NR_prlimit64 as usize, pid, resource as usize, &raw const limit as usize, 0)
+    };
     super::check(returned).map(drop)
 }

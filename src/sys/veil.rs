@@ -1,0 +1,212 @@
+//! Takes this program's own file out of the process that goes into a container (prctl(2), PR_SET_MM_MAP).
+//!
+//! What a container's process runs as `/proc/self/exe`, by its name, as an interpreter or as a loader, is
+//! the file of the process before execve: the runtime's own on the host, which can then be opened and, when
+//! nobody runs it any more, written to (CVE-2019-5736); and as long as pages of the file are mapped, a hole
+//! in the kernel that writes to the page cache writes to the host's runtime (CVE-2026-31431). So the child
+//! moves to memory of its own: every segment of the program is copied and put in the place of the mapped
+//! one, until nothing maps the file; then the kernel lets another be this process's executable: a sealed
+//! program in memory that does nothing but exit 126.
+//!
+//! Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the current user namespace, and a kernel with
+//! CONFIG_CHECKPOINT_RESTORE.
+
+use core::mem::size_of;
+use core::ptr::copy_nonoverlapping;
+
+use linux_raw_sys::general::{
+    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_PRIVATE, MREMAP_FIXED, MREMAP_MAYMOVE,
+    PROT_EXEC, PROT_READ, PROT_WRITE,
+};
+use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{Errno, Result, write};
+
+/// `Elf64_Ehdr` of include/uapi/linux/elf.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Header {
+    ident: [u8; 16],
+    kind: u16,
+    machine: u16,
+    version: u32,
+    entry: u64,
+    phoff: u64,
+    shoff: u64,
+    flags: u32,
+    ehsize: u16,
+    phentsize: u16,
+    phnum: u16,
+    rest: [u16; 3],
+}
+
+/// `Elf64_Phdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    vaddr: u64,
+    paddr: u64,
+    filesz: u64,
+    memsz: u64,
+    align: u64,
+}
+
+const PT_LOAD: u32 = 1;
+const PAGE: usize = 4096;
+
+/// How much is moved at once: so much more memory is needed meanwhile.
+const CHUNK: usize = 16 * PAGE;
+
+unsafe extern "C" {
+    /// Where the program's own header is loaded: every linker for ELF provides it.
+    static __ehdr_start: Header;
+}
+
+/// Puts the process on copies of the program's segments, and makes the stub its executable.
+pub fn veil() -> Result<()> {
+    let stub = stub()?;
+    let header = &raw const __ehdr_start;
+    // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
+    // it is never written, and copied here.
+    let Header { phoff, phnum, .. } = unsafe { *header };
+    let base = header as usize;
+    let segments = (base + phoff as usize) as *const Segment;
+    let mut first = None;
+    for index in 0..usize::from(phnum) {
+        // SAFETY: the program headers lie behind the header, in the first segment, phnum of them. It is
+        // copied, since the page it is in will be moved.
+        let segment = unsafe { *segments.add(index) };
+        if segment.kind == PT_LOAD {
+            let slide = base - *first.get_or_insert(segment.vaddr as usize);
+            let start = (slide + segment.vaddr as usize) & !(PAGE - 1);
+            let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(PAGE);
+            for at in (start..end).step_by(CHUNK) {
+                move_out(at, CHUNK.min(end - at), segment.flags)?;
+            }
+        }
+    }
+    set_executable(&stub, base)
+}
+
+/// Copies `length` bytes of pages at `at` to memory without a file, which takes their place.
+fn move_out(at: usize, length: usize, flags: u32) -> Result<()> {
+    let (write, anonymous) = ((PROT_READ | PROT_WRITE) as usize, (MAP_PRIVATE | MAP_ANONYMOUS) as usize);
+    // SAFETY: a new mapping, placed by the kernel; it overlaps nothing.
+    let copy = unsafe { sc::syscall6(__NR_mmap as usize, 0, length, write, anonymous, usize::MAX, 0) };
+    let copy = super::check(copy)?;
+    // SAFETY: the pages at `at` are the program's, mapped and readable; the copy is as long, new, and
+    // disjoint. Nothing writes to them meanwhile: there is one thread, and this function has its variables on
+    // the stack.
+    unsafe { copy_nonoverlapping(at as *const u8, copy as *mut u8, length) };
+    // PF_X, PF_W and PF_R of elf(5).
+    let bits = [(1, PROT_EXEC), (2, PROT_WRITE), (4, PROT_READ)];
+    let protection = bits.iter().filter(|(bit, _)| flags & bit != 0).fold(0, |all, (_, one)| all | one);
+    // SAFETY: the mapping is this function's own.
+    super::check(unsafe { sc::syscall3(__NR_mprotect as usize, copy, length, protection as usize) })?;
+    let how = (MREMAP_MAYMOVE | MREMAP_FIXED) as usize;
+    // SAFETY: in one step the pages at `at` are replaced by ones with the same bytes and the rights of the
+    // segment, so code that is running, and data that is referred to, is there before and after.
+    super::check(unsafe { sc::syscall5(__NR_mremap as usize, copy, length, length, how, at) }).map(drop)
+}
+
+/// Tells the kernel that `stub` is what this process runs.
+fn set_executable(stub: &OwnedFd, base: usize) -> Result<()> {
+    // Addresses that ps(1) and the like go by; the program that comes next has its own. They must only be
+    // in order, and this process's.
+    let here = base as u64;
+    let mut map = prctl_mm_map {
+        start_code: here,
+        end_code: here + 1,
+        start_data: here,
+        end_data: here,
+        start_brk: here,
+        brk: here,
+        start_stack: here,
+        arg_start: TITLE.as_ptr() as u64,
+        arg_end: TITLE.as_ptr() as u64 + TITLE.len() as u64,
+        env_start: here,
+        env_end: here,
+        auxv: core::ptr::null_mut(),
+        auxv_size: 0,
+        exe_fd: stub.as_raw_fd() as u32,
+    };
+    let (option, what, size) = (PR_SET_MM as usize, PR_SET_MM_MAP as usize, size_of::<prctl_mm_map>());
+    let prctl = linux_raw_sys::general::__NR_prctl as usize;
+    // SAFETY: the structure outlives the call, and its size is given.
+    super::check(unsafe { sc::syscall5(prctl, option, what, &raw mut map as usize, size, 0) }).map(drop)
+}
+
+/// What ps(1) shows of a container that is not started yet.
+static TITLE: [u8; 10] = *b"mote init\0";
+
+/// A file in memory with the stub, never to be changed again.
+fn stub() -> Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match memfd_create(c"stub", flags | MemfdFlags::EXEC) {
+        // Before linux 6.3 every such file could be executed, and nobody could say so.
+        Err(Errno::INVAL) => memfd_create(c"stub", flags)?,
+        file => file?,
+    };
+    let header = Header {
+        ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
+        kind: 2,
+        machine: MACHINE,
+        version: 1,
+        entry: ADDRESS + CODE_AT as u64,
+        phoff: size_of::<Header>() as u64,
+        shoff: 0,
+        flags: 0,
+        ehsize: size_of::<Header>() as u16,
+        phentsize: size_of::<Segment>() as u16,
+        phnum: 1,
+        rest: [0; 3],
+    };
+    let length = (CODE_AT + size_of_val(&CODE)) as u64;
+    let segment = Segment {
+        kind: PT_LOAD,
+        flags: 5,
+        offset: 0,
+        vaddr: ADDRESS,
+        paddr: ADDRESS,
+        filesz: length,
+        memsz: length,
+        align: 0x1000,
+    };
+    let mut image = [0u8; CODE_AT + size_of_val(&CODE)];
+    // SAFETY: both structures are plain numbers without padding, and end before CODE_AT.
+    unsafe { copy_nonoverlapping((&raw const header).cast::<u8>(), image.as_mut_ptr(), size_of::<Header>()) };
+    let after = image.as_mut_ptr().wrapping_add(size_of::<Header>());
+    // SAFETY: as above.
+    unsafe { copy_nonoverlapping((&raw const segment).cast::<u8>(), after, size_of::<Segment>()) };
+    for (place, byte) in image.iter_mut().skip(CODE_AT).zip(CODE.iter().flat_map(|word| word.to_le_bytes())) {
+        *place = byte;
+    }
+    write(&file, &image)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(file)
+}
+
+/// Above what mmap_min_addr keeps free on any host.
+const ADDRESS: u64 = 0x20_0000;
+const CODE_AT: usize = size_of::<Header>() + size_of::<Segment>();
+
+// exit_group(126): "found, but cannot be executed", as shells have it.
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u16 = 62;
+#[cfg(target_arch = "x86_64")]
+/// mov edi, 126; mov eax, 231; syscall; nop
+static CODE: [u32; 4] = [0x0000_7ebf, 0x00e7_b800, 0x050f_0000, 0x9090_9090];
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u16 = 183;
+#[cfg(target_arch = "aarch64")]
+/// mov x0, 126; mov x8, 94; svc 0; nop
+static CODE: [u32; 4] = [0xd280_0fc0, 0xd280_0bc8, 0xd400_0001, 0xd503_201f];
+#[cfg(target_arch = "riscv64")]
+const MACHINE: u16 = 243;
+#[cfg(target_arch = "riscv64")]
+/// li a0, 126; li a7, 94; ecall; nop
+static CODE: [u32; 4] = [0x07e0_0513, 0x05e0_0893, 0x0000_0073, 0x0000_0013];
