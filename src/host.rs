@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstatfs, open, openat, statat, statfs};
+use rustix::io::read;
 
 use crate::error::{On, Result};
 
@@ -20,6 +21,9 @@ pub struct Host {
     pub gid: u32,
     /// Permitted capabilities of this process, as bits.
     pub capabilities: u64,
+    /// Signals that this process was told to ignore (nohup(1), a shell's background jobs): bit n-1 is
+    /// signal n. All of them where /proc does not say.
+    pub ignored_signals: u64,
     pub cgroups: Cgroups,
 }
 
@@ -51,7 +55,7 @@ impl Host {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         let capabilities = rustix::thread::capabilities(None).on(format_args!("capget"))?.permitted.bits();
-        Ok(Host { uid, gid, capabilities, cgroups: Cgroups::read()? })
+        Ok(Host { uid, gid, capabilities, ignored_signals: ignored_signals(), cgroups: Cgroups::read()? })
     }
 }
 
@@ -91,6 +95,20 @@ fn is_cgroup2(path: &CStr) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2_SUPER_MAGIC)
 }
 
+/// The line `SigIgn:` of /proc/self/status (proc_pid_status(5)). Asking the kernel signal by signal would be
+/// sixty calls.
+fn ignored_signals() -> u64 {
+    let mut space = [0u8; 4096];
+    let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
+    parse_ignored(space.get(..count).unwrap_or_default()).unwrap_or(u64::MAX)
+}
+
+fn parse_ignored(status: &[u8]) -> Option<u64> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:\t"))?;
+    u64::from_str_radix(core::str::from_utf8(line).ok()?, 16).ok()
+}
+
 /// The host's procfs, checked to be one.
 pub fn proc() -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -106,4 +124,17 @@ pub fn proc() -> Result<OwnedFd> {
 pub fn in_user_namespace() -> bool {
     statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty())
         .is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_ignored;
+
+    #[test]
+    fn ignored_signals() {
+        let status =
+            b"Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000180001000\nSigCgt:\t0000000000000001\n";
+        assert_eq!(parse_ignored(status), Some(0x1_8000_1000));
+        assert_eq!(parse_ignored(b"Name:\tx\n"), None);
+    }
 }

@@ -8,7 +8,7 @@ use crate::cgroup;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::namespace::{self, sysctl, time, user as maps, uts};
-use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, user};
+use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, signals, user};
 use crate::rootfs;
 use crate::spec::linux::NamespaceKind as Kind;
 use crate::spec::{Config, Process};
@@ -60,6 +60,7 @@ pub struct ProcessPlan<'a> {
     pub env: env::Plan<'a>,
     pub exec: exec::Plan<'a>,
     pub fds: fds::Plan,
+    pub signals: signals::Plan,
 }
 
 impl<'a> Plan<'a> {
@@ -121,6 +122,7 @@ impl<'a> Plan<'a> {
             env: env::Plan::new(&process.env),
             exec: exec::Plan::new(&process.args, &process.env)?,
             fds: fds::Plan { preserved: options.preserve_fds },
+            signals: signals::Plan { ignored: host.ignored_signals },
         };
         Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, user_namespace, own_network })
     }

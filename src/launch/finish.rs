@@ -4,12 +4,12 @@
 use core::ffi::CStr;
 
 use rustix::fd::RawFd;
+use rustix::fs::Uid;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
-use crate::sys::signal::{Set, block};
 
 /// The program, found and ready to be run.
 pub struct Program {
@@ -28,6 +28,10 @@ pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Prog
         process.rlimits.apply(None)?;
     }
     let arrived = cwd::apply(&root, process.cwd)?;
+
+    if process.user.uid != 0 {
+        process.fds.give_standard(Uid::from_raw(process.user.uid))?;
+    }
 
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
     process.caps.apply_before_ids()?;
@@ -56,9 +60,8 @@ pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Prog
 
 /// Becomes the program; comes back only with the reason why not.
 pub fn become_program(plan: &Plan<'_>, program: &Program) -> Error {
-    // Whatever mote or its caller blocked: the program begins with none. One that came meanwhile is its.
-    if let Err(errno) = block(Set::NONE) {
-        return Error::system(errno, format_args!("rt_sigprocmask"));
+    if let Err(error) = plan.process.signals.apply() {
+        return error;
     }
     let home = program.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok());
     plan.process.exec.run(program.place, &plan.process.env.variables, home)

@@ -9,4 +9,5 @@ pub mod fds;
 pub mod keyring;
 pub mod oom;
 pub mod rlimit;
+pub mod signals;
 pub mod user;

@@ -263,7 +263,7 @@ impl<'a> Words<'a> {
         for (index, text) in mount.options.iter().copied().enumerate() {
             let known = text.to_str().ok().and_then(word);
             match known {
-                Some(known) if known == Word::Later => {
+                Some(Word::Later) => {
                     return Err(Error::unsupported(format_args!(
                         "options[{index}]: \"{}\" is not supported yet",
                         Show(text)

@@ -1,7 +1,7 @@
 //! Signals without handlers: blocked, and taken one by one (rt_sigprocmask(2), rt_sigtimedwait(2)).
 
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, SIG_SETMASK,
+    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Result;
@@ -28,6 +28,16 @@ pub fn block(signals: Set) -> Result<Set> {
     let returned =
         unsafe { sc::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };
     super::check(returned).map(|_| old)
+}
+
+/// Gives a signal its default action (rt_sigaction(2)).
+pub fn set_default(signal: i32) -> Result<()> {
+    // `struct kernel_sigaction` is four words at most on every port, and SIG_DFL without flags all zero.
+    let action = [0u64; 4];
+    let (number, new) = (signal as usize, &raw const action as usize);
+    // SAFETY: the structure is at least as long as the kernel's and outlives the call; no old one is asked
+    // for; the set in it is eight bytes long, as is said.
+    super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
 }
 
 /// Waits for one of these signals, which must be blocked, and takes it: its number.

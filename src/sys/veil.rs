@@ -77,9 +77,10 @@ pub fn veil() -> Result<()> {
     let segments = (base + phoff as usize) as *const Segment;
     let mut first = None;
     for index in 0..usize::from(phnum) {
-        // SAFETY: the program headers lie behind the header, in the first segment, phnum of them. It is
-        // copied, since the page it is in will be moved.
-        let segment = unsafe { *segments.add(index) };
+        // The program headers lie behind the header, in the first segment, phnum of them.
+        let place = segments.wrapping_add(index);
+        // SAFETY: as said; it is copied, since the page it is in will be moved.
+        let segment = unsafe { place.read() };
         if segment.kind == PT_LOAD {
             let slide = base - *first.get_or_insert(segment.vaddr as usize);
             let start = (slide + segment.vaddr as usize) & !(PAGE - 1);

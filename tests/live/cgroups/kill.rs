@@ -1,0 +1,126 @@
+//! A container's processes end together, found by its cgroup where there is no pid namespace.
+
+use std::os::fd::OwnedFd;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, fail, holds, same};
+use crate::clean::processes;
+use crate::command::{LIMIT, Running};
+use crate::rig::Rig;
+use crate::{sys, tests_in_layouts};
+
+tests_in_layouts![
+    kill_all_reaches_every_process,
+    kill_all_without_a_pid_namespace,
+    kill_all_with_another_signal,
+    kill_reaches_the_first_process_alone,
+    delete_kills_what_the_first_process_left,
+    delete_by_force_without_a_pid_namespace,
+    run_ends_with_its_leftovers,
+];
+
+/// Starts a bundle and waits for the payload's word; gives all its processes.
+fn started(rig: &Rig, bundle: &Bundle, word: &str) -> Outcome<(Running, Vec<OwnedFd>)> {
+    let mut created = rig.create(bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    created.lines.until(word)?;
+    let pids = processes("MOTE_LIVE", &rig.marker);
+    let fds = pids.into_iter().map(sys::pidfd).collect::<std::io::Result<_>>()?;
+    Ok((created, fds))
+}
+
+fn all_end(processes: &[OwnedFd]) -> Outcome {
+    for pidfd in processes {
+        holds("each process ends", sys::readable(pidfd, LIMIT)?)?;
+    }
+    Ok(())
+}
+
+fn kill_all(rig: &Rig, bundle: &Bundle) -> Outcome {
+    let (_running, processes) = started(rig, bundle, "waiting=1")?;
+    same("processes", processes.len(), 4)?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    all_end(&processes)?;
+    rig.status_is("stopped")?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+fn kill_all_reaches_every_process(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    kill_all(rig, &bundle)
+}
+
+fn kill_all_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    kill_all(rig, &bundle)
+}
+
+/// Every process takes it for what it is: the children wait for any signal to go on.
+fn kill_all_with_another_signal(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["listeners", "3", "wait", "1"]);
+    let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
+    same("processes", processes.len(), 4)?;
+    rig.mote(&["kill", "--all", &rig.id, "USR2"])?.good()?;
+    let said = running.lines.all()?;
+    same("signals that came", said.matches("signal=12\n").count(), 4)?;
+    all_end(&processes)?;
+    rig.delete()
+}
+
+fn kill_reaches_the_first_process_alone(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["listeners", "2", "wait", "1"]);
+    let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
+    let init = sys::pidfd(rig.pid()?)?;
+    rig.mote(&["kill", &rig.id, "USR2"])?.good()?;
+    same("what came", running.lines.next()?.as_str(), "signal=12")?;
+    holds("init ends", sys::readable(&init, LIMIT)?)?;
+    let alive = |pidfd: &&OwnedFd| !sys::readable(*pidfd, std::time::Duration::ZERO).unwrap_or(true);
+    same("processes that live on", processes.iter().filter(alive).count(), 2)?;
+    rig.delete()?;
+    all_end(&processes)
+}
+
+fn delete_kills_what_the_first_process_left(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "say", "ready", "wait", "1"]);
+    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+    rig.kill_init()?;
+    rig.status_is("stopped")?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    all_end(&processes)
+}
+
+fn delete_by_force_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+    rig.delete()?;
+    all_end(&processes)
+}
+
+fn run_ends_with_its_leftovers(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "say", "ready", "exit", "6"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("say=ready")?;
+    let (status, errors) = running.status()?;
+    same("exit code", status.code(), Some(6))?;
+    same("the standard error", errors.as_str(), "")?;
+    let left = processes("MOTE_LIVE", &rig.marker);
+    let ended = |pid: &i32| sys::pidfd(*pid).and_then(|pidfd| sys::readable(&pidfd, LIMIT)).unwrap_or(true);
+    match left.iter().find(|pid| !ended(pid)) {
+        Some(pid) => fail(format_args!("process {pid} lives on")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
+
+pub mod kill;
+pub mod limit;
+pub mod path;
+pub mod small;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::check::{Outcome, fail, skip_allowed};
+use crate::rig::{Layout, Peer, Rig};
+
+/// Each test three times: as the machine is, with v1 alone, with v2 alone.
+#[macro_export]
+macro_rules! tests_in_layouts {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: &[$crate::runner::Test] = &[$(
+            $crate::runner::Test {
+                name: concat!("cgroups::", stringify!($name)),
+                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::Machine, $name),
+                alone: false,
+            },
+            $crate::runner::Test {
+                name: concat!("cgroups::", stringify!($name), "_v1"),
+                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::V1, $name),
+                alone: false,
+            },
+            $crate::runner::Test {
+                name: concat!("cgroups::", stringify!($name), "_v2"),
+                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::V2, $name),
+                alone: false,
+            },
+        )*];
+    };
+}
+
+pub fn within(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> Outcome {
+    rig.set_layout(layout)?;
+    if rig.is(Peer::Crun) && rig.layout == Layout::Machine && !unified(rig) {
+        return skip_allowed("crun refuses the hybrid layout");
+    }
+    body(rig)
+}
+
+/// Whether the runtime sees one hierarchy for everything.
+fn unified(rig: &Rig) -> bool {
+    rig.layout == Layout::V2 || Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Where the unified hierarchy is mounted on this machine.
+fn unified_top() -> PathBuf {
+    let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
+    if hybrid.exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
+}
+
+/// The path of a process's cgroup for a controller, as the kernel tells it; no name: the unified hierarchy.
+fn path_of(pid: i32, controller: &str) -> Outcome<String> {
+    let table = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    for line in table.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let names = parts.next().unwrap_or("");
+        if names.split(',').any(|name| name == controller) {
+            return Ok(parts.next().unwrap_or("").to_string());
+        }
+    }
+    fail(format_args!("no {controller:?} in {table:?}"))
+}
+
+/// The controller that stands for all: what a process cannot be without, in the layout the runtime sees.
+fn chief(rig: &Rig) -> &'static str {
+    if unified(rig) { "" } else { "pids" }
+}

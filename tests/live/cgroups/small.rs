@@ -1,0 +1,85 @@
+//! Memory limits so small that only the program itself fits: the runtime's own set-up must not be charged.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::unified;
+use crate::check::{Outcome, same, skip_allowed};
+use crate::json;
+use crate::rig::{Peer, Rig};
+use crate::tests_in_layouts;
+
+tests_in_layouts![memory_of_1_mib_runs_a_tiny_program, memory_of_256_kib_runs_a_tiny_program];
+
+/// `exit(7)`, in the words of this machine.
+#[cfg(target_arch = "x86_64")]
+const CODE: &[u8] = &[0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u16 = 62;
+#[cfg(target_arch = "aarch64")]
+const CODE: &[u8] = &[0xe0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4];
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u16 = 183;
+#[cfg(target_arch = "riscv64")]
+const CODE: &[u8] = &[0x13, 0x05, 0x70, 0, 0x93, 0x08, 0xd0, 0x05, 0x73, 0, 0, 0];
+#[cfg(target_arch = "riscv64")]
+const MACHINE: u16 = 243;
+
+/// The smallest ELF file the kernel executes: a header, one segment, three instructions.
+fn tiny_program() -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let size = HEADERS + CODE.len() as u64;
+    let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+    elf.resize(16, 0);
+    elf.extend([2u16, MACHINE].map(u16::to_le_bytes).concat());
+    elf.extend(1u32.to_le_bytes());
+    elf.extend([BASE + HEADERS, 64, 0].map(u64::to_le_bytes).concat());
+    elf.extend(0u32.to_le_bytes());
+    elf.extend([64u16, 56, 1, 0, 0, 0].map(u16::to_le_bytes).concat());
+    // One loadable segment, readable and executable: the whole file.
+    elf.extend([1u32, 5].map(u32::to_le_bytes).concat());
+    elf.extend([0, BASE, BASE, size, size, 0x1000].map(u64::to_le_bytes).concat());
+    elf.extend(CODE);
+    elf
+}
+
+fn runs_within(rig: &Rig, bytes: i64) -> Outcome {
+    if unified(rig) {
+        let list = fs::read_to_string(super::unified_top().join("cgroup.controllers"))?;
+        if !list.contains("memory") {
+            return skip_allowed("no memory controller in this layout");
+        }
+    }
+    if !unified(rig) && !Path::new("/sys/fs/cgroup/memory").exists() {
+        return skip_allowed("no memory controller in this layout");
+    }
+    let mut bundle = rig.bundle()?;
+    let program = bundle.inside("tiny");
+    fs::write(&program, tiny_program())?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    bundle.set("process.args", json!(["/tiny"]));
+    bundle.set("linux.resources.memory.limit", bytes);
+    // Five in a row: the kernel charges in batches, and one lucky start proves nothing.
+    for _ in 0..5 {
+        let output = rig.run(&bundle, &[])?;
+        same("the standard error", output.stderr.as_str(), "")?;
+        same("exit code", output.code(), 7)?;
+    }
+    Ok(())
+}
+
+fn memory_of_1_mib_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc needs more for itself");
+    }
+    runs_within(rig, 1 << 20)
+}
+
+fn memory_of_256_kib_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers need more for themselves");
+    }
+    runs_within(rig, 256 << 10)
+}

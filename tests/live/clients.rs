@@ -1,0 +1,234 @@
+//! Engines that drive the runtime: podman, with storage, network and cgroups of the test's own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::check::{Outcome, contains, fail, holds, same, skip};
+use crate::command::{self, Output, Running};
+use crate::rig::{Peer, Rig};
+use crate::{clean, sys, tests};
+
+tests![
+    "clients",
+    alone: true,
+    podman_run,
+    podman_run_with_a_network,
+    podman_run_with_little,
+    podman_run_tells_the_exit_code,
+    podman_run_of_a_missing_program_is_127,
+    podman_run_of_a_file_that_cannot_be_executed_is_126,
+    podman_run_as_a_user_with_a_volume,
+    podman_run_with_its_seccomp_profile,
+    podman_create_start_stop,
+];
+
+/// Without CAP_SYS_RESOURCE podman's own wishes are above what root may have.
+const LIMITS: &[&str] = &["--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:2000"];
+
+struct Podman<'a, 'b> {
+    rig: &'a Rig<'b>,
+    cgroup: String,
+    /// Holds a network and a mount namespace in which all its commands run.
+    holder: Running,
+}
+
+impl<'a, 'b> Podman<'a, 'b> {
+    /// With an image `box` that holds nothing but busybox.
+    fn new(rig: &'a Rig<'b>) -> Outcome<Self> {
+        if Command::new("podman").arg("--version").output().is_err() {
+            return skip("no podman");
+        }
+        if rig.is(Peer::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            return crate::check::skip_allowed("crun refuses the hybrid layout");
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
+        let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
+            return skip("no static busybox");
+        };
+        let tree = rig.dir.join("image");
+        for name in ["bin", "etc", "tmp", "data"] {
+            fs::create_dir_all(tree.join(name))?;
+        }
+        fs::copy(busybox, tree.join("bin/busybox"))?;
+        for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch"] {
+            symlink("busybox", tree.join("bin").join(name))?;
+        }
+        fs::write(tree.join("bin/text"), "not a program")?;
+        let archive = rig.dir.join("image.tar");
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
+        command::run(&mut tar, "")?.good()?;
+        let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
+        let mut holder = command::start(&mut rig.host(&words), true)?;
+        holder.lines.until("say=held")?.is("mount:/run", "ok")?;
+        let podman = Podman { rig, cgroup: format!("/{}", rig.cgroup), holder };
+        podman.settings()?;
+        let output = podman.call(&["import", &archive.display().to_string(), "box"])?;
+        if output.code() != 0 {
+            return fail(format_args!("podman import: {}", output.stderr));
+        }
+        Ok(podman)
+    }
+
+    fn settings(&self) -> Outcome {
+        let networks = self.rig.dir.join("networks");
+        let text = format!(
+            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
+             [network]\nnetwork_config_dir = \"{}\"\n",
+            networks.display()
+        );
+        Ok(fs::write(self.rig.dir.join("containers.conf"), text)?)
+    }
+
+    fn call(&self, words: &[&str]) -> Outcome<Output> {
+        let dir = &self.rig.dir;
+        let mut command = Command::new("podman");
+        command.arg("--root").arg(dir.join("storage")).arg("--runroot").arg(dir.join("runroot"));
+        command.arg("--tmpdir").arg(dir.join("libpod")).args(["--storage-driver", "vfs"]);
+        command.arg("--runtime").arg(&self.rig.suite.runtime).args(words);
+        command.env("CONTAINERS_CONF", dir.join("containers.conf")).env("MOTE_LIVE", &self.rig.marker);
+        self.rig.prepare(&mut command);
+        // A network and a /run of the test's own: what the engine leaves there goes with them.
+        let holder = self.holder.pid();
+        sys::before_exec(&mut command, move || sys::enter(holder));
+        command::run(&mut command, "")
+    }
+
+    /// `run` or `create` with what every container here needs.
+    fn launch(&self, verb: &str, options: &[&str], words: &[&str]) -> Outcome<Output> {
+        let mut all = vec![verb, "--cgroup-parent", &self.cgroup];
+        all.extend(LIMITS);
+        all.extend(options);
+        all.push("box");
+        all.extend(words);
+        self.call(&all)
+    }
+
+    fn run(&self, options: &[&str], words: &[&str]) -> Outcome<Output> {
+        let mut all = vec!["--rm", "--security-opt", "seccomp=unconfined"];
+        all.extend(options);
+        self.launch("run", &all, words)
+    }
+
+    /// Nothing of the containers is left; the engine's own cgroup, where conmon was, is taken away here.
+    fn over(self) -> Outcome {
+        let names = self.call(&["ps", "--all", "--quiet"])?.stdout;
+        same("containers left", names.as_str(), "")?;
+        let left = clean::cgroups(&self.rig.cgroup);
+        let of_a_container = |path: &&std::path::PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.starts_with("libpod-") && !name.starts_with("libpod-conmon")
+        };
+        if let Some(path) = left.iter().find(of_a_container) {
+            return fail(format_args!("left behind: {}", path.display()));
+        }
+        for pid in clean::processes("MOTE_LIVE", &self.rig.marker) {
+            let ended = sys::pidfd(pid).and_then(|pidfd| sys::readable(&pidfd, command::LIMIT));
+            holds("conmon ends", ended.unwrap_or(true))?;
+        }
+        clean::remove_cgroups(&self.rig.cgroup);
+        Ok(())
+    }
+}
+
+fn with_podman(rig: &mut Rig, test: fn(&Podman) -> Outcome) -> Outcome {
+    let podman = Podman::new(rig)?;
+    test(&podman)?;
+    podman.over()
+}
+
+fn works(output: &Output) -> Outcome {
+    if output.code() != 0 {
+        return fail(format_args!("exit code {}: {}", output.code(), output.stderr));
+    }
+    same("the standard output", output.stdout.as_str(), "it works\n")
+}
+
+fn podman_run(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| works(&podman.run(&["--network", "none"], &["echo", "it", "works"])?))
+}
+
+fn podman_run_with_a_network(rig: &mut Rig) -> Outcome {
+    if !["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"]
+        .iter()
+        .any(|path| Path::new(path).exists())
+    {
+        return skip("no netavark");
+    }
+    with_podman(rig, |podman| {
+        works(&podman.run(&[], &["echo", "it", "works"])?)?;
+        let output = podman.run(&[], &["ip", "addr", "show", "eth0"])?;
+        contains("the interface", &output.stdout, "inet 10.")
+    })
+}
+
+/// A limit of one process, and of memory that few runtimes can start in.
+fn podman_run_with_little(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        let options = ["--network", "none", "--pids-limit", "1", "--memory", "4M"];
+        works(&podman.run(&options, &["echo", "it", "works"])?)
+    })
+}
+
+fn podman_run_tells_the_exit_code(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        let output = podman.run(&["--network", "none"], &["sh", "-c", "exit 42"])?;
+        same("exit code", output.code(), 42)
+    })
+}
+
+fn podman_run_of_a_missing_program_is_127(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        for program in ["moonshot", "/bin/moonshot"] {
+            let output = podman.run(&["--network", "none"], &[program])?;
+            same("exit code", output.code(), 127)?;
+        }
+        Ok(())
+    })
+}
+
+fn podman_run_of_a_file_that_cannot_be_executed_is_126(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        let output = podman.run(&["--network", "none"], &["/bin/text"])?;
+        same("exit code", output.code(), 126)?;
+        contains("the error", &output.stderr.to_lowercase(), "permission denied")
+    })
+}
+
+fn podman_run_as_a_user_with_a_volume(rig: &mut Rig) -> Outcome {
+    fs::create_dir(rig.dir.join("volume"))?;
+    fs::write(rig.dir.join("volume/file"), "it works\n")?;
+    with_podman(rig, |podman| {
+        let volume = format!("{}:/data:ro", podman.rig.dir.join("volume").display());
+        let options = ["--network", "none", "--user", "1000:1000", "--volume", &volume];
+        works(&podman.run(&options, &["cat", "/data/file"])?)?;
+        let output = podman.run(&options, &["id", "-u"])?;
+        same("the user", output.stdout.as_str(), "1000\n")?;
+        same("exit code", podman.run(&options, &["touch", "/data/new"])?.code(), 1)
+    })
+}
+
+/// What mote cannot do yet it says through podman, and podman's user reads which field it was.
+fn podman_run_with_its_seccomp_profile(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        let output = podman.launch("run", &["--rm", "--network", "none"], &["echo", "it", "works"])?;
+        contains("the error", &output.stderr, "linux.seccomp: not supported yet")
+    })
+}
+
+fn podman_create_start_stop(rig: &mut Rig) -> Outcome {
+    with_podman(rig, |podman| {
+        let options = ["--network", "none", "--name", "one", "--security-opt", "seccomp=unconfined"];
+        let script = "trap 'echo it works; exit 0' TERM; while :; do sleep 1 & wait; done";
+        let good = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
+        good(podman.launch("create", &options, &["sh", "-c", script])?)?;
+        good(podman.call(&["start", "one"])?)?;
+        let status = podman.call(&["inspect", "--format", "{{.State.Status}}", "one"])?;
+        same("status", status.stdout.as_str(), "running\n")?;
+        good(podman.call(&["stop", "--time", "5", "one"])?)?;
+        works(&podman.call(&["logs", "one"])?)?;
+        good(podman.call(&["rm", "one"])?)
+    })
+}

@@ -1,0 +1,219 @@
+//! Running commands under a time limit, with output that nobody has to read in time.
+
+use std::fs::File;
+use std::io::{PipeReader, Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::check::{Outcome, contains, fail, same};
+use crate::facts::Facts;
+use crate::sys;
+
+/// Far above what anything here takes: reached only by what hangs.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// The exit code as a shell gives it.
+    pub fn code(&self) -> i32 {
+        let signal = self.status.signal().map_or(-1, |signal| 128 + signal);
+        self.status.code().unwrap_or(signal)
+    }
+
+    pub fn facts(&self) -> Facts {
+        Facts::parse(&self.stdout)
+    }
+
+    /// Exit code 0 and nothing on the standard error.
+    pub fn good(self) -> Outcome<Output> {
+        if self.code() == 0 && self.stderr.is_empty() {
+            return Ok(self);
+        }
+        fail(format_args!("exit code {}: {}", self.code(), self.stderr))
+    }
+
+    /// Exit code 1 and exactly one line on the standard error, which has these words.
+    pub fn bad(&self, words: &[&str]) -> Outcome {
+        same("exit code", self.code(), 1)?;
+        let lines = self.stderr.lines().count();
+        if lines != 1 {
+            return fail(format_args!("{lines} lines of error: {:?}", self.stderr));
+        }
+        words.iter().try_for_each(|word| contains("the error", &self.stderr, word))
+    }
+}
+
+/// A command that has been started.
+pub struct Running {
+    child: Child,
+    done: OwnedFd,
+    pub lines: Lines,
+    errors: File,
+    input: Option<File>,
+}
+
+/// What comes through a pipe, line by line.
+pub struct Lines(PipeReader);
+
+impl Lines {
+    /// The next line; empty at the end.
+    pub fn next(&mut self) -> Outcome<String> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            if !sys::readable(&self.0, LIMIT)? {
+                return fail(format_args!("no line in time after {line:?}"));
+            }
+            if self.0.read(&mut byte)? == 0 || byte == *b"\n" {
+                return Ok(String::from_utf8_lossy(&line).into_owned());
+            }
+            line.extend(byte);
+        }
+    }
+
+    /// Reads on to a line and gives what was said before it.
+    pub fn until(&mut self, wanted: &str) -> Outcome<Facts> {
+        let mut before = String::new();
+        loop {
+            let line = self.next()?;
+            if line == wanted {
+                return Ok(Facts::parse(&before));
+            }
+            if line.is_empty() {
+                return fail(format_args!("no {wanted:?} but {before:?}"));
+            }
+            before.push_str(&line);
+            before.push('\n');
+        }
+    }
+
+    /// All lines until the last process that could write one has ended.
+    pub fn all(&mut self) -> Outcome<String> {
+        let mut text = String::new();
+        loop {
+            let line = self.next()?;
+            if line.is_empty() {
+                return Ok(text);
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+}
+
+/// Starts a command. Its standard input is empty unless `input` asks for a pipe.
+pub fn start(command: &mut Command, input: bool) -> Outcome<Running> {
+    let (pipe, out) = std::io::pipe()?;
+    let errors = sys::memory_file()?;
+    let mut writer = None;
+    if input {
+        let (reader, end) = std::io::pipe()?;
+        command.stdin(reader);
+        writer = Some(File::from(OwnedFd::from(end)));
+    } else {
+        command.stdin(Stdio::null());
+    }
+    command.stdout(out).stderr(errors.try_clone()?);
+    let child = command.spawn();
+    // The command keeps the writing ends it was given; without this nobody would see the end.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let child = child?;
+    Ok(Running {
+        done: sys::pidfd(child.id().cast_signed())?,
+        child,
+        lines: Lines(pipe),
+        errors,
+        input: writer,
+    })
+}
+
+/// Runs a command to its end. Its output goes to files without a name, so that a container that stays behind
+/// does not keep a pipe open.
+pub fn run(command: &mut Command, input: &str) -> Outcome<Output> {
+    let (mut out, mut errors) = (sys::memory_file()?, sys::memory_file()?);
+    let mut given = sys::memory_file()?;
+    given.write_all(input.as_bytes())?;
+    given.rewind()?;
+    command.stdin(given).stdout(out.try_clone()?).stderr(errors.try_clone()?);
+    let mut child = command.spawn()?;
+    let status = end_of(&mut child)?;
+    Ok(Output { status, stdout: content(&mut out)?, stderr: content(&mut errors)? })
+}
+
+fn end_of(child: &mut Child) -> Outcome<ExitStatus> {
+    let pidfd = sys::pidfd(child.id().cast_signed())?;
+    if sys::readable(&pidfd, LIMIT)? {
+        return Ok(child.wait()?);
+    }
+    child.kill()?;
+    child.wait()?;
+    fail("the command hangs")
+}
+
+fn content(file: &mut File) -> Outcome<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+impl Running {
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    pub fn signal(&self, signal: i32) -> Outcome {
+        Ok(sys::kill(self.pid(), signal)?)
+    }
+
+    /// Ends the standard input.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Writes to the standard input.
+    pub fn say(&mut self, text: &str) -> Outcome {
+        match &mut self.input {
+            Some(input) => Ok(input.write_all(text.as_bytes())?),
+            None => fail("no input"),
+        }
+    }
+
+    pub fn is_over(&self) -> Outcome<bool> {
+        Ok(sys::readable(&self.done, Duration::ZERO)?)
+    }
+
+    /// Waits for the command itself, not for what may still hold its output.
+    pub fn status(&mut self) -> Outcome<(ExitStatus, String)> {
+        self.input = None;
+        let status = end_of(&mut self.child)?;
+        Ok((status, content(&mut self.errors)?))
+    }
+
+    /// Waits for the command and for the end of its output.
+    pub fn finish(mut self) -> Outcome<Output> {
+        let (status, stderr) = self.status()?;
+        Ok(Output { status, stdout: self.lines.all()?, stderr })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when the command has ended and been waited for, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl AsRawFd for Running {
+    fn as_raw_fd(&self) -> i32 {
+        self.done.as_raw_fd()
+    }
+}

@@ -1,0 +1,109 @@
+//! `kill`: signals by every name, and to containers in every state.
+
+use crate::check::{Outcome, holds, same, skip_allowed};
+use crate::command::LIMIT;
+use crate::rig::{Peer, Rig};
+use crate::{sys, tests};
+
+tests![
+    "commands",
+    kill_is_term,
+    kill_by_name_and_number,
+    kill_by_name_in_lower_case,
+    kill_by_realtime_name,
+    kill_with_an_unknown_signal_is_refused,
+    kill_of_an_unknown_id_is_refused,
+    kill_of_a_stopped_container_is_refused,
+    kill_of_a_created_container,
+    kill_takes_the_signal_after_the_id,
+];
+
+/// Sends each word to one waiting container; what comes is the number.
+fn send(rig: &Rig, signals: &[(&str, i32)]) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", &signals.len().to_string()]);
+    let mut running = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    running.lines.until("waiting=1")?;
+    for (word, number) in signals {
+        rig.mote(&["kill", &rig.id, word])?.good()?;
+        same(word, running.lines.next()?, format!("signal={number}"))?;
+    }
+    rig.delete()
+}
+
+fn kill_is_term(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let mut running = rig.waiting(&mut bundle)?;
+    rig.mote(&["kill", &rig.id])?.good()?;
+    same("what came", running.lines.next()?.as_str(), "signal=15")?;
+    rig.delete()
+}
+
+fn kill_by_name_and_number(rig: &mut Rig) -> Outcome {
+    let words =
+        [("TERM", 15), ("SIGTERM", 15), ("15", 15), ("HUP", 1), ("SIGUSR1", 10), ("USR2", 12), ("64", 64)];
+    send(rig, &words)
+}
+
+fn kill_by_name_in_lower_case(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun takes upper case alone");
+    }
+    send(rig, &[("term", 15), ("sigterm", 15), ("SigUsr1", 10)])
+}
+
+fn kill_by_realtime_name(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers count them each in its way");
+    }
+    send(rig, &[("SIGRTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("RTMAX-1", 63)])
+}
+
+fn kill_with_an_unknown_signal_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    for word in ["MOON", "SIGMOON", "-1", "65", "1000", "", "TERMX"] {
+        let output = rig.mote(&["kill", &rig.id, "--", word])?;
+        holds(&format!("{word:?} is refused"), output.code() != 0)?;
+        if rig.is(Peer::Mote) {
+            output.bad(&[word])?;
+        }
+    }
+    rig.status_is("running")?;
+    rig.delete()
+}
+
+fn kill_of_an_unknown_id_is_refused(rig: &mut Rig) -> Outcome {
+    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &[&rig.id, "does not exist"])
+}
+
+/// Engines look for these words to know that there is nothing more to do.
+fn kill_of_a_stopped_container_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    rig.kill_init()?;
+    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    rig.delete()
+}
+
+fn kill_of_a_created_container(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&bundle, &[])?;
+    let pidfd = sys::pidfd(rig.pid()?)?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    holds("init ends", sys::readable(&pidfd, LIMIT)?)?;
+    rig.status_is("stopped")?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+/// As engines call it: options, id, number.
+fn kill_takes_the_signal_after_the_id(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let mut running = rig.waiting(&mut bundle)?;
+    rig.mote(&["kill", "--all", &rig.id, "10"])?.good()?;
+    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.delete()
+}

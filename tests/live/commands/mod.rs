@@ -1,0 +1,9 @@
+//! The command line: what each command does, prints, and refuses.
+
+pub mod id;
+pub mod kill;
+pub mod lifecycle;
+pub mod list;
+pub mod spec;
+pub mod state;
+pub mod text;

@@ -1,0 +1,93 @@
+//! `spec`: a config.json to begin with.
+
+use std::fs;
+use std::process::Command;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, holds, same};
+use crate::command;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "commands",
+    spec_makes_a_config,
+    spec_does_not_overwrite,
+    spec_of_another_bundle,
+    spec_rootless_has_a_user_namespace,
+    spec_runs,
+];
+
+fn in_bundle(rig: &Rig, bundle: &Bundle, words: &[&str]) -> Command {
+    let mut command = rig.command(words);
+    command.current_dir(&bundle.dir);
+    command
+}
+
+fn config(bundle: &Bundle) -> Outcome<Json> {
+    Ok(Json::parse(&fs::read_to_string(bundle.dir.join("config.json"))?)?)
+}
+
+fn kinds(config: &Json) -> Vec<String> {
+    let list = config.at("linux").at("namespaces").items();
+    list.iter().map(|item| item.at("type").text().to_string()).collect()
+}
+
+fn spec_makes_a_config(rig: &mut Rig) -> Outcome {
+    let bundle = rig.bundle()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    let config = config(&bundle)?;
+    for key in ["ociVersion", "process", "root", "mounts", "linux"] {
+        holds(key, config.keys().contains(&key))?;
+    }
+    let process = config.at("process");
+    same("terminal", process.at("terminal"), &Json::Bool(true))?;
+    same("args", process.at("args").items().first().map(Json::text), Some("sh"))?;
+    same("readonly", config.at("root").at("readonly"), &Json::Bool(true))?;
+    let kinds = kinds(&config);
+    for kind in ["pid", "network", "ipc", "uts", "mount"] {
+        holds(kind, kinds.iter().any(|name| name == kind))?;
+    }
+    holds("masks", config.at("linux").at("maskedPaths").items().len() > 5)
+}
+
+fn spec_does_not_overwrite(rig: &mut Rig) -> Outcome {
+    let bundle = rig.bundle()?;
+    fs::write(bundle.dir.join("config.json"), "mine")?;
+    let output = command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?;
+    rig.bad(&output, &["config.json"])?;
+    same("the file", fs::read_to_string(bundle.dir.join("config.json"))?.as_str(), "mine")
+}
+
+fn spec_of_another_bundle(rig: &mut Rig) -> Outcome {
+    let bundle = rig.bundle()?;
+    rig.mote(&["spec", "--bundle", &bundle.dir.display().to_string()])?.good()?;
+    holds("a process", config(&bundle)?.keys().contains(&"process"))
+}
+
+fn spec_rootless_has_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let bundle = rig.bundle()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec", "--rootless"]), "")?.good()?;
+    let config = config(&bundle)?;
+    let kinds = kinds(&config);
+    holds("a user namespace", kinds.iter().any(|kind| kind == "user"))?;
+    holds("no network namespace or one", kinds.iter().filter(|kind| *kind == "network").count() <= 1)
+}
+
+/// With a program that is there and no terminal it runs as it is.
+fn spec_runs(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    let cgroup = format!("/{}", rig.cgroup);
+    bundle.config = config(&bundle)?;
+    bundle.set("process.terminal", false);
+    bundle.set("linux.cgroupsPath", cgroup);
+    if !rig.is(Peer::Mote) {
+        // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
+        bundle.remove("process.rlimits");
+    }
+    let inside = rig.facts(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;
+    inside.is("pid", "1")?;
+    inside.is("create:/new", "!EROFS")
+}

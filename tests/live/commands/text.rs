@@ -1,0 +1,192 @@
+//! The words around the commands: options nobody knows, versions, features, logs, help.
+
+use std::fs;
+
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "commands",
+    unknown_option_is_64,
+    unknown_command_is_refused,
+    missing_id_is_refused,
+    one_word_too_many_is_refused,
+    option_without_its_value_is_refused,
+    version_has_its_shape,
+    version_needs_no_state,
+    features_has_its_keys,
+    help_goes_to_the_standard_output,
+    log_as_json,
+    log_as_text,
+    log_in_an_unknown_format_is_refused,
+    errors_are_one_line,
+    root_is_made_for_the_owner_alone,
+];
+
+fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc says 1, and a page of help");
+    }
+    for words in
+        [&["--moon", "list"][..], &["list", "--moon"], &["run", "--moon", "x"], &["state", "-Z", "x"]]
+    {
+        let output = rig.mote(words)?;
+        same(&format!("exit code of {words:?}"), output.code(), 64)?;
+        same("the standard output", output.stdout.as_str(), "")?;
+        if rig.is(Peer::Mote) {
+            same("lines of error", output.stderr.lines().count(), 1)?;
+            contains(
+                "the error",
+                &output.stderr,
+                words.iter().find(|word| word.starts_with('-')).unwrap_or(&""),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn unknown_command_is_refused(rig: &mut Rig) -> Outcome {
+    let output = rig.mote(&["moon"])?;
+    if rig.is(Peer::Runc) {
+        return holds("it is refused", output.code() != 0);
+    }
+    rig.bad(&output, &["moon"])
+}
+
+fn missing_id_is_refused(rig: &mut Rig) -> Outcome {
+    for verb in ["create", "run", "start", "state", "kill", "delete"] {
+        rig.bad(&rig.mote(&[verb])?, &[])?;
+    }
+    Ok(())
+}
+
+fn one_word_too_many_is_refused(rig: &mut Rig) -> Outcome {
+    for words in
+        [&["create", "a", "b"][..], &["start", "a", "b"], &["state", "a", "b"], &["delete", "a", "b"]]
+    {
+        rig.bad(&rig.mote(words)?, &[])?;
+    }
+    rig.bad(&rig.mote(&["kill", "a", "TERM", "c"])?, &[])
+}
+
+fn option_without_its_value_is_refused(rig: &mut Rig) -> Outcome {
+    rig.misused(&rig.mote(&["run", "--bundle"])?, "bundle")
+}
+
+/// As engines read it: the name and number in the first line, commit and spec after it.
+fn version_has_its_shape(rig: &mut Rig) -> Outcome {
+    for word in ["--version", "-v"] {
+        if word == "-v" && rig.is(Peer::Crun) {
+            continue;
+        }
+        let text = rig.mote(&[word])?.good()?.stdout;
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or("");
+        let mut words = first.split(' ');
+        holds(&format!("{first:?} begins with a name"), words.next().is_some_and(|name| !name.is_empty()))?;
+        same("the second word", words.next(), Some("version"))?;
+        let number = words.next().unwrap_or("");
+        holds(
+            &format!("{number:?} is a number"),
+            number.starts_with(|letter: char| letter.is_ascii_digit()),
+        )?;
+        same("more words", words.next(), None)?;
+        let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+        holds("a line for the commit", has("commit: "))?;
+        holds("a line for the spec", has("spec: 1."))?;
+        if rig.is(Peer::Mote) {
+            contains("the first line", first, "mote version ")?;
+        }
+    }
+    Ok(())
+}
+
+/// Asked by engines before anything is set up, maybe where nothing can be.
+fn version_needs_no_state(rig: &mut Rig) -> Outcome {
+    rig.state = "/proc/nothing/here".into();
+    contains("the version", &rig.mote(&["--version"])?.good()?.stdout, " version ")
+}
+
+fn features_has_its_keys(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("this crun has no such command");
+    }
+    let features = Json::parse(&rig.mote(&["features"])?.good()?.stdout)?;
+    for key in ["ociVersionMin", "ociVersionMax"] {
+        contains(key, features.at(key).text(), "1.")?;
+    }
+    let texts =
+        |list: &Json| -> Vec<String> { list.items().iter().map(|item| item.text().to_string()).collect() };
+    let options = texts(features.at("mountOptions"));
+    for name in ["ro", "rbind", "rro"] {
+        holds(&format!("option {name} in {options:?}"), options.iter().any(|option| option == name))?;
+    }
+    let linux = features.at("linux");
+    let kinds = texts(linux.at("namespaces"));
+    for name in ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"] {
+        holds(&format!("namespace {name} in {kinds:?}"), kinds.iter().any(|kind| kind == name))?;
+    }
+    holds("time", kinds.iter().any(|kind| kind == "time") || !rig.is(Peer::Mote))?;
+    let caps = texts(linux.at("capabilities"));
+    holds("capabilities", caps.iter().any(|cap| cap == "CAP_SYS_ADMIN"))?;
+    same("v1", linux.at("cgroup").at("v1"), &Json::Bool(true))?;
+    same("v2", linux.at("cgroup").at("v2"), &Json::Bool(true))?;
+    holds("seccomp", *linux.at("seccomp").at("enabled") != Json::Null || !rig.is(Peer::Mote))
+}
+
+fn help_goes_to_the_standard_output(rig: &mut Rig) -> Outcome {
+    for words in [&["--help"][..], &["run", "--help"]] {
+        let output = rig.mote(words)?.good()?;
+        contains("help", &output.stdout, "bundle").or_else(|_| contains("help", &output.stdout, "create"))?;
+    }
+    Ok(())
+}
+
+/// A failure with a log: told there, and on the standard error all the same.
+fn logged(rig: &mut Rig, format: &str) -> Outcome<String> {
+    let path = rig.dir.join("log");
+    let words = ["--log", &path.display().to_string(), "--log-format", format].map(str::to_string);
+    rig.globals.extend(words);
+    let output = rig.mote(&["state", &rig.id])?;
+    rig.bad(&output, &["does not exist"])?;
+    Ok(fs::read_to_string(path)?)
+}
+
+fn log_as_json(rig: &mut Rig) -> Outcome {
+    let text = logged(rig, "json")?;
+    same("lines", text.lines().count(), 1)?;
+    let line = Json::parse(&text)?;
+    contains("msg", line.at("msg").text(), "does not exist")?;
+    same("level", line.at("level").text(), "error")?;
+    contains("time", line.at("time").text(), "T")
+}
+
+fn log_as_text(rig: &mut Rig) -> Outcome {
+    let text = logged(rig, "text")?;
+    same("lines", text.lines().count(), 1)?;
+    contains("the log", &text, "does not exist")
+}
+
+fn log_in_an_unknown_format_is_refused(rig: &mut Rig) -> Outcome {
+    rig.globals.extend(["--log-format", "moon"].map(str::to_string));
+    rig.misused(&rig.mote(&["list"])?, "moon")
+}
+
+/// Even where the name that is complained of has a line break in it.
+fn errors_are_one_line(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", vec!["/no\nsuch\u{1b}[31m/program"]);
+    rig.refused(&bundle, &[])
+}
+
+fn root_is_made_for_the_owner_alone(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mode = |path: &std::path::Path| -> Outcome<u32> {
+        Ok(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o077)
+    };
+    same("the rights of others", mode(&rig.state)?, 0)?;
+    rig.delete()
+}

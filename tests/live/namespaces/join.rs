@@ -1,0 +1,209 @@
+//! Namespaces joined by path, held by a process on the host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{holder, needs_time, on_host};
+use crate::check::{Outcome, different, skip_allowed};
+use crate::command::Running;
+use crate::rig::{Peer, Rig};
+use crate::{sys, tests};
+
+tests![
+    "namespaces",
+    join_pid,
+    join_network,
+    join_mount,
+    join_ipc,
+    join_uts,
+    join_cgroup,
+    join_time,
+    join_user,
+    join_by_a_pinned_file,
+    join_user_and_the_network_it_owns,
+    join_the_hosts_network_in_a_new_user_namespace,
+    join_user_with_a_new_pid_namespace,
+    join_of_another_kind_is_refused,
+    join_of_what_is_no_namespace_is_refused,
+    join_of_a_missing_path_is_refused,
+    join_by_a_relative_path_is_refused,
+];
+
+fn proc_path(pid: i32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/ns/{file}"))
+}
+
+/// Holds new namespaces; gives the holder and the process that is in all of them.
+fn held(rig: &Rig, files: &str) -> Outcome<(Running, i32)> {
+    let (running, facts) = holder(rig, &["unshare", files, "child"])?;
+    facts.is("unshare", "ok")?;
+    let pid = facts.get("child").parse()?;
+    Ok((running, pid))
+}
+
+fn joins(rig: &Rig, kind: &str, file: &str) -> Outcome {
+    let (_holder, pid) = held(rig, file)?;
+    let mut bundle = rig.bundle()?;
+    let path = proc_path(pid, file);
+    bundle.namespace(kind, Some(&path));
+    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let key = format!("ns:{file}");
+    inside.is(&key, &fs::read_link(&path)?.display().to_string())?;
+    different(&key, inside.get(&key), on_host(rig, &["ns"])?.get(&key))
+}
+
+fn join_pid(rig: &mut Rig) -> Outcome {
+    joins(rig, "pid", "pid")
+}
+
+fn join_network(rig: &mut Rig) -> Outcome {
+    joins(rig, "network", "net")
+}
+
+/// What a joined mount namespace shows as root is not said; the payload is there under one path either way.
+fn join_mount(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held(rig, "mnt")?;
+    let mut bundle = rig.bundle()?;
+    let path = proc_path(pid, "mnt");
+    bundle.namespace("mount", Some(&path));
+    let program = rig.suite.payload.display().to_string();
+    let inside = bundle.inside(&program);
+    fs::create_dir_all(inside.parent().unwrap_or(&inside))?;
+    fs::hard_link(&rig.suite.payload, &inside)?;
+    bundle.set("process.args", vec![program.as_str(), "ns"]);
+    let facts = rig.run(&bundle, &[])?.good()?.facts();
+    facts.is("ns:mnt", &fs::read_link(&path)?.display().to_string())
+}
+
+fn join_ipc(rig: &mut Rig) -> Outcome {
+    joins(rig, "ipc", "ipc")
+}
+
+fn join_uts(rig: &mut Rig) -> Outcome {
+    joins(rig, "uts", "uts")
+}
+
+fn join_cgroup(rig: &mut Rig) -> Outcome {
+    joins(rig, "cgroup", "cgroup")
+}
+
+fn join_time(rig: &mut Rig) -> Outcome {
+    needs_time(rig)?;
+    joins(rig, "time", "time")
+}
+
+/// A user namespace with a map, and what else it is to own.
+fn held_user(rig: &Rig, then: &[&str]) -> Outcome<(Running, i32)> {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("this runc wants maps even for a user namespace that is there");
+    }
+    let mut words = vec!["unshare", "user", "say", "unshared", "line"];
+    words.extend(then);
+    words.extend(["child", "say", "held", "stdin"]);
+    let mut running = crate::command::start(&mut rig.host(&words), true)?;
+    running.lines.until("say=unshared")?;
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{}/{map}", running.pid()), "0 100000 1000\n")?;
+    }
+    running.say("go\n")?;
+    let facts = running.lines.until("say=held")?;
+    let pid = facts.get("child").parse()?;
+    Ok((running, pid))
+}
+
+fn join_user(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held_user(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    let path = proc_path(pid, "user");
+    bundle.namespace("user", Some(&path));
+    let inside = rig.facts(&mut bundle, &["ns", "id", "read", "/proc/self/uid_map"])?;
+    inside.is("ns:user", &fs::read_link(&path)?.display().to_string())?;
+    inside.is("uid", "0 0 0")?;
+    let map: Vec<&str> = inside.get("read:/proc/self/uid_map").split_whitespace().collect();
+    crate::check::same("the map", map, vec!["0", "100000", "1000"])
+}
+
+fn join_by_a_pinned_file(rig: &mut Rig) -> Outcome {
+    let (holder, pid) = held(rig, "net,ipc,uts")?;
+    let mut bundle = rig.bundle()?;
+    let mut want = Vec::new();
+    for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
+        let pin = rig.dir.join(file);
+        fs::write(&pin, "")?;
+        let path = proc_path(pid, file);
+        want.push((format!("ns:{file}"), fs::read_link(&path)?));
+        sys::mount(&path.display().to_string(), &pin, "", libc::MS_BIND, "")?;
+        bundle.namespace(kind, Some(&pin));
+    }
+    drop(holder);
+    let inside = rig.facts(&mut bundle, &["ns"])?;
+    for file in ["net", "ipc", "uts"] {
+        sys::umount(&rig.dir.join(file))?;
+    }
+    want.iter().try_for_each(|(key, link)| inside.is(key, &link.display().to_string()))
+}
+
+/// Only one who is in the user namespace may enter the network namespace it owns and mount its sysfs.
+fn join_user_and_the_network_it_owns(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held_user(rig, &["unshare", "net"])?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("network", Some(&proc_path(pid, "net")));
+    bundle.namespace("user", Some(&proc_path(pid, "user")));
+    let inside = rig.facts(&mut bundle, &["ns", "list", "/sys/class/net"])?;
+    for file in ["net", "user"] {
+        let link = fs::read_link(proc_path(pid, file))?;
+        inside.is(&format!("ns:{file}"), &link.display().to_string())?;
+    }
+    inside.is("list:/sys/class/net", "lo")
+}
+
+/// The host's network namespace can be entered only before the new user namespace is.
+fn join_the_hosts_network_in_a_new_user_namespace(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held(rig, "net")?;
+    let mut bundle = rig.bundle()?;
+    let path = proc_path(pid, "net");
+    bundle.user_namespace(100_000);
+    bundle.namespace("network", Some(&path));
+    // Its sysfs may be mounted only by who owns the network namespace.
+    bundle.without_mount("/sys");
+    let inside = rig.facts(&mut bundle, &["ns", "id"])?;
+    inside.is("ns:net", &fs::read_link(&path)?.display().to_string())?;
+    let host = on_host(rig, &["ns"])?;
+    different("ns:user", inside.get("ns:user"), host.get("ns:user"))
+}
+
+fn join_user_with_a_new_pid_namespace(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held_user(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("user", Some(&proc_path(pid, "user")));
+    bundle.namespace("pid", None);
+    let inside = rig.facts(&mut bundle, &["ns", "id"])?;
+    inside.is("pid", "1")?;
+    let link = fs::read_link(proc_path(pid, "user"))?;
+    inside.is("ns:user", &link.display().to_string())
+}
+
+/// The namespace at a path is refused; the message names the field.
+fn path_is_refused(rig: &Rig, kind: &str, path: &Path) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["ns"]);
+    bundle.namespace(kind, Some(path));
+    rig.refused(&bundle, &["linux.namespaces[4].path"])
+}
+
+fn join_of_another_kind_is_refused(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held(rig, "net")?;
+    path_is_refused(rig, "ipc", &proc_path(pid, "net"))
+}
+
+fn join_of_what_is_no_namespace_is_refused(rig: &mut Rig) -> Outcome {
+    path_is_refused(rig, "ipc", &rig.suite.payload)
+}
+
+fn join_of_a_missing_path_is_refused(rig: &mut Rig) -> Outcome {
+    path_is_refused(rig, "uts", Path::new("/proc/0/ns/uts"))
+}
+
+fn join_by_a_relative_path_is_refused(rig: &mut Rig) -> Outcome {
+    path_is_refused(rig, "ipc", Path::new("../../proc/self/ns/ipc"))
+}

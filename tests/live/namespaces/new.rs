@@ -1,0 +1,205 @@
+//! Namespaces the configuration asks for are new; those it does not name are the caller's.
+
+use super::{needs_time, on_host};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, different, same};
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "namespaces",
+    new_pid,
+    new_network,
+    new_mount,
+    new_ipc,
+    new_uts,
+    new_user,
+    new_cgroup,
+    new_time,
+    hosts_pid,
+    hosts_network,
+    hosts_ipc,
+    hosts_uts,
+    hosts_user,
+    hosts_cgroup,
+    hosts_time,
+    hosts_mount_or_refused,
+    all_are_new_together,
+    pid_1_is_the_program,
+    loopback_is_up,
+    a_kind_twice_is_refused,
+    an_unknown_kind_is_refused,
+];
+
+/// The configuration's name of each kind and the name of its file.
+const KINDS: &[(&str, &str)] = &[
+    ("pid", "pid"),
+    ("network", "net"),
+    ("mount", "mnt"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("user", "user"),
+    ("cgroup", "cgroup"),
+    ("time", "time"),
+];
+
+fn file_of(kind: &str) -> &'static str {
+    KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(_, file)| file)
+}
+
+/// Asks for a new namespace of a kind.
+fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
+    match kind {
+        "time" => {
+            needs_time(rig)?;
+            bundle.namespace(kind, None);
+        }
+        "user" => bundle.user_namespace(100_000),
+        _ => bundle.namespace(kind, None),
+    }
+    Ok(())
+}
+
+fn is_new(rig: &Rig, kind: &str) -> Outcome {
+    let key = format!("ns:{}", file_of(kind));
+    let mut bundle = rig.bundle()?;
+    ask(rig, &mut bundle, kind)?;
+    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let host = on_host(rig, &["ns"])?;
+    same("the name in the link", inside.get(&key).split(':').next(), Some(file_of(kind)))?;
+    different(&key, inside.get(&key), host.get(&key))
+}
+
+fn is_the_hosts(rig: &Rig, kind: &str) -> Outcome {
+    let key = format!("ns:{}", file_of(kind));
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace(kind);
+    if kind == "uts" {
+        bundle.remove("hostname");
+    }
+    let inside = rig.facts(&mut bundle, &["ns"])?;
+    inside.is(&key, on_host(rig, &["ns"])?.get(&key))
+}
+
+fn new_pid(rig: &mut Rig) -> Outcome {
+    is_new(rig, "pid")
+}
+
+fn new_network(rig: &mut Rig) -> Outcome {
+    is_new(rig, "network")
+}
+
+fn new_mount(rig: &mut Rig) -> Outcome {
+    is_new(rig, "mount")
+}
+
+fn new_ipc(rig: &mut Rig) -> Outcome {
+    is_new(rig, "ipc")
+}
+
+fn new_uts(rig: &mut Rig) -> Outcome {
+    is_new(rig, "uts")
+}
+
+fn new_user(rig: &mut Rig) -> Outcome {
+    is_new(rig, "user")
+}
+
+fn new_cgroup(rig: &mut Rig) -> Outcome {
+    is_new(rig, "cgroup")
+}
+
+fn new_time(rig: &mut Rig) -> Outcome {
+    is_new(rig, "time")
+}
+
+fn hosts_pid(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "pid")
+}
+
+fn hosts_network(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "network")
+}
+
+fn hosts_ipc(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "ipc")
+}
+
+fn hosts_uts(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "uts")
+}
+
+fn hosts_user(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "user")
+}
+
+fn hosts_cgroup(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "cgroup")
+}
+
+fn hosts_time(rig: &mut Rig) -> Outcome {
+    is_the_hosts(rig, "time")
+}
+
+/// Without a mount namespace of its own the container's mounts would be the host's: a runtime may refuse that.
+fn hosts_mount_or_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("mount");
+    bundle.verbs(&["ns"]);
+    let output = rig.run(&bundle, &[])?;
+    if output.code() == 0 {
+        return output.facts().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
+    }
+    rig.bad(&output, &["linux.namespaces"])
+}
+
+fn all_are_new_together(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    for (kind, _) in KINDS {
+        if *kind != "time" || rig.is(Peer::Mote) {
+            ask(rig, &mut bundle, kind)?;
+        }
+    }
+    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let host = on_host(rig, &["ns"])?;
+    for (kind, file) in KINDS {
+        if *kind == "time" && !rig.is(Peer::Mote) {
+            continue;
+        }
+        let key = format!("ns:{file}");
+        contains(&key, inside.get(&key), file)?;
+        different(&key, inside.get(&key), host.get(&key))?;
+    }
+    Ok(())
+}
+
+/// With a pid namespace the program is its init, and has no parent there.
+fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
+    inside.is("pid", "1")?;
+    inside.is("ppid", "0")?;
+    inside.is("link:/proc/1/exe", "/payload")?;
+    inside.is("link:/proc/self", "1")
+}
+
+fn loopback_is_up(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["lo", "list", "/sys/class/net"])?;
+    inside.is("lo", "up")?;
+    inside.is("list:/sys/class/net", "lo")
+}
+
+fn a_kind_twice_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["ns"]);
+    bundle.set("linux.namespaces[5].type", "ipc");
+    rig.refused(&bundle, &["linux.namespaces[5]", "ipc"])
+}
+
+fn an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["ns"]);
+    bundle.set("linux.namespaces[5].type", "moon");
+    rig.refused(&bundle, &["linux.namespaces[5].type", "moon"])
+}

@@ -1,0 +1,108 @@
+//! Payload verbs about files: each tries one call on a path and says what the kernel answered.
+
+use super::{say, say_result};
+use std::fs;
+use std::io::{Result, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use crate::sys;
+
+fn with(verb: &str, words: &[&str], act: impl FnOnce(&Path) -> Result<String>) {
+    let path = words.first().copied().unwrap_or("");
+    say_result(&format!("{verb}:{path}"), act(Path::new(path)));
+}
+
+fn done<T>(result: Result<T>) -> Result<String> {
+    result.map(|_| "ok".to_string())
+}
+
+/// `kind mode uid gid major:minor` of the path itself, not of what a link points at.
+pub fn stat(words: &[&str]) {
+    with("stat", words, |path| {
+        let meta = fs::symlink_metadata(path)?;
+        let kind = meta.file_type();
+        let letter = if kind.is_symlink() {
+            'l'
+        } else if kind.is_dir() {
+            'd'
+        } else if kind.is_char_device() {
+            'c'
+        } else if kind.is_block_device() {
+            'b'
+        } else if kind.is_fifo() {
+            'p'
+        } else {
+            'f'
+        };
+        Ok(format!(
+            "{letter} {:o} {} {} {}:{}",
+            meta.mode() & 0o7777,
+            meta.uid(),
+            meta.gid(),
+            libc::major(meta.rdev()),
+            libc::minor(meta.rdev())
+        ))
+    });
+}
+
+pub fn link(words: &[&str]) {
+    with("link", words, |path| Ok(fs::read_link(path)?.display().to_string()));
+}
+
+/// The names in a directory, sorted, with blanks between.
+pub fn list(words: &[&str]) {
+    with("list", words, |path| {
+        let mut names = fs::read_dir(path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names.join(" "))
+    });
+}
+
+pub fn read(words: &[&str]) {
+    with("read", words, |path| Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned()));
+}
+
+pub fn open(words: &[&str]) {
+    with("open", words, |path| done(fs::File::open(path)));
+}
+
+/// Adds a byte to a file that is there already.
+pub fn write(words: &[&str]) {
+    with("write", words, |path| {
+        let mut file = fs::OpenOptions::new().append(true).open(path)?;
+        done(file.write_all(b"x"))
+    });
+}
+
+/// Makes a new file.
+pub fn create(words: &[&str]) {
+    with("create", words, |path| done(fs::File::create_new(path)));
+}
+
+pub fn mkdir(words: &[&str]) {
+    with("mkdir", words, |path| done(fs::create_dir(path)));
+}
+
+/// Makes a second null device and opens it: the cgroup or a mount option may forbid either.
+pub fn mknod(words: &[&str]) {
+    with("mknod", words, |path| done(sys::mknod(path, libc::S_IFCHR | 0o666, 1, 3)));
+}
+
+/// Mounts a tmpfs.
+pub fn mount(words: &[&str]) {
+    with("mount", words, |path| done(sys::mount("none", path, "tmpfs", 0, "")));
+}
+
+/// Every open descriptor, with what it is when /proc is there to tell.
+pub fn fds(_: &[&str]) {
+    let open: Vec<i32> = (0..4096).filter(|fd| sys::is_open(*fd)).collect();
+    let list: Vec<String> = open.iter().map(i32::to_string).collect();
+    say("fds", list.join(" "));
+    for fd in open {
+        let target = fs::read_link(format!("/proc/self/fd/{fd}"));
+        say_result(&format!("fd:{fd}"), target.map(|target| target.display().to_string()));
+    }
+}

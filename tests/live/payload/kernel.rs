@@ -1,0 +1,169 @@
+//! Payload verbs about what the kernel thinks of this process: namespaces, capabilities, limits, cgroups.
+
+use super::{say, say_result};
+use std::fs;
+
+use crate::sys;
+
+const NAMESPACES: &[&str] = &["pid", "net", "mnt", "ipc", "uts", "user", "cgroup", "time"];
+
+const CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+const LIMITS: &[&str] = &[
+    "CPU",
+    "FSIZE",
+    "DATA",
+    "STACK",
+    "CORE",
+    "RSS",
+    "NPROC",
+    "NOFILE",
+    "MEMLOCK",
+    "AS",
+    "LOCKS",
+    "SIGPENDING",
+    "MSGQUEUE",
+    "NICE",
+    "RTPRIO",
+    "RTTIME",
+];
+
+/// The inode that names each namespace of this process.
+pub fn namespaces(_: &[&str]) {
+    for name in NAMESPACES {
+        let target = fs::read_link(format!("/proc/self/ns/{name}"));
+        say_result(&format!("ns:{name}"), target.map(|target| target.display().to_string()));
+    }
+}
+
+fn named(bits: u64) -> String {
+    let names: Vec<&str> = CAPABILITIES
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| bits >> number & 1 == 1)
+        .map(|(_, name)| *name)
+        .collect();
+    names.join(" ")
+}
+
+/// The five sets, asked for one by one, so that no /proc is needed.
+pub fn caps(_: &[&str]) {
+    let [effective, permitted, inheritable] = sys::capabilities();
+    let asked = |yes: &dyn Fn(u64) -> bool| {
+        (0..CAPABILITIES.len() as u64)
+            .filter(|number| yes(*number))
+            .fold(0, |bits, number| bits | 1 << number)
+    };
+    let bounding = asked(&|number| sys::prctl(libc::PR_CAPBSET_READ, number) == 1);
+    let ambient = asked(&|number| sys::ambient(number));
+    say("cap:effective", named(effective));
+    say("cap:permitted", named(permitted));
+    say("cap:inheritable", named(inheritable));
+    say("cap:bounding", named(bounding));
+    say("cap:ambient", named(ambient));
+}
+
+pub fn no_new_privileges(_: &[&str]) {
+    say("nnp", sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0));
+}
+
+/// `soft hard` of each limit; without a limit -1.
+pub fn limits(_: &[&str]) {
+    for (number, name) in LIMITS.iter().enumerate() {
+        let limit = sys::limit(number as u32)
+            .map(|(soft, hard)| format!("{} {}", soft.cast_signed(), hard.cast_signed()));
+        say_result(&format!("limit:{name}"), limit);
+    }
+}
+
+pub fn oom(_: &[&str]) {
+    let score = fs::read_to_string("/proc/self/oom_score_adj");
+    say_result("oom", score.map(|score| score.trim().to_string()));
+}
+
+pub fn names(_: &[&str]) {
+    let [host, domain, machine] = sys::names();
+    say("hostname", host);
+    say("domainname", domain);
+    say("machine", machine);
+}
+
+/// Every mount by its place: the whole line of mountinfo.
+pub fn mounts(_: &[&str]) {
+    match fs::read_to_string("/proc/self/mountinfo") {
+        Ok(table) => {
+            for line in table.lines() {
+                let place = line.split(' ').nth(4).unwrap_or("");
+                say(&format!("mount:{place}"), line);
+            }
+        }
+        Err(error) => say_result("mounts", Err::<&str, _>(error)),
+    }
+}
+
+/// `cgroup:CONTROLLERS=path`, the unified hierarchy with no controllers' names.
+pub fn cgroup(_: &[&str]) {
+    match fs::read_to_string("/proc/self/cgroup") {
+        Ok(table) => {
+            for line in table.lines() {
+                let mut parts = line.splitn(3, ':').skip(1);
+                let controllers = parts.next().unwrap_or("");
+                say(&format!("cgroup:{controllers}"), parts.next().unwrap_or(""));
+            }
+        }
+        Err(error) => say_result("cgroup", Err::<&str, _>(error)),
+    }
+}
+
+pub fn clock(_: &[&str]) {
+    say("clock:boottime", sys::clock(libc::CLOCK_BOOTTIME));
+    say("clock:monotonic", sys::clock(libc::CLOCK_MONOTONIC));
+}
+
+/// Whether the loopback interface is up.
+pub fn loopback(_: &[&str]) {
+    let up = sys::interface_flags("lo").map(|flags| i32::from(flags) & libc::IFF_UP != 0);
+    say_result("lo", up.map(|up| if up { "up" } else { "down" }));
+}

@@ -1,0 +1,119 @@
+//! The payload: what the test binary is inside a container. `payload VERB arguments VERB arguments ...` does
+//! each verb in turn and prints what it found as `key=value` lines; an error is `key=!ERRNO`.
+
+mod files;
+mod kernel;
+mod process;
+
+use std::io::Write;
+
+type Verb = fn(&[&str]);
+
+/// Each verb with the number of its arguments.
+const VERBS: &[(&str, usize, Verb)] = &[
+    ("args", 0, process::args),
+    ("caps", 0, kernel::caps),
+    ("cgroup", 0, kernel::cgroup),
+    ("child", 0, process::child),
+    ("clock", 0, kernel::clock),
+    ("create", 1, files::create),
+    ("cwd", 0, process::cwd),
+    ("eat", 1, process::eat),
+    ("env", 0, process::env),
+    ("exit", 1, process::exit),
+    ("fds", 0, files::fds),
+    ("fork", 1, process::fork),
+    ("id", 0, process::id),
+    ("kill", 1, process::kill),
+    ("limits", 0, kernel::limits),
+    ("line", 0, process::line),
+    ("link", 1, files::link),
+    ("list", 1, files::list),
+    ("listeners", 1, process::listeners),
+    ("lo", 0, kernel::loopback),
+    ("mkdir", 1, files::mkdir),
+    ("mknod", 1, files::mknod),
+    ("mount", 1, files::mount),
+    ("mounts", 0, kernel::mounts),
+    ("nnp", 0, kernel::no_new_privileges),
+    ("ns", 0, kernel::namespaces),
+    ("oom", 0, kernel::oom),
+    ("open", 1, files::open),
+    ("orphan", 0, process::orphan),
+    ("read", 1, files::read),
+    ("say", 1, process::say_word),
+    ("signals", 0, process::signals),
+    ("stat", 1, files::stat),
+    ("stdin", 0, process::stdin),
+    ("umask", 0, process::umask),
+    ("unshare", 1, process::unshare),
+    ("uts", 0, kernel::names),
+    ("wait", 1, process::wait),
+    ("warn", 1, process::warn),
+    ("write", 1, files::write),
+];
+
+/// Does all verbs; the exit code is 0 unless a verb ends the process.
+pub fn main(arguments: &[String]) -> i32 {
+    process::remember(arguments);
+    let mut words = arguments.iter().skip(1).map(String::as_str);
+    while let Some(word) = words.next() {
+        let Some((_, count, verb)) = VERBS.iter().find(|(name, ..)| *name == word) else {
+            say("unknown", word);
+            return 99;
+        };
+        let given: Vec<&str> = words.by_ref().take(*count).collect();
+        if given.len() < *count {
+            say("arguments", word);
+            return 99;
+        }
+        verb(&given);
+    }
+    0
+}
+
+/// One line, in one write, so that lines of several processes do not mix.
+fn say(key: &str, value: impl std::fmt::Display) {
+    let value = value.to_string().replace('\\', "\\\\").replace('\n', "\\n");
+    let line = format!("{key}={value}\n");
+    // Nobody left to tell if the standard output is gone.
+    let _ = std::io::stdout().write_all(line.as_bytes());
+}
+
+fn say_result(key: &str, result: std::io::Result<impl std::fmt::Display>) {
+    match result {
+        Ok(value) => say(key, value),
+        Err(error) => say(key, format_args!("!{}", errno(&error))),
+    }
+}
+
+fn number(word: &str) -> i32 {
+    word.parse().unwrap_or(0)
+}
+
+/// The symbol of an error number, for those the tests meet.
+fn errno(error: &std::io::Error) -> String {
+    let number = error.raw_os_error().unwrap_or(0);
+    let name = match number {
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::EACCES => "EACCES",
+        libc::EBUSY => "EBUSY",
+        libc::EEXIST => "EEXIST",
+        libc::EXDEV => "EXDEV",
+        libc::ENODEV => "ENODEV",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EISDIR => "EISDIR",
+        libc::EINVAL => "EINVAL",
+        libc::ENXIO => "ENXIO",
+        libc::EROFS => "EROFS",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOMEM => "ENOMEM",
+        libc::ENOSPC => "ENOSPC",
+        libc::ELOOP => "ELOOP",
+        libc::ENOSYS => "ENOSYS",
+        libc::EIO => "EIO",
+        _ => return format!("E{number}"),
+    };
+    name.to_string()
+}

@@ -1,0 +1,134 @@
+//! Foreground and detached: exit codes, signals that are passed on, orphans, the pid file.
+
+use std::fs;
+
+use crate::check::{Outcome, contains, holds, same};
+use crate::command::LIMIT;
+use crate::rig::Rig;
+use crate::{sys, tests};
+
+tests![
+    "process",
+    exit_code_is_passed_on,
+    death_by_signal_is_128_and_the_signal,
+    death_from_outside_is_128_and_the_signal,
+    foreground_leaves_no_state,
+    keep_leaves_a_stopped_container,
+    detached_goes_on_running,
+    pid_file_has_the_pid_alone,
+    pid_file_of_a_foreground_run,
+    pid_file_that_cannot_be_written_is_refused,
+    orphans_are_reaped,
+    children_do_not_outlive_the_first_process,
+];
+
+fn exit_code_is_passed_on(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    for code in ["0", "1", "3", "64", "127", "255"] {
+        bundle.verbs(&["exit", code]);
+        let output = rig.run(&bundle, &[])?;
+        same("exit code", output.code().to_string().as_str(), code)?;
+        same("the standard error", output.stderr.as_str(), "")?;
+    }
+    Ok(())
+}
+
+/// Without a pid namespace: an init would be spared its own signals.
+fn death_by_signal_is_128_and_the_signal(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGUSR2, libc::SIGALRM, libc::SIGRTMAX()] {
+        bundle.verbs(&["kill", &signal.to_string()]);
+        let output = rig.run(&bundle, &[])?;
+        same("exit code", output.code(), 128 + signal)?;
+    }
+    Ok(())
+}
+
+fn death_from_outside_is_128_and_the_signal(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("waiting=1")?;
+    sys::kill(rig.pid()?, libc::SIGKILL)?;
+    same("exit code", running.finish()?.code(), 137)
+}
+
+fn foreground_leaves_no_state(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "5"]);
+    same("exit code", rig.run(&bundle, &[])?.code(), 5)?;
+    rig.nothing_left()
+}
+
+fn keep_leaves_a_stopped_container(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "5"]);
+    same("exit code", rig.run(&bundle, &["--keep"])?.code(), 5)?;
+    rig.status_is("stopped")?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+fn detached_goes_on_running(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "here", "wait", "1"]);
+    let mut running = rig.spawn(&bundle, &["--detach"])?;
+    same("exit code", running.status()?.0.code(), Some(0))?;
+    running.lines.until("waiting=1")?;
+    rig.status_is("running")?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    contains("the last words", &running.lines.all()?, "signal=10")?;
+    rig.delete()
+}
+
+/// As the shim of containerd reads it: digits and nothing else.
+fn pid_file_has_the_pid_alone(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let path = rig.dir.join("pid");
+    bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&bundle, &["--pid-file", &path.display().to_string()])?;
+    same("the pid file", fs::read_to_string(&path)?, rig.pid()?.to_string())?;
+    rig.delete()
+}
+
+fn pid_file_of_a_foreground_run(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let path = rig.dir.join("pid");
+    bundle.verbs(&["wait", "1"]);
+    let mut running = rig.spawn(&bundle, &["--pid-file", &path.display().to_string()])?;
+    running.lines.until("waiting=1")?;
+    same("the pid file", fs::read_to_string(&path)?, rig.pid()?.to_string())?;
+    running.signal(libc::SIGTERM)?;
+    running.finish()?.good()?;
+    Ok(())
+}
+
+fn pid_file_that_cannot_be_written_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let path = rig.dir.join("nothing/pid").display().to_string();
+    let output = rig.run(&bundle, &["--detach", "--pid-file", &path])?;
+    rig.bad(&output, &["nothing/pid"])?;
+    rig.nothing_left()
+}
+
+/// Without a pid namespace orphans come to the runtime in the foreground, which must wait for them.
+fn orphans_are_reaped(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    rig.facts(&mut bundle, &["orphan"])?.is("orphan", "reaped")
+}
+
+fn children_do_not_outlive_the_first_process(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["fork", "3", "say", "ready", "line"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("say=ready")?;
+    let init = sys::pidfd(rig.pid()?)?;
+    running.say("go\n")?;
+    let output = running.finish()?;
+    same("exit code", output.code(), 0)?;
+    holds("init ended", sys::readable(&init, LIMIT)?)?;
+    rig.nothing_left()
+}

@@ -1,0 +1,179 @@
+//! User, groups, umask, working directory, environment.
+
+use std::fs;
+
+use crate::check::{Outcome, same};
+use crate::json;
+use crate::rig::Rig;
+use crate::tests;
+
+tests![
+    "process",
+    user_and_group,
+    additional_groups,
+    the_callers_groups_are_dropped,
+    umask_is_022,
+    umask_of_the_configuration,
+    working_directory,
+    working_directory_is_made,
+    working_directory_relative_is_refused,
+    working_directory_that_is_a_file_is_refused,
+    arguments_arrive_as_they_are,
+    environment_is_exactly_that_of_the_configuration,
+    home_of_root,
+    home_of_another_user,
+    home_of_a_user_without_an_entry,
+    home_with_a_passwd_of_nonsense,
+    home_that_is_given_stays,
+    own_session,
+];
+
+fn user_and_group(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64}));
+    let inside = rig.facts(&mut bundle, &["id"])?;
+    inside.is("uid", "1000 1000 1000")?;
+    inside.is("gid", "1001 1001 1001")
+}
+
+fn additional_groups(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let groups = json!([7i64, 2000000000i64, 5i64]);
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": groups}));
+    let inside = rig.facts(&mut bundle, &["id"])?;
+    inside.is("groups", "5 7 2000000000")?;
+    inside.is("gid", "1001 1001 1001")
+}
+
+fn the_callers_groups_are_dropped(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["id"]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    crate::sys::before_exec(&mut command, || crate::sys::set_groups(&[0, 44, 45]));
+    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    inside.is("groups", "")
+}
+
+fn umask_is_022(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["umask", "create", "/new", "stat", "/new"])?;
+    inside.is("umask", "0022")?;
+    inside.is("stat:/new", "f 644 0 0 0:0")
+}
+
+fn umask_of_the_configuration(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.user.umask", 0o027i64);
+    rig.facts(&mut bundle, &["umask"])?.is("umask", "0027")?;
+    bundle.set("process.user.umask", 0i64);
+    rig.facts(&mut bundle, &["umask"])?.is("umask", "0000")
+}
+
+fn working_directory(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.cwd", "/etc");
+    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/etc")
+}
+
+fn working_directory_is_made(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.cwd", "/a/new/place");
+    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/a/new/place")
+}
+
+fn working_directory_relative_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["cwd"]);
+    bundle.set("process.cwd", "etc");
+    rig.refused(&bundle, &["process", "cwd"])
+}
+
+fn working_directory_that_is_a_file_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["cwd"]);
+    bundle.set("process.cwd", "/payload");
+    rig.refused(&bundle, &["process", "cwd"])
+}
+
+fn arguments_arrive_as_they_are(rig: &mut Rig) -> Outcome {
+    let words = [
+        "/payload",
+        "args",
+        "exit",
+        "0",
+        "",
+        " two  words ",
+        "--root",
+        "line\nbreak",
+        "\u{fc}\u{20ac}\u{1f600}",
+    ];
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", words.to_vec());
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    for (index, word) in words.iter().enumerate() {
+        inside.is(&format!("arg:{index}"), word)?;
+    }
+    same("arguments", inside.keys("arg:").len(), words.len())
+}
+
+/// Nothing of the caller's environment goes in; HOME is added.
+fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.env[+]", "EMPTY=");
+    bundle.set("process.env[+]", "WITH=a=b c");
+    bundle.verbs(&["env"]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    command.env("OF_THE_CALLER", "1");
+    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    let mut names = inside.keys("env:");
+    names.sort_unstable();
+    same("names", names, vec!["EMPTY", "HOME", "MOTE_LIVE", "PATH", "TERM", "WITH"])?;
+    inside.is("env:EMPTY", "")?;
+    inside.is("env:WITH", "a=b c")
+}
+
+const PASSWD: &str = "root:x:0:0:root:/home/of/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n";
+
+fn home(rig: &Rig, uid: i64, home: &str) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/etc/passwd", PASSWD)?;
+    bundle.set("process.user.uid", uid);
+    rig.facts(&mut bundle, &["env"])?.is("env:HOME", home)
+}
+
+fn home_of_root(rig: &mut Rig) -> Outcome {
+    home(rig, 0, "/home/of/root")
+}
+
+fn home_of_another_user(rig: &mut Rig) -> Outcome {
+    home(rig, 1000, "/home/user")
+}
+
+fn home_of_a_user_without_an_entry(rig: &mut Rig) -> Outcome {
+    home(rig, 100, "/")
+}
+
+fn home_with_a_passwd_of_nonsense(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::write(bundle.inside("etc/passwd"), "no entry at all\n::\n\n")?;
+    rig.facts(&mut bundle, &["env"])?.is("env:HOME", "/")
+}
+
+fn home_that_is_given_stays(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/etc/passwd", PASSWD)?;
+    bundle.set("process.env[+]", "HOME=/given");
+    let inside = rig.facts(&mut bundle, &["env"])?;
+    same("HOME", inside.all("env:HOME"), vec!["/given"])
+}
+
+fn own_session(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["id"])?;
+    inside.is("sid", "1")?;
+    inside.is("pgid", "1")?;
+    bundle.without_namespace("pid");
+    let inside = rig.facts(&mut bundle, &["id"])?;
+    inside.is("sid", inside.get("pid"))?;
+    inside.is("pgid", inside.get("pid"))
+}

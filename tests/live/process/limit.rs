@@ -1,0 +1,136 @@
+//! Resource limits and the score for the out-of-memory killer.
+
+use crate::check::{Outcome, skip_allowed};
+use crate::json;
+use crate::json::Json;
+use crate::rig::Rig;
+use crate::tests;
+
+tests![
+    "process",
+    limits_are_set,
+    limits_not_named_are_the_callers,
+    limit_without_an_end,
+    limit_twice_is_refused,
+    limit_of_an_unknown_name_is_refused,
+    limit_soft_above_hard_is_refused,
+    oom_score_is_raised,
+    oom_score_is_lowered,
+    oom_score_not_named_is_the_callers,
+    oom_score_out_of_range_is_refused,
+];
+
+fn limit(kind: &str, soft: i64, hard: i64) -> Json {
+    json!({"type": kind, "soft": soft, "hard": hard})
+}
+
+/// Every kind there is, each with numbers of its own, all below what the caller may have.
+fn limits_are_set(rig: &mut Rig) -> Outcome {
+    let kinds = [
+        ("CPU", 1000, 2000),
+        ("FSIZE", 1 << 30, 1 << 31),
+        ("DATA", 1 << 31, 1 << 32),
+        ("STACK", 1 << 20, 1 << 23),
+        ("CORE", 0, 4096),
+        ("RSS", 1 << 31, 1 << 32),
+        ("NPROC", 1000, 2000),
+        ("NOFILE", 512, 1024),
+        ("MEMLOCK", 4096, 8192),
+        ("AS", 1 << 32, 1 << 33),
+        ("LOCKS", 11, 12),
+        ("SIGPENDING", 13, 14),
+        ("MSGQUEUE", 4096, 8192),
+        ("NICE", 0, 0),
+        ("RTPRIO", 0, 0),
+        ("RTTIME", 10_000, 20_000),
+    ];
+    let mut bundle = rig.bundle()?;
+    for (kind, soft, hard) in kinds {
+        bundle.set("process.rlimits[+]", limit(&format!("RLIMIT_{kind}"), soft, hard));
+    }
+    let inside = rig.facts(&mut bundle, &["limits"])?;
+    kinds
+        .iter()
+        .try_for_each(|(kind, soft, hard)| inside.is(&format!("limit:{kind}"), &format!("{soft} {hard}")))
+}
+
+fn limits_not_named_are_the_callers(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.rlimits[+]", limit("RLIMIT_CORE", 0, 0));
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
+    let inside = rig.facts(&mut bundle, &["limits"])?;
+    for kind in ["NPROC", "STACK", "AS", "MEMLOCK"] {
+        let key = format!("limit:{kind}");
+        inside.is(&key, host.get(&key))?;
+    }
+    Ok(())
+}
+
+/// The largest number stands for no limit. The hard one must be so already, without the right to raise it.
+fn limit_without_an_end(rig: &mut Rig) -> Outcome {
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
+    if !host.get("limit:FSIZE").ends_with(" -1") {
+        return skip_allowed("the caller's own file size is limited");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["limits"]);
+    bundle.set("process.rlimits[+]", limit("RLIMIT_FSIZE", 1 << 30, 77));
+    bundle.write()?;
+    let text = bundle.config.to_string().replace(":77}", ":18446744073709551615}");
+    let text = text.replace(":77\n", ":18446744073709551615\n");
+    let mut command = rig.launch("run", &bundle, &[])?;
+    std::fs::write(bundle.dir.join("config.json"), text)?;
+    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    inside.is("limit:FSIZE", &format!("{} -1", 1 << 30))
+}
+
+fn limit_twice_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
+    bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
+    rig.refused(&bundle, &["process.rlimits[1]", "RLIMIT_NOFILE"])
+}
+
+fn limit_of_an_unknown_name_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("process.rlimits[+]", limit("RLIMIT_MOON", 1, 1));
+    rig.refused(&bundle, &["process.rlimits[0].type", "RLIMIT_MOON"])
+}
+
+fn limit_soft_above_hard_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 1024, 512));
+    rig.refused(&bundle, &["process.rlimits[0]"])
+}
+
+fn oom_score_is_raised(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.oomScoreAdj", 500i64);
+    rig.facts(&mut bundle, &["oom"])?.is("oom", "500")
+}
+
+fn oom_score_is_lowered(rig: &mut Rig) -> Outcome {
+    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.good()?.facts();
+    if !host.get("cap:effective").contains("SYS_RESOURCE") {
+        return skip_allowed("no CAP_SYS_RESOURCE");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.oomScoreAdj", -500i64);
+    rig.facts(&mut bundle, &["oom"])?.is("oom", "-500")
+}
+
+fn oom_score_not_named_is_the_callers(rig: &mut Rig) -> Outcome {
+    let host = crate::command::run(&mut rig.host(&["oom"]), "")?.good()?.facts();
+    let mut bundle = rig.bundle()?;
+    rig.facts(&mut bundle, &["oom"])?.is("oom", host.get("oom"))
+}
+
+fn oom_score_out_of_range_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["oom"]);
+    bundle.set("process.oomScoreAdj", 2000i64);
+    rig.refused(&bundle, &["process.oomScoreAdj"])
+}

@@ -1,0 +1,9 @@
+//! The process: who it is, what it may, what it is given, and how its end is told.
+
+pub mod capability;
+pub mod descriptor;
+pub mod end;
+pub mod identity;
+pub mod limit;
+pub mod program;
+pub mod signal;

@@ -1,0 +1,144 @@
+//! Which program is executed, and what is said when it cannot be.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, same};
+use crate::command;
+use crate::json;
+use crate::rig::Rig;
+use crate::tests;
+
+tests![
+    "process",
+    program_found_in_path,
+    program_found_in_the_first_place_of_path,
+    program_that_cannot_be_executed_is_passed_over_in_path,
+    program_relative_to_the_working_directory,
+    program_not_in_path_is_refused,
+    program_missing_is_refused,
+    program_not_executable_is_refused,
+    program_that_is_a_directory_is_refused,
+    program_of_no_known_format_is_refused,
+    program_missing_is_told_by_create,
+    no_arguments_is_refused,
+    a_script_runs_its_interpreter,
+];
+
+/// The image has the payload at this path too.
+fn program(bundle: &Bundle, path: &str) -> Outcome {
+    let place = bundle.inside(path);
+    fs::create_dir_all(place.parent().unwrap_or(&place))?;
+    Ok(fs::hard_link(bundle.inside("payload"), place)?)
+}
+
+/// `HOME` set keeps every runtime from looking it up, so that only PATH matters.
+fn with_path(rig: &Rig, path: &str) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.env[0]", format!("PATH={path}"));
+    bundle.set("process.args", json!(["payload", "args", "link", "/proc/self/exe"]));
+    Ok(bundle)
+}
+
+fn program_found_in_path(rig: &mut Rig) -> Outcome {
+    let bundle = with_path(rig, "/nowhere:/opt/bin")?;
+    program(&bundle, "opt/bin/payload")?;
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    inside.is("link:/proc/self/exe", "/opt/bin/payload")?;
+    inside.is("arg:0", "payload")
+}
+
+fn program_found_in_the_first_place_of_path(rig: &mut Rig) -> Outcome {
+    let bundle = with_path(rig, "/one:/two")?;
+    program(&bundle, "one/payload")?;
+    program(&bundle, "two/payload")?;
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    inside.is("link:/proc/self/exe", "/one/payload")
+}
+
+fn program_that_cannot_be_executed_is_passed_over_in_path(rig: &mut Rig) -> Outcome {
+    let bundle = with_path(rig, "/one:/two:/three")?;
+    bundle.file("/one/payload", "not executable")?;
+    fs::create_dir_all(bundle.inside("two/payload"))?;
+    program(&bundle, "three/payload")?;
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    inside.is("link:/proc/self/exe", "/three/payload")
+}
+
+fn program_relative_to_the_working_directory(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    program(&bundle, "opt/bin/payload")?;
+    bundle.set("process.cwd", "/opt");
+    bundle.set("process.args", json!(["bin/payload", "link", "/proc/self/exe"]));
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    inside.is("link:/proc/self/exe", "/opt/bin/payload")
+}
+
+fn program_not_in_path_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", json!(["moonshot"]));
+    rig.refused(&bundle, &["executable file not found in $PATH", "moonshot"])
+}
+
+fn program_missing_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", json!(["/bin/moonshot"]));
+    let output = rig.run(&bundle, &[])?;
+    // What podman makes exit code 127 of.
+    let text = output.stderr.to_lowercase();
+    crate::check::contains("the error", &text, "no such file or directory")?;
+    rig.refused(&bundle, &["/bin/moonshot"])
+}
+
+fn program_not_executable_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/bin/program", "text")?;
+    bundle.set("process.args", json!(["/bin/program"]));
+    let output = rig.run(&bundle, &[])?;
+    // What podman makes exit code 126 of.
+    let text = output.stderr.to_lowercase();
+    crate::check::contains("the error", &text, "permission denied")?;
+    rig.refused(&bundle, &["/bin/program"])
+}
+
+fn program_that_is_a_directory_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", json!(["/etc"]));
+    rig.refused(&bundle, &["/etc"])
+}
+
+fn program_of_no_known_format_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/bin/program", "text")?;
+    fs::set_permissions(bundle.inside("bin/program"), fs::Permissions::from_mode(0o755))?;
+    bundle.set("process.args", json!(["/bin/program"]));
+    rig.refused(&bundle, &["/bin/program"])
+}
+
+/// Engines read the reason from `create`; after `start` nobody listens.
+fn program_missing_is_told_by_create(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", json!(["moonshot"]));
+    let output = command::run(&mut rig.launch("create", &bundle, &[])?, "")?;
+    rig.bad(&output, &["executable file not found in $PATH"])?;
+    rig.nothing_left()
+}
+
+fn no_arguments_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.args", json!([]));
+    rig.refused(&bundle, &["process", "args"])?;
+    bundle.remove("process.args");
+    rig.refused(&bundle, &["process", "args"])
+}
+
+fn a_script_runs_its_interpreter(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/bin/script", "#!/payload say\n")?;
+    fs::set_permissions(bundle.inside("bin/script"), fs::Permissions::from_mode(0o755))?;
+    bundle.set("process.args", json!(["script", "exit", "7"]));
+    let output = rig.run(&bundle, &[])?;
+    output.facts().is("say", "/bin/script")?;
+    same("exit code", output.code(), 7)
+}

@@ -1,0 +1,256 @@
+//! Bind mounts and their options.
+
+use std::fs;
+
+use super::source;
+use crate::bundle::Bundle;
+use crate::check::{Outcome, same, skip_allowed};
+use crate::json;
+use crate::rig::{Peer, Rig};
+use crate::{sys, tests};
+
+tests![
+    "rootfs",
+    bind_of_a_directory,
+    bind_of_a_file,
+    bind_makes_a_missing_directory,
+    bind_makes_a_missing_file,
+    bind_with_a_source_beside_the_config,
+    bind_of_a_missing_source_is_refused,
+    bind_leaves_submounts_out,
+    rbind_brings_submounts,
+    bind_read_only,
+    rbind_ro_leaves_submounts_writable,
+    rbind_rro_reaches_submounts,
+    bind_options_are_seen,
+    bind_recursive_options_reach_submounts,
+    bind_the_last_word_wins,
+    bind_type_none_with_the_option_alone,
+    later_mount_covers_an_earlier_one,
+    bind_strictatime_is_seen,
+    idmapped_bind_or_refused,
+    idmap_option_or_refused,
+];
+
+/// A source with a tmpfs of its own on `sub`.
+fn with_submount(rig: &Rig) -> Outcome<std::path::PathBuf> {
+    let dir = source(rig)?;
+    let sub = dir.join("sub");
+    fs::create_dir(&sub)?;
+    sys::mount("none", &sub, "tmpfs", 0, "")?;
+    fs::write(sub.join("deep"), "from below")?;
+    Ok(dir)
+}
+
+fn bind_of_a_directory(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.inside("data"))?;
+    bundle.bind(&source, "/data", &["bind"]);
+    let inside = rig.facts(&mut bundle, &["read", "/data/file", "create", "/data/new"])?;
+    inside.is("read:/data/file", "from the host")?;
+    inside.is("create:/data/new", "ok")?;
+    same("the new file is on the host", source.join("new").exists(), true)
+}
+
+fn bind_of_a_file(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.file("/etc/hosts", "the image's")?;
+    bundle.bind(&source.join("file"), "/etc/hosts", &["bind"]);
+    rig.facts(&mut bundle, &["read", "/etc/hosts"])?.is("read:/etc/hosts", "from the host")?;
+    same("the image's file", fs::read_to_string(bundle.inside("etc/hosts"))?, "the image's")
+}
+
+fn bind_makes_a_missing_directory(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/a/new/place", &["bind"]);
+    let inside = rig.facts(&mut bundle, &["stat", "/a/new", "list", "/a/new/place"])?;
+    inside.is("stat:/a/new", "d 755 0 0 0:0")?;
+    inside.is("list:/a/new/place", "file")
+}
+
+fn bind_makes_a_missing_file(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source.join("file"), "/a/new/name", &["bind"]);
+    let inside = rig.facts(&mut bundle, &["read", "/a/new/name"])?;
+    inside.is("read:/a/new/name", "from the host")
+}
+
+fn bind_with_a_source_beside_the_config(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.dir.join("beside"))?;
+    fs::write(bundle.dir.join("beside/file"), "beside")?;
+    bundle.bind("beside".as_ref(), "/data", &["bind"]);
+    rig.facts(&mut bundle, &["read", "/data/file"])?.is("read:/data/file", "beside")
+}
+
+fn bind_of_a_missing_source_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.bind(&rig.dir.join("nothing"), "/data", &["bind"]);
+    rig.refused(&bundle, &["mounts[6]", "nothing"])
+}
+
+fn bind_leaves_submounts_out(rig: &mut Rig) -> Outcome {
+    let source = with_submount(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/data", &["bind"]);
+    let inside = rig.facts(&mut bundle, &["list", "/data/sub"])?;
+    sys::umount(&source.join("sub"))?;
+    inside.is("list:/data/sub", "")
+}
+
+fn rbind_brings_submounts(rig: &mut Rig) -> Outcome {
+    let source = with_submount(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/data", &["rbind"]);
+    let inside = rig.facts(&mut bundle, &["read", "/data/sub/deep"])?;
+    sys::umount(&source.join("sub"))?;
+    inside.is("read:/data/sub/deep", "from below")
+}
+
+fn bind_read_only(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/data", &["bind", "ro"]);
+    let inside = rig.facts(&mut bundle, &["write", "/data/file", "create", "/data/new", "mounts"])?;
+    inside.is("write:/data/file", "!EROFS")?;
+    inside.is("create:/data/new", "!EROFS")?;
+    inside.mount_has("/data", &["ro"])?;
+    same("the host's file", fs::read_to_string(source.join("file"))?, "from the host")
+}
+
+fn submount_with(rig: &Rig, options: &[&str]) -> Outcome<crate::facts::Facts> {
+    let source = with_submount(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/data", options);
+    let verbs = ["write", "/data/file", "write", "/data/sub/deep", "mounts"];
+    let inside = rig.facts(&mut bundle, &verbs);
+    sys::umount(&source.join("sub"))?;
+    inside
+}
+
+fn rbind_ro_leaves_submounts_writable(rig: &mut Rig) -> Outcome {
+    let inside = submount_with(rig, &["rbind", "ro"])?;
+    inside.is("write:/data/file", "!EROFS")?;
+    inside.is("write:/data/sub/deep", "ok")
+}
+
+fn rbind_rro_reaches_submounts(rig: &mut Rig) -> Outcome {
+    let inside = submount_with(rig, &["rbind", "rro"])?;
+    inside.is("write:/data/file", "!EROFS")?;
+    inside.is("write:/data/sub/deep", "!EROFS")
+}
+
+/// One mount for each word, with how mountinfo shows it.
+fn bind_options_are_seen(rig: &mut Rig) -> Outcome {
+    let words = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "ro", "nosymfollow"];
+    let known = |word: &&str| rig.is(Peer::Mote) || *word != "nosymfollow";
+    let words: Vec<&str> = words.into_iter().filter(known).collect();
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    for word in &words {
+        bundle.bind(&source, &format!("/with/{word}"), &["bind", word]);
+    }
+    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    for word in &words {
+        let place = format!("/with/{word}");
+        inside.mount_has(&place, &[word])?;
+        let others: Vec<&str> =
+            ["nosuid", "nodev", "noexec"].into_iter().filter(|other| other != word).collect();
+        inside.mount_lacks(&place, &others)?;
+    }
+    Ok(())
+}
+
+/// Which mountinfo shows by the want of another word.
+fn bind_strictatime_is_seen(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/strict", &["bind", "strictatime"]);
+    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    inside.mount_has("/strict", &["rw"])?;
+    inside.mount_lacks("/strict", &["relatime", "noatime"])
+}
+
+fn bind_recursive_options_reach_submounts(rig: &mut Rig) -> Outcome {
+    let inside = submount_with(rig, &["rbind", "rnosuid", "rnodev", "rnoexec", "rnoatime"])?;
+    for place in ["/data", "/data/sub"] {
+        inside.mount_has(place, &["nosuid", "nodev", "noexec", "noatime"])?;
+    }
+    Ok(())
+}
+
+fn bind_the_last_word_wins(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source, "/one", &["bind", "ro", "rw", "nodev", "dev"]);
+    bundle.bind(&source, "/two", &["bind", "rw", "ro", "dev", "nodev"]);
+    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    inside.mount_lacks("/one", &["nodev"])?;
+    inside.mount_has("/one", &["rw"])?;
+    inside.mount_has("/two", &["nodev", "ro"])
+}
+
+/// What docker writes: the option says bind, whatever the type says.
+fn bind_type_none_with_the_option_alone(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?.display().to_string();
+    let mut bundle = rig.bundle()?;
+    bundle.mount(json!({"destination": "/one", "source": (source.as_str()), "options": ["rbind"]}));
+    let none = json!({"destination": "/two", "type": "none", "source": source, "options": ["bind"]});
+    bundle.mount(none);
+    let inside = rig.facts(&mut bundle, &["list", "/one", "list", "/two"])?;
+    inside.is("list:/one", "file")?;
+    inside.is("list:/two", "file")
+}
+
+fn later_mount_covers_an_earlier_one(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle: Bundle = rig.bundle()?;
+    bundle.mount(json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs"}));
+    bundle.bind(&source, "/data/inner", &["bind"]);
+    bundle.mount(json!({"destination": "/data/inner", "type": "tmpfs", "source": "tmpfs"}));
+    let inside = rig.facts(&mut bundle, &["list", "/data", "list", "/data/inner", "mounts"])?;
+    inside.is("list:/data", "inner")?;
+    inside.is("list:/data/inner", "")?;
+    same("mounts there", inside.all("mount:/data/inner").len(), 2)
+}
+
+/// Either the owner is shifted, or the words are refused by name; never an unshifted mount.
+fn idmapped_bind_or_refused(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    let map = json!([{"containerID": 0i64, "hostID": 4000i64, "size": 1000i64}]);
+    bundle.bind(&source, "/data", &["bind"]);
+    bundle.set("mounts[6].uidMappings", map.clone());
+    bundle.set("mounts[6].gidMappings", map);
+    bundle.verbs(&["stat", "/data/file"]);
+    let output = rig.run(&bundle, &[])?;
+    if output.code() == 0 && !rig.is(Peer::Runc) {
+        return output.facts().is("stat:/data/file", "f 644 4000 4000 0:0");
+    }
+    if rig.is(Peer::Runc) {
+        return skip_allowed("this runc overlooks the mappings");
+    }
+    rig.bad(&output, &["mounts[6]"])
+}
+
+/// The container's own mapping, turned round: what root owns on the host is root's inside.
+fn idmap_option_or_refused(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("this runc overlooks the word");
+    }
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.bind(&source, "/data", &["bind", "idmap"]);
+    bundle.verbs(&["stat", "/data/file"]);
+    let output = rig.run(&bundle, &[])?;
+    if output.code() == 0 {
+        return output.facts().is("stat:/data/file", "f 644 0 0 0:0");
+    }
+    rig.bad(&output, &["mounts[6]"])
+}

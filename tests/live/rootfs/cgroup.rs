@@ -1,0 +1,89 @@
+//! A mount of type `cgroup`: the container sees its own cgroup, in the layout of the machine.
+
+use crate::check::{Outcome, contains, different, skip_allowed};
+use crate::facts::Facts;
+use crate::json;
+use crate::rig::{Layout, Peer, Rig};
+use crate::tests;
+
+tests![
+    "rootfs",
+    cgroup_of_the_machine,
+    cgroup_v1,
+    cgroup_v1_in_a_cgroup_namespace,
+    cgroup_v2,
+    cgroup_v2_in_a_cgroup_namespace,
+    cgroup_writable_when_not_read_only,
+];
+
+const TOP: &str = "/sys/fs/cgroup";
+
+/// What the payload sees with a cgroup mount: its own cgroup holds process 1 and no other.
+fn seen(rig: &Rig, namespace: bool, option: &str, verbs: &[&str]) -> Outcome<Facts> {
+    let mut bundle = rig.bundle()?;
+    let options = vec!["nosuid", "noexec", "nodev", option];
+    bundle.mount(json!({"destination": TOP, "type": "cgroup", "source": "cgroup", "options": options}));
+    if namespace {
+        bundle.namespace("cgroup", None);
+    }
+    rig.facts(&mut bundle, verbs)
+}
+
+fn v1(rig: &mut Rig, namespace: bool) -> Outcome {
+    rig.set_layout(Layout::V1)?;
+    let procs = "/sys/fs/cgroup/pids/cgroup.procs";
+    let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/pids/new", "list", TOP];
+    let inside = seen(rig, namespace, "ro", &verbs)?;
+    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - tmpfs ")?;
+    contains("the line", inside.get("mount:/sys/fs/cgroup/pids"), " - cgroup ")?;
+    inside.is(&format!("read:{procs}"), "1\n")?;
+    inside.is("mkdir:/sys/fs/cgroup/pids/new", "!EROFS")
+}
+
+/// Without a namespace of its own the whole hierarchy may be seen.
+fn v2(rig: &mut Rig, namespace: bool) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    let procs = "/sys/fs/cgroup/cgroup.procs";
+    let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/new"];
+    let inside = seen(rig, namespace, "ro", &verbs)?;
+    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - cgroup2 ")?;
+    inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
+    if namespace { inside.is(&format!("read:{procs}"), "1\n") } else { Ok(()) }
+}
+
+/// Whatever the layout, there is something, it is read-only, and it is not the host's.
+fn cgroup_of_the_machine(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun refuses the hybrid layout");
+    }
+    rig.set_layout(Layout::Machine)?;
+    let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let procs = if unified { "cgroup.procs" } else { "pids/cgroup.procs" };
+    let path = format!("{TOP}/{procs}");
+    let inside = seen(rig, false, "ro", &["mounts", "read", &path, "mkdir", "/sys/fs/cgroup/new"])?;
+    inside.is(&format!("read:{path}"), "1\n")?;
+    different("making a cgroup", inside.get("mkdir:/sys/fs/cgroup/new"), "ok")
+}
+
+fn cgroup_v1(rig: &mut Rig) -> Outcome {
+    v1(rig, false)
+}
+
+fn cgroup_v1_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
+    v1(rig, true)
+}
+
+fn cgroup_v2(rig: &mut Rig) -> Outcome {
+    v2(rig, false)
+}
+
+fn cgroup_v2_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
+    v2(rig, true)
+}
+
+/// The container may then make cgroups below its own; `delete` takes those away too.
+fn cgroup_writable_when_not_read_only(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    let inside = seen(rig, true, "rw", &["mkdir", "/sys/fs/cgroup/new"])?;
+    inside.is("mkdir:/sys/fs/cgroup/new", "ok")
+}

@@ -1,0 +1,25 @@
+//! The root file system: mounts, devices, masks, and that nothing reaches outside.
+
+pub mod attack;
+pub mod bind;
+pub mod cgroup;
+pub mod device;
+pub mod mask;
+pub mod mount;
+pub mod propagation;
+pub mod root;
+pub mod symlink;
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::check::Outcome;
+use crate::rig::Rig;
+
+/// A directory on the host with one file, to be bound into containers.
+fn source(rig: &Rig) -> Outcome<PathBuf> {
+    let dir = rig.dir.join("source");
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join("file"), "from the host")?;
+    Ok(dir)
+}

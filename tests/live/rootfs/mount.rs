@@ -1,0 +1,151 @@
+//! File systems made for the container: proc, sysfs, tmpfs, devpts, mqueue.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::check::{Outcome, contains, lacks, same};
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "rootfs",
+    proc_is_of_the_containers_pids,
+    sysfs_is_read_only,
+    mqueue_is_mounted,
+    tmpfs_size_and_mode,
+    tmpfs_takes_the_mode_of_its_place,
+    tmpfs_options_are_seen,
+    tmpfs_without_a_source,
+    tmpcopyup_is_refused,
+    devpts_is_a_new_instance,
+    devpts_ptmx_can_be_opened,
+    remount_changes_a_mount,
+    an_unknown_type_is_refused,
+    an_unknown_option_is_the_kernels_to_refuse,
+    a_mount_without_destination_is_refused,
+];
+
+fn proc_is_of_the_containers_pids(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["mounts", "list", "/proc"])?;
+    contains("the line", inside.get("mount:/proc"), " - proc proc ")?;
+    let numbers = |name: &&str| name.parse::<u32>().is_ok();
+    let pids: Vec<&str> = inside.get("list:/proc").split(' ').filter(numbers).collect();
+    same("processes", pids, vec!["1"])
+}
+
+fn sysfs_is_read_only(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["mounts", "mkdir", "/sys/new", "list", "/sys/fs"])?;
+    contains("the line", inside.get("mount:/sys"), " - sysfs sysfs ")?;
+    inside.mount_has("/sys", &["ro", "nosuid", "noexec", "nodev"])?;
+    inside.is("mkdir:/sys/new", "!EROFS")
+}
+
+fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["mounts", "create", "/dev/mqueue/one"])?;
+    contains("the line", inside.get("mount:/dev/mqueue"), " - mqueue mqueue ")?;
+    inside.is("create:/dev/mqueue/one", "ok")
+}
+
+/// A tmpfs at `/fresh` with these options.
+fn tmpfs(options: &[&str]) -> Json {
+    let options = options.to_vec();
+    json!({"destination": "/fresh", "type": "tmpfs", "source": "tmpfs", "options": options})
+}
+
+fn tmpfs_size_and_mode(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.mount(tmpfs(&["size=128k", "mode=1770", "uid=5", "gid=6"]));
+    let inside = rig.facts(&mut bundle, &["mounts", "stat", "/fresh"])?;
+    inside.mount_has("/fresh", &["size=128k"])?;
+    inside.is("stat:/fresh", "d 1770 5 6 0:0")
+}
+
+fn tmpfs_takes_the_mode_of_its_place(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.inside("fresh"))?;
+    fs::set_permissions(bundle.inside("fresh"), fs::Permissions::from_mode(0o711))?;
+    bundle.mount(tmpfs(&[]));
+    let inside = rig.facts(&mut bundle, &["stat", "/fresh", "mounts"])?;
+    contains("the line", inside.get("mount:/fresh"), " - tmpfs ")?;
+    inside.is("stat:/fresh", "d 711 0 0 0:0")
+}
+
+fn tmpfs_options_are_seen(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.mount(tmpfs(&["nosuid", "nodev", "noexec", "noatime", "ro"]));
+    let inside = rig.facts(&mut bundle, &["mounts", "create", "/fresh/file"])?;
+    inside.mount_has("/fresh", &["nosuid", "nodev", "noexec", "noatime", "ro"])?;
+    inside.is("create:/fresh/file", "!EROFS")
+}
+
+fn tmpfs_without_a_source(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.mount(json!({"destination": "/fresh", "type": "tmpfs"}));
+    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    contains("the line", inside.get("mount:/fresh"), " - tmpfs ")
+}
+
+/// Until it is there, by its name.
+fn tmpcopyup_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.mount(tmpfs(&["tmpcopyup"]));
+    rig.refused(&bundle, &["/fresh", "options[0]", "\"tmpcopyup\" is not supported yet"])
+}
+
+fn devpts_is_a_new_instance(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["mounts", "list", "/dev/pts", "stat", "/dev/pts/ptmx"])?;
+    contains("the line", inside.get("mount:/dev/pts"), " - devpts devpts ")?;
+    inside.mount_has("/dev/pts", &["mode=620", "ptmxmode=666"])?;
+    inside.is("list:/dev/pts", "ptmx")?;
+    inside.is("stat:/dev/pts/ptmx", "c 666 0 0 5:2")
+}
+
+fn devpts_ptmx_can_be_opened(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["link", "/dev/ptmx", "open", "/dev/ptmx"])?;
+    inside.is("link:/dev/ptmx", "pts/ptmx")?;
+    inside.is("open:/dev/ptmx", "ok")
+}
+
+fn remount_changes_a_mount(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/fresh/file", "under it")?;
+    bundle.mount(tmpfs(&["size=64k", "nosuid"]));
+    bundle.mount(tmpfs(&["remount", "ro", "nosuid"]));
+    let inside = rig.facts(&mut bundle, &["mounts", "create", "/fresh/new", "list", "/fresh"])?;
+    inside.is("create:/fresh/new", "!EROFS")?;
+    inside.is("list:/fresh", "")?;
+    inside.mount_has("/fresh", &["ro", "nosuid"])?;
+    same("mounts there", inside.all("mount:/fresh").len(), 1)
+}
+
+fn an_unknown_type_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.mount(json!({"destination": "/fresh", "type": "moonfs", "source": "moon"}));
+    rig.refused(&bundle, &["mounts[6]", "moonfs"])
+}
+
+/// A word that is in no table goes to the file system, which knows best.
+fn an_unknown_option_is_the_kernels_to_refuse(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.mount(tmpfs(&["moonlight"]));
+    rig.refused(&bundle, &["mounts[6]", "/fresh"])
+}
+
+fn a_mount_without_destination_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["mounts"]);
+    bundle.mount(json!({"type": "tmpfs", "source": "tmpfs"}));
+    if rig.is(Peer::Mote) {
+        return rig.refused(&bundle, &["mounts[6]", "destination"]);
+    }
+    lacks("a peer's mounts", &rig.run(&bundle, &[])?.stdout, "moon")
+}

@@ -1,0 +1,208 @@
+//! Propagation between the host's mounts and the container's.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::source;
+use crate::check::{Outcome, contains, lacks, same};
+use crate::facts::Facts;
+use crate::rig::Rig;
+use crate::{sys, tests};
+
+tests![
+    "rootfs",
+    option_private,
+    option_slave,
+    option_shared,
+    option_unbindable,
+    option_rprivate_reaches_submounts,
+    option_rslave_reaches_submounts,
+    option_rshared_reaches_submounts,
+    root_is_private_unless_asked,
+    root_slave,
+    root_shared,
+    root_unbindable,
+    root_of_another_word_is_refused,
+    slave_receives_from_the_host,
+    private_receives_nothing,
+    shared_sends_to_the_host,
+    container_mounts_stay_inside,
+];
+
+/// A source that is a shared mount, with a shared mount on `sub`.
+fn shared(rig: &Rig) -> Outcome<PathBuf> {
+    let dir = source(rig)?;
+    let path = dir.display().to_string();
+    sys::mount(&path, &dir, "", libc::MS_BIND, "")?;
+    fs::create_dir(dir.join("sub"))?;
+    sys::mount("none", &dir.join("sub"), "tmpfs", 0, "")?;
+    sys::mount("none", &dir, "", libc::MS_REC | libc::MS_SHARED, "")?;
+    Ok(dir)
+}
+
+/// Binds the shared source at `/data` with one more word, and gives the mounts seen inside.
+fn with_word(rig: &Rig, word: &str) -> Outcome<Facts> {
+    let dir = shared(rig)?;
+    let mut bundle = rig.bundle()?;
+    if word.ends_with("slave") {
+        // A root that is cut off from the host leaves nothing to be the slave of.
+        bundle.set("linux.rootfsPropagation", "rslave");
+    }
+    bundle.bind(&dir, "/data", &["rbind", word]);
+    let inside = rig.facts(&mut bundle, &["mounts"]);
+    sys::umount(&dir)?;
+    inside
+}
+
+/// The optional fields of a mountinfo line: `shared:1`, `master:2`, `unbindable`.
+fn fields<'a>(facts: &'a Facts, place: &str) -> Outcome<&'a str> {
+    let line = facts.get(&format!("mount:{place}"));
+    let (fields, _) = line.split_once(" - ").ok_or(format!("no mount at {place}"))?;
+    let start = fields.match_indices(' ').nth(5).map_or(fields.len(), |(index, _)| index + 1);
+    Ok(fields.get(start..).unwrap_or(""))
+}
+
+fn has(facts: &Facts, place: &str, field: &str) -> Outcome {
+    contains(&format!("the fields of {place}"), fields(facts, place)?, field)
+}
+
+fn has_not(facts: &Facts, place: &str, field: &str) -> Outcome {
+    lacks(&format!("the fields of {place}"), fields(facts, place)?, field)
+}
+
+fn option_private(rig: &mut Rig) -> Outcome {
+    same("fields", fields(&with_word(rig, "private")?, "/data")?, "")
+}
+
+fn option_slave(rig: &mut Rig) -> Outcome {
+    let inside = with_word(rig, "slave")?;
+    has(&inside, "/data", "master:")?;
+    has_not(&inside, "/data", "shared:")
+}
+
+fn option_shared(rig: &mut Rig) -> Outcome {
+    has(&with_word(rig, "shared")?, "/data", "shared:")
+}
+
+fn option_unbindable(rig: &mut Rig) -> Outcome {
+    has(&with_word(rig, "unbindable")?, "/data", "unbindable")
+}
+
+fn option_rprivate_reaches_submounts(rig: &mut Rig) -> Outcome {
+    let inside = with_word(rig, "rprivate")?;
+    same("fields", fields(&inside, "/data")?, "")?;
+    same("fields below", fields(&inside, "/data/sub")?, "")
+}
+
+fn option_rslave_reaches_submounts(rig: &mut Rig) -> Outcome {
+    let inside = with_word(rig, "rslave")?;
+    has(&inside, "/data/sub", "master:")?;
+    has_not(&inside, "/data/sub", "shared:")
+}
+
+fn option_rshared_reaches_submounts(rig: &mut Rig) -> Outcome {
+    has(&with_word(rig, "rshared")?, "/data/sub", "shared:")
+}
+
+/// The fields of the container's root, whose place on the host is a shared mount.
+fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
+    let mut bundle = rig.bundle()?;
+    let path = bundle.dir.display().to_string();
+    sys::mount(&path, &bundle.dir, "", libc::MS_BIND, "")?;
+    sys::mount("none", &bundle.dir, "", libc::MS_SHARED, "")?;
+    if let Some(word) = word {
+        bundle.set("linux.rootfsPropagation", word);
+    }
+    let inside = rig.facts(&mut bundle, &["mounts"]);
+    sys::umount(&bundle.dir)?;
+    Ok(fields(&inside?, "/")?.to_string())
+}
+
+fn root_is_private_unless_asked(rig: &mut Rig) -> Outcome {
+    lacks("the root's fields", &root_with(rig, None)?, "shared:")?;
+    same("the root's fields", root_with(rig, Some("private"))?.as_str(), "")
+}
+
+fn root_slave(rig: &mut Rig) -> Outcome {
+    lacks("the root's fields", &root_with(rig, Some("slave"))?, "shared:")
+}
+
+fn root_shared(rig: &mut Rig) -> Outcome {
+    contains("the root's fields", &root_with(rig, Some("shared"))?, "shared:")
+}
+
+fn root_unbindable(rig: &mut Rig) -> Outcome {
+    contains("the root's fields", &root_with(rig, Some("unbindable"))?, "unbindable")
+}
+
+fn root_of_another_word_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.rootfsPropagation", "sideways");
+    rig.refused(&bundle, &["linux.rootfsPropagation", "sideways"])
+}
+
+/// A mount made on the host while the container runs; gives what the container then finds there.
+fn made_later(rig: &Rig, word: &str) -> Outcome<String> {
+    let dir = shared(rig)?;
+    let late = dir.join("late");
+    fs::create_dir(&late)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.rootfsPropagation", "rslave");
+    bundle.bind(&dir, "/data", &["rbind", word]);
+    bundle.verbs(&["say", "ready", "line", "list", "/data/late"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("say=ready")?;
+    sys::mount("none", &late, "tmpfs", 0, "")?;
+    fs::write(late.join("news"), "")?;
+    running.say("go\n")?;
+    let facts = running.finish()?.good()?.facts();
+    sys::umount(&dir)?;
+    Ok(facts.get("list:/data/late").to_string())
+}
+
+fn slave_receives_from_the_host(rig: &mut Rig) -> Outcome {
+    same("seen inside", made_later(rig, "rslave")?.as_str(), "news")
+}
+
+fn private_receives_nothing(rig: &mut Rig) -> Outcome {
+    same("seen inside", made_later(rig, "rprivate")?.as_str(), "")
+}
+
+/// As engines ask for it, with the root shared too: what the container mounts there is mounted on the host.
+fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
+    let dir = shared(rig)?;
+    fs::create_dir(dir.join("late"))?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.rootfsPropagation", "shared");
+    for set in ["bounding", "permitted", "effective"] {
+        bundle.set(&format!("process.capabilities.{set}[+]"), "CAP_SYS_ADMIN");
+    }
+    bundle.bind(&dir, "/data", &["rbind", "rshared"]);
+    bundle.verbs(&["mount", "/data/late", "create", "/data/late/news", "say", "ready", "line"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    let said = running.lines.until("say=ready");
+    let seen = dir.join("late/news").exists();
+    running.say("go\n")?;
+    running.finish()?.good()?;
+    sys::umount(&dir)?;
+    said?.is("mount:/data/late", "ok")?;
+    same("seen on the host", seen, true)
+}
+
+/// Mounts of the set-up and of the container, on a host whose root is shared, do not come back to the host.
+fn container_mounts_stay_inside(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let path = bundle.dir.display().to_string();
+    sys::mount(&path, &bundle.dir, "", libc::MS_BIND, "")?;
+    sys::mount("none", &bundle.dir, "", libc::MS_SHARED, "")?;
+    bundle.verbs(&["say", "ready", "line"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("say=ready")?;
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let mine = table.lines().filter(|line| line.contains(&path)).count();
+    running.say("go\n")?;
+    running.finish()?.good()?;
+    sys::umount(&bundle.dir)?;
+    same("mounts at the bundle", mine, 1)
+}

@@ -1,0 +1,136 @@
+//! The root itself: where it comes from, read-only, and what of the host can still be reached.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::check::{Outcome, same};
+use crate::json;
+use crate::rig::Rig;
+use crate::tests;
+
+tests![
+    "rootfs",
+    only_the_containers_mounts_are_there,
+    the_host_is_not_above_the_root,
+    the_host_is_not_behind_proc,
+    root_read_only,
+    root_read_only_leaves_mounts_writable,
+    root_by_an_absolute_path,
+    root_that_is_a_symlink,
+    root_that_is_missing_is_refused,
+    root_that_is_a_file_is_refused,
+    root_without_a_path_is_refused,
+    without_pivot,
+    without_pivot_the_host_is_not_above_the_root,
+];
+
+/// Everything that mountinfo shows inside is of the configuration, or one of its masks.
+fn only_the_containers_mounts_are_there(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    let masks = ["linux.maskedPaths", "linux.readonlyPaths"];
+    let mut allowed = vec!["/".to_string()];
+    for mount in bundle.config.at("mounts").items() {
+        allowed.push(mount.at("destination").text().to_string());
+    }
+    for list in masks {
+        let name = list.trim_start_matches("linux.");
+        let items = bundle.config.at("linux").at(name).items();
+        allowed.extend(items.iter().map(|path| path.text().to_string()));
+    }
+    let mut seen = inside.keys("mount:");
+    seen.retain(|place| !allowed.iter().any(|name| name == place));
+    same("other mounts", seen, Vec::<&str>::new())?;
+    same("mounts at /", inside.all("mount:/").len(), 1)
+}
+
+fn above(rig: &Rig, options: &[&str]) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let names = "dev etc payload proc sys tmp";
+    let verbs = ["list", "/", "list", "/..", "list", "/../../..", "list", "/proc/self/root"];
+    bundle.verbs(&verbs);
+    let inside = rig.run(&bundle, options)?.good()?.facts();
+    for path in ["/", "/..", "/../../..", "/proc/self/root"] {
+        inside.is(&format!("list:{path}"), names)?;
+    }
+    Ok(())
+}
+
+fn the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
+    above(rig, &[])
+}
+
+/// Process 1 of the host is not there, and that of the container leads to the container.
+fn the_host_is_not_behind_proc(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let inside =
+        rig.facts(&mut bundle, &["list", "/proc/1/root", "list", "/proc/1/cwd", "link", "/proc/1/cwd"])?;
+    inside.is("list:/proc/1/root", "dev etc payload proc sys tmp")?;
+    inside.is("list:/proc/1/cwd", "dev etc payload proc sys tmp")?;
+    inside.is("link:/proc/1/cwd", "/")
+}
+
+fn root_read_only(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("root.readonly", true);
+    let inside = rig.facts(&mut bundle, &["create", "/new", "create", "/etc/new", "mounts"])?;
+    inside.is("create:/new", "!EROFS")?;
+    inside.is("create:/etc/new", "!EROFS")?;
+    inside.mount_has("/", &["ro"])
+}
+
+fn root_read_only_leaves_mounts_writable(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("root.readonly", true);
+    bundle.mount(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}));
+    let inside = rig.facts(&mut bundle, &["create", "/tmp/new", "create", "/dev/shm/new"])?;
+    inside.is("create:/tmp/new", "ok")?;
+    inside.is("create:/dev/shm/new", "ok")
+}
+
+fn root_by_an_absolute_path(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let path = rig.dir.join("elsewhere");
+    fs::rename(bundle.dir.join("rootfs"), &path)?;
+    bundle.set("root.path", path.display().to_string());
+    rig.facts(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
+}
+
+fn root_that_is_a_symlink(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let path = rig.dir.join("elsewhere");
+    fs::rename(bundle.dir.join("rootfs"), &path)?;
+    symlink(&path, bundle.dir.join("rootfs"))?;
+    rig.facts(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
+}
+
+fn root_that_is_missing_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("root.path", "nothing");
+    rig.refused(&bundle, &["root.path", "nothing"])
+}
+
+fn root_that_is_a_file_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("root.path", "config.json");
+    rig.refused(&bundle, &["root.path"])
+}
+
+fn root_without_a_path_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.remove("root.path");
+    rig.refused(&bundle, &["root", "path"])
+}
+
+/// For roots on a ramdisk, which cannot be pivoted.
+fn without_pivot(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["list", "/", "ns", "create", "/new"]);
+    let inside = rig.run(&bundle, &["--no-pivot"])?.good()?.facts();
+    inside.is("list:/", "dev etc payload proc sys tmp")?;
+    inside.is("create:/new", "ok")
+}
+
+fn without_pivot_the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
+    above(rig, &["--no-pivot"])
+}

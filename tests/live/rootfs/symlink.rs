@@ -1,0 +1,112 @@
+//! Symlinks of the image that lead somewhere good: what is made through them lands inside the root. And the
+//! process itself: its working directory and its user's home are looked for inside.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+
+use super::attack::{untouched, victim};
+use crate::check::{Outcome, contains, lacks};
+use crate::json;
+use crate::rig::Rig;
+use crate::{sys, tests};
+
+tests![
+    "rootfs",
+    mount_through_a_relative_symlink,
+    mount_through_an_absolute_symlink,
+    mask_through_a_symlink,
+    working_directory_through_a_symlink,
+    working_directory_is_not_made_outside,
+    working_directory_by_a_leaked_descriptor,
+    passwd_is_the_images,
+];
+
+fn mount_through_a_relative_symlink(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.inside("real"))?;
+    symlink("real", bundle.inside("way"))?;
+    bundle.mount(json!({"destination": "/way/data", "type": "tmpfs", "source": "tmpfs"}));
+    let inside = rig.facts(&mut bundle, &["mounts", "create", "/way/data/file", "list", "/real/data"])?;
+    contains("the line", inside.get("mount:/real/data"), " - tmpfs ")?;
+    inside.is("list:/real/data", "file")
+}
+
+/// `/run` as a link from `/var/run`: absolute, and meant inside the image.
+fn mount_through_an_absolute_symlink(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir_all(bundle.inside("run"))?;
+    fs::create_dir_all(bundle.inside("var"))?;
+    symlink("/run", bundle.inside("var/run"))?;
+    bundle.mount(json!({"destination": "/var/run/data", "type": "tmpfs", "source": "tmpfs"}));
+    let inside = rig.facts(&mut bundle, &["mounts", "create", "/run/data/file"])?;
+    contains("the line", inside.get("mount:/run/data"), " - tmpfs ")?;
+    inside.is("create:/run/data/file", "ok")
+}
+
+fn mask_through_a_symlink(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/real/secret", "secret")?;
+    symlink("/real", bundle.inside("way"))?;
+    bundle.set("linux.maskedPaths", json!(["/way/secret"]));
+    let inside = rig.facts(&mut bundle, &["read", "/real/secret", "read", "/way/secret"])?;
+    inside.is("read:/real/secret", "")?;
+    inside.is("read:/way/secret", "")
+}
+
+fn working_directory_through_a_symlink(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.inside("real"))?;
+    symlink("/real", bundle.inside("way"))?;
+    bundle.set("process.cwd", "/way");
+    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/real")
+}
+
+fn working_directory_is_not_made_outside(rig: &mut Rig) -> Outcome {
+    let victim = victim(rig)?;
+    let mut bundle = rig.bundle()?;
+    symlink(&victim, bundle.inside("way"))?;
+    bundle.set("process.cwd", "/way/new");
+    bundle.verbs(&["cwd", "list", "."]);
+    let output = rig.run(&bundle, &[])?;
+    lacks("what is seen", &output.stdout, "secret")?;
+    untouched(&victim)?;
+    if output.code() == 0 {
+        return output.facts().is("cwd", &victim.join("new").display().to_string());
+    }
+    rig.bad(&output, &["process.cwd"])
+}
+
+/// CVE-2024-21626: a descriptor of the host's that leaked into the set-up must not become a working directory.
+fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
+    let victim = victim(rig)?;
+    let dir = fs::File::open(&victim)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["cwd", "list", ".", "list", ".."]);
+    for number in 3..20 {
+        bundle.set("process.cwd", format!("/proc/self/fd/{number}"));
+        let mut command = rig.launch("run", &bundle, &[])?;
+        let from = dir.as_raw_fd();
+        sys::before_exec(&mut command, move || sys::duplicate_to(from, 9));
+        let output = crate::command::run(&mut command, "")?;
+        lacks("what is seen", &output.stdout, "secret")?;
+        lacks("what is seen", &output.stdout, "victim")?;
+        // A descriptor of the set-up's that leads into the container does no harm.
+        if output.code() == 0 {
+            contains("the working directory", output.facts().get("cwd"), "/")?;
+        } else {
+            rig.bad(&output, &["process.cwd"])?;
+        }
+    }
+    untouched(&victim)
+}
+
+/// The home of the user is looked up in the container's file, not through a link in the host's.
+fn passwd_is_the_images(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let outside = rig.dir.join("passwd");
+    fs::write(&outside, "thief:x:0:0::/stolen:/bin/sh\n")?;
+    symlink(&outside, bundle.inside("etc/passwd"))?;
+    let inside = rig.facts(&mut bundle, &["env"])?;
+    inside.is("env:HOME", "/")
+}

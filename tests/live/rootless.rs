@@ -1,0 +1,197 @@
+//! An ordinary user, with a user namespace that maps this one user to root.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, holds, same, skip_allowed};
+use crate::command;
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::{sys, tests};
+
+tests![
+    "rootless",
+    rootless_is_root_inside,
+    rootless_files_belong_to_the_user,
+    rootless_devices_work,
+    rootless_exit_code,
+    rootless_life,
+    rootless_state_is_in_the_runtime_directory,
+    rootless_groups_are_refused,
+    rootless_another_map_is_refused,
+    rootless_cgroup_is_not_demanded,
+    rootless_spec_runs,
+];
+
+const USER: u32 = 12345;
+
+/// Makes the rig that of an ordinary user.
+fn ordinary(rig: &mut Rig) -> Outcome {
+    let limit = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    if limit.trim() == "0" {
+        return skip_allowed("this machine has no user namespaces");
+    }
+    if rig.is(Peer::Crun) && rig.layout == crate::rig::Layout::Machine {
+        return skip_allowed("crun refuses the hybrid layout");
+    }
+    sys::chown(&rig.dir, USER, USER)?;
+    rig.user = Some(USER);
+    Ok(())
+}
+
+/// The bundle, all of it the user's, but for the payload, which everybody may execute.
+fn bundle(rig: &Rig) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    let map = json!([{"containerID": 0i64, "hostID": 12345i64, "size": 1i64}]);
+    bundle.namespace("user", None);
+    bundle.set("linux.uidMappings", map.clone());
+    bundle.set("linux.gidMappings", map);
+    bundle.remove("linux.cgroupsPath");
+    own(&bundle.dir)?;
+    Ok(bundle)
+}
+
+fn own(dir: &Path) -> Outcome {
+    sys::chown(dir, USER, USER)?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            own(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let inside = rig.facts(&mut bundle(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
+    inside.is("uid", "0 0 0")?;
+    inside.is("gid", "0 0 0")?;
+    inside.is("pid", "1")?;
+    inside.is("hostname", "inside")?;
+    let map: Vec<&str> = inside.get("read:/proc/self/uid_map").split_whitespace().collect();
+    same("the map", map, vec!["0", "12345", "1"])
+}
+
+fn rootless_files_belong_to_the_user(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    let inside = rig.facts(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
+    inside.is("stat:/etc/new", "f 644 0 0 0:0")?;
+    same("the owner outside", fs::metadata(bundle.inside("etc/new"))?.uid(), USER)
+}
+
+fn rootless_devices_work(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let verbs =
+        ["write", "/dev/null", "write", "/dev/full", "open", "/dev/ptmx", "mounts", "create", "/dev/shm/x"];
+    let inside = rig.facts(&mut bundle(rig)?, &verbs)?;
+    inside.is("write:/dev/null", "ok")?;
+    inside.is("write:/dev/full", "!ENOSPC")?;
+    inside.is("open:/dev/ptmx", "ok")?;
+    inside.is("create:/dev/shm/x", "ok")
+}
+
+fn rootless_exit_code(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["exit", "9"]);
+    same("exit code", rig.run(&bundle, &[])?.code(), 9)
+}
+
+fn rootless_life(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["wait", "1"]);
+    let mut created = rig.create(&bundle, &[])?;
+    rig.status_is("created")?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    created.lines.until("waiting=1")?;
+    let state = rig.state()?;
+    same("status", state.at("status").text(), "running")?;
+    let pidfd = sys::pidfd(rig.pid()?)?;
+    let list = Json::parse(&rig.mote(&["list", "-f", "json"])?.good()?.stdout)?;
+    same("containers", list.items().len(), 1)?;
+    rig.mote(&["kill", &rig.id, "TERM"])?.good()?;
+    same("what came", created.lines.all()?.as_str(), "signal=15\n")?;
+    holds("init ends", sys::readable(&pidfd, command::LIMIT)?)?;
+    rig.status_is("stopped")?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+/// Without `--root`: under XDG_RUNTIME_DIR, and nobody else may look.
+fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let runtime = rig.dir.join("run");
+    fs::create_dir(&runtime)?;
+    sys::chown(&runtime, USER, USER)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["wait", "1"]);
+    bundle.write()?;
+    let call = |words: &[&str]| {
+        let mut command = std::process::Command::new(&rig.suite.runtime);
+        command.args(words).env("MOTE_LIVE", &rig.marker);
+        rig.prepare(&mut command);
+        command.env("XDG_RUNTIME_DIR", &runtime);
+        command::run(&mut command, "")
+    };
+    let dir = bundle.dir.display().to_string();
+    call(&["create", "--bundle", &dir, &rig.id])?.good()?;
+    let state = Json::parse(&call(&["state", &rig.id])?.good()?.stdout)?;
+    same("status", state.at("status").text(), "created")?;
+    let place = runtime.join(match rig.suite.peer {
+        Peer::Mote => "mote",
+        Peer::Runc => "runc",
+        Peer::Crun => "crun",
+    });
+    holds("the state is there", place.join(&rig.id).is_dir())?;
+    same("the rights of others", fs::metadata(&place)?.mode() & 0o077, 0)?;
+    call(&["delete", "--force", &rig.id])?.good()?;
+    holds("the state is gone", !place.join(&rig.id).exists())
+}
+
+/// The kernel lets nobody drop groups who had no right to them: it must be told, not passed over.
+fn rootless_groups_are_refused(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun passes them over");
+    }
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["id"]);
+    bundle.set("process.user.additionalGids", json!([5i64]));
+    rig.refused(&bundle, &["process.user.additionalGids"])
+}
+
+fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["id"]);
+    bundle.set("linux.uidMappings[0].hostID", 4444i64);
+    rig.refused(&bundle, &["linux.uidMappings"])
+}
+
+/// An ordinary user has no cgroup to make others in, most of the time.
+fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let inside = rig.facts(&mut bundle(rig)?, &["say", "runs"])?;
+    inside.is("say", "runs")
+}
+
+fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    let mut command = rig.command(&["spec", "--rootless"]);
+    command.current_dir(&bundle.dir);
+    command::run(&mut command, "")?.good()?;
+    bundle.config = Json::parse(&fs::read_to_string(bundle.dir.join("config.json"))?)?;
+    bundle.set("process.terminal", false);
+    if !rig.is(Peer::Mote) {
+        // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
+        bundle.remove("process.rlimits");
+    }
+    rig.facts(&mut bundle, &["id"])?.is("uid", "0 0 0")
+}
