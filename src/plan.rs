@@ -83,10 +83,7 @@ impl<'a> Plan<'a> {
         let denied = maps.as_ref().is_some_and(maps::Plan::denies_setgroups);
         let user_namespace = namespaces.has(Kind::User);
 
-        let uts = uts::Plan::new(config.hostname, config.domainname, namespaces.has(Kind::Uts))?;
-        if !uts.is_empty() {
-            namespaces.will_change(Kind::Uts);
-        }
+        let uts = uts::Plan::new(config.hostname, config.domainname, &mut namespaces)?;
         let named = config.hostname.is_some_and(|name| !name.is_empty());
         let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, named)?;
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;

@@ -4,7 +4,9 @@ use core::ffi::CStr;
 
 use rustix::system::{setdomainname, sethostname};
 
+use super::Plan as Namespaces;
 use crate::error::{Error, On, Result, Show};
+use crate::spec::linux::NamespaceKind as Kind;
 
 /// `__NEW_UTS_LEN` of include/uapi/linux/utsname.h.
 const MAX: usize = 64;
@@ -17,17 +19,21 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Names need a UTS namespace that is not the runtime's own: `private`.
-    pub fn new(hostname: Option<&'a CStr>, domainname: Option<&'a CStr>, private: bool) -> Result<Self> {
-        Ok(Plan {
+    /// Names need a UTS namespace that is not the runtime's own.
+    pub fn new(
+        hostname: Option<&'a CStr>,
+        domainname: Option<&'a CStr>,
+        namespaces: &mut Namespaces<'_>,
+    ) -> Result<Self> {
+        let private = namespaces.has(Kind::Uts);
+        let plan = Plan {
             hostname: check("hostname", hostname, private)?,
             domainname: check("domainname", domainname, private)?,
-        })
-    }
-
-    /// Whether there is anything to do.
-    pub fn is_empty(&self) -> bool {
-        self.hostname.is_none() && self.domainname.is_none()
+        };
+        if plan.hostname.is_some() || plan.domainname.is_some() {
+            namespaces.will_change(Kind::Uts);
+        }
+        Ok(plan)
     }
 
     /// Sets them in the current namespace.

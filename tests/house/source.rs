@@ -1,0 +1,233 @@
+//! Source files as text, with just enough of Rust known: what is code and what is comment or literal, where a
+//! function begins and ends, and which paths of the crate are spelled out.
+
+use std::fs;
+use std::io::Result;
+use std::path::Path;
+
+pub struct File {
+    /// `src/room/file.rs`
+    pub path: String,
+    pub text: String,
+    /// The text with comments and literals blanked out, line for line.
+    pub code: String,
+}
+
+/// All Rust files below a directory, sorted.
+pub fn read(directory: &str) -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    collect(Path::new(directory), &mut files)?;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
+}
+
+fn collect(directory: &Path, files: &mut Vec<File>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path)?;
+            files.push(File { path: path.display().to_string(), code: code(&text), text });
+        }
+    }
+    Ok(())
+}
+
+/// Blanks out comments and literals.
+fn code(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = match ends_in_word(&code) && letter != '"' {
+            true => None,
+            false => length_of_text(rest),
+        };
+        let (blank, after) = rest.split_at(length.unwrap_or(letter.len_utf8()));
+        match length {
+            Some(_) => code.extend(blank.chars().map(|letter| if letter == '\n' { '\n' } else { ' ' })),
+            None => code.push(letter),
+        }
+        rest = after;
+    }
+    code
+}
+
+/// How long the comment or literal is that begins here.
+fn length_of_text(text: &str) -> Option<usize> {
+    if text.starts_with("//") {
+        return text.find('\n').or(Some(text.len()));
+    }
+    if text.starts_with("/*") {
+        return text.find("*/").map(|end| end + 2);
+    }
+    let quoted = text.trim_start_matches(['b', 'c']);
+    let prefix = text.len() - quoted.len();
+    if let Some(raw) = quoted.strip_prefix('r') {
+        let hashes = &raw[..raw.len() - raw.trim_start_matches('#').len()];
+        let inside = raw.strip_prefix(hashes)?.strip_prefix('"')?;
+        let end = format!("\"{hashes}");
+        return inside.find(&end).map(|at| prefix + 1 + hashes.len() + 1 + at + end.len());
+    }
+    if quoted.starts_with('"') {
+        return closing(quoted, '"').map(|end| prefix + end);
+    }
+    // A lifetime has no second quote.
+    let letter = quoted.strip_prefix('\'')?.chars().next()?;
+    let closed = letter == '\\' || quoted[1 + letter.len_utf8()..].starts_with('\'');
+    closed.then(|| closing(quoted, '\'')).flatten().map(|end| prefix + end)
+}
+
+/// Where a literal that begins with a quote has ended.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let mut letters = text.char_indices().skip(1);
+    loop {
+        match letters.next()? {
+            (_, '\\') => drop(letters.next()),
+            (at, letter) if letter == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+}
+
+impl File {
+    /// `room::file`, as steps; a `mod.rs` is its room.
+    pub fn module(&self) -> Vec<String> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        path.split('/').filter(|step| *step != "lib").map(str::to_string).collect()
+    }
+
+    /// All paths of the crate that are spelled out, from its root, with their lines.
+    pub fn uses(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        for (at, _) in self.code.match_indices("::") {
+            let head = word_before(&self.code[..at]);
+            let before = self.code[..at - head.len()].trim_end();
+            let line = self.code[..at].matches('\n').count() + 1;
+            let mut base = match head {
+                _ if before.ends_with("::") => continue,
+                // The library, for the binary.
+                "crate" | "mote" => Vec::new(),
+                "super" => self.around(at),
+                _ => continue,
+            };
+            let mut rest = &self.code[at + 2..];
+            while let Some(above) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = above;
+            }
+            spread(&base.join("::"), rest, &mut |path| found.push((line, path)));
+        }
+        found
+    }
+
+    /// What `super` is at a place: rustfmt closes a module within the file at the line's begin.
+    fn around(&self, at: usize) -> Vec<String> {
+        let mut module = self.module();
+        let last = self.code[..at].lines().rfind(|line| *line == "}" || line.starts_with("mod "));
+        if last.is_none_or(|line| !line.ends_with('{')) {
+            module.pop();
+        }
+        module
+    }
+
+    /// Every function with its line, name and length in lines.
+    pub fn functions(&self) -> Vec<(usize, String, usize)> {
+        let mut found = Vec::new();
+        for (at, _) in self.code.match_indices("fn ") {
+            let (before, rest) = (&self.code[..at], &self.code[at + 3..]);
+            let name = word(rest);
+            if !ends_in_word(before) && !name.is_empty() {
+                let length = body(rest).map_or(1, |end| rest[..end].matches('\n').count() + 1);
+                found.push((before.matches('\n').count() + 1, name.to_string(), length));
+            }
+        }
+        found
+    }
+}
+
+/// Where a function's body ends; a declaration has none.
+fn body(text: &str) -> Option<usize> {
+    let (mut brackets, mut braces) = (0, 0);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' | '[' => brackets += 1,
+            ')' | ']' => brackets -= 1,
+            ';' if brackets == 0 && braces == 0 => return None,
+            '{' => braces += 1,
+            '}' => braces -= 1,
+            _ => {}
+        }
+        if letter == '}' && braces == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Tells every path of `a::{b, c::d}` and gives what comes after.
+fn spread<'a>(base: &str, text: &'a str, tell: &mut impl FnMut(String)) -> &'a str {
+    let Some(mut rest) = text.strip_prefix('{') else {
+        let name = if text.starts_with('*') { "*" } else { word(text) };
+        let path = if base.is_empty() { name.to_string() } else { format!("{base}::{name}") };
+        let rest = &text[name.len()..];
+        return match rest.strip_prefix("::") {
+            Some(deeper) => spread(&path, deeper, tell),
+            None => {
+                tell(path);
+                rest
+            }
+        };
+    };
+    loop {
+        rest = rest.trim_start_matches(|letter: char| letter.is_whitespace() || letter == ',');
+        if rest.is_empty() || rest.starts_with('}') {
+            return rest.get(1..).unwrap_or_default();
+        }
+        rest = spread(base, rest, tell);
+        // `as name`
+        rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
+    }
+}
+
+/// The macros that files export to the crate's root, with the room they are of.
+pub fn exported_macros(files: &[File]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in files {
+        let exported = file.code.split("#[macro_export]").skip(1);
+        let names = exported.filter_map(|text| text.split("macro_rules! ").nth(1)).map(word);
+        let room = file.module().first().cloned().unwrap_or_default();
+        found.extend(names.map(|name| (name.to_string(), room.clone())));
+    }
+    found
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+pub fn ends_in_word(text: &str) -> bool {
+    text.ends_with(is_word)
+}
+
+/// The word a text begins with.
+fn word(text: &str) -> &str {
+    &text[..text.find(|letter| !is_word(letter)).unwrap_or(text.len())]
+}
+
+fn word_before(text: &str) -> &str {
+    &text[text.trim_end_matches(is_word).len()..]
+}
+
+pub fn has_word(line: &str, wanted: &str) -> bool {
+    line.match_indices(wanted).any(|(at, _)| !ends_in_word(&line[..at]) && word(&line[at..]) == wanted)
+}
+
+/// Whether a line has a word with another, or a sign, next after it.
+pub fn follows(line: &str, first: &str, next: &str) -> bool {
+    line.match_indices(first).any(|(at, _)| {
+        let rest = line[at + first.len()..].trim_start();
+        let whole = !ends_in_word(&line[..at]) && word(&line[at..]) == first;
+        whole && (word(rest) == next || !next.starts_with(is_word) && rest.starts_with(next))
+    })
+}
