@@ -60,7 +60,8 @@ impl Host {
 }
 
 impl Cgroups {
-    fn read() -> Result<Self> {
+    /// Looks at what is mounted.
+    pub fn read() -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(root) = open(CGROUP_ROOT, flags, Mode::empty()) else { return Ok(Cgroups::None) };
         let magic = fstatfs(&root).on(format_args!("fstatfs /sys/fs/cgroup"))?.f_type;

@@ -122,8 +122,8 @@ pub struct Doors {
 
 impl Cgroup {
     /// The cgroup that a container was given; it may be gone.
-    pub fn open(path: &str, host: &Host) -> Result<Self> {
-        Ok(Cgroup { hierarchies: Hierarchies::open(&host.cgroups)?, path: path.into() })
+    pub fn open(path: &str, layout: &Cgroups) -> Result<Self> {
+        Ok(Cgroup { hierarchies: Hierarchies::open(layout)?, path: path.into() })
     }
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the

@@ -8,7 +8,7 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::host::{Cgroups, Host};
+use crate::host::Cgroups;
 use crate::sys::signal::send;
 
 /// Removes a container that has stopped, or was never started. With `force` any: its processes are killed,
@@ -43,11 +43,11 @@ fn remove(directory: &Directory, status: &Status) -> Result<()> {
     if let Some(process) = &process {
         let _ = send(process, rustix::process::Signal::KILL.as_raw());
     }
-    let host = Host::read()?;
+    let cgroups = Cgroups::read()?;
     if let Some(path) = &status.cgroup
-        && host.cgroups != Cgroups::None
+        && cgroups != Cgroups::None
     {
-        Cgroup::open(path, &host)?.remove()?;
+        Cgroup::open(path, &cgroups)?.remove()?;
     }
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {

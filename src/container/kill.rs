@@ -9,7 +9,7 @@ use super::status::State;
 use super::store::Store;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, On, Result};
-use crate::host::Host;
+use crate::host::Cgroups;
 use crate::sys::signal::send;
 
 /// Sends signal number `signal`; with `all` to every process in the container's cgroup, and then it is no
@@ -18,7 +18,7 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     let directory = store.open_locked(id)?;
     let Known { status, state } = state::of(&directory)?;
     if all && let Some(path) = &status.cgroup {
-        return Cgroup::open(path, &Host::read()?)?.signal_all(signal);
+        return Cgroup::open(path, &Cgroups::read()?)?.signal_all(signal);
     }
     // The words that containerd looks for.
     let gone = || {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
 
 use super::create::{Request, Up, bring_up};
 use super::store::Store;
@@ -27,7 +27,8 @@ pub fn run(
         return bring_up(store, request, false, warnings).map(|_| 0);
     }
     // Orphans of the container's processes come to their nearest subreaper, to be reaped.
-    set_child_subreaper(Some(getpid())).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
+    // (Any pid stands for yes.)
+    set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     // From here on signals wait until the container is there to have them.
     block(Set::ALL).on(format_args!("rt_sigprocmask"))?;
     let up = bring_up(store, request, false, warnings)?;

@@ -9,7 +9,7 @@ use super::store::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::Cgroups;
 use crate::spec::{Config, version};
 
 /// A container as its directory and the kernel show it.
@@ -42,7 +42,7 @@ pub fn of(directory: &Directory) -> Result<Known> {
         ));
     };
     // The host is looked at only for a container that runs.
-    let state = status.state(directory, |path| Cgroup::open(path, &Host::read()?)?.is_frozen())?;
+    let state = status.state(directory, |path| Cgroup::open(path, &Cgroups::read()?)?.is_frozen())?;
     Ok(Known { status, state })
 }
 

@@ -174,20 +174,24 @@ impl<'a> Decoder<'a> {
         self.offset += count;
     }
 
-    /// Skips white space and gives the next byte without taking it.
-    fn next(&mut self) -> Result<u8> {
-        while let Some(byte) = self.peek() {
-            match byte {
+    /// Skips white space and gives the next byte, if there is one, without taking it.
+    fn after_space(&mut self) -> Option<u8> {
+        loop {
+            match self.peek()? {
                 b' ' | b'\t' | b'\r' => self.advance(1),
                 b'\n' => {
                     self.advance(1);
                     self.line += 1;
                     self.line_start = self.offset;
                 }
-                byte => return Ok(byte),
+                byte => return Some(byte),
             }
         }
-        Err(self.broken("the document ends too early"))
+    }
+
+    /// The same, where there must be one.
+    fn next(&mut self) -> Result<u8> {
+        self.after_space().ok_or_else(|| self.broken("the document ends too early"))
     }
 
     /// The same, where a value begins: errors will point here.
@@ -348,12 +352,9 @@ impl<'a> Decoder<'a> {
 
     /// Ends the document: nothing but white space may follow.
     pub fn finish(mut self) -> Result<()> {
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' => self.advance(1),
-                _ => return Err(self.broken("something follows the document")),
-            }
+        match self.after_space() {
+            Some(_) => Err(self.broken("something follows the document")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

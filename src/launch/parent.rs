@@ -105,6 +105,8 @@ fn through_middle<'h>(
         exit(0)
     };
     let (middle, _) = spawn(0, None, middle).on(format_args!("clone3"))?;
+    // Its end is the middle's alone now: should that die without a word, the line ends.
+    drop(its);
     let said = ours.receive()?;
     let _ = waitpid(Some(middle), WaitOptions::empty());
     match said {

@@ -103,7 +103,8 @@ pub fn explain(context: &OwnedFd, errno: Errno, what: fmt::Arguments<'_>) -> Err
         Err(_) => return Error::system(errno, what),
     };
     let words = words.strip_prefix(b"e ").unwrap_or(words);
-    Error::system(errno, format_args!("{what} ({})", words.trim_ascii_end().escape_ascii()))
+    let words = core::str::from_utf8(words.trim_ascii_end()).unwrap_or("?");
+    Error::system(errno, format_args!("{what} ({words})"))
 }
 
 impl fmt::Display for SetAttr {
