@@ -15,8 +15,8 @@ use core::mem::size_of;
 use core::ptr::copy_nonoverlapping;
 
 use linux_raw_sys::general::{
-    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_PRIVATE, MREMAP_FIXED, MREMAP_MAYMOVE,
-    PROT_EXEC, PROT_READ, PROT_WRITE,
+    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_POPULATE, MAP_PRIVATE, MREMAP_FIXED,
+    MREMAP_MAYMOVE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -95,7 +95,9 @@ pub fn veil() -> Result<()> {
 
 /// Copies `length` bytes of pages at `at` to memory without a file, which takes their place.
 fn move_out(at: usize, length: usize, flags: u32) -> Result<()> {
-    let (write, anonymous) = ((PROT_READ | PROT_WRITE) as usize, (MAP_PRIVATE | MAP_ANONYMOUS) as usize);
+    // MAP_POPULATE: all pages at once, not a fault for each.
+    let anonymous = (MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE) as usize;
+    let write = (PROT_READ | PROT_WRITE) as usize;
     // SAFETY: a new mapping, placed by the kernel; it overlaps nothing.
     let copy = unsafe { sc::syscall6(__NR_mmap as usize, 0, length, write, anonymous, usize::MAX, 0) };
     let copy = super::check(copy)?;
