@@ -6,6 +6,9 @@ use core::ffi::CStr;
 
 use crate::error::{Error, Result};
 
+/// `PATH_MAX` of include/uapi/linux/limits.h, less what stands before and behind.
+const MAX: usize = 4096 - 128;
+
 /// The path from the hierarchies' roots: `/a/b`. A relative one is taken from there too; without one the
 /// container's id is the name.
 pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
@@ -23,6 +26,9 @@ pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
         }
         path.push('/');
         path.push_str(name);
+    }
+    if path.len() > MAX {
+        return Err(fail("too long for a path"));
     }
     match path.is_empty() {
         true => Err(fail("must not be the root")),

@@ -109,11 +109,13 @@ macro_rules! entries {
         let mut list = alloc::vec::Vec::new();
         let mut members = $d.object()?;
         while let Some($key) = $d.entry(&mut members)? {
-            match list.binary_search_by(|(name, _): &(&core::ffi::CStr, _)| (*name).cmp($key)) {
-                Ok(_) => return Err($d.fail(format_args!("given twice"))),
-                Err(place) => list.insert(place, ($key, $body)),
-            }
+            let entry: (&core::ffi::CStr, _) = ($key, $body);
+            list.push(entry);
             $d.leave();
+        }
+        list.sort_unstable_by_key(|(name, _)| *name);
+        if let Some([(twice, _), _]) = list.windows(2).find(|two| matches!(two, [(a, _), (b, _)] if a == b)) {
+            return Err($d.fail(format_args!("\"{}\" is given twice", $crate::error::Show(twice))));
         }
         list
     }};

@@ -22,6 +22,9 @@ pub struct Plan<'a> {
 /// Where a program is looked for when the container has no PATH, as in execvp(3) of the C libraries.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
+/// `NAME_MAX` of include/uapi/linux/limits.h.
+const NAME_MAX: usize = 255;
+
 impl<'a> Plan<'a> {
     /// `env` is the container's: its PATH counts, not the runtime's.
     pub fn new(args: &[&'a CStr], env: &[&'a CStr]) -> Result<Self> {
@@ -30,6 +33,9 @@ impl<'a> Plan<'a> {
                 "process.args[0]: exec \"\": executable file not found in $PATH"
             )));
         };
+        if name.to_bytes().split(|byte| *byte == b'/').any(|part| part.len() > NAME_MAX) {
+            return Err(Error::system(Errno::NAMETOOLONG, format_args!("process.args[0]: exec")));
+        }
         let mut candidates = Vec::new();
         if name.to_bytes().contains(&b'/') {
             candidates.push(name.into());

@@ -1,0 +1,29 @@
+//! Fuzz target: any bytes as a config.json, decoded and planned for two kinds of hosts. Nothing is done, and the
+//! plan must not end in a panic, take long or take much memory.
+
+#![no_main]
+
+use mote::host::{Cgroups, Host};
+use mote::plan::{Options, Plan};
+use mote::spec::Config;
+
+libfuzzer_sys::fuzz_target!(|document: &[u8]| {
+    let mut text = document.to_vec();
+    let Ok(config) = Config::decode("config.json", &mut text) else { return };
+    let options = Options {
+        id: c"name",
+        bundle: c"/bundle",
+        pivot: true,
+        new_keyring: true,
+        no_cgroup: false,
+        preserve_fds: 0,
+    };
+    let names = ["cpu,cpuacct", "devices", "memory", "pids"].map(String::from).to_vec();
+    for cgroups in [Cgroups::Unified, Cgroups::Hierarchies { names, unified: true }] {
+        let host = Host { uid: 0, gid: 0, capabilities: 0, ignored_signals: 0, cgroups };
+        let mut warnings = Vec::new();
+        let plan = Plan::new(&config, &host, &options, &mut warnings);
+        // Printing walks through all of it.
+        let _ = plan.map(|plan| format!("{plan:?}"));
+    }
+});

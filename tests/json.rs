@@ -1,0 +1,44 @@
+//! The decoder of config.json against malformed documents, against the limits it sets, and against a second
+//! reader of JSON (`json/reference.rs`) on documents that are damaged or made at random.
+
+// A test may panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "json/damage.rs"]
+mod damage;
+#[path = "json/limits.rs"]
+mod limits;
+#[path = "json/malformed.rs"]
+mod malformed;
+#[path = "json/random.rs"]
+mod random;
+#[path = "json/reference.rs"]
+mod reference;
+#[path = "json/values.rs"]
+mod values;
+
+use mote::error::Result;
+use mote::json::Decoder;
+
+/// Reads one document with the given calls, to its end.
+fn read<T>(
+    document: impl AsRef<[u8]>,
+    calls: impl FnOnce(&mut Decoder<'_>) -> Result<T>,
+) -> Result<T, String> {
+    let mut text = document.as_ref().to_vec();
+    let mut decoder = Decoder::new("t", &mut text).map_err(|error| error.to_string())?;
+    let value = calls(&mut decoder).map_err(|error| error.to_string())?;
+    decoder.finish().map_err(|error| error.to_string())?;
+    Ok(value)
+}
+
+/// Reads one document without looking at what is in it.
+fn skip(document: impl AsRef<[u8]>) -> Result<(), String> {
+    read(document, |d| d.skip())
+}
+
+/// The error of a document that is not looked at.
+fn error(document: impl AsRef<[u8]>) -> String {
+    let shown = document.as_ref().escape_ascii().to_string();
+    skip(document).err().unwrap_or_else(|| panic!("{shown} is taken"))
+}

@@ -1,0 +1,98 @@
+//! Depth and size: what is too much is refused before it costs anything.
+
+use std::time::{Duration, Instant};
+
+use mote::json::{Decoder, MAX_DEPTH, MAX_SIZE};
+use mote::spec::Config;
+
+use crate::{error, read, skip};
+
+fn arrays(depth: usize) -> String {
+    "[".repeat(depth) + &"]".repeat(depth)
+}
+
+fn objects(depth: usize) -> String {
+    "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth)
+}
+
+#[test]
+fn nesting() {
+    // A value may lie in as many arrays and objects.
+    for depth in [1, MAX_DEPTH - 1, MAX_DEPTH] {
+        assert_eq!(skip(objects(depth)), Ok(()), "{depth}");
+        assert_eq!(skip(arrays(depth)), Ok(()), "{depth}");
+    }
+    assert!(error(objects(MAX_DEPTH + 1)).ends_with("nested deeper than 128"));
+    for depth in [MAX_DEPTH + 2, 100_000, 1_000_000] {
+        assert!(error("[".repeat(depth)).ends_with("nested deeper than 128"), "{depth}");
+        assert!(error(arrays(depth)).ends_with("nested deeper than 128"), "{depth}");
+        assert!(error(objects(depth)).ends_with("nested deeper than 128"), "{depth}");
+    }
+}
+
+#[test]
+fn nesting_where_nobody_looks() {
+    let config = |inside: &str| {
+        let text =
+            format!(r#"{{"x": {inside}, "ociVersion": "1.0.0", "root": {{"path": "/", "x": {inside}}}}}"#);
+        Config::decode("c", &mut text.into_bytes()).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(config(&arrays(MAX_DEPTH - 1)), Ok(()));
+    for depth in [MAX_DEPTH + 2, 1_000_000] {
+        assert!(config(&arrays(depth)).unwrap_err().ends_with("nested deeper than 128"), "{depth}");
+    }
+}
+
+#[test]
+fn many_values_beside_each_other_are_not_deep() {
+    assert_eq!(skip(format!("[{}[]]", "[[]],".repeat(100_000))), Ok(()));
+    assert_eq!(skip(format!("{{{}\"a\":{{}}}}", "\"a\":{\"b\":{}},".repeat(100_000))), Ok(()));
+}
+
+#[test]
+fn a_document_too_large_is_not_read() {
+    let mut text = vec![b' '; 100 << 20];
+    let mut refuse = || {
+        let start = Instant::now();
+        let error = Decoder::new("t", &mut text).err().unwrap();
+        assert_eq!(error.to_string(), "t: larger than 16 MiB");
+        start.elapsed()
+    };
+    // A look at every byte would take longer. The best of some tries: other processes run as well.
+    let best = (0..5).map(|_| refuse()).min().unwrap();
+    assert!(best < Duration::from_millis(1), "{best:?}");
+    assert!(Decoder::new("t", &mut text[..MAX_SIZE + 1]).is_err());
+    assert!(Decoder::new("t", &mut text[..MAX_SIZE]).is_ok());
+}
+
+/// A configuration of exactly the largest size, filled up where `@` stands.
+fn largest(around: &str, filling: impl Fn(usize) -> String) -> Result<(), String> {
+    let (before, after) = around.split_once('@').unwrap();
+    let mut text = format!("{before}{}", filling(MAX_SIZE - before.len() - after.len()));
+    text += &" ".repeat(MAX_SIZE - text.len() - after.len());
+    text += after;
+    assert_eq!(text.len(), MAX_SIZE);
+    Config::decode("c", &mut text.into_bytes()).map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_largest_documents() {
+    let start = r#"{"ociVersion": "1.0.0", "root": {"path": "/"}, "#;
+    let end = "}";
+    let fill = |text: &'static str| move |space: usize| text.repeat(space / text.len());
+    // White space, one string, strings without end, and what nobody asked for.
+    assert_eq!(largest(&format!("{start}\"x\": 1@{end}"), |_| String::new()), Ok(()));
+    assert_eq!(largest(&format!("{start}\"x\": \"@\"{end}"), fill("a")), Ok(()));
+    assert_eq!(largest(&format!("{start}\"hostname\": \"@\"{end}"), fill("\\u00e4")), Ok(()));
+    let args = format!("{start}\"process\": {{\"cwd\": \"/\", \"args\": [@\"\"]}}{end}");
+    assert_eq!(largest(&args, fill("\"\",")), Ok(()));
+    assert_eq!(largest(&format!("{start}\"x\": [@{{}}]{end}"), fill("{\"a\":[]},")), Ok(()));
+    assert!(largest(&format!("{start}\"x\": [@]{end}"), fill("[")).is_err());
+}
+
+#[test]
+fn a_number_as_long_as_the_document() {
+    let long = "1".repeat(MAX_SIZE);
+    assert_eq!(skip(&long), Ok(()));
+    assert!(read(&long, |d| d.integer::<u64>()).is_err());
+}

@@ -1,0 +1,58 @@
+//! `broken.txt`: configurations with one thing wrong, and the exact error.
+//!
+//! A case is a paragraph: `HOST: what is wrong`, the members in question as they stand in the file, and the
+//! error, or `ok` at the edge of what is right. The members follow the opening brace, so that their first line
+//! is line 2; what a valid configuration needs besides comes after them.
+
+use mote::error::{Error, Kind};
+use std::fs;
+
+use crate::host::{host, plan};
+use crate::text::{check, place, report};
+use crate::value::Value;
+
+const NEEDED: [(&str, &str); 4] = [
+    ("ociVersion", r#""1.0.2""#),
+    ("root", r#"{"path": "rootfs"}"#),
+    ("process", r#"{"args": ["sh"], "cwd": "/"}"#),
+    ("linux", r#"{"namespaces": [{"type": "mount"}]}"#),
+];
+
+#[test]
+fn what_is_refused() {
+    let text = fs::read_to_string(place("broken.txt")).unwrap();
+    let (mut out, mut count) = (Vec::new(), 0);
+    for paragraph in text.split("\n\n") {
+        let paragraph = paragraph.trim_end();
+        if paragraph.starts_with('#') {
+            out.push(paragraph.to_owned());
+            continue;
+        }
+        let (case, _) = paragraph.rsplit_once('\n').unwrap();
+        let (title, members) = case.split_once('\n').unwrap_or_else(|| panic!("no members: {case}"));
+        let (name, _) = title.split_once(": ").unwrap_or_else(|| panic!("no host: {title}"));
+        let outcome = plan(document(members).as_bytes(), &host(name))
+            .map_or_else(|error| show(&error), |_| "ok".into());
+        out.push(format!("{case}\n{outcome}"));
+        count += 1;
+    }
+    assert!(count >= 60, "{count} cases");
+    report(&check("broken.txt", &(out.join("\n\n") + "\n")).err().into_iter().collect::<Vec<_>>());
+}
+
+/// The members, and those of the needed ones that are not among them.
+fn document(members: &str) -> String {
+    let Value::Object(given) = Value::parse(&format!("{{{members}}}")) else { unreachable!() };
+    let missing = NEEDED.iter().filter(|(name, _)| given.iter().all(|(known, _)| known != name));
+    let needed: String = missing.map(|(name, value)| format!(",\n\"{name}\": {value}")).collect();
+    format!("{{\n{members}{needed}\n}}\n")
+}
+
+fn show(error: &Error) -> String {
+    assert_eq!(error.errno(), 0, "a plan makes no system call: {error}");
+    match error.kind() {
+        Kind::Invalid => format!("invalid: {error}"),
+        Kind::Unsupported => format!("unsupported: {error}"),
+        other => panic!("{other:?}: {error}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! Hosts built by hand, and a plan made for one.
+
+use std::fmt::Write;
+
+use mote::error::Result;
+use mote::host::{Cgroups, Host};
+use mote::plan::{Options, Plan};
+use mote::process::caps;
+use mote::spec::Config;
+
+/// A host by its name.
+pub fn host(name: &str) -> Host {
+    let names = [
+        "blkio",
+        "cpu,cpuacct",
+        "cpuset",
+        "devices",
+        "freezer",
+        "memory",
+        "net_cls,net_prio",
+        "perf_event",
+        "pids",
+    ];
+    let hierarchies = |unified| Cgroups::Hierarchies { names: names.map(String::from).to_vec(), unified };
+    let all = (1 << caps::NAMES.len()) - 1;
+    let (id, capabilities, cgroups) = match name {
+        "v2" => (0, all, Cgroups::Unified),
+        "hybrid" => (0, all, hierarchies(true)),
+        "none" => (0, all, Cgroups::None),
+        "user" => (1000, 0, Cgroups::Unified),
+        other => panic!("no host is called {other}"),
+    };
+    Host { uid: id, gid: id, capabilities, ignored_signals: 0, cgroups }
+}
+
+/// The plan of a document as text, warnings first.
+pub fn plan(document: &[u8], host: &Host) -> Result<String> {
+    let mut buffer = document.to_vec();
+    let config = Config::decode("config.json", &mut buffer)?;
+    let options = Options {
+        id: c"name",
+        bundle: c"/bundle",
+        pivot: true,
+        new_keyring: true,
+        no_cgroup: false,
+        preserve_fds: 0,
+    };
+    let mut warnings = Vec::new();
+    let plan = Plan::new(&config, host, &options, &mut warnings)?;
+    let mut text = String::new();
+    for warning in &warnings {
+        writeln!(text, "warning: {warning}").unwrap();
+    }
+    text.push_str(&crate::text::compact(&format!("{plan:#?}")));
+    Ok(text)
+}
