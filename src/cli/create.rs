@@ -32,7 +32,7 @@ pub const PRESERVE: Opt = value("preserve-fds", None, "N", "how many descriptors
 pub const NO_PIVOT: Opt =
     flag("no-pivot", None, "use chroot, not pivot_root: for hosts that run from an initramfs");
 pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyring");
-pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "accepted for runc's callers");
+pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "in the foreground do not reap orphans");
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let given = Given::read(matches)?;

@@ -1,6 +1,6 @@
 //! `mote run`: creates a container, runs it, and in the foreground waits for its end.
 
-use mote::container::run;
+use mote::container::run::{self, Foreground};
 use mote::error::Result;
 
 use super::Context;
@@ -35,7 +35,9 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let given = Given::read(matches)?;
     let request = given.request(context, matches);
     let mut warnings = Vec::new();
-    let ended = run::run(&context.store, &request, matches.has("detach"), matches.has("keep"), &mut warnings);
+    let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
+    let foreground = Some(foreground).filter(|_| !matches.has("detach"));
+    let ended = run::run(&context.store, &request, foreground, &mut warnings);
     given.warn(context, &warnings);
     ended
 }

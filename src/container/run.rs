@@ -14,34 +14,41 @@ use crate::sys::signal::{self, Set, block, send};
 /// SIGCHLD, which is mote's own; every other signal is the container's.
 const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
 
-/// Runs a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the number for
-/// a signal that ended it; the container is then removed, unless it is to be kept.
+/// How a container is attended in the foreground.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreground {
+    /// Its state and its cgroup stay when it has ended.
+    pub keep: bool,
+    /// Orphans of its processes come to mote, to be reaped.
+    pub subreaper: bool,
+}
+
+/// Runs a container. Detached (no `foreground`): 0 as soon as the program runs. Else its exit status, 128
+/// and the number for a signal that ended it; the container is then removed, unless it is to be kept.
 pub fn run(
     store: &Store,
     request: &Request<'_>,
-    detach: bool,
-    keep: bool,
+    foreground: Option<Foreground>,
     warnings: &mut Vec<Error>,
 ) -> Result<i32> {
-    if detach {
+    let Some(Foreground { keep, subreaper }) = foreground else {
         return bring_up(store, request, false, warnings).map(|_| 0);
+    };
+    if subreaper {
+        // Any pid stands for yes.
+        set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     }
-    // Orphans of the container's processes come to their nearest subreaper, to be reaped.
-    // (Any pid stands for yes.)
-    set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     // From here on signals wait until the container is there to have them.
     block(Set::ALL).on(format_args!("rt_sigprocmask"))?;
-    let up = bring_up(store, request, false, warnings)?;
-    let Up { directory, cgroup, launched } = up;
+    let Up { directory, cgroup, launched } = bring_up(store, request, false, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
     let code = attend(&launched)?;
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
-        if let Some(cgroup) = cgroup {
-            cgroup.remove()?;
-        }
-        directory.remove()?;
+        // What cannot be removed is left for `delete` to find; the program's exit status is the answer.
+        let removed = cgroup.map_or(Ok(()), |cgroup| cgroup.remove()).and_then(|()| directory.remove());
+        warnings.extend(removed.err());
     }
     Ok(code)
 }
