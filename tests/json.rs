@@ -17,19 +17,14 @@ mod reference;
 #[path = "json/values.rs"]
 mod values;
 
-use mote::error::Result;
 use mote::json::Decoder;
 
 /// Reads one document with the given calls, to its end.
-fn read<T>(
-    document: impl AsRef<[u8]>,
-    calls: impl FnOnce(&mut Decoder<'_>) -> Result<T>,
-) -> Result<T, String> {
+fn read<T>(document: impl AsRef<[u8]>, calls: impl FnOnce(&mut Decoder<'_>) -> T) -> Result<T, String> {
     let mut text = document.as_ref().to_vec();
-    let mut decoder = Decoder::new("t", &mut text).map_err(|error| error.to_string())?;
-    let value = calls(&mut decoder).map_err(|error| error.to_string())?;
-    decoder.finish().map_err(|error| error.to_string())?;
-    Ok(value)
+    let mut decoder = Decoder::new("t", &mut text);
+    let value = calls(&mut decoder);
+    decoder.finish().map(|()| value).map_err(|error| error.to_string())
 }
 
 /// Reads one document without looking at what is in it.

@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result, Show};
-use crate::spec::resources::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE};
-use crate::spec::resources::{Cpu, DeviceRule, Memory, Resources};
+use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
+use crate::spec::resources::{Cpu, Memory, Resources};
 
 /// One write to one file of the container's cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub fn plan(resources: &Resources<'_>, unified: bool) -> Result<Vec<Write>> {
     if let Some(limit) = resources.pids {
         writes.put("pids", "pids.max", limit_text(limit), "pids.limit");
     }
-    writes.devices(&resources.devices);
+    writes.devices(&resources.devices)?;
     Ok(writes.list)
 }
 
@@ -206,9 +206,17 @@ impl Writes {
     }
 
     /// v1: the configuration's list in its order, then what every container may use.
-    fn devices(&mut self, rules: &[DeviceRule]) {
+    fn devices(&mut self, rules: &[DeviceRule]) -> Result<()> {
         if rules.is_empty() || self.unified {
-            return;
+            return Ok(());
+        }
+        for (index, rule) in rules.iter().enumerate() {
+            if !is_possible(rules.get(..index).unwrap_or_default(), rule) {
+                return Err(Error::invalid(format_args!(
+                    "linux.resources.devices[{index}]: {} changes a part of what an earlier rule says, which cgroup v1 cannot do",
+                    device_text(rule, rule.kind)
+                )));
+            }
         }
         let always = DEFAULT_RULES.iter().map(|(kind, major, minor, access)| DeviceRule {
             allow: true,
@@ -219,8 +227,16 @@ impl Writes {
         });
         for rule in rules.iter().copied().chain(always) {
             let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-            self.put("devices", file, device_text(&rule), "devices");
+            // The kernel reads no further than `a`, whatever follows.
+            if is_everything(&rule) {
+                self.put("devices", file, String::from("a"), "devices");
+                continue;
+            }
+            for kind in [b'b', b'c'].into_iter().filter(|kind| kinds_meet(rule.kind, *kind)) {
+                self.put("devices", file, device_text(&rule, kind), "devices");
+            }
         }
+        Ok(())
     }
 }
 
@@ -245,19 +261,44 @@ static DEFAULT_RULES: [Row; 12] = [
     (b'c', Some(10), Some(200), ALL),
 ];
 
+/// A rule about all there is: it clears the kernel's list and sets what goes for the rest.
+fn is_everything(rule: &DeviceRule) -> bool {
+    rule.kind == b'a' && rule.major.is_none() && rule.minor.is_none() && rule.access == ALL
+}
+
+fn kinds_meet(one: u8, other: u8) -> bool {
+    one == other || one == b'a' || other == b'a'
+}
+
+/// Whether the kernel can do what a rule says. It has one answer for everything, at first "allowed", and
+/// exceptions from it. A rule that gives the same answer takes exceptions back, but of those only the ones with
+/// the same numbers, and without a word (security/device_cgroup.c).
+fn is_possible(earlier: &[DeviceRule], rule: &DeviceRule) -> bool {
+    let start = earlier.iter().rposition(is_everything);
+    let answer = start.and_then(|start| earlier.get(start)).is_none_or(|all| all.allow);
+    if is_everything(rule) || rule.allow != answer {
+        return true;
+    }
+    let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+    !earlier.iter().skip(start.map_or(0, |start| start + 1)).any(|exception| {
+        exception.allow != answer
+            && kinds_meet(exception.kind, rule.kind)
+            && exception.access & rule.access != 0
+            && meet(exception.major, rule.major)
+            && meet(exception.minor, rule.minor)
+            && (exception.major, exception.minor) != (rule.major, rule.minor)
+    })
+}
+
 /// A rule as `devices.allow` takes it: `c 1:3 rwm`.
-fn device_text(rule: &DeviceRule) -> String {
+fn device_text(rule: &DeviceRule, kind: u8) -> String {
     let number = |n: Option<u32>| n.map_or(String::from("*"), |n| n.to_string());
     let letters: String = [(ACCESS_READ, 'r'), (ACCESS_WRITE, 'w'), (ACCESS_MKNOD, 'm')]
         .iter()
         .filter(|(bit, _)| rule.access & bit != 0)
         .map(|(_, c)| *c)
         .collect();
-    match rule.kind {
-        // The kernel reads no further: `a` is everything.
-        b'a' if rule.major.is_none() && rule.minor.is_none() && rule.access == ALL => String::from("a"),
-        kind => format!("{} {}:{} {letters}", char::from(kind), number(rule.major), number(rule.minor)),
-    }
+    format!("{} {}:{} {letters}", char::from(kind), number(rule.major), number(rule.minor))
 }
 
 /// CPU shares (2 to 262144, 1024 by default) as a v2 weight (1 to 10000, 100 by default), on the curve that
@@ -317,8 +358,16 @@ mod tests {
     #[test]
     fn device_rules() {
         let rule = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
-        assert_eq!(device_text(&rule(b'a', None, None, ALL)), "a");
-        assert_eq!(device_text(&rule(b'c', Some(1), None, ACCESS_READ | ACCESS_MKNOD)), "c 1:* rm");
-        assert_eq!(device_text(&rule(b'b', Some(8), Some(0), ACCESS_WRITE)), "b 8:0 w");
+        let texts = |rules: &[DeviceRule]| {
+            let mut writes = Writes { unified: false, list: Vec::new() };
+            writes.devices(rules).unwrap();
+            let given = writes.list.len() - DEFAULT_RULES.len();
+            writes.list.iter().take(given).map(|write| write.value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&[rule(b'a', None, None, ALL)]), ["a"]);
+        assert_eq!(texts(&[rule(b'c', Some(1), None, ACCESS_READ | ACCESS_MKNOD)]), ["c 1:* rm"]);
+        assert_eq!(texts(&[rule(b'b', Some(8), Some(0), ACCESS_WRITE)]), ["b 8:0 w"]);
+        assert_eq!(texts(&[rule(b'a', None, None, ACCESS_READ)]), ["b *:* r", "c *:* r"]);
+        assert_eq!(texts(&[rule(b'a', Some(8), Some(1), ALL)]), ["b 8:1 rwm", "c 8:1 rwm"]);
     }
 }

@@ -9,6 +9,7 @@
 //! Every error is one line: `NAME:LINE:COLUMN: process.rlimits[2].type: unknown limit "RLIMIT_FOO"`.
 //! Lines and columns count from 1, columns in bytes.
 
+mod list;
 mod scalar;
 
 use core::ffi::CStr;
@@ -19,12 +20,16 @@ use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
 pub use scalar::Integer;
+use scalar::without_nul;
 
-/// Deepest nesting of arrays and objects.
+/// Deepest nesting of arrays and objects: so many may be open at a time.
 pub const MAX_DEPTH: usize = 128;
 
 /// Largest document, in bytes.
 pub const MAX_SIZE: usize = 16 << 20;
+
+/// An error's place and field path take no more; the reason stands behind them.
+const MAX_WHERE: usize = 320;
 
 /// One step of a field path.
 #[derive(Clone, Copy)]
@@ -47,9 +52,13 @@ pub struct Decoder<'a> {
     offset: usize,
     line: usize,
     line_start: usize,
-    /// Where the value last begun stands: what an error points at.
+    /// Where the value last begun or ended stands: what an error points at.
     token: Place,
+    /// The brackets that are open.
+    open: Vec<Place>,
     path: Vec<Step<'a>>,
+    /// The first error. After it the document is at its end, and every value empty.
+    error: Option<Error>,
 }
 
 /// The members of one object as they are read: which came already.
@@ -67,14 +76,14 @@ pub struct Elements {
 
 /// Reads an object: each listed member by its expression, the others skipped.
 ///
-/// `members!(d, { "path" => path = d.string()?, ... })`; at most 64 names.
+/// `members!(d, { "path" => path = d.string(), ... })`; at most 64 names.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! members {
     ($d:ident, { $($name:literal => $body:expr),* $(,)? }) => {{
         const NAMES: &[&str] = &[$($name),*];
-        let mut members = $d.object()?;
-        while let Some(index) = $d.member(&mut members, NAMES)? {
+        let mut members = $d.object();
+        while let Some(index) = $d.member(&mut members, NAMES) {
             let mut turn = 0usize;
             $(
                 if index == turn { $body; }
@@ -86,62 +95,45 @@ macro_rules! members {
     }};
 }
 
-/// Reads an array into a Vec, each element by the expression.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! elements {
-    ($d:ident, $body:expr) => {{
-        let mut list = alloc::vec::Vec::new();
-        let mut elements = $d.array()?;
-        while $d.element(&mut elements)? {
-            list.push($body);
-            $d.leave();
-        }
-        list
-    }};
-}
-
-/// Reads an object with free names into a Vec of (name, value), sorted by name; a name twice is an error.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! entries {
-    ($d:ident, $key:ident, $body:expr) => {{
-        let mut list = alloc::vec::Vec::new();
-        let mut members = $d.object()?;
-        while let Some($key) = $d.entry(&mut members)? {
-            let entry: (&core::ffi::CStr, _) = ($key, $body);
-            list.push(entry);
-            $d.leave();
-        }
-        list.sort_unstable_by_key(|(name, _)| *name);
-        if let Some([(twice, _), _]) = list.windows(2).find(|two| matches!(two, [(a, _), (b, _)] if a == b)) {
-            return Err($d.fail(format_args!("\"{}\" is given twice", $crate::error::Show(twice))));
-        }
-        list
-    }};
-}
-
 impl<'a> Decoder<'a> {
     /// A decoder over a document; `name` stands before line and column in errors.
-    pub fn new(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
-        if text.len() > MAX_SIZE {
-            return Err(Error::invalid(format_args!("{name}: larger than {} MiB", MAX_SIZE >> 20)));
-        }
-        let token = Place { line: 1, column: 1 };
-        Ok(Decoder {
+    pub fn new(name: &'a str, text: &'a mut [u8]) -> Self {
+        let too_large = text.len() > MAX_SIZE;
+        let mut decoder = Decoder {
             name,
             rest: text,
             offset: 0,
             line: 1,
             line_start: 0,
-            token,
+            token: Place { line: 1, column: 1 },
+            open: Vec::with_capacity(16),
             path: Vec::with_capacity(16),
-        })
+            error: None,
+        };
+        if too_large {
+            decoder.give_up(Error::invalid(format_args!("{name}: larger than {} MiB", MAX_SIZE >> 20)));
+        }
+        decoder
+    }
+
+    /// The first error counts; nothing is read after it.
+    fn give_up(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+        self.rest = &mut [];
+    }
+
+    /// Whether nothing has been wrong until now.
+    pub fn is_good(&self) -> bool {
+        self.error.is_none()
     }
 
     /// An error about the value last read (or about to be read), with its place and field path.
     #[cold]
-    pub fn fail(&self, why: fmt::Arguments<'_>) -> Error {
+    #[inline(never)]
+    pub fn fail(&mut self, why: fmt::Arguments<'_>) {
+        if self.error.is_some() {
+            return;
+        }
         let Place { line, column } = self.token;
         let mut error = Error::invalid(format_args!("{}:{line}:{column}: ", self.name));
         for (i, step) in self.path.iter().enumerate() {
@@ -151,15 +143,36 @@ impl<'a> Decoder<'a> {
                 Step::Element(index) => error.append(format_args!("[{index}]")),
             }
         }
+        error.shorten(MAX_WHERE);
         error.append(format_args!("{}{why}", if self.path.is_empty() { "" } else { ": " }));
-        error
+        self.give_up(error);
+    }
+
+    /// The same, in words that need nothing put in.
+    #[cold]
+    #[inline(never)]
+    pub fn wrong(&mut self, why: &str) {
+        self.fail(format_args!("{why}"));
+    }
+
+    /// The same, unless it holds.
+    pub fn check(&mut self, holds: bool, why: &str) {
+        if !holds {
+            self.wrong(why);
+        }
+    }
+
+    /// What must be there.
+    pub fn need<T: Default>(&mut self, value: Option<T>, why: &str) -> T {
+        self.check(value.is_some(), why);
+        value.unwrap_or_default()
     }
 
     /// An error in the text itself, at the very byte.
     #[cold]
-    fn broken(&mut self, why: &str) -> Error {
+    fn broken(&mut self, why: &str) {
         self.token = self.place();
-        self.fail(format_args!("{why}"))
+        self.wrong(why);
     }
 
     fn place(&self) -> Place {
@@ -191,20 +204,26 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The same, where there must be one.
-    fn next(&mut self) -> Result<u8> {
-        self.after_space().ok_or_else(|| self.broken("the document ends too early"))
+    /// The same, where there must be one; 0 when there is none.
+    fn next(&mut self) -> u8 {
+        match self.after_space() {
+            Some(byte) => byte,
+            None => {
+                self.broken("the document ends too early");
+                0
+            }
+        }
     }
 
     /// The same, where a value begins: errors will point here.
-    fn begin(&mut self) -> Result<u8> {
-        let byte = self.next()?;
+    fn begin(&mut self) -> u8 {
+        let byte = self.next();
         self.token = self.place();
-        Ok(byte)
+        byte
     }
 
     #[cold]
-    fn expected(&mut self, what: &str, found: u8) -> Error {
+    fn expected(&mut self, what: &str, found: u8) {
         let found = match found {
             b'"' => "a string",
             b'{' => "an object",
@@ -214,15 +233,25 @@ impl<'a> Decoder<'a> {
             b'-' | b'0'..=b'9' => "a number",
             _ => return self.broken("not a JSON value"),
         };
-        self.fail(format_args!("expected {what}, found {found}"))
+        self.fail(format_args!("expected {what}, found {found}"));
     }
 
-    fn step(&mut self, step: Step<'a>) -> Result<()> {
-        if self.path.len() >= MAX_DEPTH {
-            return Err(self.fail(format_args!("nested deeper than {MAX_DEPTH}")));
+    fn open(&mut self, bracket: u8, what: &str) {
+        let found = self.begin();
+        if found != bracket {
+            return self.expected(what, found);
         }
-        self.path.push(step);
-        Ok(())
+        if self.open.len() >= MAX_DEPTH {
+            return self.fail(format_args!("nested deeper than {MAX_DEPTH}"));
+        }
+        self.open.push(self.token);
+        self.advance(1);
+    }
+
+    /// Takes the closing bracket. An error that follows is about all that it closes, and points there.
+    fn close(&mut self) {
+        self.advance(1);
+        self.token = self.open.pop().unwrap_or(self.token);
     }
 
     /// Ends the member or element last entered.
@@ -231,132 +260,122 @@ impl<'a> Decoder<'a> {
     }
 
     /// Begins an object.
-    pub fn object(&mut self) -> Result<Members> {
-        match self.begin()? {
-            b'{' => self.advance(1),
-            other => return Err(self.expected("an object", other)),
-        }
-        Ok(Members::default())
+    pub fn object(&mut self) -> Members {
+        self.open(b'{', "an object");
+        Members::default()
     }
 
-    /// The name of the next member, its colon taken; `None` at the object's end.
-    fn name(&mut self, members: &mut Members) -> Result<Option<&'a CStr>> {
-        match self.next()? {
+    /// The name of the next member, a NUL behind it, its colon taken; `None` at the object's end.
+    fn name(&mut self, members: &mut Members) -> Option<&'a str> {
+        match self.next() {
             b'}' => {
-                self.advance(1);
-                return Ok(None);
+                self.close();
+                return None;
             }
             b',' if members.begun => {
                 self.advance(1);
-                self.next()?;
+                self.next();
             }
-            _ if members.begun => return Err(self.broken("expected ',' or '}'")),
+            _ if members.begun => self.broken("expected ',' or '}'"),
             _ => {}
         }
         members.begun = true;
         if self.peek() != Some(b'"') {
-            return Err(self.broken("expected a member's name in quotes"));
+            self.broken("expected a member's name in quotes");
+            return None;
         }
-        let name = self.cstr()?;
-        if self.next()? != b':' {
-            return Err(self.broken("expected ':'"));
+        let name = self.raw_string();
+        if self.next() != b':' {
+            self.broken("expected ':'");
         }
         self.advance(1);
-        Ok(Some(name))
+        self.is_good().then_some(name)
     }
 
     /// Enters the next member that `names` lists and gives its index. Skips the others, and those that are
     /// null. A listed member given twice is an error.
-    pub fn member(&mut self, members: &mut Members, names: &'static [&'static str]) -> Result<Option<usize>> {
-        while let Some(name) = self.name(members)? {
-            let known = names.iter().position(|n| n.as_bytes() == name.to_bytes());
-            let Some((index, listed)) = known.and_then(|i| Some((i, *names.get(i)?))) else {
-                self.skip()?;
-                continue;
-            };
-            self.step(Step::Member(listed))?;
-            if members.seen & (1 << index) != 0 {
-                return Err(self.fail(format_args!("given twice")));
+    #[inline(never)]
+    pub fn member(&mut self, members: &mut Members, names: &'static [&'static str]) -> Option<usize> {
+        while let Some(name) = self.name(members) {
+            let name = without_nul(name);
+            self.path.push(Step::Member(name));
+            let index = names.iter().position(|listed| *listed == name);
+            let bit = index.map_or(0, |index| 1 << index);
+            if members.seen & bit != 0 {
+                self.wrong("given twice");
+                return None;
             }
-            members.seen |= 1 << index;
-            if self.begin()? == b'n' {
-                self.skip()?;
-                self.leave();
-                continue;
+            members.seen |= bit;
+            if index.is_some() && self.begin() != b'n' {
+                return index.filter(|_| self.is_good());
             }
-            return Ok(Some(index));
+            self.skip();
+            self.leave();
         }
-        Ok(None)
+        None
     }
 
     /// Enters the next member of an object whose names are data (annotations, sysctl).
-    pub fn entry(&mut self, members: &mut Members) -> Result<Option<&'a CStr>> {
-        let Some(name) = self.name(members)? else { return Ok(None) };
-        let Ok(shown) = name.to_str() else { return Err(self.broken("not UTF-8")) };
-        self.step(Step::Member(shown))?;
-        self.begin()?;
-        Ok(Some(name))
+    pub fn entry(&mut self, members: &mut Members) -> Option<&'a CStr> {
+        let name = self.name(members)?;
+        let text = self.without_inner_nul(name);
+        self.path.push(Step::Member(without_nul(name)));
+        self.begin();
+        self.is_good().then_some(text)
     }
 
     /// Begins an array.
-    pub fn array(&mut self) -> Result<Elements> {
-        match self.begin()? {
-            b'[' => self.advance(1),
-            other => return Err(self.expected("an array", other)),
-        }
-        Ok(Elements::default())
+    pub fn array(&mut self) -> Elements {
+        self.open(b'[', "an array");
+        Elements::default()
     }
 
     /// Enters the next element, or ends the array.
-    pub fn element(&mut self, elements: &mut Elements) -> Result<bool> {
-        match self.next()? {
+    #[inline(never)]
+    pub fn element(&mut self, elements: &mut Elements) -> bool {
+        match self.next() {
             b']' => {
-                self.advance(1);
-                return Ok(false);
+                self.close();
+                return false;
             }
             b',' if elements.count > 0 => self.advance(1),
-            _ if elements.count > 0 => return Err(self.broken("expected ',' or ']'")),
+            _ if elements.count > 0 => self.broken("expected ',' or ']'"),
             _ => {}
         }
-        self.step(Step::Element(elements.count))?;
+        self.path.push(Step::Element(elements.count));
         elements.count += 1;
-        self.begin()?;
-        Ok(true)
+        self.begin();
+        self.is_good()
     }
 
     /// Checks and drops one value, whatever it is. Recursion ends at [`MAX_DEPTH`].
-    pub fn skip(&mut self) -> Result<()> {
-        match self.begin()? {
+    pub fn skip(&mut self) {
+        match self.begin() {
             b'{' => {
-                let mut members = self.object()?;
-                while self.entry(&mut members)?.is_some() {
-                    self.skip()?;
-                    self.leave();
-                }
-                Ok(())
+                let mut members = self.object();
+                self.member(&mut members, &[]);
             }
             b'[' => {
-                let mut elements = self.array()?;
-                while self.element(&mut elements)? {
-                    self.skip()?;
+                let mut elements = self.array();
+                while self.element(&mut elements) {
+                    self.skip();
                     self.leave();
                 }
-                Ok(())
             }
-            b'"' => self.raw_string().map(drop),
+            b'"' => drop(self.raw_string()),
             b't' => self.literal("true"),
             b'f' => self.literal("false"),
             b'n' => self.literal("null"),
-            b'-' | b'0'..=b'9' => self.number().map(drop),
-            _ => Err(self.broken("not a JSON value")),
+            b'-' | b'0'..=b'9' => drop(self.number()),
+            _ => self.broken("not a JSON value"),
         }
     }
 
-    /// Ends the document: nothing but white space may follow.
+    /// Ends the document: nothing but white space may follow. The first error, if there was one.
     pub fn finish(mut self) -> Result<()> {
-        match self.after_space() {
-            Some(_) => Err(self.broken("something follows the document")),
-            None => Ok(()),
+        if self.is_good() && self.after_space().is_some() {
+            self.broken("something follows the document");
         }
+        self.error.map_or(Ok(()), Err)
     }
 }

@@ -4,21 +4,21 @@ use core::ffi::CStr;
 use core::mem;
 
 use super::Decoder;
-use crate::error::Result;
 
 /// The integers that a field can have.
 pub trait Integer {
     /// The least and the greatest.
-    const RANGE: (i128, i128);
-    /// Out of a number within the range.
-    fn cut(value: i128) -> Self;
+    const RANGE: (i64, u64);
+    /// Out of the low bits of a number within the range.
+    fn cut(value: u64) -> Self;
 }
 
 macro_rules! integers {
     ($($kind:ty),*) => {$(
         impl Integer for $kind {
-            const RANGE: (i128, i128) = (<$kind>::MIN as i128, <$kind>::MAX as i128);
-            fn cut(value: i128) -> Self {
+            const RANGE: (i64, u64) = (<$kind>::MIN as i64, <$kind>::MAX as u64);
+            #[inline(always)]
+            fn cut(value: u64) -> Self {
                 value as $kind
             }
         }
@@ -29,24 +29,25 @@ integers!(u8, u16, u32, u64, i32, i64);
 
 impl<'a> Decoder<'a> {
     /// A boolean.
-    pub fn boolean(&mut self) -> Result<bool> {
-        match self.begin()? {
-            b't' => self.literal("true").map(|()| true),
-            b'f' => self.literal("false").map(|()| false),
-            other => Err(self.expected("a boolean", other)),
+    pub fn boolean(&mut self) -> bool {
+        let first = self.begin();
+        match first {
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            other => self.expected("a boolean", other),
         }
+        first == b't'
     }
 
-    pub(super) fn literal(&mut self, word: &str) -> Result<()> {
-        if !self.rest.starts_with(word.as_bytes()) {
-            return Err(self.broken("not a JSON value"));
+    pub(super) fn literal(&mut self, word: &str) {
+        match self.rest.starts_with(word.as_bytes()) {
+            true => self.advance(word.len()),
+            false => self.broken("not a JSON value"),
         }
-        self.advance(word.len());
-        Ok(())
     }
 
     /// The text of a number, checked against the grammar and taken.
-    pub(super) fn number(&mut self) -> Result<&'a [u8]> {
+    pub(super) fn number(&mut self) -> &'a [u8] {
         let digits = |text: &[u8], from: usize| {
             text.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
         };
@@ -65,64 +66,107 @@ impl<'a> Decoder<'a> {
             end += 1 + sign + exponent;
         }
         if !good {
-            return Err(self.broken("not a JSON number"));
+            self.broken("not a JSON number");
+            return b"";
         }
         let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(end).unwrap_or_default();
         self.rest = rest;
         self.offset += end;
-        Ok(text)
+        text
     }
 
     /// An integer of any width; out of range or not whole is an error.
-    pub fn integer<T: Integer>(&mut self) -> Result<T> {
-        self.whole(T::RANGE).map(T::cut)
+    #[inline(always)]
+    pub fn integer<T: Integer>(&mut self) -> T {
+        let (least, most) = T::RANGE;
+        T::cut(self.whole(least, most))
     }
 
-    fn whole(&mut self, range: (i128, i128)) -> Result<i128> {
-        match self.begin()? {
+    /// The bits of an integer within a range.
+    #[inline(never)]
+    fn whole(&mut self, least: i64, most: u64) -> u64 {
+        match self.begin() {
             b'-' | b'0'..=b'9' => {}
-            other => return Err(self.expected("an integer", other)),
+            other => self.expected("an integer", other),
         }
-        let text = core::str::from_utf8(self.number()?).unwrap_or_default();
-        match text.parse::<i128>() {
-            Ok(value) if (range.0..=range.1).contains(&value) => Ok(value),
-            Err(_) if text.bytes().any(|byte| b".eE".contains(&byte)) => {
-                Err(self.fail(format_args!("{text} is not an integer")))
+        if !self.is_good() {
+            return 0;
+        }
+        let text = core::str::from_utf8(self.number()).unwrap_or_default();
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let most = if negative { least.unsigned_abs() } else { most };
+        match digits.parse::<u64>() {
+            Ok(value) if value <= most && negative => value.wrapping_neg(),
+            Ok(value) if value <= most => value,
+            _ => {
+                let whole = !text.bytes().any(|byte| b".eE".contains(&byte));
+                self.fail(format_args!(
+                    "{text} is {}",
+                    if whole { "out of range" } else { "not an integer" }
+                ));
+                0
             }
-            // Also what i128 does not hold.
-            _ => Err(self.fail(format_args!("{text} is out of range"))),
         }
+    }
+
+    /// An integer between two bounds.
+    #[inline(never)]
+    pub fn within(&mut self, least: i64, most: i64) -> i64 {
+        let value = self.integer();
+        if value < least || value > most {
+            self.fail(format_args!("{value} is not within {least} and {most}"));
+        }
+        value
     }
 
     /// A string with its NUL behind it, in the document's own bytes.
-    pub(super) fn raw_string(&mut self) -> Result<&'a [u8]> {
-        match self.begin()? {
+    #[inline(never)]
+    pub(super) fn raw_string(&mut self) -> &'a str {
+        match self.begin() {
             b'"' => self.advance(1),
-            other => return Err(self.expected("a string", other)),
+            other => self.expected("a string", other),
         }
+        match self.unescape() {
+            Ok((read, write)) => {
+                let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(read).unwrap_or_default();
+                self.rest = rest;
+                self.offset += read;
+                let text: &'a [u8] = text;
+                let text = core::str::from_utf8(text.get(..=write).unwrap_or_default());
+                text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| {
+                    self.wrong("a string that is not UTF-8");
+                    "\0"
+                })
+            }
+            Err((at, why)) => {
+                self.advance(at);
+                self.broken(why);
+                "\0"
+            }
+        }
+    }
+
+    /// Unescapes what comes up to the quote that ends it, where it stands: how much was read, and written with a
+    /// NUL behind it; or what is wrong where.
+    fn unescape(&mut self) -> core::result::Result<(usize, usize), (usize, &'static str)> {
         // Nearly every string is plain: its first special byte is the quote that ends it.
         let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
         let mut read = self.rest.iter().position(special).unwrap_or(self.rest.len());
         let mut write = read;
         loop {
-            let Some(&byte) = self.rest.get(read) else {
-                self.advance(read);
-                return Err(self.broken("a string does not end"));
-            };
+            let byte = *self.rest.get(read).ok_or((read, "a string does not end"))?;
             read += 1;
             let mut bytes = [byte, 0, 0, 0];
             let mut count = 1;
             match byte {
                 b'"' => break,
-                0..=0x1f => {
-                    self.advance(read - 1);
-                    return Err(self.broken("a control character in a string"));
-                }
+                0..=0x1f => return Err((read - 1, "a control character in a string")),
                 b'\\' => {
-                    let Some((character, taken)) = escape(self.rest.get(read..).unwrap_or_default()) else {
-                        self.advance(read - 1);
-                        return Err(self.broken("not a JSON escape"));
-                    };
+                    let found = escape(self.rest.get(read..).unwrap_or_default());
+                    let (character, taken) = found.ok_or((read - 1, "not a JSON escape"))?;
                     read += taken;
                     count = character.encode_utf8(&mut bytes).len();
                 }
@@ -138,35 +182,49 @@ impl<'a> Decoder<'a> {
         if let Some(end) = self.rest.get_mut(write) {
             *end = 0;
         }
-        let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(read).unwrap_or_default();
-        self.rest = rest;
-        self.offset += read;
-        let text: &'a [u8] = text;
-        let text = text.get(..=write).unwrap_or_default();
-        match core::str::from_utf8(text) {
-            Ok(_) => Ok(text),
-            Err(_) => Err(self.fail(format_args!("a string that is not UTF-8"))),
-        }
+        Ok((read, write))
     }
 
     /// A string.
-    pub fn string(&mut self) -> Result<&'a str> {
-        let text = self.raw_string()?;
-        Ok(core::str::from_utf8(text.get(..text.len() - 1).unwrap_or_default()).unwrap_or_default())
+    pub fn string(&mut self) -> &'a str {
+        without_nul(self.raw_string())
     }
 
     /// A string as the kernel takes it: without a NUL inside, with one behind it.
-    pub fn cstr(&mut self) -> Result<&'a CStr> {
-        let text = self.raw_string()?;
-        CStr::from_bytes_with_nul(text).map_err(|_| self.fail(format_args!("contains a NUL byte")))
+    #[inline(never)]
+    pub fn cstr(&mut self) -> &'a CStr {
+        let text = self.raw_string();
+        self.without_inner_nul(text)
     }
 
-    /// A string out of a table of words; `what` names the vocabulary in the error.
-    pub fn keyword<T: Copy>(&mut self, what: &str, table: &[(&str, T)]) -> Result<T> {
-        let word = self.string()?;
-        let found = table.iter().find(|(name, _)| *name == word);
-        found.map(|(_, value)| *value).ok_or_else(|| self.fail(format_args!("unknown {what} \"{word}\"")))
+    pub(super) fn without_inner_nul(&mut self, text: &'a str) -> &'a CStr {
+        CStr::from_bytes_with_nul(text.as_bytes()).unwrap_or_else(|_| {
+            self.wrong("contains a NUL byte");
+            c""
+        })
     }
+
+    /// A string out of a list of words: its place; `what` names the vocabulary in the error.
+    #[inline(never)]
+    pub fn one_of<'w>(&mut self, what: &str, mut words: impl Iterator<Item = &'w str>) -> Option<usize> {
+        let word = self.string();
+        let place = words.position(|known| known == word);
+        if place.is_none() {
+            self.fail(format_args!("unknown {what} \"{word}\""));
+        }
+        place
+    }
+
+    /// A string out of a table of words, as what it stands for.
+    pub fn keyword<T: Copy>(&mut self, what: &str, table: &[(&str, T)]) -> Option<T> {
+        let place = self.one_of(what, table.iter().map(|(word, _)| *word))?;
+        table.get(place).map(|(_, value)| *value)
+    }
+}
+
+/// A string without the NUL that [`Decoder::raw_string`] leaves behind it.
+pub(super) fn without_nul(text: &str) -> &str {
+    text.get(..text.len() - 1).unwrap_or_default()
 }
 
 /// The character of an escape sequence, given what follows the backslash, and how many bytes it takes.

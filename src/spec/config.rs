@@ -9,7 +9,7 @@ use super::process::Process;
 use super::version;
 use crate::error::Result;
 use crate::json::Decoder;
-use crate::{elements, entries, members};
+use crate::members;
 
 /// A whole config.json.
 #[derive(Debug, Default)]
@@ -48,82 +48,69 @@ pub struct Mount<'a> {
 impl<'a> Config<'a> {
     /// Decodes a config.json; `name` is what errors call it. The buffer is written to (see [`crate::json`]).
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
-        let mut decoder = Decoder::new(name, text)?;
-        let config = Self::read(&mut decoder)?;
-        decoder.finish()?;
-        Ok(config)
-    }
-
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+        let mut decoder = Decoder::new(name, text);
         let mut config = Config::default();
-        let mut root = None;
+        config.read(&mut decoder);
+        decoder.finish().map(|()| config)
+    }
+
+    // Not into whoever decodes: a plan is made in the same function.
+    #[inline(never)]
+    fn read(&mut self, d: &mut Decoder<'a>) {
+        let mut root = false;
         members!(d, {
-            "ociVersion" => config.oci_version = oci_version(d)?,
-            "root" => root = Some(Root::read(d)?),
-            "mounts" => config.mounts = elements!(d, Mount::read(d)?),
-            "process" => config.process = Some(Process::read(d)?),
-            "hostname" => config.hostname = Some(d.cstr()?),
-            "domainname" => config.domainname = Some(d.cstr()?),
-            "hooks" => config.hooks = Hooks::read(d)?,
-            "annotations" => config.annotations = annotations(d)?,
-            "linux" => config.linux = Linux::read(d)?,
+            "ociVersion" => self.oci_version = oci_version(d),
+            "root" => { self.root.read(d); root = true },
+            "mounts" => self.mounts = d.list(Mount::read),
+            "process" => self.process.insert(Process::default()).read(d),
+            "hostname" => self.hostname = Some(d.cstr()),
+            "domainname" => self.domainname = Some(d.cstr()),
+            "hooks" => self.hooks.read(d),
+            "annotations" => self.annotations = d.map(annotation),
+            "linux" => self.linux.read(d),
         });
-        if config.oci_version.is_empty() {
-            return Err(d.fail(format_args!("ociVersion is missing")));
-        }
-        config.root = root.ok_or_else(|| d.fail(format_args!("root is missing")))?;
-        Ok(config)
+        d.check(!self.oci_version.is_empty(), "ociVersion is missing");
+        d.check(root, "root is missing");
     }
 }
 
-fn oci_version<'a>(d: &mut Decoder<'a>) -> Result<&'a str> {
-    let text = d.string()?;
-    match version::is_supported(text) {
-        true => Ok(text),
-        false => Err(d.fail(format_args!("\"{text}\" is not a version 1.x.y of the specification"))),
+fn oci_version<'a>(d: &mut Decoder<'a>) -> &'a str {
+    let text = d.string();
+    if !version::is_supported(text) {
+        d.fail(format_args!("\"{text}\" is not a version 1.x.y of the specification"));
     }
+    text
 }
 
-fn annotations<'a>(d: &mut Decoder<'a>) -> Result<Vec<(&'a CStr, &'a CStr)>> {
-    Ok(entries!(d, key, {
-        if key.is_empty() {
-            return Err(d.fail(format_args!("an annotation without a name")));
-        }
-        d.cstr()?
-    }))
+fn annotation<'a>(d: &mut Decoder<'a>, name: &CStr) -> &'a CStr {
+    d.check(!name.is_empty(), "an annotation without a name");
+    d.cstr()
 }
 
 impl<'a> Root<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut root = Root::default();
+    fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "path" => root.path = d.cstr()?,
-            "readonly" => root.readonly = d.boolean()?,
+            "path" => self.path = d.cstr(),
+            "readonly" => self.readonly = d.boolean(),
         });
-        match root.path.is_empty() {
-            true => Err(d.fail(format_args!("path is missing or empty"))),
-            false => Ok(root),
-        }
+        d.check(!self.path.is_empty(), "path is missing or empty");
     }
 }
 
 impl<'a> Mount<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut mount = Mount::default();
         members!(d, {
-            "destination" => mount.destination = d.cstr()?,
-            "source" => mount.source = Some(d.cstr()?),
-            "type" => mount.kind = Some(d.cstr()?),
-            "options" => mount.options = elements!(d, d.cstr()?),
-            "uidMappings" => mount.uid_mappings = linux::id_mappings(d)?,
-            "gidMappings" => mount.gid_mappings = linux::id_mappings(d)?,
+            "destination" => mount.destination = d.cstr(),
+            "source" => mount.source = Some(d.cstr()),
+            "type" => mount.kind = Some(d.cstr()),
+            "options" => mount.options = d.list(Decoder::cstr),
+            "uidMappings" => mount.uid_mappings = linux::id_mappings(d),
+            "gidMappings" => mount.gid_mappings = linux::id_mappings(d),
         });
-        if mount.destination.is_empty() {
-            return Err(d.fail(format_args!("destination is missing or empty")));
-        }
-        if mount.uid_mappings.is_empty() != mount.gid_mappings.is_empty() {
-            return Err(d.fail(format_args!("uidMappings and gidMappings must be given together")));
-        }
-        Ok(mount)
+        d.check(!mount.destination.is_empty(), "destination is missing or empty");
+        let both = mount.uid_mappings.is_empty() == mount.gid_mappings.is_empty();
+        d.check(both, "uidMappings and gidMappings must be given together");
+        mount
     }
 }

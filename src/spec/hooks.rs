@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::Result;
 use crate::json::Decoder;
-use crate::{elements, members};
+use crate::members;
 
 /// The six lists, in the order in which they are run.
 #[derive(Debug, Default)]
@@ -30,35 +29,34 @@ pub struct Hook<'a> {
 }
 
 impl<'a> Hooks<'a> {
-    pub(super) fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut hooks = Hooks::default();
+    /// Whether some are run with all mounted and the root not yet entered.
+    pub fn have_before_pivot(&self) -> bool {
+        !(self.prestart.is_empty() && self.create_runtime.is_empty() && self.create_container.is_empty())
+    }
+
+    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "prestart" => hooks.prestart = elements!(d, Hook::read(d)?),
-            "createRuntime" => hooks.create_runtime = elements!(d, Hook::read(d)?),
-            "createContainer" => hooks.create_container = elements!(d, Hook::read(d)?),
-            "startContainer" => hooks.start_container = elements!(d, Hook::read(d)?),
-            "poststart" => hooks.poststart = elements!(d, Hook::read(d)?),
-            "poststop" => hooks.poststop = elements!(d, Hook::read(d)?),
+            "prestart" => self.prestart = d.list(Hook::read),
+            "createRuntime" => self.create_runtime = d.list(Hook::read),
+            "createContainer" => self.create_container = d.list(Hook::read),
+            "startContainer" => self.start_container = d.list(Hook::read),
+            "poststart" => self.poststart = d.list(Hook::read),
+            "poststop" => self.poststop = d.list(Hook::read),
         });
-        Ok(hooks)
     }
 }
 
 impl<'a> Hook<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut hook = Hook::default();
         members!(d, {
-            "path" => hook.path = d.cstr()?,
-            "args" => hook.args = elements!(d, d.cstr()?),
-            "env" => hook.env = Some(elements!(d, d.cstr()?)),
-            "timeout" => hook.timeout = Some(d.integer()?),
+            "path" => hook.path = d.cstr(),
+            "args" => hook.args = d.list(Decoder::cstr),
+            "env" => hook.env = Some(d.list(Decoder::cstr)),
+            "timeout" => hook.timeout = Some(d.integer()),
         });
-        if !hook.path.to_bytes().starts_with(b"/") {
-            return Err(d.fail(format_args!("path must be absolute")));
-        }
-        if hook.timeout == Some(0) {
-            return Err(d.fail(format_args!("timeout must be greater than zero")));
-        }
-        Ok(hook)
+        d.check(hook.path.to_bytes().starts_with(b"/"), "path must be absolute");
+        d.check(hook.timeout != Some(0), "timeout must be greater than zero");
+        hook
     }
 }

@@ -1,14 +1,15 @@
 //! `linux` (config-linux.md): namespaces, mappings, devices, paths and the smaller sections.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 
+use super::device::Device;
 use super::process::{non_empty, word};
 use super::resources::Resources;
 use super::seccomp::Seccomp;
-use crate::error::Result;
 use crate::json::Decoder;
-use crate::{elements, entries, members};
+use crate::members;
 
 /// The highest user or group id; 4294967295 is the kernel's "no change".
 pub const MAX_ID: u32 = u32::MAX - 1;
@@ -38,9 +39,10 @@ pub struct Linux<'a> {
 }
 
 /// The kinds of namespaces(7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum NamespaceKind {
+    #[default]
     User,
     Mount,
     Pid,
@@ -89,28 +91,6 @@ pub struct TimeOffset {
 /// The clocks that a time namespace shifts (time_namespaces(7)).
 static CLOCKS: [(&str, u8); 2] = [("monotonic", 1), ("boottime", 7)];
 
-/// One of `devices`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Device<'a> {
-    pub path: &'a CStr,
-    pub kind: DeviceKind,
-    pub major: u32,
-    pub minor: u32,
-    /// Permission bits.
-    pub file_mode: Option<u32>,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
-}
-
-/// `c` and `u` are the same to Linux.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceKind {
-    #[default]
-    Char,
-    Block,
-    Fifo,
-}
-
 /// `intelRdt`: resctrl.
 #[derive(Debug, Default)]
 pub struct IntelRdt<'a> {
@@ -137,56 +117,53 @@ pub struct Personality<'a> {
 }
 
 impl<'a> Linux<'a> {
-    pub(super) fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut linux = Linux::default();
+    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "namespaces" => linux.namespaces = namespaces(d)?,
-            "uidMappings" => linux.uid_mappings = id_mappings(d)?,
-            "gidMappings" => linux.gid_mappings = id_mappings(d)?,
-            "timeOffsets" => linux.time_offsets = time_offsets(d)?,
-            "devices" => linux.devices = elements!(d, Device::read(d)?),
-            "netDevices" => linux.net_devices = entries!(d, name, net_device(d)?),
-            "cgroupsPath" => linux.cgroups_path = non_empty(d)?,
-            "resources" => linux.resources = Resources::read(d)?,
-            "intelRdt" => linux.intel_rdt = Some(IntelRdt::read(d)?),
-            "memoryPolicy" => linux.memory_policy = Some(MemoryPolicy::read(d)?),
-            "sysctl" => linux.sysctl = entries!(d, key, d.cstr()?),
-            "seccomp" => linux.seccomp = Some(Seccomp::read(d)?),
-            "rootfsPropagation" => linux.rootfs_propagation = propagation(d)?,
-            "maskedPaths" => linux.masked_paths = elements!(d, absolute(d)?),
-            "readonlyPaths" => linux.readonly_paths = elements!(d, absolute(d)?),
-            "mountLabel" => linux.mount_label = non_empty(d)?,
-            "personality" => linux.personality = Some(Personality::read(d)?),
+            "namespaces" => self.namespaces = namespaces(d),
+            "uidMappings" => self.uid_mappings = id_mappings(d),
+            "gidMappings" => self.gid_mappings = id_mappings(d),
+            "timeOffsets" => self.time_offsets = time_offsets(d),
+            "devices" => self.devices = d.list(Device::read),
+            "netDevices" => self.net_devices = d.map(net_device),
+            "cgroupsPath" => self.cgroups_path = non_empty(d),
+            "resources" => self.resources.read(d),
+            "intelRdt" => self.intel_rdt = Some(IntelRdt::read(d)),
+            "memoryPolicy" => self.memory_policy = Some(MemoryPolicy::read(d)),
+            "sysctl" => self.sysctl = d.map(|d, _| d.cstr()),
+            "seccomp" => self.seccomp.insert(Seccomp::default()).read(d),
+            "rootfsPropagation" => self.rootfs_propagation = propagation(d),
+            "maskedPaths" => self.masked_paths = d.list(absolute),
+            "readonlyPaths" => self.readonly_paths = d.list(absolute),
+            "mountLabel" => self.mount_label = non_empty(d),
+            "personality" => self.personality = Some(Personality::read(d)),
         });
-        Ok(linux)
     }
 }
 
-fn absolute<'a>(d: &mut Decoder<'a>) -> Result<&'a CStr> {
-    let path = d.cstr()?;
-    match path.to_bytes().starts_with(b"/") {
-        true => Ok(path),
-        false => Err(d.fail(format_args!("must be an absolute path"))),
-    }
+pub(super) fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let path = d.cstr();
+    d.check(path.to_bytes().starts_with(b"/"), "must be an absolute path");
+    path
 }
 
-fn propagation<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a str>> {
+fn propagation<'a>(d: &mut Decoder<'a>) -> Option<&'a str> {
     // Engines also write the recursive words, and "" for none.
     const WORDS: [&str; 9] =
         ["", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
-    Ok(Some(word(d, "propagation", &WORDS)?).filter(|text| !text.is_empty()))
+    Some(word(d, "propagation", &WORDS)).filter(|text| !text.is_empty())
 }
 
-fn namespaces<'a>(d: &mut Decoder<'a>) -> Result<Vec<Namespace<'a>>> {
-    let mut given = 0u32;
-    Ok(elements!(d, {
-        let namespace = Namespace::read(d)?;
-        if given & (1 << namespace.kind as u32) != 0 {
-            return Err(d.fail(format_args!("a second {} namespace", namespace.kind.name())));
+fn namespaces<'a>(d: &mut Decoder<'a>) -> Vec<Namespace<'a>> {
+    let given = Cell::new(0u32);
+    d.list(|d| {
+        let namespace = Namespace::read(d);
+        let bit = 1 << namespace.kind as u32;
+        if given.get() & bit != 0 {
+            d.fail(format_args!("a second {} namespace", namespace.kind.name()));
         }
-        given |= 1 << namespace.kind as u32;
+        given.set(given.get() | bit);
         namespace
-    }))
+    })
 }
 
 impl NamespaceKind {
@@ -197,154 +174,100 @@ impl NamespaceKind {
 }
 
 impl<'a> Namespace<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let (mut kind, mut path) = (None, None);
         members!(d, {
-            "type" => kind = Some(d.keyword("namespace", &NAMESPACES)?),
-            "path" => path = namespace_path(d)?,
+            "type" => kind = d.keyword("namespace", &NAMESPACES),
+            "path" => path = namespace_path(d),
         });
-        match kind {
-            Some(kind) => Ok(Namespace { kind, path }),
-            None => Err(d.fail(format_args!("type is missing"))),
-        }
+        Namespace { kind: d.need(kind, "type is missing"), path }
     }
 }
 
-fn namespace_path<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
-    match non_empty(d)? {
-        Some(path) if !path.to_bytes().starts_with(b"/") => {
-            Err(d.fail(format_args!("must be an absolute path")))
-        }
-        path => Ok(path),
-    }
+fn namespace_path<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+    let path = non_empty(d);
+    d.check(path.is_none_or(|path| path.to_bytes().starts_with(b"/")), "must be an absolute path");
+    path
 }
 
-/// A list of id mappings; each range must be of ids, and not empty.
-pub(super) fn id_mappings(d: &mut Decoder<'_>) -> Result<Vec<IdMapping>> {
-    Ok(elements!(d, {
-        let (mut container_id, mut host_id, mut size) = (None, None, None);
+/// A list of id mappings.
+#[inline(never)]
+pub(super) fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
+    d.list(IdMapping::read)
+}
+
+impl IdMapping {
+    /// The range must be of ids, and not empty.
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let mut given: [Option<u32>; 3] = [None; 3];
+        let [container_id, host_id, size] = &mut given;
         members!(d, {
-            "containerID" => container_id = Some(d.integer::<u32>()?),
-            "hostID" => host_id = Some(d.integer::<u32>()?),
-            "size" => size = Some(d.integer::<u32>()?),
+            "containerID" => *container_id = Some(d.integer()),
+            "hostID" => *host_id = Some(d.integer()),
+            "size" => *size = Some(d.integer()),
         });
-        let (Some(container_id), Some(host_id), Some(size)) = (container_id, host_id, size) else {
-            return Err(d.fail(format_args!("needs containerID, hostID and size")));
+        let [Some(container_id), Some(host_id), Some(size)] = given else {
+            d.wrong("needs containerID, hostID and size");
+            return IdMapping::default();
         };
         let fits = |start: u32| start.checked_add(size).is_some();
         if size == 0 || !fits(container_id) || !fits(host_id) {
-            return Err(d.fail(format_args!("not a range of ids: {container_id} {host_id} {size}")));
+            d.fail(format_args!("not a range of ids: {container_id} {host_id} {size}"));
         }
         IdMapping { container_id, host_id, size }
-    }))
+    }
 }
 
-fn time_offsets(d: &mut Decoder<'_>) -> Result<Vec<TimeOffset>> {
-    let mut list = Vec::new();
-    let mut members = d.object()?;
-    while let Some(name) = d.entry(&mut members)? {
+fn time_offsets(d: &mut Decoder<'_>) -> Vec<TimeOffset> {
+    let offsets = d.map(|d, name| {
         let known = CLOCKS.iter().find(|(clock, _)| clock.as_bytes() == name.to_bytes());
-        let Some((_, clock)) = known else { return Err(d.fail(format_args!("unknown clock"))) };
-        let mut offset = TimeOffset { clock: *clock, secs: 0, nanosecs: 0 };
+        d.check(known.is_some(), "unknown clock");
+        let mut offset = TimeOffset { clock: known.map_or(0, |(_, clock)| *clock), secs: 0, nanosecs: 0 };
         members!(d, {
-            "secs" => offset.secs = d.integer()?,
-            "nanosecs" => offset.nanosecs = nanosecs(d)?,
+            "secs" => offset.secs = d.integer(),
+            "nanosecs" => offset.nanosecs = nanosecs(d),
         });
-        if list.iter().any(|earlier: &TimeOffset| earlier.clock == offset.clock) {
-            return Err(d.fail(format_args!("given twice")));
-        }
-        list.push(offset);
-        d.leave();
-    }
-    Ok(list)
+        offset
+    });
+    offsets.into_iter().map(|(_, offset)| offset).collect()
 }
 
-fn nanosecs(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer()? {
-        value if value > 999_999_999 => Err(d.fail(format_args!("{value} is a second or more"))),
-        value => Ok(value),
+fn nanosecs(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > 999_999_999 {
+        d.fail(format_args!("{value} is a second or more"));
     }
+    value
 }
 
-fn net_device<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
+fn net_device<'a>(d: &mut Decoder<'a>, _: &CStr) -> Option<&'a CStr> {
     let mut name = None;
-    members!(d, { "name" => name = non_empty(d)? });
-    Ok(name)
-}
-
-impl<'a> Device<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        const KINDS: [(&str, DeviceKind); 4] = [
-            ("c", DeviceKind::Char),
-            ("u", DeviceKind::Char),
-            ("b", DeviceKind::Block),
-            ("p", DeviceKind::Fifo),
-        ];
-        let mut device = Device::default();
-        let (mut kind, mut major, mut minor) = (None, None, None);
-        members!(d, {
-            "path" => device.path = absolute(d)?,
-            "type" => kind = Some(d.keyword("device type", &KINDS)?),
-            "major" => major = Some(device_number(d)?),
-            "minor" => minor = Some(device_number(d)?),
-            "fileMode" => device.file_mode = Some(file_mode(d)?),
-            "uid" => device.uid = Some(d.integer()?),
-            "gid" => device.gid = Some(d.integer()?),
-        });
-        device.kind = kind.ok_or_else(|| d.fail(format_args!("type is missing")))?;
-        if device.path.is_empty() {
-            return Err(d.fail(format_args!("path is missing")));
-        }
-        if device.kind != DeviceKind::Fifo {
-            let (Some(major), Some(minor)) = (major, minor) else {
-                return Err(d.fail(format_args!("needs major and minor")));
-            };
-            (device.major, device.minor) = (major, minor);
-        }
-        Ok(device)
-    }
-}
-
-/// A 12-bit major or 20-bit minor number (include/linux/kdev_t.h); both are int64 in the specification.
-fn device_number(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer()? {
-        value if value >= 1 << 20 => Err(d.fail(format_args!("{value} is not a device number"))),
-        value => Ok(value),
-    }
-}
-
-/// Engines write the whole st_mode: the type bits are in `type` already.
-fn file_mode(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer::<u32>()? {
-        mode if mode > 0o177777 => Err(d.fail(format_args!("{mode} is not a file mode"))),
-        mode => Ok(mode & 0o7777),
-    }
+    members!(d, { "name" => name = non_empty(d) });
+    name
 }
 
 impl<'a> IntelRdt<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut rdt = IntelRdt::default();
         members!(d, {
-            "closID" => rdt.clos_id = non_empty(d)?,
-            "l3CacheSchema" => rdt.l3_cache_schema = Some(line(d)?),
-            "memBwSchema" => rdt.mem_bw_schema = Some(line(d)?),
-            "schemata" => rdt.schemata = elements!(d, line(d)?),
-            "enableMonitoring" => rdt.enable_monitoring = d.boolean()?,
+            "closID" => rdt.clos_id = non_empty(d),
+            "l3CacheSchema" => rdt.l3_cache_schema = Some(line(d)),
+            "memBwSchema" => rdt.mem_bw_schema = Some(line(d)),
+            "schemata" => rdt.schemata = d.list(line),
+            "enableMonitoring" => rdt.enable_monitoring = d.boolean(),
         });
-        Ok(rdt)
+        rdt
     }
 }
 
-fn line<'a>(d: &mut Decoder<'a>) -> Result<&'a CStr> {
-    let text = d.cstr()?;
-    match text.to_bytes().contains(&b'\n') {
-        true => Err(d.fail(format_args!("must be one line"))),
-        false => Ok(text),
-    }
+fn line<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let text = d.cstr();
+    d.check(!text.to_bytes().contains(&b'\n'), "must be one line");
+    text
 }
 
 impl<'a> MemoryPolicy<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         const MODES: [&str; 7] = [
             "MPOL_DEFAULT",
             "MPOL_BIND",
@@ -357,27 +280,23 @@ impl<'a> MemoryPolicy<'a> {
         const FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
         let mut policy = MemoryPolicy::default();
         members!(d, {
-            "mode" => policy.mode = word(d, "mode", &MODES)?,
-            "nodes" => policy.nodes = Some(d.string()?),
-            "flags" => policy.flags = elements!(d, word(d, "flag", &FLAGS)?),
+            "mode" => policy.mode = word(d, "mode", &MODES),
+            "nodes" => policy.nodes = Some(d.string()),
+            "flags" => policy.flags = d.list(|d| word(d, "flag", &FLAGS)),
         });
-        match policy.mode {
-            "" => Err(d.fail(format_args!("mode is missing"))),
-            _ => Ok(policy),
-        }
+        d.check(!policy.mode.is_empty(), "mode is missing");
+        policy
     }
 }
 
 impl<'a> Personality<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut personality = Personality::default();
         members!(d, {
-            "domain" => personality.domain = word(d, "domain", &["LINUX", "LINUX32"])?,
-            "flags" => personality.flags = elements!(d, d.string()?),
+            "domain" => personality.domain = word(d, "domain", &["LINUX", "LINUX32"]),
+            "flags" => personality.flags = d.list(Decoder::string),
         });
-        match personality.domain {
-            "" => Err(d.fail(format_args!("domain is missing"))),
-            _ => Ok(personality),
-        }
+        d.check(!personality.domain.is_empty(), "domain is missing");
+        personality
     }
 }

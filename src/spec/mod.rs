@@ -5,6 +5,7 @@
 //! (their `plan`), rules inside one value are checked here, where line and column are known.
 
 pub mod config;
+pub mod device;
 pub mod hooks;
 pub mod linux;
 pub mod process;

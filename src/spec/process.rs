@@ -1,12 +1,13 @@
 //! `process` (config.md, "Process"): the program, its identity and its attributes.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use super::linux::MAX_ID;
 use crate::error::Result;
 use crate::json::Decoder;
-use crate::{elements, members};
+use crate::members;
 
 /// The container's process.
 #[derive(Debug, Default)]
@@ -110,162 +111,151 @@ pub static RLIMITS: [&str; 16] = [
 ];
 
 impl<'a> Process<'a> {
-    pub(crate) fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    /// Decodes a process by itself, as `exec` is given one; `name` is what errors call the document.
+    pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(name, text);
         let mut process = Process::default();
+        process.read(&mut decoder);
+        decoder.finish().map(|()| process)
+    }
+
+    #[inline(never)]
+    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "terminal" => process.terminal = d.boolean()?,
-            "consoleSize" => process.console_size = Some(ConsoleSize::read(d)?),
-            "user" => process.user = User::read(d)?,
-            "args" => process.args = elements!(d, d.cstr()?),
-            "env" => process.env = elements!(d, d.cstr()?),
-            "cwd" => process.cwd = d.cstr()?,
-            "capabilities" => process.capabilities = Some(Capabilities::read(d)?),
-            "rlimits" => process.rlimits = rlimits(d)?,
-            "noNewPrivileges" => process.no_new_privileges = d.boolean()?,
-            "oomScoreAdj" => process.oom_score_adj = Some(oom_score_adj(d)?),
-            "apparmorProfile" => process.apparmor_profile = non_empty(d)?,
-            "selinuxLabel" => process.selinux_label = non_empty(d)?,
-            "scheduler" => process.scheduler = Some(Scheduler::read(d)?),
-            "ioPriority" => process.io_priority = Some(IoPriority::read(d)?),
-            "execCPUAffinity" => process.exec_cpu_affinity = Some(CpuAffinity::read(d)?),
+            "terminal" => self.terminal = d.boolean(),
+            "consoleSize" => self.console_size = Some(ConsoleSize::read(d)),
+            "user" => self.user.read(d),
+            "args" => self.args = d.list(Decoder::cstr),
+            "env" => self.env = d.list(Decoder::cstr),
+            "cwd" => self.cwd = d.cstr(),
+            "capabilities" => self.capabilities.insert(Capabilities::default()).read(d),
+            "rlimits" => self.rlimits = rlimits(d),
+            "noNewPrivileges" => self.no_new_privileges = d.boolean(),
+            "oomScoreAdj" => self.oom_score_adj = Some(d.within(-1000, 1000) as i32),
+            "apparmorProfile" => self.apparmor_profile = non_empty(d),
+            "selinuxLabel" => self.selinux_label = non_empty(d),
+            "scheduler" => self.scheduler = Some(Scheduler::read(d)),
+            "ioPriority" => self.io_priority = Some(IoPriority::read(d)),
+            "execCPUAffinity" => self.exec_cpu_affinity = Some(CpuAffinity::read(d)),
         });
-        if process.args.is_empty() {
-            return Err(d.fail(format_args!("args is missing or empty")));
-        }
-        if !process.cwd.to_bytes().starts_with(b"/") {
-            return Err(d.fail(format_args!("cwd must be an absolute path")));
-        }
-        Ok(process)
+        d.check(!self.args.is_empty(), "args is missing or empty");
+        d.check(self.cwd.to_bytes().starts_with(b"/"), "cwd must be an absolute path");
     }
 }
 
 /// Labels and profiles: engines write `""` for none.
-pub(super) fn non_empty<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
-    Ok(Some(d.cstr()?).filter(|text| !text.is_empty()))
+pub(super) fn non_empty<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+    Some(d.cstr()).filter(|text| !text.is_empty())
 }
 
-fn oom_score_adj(d: &mut Decoder<'_>) -> Result<i32> {
-    match d.integer()? {
-        value @ -1000..=1000 => Ok(value),
-        value => Err(d.fail(format_args!("{value} is not within -1000 and 1000"))),
-    }
-}
-
-fn rlimits(d: &mut Decoder<'_>) -> Result<Vec<Rlimit>> {
-    let mut given = 0u32;
-    Ok(elements!(d, {
-        let limit = Rlimit::read(d)?;
-        if given & (1 << limit.resource) != 0 {
+fn rlimits(d: &mut Decoder<'_>) -> Vec<Rlimit> {
+    let given = Cell::new(0u32);
+    d.list(|d| {
+        let limit = Rlimit::read(d);
+        let bit = 1 << limit.resource;
+        if given.get() & bit != 0 {
             let name = RLIMITS.get(limit.resource as usize).copied().unwrap_or_default();
-            return Err(d.fail(format_args!("{name} is given twice")));
+            d.fail(format_args!("{name} is given twice"));
         }
-        given |= 1 << limit.resource;
+        given.set(given.get() | bit);
         limit
-    }))
+    })
 }
 
 impl Rlimit {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
+    fn read(d: &mut Decoder<'_>) -> Self {
         let (mut resource, mut soft, mut hard) = (None, None, None);
         members!(d, {
-            "type" => resource = Some(rlimit_type(d)?),
-            "soft" => soft = Some(d.integer()?),
-            "hard" => hard = Some(d.integer()?),
+            "type" => resource = d.one_of("limit", RLIMITS.iter().copied()),
+            "soft" => soft = Some(d.integer()),
+            "hard" => hard = Some(d.integer()),
         });
         let (Some(resource), Some(soft), Some(hard)) = (resource, soft, hard) else {
-            return Err(d.fail(format_args!("needs type, soft and hard")));
+            d.wrong("needs type, soft and hard");
+            return Rlimit { resource: 0, soft: 0, hard: 0 };
         };
-        match soft > hard {
-            true => Err(d.fail(format_args!("soft {soft} is above hard {hard}"))),
-            false => Ok(Rlimit { resource, soft, hard }),
+        if soft > hard {
+            d.fail(format_args!("soft {soft} is above hard {hard}"));
         }
+        Rlimit { resource: resource as u32, soft, hard }
     }
 }
 
-fn rlimit_type(d: &mut Decoder<'_>) -> Result<u32> {
-    let name = d.string()?;
-    let place = RLIMITS.iter().position(|known| *known == name);
-    place.map(|p| p as u32).ok_or_else(|| d.fail(format_args!("unknown limit \"{name}\"")))
-}
-
 impl ConsoleSize {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
+    fn read(d: &mut Decoder<'_>) -> Self {
         let mut size = ConsoleSize::default();
         members!(d, {
-            "height" => size.height = d.integer()?,
-            "width" => size.width = d.integer()?,
+            "height" => size.height = d.integer(),
+            "width" => size.width = d.integer(),
         });
-        Ok(size)
+        size
     }
 }
 
 impl User {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
-        let mut user = User::default();
+    fn read(&mut self, d: &mut Decoder<'_>) {
+        let (mut uid, mut gid) = (None, None);
         members!(d, {
-            "uid" => user.uid = id(d)?,
-            "gid" => user.gid = id(d)?,
-            "umask" => user.umask = Some(umask(d)?),
-            "additionalGids" => user.additional_gids = elements!(d, id(d)?),
+            "uid" => uid = Some(id(d)),
+            "gid" => gid = Some(id(d)),
+            "umask" => self.umask = Some(umask(d)),
+            "additionalGids" => self.additional_gids = d.list(id),
         });
-        Ok(user)
+        // A misspelt one must not make the process root.
+        let (uid, gid) = d.need(uid.zip(gid), "needs uid and gid");
+        (self.uid, self.gid) = (uid, gid);
     }
 }
 
-fn id(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer()? {
-        value if value > MAX_ID => Err(d.fail(format_args!("{value} is not an id"))),
-        value => Ok(value),
+pub(super) fn id(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > MAX_ID {
+        d.fail(format_args!("{value} is not an id"));
     }
+    value
 }
 
-fn umask(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer()? {
-        value if value > 0o777 => Err(d.fail(format_args!("{value} is above 511 (octal 0777)"))),
-        value => Ok(value),
+fn umask(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > 0o777 {
+        d.fail(format_args!("{value} is above 511 (octal 0777)"));
     }
+    value
 }
 
 impl<'a> Capabilities<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut sets = Capabilities::default();
+    fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "bounding" => sets.bounding = elements!(d, d.string()?),
-            "effective" => sets.effective = elements!(d, d.string()?),
-            "inheritable" => sets.inheritable = elements!(d, d.string()?),
-            "permitted" => sets.permitted = elements!(d, d.string()?),
-            "ambient" => sets.ambient = elements!(d, d.string()?),
+            "bounding" => self.bounding = d.list(Decoder::string),
+            "effective" => self.effective = d.list(Decoder::string),
+            "inheritable" => self.inheritable = d.list(Decoder::string),
+            "permitted" => self.permitted = d.list(Decoder::string),
+            "ambient" => self.ambient = d.list(Decoder::string),
         });
-        Ok(sets)
     }
 }
 
 impl<'a> Scheduler<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut scheduler = Scheduler::default();
         members!(d, {
-            "policy" => scheduler.policy = word(d, "policy", &POLICIES)?,
-            "nice" => scheduler.nice = d.integer()?,
-            "priority" => scheduler.priority = d.integer()?,
-            "flags" => scheduler.flags = elements!(d, word(d, "flag", &SCHEDULER_FLAGS)?),
-            "runtime" => scheduler.runtime = d.integer()?,
-            "deadline" => scheduler.deadline = d.integer()?,
-            "period" => scheduler.period = d.integer()?,
+            "policy" => scheduler.policy = word(d, "policy", &POLICIES),
+            "nice" => scheduler.nice = d.integer(),
+            "priority" => scheduler.priority = d.integer(),
+            "flags" => scheduler.flags = d.list(|d| word(d, "flag", &SCHEDULER_FLAGS)),
+            "runtime" => scheduler.runtime = d.integer(),
+            "deadline" => scheduler.deadline = d.integer(),
+            "period" => scheduler.period = d.integer(),
         });
-        match scheduler.policy {
-            "" => Err(d.fail(format_args!("policy is missing"))),
-            _ => Ok(scheduler),
-        }
+        d.check(!scheduler.policy.is_empty(), "policy is missing");
+        scheduler
     }
 }
 
 /// A string that must be one of a list of words.
-pub(super) fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &[&str]) -> Result<&'a str> {
-    let text = d.string()?;
-    match words.contains(&text) {
-        true => Ok(text),
-        false => Err(d.fail(format_args!("unknown {what} \"{text}\""))),
-    }
+pub(super) fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
+    let place = d.one_of(what, words.iter().copied());
+    place.and_then(|place| words.get(place)).copied().unwrap_or_default()
 }
 
 static POLICIES: [&str; 7] =
@@ -282,35 +272,25 @@ static SCHEDULER_FLAGS: [&str; 7] = [
 ];
 
 impl IoPriority {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
+    fn read(d: &mut Decoder<'_>) -> Self {
         const CLASSES: [(&str, u8); 3] =
             [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
-        let mut io = IoPriority::default();
+        let (mut class, mut priority) = (None, 0);
         members!(d, {
-            "class" => io.class = d.keyword("class", &CLASSES)?,
-            "priority" => io.priority = io_priority(d)?,
+            "class" => class = d.keyword("class", &CLASSES),
+            "priority" => priority = d.within(0, 7) as u8,
         });
-        match io.class {
-            0 => Err(d.fail(format_args!("class is missing"))),
-            _ => Ok(io),
-        }
-    }
-}
-
-fn io_priority(d: &mut Decoder<'_>) -> Result<u8> {
-    match d.integer()? {
-        value @ 0..=7 => Ok(value),
-        value => Err(d.fail(format_args!("{value} is not within 0 and 7"))),
+        IoPriority { class: d.need(class, "class is missing"), priority }
     }
 }
 
 impl<'a> CpuAffinity<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut affinity = CpuAffinity::default();
         members!(d, {
-            "initial" => affinity.initial = Some(d.string()?),
-            "final" => affinity.last = Some(d.string()?),
+            "initial" => affinity.initial = Some(d.string()),
+            "final" => affinity.last = Some(d.string()),
         });
-        Ok(affinity)
+        affinity
     }
 }

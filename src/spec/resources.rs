@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::error::Result;
+use super::device::{DeviceRule, MAX_MAJOR, MAX_MINOR, both, device_number};
 use crate::json::Decoder;
-use crate::{elements, entries, members};
+use crate::members;
 
 /// What a container may use. `None` is "leave as it is".
 #[derive(Debug, Default)]
@@ -22,25 +22,6 @@ pub struct Resources<'a> {
     /// cgroup v2 files by name.
     pub unified: Vec<(&'a CStr, &'a CStr)>,
 }
-
-/// One of `devices`: the allowed device list, applied in order.
-#[derive(Clone, Copy, Debug)]
-pub struct DeviceRule {
-    pub allow: bool,
-    /// `a`, `b` or `c`.
-    pub kind: u8,
-    pub major: Option<u32>,
-    pub minor: Option<u32>,
-    /// Bits of [`ACCESS_READ`], [`ACCESS_WRITE`] and [`ACCESS_MKNOD`].
-    pub access: u8,
-}
-
-/// `r` in `access`.
-pub const ACCESS_READ: u8 = 1;
-/// `w` in `access`.
-pub const ACCESS_WRITE: u8 = 2;
-/// `m` in `access`.
-pub const ACCESS_MKNOD: u8 = 4;
 
 /// `memory`, in bytes; -1 is no limit.
 #[derive(Debug, Default)]
@@ -123,153 +104,99 @@ pub struct Rdma {
 }
 
 impl<'a> Resources<'a> {
-    pub(crate) fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut resources = Resources::default();
+    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "devices" => resources.devices = elements!(d, DeviceRule::read(d)?),
-            "memory" => resources.memory = Memory::read(d)?,
-            "cpu" => resources.cpu = Cpu::read(d)?,
-            "pids" => resources.pids = pids(d)?,
-            "blockIO" => resources.block_io = BlockIo::read(d)?,
-            "hugepageLimits" => resources.hugepage_limits = elements!(d, HugepageLimit::read(d)?),
-            "network" => resources.network = Network::read(d)?,
-            "rdma" => resources.rdma = entries!(d, name, Rdma::read(d)?),
-            "unified" => resources.unified = entries!(d, file, unified(d, file)?),
+            "devices" => self.devices = d.list(DeviceRule::read),
+            "memory" => self.memory.read(d),
+            "cpu" => self.cpu.read(d),
+            "pids" => self.pids = pids(d),
+            "blockIO" => self.block_io.read(d),
+            "hugepageLimits" => self.hugepage_limits = d.list(HugepageLimit::read),
+            "network" => self.network.read(d),
+            "rdma" => self.rdma = d.map(Rdma::read),
+            "unified" => self.unified = d.map(unified),
         });
-        Ok(resources)
     }
 }
 
-/// A file's content; its name must stay inside the cgroup's directory.
-fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> Result<&'a CStr> {
+fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> &'a CStr {
     let name = file.to_bytes();
-    if name.contains(&b'/') || !name.contains(&b'.') || name.starts_with(b".") {
-        return Err(d.fail(format_args!("not the name of a cgroup file")));
-    }
+    let good = !name.contains(&b'/') && name.contains(&b'.') && !name.starts_with(b".");
+    d.check(good, "not the name of a cgroup file");
     d.cstr()
 }
 
-fn pids(d: &mut Decoder<'_>) -> Result<Option<i64>> {
+fn pids(d: &mut Decoder<'_>) -> Option<i64> {
     let mut limit = None;
-    members!(d, { "limit" => limit = Some(at_least(d, -1)?) });
-    Ok(limit)
+    members!(d, { "limit" => limit = limit_of(d) });
+    limit
 }
 
-fn at_least(d: &mut Decoder<'_>, least: i64) -> Result<i64> {
-    match d.integer()? {
-        value if value < least => Err(d.fail(format_args!("{value} is below {least}"))),
-        value => Ok(value),
+/// A limit, or -1 for none.
+fn limit_of(d: &mut Decoder<'_>) -> Option<i64> {
+    let value: i64 = d.integer();
+    if value < -1 {
+        d.fail(format_args!("{value} is below -1"));
     }
-}
-
-impl DeviceRule {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
-        const KINDS: [(&str, u8); 4] = [("a", b'a'), ("b", b'b'), ("c", b'c'), ("", b'a')];
-        let mut allow = None;
-        let mut rule = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: 0 };
-        members!(d, {
-            "allow" => allow = Some(d.boolean()?),
-            "type" => rule.kind = d.keyword("device type", &KINDS)?,
-            "major" => rule.major = wildcard(d)?,
-            "minor" => rule.minor = wildcard(d)?,
-            "access" => rule.access = access(d)?,
-        });
-        rule.allow = allow.ok_or_else(|| d.fail(format_args!("allow is missing")))?;
-        if rule.access == 0 {
-            rule.access = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
-        }
-        Ok(rule)
-    }
-}
-
-/// Engines write -1 for "all".
-fn wildcard(d: &mut Decoder<'_>) -> Result<Option<u32>> {
-    Ok(u32::try_from(at_least(d, -1)?).ok())
-}
-
-fn access(d: &mut Decoder<'_>) -> Result<u8> {
-    let mut bits = 0;
-    for letter in d.string()?.chars() {
-        bits |= match letter {
-            'r' => ACCESS_READ,
-            'w' => ACCESS_WRITE,
-            'm' => ACCESS_MKNOD,
-            other => return Err(d.fail(format_args!("unknown access \"{other}\""))),
-        };
-    }
-    Ok(bits)
+    Some(value)
 }
 
 impl Memory {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
-        let mut memory = Memory::default();
+    fn read(&mut self, d: &mut Decoder<'_>) {
         members!(d, {
-            "limit" => memory.limit = Some(at_least(d, -1)?),
-            "reservation" => memory.reservation = Some(at_least(d, -1)?),
-            "swap" => memory.swap = Some(at_least(d, -1)?),
-            "kernel" => memory.kernel = Some(at_least(d, -1)?),
-            "kernelTCP" => memory.kernel_tcp = Some(at_least(d, -1)?),
-            "swappiness" => memory.swappiness = Some(swappiness(d)?),
-            "disableOOMKiller" => memory.disable_oom_killer = Some(d.boolean()?),
-            "useHierarchy" => memory.use_hierarchy = Some(d.boolean()?),
-            "checkBeforeUpdate" => memory.check_before_update = Some(d.boolean()?),
+            "limit" => self.limit = limit_of(d),
+            "reservation" => self.reservation = limit_of(d),
+            "swap" => self.swap = limit_of(d),
+            "kernel" => self.kernel = limit_of(d),
+            "kernelTCP" => self.kernel_tcp = limit_of(d),
+            "swappiness" => self.swappiness = Some(d.within(0, 100) as u64),
+            "disableOOMKiller" => self.disable_oom_killer = Some(d.boolean()),
+            "useHierarchy" => self.use_hierarchy = Some(d.boolean()),
+            "checkBeforeUpdate" => self.check_before_update = Some(d.boolean()),
         });
-        Ok(memory)
-    }
-}
-
-fn swappiness(d: &mut Decoder<'_>) -> Result<u64> {
-    match d.integer()? {
-        value @ 0..=100 => Ok(value),
-        value => Err(d.fail(format_args!("{value} is not within 0 and 100"))),
     }
 }
 
 impl<'a> Cpu<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut cpu = Cpu::default();
+    fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "shares" => cpu.shares = Some(d.integer()?),
-            "quota" => cpu.quota = Some(d.integer()?),
-            "burst" => cpu.burst = Some(d.integer()?),
-            "period" => cpu.period = Some(d.integer()?),
-            "realtimeRuntime" => cpu.realtime_runtime = Some(d.integer()?),
-            "realtimePeriod" => cpu.realtime_period = Some(d.integer()?),
-            "cpus" => cpu.cpus = list(d)?,
-            "mems" => cpu.mems = list(d)?,
-            "idle" => cpu.idle = Some(d.integer()?),
+            "shares" => self.shares = Some(d.integer()),
+            "quota" => self.quota = Some(d.integer()),
+            "burst" => self.burst = Some(d.integer()),
+            "period" => self.period = Some(d.integer()),
+            "realtimeRuntime" => self.realtime_runtime = Some(d.integer()),
+            "realtimePeriod" => self.realtime_period = Some(d.integer()),
+            "cpus" => self.cpus = list(d),
+            "mems" => self.mems = list(d),
+            "idle" => self.idle = Some(d.integer()),
         });
-        if let (Some(quota), Some(burst)) = (cpu.quota, cpu.burst)
+        if let (Some(quota), Some(burst)) = (self.quota, self.burst)
             && u64::try_from(quota).is_ok_and(|quota| quota > 0 && burst > quota)
         {
-            return Err(d.fail(format_args!("burst {burst} is above quota {quota}")));
+            d.fail(format_args!("burst {burst} is above quota {quota}"));
         }
-        Ok(cpu)
     }
 }
 
-/// A list of numbers and ranges, as cpuset(7) has it: `0-3,7`. `""` is none given.
-fn list<'a>(d: &mut Decoder<'a>) -> Result<Option<&'a CStr>> {
-    let text = d.cstr()?;
-    match text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b)) {
-        true => Ok(Some(text).filter(|text| !text.is_empty())),
-        false => Err(d.fail(format_args!("not a list of numbers"))),
-    }
+/// A list of CPUs or memory nodes: the kernel's own parser has the last word (cpuset(7), "List format").
+fn list<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+    let text = d.cstr();
+    let good = text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b));
+    d.check(good, "not a list of numbers");
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl BlockIo {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
-        let mut io = BlockIo::default();
+    fn read(&mut self, d: &mut Decoder<'_>) {
         members!(d, {
-            "weight" => io.weight = Some(d.integer()?),
-            "leafWeight" => io.leaf_weight = Some(d.integer()?),
-            "weightDevice" => io.weight_device = elements!(d, WeightDevice::read(d)?),
-            "throttleReadBpsDevice" => io.throttle_read_bps = elements!(d, ThrottleDevice::read(d)?),
-            "throttleWriteBpsDevice" => io.throttle_write_bps = elements!(d, ThrottleDevice::read(d)?),
-            "throttleReadIOPSDevice" => io.throttle_read_iops = elements!(d, ThrottleDevice::read(d)?),
-            "throttleWriteIOPSDevice" => io.throttle_write_iops = elements!(d, ThrottleDevice::read(d)?),
+            "weight" => self.weight = Some(d.integer()),
+            "leafWeight" => self.leaf_weight = Some(d.integer()),
+            "weightDevice" => self.weight_device = d.list(WeightDevice::read),
+            "throttleReadBpsDevice" => self.throttle_read_bps = d.list(ThrottleDevice::read),
+            "throttleWriteBpsDevice" => self.throttle_write_bps = d.list(ThrottleDevice::read),
+            "throttleReadIOPSDevice" => self.throttle_read_iops = d.list(ThrottleDevice::read),
+            "throttleWriteIOPSDevice" => self.throttle_write_iops = d.list(ThrottleDevice::read),
         });
-        Ok(io)
     }
 
     /// Nothing asked for. Engines write a zero weight for "not set".
@@ -288,91 +215,81 @@ impl BlockIo {
 }
 
 impl WeightDevice {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
+    fn read(d: &mut Decoder<'_>) -> Self {
         let mut device = WeightDevice::default();
+        let (mut major, mut minor) = (None, None);
         members!(d, {
-            "major" => device.major = d.integer()?,
-            "minor" => device.minor = d.integer()?,
-            "weight" => device.weight = Some(d.integer()?),
-            "leafWeight" => device.leaf_weight = Some(d.integer()?),
+            "major" => major = Some(device_number(d, MAX_MAJOR)),
+            "minor" => minor = Some(device_number(d, MAX_MINOR)),
+            "weight" => device.weight = Some(d.integer()),
+            "leafWeight" => device.leaf_weight = Some(d.integer()),
         });
-        match device.weight.is_none() && device.leaf_weight.is_none() {
-            true => Err(d.fail(format_args!("needs weight or leafWeight"))),
-            false => Ok(device),
-        }
+        (device.major, device.minor) = both(d, major, minor);
+        d.check(device.weight.is_some() || device.leaf_weight.is_some(), "needs weight or leafWeight");
+        device
     }
 }
 
 impl ThrottleDevice {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
-        let mut device = ThrottleDevice::default();
-        let mut rate = None;
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let (mut major, mut minor, mut rate) = (None, None, None);
         members!(d, {
-            "major" => device.major = d.integer()?,
-            "minor" => device.minor = d.integer()?,
-            "rate" => rate = Some(d.integer()?),
+            "major" => major = Some(device_number(d, MAX_MAJOR)),
+            "minor" => minor = Some(device_number(d, MAX_MINOR)),
+            "rate" => rate = Some(d.integer()),
         });
-        device.rate = rate.ok_or_else(|| d.fail(format_args!("rate is missing")))?;
-        Ok(device)
+        let (major, minor) = both(d, major, minor);
+        ThrottleDevice { major, minor, rate: d.need(rate, "rate is missing") }
     }
 }
 
 impl<'a> HugepageLimit<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let (mut page_size, mut limit) = (None, None);
         members!(d, {
-            "pageSize" => page_size = Some(page_size_name(d)?),
-            "limit" => limit = Some(d.integer()?),
+            "pageSize" => page_size = Some(page_size_name(d)),
+            "limit" => limit = Some(d.integer()),
         });
-        match (page_size, limit) {
-            (Some(page_size), Some(limit)) => Ok(HugepageLimit { page_size, limit }),
-            _ => Err(d.fail(format_args!("needs pageSize and limit"))),
-        }
+        let (page_size, limit) = d.need(page_size.zip(limit), "needs pageSize and limit");
+        HugepageLimit { page_size, limit }
     }
 }
 
-fn page_size_name<'a>(d: &mut Decoder<'a>) -> Result<&'a str> {
-    let text = d.string()?;
+fn page_size_name<'a>(d: &mut Decoder<'a>) -> &'a str {
+    let text = d.string();
     let number = text.strip_suffix("KB").or(text.strip_suffix("MB")).or(text.strip_suffix("GB"));
-    match number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
-        true => Ok(text),
-        false => Err(d.fail(format_args!("\"{text}\" is not a page size such as 2MB"))),
+    if !number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
+        d.fail(format_args!("\"{text}\" is not a page size such as 2MB"));
     }
+    text
 }
 
 impl<'a> Network<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut network = Network::default();
+    fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "classID" => network.class_id = Some(d.integer()?),
-            "priorities" => network.priorities = elements!(d, priority(d)?),
+            "classID" => self.class_id = Some(d.integer()),
+            "priorities" => self.priorities = d.list(priority),
         });
-        Ok(network)
     }
 }
 
-fn priority<'a>(d: &mut Decoder<'a>) -> Result<(&'a CStr, u32)> {
+fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
     let (mut name, mut priority) = (None, None);
     members!(d, {
-        "name" => name = Some(d.cstr()?),
-        "priority" => priority = Some(d.integer()?),
+        "name" => name = Some(d.cstr()),
+        "priority" => priority = Some(d.integer()),
     });
-    match (name, priority) {
-        (Some(name), Some(priority)) => Ok((name, priority)),
-        _ => Err(d.fail(format_args!("needs name and priority"))),
-    }
+    d.need(name.zip(priority), "needs name and priority")
 }
 
 impl Rdma {
-    fn read(d: &mut Decoder<'_>) -> Result<Self> {
+    fn read(d: &mut Decoder<'_>, _: &CStr) -> Self {
         let mut rdma = Rdma::default();
         members!(d, {
-            "hcaHandles" => rdma.hca_handles = Some(d.integer()?),
-            "hcaObjects" => rdma.hca_objects = Some(d.integer()?),
+            "hcaHandles" => rdma.hca_handles = Some(d.integer()),
+            "hcaObjects" => rdma.hca_objects = Some(d.integer()),
         });
-        match rdma.hca_handles.is_none() && rdma.hca_objects.is_none() {
-            true => Err(d.fail(format_args!("needs hcaHandles or hcaObjects"))),
-            false => Ok(rdma),
-        }
+        d.check(rdma.hca_handles.is_some() || rdma.hca_objects.is_some(), "needs hcaHandles or hcaObjects");
+        rdma
     }
 }

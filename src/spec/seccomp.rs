@@ -4,9 +4,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::process::word;
-use crate::error::Result;
 use crate::json::Decoder;
-use crate::{elements, members};
+use crate::members;
 
 /// A seccomp profile.
 #[derive(Debug, Default)]
@@ -102,72 +101,57 @@ pub static FLAGS: [&str; 4] = [
 const MAX_ERRNO: u32 = 4095;
 
 impl<'a> Seccomp<'a> {
-    pub(super) fn read(d: &mut Decoder<'a>) -> Result<Self> {
-        let mut seccomp = Seccomp::default();
+    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "defaultAction" => seccomp.default_action = word(d, "action", &ACTIONS)?,
-            "defaultErrnoRet" => seccomp.default_errno_ret = Some(errno_ret(d)?),
-            "architectures" => seccomp.architectures = elements!(d, word(d, "architecture", &ARCHITECTURES)?),
-            "flags" => seccomp.flags = elements!(d, word(d, "flag", &FLAGS)?),
-            "listenerPath" => seccomp.listener_path = Some(d.cstr()?),
-            "listenerMetadata" => seccomp.listener_metadata = Some(d.cstr()?),
-            "syscalls" => seccomp.syscalls = elements!(d, Rule::read(d)?),
+            "defaultAction" => self.default_action = word(d, "action", &ACTIONS),
+            "defaultErrnoRet" => self.default_errno_ret = Some(errno_ret(d)),
+            "architectures" => self.architectures = d.list(|d| word(d, "architecture", &ARCHITECTURES)),
+            "flags" => self.flags = d.list(|d| word(d, "flag", &FLAGS)),
+            "listenerPath" => self.listener_path = Some(d.cstr()),
+            "listenerMetadata" => self.listener_metadata = Some(d.cstr()),
+            "syscalls" => self.syscalls = d.list(Rule::read),
         });
-        if seccomp.default_action.is_empty() {
-            return Err(d.fail(format_args!("defaultAction is missing")));
-        }
-        if seccomp.listener_metadata.is_some() && seccomp.listener_path.is_none() {
-            return Err(d.fail(format_args!("listenerMetadata without listenerPath")));
-        }
-        Ok(seccomp)
+        d.check(!self.default_action.is_empty(), "defaultAction is missing");
+        let heard = self.listener_metadata.is_none() || self.listener_path.is_some();
+        d.check(heard, "listenerMetadata without listenerPath");
     }
 }
 
-fn errno_ret(d: &mut Decoder<'_>) -> Result<u32> {
-    match d.integer()? {
-        value if value > MAX_ERRNO => Err(d.fail(format_args!("{value} is above {MAX_ERRNO}"))),
-        value => Ok(value),
+fn errno_ret(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > MAX_ERRNO {
+        d.fail(format_args!("{value} is above {MAX_ERRNO}"));
     }
+    value
 }
 
 impl<'a> Rule<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
         let mut rule = Rule::default();
         members!(d, {
-            "names" => rule.names = elements!(d, d.string()?),
-            "action" => rule.action = word(d, "action", &ACTIONS)?,
-            "errnoRet" => rule.errno_ret = Some(errno_ret(d)?),
-            "args" => rule.args = elements!(d, Arg::read(d)?),
+            "names" => rule.names = d.list(Decoder::string),
+            "action" => rule.action = word(d, "action", &ACTIONS),
+            "errnoRet" => rule.errno_ret = Some(errno_ret(d)),
+            "args" => rule.args = d.list(Arg::read),
         });
-        if rule.names.is_empty() {
-            return Err(d.fail(format_args!("names is missing or empty")));
-        }
-        match rule.action {
-            "" => Err(d.fail(format_args!("action is missing"))),
-            _ => Ok(rule),
-        }
+        d.check(!rule.names.is_empty(), "names is missing or empty");
+        d.check(!rule.action.is_empty(), "action is missing");
+        rule
     }
 }
 
 impl<'a> Arg<'a> {
-    fn read(d: &mut Decoder<'a>) -> Result<Self> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let (mut index, mut value, mut op) = (None, None, None);
         let mut arg = Arg::default();
         members!(d, {
-            "index" => arg.index = index(d)?,
-            "value" => arg.value = d.integer()?,
-            "valueTwo" => arg.value_two = d.integer()?,
-            "op" => arg.op = word(d, "operator", &OPERATORS)?,
+            "index" => index = Some(d.within(0, 5) as u8),
+            "value" => value = Some(d.integer()),
+            "valueTwo" => arg.value_two = d.integer(),
+            "op" => op = Some(word(d, "operator", &OPERATORS)),
         });
-        match arg.op {
-            "" => Err(d.fail(format_args!("op is missing"))),
-            _ => Ok(arg),
-        }
-    }
-}
-
-fn index(d: &mut Decoder<'_>) -> Result<u8> {
-    match d.integer()? {
-        value @ 0..=5 => Ok(value),
-        value => Err(d.fail(format_args!("{value} is not within 0 and 5"))),
+        d.check(index.is_some() && value.is_some() && op.is_some(), "needs index, value and op");
+        (arg.index, arg.value, arg.op) = (index.unwrap_or(0), value.unwrap_or(0), op.unwrap_or_default());
+        arg
     }
 }

@@ -2,9 +2,9 @@
 
 extern crate alloc;
 
-use mote::json::Integer;
+use mote::json::{Decoder, Integer};
 
-use crate::{error, read};
+use crate::{error, read, skip};
 
 fn integer<T: Integer>(document: &str) -> Result<T, String> {
     read(document, |d| d.integer())
@@ -68,13 +68,33 @@ fn values_of_other_types() {
             true => assert_eq!(result, Ok(()), "{document}"),
             false => assert_eq!(result, Err(format!("t:1:1: expected {wanted}, found {found}"))),
         };
-        check("a string", read(document, |d| d.string().map(drop)));
-        check("a string", read(document, |d| d.cstr().map(drop)));
-        check("a boolean", read(document, |d| d.boolean().map(drop)));
-        check("an object", read(document, |d| d.object().and_then(|mut m| d.member(&mut m, &[]).map(drop))));
-        check("an array", read(document, |d| d.array().and_then(|mut e| d.element(&mut e).map(drop))));
+        check(
+            "a string",
+            read(document, |d| {
+                let _ = d.string();
+            }),
+        );
+        check(
+            "a string",
+            read(document, |d| {
+                let _ = d.cstr();
+            }),
+        );
+        check(
+            "a boolean",
+            read(document, |d| {
+                let _ = d.boolean();
+            }),
+        );
+        check("an object", read(document, |d| mote::members!(d, {})));
+        check("an array", read(document, |d| drop(d.list(|_| ()))));
         if found != "a number" {
-            check("an integer", read(document, |d| d.integer::<i64>().map(drop)));
+            check(
+                "an integer",
+                read(document, |d| {
+                    let _ = d.integer::<i64>();
+                }),
+            );
         }
     }
     assert_eq!(read("?", |d| d.boolean()), Err("t:1:1: not a JSON value".into()));
@@ -83,8 +103,8 @@ fn values_of_other_types() {
 
 #[test]
 fn strings_for_the_kernel_have_no_nul_inside() {
-    assert_eq!(read(r#""a\u0000b""#, |d| d.string().map(String::from)).as_deref(), Ok("a\0b"));
-    let cstr = |document: &str| read(document, |d| d.cstr().map(|text| text.to_owned()));
+    assert_eq!(read(r#""a\u0000b""#, |d| String::from(d.string())).as_deref(), Ok("a\0b"));
+    let cstr = |document: &str| read(document, |d| d.cstr().to_owned());
     assert_eq!(cstr(r#""a\u0000b""#), Err("t:1:1: contains a NUL byte".into()));
     assert_eq!(cstr(r#""\u0000""#), Err("t:1:1: contains a NUL byte".into()));
     assert_eq!(cstr(r#""""#).as_deref(), Ok(c""));
@@ -94,8 +114,8 @@ fn strings_for_the_kernel_have_no_nul_inside() {
 #[test]
 fn words_of_a_table() {
     let table = [("one", 1), ("two", 2)];
-    assert_eq!(read("\"two\"", |d| d.keyword("number", &table)), Ok(2));
-    assert_eq!(read("\"t\\u0077o\"", |d| d.keyword("number", &table)), Ok(2));
+    assert_eq!(read("\"two\"", |d| d.keyword("number", &table)), Ok(Some(2)));
+    assert_eq!(read("\"t\\u0077o\"", |d| d.keyword("number", &table)), Ok(Some(2)));
     assert_eq!(read("\"Two\"", |d| d.keyword("number", &table)), Err("t:1:1: unknown number \"Two\"".into()));
     assert_eq!(read("\"\"", |d| d.keyword("number", &table)), Err("t:1:1: unknown number \"\"".into()));
 }
@@ -104,8 +124,8 @@ fn words_of_a_table() {
 fn pair(document: &str) -> Result<(Option<u8>, Option<u8>), String> {
     read(document, |d| {
         let (mut a, mut b) = (None, None);
-        mote::members!(d, { "a" => a = Some(d.integer()?), "b" => b = Some(d.integer()?) });
-        Ok((a, b))
+        mote::members!(d, { "a" => a = Some(d.integer()), "b" => b = Some(d.integer()) });
+        (a, b)
     })
 }
 
@@ -133,22 +153,59 @@ fn members_given_twice() {
 
 #[test]
 fn members_that_are_data() {
-    let entries = |document: &str| read(document, |d| Ok(mote::entries!(d, key, d.integer::<u8>()?).len()));
+    let entries = |document: &str| read(document, |d| d.map(|d, _| d.integer::<u8>()).len());
     let sorted = read(r#"{"b": 1, "": 2, "a\u00e4": 3, "a": 4}"#, |d| {
-        let list = mote::entries!(d, key, (key.to_owned(), d.integer::<u8>()?));
-        Ok(list.into_iter().map(|(_, value)| value).collect::<Vec<_>>())
+        let list = d.map(|d, name| (name.to_owned(), d.integer::<u8>()));
+        list.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
     });
     assert_eq!(sorted.unwrap(), [(c"".into(), 2), (c"a".into(), 4), (c"aä".into(), 3), (c"b".into(), 1)]);
     assert_eq!(entries(r#"{"b": 1, "a": 2}"#), Ok(2));
-    assert_eq!(entries(r#"{"b": 1, "a": 2, "b": 3}"#), Err("t:1:23: \"b\" is given twice".into()));
-    assert_eq!(entries(r#"{"a": 1, "\u0061": 2}"#), Err("t:1:20: \"a\" is given twice".into()));
+    assert_eq!(entries(r#"{"b": 1, "a": 2, "b": 3}"#), Err("t:1:1: \"b\" is given twice".into()));
+    assert_eq!(entries(r#"{"a": 1, "\u0061": 2}"#), Err("t:1:1: \"a\" is given twice".into()));
     assert_eq!(entries(r#"{"a\u0000": 1}"#), Err("t:1:2: contains a NUL byte".into()));
     assert_eq!(entries(r#"{"a": null}"#), Err("t:1:7: a: expected an integer, found null".into()));
 }
 
 #[test]
+fn names_that_nobody_reads_may_be_anything() {
+    assert_eq!(pair(r#"{"a\u0000": 1, "\u0000": {"\u0000": []}, "b": 2}"#), Ok((None, Some(2))));
+    assert_eq!(skip(r#"{"\u0000": 1}"#), Ok(()));
+}
+
+#[test]
+fn errors_in_what_is_skipped_have_their_whole_path() {
+    assert_eq!(pair(r#"{"x": {"y": [1, ?]}}"#), Err("t:1:17: x.y[1]: not a JSON value".into()));
+    assert_eq!(pair(r#"{"x": 01}"#), Err("t:1:7: x: not a JSON number".into()));
+    assert_eq!(pair(r#"{"x\u0000y": ?}"#), Err("t:1:14: x?y: not a JSON value".into()));
+    let nested = |document: &str| read(document, |d| drop(d.list(|d| mote::members!(d, {}))));
+    assert_eq!(nested(r#"[{}, {"x": {"y": ?}}]"#), Err("t:1:18: [1].x.y: not a JSON value".into()));
+}
+
+#[test]
+fn what_is_missing_is_missing_at_the_opening_bracket() {
+    let missing = |document: &str| {
+        read(document, |d| {
+            mote::members!(d, { "a" => drop(d.list(|d| mote::members!(d, { "b" => d.skip() }))) });
+            d.wrong("c is missing")
+        })
+    };
+    for document in ["\n {}", "\n {\"x\": 1\n}", "\n {\"a\": [{\"b\":\n {}}, {}]\n}"] {
+        assert_eq!(missing(document), Err("t:2:2: c is missing".into()), "{document}");
+    }
+    let empty = |document: &str| {
+        read(document, |d| {
+            mote::members!(d, { "a" => {
+                let list = d.list(Decoder::skip);
+                d.check(!list.is_empty(), "is empty");
+            } });
+        })
+    };
+    assert_eq!(empty("{\"a\": [\n ]}"), Err("t:1:7: a: is empty".into()));
+}
+
+#[test]
 fn elements_of_an_array() {
-    let list = |document: &str| read(document, |d| Ok(mote::elements!(d, d.integer::<u8>()?)));
+    let list = |document: &str| read(document, |d| d.list(|d| d.integer::<u8>()));
     assert_eq!(list("[]").unwrap(), []);
     assert_eq!(list("[1, 2,3 ]").unwrap(), [1, 2, 3]);
     assert_eq!(list("[1, null]"), Err("t:1:5: [1]: expected an integer, found null".into()));
@@ -160,8 +217,19 @@ fn elements_of_an_array() {
 fn an_error_is_one_line() {
     // Names and values come from whoever wrote the file.
     assert_eq!(error(r#"{"a\nb\u001b": x}"#), "t:1:16: a?b?: not a JSON value");
-    let long = format!(r#"{{"{}": x}}"#, "n".repeat(1000));
-    assert!(error(&long).len() < 1000);
+    // However long the path to it is.
+    for (name, cut) in
+        [("n", "n"), ("\u{e4}", "\u{e4}"), ("\u{20ac}", "\u{20ac}"), ("\u{1f600}", "\u{1f600}")]
+    {
+        for length in [400, 1000] {
+            let long = format!(r#"{{"a": {{"{}": [x]}}}}"#, name.repeat(length));
+            let error = error(&long);
+            assert!(error.ends_with(&format!("{cut}...: not a JSON value")), "{error}");
+            assert!(error.contains(": a.") && error.len() < 440, "{error}");
+        }
+    }
+    let deep = r#"{"name":"#.repeat(100) + "x";
+    assert!(error(&deep).ends_with("...: not a JSON value"), "{}", error(&deep));
     let word = read(r#""a\r\nb""#, |d| d.keyword::<()>("word", &[]));
     assert_eq!(word, Err("t:1:1: unknown word \"a??b\"".into()));
 }

@@ -49,10 +49,12 @@ fn document(members: &str) -> String {
 }
 
 fn show(error: &Error) -> String {
-    assert_eq!(error.errno(), 0, "a plan makes no system call: {error}");
+    let program = error.kind() == Kind::Program;
+    assert!(error.errno() == 0 || program, "a plan makes no system call: {error}");
     match error.kind() {
         Kind::Invalid => format!("invalid: {error}"),
         Kind::Unsupported => format!("unsupported: {error}"),
+        Kind::Program => format!("program: {error}"),
         other => panic!("{other:?}: {error}"),
     }
 }

@@ -10,7 +10,7 @@ use mote::error::Error;
 use mote::spec::Config;
 
 use crate::text::{check, compact, place, report};
-use crate::value::{Step, Value, show};
+use crate::value::{Step, Value, path, show};
 
 /// Objects whose members' names are data.
 const MAPS: [&str; 6] = [
@@ -54,8 +54,8 @@ impl Around {
         Around { path: show(path), before: before.to_owned(), after: after.to_owned() }
     }
 
-    /// The error that another value makes. One about the value itself must have its place and path; they are
-    /// left out, as is the place of one about what the value is part of.
+    /// The error that another value makes. One about the value itself must have its place and path, one about
+    /// what the value is part of the place of that; they are left out.
     fn error(&self, value: &str) -> Option<String> {
         let mut text = [&self.before, value, &self.after].concat().into_bytes();
         let error = Config::decode("config.json", &mut text).err()?.to_string();
@@ -65,9 +65,22 @@ impl Around {
             None => {
                 let message = without_place(&error);
                 assert!(!message.starts_with(&self.path), "not at {place}{error}");
+                self.points_at_a_part(&error);
                 Some(message)
             }
         }
+    }
+}
+
+impl Around {
+    /// An error must point at the object that it names: the innermost that its path leads to.
+    fn points_at_a_part(&self, error: &str) {
+        let message = without_place(error);
+        let whole = path(&self.path);
+        let parts = (0..whole.len()).rev().map(|count| &whole[..count]);
+        let named = parts.clone().find(|part| message.starts_with(&show(part))).unwrap_or_default();
+        let column = if named.is_empty() { 1 } else { Around::new(named).before.len() + 1 };
+        assert!(error.starts_with(&format!("config.json:1:{column}: ")), "not at {}: {error}", show(named));
     }
 }
 
@@ -96,6 +109,7 @@ fn every_member_changed() {
         }
         document.remove(&path);
         if let Err(error) = decode(&document) {
+            around.points_at_a_part(&error.to_string());
             line += &format!("; left out -> {}", without_place(&error.to_string()));
         }
         writeln!(out, "{line}").unwrap();
@@ -200,7 +214,7 @@ fn the_order_of_members_does_not_matter() {
     }
     let mut document = full();
     // Clocks come in the order of the file: nothing depends on it.
-    document.remove(&crate::value::path("linux.timeOffsets"));
+    document.remove(&path("linux.timeOffsets"));
     let expected = decode(&document).unwrap();
     reverse(&mut document);
     assert_eq!(decode(&document).unwrap(), expected);

@@ -28,6 +28,43 @@ fn a_long_name_in_a_long_path() {
 }
 
 #[test]
+fn a_name_in_many_directories() {
+    let (name, path) = ("n".repeat(255), ":".repeat(100_000));
+    check(&config(&format!(r#""args": ["{name}"], "env": ["PATH={path}"]"#), r#""x": 1"#, ""));
+}
+
+/// `MAX_ARG_STRLEN`, with the NUL.
+#[test]
+fn strings_that_execve_does_not_take() {
+    let outcome = |process: &str| {
+        let text = plan(config(process, r#""x": 1"#, "").as_bytes(), &host("v2"));
+        text.map(drop).map_err(|error| error.to_string())
+    };
+    let (most, more) = ("n".repeat(131_071), "n".repeat(131_072));
+    let why = "longer than 131071 bytes, which execve(2) does not take";
+    assert_eq!(outcome(&format!(r#""args": ["a", "{most}"], "env": ["{most}"]"#)), Ok(()));
+    assert_eq!(outcome(&format!(r#""args": ["a", "{more}"]"#)), Err(format!("process.args[1]: {why}")));
+    assert_eq!(
+        outcome(&format!(r#""args": ["a"], "env": ["A=1", "B=2", "{more}"]"#)),
+        Err(format!("process.env[2]: {why}"))
+    );
+}
+
+#[test]
+fn one_warning_for_each_set_of_capabilities() {
+    let names = r#""X","#.repeat(10_000) + r#""CAP_KILL""#;
+    let sets = format!(r#"{{"bounding": [{names}], "ambient": [{names}]}}"#);
+    let document = config(&format!(r#""args": ["a"], "capabilities": {sets}"#), r#""x": 1"#, "");
+    let text = plan(document.as_bytes(), &host("v2")).unwrap();
+    let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:.1000?}");
+    assert!(warnings[0].starts_with(
+        "warning: process.capabilities.bounding: mote itself does not have X (unknown) X (unknown)"
+    ));
+    assert!(warnings.iter().all(|warning| warning.len() < 500));
+}
+
+#[test]
 fn many_cgroup_mounts_of_a_long_cgroup() {
     let mounts = vec![r#"{"destination": "/c", "type": "cgroup"}"#; 300].join(",");
     check(&config(r#""args": ["a"]"#, &format!(r#""cgroupsPath": "/{}""#, "n".repeat(12_000)), &mounts));
