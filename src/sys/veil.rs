@@ -4,24 +4,25 @@
 //! the file of the process before execve: the runtime's own on the host, which can then be opened and, when
 //! nobody runs it any more, written to (CVE-2019-5736); and as long as pages of the file are mapped, a hole
 //! in the kernel that writes to the page cache writes to the host's runtime (CVE-2026-31431). So the child
-//! moves to memory of its own: every segment of the program is copied and put in the place of the mapped
-//! one, until nothing maps the file; then the kernel lets another be this process's executable: a sealed
-//! program in memory that does nothing but exit 126.
+//! moves to a file of its own in memory: every segment of the program is written there and mapped in the
+//! place of the old one, until nothing maps the host's file; then the kernel lets the new one be this
+//! process's executable. Who runs that does not run mote: its first page is a program that does nothing but
+//! exit 126. It is sealed. Of a mapped file only what is used is resident, unlike of a copy.
 //!
 //! Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the current user namespace, and a kernel with
 //! CONFIG_CHECKPOINT_RESTORE.
 
+use core::ffi::c_ulong;
 use core::mem::size_of;
 use core::ptr::copy_nonoverlapping;
 
 use linux_raw_sys::general::{
-    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_POPULATE, MAP_PRIVATE, MREMAP_FIXED,
-    MREMAP_MAYMOVE, PROT_EXEC, PROT_READ, PROT_WRITE,
+    __NR_mmap, __NR_prctl, __NR_pwrite64, MAP_FIXED, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::{Errno, Result, write};
+use rustix::io::{Errno, Result, pwrite};
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
 #[repr(C)]
@@ -56,22 +57,27 @@ struct Segment {
 }
 
 const PT_LOAD: u32 = 1;
-const PAGE: usize = 4096;
 
-/// How much is moved at once: so much more memory is needed meanwhile.
-const CHUNK: usize = 16 * PAGE;
+/// Of include/uapi/linux/auxvec.h.
+const AT_PAGESZ: c_ulong = 6;
+
+/// How much is moved at once: of the old mapping so much is resident meanwhile. A multiple of any page.
+const CHUNK: usize = 128 << 10;
 
 unsafe extern "C" {
+    /// getauxval(3)
+    safe fn getauxval(kind: c_ulong) -> c_ulong;
     /// Where the program's own header is loaded: every linker for ELF provides it.
     static __ehdr_start: Header;
 }
 
-/// Puts the process on copies of the program's segments, and makes the stub its executable.
+/// Puts the process on a file in memory with the program's segments, which as an executable is the stub.
 pub fn veil() -> Result<()> {
-    let stub = stub()?;
+    let file = memory()?;
+    let page = getauxval(AT_PAGESZ) as usize;
     let header = &raw const __ehdr_start;
     // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
-    // it is never written, and copied here.
+    // it is not written to before the stub is.
     let Header { phoff, phnum, .. } = unsafe { *header };
     let base = header as usize;
     let segments = (base + phoff as usize) as *const Segment;
@@ -79,45 +85,48 @@ pub fn veil() -> Result<()> {
     for index in 0..usize::from(phnum) {
         // The program headers lie behind the header, in the first segment, phnum of them.
         let place = segments.wrapping_add(index);
-        // SAFETY: as said; it is copied, since the page it is in will be moved.
+        // SAFETY: as said; it is copied, since the page it is in will be replaced.
         let segment = unsafe { place.read() };
         if segment.kind == PT_LOAD {
             let slide = base - *first.get_or_insert(segment.vaddr as usize);
-            let start = (slide + segment.vaddr as usize) & !(PAGE - 1);
-            let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(PAGE);
+            let start = (slide + segment.vaddr as usize) & !(page - 1);
+            let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
             for at in (start..end).step_by(CHUNK) {
-                move_out(at, CHUNK.min(end - at), segment.flags)?;
+                move_out(&file, base, at, CHUNK.min(end - at), segment.flags)?;
             }
         }
     }
-    set_executable(&stub, base)
+    // Over the header, which has been read for the last time.
+    pwrite(&file, &stub(), 0)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    set_executable(&file, base)?;
+    // Closed with all others before the program runs.
+    core::mem::forget(file);
+    Ok(())
 }
 
-/// Copies `length` bytes of pages at `at` to memory without a file, which takes their place.
-fn move_out(at: usize, length: usize, flags: u32) -> Result<()> {
-    // MAP_POPULATE: all pages at once, not a fault for each.
-    let anonymous = (MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE) as usize;
-    let write = (PROT_READ | PROT_WRITE) as usize;
-    // SAFETY: a new mapping, placed by the kernel; it overlaps nothing.
-    let copy = unsafe { sc::syscall6(__NR_mmap as usize, 0, length, write, anonymous, usize::MAX, 0) };
-    let copy = super::check(copy)?;
-    // SAFETY: the pages at `at` are the program's, mapped and readable; the copy is as long, new, and
-    // disjoint. Nothing writes to them meanwhile: there is one thread, and this function has its variables on
-    // the stack.
-    unsafe { copy_nonoverlapping(at as *const u8, copy as *mut u8, length) };
+/// Writes `length` bytes of pages at `at` to the file, at the distance from `base`, and maps them from there.
+fn move_out(file: &OwnedFd, base: usize, at: usize, length: usize, flags: u32) -> Result<()> {
+    let (number, offset) = (file.as_raw_fd() as usize, at - base);
+    // SAFETY: the kernel reads the pages at `at`, which are the program's, mapped and readable. Nothing
+    // writes to them before they are mapped: there is one thread, and this function has its variables on the
+    // stack.
+    let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, at, length, offset) };
+    if super::check(written)? != length {
+        return Err(Errno::NOSPC);
+    }
     // PF_X, PF_W and PF_R of elf(5).
     let bits = [(1, PROT_EXEC), (2, PROT_WRITE), (4, PROT_READ)];
     let protection = bits.iter().filter(|(bit, _)| flags & bit != 0).fold(0, |all, (_, one)| all | one);
-    // SAFETY: the mapping is this function's own.
-    super::check(unsafe { sc::syscall3(__NR_mprotect as usize, copy, length, protection as usize) })?;
-    let how = (MREMAP_MAYMOVE | MREMAP_FIXED) as usize;
+    let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
     // SAFETY: in one step the pages at `at` are replaced by ones with the same bytes and the rights of the
     // segment, so code that is running, and data that is referred to, is there before and after.
-    super::check(unsafe { sc::syscall5(__NR_mremap as usize, copy, length, length, how, at) }).map(drop)
+    super::check(unsafe { sc::syscall6(__NR_mmap as usize, at, length, protection, how, number, offset) })
+        .map(drop)
 }
 
-/// Tells the kernel that `stub` is what this process runs.
-fn set_executable(stub: &OwnedFd, base: usize) -> Result<()> {
+/// Tells the kernel that `file` is what this process runs.
+fn set_executable(file: &OwnedFd, base: usize) -> Result<()> {
     // Addresses that ps(1) and the like go by; the program that comes next has its own. They must only be
     // in order, and this process's.
     let here = base as u64;
@@ -135,25 +144,29 @@ fn set_executable(stub: &OwnedFd, base: usize) -> Result<()> {
         env_end: here,
         auxv: core::ptr::null_mut(),
         auxv_size: 0,
-        exe_fd: stub.as_raw_fd() as u32,
+        exe_fd: file.as_raw_fd() as u32,
     };
     let (option, what, size) = (PR_SET_MM as usize, PR_SET_MM_MAP as usize, size_of::<prctl_mm_map>());
-    let prctl = linux_raw_sys::general::__NR_prctl as usize;
     // SAFETY: the structure outlives the call, and its size is given.
-    super::check(unsafe { sc::syscall5(prctl, option, what, &raw mut map as usize, size, 0) }).map(drop)
+    super::check(unsafe { sc::syscall5(__NR_prctl as usize, option, what, &raw mut map as usize, size, 0) })
+        .map(drop)
 }
 
 /// What ps(1) shows of a container that is not started yet.
 static TITLE: [u8; 10] = *b"mote init\0";
 
-/// A file in memory with the stub, never to be changed again.
-fn stub() -> Result<OwnedFd> {
+/// An empty file in memory that can be executed.
+fn memory() -> Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match memfd_create(c"stub", flags | MemfdFlags::EXEC) {
+    match memfd_create(c"mote", flags | MemfdFlags::EXEC) {
         // Before linux 6.3 every such file could be executed, and nobody could say so.
-        Err(Errno::INVAL) => memfd_create(c"stub", flags)?,
-        file => file?,
-    };
+        Err(Errno::INVAL) => memfd_create(c"mote", flags),
+        file => file,
+    }
+}
+
+/// The stub: a whole program, no longer than the headers of any other.
+fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
     let header = Header {
         ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
         kind: 2,
@@ -188,9 +201,7 @@ fn stub() -> Result<OwnedFd> {
     for (place, byte) in image.iter_mut().skip(CODE_AT).zip(CODE.iter().flat_map(|word| word.to_le_bytes())) {
         *place = byte;
     }
-    write(&file, &image)?;
-    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    Ok(file)
+    image
 }
 
 /// Above what mmap_min_addr keeps free on any host.
