@@ -1,0 +1,194 @@
+//! Rules about arguments: which of several is asked first, and the tests of one.
+//!
+//! All conditions of a rule must hold. Of several rules that match the same call the first in this order decides,
+//! which is the order in which libseccomp walks its tree:
+//! by the first argument that is compared, the highest first; then `==`, `!=` and masks before `<` and `<=`
+//! before `>` and `>=`; then the narrower one: for `<` the smaller value, for all others the greater; then by the
+//! next condition, among rules that begin with the same ones. What is left, such as masks, goes as it was written.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use super::arch::Arch;
+use super::bpf::{Graph, Id, Known, Op, Test};
+
+/// `SCMP_CMP_*`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// A comparison of one argument: of its bits in `mask`, which are all but for `SCMP_CMP_MASKED_EQ`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub index: u8,
+    pub compare: Compare,
+    pub mask: u64,
+    pub value: u64,
+}
+
+/// Conditions of a rule, by their argument; what is left is [`Condition::NONE`].
+pub(super) type Conditions = [Condition; 6];
+
+/// One rule about a call.
+#[derive(Clone, Copy)]
+pub(super) struct Alternative {
+    pub conditions: Conditions,
+    pub verdict: Id,
+}
+
+impl Condition {
+    /// Always holds.
+    pub(super) const NONE: Condition = Condition { index: 0, compare: Compare::Equal, mask: 0, value: 0 };
+
+    /// On an architecture of 32 bits only the lower half counts.
+    pub(super) fn narrow(self) -> Self {
+        let half = u64::from(u32::MAX);
+        Condition { mask: self.mask & half, value: self.value & half, ..self }
+    }
+
+    fn is_none(&self) -> bool {
+        self.mask == 0
+    }
+
+    fn rank(&self) -> u8 {
+        match self.compare {
+            Compare::Equal | Compare::NotEqual => 0,
+            Compare::Less | Compare::LessOrEqual => 1,
+            Compare::Greater | Compare::GreaterOrEqual => 2,
+        }
+    }
+
+    /// Which is asked first; equal also for two that are not the same.
+    fn order(&self, other: &Self) -> Ordering {
+        // Upper halves are compared first, and where they are masked in different ways the lower ones never.
+        let masks = (self.mask >> 32, other.mask >> 32);
+        let whole = self.mask == u64::MAX && other.mask == u64::MAX;
+        let low = if whole || masks.0 == masks.1 { 0 } else { 32 };
+        let (one, other_one) = (self.value >> low, other.value >> low);
+        let values = match self.rank() {
+            1 => one.cmp(&other_one),
+            _ => other_one.cmp(&one),
+        };
+        other.index.cmp(&self.index).then(self.rank().cmp(&other.rank())).then(values)
+    }
+}
+
+/// Puts a rule among those that were written before it.
+pub(super) fn insert(alternatives: &mut Vec<Alternative>, new: Alternative) {
+    let mut most = 0;
+    let place = alternatives.iter().position(|there| {
+        let pairs = || new.conditions.iter().zip(&there.conditions);
+        let shared = pairs().take_while(|(one, other)| one == other && !one.is_none()).count();
+        // Those that begin with the same conditions stay together.
+        if shared < most {
+            return true;
+        }
+        most = shared;
+        let mut apart =
+            pairs().skip(shared).take(1).filter(|(one, other)| !one.is_none() && !other.is_none());
+        apart.any(|(one, other)| one.order(other) == Ordering::Less)
+    });
+    alternatives.insert(place.unwrap_or(alternatives.len()), new);
+}
+
+/// Packs conditions to the front; those that always hold are none.
+pub(super) fn pack(conditions: &mut Conditions) {
+    let mut packed = [Condition::NONE; 6];
+    let there = conditions.iter().filter(|condition| !condition.is_none());
+    for (place, condition) in packed.iter_mut().zip(there) {
+        *place = *condition;
+    }
+    *conditions = packed;
+}
+
+/// Whether there is no condition.
+pub(super) fn is_empty(conditions: &Conditions) -> bool {
+    conditions.iter().all(Condition::is_none)
+}
+
+/// The tests of one rule: to its verdict where all conditions hold, or on to `no`.
+pub(super) fn chain(graph: &mut Graph, arch: &Arch, rule: &Alternative, no: Id) -> Id {
+    let mut next = rule.verdict;
+    for (count, condition) in rule.conditions.iter().enumerate().rev().filter(|(_, c)| !c.is_none()) {
+        // What is known where this condition is asked: it is, because those before it hold.
+        let mut known = Known::default();
+        for held in rule.conditions.iter().take(count).filter(|held| held.is_exact(arch)) {
+            let (low, high) = arch.halves(held.index);
+            know(&mut known, low, held.value as u32);
+            if arch.is_wide() {
+                know(&mut known, high, (held.value >> 32) as u32);
+            }
+        }
+        next = condition.tests(graph, arch, &known, next, no);
+    }
+    next
+}
+
+fn know(known: &mut Known, word: u8, value: u32) {
+    if let Some(place) = known.get_mut(usize::from(word / 4)) {
+        *place = Some(value);
+    }
+}
+
+impl Condition {
+    /// Whether it leaves one value.
+    fn is_exact(&self, arch: &Arch) -> bool {
+        let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
+        self.compare == Compare::Equal && self.mask == all
+    }
+
+    /// The tests of its one or two words.
+    fn tests(&self, graph: &mut Graph, arch: &Arch, known: &Known, yes: Id, no: Id) -> Id {
+        let (low, high) = arch.halves(self.index);
+        let (below, above) = (self.value as u32, (self.value >> 32) as u32);
+        // A comparison and its opposite are one, with the branches exchanged.
+        let (op, yes, no) = match self.compare {
+            Compare::Equal => return self.equal(graph, arch, known, yes, no),
+            Compare::NotEqual => return self.equal(graph, arch, known, no, yes),
+            Compare::Greater => (Op::Greater, yes, no),
+            Compare::LessOrEqual => (Op::Greater, no, yes),
+            Compare::GreaterOrEqual => (Op::GreaterOrEqual, yes, no),
+            Compare::Less => (Op::GreaterOrEqual, no, yes),
+        };
+        if !arch.is_wide() {
+            return graph.test(Test::new(low, op, below), known, yes, no);
+        }
+        let mut inside = *known;
+        know(&mut inside, high, above);
+        let lower = graph.test(Test::new(low, op, below), &inside, yes, no);
+        let same = graph.test(Test::new(high, Op::Equal, above), known, lower, no);
+        graph.test(Test::new(high, Op::Greater, above), known, yes, same)
+    }
+
+    fn equal(&self, graph: &mut Graph, arch: &Arch, known: &Known, yes: Id, no: Id) -> Id {
+        let (low, high) = arch.halves(self.index);
+        let (mask, value) = (self.mask, self.value);
+        let mut inside = *known;
+        if arch.is_wide() && (mask >> 32) as u32 == u32::MAX {
+            know(&mut inside, high, (value >> 32) as u32);
+        }
+        let lower = word_equal(graph, &inside, (low, mask as u32, value as u32), yes, no);
+        match arch.is_wide() {
+            true => word_equal(graph, known, (high, (mask >> 32) as u32, (value >> 32) as u32), lower, no),
+            false => lower,
+        }
+    }
+}
+
+/// Some bits of a word. Where a question for any set bit answers it, the word is left as it is for the next test.
+fn word_equal(graph: &mut Graph, known: &Known, (word, mask, value): (u8, u32, u32), yes: Id, no: Id) -> Id {
+    let any = Test::new(word, Op::AnyBit, mask);
+    match mask {
+        0 => yes,
+        u32::MAX => graph.test(Test::new(word, Op::Equal, value), known, yes, no),
+        _ if value == 0 => graph.test(any, known, no, yes),
+        _ if value == mask && mask.is_power_of_two() => graph.test(any, known, yes, no),
+        _ => graph.test(Test { word, op: Op::Equal, mask, value }, known, yes, no),
+    }
+}

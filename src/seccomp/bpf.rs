@@ -1,0 +1,258 @@
+//! The back end: a graph of tests and verdicts, and the classic BPF program that walks it
+//! (Documentation/networking/filter.rst; `struct seccomp_data` in seccomp(2)).
+//!
+//! A node's branches are older nodes, so the order of making is an order without backward jumps: the program is
+//! written from its end, the oldest node first. Every jump then leads to what is already in place, and what is
+//! out of its reach (255 instructions) gets a copy of the verdict or a long jump right behind it.
+
+use alloc::vec::Vec;
+
+use crate::error::{Error, Result};
+
+/// A node of the graph.
+pub(super) type Id = u32;
+
+/// `BPF_MAXINSNS`.
+pub(super) const MOST: usize = 4096;
+
+/// No graph of a program that fits has as many nodes: it bounds the time for one that does not.
+const MOST_NODES: usize = 4 * MOST;
+
+const LD_W_ABS: u16 = 0x20;
+const AND_K: u16 = 0x54;
+const JMP: u16 = 0x05;
+const RET_K: u16 = 0x06;
+
+/// How a word is compared: `BPF_JEQ` and so on. `Return` is a verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Return = 0x00,
+    Equal = 0x10,
+    Greater = 0x20,
+    GreaterOrEqual = 0x30,
+    /// Any of these bits is set.
+    AnyBit = 0x40,
+}
+
+/// A comparison of one 32-bit word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Test {
+    /// Its offset in `struct seccomp_data`.
+    pub word: u8,
+    pub op: Op,
+    /// Its bits that count.
+    pub mask: u32,
+    pub value: u32,
+}
+
+/// `seccomp_data.nr` and `.arch`.
+pub(super) const NUMBER: u8 = 0;
+pub(super) const ARCH: u8 = 4;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Node {
+    test: Test,
+    yes: Id,
+    no: Id,
+}
+
+/// What a register or a word is known to hold.
+pub(super) type Known = [Option<u32>; 16];
+
+/// The graph.
+pub(super) struct Graph {
+    nodes: Vec<Node>,
+    /// Verdicts and tests of arguments, of which there are few and equal ones. In trees of numbers hardly any are.
+    shared: Vec<Id>,
+}
+
+impl Test {
+    /// The whole word.
+    pub(super) fn new(word: u8, op: Op, value: u32) -> Self {
+        Test { word, op, mask: u32::MAX, value }
+    }
+
+    /// The outcome, where nothing of the word needs to be known, or it is.
+    fn outcome(&self, known: &Known) -> Option<bool> {
+        match self.op {
+            Op::GreaterOrEqual if self.value == 0 => return Some(true),
+            Op::Greater if self.value == u32::MAX => return Some(false),
+            Op::Equal if self.mask == 0 => return Some(self.value == 0),
+            _ => {}
+        }
+        let word = (*known.get(usize::from(self.word / 4))?)? & self.mask;
+        Some(match self.op {
+            Op::Return => return None,
+            Op::Equal => word == self.value,
+            Op::Greater => word > self.value,
+            Op::GreaterOrEqual => word >= self.value,
+            Op::AnyBit => word & self.value != 0,
+        })
+    }
+}
+
+impl Graph {
+    pub(super) fn new() -> Self {
+        Graph { nodes: Vec::with_capacity(512), shared: Vec::with_capacity(64) }
+    }
+
+    /// A verdict (`SECCOMP_RET_*` with its data).
+    pub(super) fn verdict(&mut self, action: u32) -> Id {
+        self.share(Node { test: Test::new(0, Op::Return, action), yes: 0, no: 0 })
+    }
+
+    /// A test of the architecture or the number.
+    pub(super) fn branch(&mut self, word: u8, op: Op, value: u32, yes: Id, no: Id) -> Id {
+        self.add(Node { test: Test::new(word, op, value), yes, no })
+    }
+
+    /// A test of an argument with its two branches. `known` are the words whose values are known there.
+    pub(super) fn test(&mut self, test: Test, known: &Known, yes: Id, no: Id) -> Id {
+        let yes = self.skip(yes, known, None);
+        let no = self.skip(no, known, Some(test));
+        let node = Node { test, yes, no };
+        match test.outcome(known) {
+            Some(true) => yes,
+            Some(false) => no,
+            None if yes == no => yes,
+            None => self.share(node),
+        }
+    }
+
+    /// Where a branch leads in the end, past tests whose outcome is known there: `failed` is one that was not met.
+    fn skip(&self, mut to: Id, known: &Known, failed: Option<Test>) -> Id {
+        while let Some(node) = self.nodes.get(to as usize).filter(|node| node.test.op != Op::Return) {
+            to = match node.test.outcome(known) {
+                Some(true) => node.yes,
+                Some(false) => node.no,
+                None if failed == Some(node.test) => node.no,
+                None => break,
+            };
+        }
+        to
+    }
+
+    fn share(&mut self, node: Node) -> Id {
+        let same = |id: &&Id| self.nodes.get(**id as usize).is_some_and(|there| *there == node);
+        if let Some(id) = self.shared.iter().find(same) {
+            return *id;
+        }
+        let id = self.add(node);
+        self.shared.push(id);
+        id
+    }
+
+    fn add(&mut self, node: Node) -> Id {
+        // One too many is enough to tell.
+        if self.nodes.len() <= MOST_NODES {
+            self.nodes.push(node);
+        }
+        (self.nodes.len() - 1) as Id
+    }
+
+    /// Whether it outgrew any program.
+    fn is_full(&self) -> bool {
+        self.nodes.len() > MOST_NODES
+    }
+
+    /// Makes it so: of what is to come one part alone is too large.
+    pub(super) fn fill(&mut self) {
+        let nothing = Node { test: Test::new(0, Op::Return, 0), yes: 0, no: 0 };
+        self.nodes.resize(MOST_NODES + 1, nothing);
+    }
+
+    /// The program that begins at `root`, which is the newest node.
+    pub(super) fn program(&self, root: Id) -> Result<Vec<u64>> {
+        let loaded = self.loaded(root);
+        let mut program = Vec::with_capacity(self.nodes.len() + 64);
+        // How many instructions are behind each node's first, or behind the nearest jump to it.
+        let mut behind = Vec::with_capacity(self.nodes.len());
+        for (node, loaded) in self.nodes.iter().zip(&loaded) {
+            if !matches!(loaded, Loaded::Unreached) {
+                self.write(node, *loaded, &mut program, &mut behind);
+            }
+            behind.push(program.len().wrapping_sub(1));
+            if program.len() > MOST || self.is_full() {
+                let text = format_args!("it makes a program of more than {MOST} instructions");
+                return Err(Error::invalid(text));
+            }
+        }
+        program.reverse();
+        Ok(program)
+    }
+
+    fn write(&self, node: &Node, loaded: Loaded, program: &mut Vec<u64>, behind: &mut [usize]) {
+        let Node { test, yes, no } = *node;
+        if test.op == Op::Return {
+            return program.push(instruction(RET_K, 0, 0, test.value));
+        }
+        for branch in [yes, no] {
+            self.bring_near(branch, program, behind);
+        }
+        let jump = |to: Id| program.len() - behind.get(to as usize).copied().unwrap_or(0) - 1;
+        program.push(instruction(JMP | test.op as u16, jump(yes) as u8, jump(no) as u8, test.value));
+        if test.mask != u32::MAX {
+            program.push(instruction(AND_K, 0, 0, test.mask));
+        }
+        if !matches!(loaded, Loaded::Word(word) if word == test.word) {
+            program.push(instruction(LD_W_ABS, 0, 0, u32::from(test.word)));
+        }
+    }
+
+    /// Sees to it that the next instruction can jump there.
+    fn bring_near(&self, to: Id, program: &mut Vec<u64>, behind: &mut [usize]) {
+        let (Some(node), Some(place)) = (self.nodes.get(to as usize), behind.get_mut(to as usize)) else {
+            return;
+        };
+        let distance = program.len() - *place - 1;
+        // One less than the reach, for the other branch may need a jump too.
+        if distance < usize::from(u8::MAX) {
+            return;
+        }
+        program.push(match node.test.op {
+            Op::Return => instruction(RET_K, 0, 0, node.test.value),
+            _ => instruction(JMP, 0, 0, distance as u32),
+        });
+        *place = program.len() - 1;
+    }
+
+    /// What each node finds in the accumulator: from the root on, as every node is newer than its branches.
+    fn loaded(&self, root: Id) -> Vec<Loaded> {
+        let mut loaded = Vec::new();
+        loaded.resize(self.nodes.len(), Loaded::Unreached);
+        if let Some(first) = loaded.get_mut(root as usize) {
+            *first = Loaded::Anything;
+        }
+        for (id, Node { test, yes, no }) in self.nodes.iter().enumerate().rev() {
+            if test.op == Op::Return || matches!(loaded.get(id), Some(Loaded::Unreached)) {
+                continue;
+            }
+            let left = if test.mask == u32::MAX { Loaded::Word(test.word) } else { Loaded::Anything };
+            for branch in [*yes, *no] {
+                if let Some(there) = loaded.get_mut(branch as usize) {
+                    *there = match (*there, left) {
+                        (Loaded::Unreached, left) => left,
+                        (Loaded::Word(word), Loaded::Word(other)) if word == other => left,
+                        _ => Loaded::Anything,
+                    };
+                }
+            }
+        }
+        loaded
+    }
+}
+
+/// What the accumulator holds when a node begins.
+#[derive(Clone, Copy)]
+enum Loaded {
+    Unreached,
+    Anything,
+    Word(u8),
+}
+
+/// `struct sock_filter`, in the machine's byte order.
+fn instruction(code: u16, yes: u8, no: u8, value: u32) -> u64 {
+    let [c0, c1] = code.to_ne_bytes();
+    let [v0, v1, v2, v3] = value.to_ne_bytes();
+    u64::from_ne_bytes([c0, c1, yes, no, v0, v1, v2, v3])
+}

@@ -1,0 +1,167 @@
+//! The rows of `table.rs`, packed while mote is compiled.
+//!
+//! In the binary are all names in one string, where each begins, a hash table of them, and for each
+//! architecture one column of numbers; only the columns that a profile asks for are ever read.
+// All of this is done by the compiler: an index out of bounds is an error of the build.
+#![allow(clippy::indexing_slicing)]
+
+use super::table::ROWS;
+
+/// A name and its numbers, as `table.rs` has it.
+#[derive(Clone, Copy)]
+pub(super) struct Row(pub &'static str, pub [u16; COLUMNS]);
+
+/// The architecture has no such call.
+pub(super) const NIL: u16 = u16::MAX;
+
+/// Columns of the table.
+pub(super) const COLUMNS: usize = 18;
+
+/// A call with the same number everywhere.
+pub(super) const fn all(name: &'static str, number: u16) -> Row {
+    Row(name, [number; COLUMNS])
+}
+
+pub(super) const COUNT: usize = ROWS.len();
+pub(super) const LETTERS: usize = starts()[COUNT] as usize;
+/// Twice the rows, so that a free place is always near.
+pub(super) const HASHES: usize = 1024;
+
+/// Calls that some architectures also have behind socketcall(2), whose first argument is 1 for the first...
+const SOCKET_CALLS: [&str; 20] = [
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
+/// ...and behind ipc(2), with the first argument's values (include/uapi/linux/ipc.h).
+const IPC_CALLS: [(&str, u8); 12] = [
+    ("semop", 1),
+    ("semget", 2),
+    ("semctl", 3),
+    ("semtimedop", 4),
+    ("msgsnd", 11),
+    ("msgrcv", 12),
+    ("msgget", 13),
+    ("msgctl", 14),
+    ("shmat", 21),
+    ("shmdt", 22),
+    ("shmget", 23),
+    ("shmctl", 24),
+];
+
+/// In [`carried`], what is added to the values of ipc(2).
+pub(super) const IPC: u8 = 100;
+
+/// Where each name begins, and where the last ends.
+pub(super) const fn starts() -> [u16; COUNT + 1] {
+    let mut starts = [0; COUNT + 1];
+    let mut row = 0;
+    while row < COUNT {
+        starts[row + 1] = starts[row] + ROWS[row].0.len() as u16;
+        row += 1;
+    }
+    starts
+}
+
+/// All names, one behind the other.
+pub(super) const fn text() -> [u8; LETTERS] {
+    let mut text = [0; LETTERS];
+    let (mut row, mut end) = (0, 0);
+    while row < COUNT {
+        let mut name = ROWS[row].0.as_bytes();
+        while let [first, behind @ ..] = name {
+            text[end] = *first;
+            end += 1;
+            name = behind;
+        }
+        row += 1;
+    }
+    text
+}
+
+/// Rows at the places of their names' hashes, or behind when those are taken.
+pub(super) const fn hashed() -> [u16; HASHES] {
+    let mut hashed = [u16::MAX; HASHES];
+    let mut row = 0;
+    while row < COUNT {
+        let mut at = hash(ROWS[row].0.as_bytes());
+        while hashed[at] != u16::MAX {
+            at = (at + 1) % HASHES;
+        }
+        hashed[at] = row as u16;
+        row += 1;
+    }
+    hashed
+}
+
+/// The table by columns.
+pub(super) const fn numbers() -> [[u16; COUNT]; COLUMNS] {
+    let mut numbers = [[0; COUNT]; COLUMNS];
+    let mut at = 0;
+    while at < COUNT * COLUMNS {
+        numbers[at / COUNT][at % COUNT] = ROWS[at % COUNT].1[at / COUNT];
+        at += 1;
+    }
+    numbers
+}
+
+/// Of each row, what socketcall(2) or, from [`IPC`] on, ipc(2) knows it by; 0 when they do not.
+pub(super) const fn carried() -> [u8; COUNT] {
+    let mut carried = [0; COUNT];
+    let mut call = 0;
+    while call < SOCKET_CALLS.len() {
+        carried[find(SOCKET_CALLS[call])] = call as u8 + 1;
+        call += 1;
+    }
+    call = 0;
+    while call < IPC_CALLS.len() {
+        carried[find(IPC_CALLS[call].0)] = IPC + IPC_CALLS[call].1;
+        call += 1;
+    }
+    carried
+}
+
+const fn find(name: &str) -> usize {
+    let mut row = 0;
+    while !same(ROWS[row].0.as_bytes(), name.as_bytes()) {
+        row += 1;
+    }
+    row
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// FNV-1a, folded.
+pub(super) const fn hash(name: &[u8]) -> usize {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut rest = name;
+    while let [first, behind @ ..] = rest {
+        hash = (hash ^ *first as u32).wrapping_mul(0x0100_0193);
+        rest = behind;
+    }
+    (hash ^ hash >> 16) as usize % HASHES
+}

@@ -1,0 +1,104 @@
+//! Programs that the kernel gets, in a child of the tests.
+#![allow(unsafe_code)]
+
+use mote::seccomp::Program;
+
+use crate::profile::{Line, Profile};
+
+/// What happens in a child: it calls nothing that allocates, for other threads may have held the allocator.
+fn child(work: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child makes system calls alone, and ends without running anything of the tests' own.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork"),
+        0 => {
+            // SAFETY: prctl(2) takes no pointers here.
+            unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+            let code = work();
+            // SAFETY: the end of the child.
+            unsafe { libc::syscall(libc::SYS_exit_group, code) };
+            unreachable!()
+        }
+        pid => {
+            let mut status = 0;
+            // SAFETY: the status outlives the call.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            assert!(libc::WIFEXITED(status), "{status:#x}");
+            libc::WEXITSTATUS(status)
+        }
+    }
+}
+
+fn errno_of(number: i64) -> i32 {
+    // SAFETY: the calls tried here take no pointers, or are filtered.
+    let returned = unsafe { sc::syscall6(number as usize, usize::MAX, 0, 0, 0, 0, 0) } as isize;
+    if returned < 0 { -returned as i32 } else { 0 }
+}
+
+fn profile(action: &'static str, names: &[&str]) -> Profile {
+    let line = |action, names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Line { action, errno: Some(44), names, conditions: Vec::new() }
+    };
+    let all = ["exit", "exit_group", "getpid", "close", "prctl", "seccomp", "cachestat"];
+    let lines = vec![line("SCMP_ACT_ALLOW", &all), line(action, names)];
+    Profile { archs: vec![mote::seccomp::Arch::native().name], default: "SCMP_ACT_ERRNO", errno: None, lines }
+}
+
+#[test]
+fn a_program_decides() {
+    let profile = profile("SCMP_ACT_ERRNO", &["sync"]);
+    let program = profile.compile().unwrap();
+    let code = child(|| match program.load() {
+        Ok(None) => {
+            let sync = errno_of(libc::SYS_sync) == 44;
+            let (forbidden, newer) = (errno_of(libc::SYS_setuid) == 1, errno_of(600) == 38);
+            i32::from(!(sync && forbidden && newer && errno_of(libc::SYS_getpid) == 0))
+        }
+        _ => 2,
+    });
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_listener_is_a_descriptor() {
+    let profile = profile("SCMP_ACT_NOTIFY", &["sync"]);
+    let mut section = profile.section();
+    section.flags = vec!["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
+    let context = mote::seccomp::Context { native: profile.native(), has_receiver: true };
+    let program = mote::seccomp::compile(&section, context).unwrap();
+    assert!(program.notifies());
+    assert_eq!(program.flags, 1 | 1 << 3 | 1 << 4 | 1 << 5);
+    let code = child(|| match program.load() {
+        Ok(Some(listener)) => i32::from(rustix::fd::AsRawFd::as_raw_fd(&listener) < 3),
+        _ => 2,
+    });
+    assert_eq!(code, 0);
+}
+
+/// As an older kernel does with those it does not know.
+#[test]
+fn a_flag_that_the_kernel_refuses_is_left_out() {
+    let profile = profile("SCMP_ACT_ERRNO", &["sync"]);
+    let program = Program { flags: 1 | 1 << 1 | 1 << 2 | 1 << 20, ..profile.compile().unwrap() };
+    let code = child(|| match program.load() {
+        Ok(None) => i32::from(errno_of(libc::SYS_sync) != 44),
+        _ => 2,
+    });
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_wrong_program_is_refused() {
+    let program = Program { instructions: vec![u64::MAX], flags: 1 << 2, ..Program::default() };
+    let code = child(|| match program.load() {
+        Err(error) => i32::from(error.errno()),
+        Ok(_) => 0,
+    });
+    assert_eq!(code, libc::EINVAL);
+}
+
+#[test]
+fn actions_of_the_kernel() {
+    assert!(mote::seccomp::is_action_available(mote::seccomp::ALLOW));
+    assert!(!mote::seccomp::is_action_available(0x1234_0000));
+}
