@@ -15,6 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as Raw};
 
+use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
 
 /// The root of the container's tree.
@@ -22,6 +23,8 @@ pub struct Root {
     fd: OwnedFd,
     /// How many more descriptors are left open.
     lazy: Cell<u32>,
+    /// openat2 is not to be had here.
+    refused: Cell<bool>,
 }
 
 /// What is made when a path is missing.
@@ -32,18 +35,18 @@ pub enum Make {
 }
 
 /// `PATH_MAX` of include/uapi/linux/limits.h, with the NUL.
-const PATH_MAX: usize = 4096;
+pub(super) const PATH_MAX: usize = 4096;
 
 /// Well below any usual limit of open files.
 const LAZY: u32 = 256;
 
 /// As many as the kernel follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+pub(super) const MAX_LINKS: usize = 40;
 
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root { fd, lazy: Cell::new(LAZY) }
+        Root { fd, lazy: Cell::new(LAZY), refused: Cell::new(false) }
     }
 
     /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
@@ -53,11 +56,6 @@ impl Root {
             self.lazy.set(left);
             core::mem::forget(fd);
         }
-    }
-
-    /// Ends the use of the root itself, whose descriptor is closed already.
-    pub fn forget(self) {
-        core::mem::forget(self.fd);
     }
 
     /// The root's own descriptor.
@@ -72,30 +70,42 @@ impl Root {
 
     fn resolve(&self, path: &CStr, more: ResolveFlags) -> Raw<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
-        loop {
+        let mut races = 0;
+        while !self.refused.get() {
             match openat2(&self.fd, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 // openat2(2): a rename somewhere on the host raced with a ".." in the path. It asks for
-                // another try itself, and each one is a walk of its own.
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                // another try itself, and each one is a walk of its own. Somebody who never stops may not keep
+                // this going.
+                Err(Errno::AGAIN) if races < 1000 => races += 1,
+                Err(Errno::INTR) => {}
+                // ENOSYS: linux before 5.6, or a sandbox, older ones with EPERM. With O_PATH the kernel has
+                // no EPERM of its own here, only EACCES; a filesystem or a security module that has one says
+                // it to the walk again, which is as strict: a wrong guess costs nothing but calls.
+                Err(Errno::NOSYS | Errno::PERM) => self.refused.set(true),
                 other => return other,
             }
         }
+        let links = if more.contains(ResolveFlags::NO_SYMLINKS) { 0 } else { MAX_LINKS };
+        walk(self.fd(), path, links)
     }
 
     /// What is at `path`; where nothing is, a directory or an empty file is made, and every directory
     /// above it.
     pub fn make(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
         match self.open(path) {
-            Err(Errno::NOENT) => self.create(path, make).on(format_args!("{make:?} {}", Show(path))),
+            Err(Errno::NOENT) => {
+                let call = if make == Make::Directory { "mkdirat" } else { "openat O_CREAT" };
+                self.create(path, make).on(format_args!("{call} {}", Show(path)))
+            }
             other => other.on(format_args!("openat2 {}", Show(path))),
         }
     }
 
-    /// A directory that is reached without any link, or made.
-    pub fn make_without_links(&self, path: &CStr) -> Result<OwnedFd> {
+    /// What is reached without any link, or made.
+    pub fn make_without_links(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
         match self.resolve(path, ResolveFlags::NO_SYMLINKS) {
             Err(Errno::NOENT) => {
-                self.release(self.make(path, Make::Directory)?);
+                self.release(self.make(path, make)?);
                 self.resolve(path, ResolveFlags::NO_SYMLINKS)
             }
             found => found,
@@ -127,17 +137,22 @@ impl Root {
         for _ in 0..MAX_LINKS {
             let path = text(current).to_bytes();
             let (mut above, mut at) = self.longest(path)?;
-            loop {
+            let link = loop {
                 let (name, after) = first_name(path, at);
                 let last = after == path.len();
                 match make_one(&above, name, if last { make } else { Make::Directory })? {
-                    Made::Here(fd) if last => return Ok(fd),
-                    Made::Here(fd) => self.release(core::mem::replace(&mut above, fd)),
-                    Made::Link => break,
+                    Found::Here(fd) if last => {
+                        self.release(above);
+                        return Ok(fd);
+                    }
+                    Found::Here(fd) => self.release(core::mem::replace(&mut above, fd)),
+                    Found::Link(fd) => break fd,
                 }
                 at = after;
-            }
-            through_link(path, at, &above, next)?;
+            };
+            let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+            let (target, _) = readlinkat_raw(&link, c"", &mut target[..])?;
+            through_link(path, at, target, next)?;
             core::mem::swap(current, next);
             // The link may lead to something that is there.
             match self.open(text(current)) {
@@ -163,33 +178,31 @@ impl Root {
     }
 }
 
-/// Writes into `next` the path with the link at `at`, whose directory is `above`, replaced by its target.
-fn through_link(path: &[u8], at: usize, above: &OwnedFd, next: &mut [u8; PATH_MAX]) -> Raw<()> {
-    let (name, after) = first_name(path, at);
-    let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
-    let (target, _) = readlinkat_raw(above, name, &mut target[..])?;
-    let before = if target.first() == Some(&b'/') { &[] } else { path.get(..at).unwrap_or_default() };
-    join(next, &[before, target, b"/", path.get(after..).unwrap_or_default()]).map(drop)
+/// Writes into `next` the path with the link at `at` replaced by its target.
+pub(super) fn through_link(path: &[u8], at: usize, target: &[u8], next: &mut [u8; PATH_MAX]) -> Raw<()> {
+    let (name, _) = first_name(path, at);
+    let before = if target.starts_with(b"/") { &[] } else { path.get(..at).unwrap_or_default() };
+    join(next, &[before, target, path.get(at + name.len()..).unwrap_or_default()]).map(drop)
 }
 
 /// The name that begins at `at`, and where the next one begins.
-fn first_name(path: &[u8], at: usize) -> (&[u8], usize) {
+pub(super) fn first_name(path: &[u8], at: usize) -> (&[u8], usize) {
     let rest = path.get(at..).unwrap_or_default();
     let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
     (name, skip_slashes(path, at + name.len()))
 }
 
-fn skip_slashes(path: &[u8], at: usize) -> usize {
+pub(super) fn skip_slashes(path: &[u8], at: usize) -> usize {
     at + path.iter().skip(at).take_while(|byte| **byte == b'/').count()
 }
 
 /// What was found or made at a name.
-enum Made {
+pub(super) enum Found {
     Here(OwnedFd),
-    Link,
+    Link(OwnedFd),
 }
 
-fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
+fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     if matches!(name, b"" | b"." | b"..") {
         // Below a missing name there is nothing to go up from.
         return Err(Errno::NOENT);
@@ -205,14 +218,14 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
     match made {
         // Even then somebody else may have put another thing there: it is looked at.
         Ok(()) if make == Make::Directory => {
-            openat(above, name, path | OFlags::DIRECTORY, Mode::empty()).map(Made::Here)
+            openat(above, name, path | OFlags::DIRECTORY, Mode::empty()).map(Found::Here)
         }
         Ok(()) | Err(Errno::EXIST) => {
             let fd = openat(above, name, path, Mode::empty())?;
             match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-                FileType::Symlink => Ok(Made::Link),
-                FileType::Directory => Ok(Made::Here(fd)),
-                _ if make == Make::File => Ok(Made::Here(fd)),
+                FileType::Symlink => Ok(Found::Link(fd)),
+                FileType::Directory => Ok(Found::Here(fd)),
+                _ if make == Make::File => Ok(Found::Here(fd)),
                 _ => Err(Errno::NOTDIR),
             }
         }
@@ -221,6 +234,7 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Made> {
 }
 
 /// Whether a descriptor is a directory.
+#[inline]
 pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
@@ -229,7 +243,7 @@ pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
 pub const ITSELF: AtFlags = AtFlags::EMPTY_PATH;
 
 /// Parts of a path, one behind the other in a buffer, with a NUL behind them.
-fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {
+pub(super) fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {
     if parts.iter().map(|part| part.len()).sum::<usize>() >= PATH_MAX {
         return Err(Errno::NAMETOOLONG);
     }
@@ -240,6 +254,6 @@ fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {
     Ok(text(space))
 }
 
-fn text(space: &[u8]) -> &CStr {
+pub(super) fn text(space: &[u8]) -> &CStr {
     CStr::from_bytes_until_nul(space).unwrap_or_default()
 }

@@ -1,14 +1,17 @@
-//! clone3(2) in the manner of fork: the child gets a copy of everything and never comes back.
+//! clone3(2) in the manner of fork: the child gets a copy of everything and never comes back. Where it is
+//! refused, clone(2): sandboxes often do, since a filter cannot see its flags (docker's answers ENOSYS).
 
 use core::convert::Infallible;
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_clone3, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, clone_args,
+    __NR_clone, __NR_clone3, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD, CSIGNAL, SIGCHLD, clone_args,
 };
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use rustix::io::Result;
-use rustix::process::Pid;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::{Errno, Result, read, write};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), inside the
 /// cgroup v2 directory `cgroup` when one is given (linux 5.7). Gives its pid and a pidfd of it.
@@ -16,7 +19,8 @@ use rustix::process::Pid;
 /// The child shares nothing with this process but open files; `child` must not return, which its type
 /// says. It runs in a copy of a process that may have had other threads: it must not allocate.
 ///
-/// Errors: those of clone3(2); EAGAIN also when the cgroup's `pids.max` is reached.
+/// Errors: those of clone3(2); EAGAIN also when the cgroup's `pids.max` is reached. Where clone3 is refused,
+/// that refusal when CLONE_NEWTIME is asked for, which clone(2) has no bit for.
 pub fn spawn(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
@@ -42,13 +46,77 @@ pub fn spawn(
     // this stack and goes on in it, without CLONE_SETTLS in its own copy of the thread's storage.
     let returned =
         unsafe { sc::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>()) };
-    match super::check(returned)? {
-        #[allow(unreachable_code)] // `child` does not return, and `!` as its type is not stable Rust.
-        0 => match child() {},
+    let mut door = None;
+    let returned = match super::check(returned) {
+        // A refusal that was not of clone3 alone is repeated by clone.
+        Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
+            door = cgroup.map(Door::open).transpose()?;
+            let flags = flags as usize | CLONE_PIDFD as usize | signal as usize;
+            // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.
+            // SAFETY: as above.
+            super::check(unsafe {
+                sc::syscall5(__NR_clone as usize, flags, 0, &raw mut pidfd as usize, 0, 0)
+            })
+        }
+        other => other,
+    };
+    match returned? {
+        0 => {
+            if let Some(door) = door {
+                door.enter();
+            }
+            #[allow(unreachable_code)] // `child` does not return, and `!` as its type is not stable Rust.
+            match child() {}
+        }
         pid => {
+            // Before linux 5.2 CLONE_PIDFD was a bit without a meaning.
+            let pid = Pid::from_raw(pid as i32).filter(|_| pidfd >= 0).ok_or(Errno::SRCH)?;
             // SAFETY: the kernel put a new descriptor there, which nobody else knows.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Pid::from_raw(pid as i32).map(|pid| (pid, pidfd)).ok_or(rustix::io::Errno::SRCH)
+            door.map_or(Ok(()), |door| door.wait(&pidfd))?;
+            Ok((pid, pidfd))
+        }
+    }
+}
+
+/// The way into its cgroup for a child that is not born there, and a line on which it tells of a failure.
+struct Door {
+    processes: OwnedFd,
+    heard: OwnedFd,
+    told: OwnedFd,
+}
+
+impl Door {
+    /// By the parent: permission is judged by who opened the file.
+    #[cold]
+    fn open(directory: BorrowedFd<'_>) -> Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let processes = openat(directory, c"cgroup.procs", flags, Mode::empty())?;
+        let (heard, told) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Door { processes, heard, told })
+    }
+
+    /// The child's first act: in, or the end.
+    #[cold]
+    fn enter(self) {
+        if let Err(errno) = write(&self.processes, b"0") {
+            let _ = write(&self.told, &[errno.raw_os_error() as u8]);
+            exit(1);
+        }
+    }
+
+    /// The parent's side: until the child is in, or has said why it is not.
+    #[cold]
+    fn wait(self, child: &OwnedFd) -> Result<()> {
+        drop(self.told);
+        let mut errno = [0u8];
+        while let Err(Errno::INTR) = read(&self.heard, &mut errno) {}
+        match errno {
+            [0] => Ok(()),
+            [errno] => {
+                let _ = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
+                Err(Errno::from_raw_os_error(errno.into()))
+            }
         }
     }
 }

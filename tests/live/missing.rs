@@ -1,0 +1,254 @@
+//! Kernels and sandboxes without the newer system calls: a seccomp filter around the runtime answers them with
+//! ENOSYS, as an old kernel and docker's filter do, or with EPERM, as older filters do.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::rig::{Layout, Peer, Refused, Rig};
+use crate::runner::{Case, Test};
+use crate::{attack, cgroups, namespaces, rootfs, rootless};
+use crate::{json, tests};
+
+tests![
+    "missing",
+    nothing,
+    openat2_unknown,
+    openat2_forbidden,
+    clone3_unknown,
+    clone3_forbidden,
+    close_range_unknown,
+    everything_unknown,
+    everything_forbidden,
+    clone3_joins_the_unified_cgroup,
+    clone3_joins_the_unified_cgroup_in_a_user_namespace,
+    clone3_cgroup_that_takes_nobody,
+    clone3_time_namespace_is_refused,
+    clone3_that_would_be_refused_anyway,
+];
+
+const UNKNOWN: Refused = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
+const FORBIDDEN: Refused = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
+
+/// The rooms whose tests are about paths, processes' births and cgroups: they hold here too.
+const AGAIN: &[&[Test]] = &[
+    rootfs::bind::TESTS,
+    rootfs::mount::TESTS,
+    rootfs::cgroup::TESTS,
+    rootfs::device::TESTS,
+    rootfs::mask::TESTS,
+    rootfs::root::TESTS,
+    rootfs::symlink::TESTS,
+    rootfs::attack::TESTS,
+    attack::cwd::TESTS,
+    attack::race::TESTS,
+    namespaces::new::TESTS,
+    namespaces::join::TESTS,
+    namespaces::setting::TESTS,
+    cgroups::path::TESTS,
+    rootless::TESTS,
+];
+
+pub fn again() -> impl Iterator<Item = Case> {
+    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, refused: UNKNOWN };
+    AGAIN.iter().copied().flatten().map(case)
+}
+
+/// So that the others show what the refusals change.
+fn nothing(rig: &mut Rig) -> Outcome {
+    whole(rig, &[])
+}
+
+fn openat2_unknown(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("openat2", libc::ENOSYS)])
+}
+
+fn openat2_forbidden(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("openat2", libc::EPERM)])
+}
+
+fn clone3_unknown(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("clone3", libc::ENOSYS)])
+}
+
+fn clone3_forbidden(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("clone3", libc::EPERM)])
+}
+
+fn close_range_unknown(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("close_range", libc::ENOSYS)])
+}
+
+fn everything_unknown(rig: &mut Rig) -> Outcome {
+    const ALL: Refused = &[
+        ("openat2", libc::ENOSYS),
+        ("clone3", libc::ENOSYS),
+        ("close_range", libc::ENOSYS),
+        ("faccessat2", libc::ENOSYS),
+        ("statx", libc::ENOSYS),
+    ];
+    whole(rig, ALL)
+}
+
+fn everything_forbidden(rig: &mut Rig) -> Outcome {
+    const ALL: Refused = &[
+        ("openat2", libc::EPERM),
+        ("clone3", libc::EPERM),
+        ("faccessat2", libc::EPERM),
+        ("statx", libc::EPERM),
+    ];
+    whole(rig, ALL)
+}
+
+/// What each call answers inside, where the filter still is.
+fn whole(rig: &mut Rig, refused: Refused) -> Outcome {
+    rig.refused = refused;
+    let mut bundle = image(rig)?;
+    let calls = refused.iter().flat_map(|(name, _)| ["call", name]);
+    let verbs: Vec<&str> = LOOK.split_whitespace().chain(calls).collect();
+    let inside = rig.facts(&mut bundle, &verbs)?;
+    for (name, errno) in refused {
+        let errno = if *errno == libc::EPERM { "!EPERM" } else { "!ENOSYS" };
+        inside.is(&format!("call:{name}"), errno)?;
+    }
+    for place in ["/new/deep/dir", "/real/one", "/real/two", "/made/late", "/real/four", "/real/dir/five"] {
+        contains("the line", inside.get(&format!("mount:{place}")), " - tmpfs ")?;
+    }
+    inside.is("read:/etc/made/hosts", "bound")?;
+    inside.is("read:/real/target", "bound")?;
+    inside.is("read:/real/secret", "")?;
+    inside.is("list:/real/hidden", "")?;
+    inside.is("create:/real/still/file", "!EROFS")?;
+    inside.is("create:/real/free", "ok")?;
+    inside.is("stat:/dev/null", "c 666 0 0 1:3")?;
+    inside.is("stat:/dev/net/one", "c 600 0 0 10:200")?;
+    inside.is("stat:/real/device", "c 600 0 0 1:5")?;
+    inside.is("link:/dev/fd", "/proc/self/fd")?;
+    inside.is("cwd", "/real/dir")?;
+    rig.nothing_left()?;
+    loops(rig)
+}
+
+const LOOK: &str = "mounts read /etc/made/hosts read /real/target read /real/secret list /real/hidden \
+    create /real/still/file create /real/free stat /dev/null stat /dev/net/one stat /real/device link /dev/fd cwd";
+
+/// An image full of links, and a configuration that goes through all of them.
+fn image(rig: &Rig) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    fs::create_dir_all(bundle.inside("real/dir"))?;
+    bundle.file("/real/secret", "secret")?;
+    bundle.file("/real/hidden/file", "")?;
+    bundle.file("/real/still/readme", "")?;
+    let links = [
+        ("relative", "real"),
+        ("absolute", "/real"),
+        ("dangling", "made/late"),
+        ("climbs", "../../../../../../../../real"),
+        ("dots", "./real/dir/../../relative/./dir/"),
+        ("real/file", "/absolute/target"),
+        ("real/up", "../climbs"),
+    ];
+    for (name, target) in links {
+        symlink(target, bundle.inside(name))?;
+    }
+    let places =
+        ["/new/deep/dir", "relative/one", "/absolute/two", "/dangling", "/climbs/four", "/dots//five/"];
+    for place in places {
+        bundle.mount(json!({"destination": place, "type": "tmpfs", "source": "tmpfs"}));
+    }
+    let own = rig.dir.join("own");
+    fs::write(&own, "bound")?;
+    bundle.bind(&own, "/etc/made/hosts", &["bind"]);
+    bundle.bind(&own, "/relative/up/file", &["bind"]);
+    let zero =
+        json!({"path": "/absolute/device", "type": "c", "major": 1i64, "minor": 5i64, "fileMode": 0o600i64});
+    let net =
+        json!({"path": "/dev/net/one", "type": "c", "major": 10i64, "minor": 200i64, "fileMode": 0o600i64});
+    bundle.set("linux.devices", json!([zero, net]));
+    bundle.set(
+        "linux.maskedPaths",
+        json!(["/climbs/secret", "/dots/../hidden", "/proc/kcore", "/none/at/all"]),
+    );
+    bundle.set("linux.readonlyPaths", json!(["/absolute/../relative/still", "/proc/sys", "/real/none"]));
+    bundle.set("process.cwd", "/dots");
+    Ok(bundle)
+}
+
+/// Links that lead to each other are an error, and nothing is left.
+fn loops(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    symlink("two/more", bundle.inside("one"))?;
+    symlink("/one", bundle.inside("two"))?;
+    bundle.mount(json!({"destination": "/one/new", "type": "tmpfs", "source": "tmpfs"}));
+    rig.refused(&bundle, &["mounts[6] /one/new", "symbolic links"])
+}
+
+fn clone3_joins_the_unified_cgroup(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    for refused in [UNKNOWN, FORBIDDEN] {
+        rig.refused = refused;
+        let mut bundle = rig.bundle()?;
+        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))?;
+        rig.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Root in there has no right to the file; who opened it had.
+fn clone3_joins_the_unified_cgroup_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    rig.refused = UNKNOWN;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))
+}
+
+/// Below a threaded cgroup a new one is invalid until it is threaded too: nobody may join it (cgroup-v2.rst).
+fn clone3_cgroup_that_takes_nobody(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    let above = cgroups::unified_top().join(&rig.cgroup);
+    fs::create_dir(&above)?;
+    fs::write(above.join("cgroup.type"), "threaded")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
+    bundle.verbs(&[]);
+    for refused in [&[][..], UNKNOWN] {
+        rig.refused = refused;
+        let output = rig.run(&bundle, &[])?;
+        rig.bad(&output, &["clone3", "not supported"])?;
+        holds("the cgroup is gone", !above.join("leaf").exists())?;
+    }
+    Ok(fs::remove_dir(&above)?)
+}
+
+/// In the argument of clone(2) the bit belongs to the signal's number: the container must not run without it.
+fn clone3_time_namespace_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("time", None);
+    bundle.verbs(&["say", "ran"]);
+    for (refused, word) in [(UNKNOWN, "not implemented"), (FORBIDDEN, "not permitted")] {
+        rig.refused = refused;
+        let output = rig.run(&bundle, &[])?;
+        same("what it says", output.stdout.as_str(), "")?;
+        rig.bad(&output, &["clone3", word])?;
+        rig.nothing_left()?;
+    }
+    Ok(())
+}
+
+/// An ordinary user without a user namespace: both calls say no, and so does the runtime.
+fn clone3_that_would_be_refused_anyway(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc has no such option");
+    }
+    rig.refused = FORBIDDEN;
+    rig.user = Some(12345);
+    crate::sys::chown(&rig.dir, 12345, 12345)?;
+    rig.globals.extend(["--cgroup-manager", "disabled"].map(String::from));
+    let mut bundle = rig.bundle()?;
+    bundle.remove("process.capabilities");
+    bundle.verbs(&["say", "ran"]);
+    rig.refused(&bundle, &["not permitted"])
+}
