@@ -37,7 +37,8 @@ impl Bundle {
     }
 }
 
-fn read_file(directory: rustix::fd::BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
+/// A file's content.
+pub fn read_file(directory: rustix::fd::BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: OwnedFd =
         openat(directory, path, flags, Mode::empty()).on(format_args!("openat {}", Show(path)))?;

@@ -30,6 +30,10 @@ pub enum Kind {
     Usage,
     /// The kernel refused; [`Error::errno`] has the reason.
     System,
+    /// The program is not there (ENOENT) or cannot be executed.
+    Program,
+    /// A hook failed: the container is at its end (runtime.md, "Lifecycle").
+    Hook,
 }
 
 /// The longest text kept; what is longer is cut, the reason behind it never is.
@@ -88,21 +92,44 @@ impl Error {
         error
     }
 
+    /// The same error, of another kind.
+    #[cold]
+    #[must_use]
+    pub fn of(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The program cannot be run.
+    #[cold]
+    pub fn program(errno: Errno, what: fmt::Arguments<'_>) -> Self {
+        Self::system(errno, what).of(Kind::Program)
+    }
+
     /// The same error, with what it happened to before it.
     #[cold]
     #[must_use]
     pub fn within(mut self, context: fmt::Arguments<'_>) -> Self {
         let data = &mut self.0;
-        let old = data.len;
-        let _ = write!(data, "{context}: ");
+        let old = usize::from(data.len);
+        if old < TEXT - "...: ".len() {
+            let _ = data.write_fmt(context);
+            data.shorten(TEXT - ": ".len());
+            let _ = data.write_str(": ");
+        }
         // Written behind the old text, and turned to the front.
-        data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(usize::from(old));
+        data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(old);
         self
     }
 
     /// Adds to the end of the text.
     pub(crate) fn append(&mut self, text: fmt::Arguments<'_>) {
         let _ = self.0.write_fmt(text);
+    }
+
+    /// Leaves room for what is appended: a longer text ends there, in "...".
+    pub(crate) fn shorten(&mut self, most: usize) {
+        self.0.shorten(most);
     }
 
     /// What kind of error it is.
@@ -142,12 +169,35 @@ impl Error {
 
     /// The other end of [`Error::to_parts`]. An unknown kind is taken for `System`.
     pub(crate) fn from_parts(kind: u8, errno: u16, text: &[u8]) -> Self {
-        const KINDS: [Kind; 6] =
-            [Kind::Invalid, Kind::Unsupported, Kind::NotFound, Kind::Exists, Kind::State, Kind::Usage];
+        const KINDS: [Kind; 8] = [
+            Kind::Invalid,
+            Kind::Unsupported,
+            Kind::NotFound,
+            Kind::Exists,
+            Kind::State,
+            Kind::Usage,
+            Kind::Program,
+            Kind::Hook,
+        ];
         let kind = KINDS.into_iter().find(|k| *k as u8 == kind).unwrap_or(Kind::System);
         let mut error = Error::new(kind, format_args!("{}", core::str::from_utf8(text).unwrap_or("?")));
         error.0.errno = errno;
         error
+    }
+}
+
+impl Data {
+    fn shorten(&mut self, most: usize) {
+        if usize::from(self.len) <= most {
+            return;
+        }
+        let mut end = most - "...".len();
+        // Not inside a character.
+        while self.text.get(end).is_some_and(|byte| (0x80..0xc0).contains(byte)) {
+            end -= 1;
+        }
+        self.len = end as u16;
+        let _ = self.write_str("...");
     }
 }
 
@@ -256,6 +306,18 @@ mod tests {
         let text = error.to_string();
         assert!(text.ends_with("ä: no such file or directory"), "{text}");
         assert!(text.len() <= TEXT + 40);
+    }
+
+    #[test]
+    fn a_long_context_is_cut_before_the_reason() {
+        for long in ["ä".repeat(TEXT), "x".repeat(TEXT - 6), "x".repeat(TEXT - 7)] {
+            let text = Error::invalid(format_args!("the reason")).within(format_args!("{long}")).to_string();
+            assert!(text.ends_with("...: the reason"), "{text}");
+            assert!(text.starts_with("äääää") || text.starts_with("xxxxx"), "{text}");
+        }
+        let long = "x".repeat(TEXT);
+        let full = Error::invalid(format_args!("{long}")).within(format_args!("context"));
+        assert_eq!(full.text(), long);
     }
 
     #[test]

@@ -121,6 +121,11 @@ pub fn proc() -> Result<OwnedFd> {
     }
 }
 
+/// Whether this is an ordinary user's process; root of a user namespace that such a user made is one too.
+pub fn is_ordinary() -> bool {
+    !rustix::process::geteuid().is_root() || in_user_namespace()
+}
+
 /// Whether this process lives in a user namespace other than the first; no when /proc does not say.
 pub fn in_user_namespace() -> bool {
     statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty())

@@ -6,9 +6,9 @@
 //! cli (the binary)
 //! container                verbs on a container with a name, and its state directory
 //! bundle  plan  launch     config.json read; decided; carried out
-//! namespace cgroup rootfs process        one room for each kind of kernel object
+//! namespace cgroup rootfs process hooks seccomp  one room for each kind of kernel object
 //! spec                     the words of runtime-spec
-//! host  sys  error  json   facts, system calls, errors, the decoder
+//! host  sys  error  json  pass   facts, system calls, errors, the decoder
 //! ```
 #![no_std]
 
@@ -21,12 +21,15 @@ pub mod cgroup;
 pub mod container;
 mod errno;
 pub mod error;
+pub mod hooks;
 pub mod host;
 pub mod json;
 pub mod launch;
 pub mod namespace;
+pub mod pass;
 pub mod plan;
 pub mod process;
 pub mod rootfs;
+pub mod seccomp;
 pub mod spec;
 pub mod sys;

@@ -13,6 +13,7 @@ use std::ffi::{OsStr, OsString, c_char};
 use std::os::unix::ffi::OsStrExt;
 
 use mote::sys::bump::Bump;
+use mote::sys::clone::exit;
 use mote::sys::start::arguments;
 
 #[global_allocator]
@@ -28,5 +29,6 @@ unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
     let arguments = unsafe { arguments(argc, argv) };
     let words: Vec<OsString> =
         arguments.map(|word| OsStr::from_bytes(word.to_bytes()).to_os_string()).collect();
-    cli::main(words)
+    // Not by returning: nothing waits for the C library's own end.
+    exit(cli::main(words))
 }

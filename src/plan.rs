@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::cgroup;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
+use crate::hooks;
 use crate::host::Host;
-use crate::namespace::{self, sysctl, time, user as maps, uts};
-use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, signals, user};
+use crate::namespace::{self, entry::Entry, sysctl, time, user as maps, uts};
+use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, signals, terminal, user};
 use crate::rootfs;
+use crate::seccomp;
 use crate::spec::linux::NamespaceKind as Kind;
 use crate::spec::{Config, Process};
 
@@ -41,8 +43,7 @@ pub struct Plan<'a> {
     pub cgroup: Option<cgroup::Plan>,
     pub rootfs: rootfs::Plan<'a>,
     pub process: ProcessPlan<'a>,
-    /// In a user namespace, new or joined.
-    pub user_namespace: bool,
+    pub hooks: hooks::Plan<'a>,
     /// In a network namespace that nobody has set up.
     pub own_network: bool,
 }
@@ -50,21 +51,27 @@ pub struct Plan<'a> {
 /// The part about the process.
 #[derive(Debug)]
 pub struct ProcessPlan<'a> {
+    /// It is in a user namespace, new or joined.
+    pub user_namespace: bool,
     pub user: user::Plan,
     pub caps: caps::Plan,
     pub no_new_privileges: bool,
     pub rlimits: rlimit::Plan,
     pub oom: oom::Plan,
-    pub keyring: keyring::Plan<'a>,
+    pub keyring: keyring::Plan,
     pub cwd: &'a CStr,
     pub env: env::Plan<'a>,
     pub exec: exec::Plan<'a>,
     pub fds: fds::Plan,
     pub signals: signals::Plan,
+    pub terminal: Option<terminal::Plan>,
+    pub seccomp: Option<seccomp::Program<'a>>,
 }
 
 impl<'a> Plan<'a> {
     /// Makes the plan; nothing is done. `warnings` takes what is worth a word but no failure.
+    // Not into its caller, whose code is needed later: see scripts/layout.ld.
+    #[inline(never)]
     pub fn new(
         config: &Config<'a>,
         host: &Host,
@@ -84,8 +91,7 @@ impl<'a> Plan<'a> {
         let user_namespace = namespaces.has(Kind::User);
 
         let uts = uts::Plan::new(config.hostname, config.domainname, &mut namespaces)?;
-        let named = config.hostname.is_some_and(|name| !name.is_empty());
-        let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, named)?;
+        let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, &uts)?;
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
         let id = options.id.to_str().unwrap_or_default();
@@ -101,27 +107,17 @@ impl<'a> Plan<'a> {
             },
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
-        let keep_groups = annotation(config, c"run.oci.keep_original_groups");
-
-        // Whoever enters a user namespace has all of them there.
-        let available = if user_namespace { u64::MAX } else { host.capabilities };
         let own_network = namespaces.is_new(Kind::Network);
-        let process = ProcessPlan {
-            user: user::Plan::new(&process.user, denied, keep_groups)?,
-            caps: caps::Plan::new(process.capabilities.as_ref(), available, &mut |warning| {
-                warnings.push(warning)
-            }),
-            no_new_privileges: process.no_new_privileges,
-            rlimits: rlimit::Plan::new(&process.rlimits),
-            oom: oom::Plan::new(process.oom_score_adj),
-            keyring: keyring::Plan(options.new_keyring.then_some(options.id)),
-            cwd: process.cwd,
-            env: env::Plan::new(&process.env),
-            exec: exec::Plan::new(&process.args, &process.env)?,
-            fds: fds::Plan { preserved: options.preserve_fds },
-            signals: signals::Plan { ignored: host.ignored_signals },
+        let around = Around {
+            user_namespace,
+            denied,
+            keep_groups: annotation(config, KEEP_GROUPS),
+            new_keyring: options.new_keyring,
+            preserve_fds: options.preserve_fds,
         };
-        Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, user_namespace, own_network })
+        let process = ProcessPlan::new(config, process, host, &around, warnings)?;
+        let hooks = hooks::Plan::new(config, options.id, options.bundle);
+        Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
     }
 
     /// Whether some step goes through the host's procfs.
@@ -133,6 +129,108 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Every decision about a process that joins a container (`exec`).
+#[derive(Debug)]
+pub struct Tenant<'a> {
+    pub entry: Entry,
+    /// How it gets into the container's cgroup.
+    pub join: cgroup::Join,
+    pub process: ProcessPlan<'a>,
+}
+
+impl<'a> Tenant<'a> {
+    /// Makes the plan of `process` in the container that `config` has made.
+    pub fn new(
+        config: &Config<'a>,
+        process: &Process<'a>,
+        host: &Host,
+        options: &Options<'a>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self> {
+        let linux = &config.linux;
+        refuse_of_process(process)?;
+        if !process.cwd.to_bytes().starts_with(b"/") {
+            return Err(Error::invalid(format_args!("process.cwd: must be an absolute path")));
+        }
+        let entry = Entry::new(&linux.namespaces);
+        let maps = maps::Plan::new(&linux.uid_mappings, &linux.gid_mappings, false, entry.has_user(), host)?;
+        let around = Around {
+            user_namespace: entry.has_user(),
+            denied: maps.as_ref().is_some_and(maps::Plan::denies_setgroups),
+            keep_groups: annotation(config, KEEP_GROUPS),
+            new_keyring: options.new_keyring,
+            preserve_fds: options.preserve_fds,
+        };
+        let process = ProcessPlan::new(config, process, host, &around, warnings)?;
+        Ok(Tenant { entry, join: cgroup::Join::of(&linux.resources), process })
+    }
+}
+
+/// The container's process keeps the groups of whoever started it (podman's `--group-add keep-groups`).
+const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
+
+/// What the rest of a plan says about its process.
+struct Around {
+    user_namespace: bool,
+    /// setgroups(2) is denied there.
+    denied: bool,
+    keep_groups: bool,
+    new_keyring: bool,
+    preserve_fds: u32,
+}
+
+impl<'a> ProcessPlan<'a> {
+    fn new(
+        config: &Config<'a>,
+        process: &Process<'a>,
+        host: &Host,
+        around: &Around,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self> {
+        // Whoever enters a user namespace has all of them there.
+        let available = if around.user_namespace { u64::MAX } else { host.capabilities };
+        let warn = &mut |warning| warnings.push(warning);
+        Ok(ProcessPlan {
+            user_namespace: around.user_namespace,
+            user: user::Plan::new(&process.user, around.denied, around.keep_groups)?,
+            caps: caps::Plan::new(process.capabilities.as_ref(), available, warn),
+            no_new_privileges: process.no_new_privileges,
+            rlimits: rlimit::Plan::new(&process.rlimits),
+            oom: oom::Plan::new(process.oom_score_adj),
+            keyring: keyring::Plan(around.new_keyring),
+            cwd: process.cwd,
+            env: env::Plan::new(&process.env)?,
+            exec: exec::Plan::new(&process.args, &process.env)?,
+            fds: fds::Plan { preserved: around.preserve_fds },
+            signals: signals::Plan { ignored: host.ignored_signals },
+            terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
+            seccomp: filter(config)?,
+        })
+    }
+}
+
+/// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
+/// kernels, unless an annotation wants it otherwise.
+fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
+    let section = config.linux.seccomp.as_ref();
+    let raw = config.annotations.iter().find(|(name, _)| *name == c"run.oci.seccomp_bpf_data");
+    if let Some((_, data)) = raw {
+        let flags = section.map_or(&[][..], |section| &section.flags);
+        let program = seccomp::Program::from_base64(data.to_str().unwrap_or_default(), flags);
+        return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
+    }
+    let Some(section) = section else { return Ok(None) };
+    not_yet(&[(section.listener_path.is_some(), "linux.seccomp.listenerPath")])?;
+    let context = seccomp::Context { native: seccomp::Arch::native(), has_receiver: false };
+    let program = seccomp::compile(section, context).at(format_args!("linux.seccomp"))?;
+    match program.unknown.first() {
+        Some(name) if annotation(config, c"run.oci.seccomp_fail_unknown_syscall") => {
+            Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))
+        }
+        _ => Ok(Some(program)),
+    }
+}
+
 /// An annotation that is set, and not to "0".
 fn annotation(config: &Config<'_>, key: &CStr) -> bool {
     config.annotations.iter().any(|(name, value)| *name == key && *value != c"0")
@@ -140,26 +238,27 @@ fn annotation(config: &Config<'_>, key: &CStr) -> bool {
 
 /// What mote reads but cannot do yet. Nothing of a configuration is ignored in silence.
 fn refuse(config: &Config<'_>, process: &Process<'_>) -> Result<()> {
-    let (linux, hooks) = (&config.linux, &config.hooks);
-    let refused = [
-        (process.terminal, "process.terminal"),
-        (process.apparmor_profile.is_some_and(|profile| profile != c"unconfined"), "process.apparmorProfile"),
-        (process.selinux_label.is_some(), "process.selinuxLabel"),
-        (process.scheduler.is_some(), "process.scheduler"),
-        (process.io_priority.is_some(), "process.ioPriority"),
-        (!hooks.prestart.is_empty(), "hooks.prestart"),
-        (!hooks.create_runtime.is_empty(), "hooks.createRuntime"),
-        (!hooks.create_container.is_empty(), "hooks.createContainer"),
-        (!hooks.start_container.is_empty(), "hooks.startContainer"),
-        (!hooks.poststart.is_empty(), "hooks.poststart"),
-        (!hooks.poststop.is_empty(), "hooks.poststop"),
+    let linux = &config.linux;
+    refuse_of_process(process)?;
+    not_yet(&[
         (!linux.net_devices.is_empty(), "linux.netDevices"),
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
         (linux.memory_policy.is_some(), "linux.memoryPolicy"),
         (linux.personality.is_some(), "linux.personality"),
-        (linux.seccomp.is_some(), "linux.seccomp"),
         (linux.mount_label.is_some(), "linux.mountLabel"),
-    ];
+    ])
+}
+
+fn refuse_of_process(process: &Process<'_>) -> Result<()> {
+    not_yet(&[
+        (process.apparmor_profile.is_some_and(|profile| profile != c"unconfined"), "process.apparmorProfile"),
+        (process.selinux_label.is_some(), "process.selinuxLabel"),
+        (process.scheduler.is_some(), "process.scheduler"),
+        (process.io_priority.is_some(), "process.ioPriority"),
+    ])
+}
+
+fn not_yet(refused: &[(bool, &str)]) -> Result<()> {
     match refused.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(Error::unsupported(format_args!("{field}: not supported yet"))),
         None => Ok(()),

@@ -1,19 +1,20 @@
 //! The directories of a cgroup in all mounted hierarchies: made, opened, removed.
 
+use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::mem::MaybeUninit;
+use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, mkdirat, open, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
 use rustix::process::Signal;
 use rustix::thread::sched_yield;
 
 use super::write::{Write, needs};
-use super::{Doors, tasks};
-use crate::error::{At, Error, On, Result};
+use super::{Doors, tasks, tree};
+use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups};
 
 /// /sys/fs/cgroup, and what is mounted in it.
@@ -55,40 +56,49 @@ impl Hierarchies {
         self.v1.iter().find(has).map(String::as_str).or(self.v2)
     }
 
-    /// Makes the directories of `path`, with the controllers that `writes` need.
-    pub fn create(&self, path: &str, writes: &[Write]) -> Result<()> {
+    /// Makes the directories of `path`, with the controllers that `writes` need. `made` takes those that were
+    /// not there before, for [`Hierarchies::undo`].
+    pub fn create(&self, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
         for hierarchy in self.all() {
-            self.make(hierarchy, path, writes).at(format_args!("cgroup {hierarchy}{path}"))?;
+            self.make(hierarchy, path, writes, made).at(format_args!("cgroup {hierarchy}{path}"))?;
         }
         Ok(())
     }
 
-    fn make(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
+    /// Removes what was made, as long as nobody is in it.
+    pub fn undo(&self, made: &[String]) {
+        for whole in made.iter().rev() {
+            let _ = unlinkat(&self.root, whole.as_str(), AtFlags::REMOVEDIR);
+        }
+    }
+
+    fn make(&self, hierarchy: &str, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
         let v2 = self.v2 == Some(hierarchy);
         if v2 {
             self.enable(hierarchy, path, writes)?;
         }
-        match self.make_one(hierarchy, path) {
+        match self.make_one(hierarchy, path, made) {
             Err(error) if error.is(Errno::EXIST) => self.must_be_empty(&Self::path(hierarchy, path)),
             Err(error) if error.is(Errno::NOENT) => {
                 for (end, _) in path.match_indices('/').skip(1) {
-                    match self.make_one(hierarchy, path.get(..end).unwrap_or_default()) {
+                    match self.make_one(hierarchy, path.get(..end).unwrap_or_default(), made) {
                         Err(error) if error.is(Errno::EXIST) => {}
-                        made => made?,
+                        one => one?,
                     }
                 }
                 if v2 {
                     self.enable(hierarchy, path, writes)?;
                 }
-                self.make_one(hierarchy, path)
+                self.make_one(hierarchy, path, made)
             }
-            made => made,
+            one => one,
         }
     }
 
-    fn make_one(&self, hierarchy: &str, path: &str) -> Result<()> {
+    fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         let whole = Self::path(hierarchy, path);
         mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
+        made.push(whole);
         match hierarchy.split(',').any(|name| name == "cpuset") && self.v2 != Some(hierarchy) {
             true => self.copy_cpuset(hierarchy, path),
             false => Ok(()),
@@ -98,10 +108,9 @@ impl Hierarchies {
     /// Joining a cgroup that others are in would put them under this container's limits, and kill them
     /// with it (config-linux.md: "a non-empty cgroup").
     fn must_be_empty(&self, whole: &str) -> Result<()> {
-        let processes = tasks::processes(&self.root, whole)?;
-        match processes.len() {
+        match tasks::all(&self.root, whole)?.len() {
             0 => Ok(()),
-            count => Err(Error::invalid(format_args!("not empty: {count} processes are in it"))),
+            count => Err(Error::invalid(format_args!("not empty: {count} processes are in it or below"))),
         }
     }
 
@@ -207,47 +216,37 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// rmdir(2), after the directories below.
+    /// Removes a cgroup that nobody is known to have entered, and kills nobody. A child of a mote that was killed
+    /// may still be about to end by itself.
+    pub fn remove_unentered(&self, path: &str) -> Result<()> {
+        for hierarchy in self.all() {
+            let whole = Self::path(hierarchy, path);
+            if !tasks::wait_for_end(&self.root, &whole, 5)? {
+                return Err(Error::invalid(format_args!(
+                    "cgroup {whole}: processes of somebody else are in it"
+                )));
+            }
+            self.remove_directory(&whole)?;
+        }
+        Ok(())
+    }
+
+    /// rmdir(2), after the directories below: the container may have made cgroups of its own in it.
     fn remove_directory(&self, whole: &str) -> Result<()> {
-        match self.rmdir(whole) {
+        match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::BUSY) => {}
             other => return other.on(format_args!("cgroup {whole}: rmdir")),
         }
-        // The container may have made cgroups of its own in it.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        if let Ok(directory) = openat(&self.root, whole, flags, Mode::empty()) {
-            let mut space = [MaybeUninit::uninit(); 4096];
-            let mut entries = RawDir::new(directory, &mut space);
-            while let Some(Ok(entry)) = entries.next() {
-                let name = entry.file_name().to_str().unwrap_or_default();
-                if entry.file_type() == FileType::Directory && name != "." && name != ".." {
-                    self.remove_directory(&format!("{whole}/{name}"))?;
-                }
-            }
-        }
-        match self.rmdir(whole) {
+        let (above, name) = whole.rsplit_once('/').unwrap_or((".", whole));
+        let name = CString::new(name).unwrap_or_default();
+        let remove = &mut |above: &OwnedFd, name: &CStr| match rmdir(above, name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            other => other.on(format_args!("cgroup {whole}: rmdir")),
-        }
-    }
-
-    /// A process leaves its cgroup when it is switched out for the last time, a moment after its parent
-    /// has heard of its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a busy
-    /// cgroup is tried again while other processes are let run, for a bounded number of times.
-    fn rmdir(&self, whole: &str) -> rustix::io::Result<()> {
-        for _ in 0..200 {
-            match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
-                Err(Errno::BUSY) if self.is_empty(whole) => sched_yield(),
-                other => return other,
-            }
-        }
-        Err(Errno::BUSY)
-    }
-
-    /// No process in it, and no cgroup below it that could have one.
-    fn is_empty(&self, whole: &str) -> bool {
-        tasks::processes(&self.root, whole).is_ok_and(|processes| processes.is_empty())
+            other => other.on(format_args!("cgroup {whole}: rmdir {}", Show(name))),
+        };
+        tree::walk(&self.root, whole, &mut |_| Ok(()), remove)?;
+        let above = openat(&self.root, above, DIRECTORY, Mode::empty()).on(format_args!("openat {above}"))?;
+        remove(&above, &name)
     }
 
     /// Kills everything in the cgroup and waits until it is gone. On v1 a frozen process does not take
@@ -304,4 +303,23 @@ impl Hierarchies {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has heard of
+/// its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a cgroup that is busy
+/// though nobody is in it is tried again while other processes are let run, for a bounded number of times.
+fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
+    for _ in 0..200 {
+        match unlinkat(above, name, AtFlags::REMOVEDIR) {
+            Err(Errno::BUSY) => {
+                let directory = openat(above, name, DIRECTORY, Mode::empty())?;
+                if !tasks::is_empty(&directory) {
+                    return Err(Errno::BUSY);
+                }
+                sched_yield();
+            }
+            other => return other,
+        }
+    }
+    Err(Errno::BUSY)
 }

@@ -7,6 +7,7 @@
 pub mod directory;
 pub mod path;
 pub mod tasks;
+pub mod tree;
 pub mod write;
 
 use alloc::string::String;
@@ -16,8 +17,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 
 use crate::error::{At, Error, On, Result};
-use crate::host::{Cgroups, Host};
+use crate::host::{self, Cgroups, Host};
 use crate::spec::Linux;
+use crate::spec::resources::Resources;
 use directory::Hierarchies;
 use write::Write;
 
@@ -29,7 +31,7 @@ pub struct Plan {
     layout: Cgroups,
     writes: Vec<Write>,
     join: Join,
-    /// An ordinary user may have no cgroup: then nothing was asked of it.
+    /// Nothing was asked of it: an ordinary user does without where it may not have one.
     optional: bool,
 }
 
@@ -44,6 +46,18 @@ pub enum Join {
     Early,
     /// It moves in as the last step, so that what setting up takes is not charged to a small limit.
     Late,
+}
+
+impl Join {
+    /// By the limits that are in force in the cgroup.
+    pub fn of(resources: &Resources<'_>) -> Self {
+        let small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
+        match resources.pids {
+            _ if small => Join::Late,
+            Some(0) => Join::Early,
+            _ => Join::Birth,
+        }
+    }
 }
 
 /// Below this limit of memory the container's process joins late. Setting up charges some 100 KB.
@@ -68,15 +82,9 @@ impl Plan {
             Cgroups::Hierarchies { .. } => false,
         };
         let writes = write::plan(&linux.resources, unified)?;
-        let small = linux.resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
-        let join = match linux.resources.pids {
-            _ if small => Join::Late,
-            Some(0) => Join::Early,
-            _ => Join::Birth,
-        };
+        let join = Join::of(&linux.resources);
         let path = path::plan(linux.cgroups_path, id)?;
-        let optional =
-            host.uid != 0 && linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
+        let optional = linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
         Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, join, optional }))
     }
 
@@ -85,14 +93,16 @@ impl Plan {
     pub fn create(&self) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
         let cgroup = Cgroup { hierarchies, path: self.path.clone() };
-        let made =
-            cgroup.hierarchies.create(&self.path, &self.writes).and_then(|()| cgroup.write(&self.writes));
-        match made {
+        let mut made = Vec::new();
+        let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
+        match created.and_then(|()| cgroup.write(&self.writes)) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
-                let _ = cgroup.hierarchies.remove(&self.path);
+                // Not what was there before, with whoever is in it.
+                cgroup.hierarchies.undo(&made);
                 let denied = [io::Errno::ACCESS, io::Errno::PERM, io::Errno::ROFS];
-                match self.optional && denied.iter().any(|errno| error.is(*errno)) {
+                let denied = denied.iter().any(|errno| error.is(*errno));
+                match self.optional && denied && host::is_ordinary() {
                     true => Ok(None),
                     false => Err(error),
                 }
@@ -155,6 +165,11 @@ impl Cgroup {
     /// Removes it: whoever is still in it is killed first.
     pub fn remove(&self) -> Result<()> {
         self.hierarchies.remove(&self.path)
+    }
+
+    /// Removes it, and kills nobody: its container never got into it.
+    pub fn remove_unentered(&self) -> Result<()> {
+        self.hierarchies.remove_unentered(&self.path)
     }
 
     /// Sends a signal to every process in it (`kill --all`).

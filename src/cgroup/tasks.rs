@@ -1,25 +1,23 @@
 //! The processes of a cgroup: listed, signalled, killed and waited for.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem::MaybeUninit;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, Mode, OFlags, RawDir, openat};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
+use super::tree;
 use crate::error::{On, Result};
 use crate::sys::signal::send;
 
-/// The processes in the cgroup at `path` below `root`, not those in cgroups below it. None when it is gone.
-pub fn processes(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
-    let file = format!("{path}/cgroup.procs");
-    let fd = match openat(root, file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Vec::new()),
-        fd => fd.on(format_args!("openat {file}"))?,
+/// The processes in a cgroup, not those in cgroups below it. None when it is gone.
+fn processes(directory: &OwnedFd) -> Result<Vec<Pid>> {
+    let fd = match openat(directory, c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(Vec::new()),
+        fd => fd.on(format_args!("openat cgroup.procs"))?,
     };
     let mut text = Vec::new();
     let mut space = [0u8; 1024];
@@ -31,42 +29,57 @@ pub fn processes(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
             Err(Errno::NODEV) => return Ok(Vec::new()),
             // A threaded cgroup: its processes are listed where its domain is (cgroup-v2.rst).
             Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Err(errno) => return Err(errno).on(format_args!("read {file}")),
+            Err(errno) => return Err(errno).on(format_args!("read cgroup.procs")),
         }
     }
     let number = |line: &[u8]| core::str::from_utf8(line).ok()?.parse().ok();
     Ok(text.split(|byte| *byte == b'\n').filter_map(number).filter_map(Pid::from_raw).collect())
 }
 
-/// The cgroup and every one below it.
-fn tree(root: &OwnedFd, path: &str, list: &mut Vec<String>) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let Ok(directory) = openat(root, path, flags, Mode::empty()) else { return };
-    list.push(path.into());
-    let mut space = [MaybeUninit::uninit(); 4096];
-    let mut entries = RawDir::new(directory, &mut space);
-    while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name().to_str().unwrap_or_default();
-        if entry.file_type() == FileType::Directory && name != "." && name != ".." {
-            tree(root, &format!("{path}/{name}"), list);
-        }
-    }
+/// Every process in the cgroup and below.
+pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
+    let mut list = Vec::new();
+    tree::walk(
+        root,
+        path,
+        &mut |directory| {
+            list.extend(processes(directory)?);
+            Ok(())
+        },
+        &mut |_, _| Ok(()),
+    )?;
+    Ok(list)
+}
+
+/// Whether a cgroup has no process of its own.
+pub fn is_empty(directory: &OwnedFd) -> bool {
+    processes(directory).is_ok_and(|processes| processes.is_empty())
 }
 
 /// Pidfds of every process in the cgroup and below. One that ends meanwhile is left out.
 fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
-    let mut paths = Vec::new();
-    tree(root, path, &mut paths);
     let mut list = Vec::new();
-    for path in &paths {
-        for pid in processes(root, path)? {
-            match pidfd_open(pid, PidfdFlags::empty()) {
-                Err(Errno::SRCH | Errno::INVAL) => {}
-                fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
-            }
+    for pid in all(root, path)? {
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH | Errno::INVAL) => {}
+            fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
         }
     }
     Ok(list)
+}
+
+/// Waits until those in the cgroup have ended, but not for ever: `false` when some do not.
+pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: i64) -> Result<bool> {
+    for process in open_all(root, path)? {
+        let mut fds = [PollFd::new(&process, PollFlags::IN)];
+        let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        match poll(&mut fds, Some(&limit)) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).on(format_args!("poll")),
+        }
+    }
+    Ok(true)
 }
 
 /// Sends a signal to every process in the cgroup and below.

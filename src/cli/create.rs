@@ -1,9 +1,8 @@
 //! `mote create`: makes a container and leaves it at its start gate.
 
-use std::ffi::CString;
-
+use mote::container::announce::Announce;
 use mote::container::create::{Request, create};
-use mote::error::{Error, Result};
+use mote::error::Result;
 
 use super::Context;
 use super::options::{Command, Matches, Opt, flag, value};
@@ -35,58 +34,28 @@ pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyri
 pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "in the foreground do not reap orphans");
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let given = Given::read(matches)?;
     let mut warnings = Vec::new();
-    let created = create(&context.store, &given.request(context, matches), &mut warnings);
-    given.warn(context, &warnings);
+    let created = create(&context.store, &request(context, matches)?, &mut warnings);
+    context.warn(&warnings);
     created.map(|()| 0)
 }
 
-/// The options as they were given, owned.
-pub struct Given {
-    bundle: CString,
-    config: Option<CString>,
-    pid_file: Option<CString>,
-    pidfd_socket: Option<CString>,
-    preserve_fds: u32,
+/// What `create` and `run` ask the library for.
+pub fn request<'a>(context: &Context, matches: &'a Matches) -> Result<Request<'a>> {
+    Ok(Request {
+        id: matches.id(),
+        bundle: matches.path("bundle").unwrap_or(c"."),
+        config: matches.path("config"),
+        announce: announce(matches),
+        console_socket: matches.path("console-socket"),
+        preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
+        pivot: !matches.has("no-pivot"),
+        new_keyring: !matches.has("no-new-keyring"),
+        no_cgroup: context.no_cgroup,
+    })
 }
 
-impl Given {
-    /// Reads what `create` and `run` share.
-    pub fn read(matches: &Matches) -> Result<Self> {
-        if matches.has("console-socket") {
-            return Err(Error::unsupported(format_args!(
-                "--console-socket: terminals are not supported yet"
-            )));
-        }
-        Ok(Given {
-            bundle: matches.path("bundle")?.unwrap_or_else(|| c".".into()),
-            config: matches.path("config")?,
-            pid_file: matches.path("pid-file")?,
-            pidfd_socket: matches.path("pidfd-socket")?,
-            preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
-        })
-    }
-
-    /// What the library is asked for.
-    pub fn request<'a>(&'a self, context: &Context, matches: &'a Matches) -> Request<'a> {
-        Request {
-            id: matches.id(),
-            bundle: &self.bundle,
-            config: self.config.as_deref(),
-            pid_file: self.pid_file.as_deref(),
-            pidfd_socket: self.pidfd_socket.as_deref(),
-            preserve_fds: self.preserve_fds,
-            pivot: !matches.has("no-pivot"),
-            new_keyring: !matches.has("no-new-keyring"),
-            no_cgroup: context.no_cgroup,
-        }
-    }
-
-    /// Says what was worth a word.
-    pub fn warn(&self, context: &Context, warnings: &[Error]) {
-        for warning in warnings {
-            context.log.warning(warning);
-        }
-    }
+/// Who is told of the process.
+pub fn announce(matches: &Matches) -> Announce<'_> {
+    Announce { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
 }

@@ -1,5 +1,7 @@
 //! `mote delete`: removes a container.
 
+use std::ffi::CStr;
+
 use mote::container::delete::delete;
 use mote::error::Result;
 
@@ -24,8 +26,14 @@ static OPTIONS: [Opt; 2] = [
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let force = matches.has("force");
+    let one = |id: &CStr| {
+        let mut warnings = Vec::new();
+        let deleted = delete(&context.store, id, force, &mut warnings);
+        context.warn(&warnings);
+        deleted
+    };
     match matches.has("regex") {
-        true => pattern::each(context, matches.id(), |id| delete(&context.store, id, force)),
-        false => delete(&context.store, matches.id(), force).map(|()| 0),
+        true => pattern::each(context, matches.id(), one),
+        false => one(matches.id()).map(|()| 0),
     }
 }

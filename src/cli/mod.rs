@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod features;
 mod kill;
 mod list;
@@ -19,6 +20,7 @@ mod state;
 
 use std::ffi::OsString;
 
+use lexopt::Parser;
 use mote::container::store::Store;
 use mote::error::{Error, Kind, Result};
 
@@ -26,9 +28,10 @@ use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
-static COMMANDS: [&Command; 9] = [
+static COMMANDS: [&Command; 10] = [
     &create::COMMAND,
     &delete::COMMAND,
+    &exec::COMMAND,
     &features::COMMAND,
     &kill::COMMAND,
     &list::COMMAND,
@@ -61,6 +64,15 @@ pub struct Context {
     pub no_cgroup: bool,
 }
 
+impl Context {
+    /// Says what was worth a word.
+    fn warn(&self, warnings: &[Error]) {
+        for warning in warnings {
+            self.log.warning(warning);
+        }
+    }
+}
+
 /// Runs a command line; gives the exit code.
 pub fn main(words: Vec<OsString>) -> i32 {
     let mut log = Log::default();
@@ -77,7 +89,7 @@ pub fn main(words: Vec<OsString>) -> i32 {
 }
 
 fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
-    let mut parser = options::parser(words, &COMMANDS);
+    let mut parser = Parser::from_iter(words);
     let global = options::global(&mut parser, &GLOBAL)?;
     if global.has("version") || global.has("V") {
         return output::print(&version(&root(&global)?));

@@ -1,7 +1,7 @@
 //! Options as tables, and their parsing: `--opt=value`, `--opt value`, `-o value`, an unambiguous start of
 //! a long name, and Go's `-opt`; before, between and after the operands.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use lexopt::{Arg, Parser};
@@ -43,25 +43,10 @@ pub struct Command {
 /// What was given.
 #[derive(Default)]
 pub struct Matches {
-    given: Vec<(&'static str, OsString)>,
+    given: Vec<(&'static str, CString)>,
     pub operands: Vec<CString>,
     /// The first operand of the global part.
     pub command: Option<String>,
-}
-
-/// The words of the command line. `-no-pivot` becomes `--no-pivot`: Go's flag packages take both, and
-/// containerd writes the one.
-pub fn parser(words: Vec<OsString>, commands: &[&Command]) -> Parser {
-    let is_long =
-        |name: &str| commands.iter().flat_map(|command| command.options).any(|option| option.long == name);
-    let go = |word: OsString| {
-        let name = word.to_str().and_then(|text| text.strip_prefix('-')).filter(|name| name.len() > 1);
-        match name.is_some_and(|name| is_long(name.split('=').next().unwrap_or(name))) {
-            true => [OsStr::new("-"), &word].into_iter().collect(),
-            false => word,
-        }
-    };
-    Parser::from_iter(words.into_iter().map(go))
 }
 
 /// Reads options up to the command's name.
@@ -86,11 +71,22 @@ pub fn global(parser: &mut Parser, options: &'static [Opt]) -> Result<Matches> {
 pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
     let mut matches = Matches::default();
     loop {
+        if let Some(option) = go_option(parser, command) {
+            matches.take(parser, option)?;
+            continue;
+        }
         match parser.next().map_err(|error| usage(&error.to_string()))? {
             None => break,
-            Some(Arg::Value(operand)) => matches.operands.push(cstring(operand)?),
+            Some(Arg::Value(operand)) => {
+                matches.operands.push(cstring(operand)?);
+                // What comes after a program's name is the program's.
+                if command.count.1 == usize::MAX && matches.operands.len() == 2 {
+                    let rest = parser.raw_args().map_err(|error| usage(&error.to_string()))?;
+                    matches.operands.extend(rest.map(cstring).collect::<Result<Vec<_>>>()?);
+                }
+            }
             Some(Arg::Long("help") | Arg::Short('h' | '?')) => {
-                matches.given.push(("help", OsString::new()));
+                matches.given.push(("help", CString::default()));
                 return Ok(matches);
             }
             Some(arg) => {
@@ -111,6 +107,16 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
         }
         _ => Ok(matches),
     }
+}
+
+/// `-no-pivot` for `--no-pivot`: Go's flag packages take both, and containerd writes the one. Only whole names
+/// without a value.
+fn go_option(parser: &mut Parser, command: &Command) -> Option<&'static Opt> {
+    let mut words = parser.try_raw_args()?;
+    let name = words.peek()?.to_str()?.strip_prefix('-').filter(|name| name.len() > 1)?;
+    let option = command.options.iter().find(|option| option.long == name)?;
+    words.next();
+    Some(option)
 }
 
 fn find(arg: &Arg<'_>, options: &'static [Opt], command: Option<&Command>) -> Result<&'static Opt> {
@@ -143,10 +149,19 @@ fn cstring(word: OsString) -> Result<CString> {
 impl Matches {
     fn take(&mut self, parser: &mut Parser, option: &'static Opt) -> Result<()> {
         let given = match option.value {
-            Some(_) => parser.value().map_err(|_| usage(&format!("--{} needs a value", option.long)))?,
+            Some(_) => {
+                let value = parser.value();
+                cstring(value.map_err(|_| usage(&format!("--{} needs a value", option.long)))?)?
+            }
             None => match parser.optional_value() {
+                // Callers written in Go spell flags out.
+                Some(value) if ["true", "yes"].iter().any(|yes| value == *yes) => CString::default(),
+                Some(value) if ["false", "no"].iter().any(|no| value == *no) => {
+                    self.given.retain(|(name, _)| *name != option.long);
+                    return Ok(());
+                }
                 Some(_) => return Err(usage(&format!("--{} takes no value", option.long))),
-                None => OsString::new(),
+                None => CString::default(),
             },
         };
         self.given.push((option.long, given));
@@ -160,16 +175,19 @@ impl Matches {
 
     /// An option's last value, as text.
     pub fn text(&self, long: &str) -> Result<Option<&str>> {
-        let Some((_, given)) = self.given.iter().rev().find(|(name, _)| *name == long) else {
-            return Ok(None);
-        };
-        given.to_str().map(Some).ok_or_else(|| usage(&format!("--{long}: not UTF-8")))
+        let Some(given) = self.path(long) else { return Ok(None) };
+        given.to_str().map(Some).map_err(|_| usage(&format!("--{long}: not UTF-8")))
     }
 
     /// An option's last value, as a path.
-    pub fn path(&self, long: &str) -> Result<Option<CString>> {
-        let given = self.given.iter().rev().find(|(name, _)| *name == long);
-        given.map(|(_, given)| cstring(given.clone())).transpose()
+    pub fn path(&self, long: &str) -> Option<&CStr> {
+        self.given.iter().rev().find(|(name, _)| *name == long).map(|(_, given)| given.as_c_str())
+    }
+
+    /// All values of an option, in order.
+    pub fn all(&self, long: &str) -> Vec<&CStr> {
+        let given = self.given.iter().filter(|(name, _)| *name == long);
+        given.map(|(_, given)| given.as_c_str()).collect()
     }
 
     /// An option's last value, as a number.
@@ -179,7 +197,7 @@ impl Matches {
     }
 
     /// The first operand; the count of operands was checked.
-    pub fn id(&self) -> &core::ffi::CStr {
+    pub fn id(&self) -> &CStr {
         self.operands.first().map(|id| id.as_c_str()).unwrap_or_default()
     }
 }

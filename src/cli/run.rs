@@ -4,7 +4,7 @@ use mote::container::run::{self, Foreground};
 use mote::error::Result;
 
 use super::Context;
-use super::create::{self, Given};
+use super::create;
 use super::options::{Command, Matches, Opt, flag};
 
 /// `run`
@@ -32,12 +32,11 @@ static OPTIONS: [Opt; 11] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let given = Given::read(matches)?;
-    let request = given.request(context, matches);
+    let request = create::request(context, matches)?;
     let mut warnings = Vec::new();
     let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
     let foreground = Some(foreground).filter(|_| !matches.has("detach"));
     let ended = run::run(&context.store, &request, foreground, &mut warnings);
-    given.warn(context, &warnings);
+    context.warn(&warnings);
     ended
 }

@@ -17,5 +17,8 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    start(&context.store, matches.id()).map(|()| 0)
+    let mut warnings = Vec::new();
+    let started = start(&context.store, matches.id(), &mut warnings);
+    context.warn(&warnings);
+    started.map(|()| 0)
 }

@@ -1,30 +1,26 @@
 //! `create`, and the part of it that `run` shares: from a bundle to a process at the start gate.
 
-use alloc::format;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
-use rustix::io::{IoSlice, write};
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, connect, sendmsg, socket_with,
-};
-
+use super::announce::Announce;
+use super::console::Console;
 use super::process::Identity;
+use super::relay::Relay;
 use super::status::Status;
 use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
-use crate::error::{At, Error, On, Result, Show};
+use crate::error::{Error, Result};
+use crate::hooks::Point;
 use crate::host::Host;
 use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
 use crate::plan::{Options, Plan};
 use crate::spec::Config;
+use crate::sys::text;
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -34,33 +30,52 @@ pub struct Request<'a> {
     pub bundle: &'a CStr,
     /// Another file than the bundle's config.json.
     pub config: Option<&'a CStr>,
-    pub pid_file: Option<&'a CStr>,
-    /// A socket that is sent the pidfd of the container's process.
-    pub pidfd_socket: Option<&'a CStr>,
+    pub announce: Announce<'a>,
+    /// A socket that is sent the master of the process's terminal.
+    pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
     pub pivot: bool,
     pub new_keyring: bool,
     pub no_cgroup: bool,
 }
 
+/// How long mote stays with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// Until it is created: it waits at its gate for `start`.
+    Created,
+    /// Until its program runs.
+    Running,
+    /// Until its program has ended.
+    Ended,
+}
+
 /// A container that was brought up to its gate.
 pub struct Up {
     pub directory: Directory,
+    pub built: Built,
+}
+
+/// What was made for it.
+pub struct Built {
+    /// To its terminal, if mote stays.
+    pub relay: Option<Box<Relay>>,
+    /// It has hooks for its end.
+    pub hooks: bool,
     pub cgroup: Option<Cgroup>,
     pub launched: Launched,
 }
 
 /// Creates a container and leaves it at its gate for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
-    bring_up(store, request, true, warnings).map(drop)
+    bring_up(store, request, Stay::Created, warnings).map(drop)
 }
 
-/// Brings a container up: with `gate` to wait for `start`, without to run at once. When it
-/// fails nothing is left.
-pub fn bring_up(store: &Store, request: &Request<'_>, gate: bool, warnings: &mut Vec<Error>) -> Result<Up> {
+/// Brings a container up. When it fails nothing is left.
+pub fn bring_up(store: &Store, request: &Request<'_>, stay: Stay, warnings: &mut Vec<Error>) -> Result<Up> {
     let directory = store.create(request.id)?;
-    match build(&directory, request, gate, warnings) {
-        Ok((cgroup, launched)) => Ok(Up { directory, cgroup, launched }),
+    match build(&directory, request, stay, warnings) {
+        Ok(built) => Ok(Up { directory, built }),
         Err(error) => {
             let _ = directory.remove();
             Err(error)
@@ -71,9 +86,9 @@ pub fn bring_up(store: &Store, request: &Request<'_>, gate: bool, warnings: &mut
 fn build(
     directory: &Directory,
     request: &Request<'_>,
-    gate: bool,
+    stay: Stay,
     warnings: &mut Vec<Error>,
-) -> Result<(Option<Cgroup>, Launched)> {
+) -> Result<Built> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
@@ -88,6 +103,8 @@ fn build(
         preserve_fds: request.preserve_fds,
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
+    // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
+    let _ = text::forget();
     let mut status = Status {
         process: Identity::default(),
         bundle: Status::text(&bundle.path),
@@ -95,6 +112,7 @@ fn build(
         created: time::now(),
         owner: host.uid,
         cgroup: plan.cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
+        hooks: plan.hooks.has_later(),
     };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
@@ -102,11 +120,13 @@ fn build(
         Some(planned) => planned.create()?,
         None => None,
     };
-    let launched = process(directory, request, gate, &mut plan, cgroup.as_ref(), &mut status);
+    let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
-        (Ok(launched), cgroup) => Ok((cgroup, launched)),
+        (Ok((launched, relay)), cgroup) => Ok(Built { relay, hooks: status.hooks, cgroup, launched }),
         (Err(error), cgroup) => {
             let _ = cgroup.map(|cgroup| cgroup.remove());
+            // runtime.md, "Lifecycle": what fails from here on goes on with its end.
+            plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
         }
     }
@@ -115,67 +135,44 @@ fn build(
 fn process(
     directory: &Directory,
     request: &Request<'_>,
-    gate: bool,
+    stay: Stay,
     plan: &mut Plan<'_>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
-) -> Result<Launched> {
-    let door = match gate {
-        true => Gate::socket(directory.fd(), directory.path())?,
-        false => Gate::Parent,
+) -> Result<(Launched, Option<Box<Relay>>)> {
+    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Stay::Ended)?;
+    let gate = match stay {
+        Stay::Created => Gate::socket(directory.fd(), directory.path())?,
+        Stay::Running | Stay::Ended => Gate::Parent,
     };
-    let launched = launch(plan, directory.fd(), cgroup, &door)?;
-    match accompany(directory, request, gate, &launched, status) {
-        Ok(()) => Ok(launched),
+    let launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
+    let accompanied = accompany(directory, request, &launched, status)
+        .and_then(|()| launched.run_hooks(&plan.hooks))
+        .and_then(|()| match stay {
+            Stay::Created => launched.ready(),
+            Stay::Running | Stay::Ended => {
+                launched.go()?;
+                plan.hooks.run(Point::Poststart, launched.pid.as_raw_nonzero().get())
+            }
+        });
+    match accompanied.and_then(|()| console.relay()) {
+        Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
-            let _ = request.pid_file.map(|path| unlinkat(CWD, path, AtFlags::empty()));
+            request.announce.retract();
             Err(error)
         }
     }
 }
 
-/// While the child sets up: its status, and those who want to know its pid. Then it is waited for.
+/// While the child sets up: its status, and those who want to know its pid.
 fn accompany(
     directory: &Directory,
     request: &Request<'_>,
-    gate: bool,
     launched: &Launched,
     status: &mut Status,
 ) -> Result<()> {
     status.process = Identity::of(launched.pid, &launched.pidfd)?;
     status.write(directory)?;
-    if let Some(path) = request.pid_file {
-        write_pid(path, status.process.pid)?;
-    }
-    if let Some(path) = request.pidfd_socket {
-        send_pidfd(path, &launched.pidfd).at(format_args!("--pidfd-socket {}", Show(path)))?;
-    }
-    match gate {
-        true => launched.ready(),
-        false => launched.go(),
-    }
-}
-
-/// The pid and nothing else, as conmon and containerd read it.
-fn write_pid(path: &CStr, pid: i32) -> Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file =
-        openat(CWD, path, flags, Mode::from_raw_mode(0o644)).on(format_args!("--pid-file {}", Show(path)))?;
-    write(&file, format!("{pid}").as_bytes()).map(drop).on(format_args!("--pid-file: write {}", Show(path)))
-}
-
-/// One byte with the descriptor beside it (unix(7), SCM_RIGHTS).
-fn send_pidfd(path: &CStr, pidfd: &OwnedFd) -> Result<()> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .on(format_args!("socket"))?;
-    let address = SocketAddrUnix::new(path).on(format_args!("address"))?;
-    connect(&socket, &address).on(format_args!("connect"))?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [pidfd.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(&socket, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL)
-        .map(drop)
-        .on(format_args!("sendmsg"))
+    request.announce.tell(launched.pid, &launched.pidfd)
 }

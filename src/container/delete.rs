@@ -1,19 +1,24 @@
 //! `delete`: undoes what `create` did.
 
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::process;
-use super::state::{self, Known};
+use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
+use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
+use crate::hooks::{self, Point};
 use crate::host::Cgroups;
+use crate::spec::Config;
 use crate::sys::signal::send;
 
 /// Removes a container that has stopped, or was never started. With `force` any: its processes are killed,
 /// and one that does not exist is as good as removed.
-pub fn delete(store: &Store, id: &CStr, force: bool) -> Result<()> {
+pub fn delete(store: &Store, id: &CStr, force: bool, warnings: &mut Vec<Error>) -> Result<()> {
     let directory = match store.open_locked(id) {
         Err(error) if force && error.kind() == Kind::NotFound => return Ok(()),
         directory => directory?,
@@ -24,21 +29,38 @@ pub fn delete(store: &Store, id: &CStr, force: bool) -> Result<()> {
         Err(_) if force && Status::read(&directory).is_err() => return directory.remove(),
         known => known?,
     };
-    let Known { status, state } = known;
-    match state {
+    match known.state {
         // Only the lock's holder creates, and that is this process: whoever did is gone.
         State::Stopped | State::Created | State::Creating => {}
         _ if force => {}
         _ => {
-            let (id, state) = (directory.id(), state.name());
+            let (id, state) = (directory.id(), known.state.name());
             let why = format_args!("cannot delete container \"{id}\" that is not stopped: {state}");
             return Err(Error::new(Kind::State, why));
         }
     }
-    remove(&directory, &status)
+    remove(&directory, warnings)
 }
 
-fn remove(directory: &Directory, status: &Status) -> Result<()> {
+/// Ends what is left of it, removes it, and runs the hooks for that; `warnings` takes those that fail.
+pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result<()> {
+    let Some(status) = Status::read(directory)? else { return directory.remove() };
+    let mut text = match status.hooks {
+        true => directory.read(CONFIG)?.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    remove_known(directory, &status)?;
+    if status.hooks {
+        let config = Config::decode("config.json", &mut text)?;
+        let bundle = CString::new(status.bundle).unwrap_or_default();
+        let id = CString::new(directory.id()).unwrap_or_default();
+        let hooks = hooks::Plan::new(&config, &id, &bundle);
+        hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
+    }
+    Ok(())
+}
+
+fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     let process = status.process.open()?;
     if let Some(process) = &process {
         let _ = send(process, rustix::process::Signal::KILL.as_raw());
@@ -47,7 +69,11 @@ fn remove(directory: &Directory, status: &Status) -> Result<()> {
     if let Some(path) = &status.cgroup
         && cgroups != Cgroups::None
     {
-        Cgroup::open(path, &cgroups)?.remove()?;
+        let cgroup = Cgroup::open(path, &cgroups)?;
+        match status.process.pid {
+            0 => cgroup.remove_unentered()?,
+            _ => cgroup.remove()?,
+        }
     }
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {

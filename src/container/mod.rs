@@ -1,12 +1,17 @@
 //! Verbs on a container that has a name: one file each, besides the state directory they share.
 
+pub mod announce;
+pub mod attend;
+pub mod console;
 pub mod create;
 pub mod delete;
+pub mod exec;
 pub mod id;
 pub mod kill;
 pub mod list;
 pub mod pattern;
 pub mod process;
+pub mod relay;
 pub mod run;
 pub mod start;
 pub mod state;

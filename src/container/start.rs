@@ -1,18 +1,24 @@
 //! `start`: opens the gate of a created container.
 
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use super::delete;
 use super::state::{self, Known};
-use super::status::State;
-use super::store::Store;
+use super::status::{State, Status};
+use super::store::{Directory, Store};
+use crate::bundle::CONFIG;
 use crate::error::{At, Error, Kind, Result};
+use crate::hooks::{self, Point};
 use crate::launch::gate;
 use crate::launch::message::Message;
+use crate::spec::Config;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
-pub fn start(store: &Store, id: &CStr) -> Result<()> {
+pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> {
     let directory = store.open_locked(id)?;
-    let Known { state, .. } = state::of(&directory)?;
+    let Known { state, status } = state::of(&directory)?;
     let fail = |why: &str| {
         let (id, state) = (directory.id(), state.name());
         Error::new(Kind::State, format_args!("cannot start container \"{id}\" that is {state}{why}"))
@@ -24,10 +30,28 @@ pub fn start(store: &Store, id: &CStr) -> Result<()> {
         return Err(fail(": its process is gone"));
     };
     channel.send(&Message::Go);
-    let answer = channel.receive()?;
+    // Nobody else can start it now. The answer may take long (startContainer hooks, a process that is stopped),
+    // and meanwhile others must be able to kill it.
     directory.remove_gate()?;
-    match answer {
+    directory.unlock()?;
+    let started = match channel.receive()? {
         Message::Failed(error) => Err(error).at(format_args!("container \"{}\"", directory.id())),
+        _ if status.hooks => poststart(&directory, &status, id),
         _ => Ok(()),
+    };
+    // "If any startContainer hook fails, the runtime MUST generate an error, stop the container, and continue the
+    // lifecycle at step 12", its removal; poststart the same.
+    if matches!(&started, Err(error) if error.kind() == Kind::Hook) && directory.lock()? {
+        let mut more = Vec::new();
+        warnings.extend(delete::remove(&directory, &mut more).err());
+        warnings.append(&mut more);
     }
+    started
+}
+
+fn poststart(directory: &Directory, status: &Status, id: &CStr) -> Result<()> {
+    let mut text = directory.read(CONFIG)?.unwrap_or_default();
+    let config = Config::decode("config.json", &mut text)?;
+    let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
+    hooks::Plan::new(&config, id, &bundle).run(Point::Poststart, status.process.pid)
 }

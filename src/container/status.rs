@@ -30,6 +30,8 @@ pub struct Status {
     pub owner: u32,
     /// Path of the cgroup; `None` when it has none of its own.
     pub cgroup: Option<String>,
+    /// Its configuration has hooks for after `create`.
+    pub hooks: bool,
 }
 
 /// As it is written. Names are crun's where it has one.
@@ -46,6 +48,7 @@ struct Written<'a> {
     owner: u32,
     #[serde(rename = "cgroup-path")]
     cgroup: Option<&'a str>,
+    hooks: bool,
 }
 
 /// The specification's states, and `paused`, as every runtime calls it.
@@ -83,6 +86,7 @@ impl Status {
             created: &self.created,
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
+            hooks: self.hooks,
         };
         directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
     }
@@ -91,17 +95,18 @@ impl Status {
     pub fn read(directory: &Directory) -> Result<Option<Self>> {
         let Some(mut text) = directory.read(NAME)? else { return Ok(None) };
         let mut status = Status::default();
-        let mut decoder = Decoder::new("status", &mut text)?;
+        let mut decoder = Decoder::new("status", &mut text);
         let d = &mut decoder;
         members!(d, {
-            "pid" => status.process.pid = d.integer()?,
-            "process-inode" => status.process.inode = d.integer()?,
-            "process-start-time" => status.process.start_time = d.integer()?,
-            "bundle" => status.bundle = d.string()?.into(),
-            "rootfs" => status.rootfs = d.string()?.into(),
-            "created" => status.created = d.string()?.into(),
-            "owner" => status.owner = d.integer()?,
-            "cgroup-path" => status.cgroup = Some(d.string()?.into()),
+            "pid" => status.process.pid = d.integer(),
+            "process-inode" => status.process.inode = d.integer(),
+            "process-start-time" => status.process.start_time = d.integer(),
+            "bundle" => status.bundle = d.string().into(),
+            "rootfs" => status.rootfs = d.string().into(),
+            "created" => status.created = d.string().into(),
+            "owner" => status.owner = d.integer(),
+            "hooks" => status.hooks = d.boolean(),
+            "cgroup-path" => status.cgroup = Some(d.string().into()),
         });
         decoder.finish()?;
         Ok(Some(status))
@@ -121,8 +126,14 @@ impl Status {
         }
         // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
         // socket, but nobody behind it.
-        if directory.has_gate() && gate::knock(directory.fd(), directory.path())?.is_some() {
-            return Ok(State::Created);
+        if directory.has_gate() {
+            if gate::is_attended(directory.fd(), directory.path())? {
+                return Ok(State::Created);
+            }
+            // It does not listen before it is set up.
+            if directory.is_busy() {
+                return Ok(State::Creating);
+            }
         }
         match self.cgroup.as_deref().map(is_frozen) {
             Some(Ok(true)) => Ok(State::Paused),

@@ -14,6 +14,7 @@ use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
@@ -37,6 +38,8 @@ pub struct Store {
 /// One container's state directory.
 pub struct Directory {
     fd: OwnedFd,
+    /// By this process.
+    locked: Cell<bool>,
     id: String,
     path: String,
 }
@@ -74,7 +77,7 @@ impl Store {
             made => made.on(format_args!("mkdirat {path}"))?,
         }
         let fd = openat(CWD, path.as_str(), DIRECTORY, Mode::empty()).on(format_args!("openat {path}"))?;
-        let directory = Directory { fd, id: id.to_string(), path };
+        let directory = Directory { fd, locked: Cell::new(false), id: id.to_string(), path };
         match directory.lock()? {
             true => Ok(directory),
             // A `delete --force` came between the two.
@@ -104,7 +107,10 @@ impl Store {
         let path = format!("{}/{id}", self.path);
         match openat(CWD, path.as_str(), DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR) => Err(missing(id)),
-            fd => Ok(Directory { fd: fd.on(format_args!("openat {path}"))?, id: id.to_string(), path }),
+            fd => {
+                let fd = fd.on(format_args!("openat {path}"))?;
+                Ok(Directory { fd, locked: Cell::new(false), id: id.to_string(), path })
+            }
         }
     }
 
@@ -161,18 +167,21 @@ impl Directory {
     /// Locks it; `false` when it was removed meanwhile.
     pub fn lock(&self) -> Result<bool> {
         flock(&self.fd, FlockOperation::LockExclusive).on(format_args!("flock {}", self.path))?;
+        self.locked.set(true);
         let stat = fstat(&self.fd).on(format_args!("fstat {}", self.path))?;
         Ok(stat.st_nlink > 0)
     }
 
     /// Lets other commands at it; it is still this container's.
     pub fn unlock(&self) -> Result<()> {
+        self.locked.set(false);
         flock(&self.fd, FlockOperation::Unlock).on(format_args!("flock LOCK_UN {}", self.path))
     }
 
     /// Whether another command holds the lock.
     pub fn is_busy(&self) -> bool {
-        flock(&self.fd, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+        // Asking with a lock of one's own would change it.
+        !self.locked.get() && flock(&self.fd, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 
     /// Writes a file that is not there yet.

@@ -3,11 +3,12 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::RawFd;
+use rustix::fd::{AsRawFd, RawFd};
 use rustix::fs::Uid;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::error::{At, Error, On, Result};
+use crate::plan::ProcessPlan;
 use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
 
@@ -19,26 +20,39 @@ pub struct Program {
     home: Option<[u8; 512]>,
 }
 
-/// Takes on the container's identity, inside its root.
-pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Program> {
-    let process = &plan.process;
+/// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is made. `lines` are the descriptors on which mote is still
+/// heard.
+pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [RawFd; 2]) -> Result<Program> {
+    // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
+    // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
+    let [one, other] = lines;
+    process.fds.apply([one, other, root.fd().as_raw_fd()])?;
+
     // Limits last of what root does, since they bind mote too, and before ids change: a hard limit can
     // be raised only with CAP_SYS_RESOURCE. Under a user namespace the parent has set them.
-    if !plan.user_namespace {
+    if !process.user_namespace {
         process.rlimits.apply(None)?;
     }
-    let arrived = cwd::apply(&root, process.cwd)?;
+    let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
 
-    if process.user.uid != 0 {
+    // A terminal has its owner already.
+    if process.user.uid != 0 && process.terminal.is_none() {
         process.fds.give_standard(Uid::from_raw(process.user.uid))?;
     }
 
+    // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it
+    // can wait for the very last moment, when mote has no calls of its own left to make.
+    if !process.no_new_privileges {
+        load_filter(process)?;
+    }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
     process.caps.apply_before_ids()?;
     process.user.apply()?;
     process.caps.apply_after_ids()?;
+    // Changing ids has set it to what fs.suid_dumpable says.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     if !arrived {
-        cwd::apply_as_user(process.cwd)?;
+        cwd::apply_as_user(&root, process.cwd)?;
     }
     if process.no_new_privileges {
         process.caps.apply_no_new_privileges()?;
@@ -52,17 +66,25 @@ pub fn identity(plan: &Plan<'_>, root: Root, lines: &mut [RawFd]) -> Result<Prog
         let space = home.insert([0u8; 512]);
         env::home(process.user.uid, space);
     }
-    // After the last descriptor is opened: it may wait at the gate for long, with nothing of the host's.
-    process.fds.apply(lines)?;
-    root.forget();
     Ok(Program { place, home })
 }
 
+/// Nobody listens to it: that is refused when it is planned.
+fn load_filter(process: &ProcessPlan<'_>) -> Result<()> {
+    let loaded = process.seccomp.as_ref().map(|program| program.load().at(format_args!("linux.seccomp")));
+    loaded.transpose().map(drop)
+}
+
 /// Becomes the program; comes back only with the reason why not.
-pub fn become_program(plan: &Plan<'_>, program: &Program) -> Error {
-    if let Err(error) = plan.process.signals.apply() {
+pub fn become_program(process: &ProcessPlan<'_>, program: &Program) -> Error {
+    if let Err(error) = process.signals.apply() {
+        return error;
+    }
+    if process.no_new_privileges
+        && let Err(error) = load_filter(process)
+    {
         return error;
     }
     let home = program.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok());
-    plan.process.exec.run(program.place, &plan.process.env.variables, home)
+    process.exec.run(program.place, &process.env.variables, home)
 }

@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
@@ -19,6 +20,10 @@ use crate::error::{Error, Kind, On, Result};
 
 /// The socket's name in the state directory.
 pub const NAME: &str = "start";
+
+/// How many may have come without being heard. Each look at the state comes to the gate, and is heard at once,
+/// but by a process that is stopped; nobody waits to be heard (EAGAIN).
+const WAITING: i32 = 128;
 
 /// Who opens the gate.
 pub enum Gate {
@@ -31,11 +36,18 @@ pub enum Gate {
 impl Gate {
     /// A gate in a state directory.
     pub fn socket(directory: BorrowedFd<'_>, path: &str) -> Result<Self> {
-        let socket = new_socket()?;
+        let socket = new_socket(SocketFlags::empty())?;
         let address = address(directory, path)?;
         bind(&socket, &address).on(format_args!("bind {path}/{NAME}"))?;
-        listen(&socket, 1).on(format_args!("listen {path}/{NAME}"))?;
         Ok(Gate::Socket(socket))
+    }
+
+    /// The child's side: from now on it can be come to.
+    pub fn open(&self) -> Result<()> {
+        match self {
+            Gate::Parent => Ok(()),
+            Gate::Socket(socket) => listen(socket, WAITING).on(format_args!("listen {NAME}")),
+        }
     }
 
     /// Its descriptor's number, -1 when it has none of its own.
@@ -74,19 +86,30 @@ impl Gate {
     }
 }
 
-/// Comes to the gate of a created container. `None`: nobody waits there (any more).
+/// Comes to the gate of a created container. `None`: nobody waits there (any more, or yet).
 pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
-    let socket = new_socket()?;
+    let socket = new_socket(SocketFlags::NONBLOCK)?;
     match connect(&socket, &address(directory, path)?) {
-        Ok(()) => Ok(Some(Channel::over(socket))),
+        Ok(()) => {
+            fcntl_setfl(&socket, OFlags::empty()).on(format_args!("fcntl F_SETFL"))?;
+            Ok(Some(Channel::over(socket)))
+        }
         Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
         Err(errno) => Err(Error::system(errno, format_args!("connect {path}/{NAME}"))),
     }
 }
 
-fn new_socket() -> Result<OwnedFd> {
-    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .on(format_args!("socket"))
+/// Whether somebody waits there, even one that has been stopped and takes nobody in.
+pub fn is_attended(directory: BorrowedFd<'_>, path: &str) -> Result<bool> {
+    match knock(directory, path) {
+        Err(error) if error.is(Errno::AGAIN) => Ok(true),
+        other => other.map(|channel| channel.is_some()),
+    }
+}
+
+fn new_socket(more: SocketFlags) -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | more;
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).on(format_args!("socket"))
 }
 
 /// An address holds 108 bytes (unix(7)); a longer path is said by the directory's descriptor.

@@ -4,14 +4,16 @@ use core::convert::Infallible;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid, umask};
+use rustix::process::{DumpableBehavior, getpid, set_dumpable_behavior, setsid, umask};
 
 use super::finish::{self, Program};
 use super::gate::Gate;
 use super::message::{Channel, Message};
 use crate::cgroup::{Doors, Join};
 use crate::error::{Error, On, Result};
+use crate::hooks::Point;
 use crate::plan::Plan;
+use crate::process::terminal;
 use crate::process::user::become_root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_in_child;
@@ -28,6 +30,8 @@ pub struct Handed<'h> {
     pub proc: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
     pub joined: bool,
+    /// Where the terminal's master goes.
+    pub console: Option<BorrowedFd<'h>>,
     /// The state directory, whose lock is its parent's alone.
     pub directory: BorrowedFd<'h>,
 }
@@ -41,11 +45,18 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
         Err(error) => give_up(&handed.channel, error),
     };
     if let Gate::Socket(_) = handed.gate {
+        if let Err(error) = handed.gate.open() {
+            give_up(&handed.channel, error);
+        }
         handed.channel.send(&Message::Ready);
     }
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
-            let error = finish::become_program(plan, &program);
+            let hooks = plan.hooks.run(Point::StartContainer, getpid().as_raw_nonzero().get());
+            let error = match hooks {
+                Ok(()) => finish::become_program(&plan.process, &program),
+                Err(error) => error,
+            };
             give_up(&channel, error)
         }
         // Nobody is there to hear why.
@@ -61,17 +72,13 @@ fn give_up(channel: &Channel, error: Error) -> ! {
 fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
-    // What needs the host's procfs, while /proc/self is this process's own: both being undumpable and
-    // changing ids give it to root.
-    if let Some(proc) = handed.proc {
-        plan.process.oom.apply(proc)?;
-        if !plan.time.is_empty() {
-            plan.time.apply(proc)?;
-        }
+    // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
+    if let Some(proc) = handed.proc.filter(|_| !plan.time.is_empty()) {
+        plan.time.apply(proc)?;
     }
     // Rights in a new user namespace begin with the maps, which the parent writes there too.
     if plan.maps.is_some() {
-        wait_for_maps(&handed.channel)?;
+        wait_for_parent(&handed.channel)?;
     }
     // Before it is inside: nothing of the container may look into a process that still has the host's
     // memory, descriptors and rights (CVE-2016-9962).
@@ -85,7 +92,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     if !handed.joined {
         plan.namespaces.join_inside(handed.namespaces)?;
     }
-    if plan.user_namespace {
+    if plan.process.user_namespace {
         become_root()?;
     }
 
@@ -103,12 +110,22 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     }
 
     // The tree of files; the last thing that sees the host's.
-    let root = plan.rootfs.apply()?;
+    let (terminal, console) = (plan.process.terminal, handed.console);
+    let (root, terminal) = plan.rootfs.apply(|root| match (terminal, console) {
+        (Some(terminal), Some(console)) => terminal.open(root, console).map(Some),
+        _ => Ok(None),
+    })?;
+    if plan.hooks.has_before_pivot() {
+        handed.channel.send(&Message::Mounted);
+        wait_for_parent(&handed.channel)?;
+        plan.hooks.run(Point::CreateContainer, getpid().as_raw_nonzero().get())?;
+    }
     plan.rootfs.enter(&root)?;
+    terminal.map_or(Ok(()), terminal::take)?;
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
-    finish::identity(plan, root, &mut [handed.channel.number(), handed.gate.number()])
+    finish::identity(&plan.process, root, true, [handed.channel.number(), handed.gate.number()])
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
@@ -119,9 +136,10 @@ fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_maps(channel: &Channel) -> Result<()> {
+/// Until the parent has done its part: the id maps, the hooks on the host.
+fn wait_for_parent(channel: &Channel) -> Result<()> {
     match channel.receive()? {
-        Message::Maps => Ok(()),
+        Message::Go => Ok(()),
         _ => Err(Error::invalid(format_args!("mote went away"))),
     }
 }

@@ -10,13 +10,13 @@ use crate::error::{Error, On, Result};
 /// A message.
 #[derive(Debug)]
 pub enum Message {
-    /// Parent to child: the id maps are written.
-    Maps,
     /// Middle process to parent: the container's process has this pid.
     Born(i32),
+    /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
+    Mounted,
     /// Child to parent: set up, and at the start gate.
     Ready,
-    /// To the child: go through the gate.
+    /// To the child: its parent has done its part; go on, or through the gate.
     Go,
     /// From the child: why there is no container.
     Failed(Error),
@@ -27,7 +27,7 @@ pub enum Message {
 /// One end of the line.
 pub struct Channel(OwnedFd);
 
-const MAPS: u8 = b'M';
+const MOUNTED: u8 = b'H';
 const READY: u8 = b'R';
 const BORN: u8 = b'B';
 const GO: u8 = b'G';
@@ -59,11 +59,11 @@ impl Channel {
         let mut packet = [0u8; 512];
         let number;
         let (tag, (kind, errno, text)) = match message {
-            Message::Maps => (MAPS, Default::default()),
             Message::Born(pid) => {
                 number = pid.to_le_bytes();
                 (BORN, (0, 0, &number[..]))
             }
+            Message::Mounted => (MOUNTED, Default::default()),
             Message::Ready => (READY, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
@@ -93,7 +93,7 @@ impl Channel {
             }
         };
         Ok(match packet.get(..length.min(packet.len())) {
-            Some([MAPS, ..]) => Message::Maps,
+            Some([MOUNTED, ..]) => Message::Mounted,
             Some([READY, ..]) => Message::Ready,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),

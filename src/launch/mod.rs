@@ -24,3 +24,4 @@ pub mod gate;
 pub mod init;
 pub mod message;
 pub mod parent;
+pub mod tenant;

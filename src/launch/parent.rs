@@ -5,7 +5,8 @@ use core::convert::Infallible;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open,
+    set_dumpable_behavior, waitid, waitpid,
 };
 
 use super::gate::Gate;
@@ -13,6 +14,7 @@ use super::init::{self, Handed};
 use super::message::{Channel, Message};
 use crate::cgroup::{Cgroup, Doors, Join};
 use crate::error::{self, Error, Kind, On, Result};
+use crate::hooks::{self, Point};
 use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
@@ -24,21 +26,26 @@ use crate::{host, namespace};
 pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
-    channel: Channel,
+    pub(super) channel: Channel,
 }
 
 /// Starts the container's process, and does what only its parent can. `directory` is its state directory,
-/// locked. When this fails there is no process.
+/// locked; `console` is the socket that its terminal's master is sent to. When this fails there is no process.
 pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
     gate: &Gate,
+    console: Option<BorrowedFd<'_>>,
 ) -> Result<Launched> {
     let proc = match plan.needs_proc() {
         true => Some(host::proc()?),
         false => None,
     };
+    // Inherited by the child, to whom nobody but root could give it once it is undumpable.
+    if let Some(proc) = &proc {
+        plan.process.oom.apply(proc)?;
+    }
     let namespaces = plan.namespaces.open()?;
     let doors = open_doors(plan, cgroup)?;
     plan.rootfs.open_sources()?;
@@ -53,14 +60,22 @@ pub fn launch(
         doors: &doors,
         proc: proc.as_ref(),
         joined,
+        console,
         directory,
     };
-    let spawned = match plan.namespaces.is_joined(NamespaceKind::User) && plan.namespaces.new != 0 {
-        true => through_middle(plan, childs, handed),
+    // Who shares a namespace with it must not look into a process that still has the host's memory, descriptors
+    // and rights (CVE-2016-9962): not even before it could say so itself.
+    if plan.namespaces.are_shared() {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
+    }
+    let (new, middle) = (plan.namespaces.new, plan.namespaces.need_middle());
+    let spawned = match middle {
+        true => {
+            let join = |plan: &mut &mut Plan<'_>| plan.namespaces.join_inside(&namespaces);
+            through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, true)))
+        }
         false => {
-            let new = plan.namespaces.new;
-            let child = || init::run(plan, handed(childs, false));
-            spawn(new, doors.birth(), child).on(format_args!("clone3"))
+            spawn(new, doors.birth(), || init::run(plan, handed(childs, false))).on(format_args!("clone3"))
         }
     };
     namespace::go_back(&back)?;
@@ -83,20 +98,21 @@ fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
     cgroup.doors(birth)
 }
 
-/// A user namespace that is joined must own the new ones: a middle process joins it, and makes the
-/// container's process as its own sibling (CLONE_PARENT). It shares nothing but the channel, and says
-/// there, before the container's process does, which pid that has.
-fn through_middle<'h>(
-    plan: &mut Plan<'_>,
-    childs: Channel,
-    handed: impl Fn(Channel, bool) -> Handed<'h>,
+/// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns:
+/// a middle process does `join`, and makes the container's process as its own sibling (CLONE_PARENT), with
+/// the namespaces of `new`. It shares nothing but the channel, and says there, before the container's process
+/// does, which pid that has.
+pub(super) fn through_middle<S>(
+    new: u64,
+    mut state: S,
+    join: impl FnOnce(&mut S) -> Result<()>,
+    child: impl FnOnce(S) -> Infallible,
 ) -> Result<(Pid, OwnedFd)> {
     let (ours, its) = Channel::pair()?;
     let middle = || -> Infallible {
-        let handed = handed(childs, true);
-        let made = plan.namespaces.join_inside(handed.namespaces).and_then(|()| {
-            let flags = plan.namespaces.new | u64::from(sys::CLONE_PARENT);
-            spawn(flags, None, || init::run(plan, handed)).on(format_args!("clone3 CLONE_PARENT"))
+        let made = join(&mut state).and_then(|()| {
+            let flags = new | u64::from(sys::CLONE_PARENT);
+            spawn(flags, None, || child(state)).on(format_args!("clone3 CLONE_PARENT"))
         });
         match made {
             Ok((pid, _)) => its.send(&Message::Born(pid.as_raw_nonzero().get())),
@@ -126,12 +142,28 @@ impl Launched {
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
         }
-        if plan.user_namespace {
+        if plan.process.user_namespace {
             plan.process.rlimits.apply(Some(self.pid))?;
         }
         if plan.maps.is_some() {
-            self.channel.send(&Message::Maps);
+            self.channel.send(&Message::Go);
         }
+        Ok(())
+    }
+
+    /// Runs the hooks of the host's side while the child waits with all mounted.
+    pub fn run_hooks(&self, hooks: &hooks::Plan<'_>) -> Result<()> {
+        if !hooks.has_before_pivot() {
+            return Ok(());
+        }
+        match self.channel.receive()? {
+            Message::Mounted => {}
+            other => return Err(self.failure(other)),
+        }
+        let pid = self.pid.as_raw_nonzero().get();
+        hooks.run(Point::Prestart, pid)?;
+        hooks.run(Point::CreateRuntime, pid)?;
+        self.channel.send(&Message::Go);
         Ok(())
     }
 

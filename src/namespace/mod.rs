@@ -11,6 +11,7 @@
 //! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
 //!   container's process as its sibling (`launch/parent.rs`).
 
+pub mod entry;
 pub mod sysctl;
 pub mod time;
 pub mod user;
@@ -70,6 +71,8 @@ impl<'a> Plan<'a> {
         if offsets {
             plan.new &= !u64::from(sys::CLONE_NEWTIME);
         }
+        // What is done to it would be done to the host.
+        plan.will_change(Kind::Mount);
         if !plan.has(Kind::Mount) {
             return Err(Error::unsupported(format_args!(
                 "linux.namespaces: a container without a mount namespace of its own is not supported"
@@ -111,7 +114,7 @@ impl<'a> Plan<'a> {
                 .on(format_args!("openat {}", Show(join.path)))?;
             match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
                 true => Err(Error::invalid(format_args!(
-                    "the host's own namespace, which hostname or linux.sysctl would change"
+                    "the host's own namespace, which hostname, linux.sysctl or mounts would change"
                 ))),
                 false => Ok(fd),
             }
@@ -120,10 +123,25 @@ impl<'a> Plan<'a> {
         self.joined.iter().map(named).collect()
     }
 
+    /// Whether a middle process is needed, between mote and the container's: a user namespace that is joined
+    /// must own the new ones, and decides who may join a pid namespace.
+    #[inline]
+    pub fn need_middle(&self) -> bool {
+        self.is_joined(Kind::User) && (self.new != 0 || self.is_joined(Kind::Pid))
+    }
+
+    /// Whether the container's process is born where others may see it, with the host's rights still.
+    pub fn are_shared(&self) -> bool {
+        self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
+    }
+
     /// The parent's part, before the clone: the pid namespace, and under a new user namespace all the
     /// others. Gives what to go back to.
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
+        if self.need_middle() {
+            return Ok(back);
+        }
         for (join, fd) in self.joined.iter().zip(opened) {
             if join.kind == Kind::Pid || self.is_new(Kind::User) && join.kind != Kind::User {
                 let own = own(join.kind);
@@ -138,13 +156,15 @@ impl<'a> Plan<'a> {
 
     /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
     /// own must be entered before it, those that it owns after it; so what is refused at first is tried
-    /// again inside.
+    /// again inside. The middle process also enters the pid namespace, for its child: it is not seen there
+    /// itself, and numbers are still the host's to it.
     pub fn join_inside(&self, opened: &[OwnedFd]) -> Result<()> {
         if self.is_new(Kind::User) {
             return Ok(());
         }
         let mut refused = 0u32;
-        let mine = || self.joined.iter().zip(opened).filter(|(join, _)| join.kind != Kind::Pid);
+        let pid = self.need_middle();
+        let mine = || self.joined.iter().zip(opened).filter(|(join, _)| pid || join.kind != Kind::Pid);
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
             match enter(join.kind, fd) {
                 Err(Errno::PERM) if self.is_joined(Kind::User) => refused |= 1 << join.kind as u32,
@@ -220,6 +240,7 @@ fn enter(kind: Kind, fd: &OwnedFd) -> rustix::io::Result<()> {
     move_into_link_name_space(fd.as_fd(), Some(link))
 }
 
+#[inline]
 fn flag(kind: Kind) -> u32 {
     match kind {
         Kind::User => sys::CLONE_NEWUSER,

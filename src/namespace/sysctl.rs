@@ -3,12 +3,13 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
 
-use super::Plan as Namespaces;
+use super::{Plan as Namespaces, uts};
 use crate::error::{Error, On, Result, Show};
 use crate::spec::linux::NamespaceKind as Kind;
 
@@ -35,27 +36,31 @@ impl<'a> Plan<'a> {
     pub fn new(
         sysctl: &[(&'a CStr, &'a CStr)],
         namespaces: &mut Namespaces<'_>,
-        named: bool,
+        uts: &uts::Plan<'_>,
     ) -> Result<Self> {
         let mut writes = Vec::with_capacity(sysctl.len());
         for (key, value) in sysctl {
-            let fail = |why: &str| Error::invalid(format_args!("linux.sysctl {}: {why}", Show(key)));
-            let dotted = dotted(key).ok_or_else(|| fail("not the name of a kernel parameter"))?;
+            // The reason first: a long key must not leave no room for it.
+            let fail = |why: fmt::Arguments<'_>| {
+                Error::invalid(why).within(format_args!("linux.sysctl {}", Show(key)))
+            };
+            let dotted =
+                dotted(key).ok_or_else(|| fail(format_args!("not the name of a kernel parameter")))?;
             let name = dotted.as_str();
             let kind = match name {
-                "kernel.domainname" => Kind::Uts,
-                "kernel.hostname" if named => return Err(fail("hostname is set as well")),
-                "kernel.hostname" => Kind::Uts,
+                "kernel.domainname" if uts.domainname.is_some() => {
+                    return Err(fail(format_args!("domainname is set as well")));
+                }
+                "kernel.hostname" if uts.hostname.is_some() => {
+                    return Err(fail(format_args!("hostname is set as well")));
+                }
+                "kernel.domainname" | "kernel.hostname" => Kind::Uts,
                 _ if name.starts_with("net.") => Kind::Network,
                 _ if name.starts_with("fs.mqueue.") || IPC.contains(&name) => Kind::Ipc,
-                _ => return Err(fail("does not belong to a namespace")),
+                _ => return Err(fail(format_args!("does not belong to a namespace"))),
             };
             if !namespaces.has(kind) {
-                return Err(Error::invalid(format_args!(
-                    "linux.sysctl {}: needs a {} namespace in linux.namespaces",
-                    Show(key),
-                    kind.name()
-                )));
+                return Err(fail(format_args!("needs a {} namespace in linux.namespaces", kind.name())));
             }
             namespaces.will_change(kind);
             // A '/' inside a name (net.ipv4.conf.eth0/1) is a dot of the file's name.
@@ -65,7 +70,7 @@ impl<'a> Plan<'a> {
                 b'/' => b'.',
                 byte => byte,
             }));
-            writes.push((CString::new(path).map_err(|_| fail("contains a NUL byte"))?, *value));
+            writes.push((CString::new(path).map_err(|_| fail(format_args!("contains a NUL byte")))?, *value));
         }
         Ok(Plan { writes })
     }

@@ -31,10 +31,13 @@ impl Plan {
         host: &Host,
     ) -> Result<Option<Self>> {
         if !fresh {
-            return match uids.is_empty() && gids.is_empty() || joined {
-                true => Ok(None),
-                false => Err(Error::invalid(format_args!("linux.uidMappings: needs a user namespace"))),
+            let given = match (uids, gids) {
+                ([], []) => return Ok(None),
+                _ if joined => return Ok(None),
+                ([], _) => "gid",
+                _ => "uid",
             };
+            return Err(Error::invalid(format_args!("linux.{given}Mappings: needs a user namespace")));
         }
         check("linux.uidMappings", uids, host.uid, host)?;
         check("linux.gidMappings", gids, host.gid, host)?;
@@ -65,7 +68,9 @@ impl Plan {
 
 fn check(field: &str, mappings: &[IdMapping], own: u32, host: &Host) -> Result<()> {
     if mappings.is_empty() {
-        return Err(Error::invalid(format_args!("{field}: a new user namespace needs mappings")));
+        return Err(Error::invalid(format_args!(
+            "{field}: missing or empty, and linux.namespaces has a new user namespace"
+        )));
     }
     let single = matches!(mappings, [IdMapping { host_id, size: 1, .. }] if *host_id == own);
     match host.uid != 0 && !single {

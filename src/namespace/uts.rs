@@ -14,8 +14,8 @@ const MAX: usize = 64;
 /// The names to set.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    hostname: Option<&'a CStr>,
-    domainname: Option<&'a CStr>,
+    pub(super) hostname: Option<&'a CStr>,
+    pub(super) domainname: Option<&'a CStr>,
 }
 
 impl<'a> Plan<'a> {

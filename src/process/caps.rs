@@ -71,16 +71,19 @@ impl Plan {
     pub fn new(capabilities: Option<&Capabilities<'_>>, available: u64, warn: &mut dyn FnMut(Error)) -> Self {
         let Some(given) = capabilities else { return Plan::default() };
         let mut bits = |set: &str, names: &[&str], most: u64, why: &str| {
-            names.iter().enumerate().fold(0u64, |bits, (index, name)| {
+            let mut refused: Option<Error> = None;
+            let bits = names.iter().fold(0u64, |bits, name| {
                 let number = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
-                let why = match number {
-                    Some(number) if most & 1 << number != 0 => return bits | 1 << number,
-                    Some(_) => why,
-                    None => "unknown capability",
-                };
-                warn(Error::invalid(format_args!("process.capabilities.{set}[{index}]: {why} {name}")));
+                if let Some(number) = number.filter(|number| most & 1 << number != 0) {
+                    return bits | 1 << number;
+                }
+                let text = || Error::invalid(format_args!("process.capabilities.{set}: {why}"));
+                let unknown = if number.is_none() { " (unknown)" } else { "" };
+                refused.get_or_insert_with(text).append(format_args!(" {name}{unknown}"));
                 bits
-            })
+            });
+            refused.into_iter().for_each(&mut *warn);
+            bits
         };
         let lacking = "mote itself does not have";
         let permitted = bits("permitted", &given.permitted, available, lacking);

@@ -2,9 +2,12 @@
 
 use core::ffi::CStr;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::read;
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::{Errno, read};
 
+use super::exec::strings;
+use crate::error::Result;
 use crate::sys::exec::Strings;
 
 /// The variables, as execve(2) takes them.
@@ -17,10 +20,10 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Every string is given on as it is.
-    pub fn new(env: &[&'a CStr]) -> Self {
+    pub fn new(env: &[&'a CStr]) -> Result<Self> {
         let needs_home =
             !env.iter().any(|v| v.to_bytes().strip_prefix(b"HOME=").is_some_and(|home| !home.is_empty()));
-        Plan { variables: Strings::new(env), needs_home }
+        Ok(Plan { variables: strings("env", env)?, needs_home })
     }
 }
 
@@ -29,9 +32,15 @@ impl<'a> Plan<'a> {
 /// not understood, or too long, are passed over.
 pub fn home(uid: u32, space: &mut [u8; 512]) -> &CStr {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    if let Ok(passwd) = openat(CWD, c"/etc/passwd", flags, Mode::empty()) {
+    let opened = openat(CWD, c"/etc/passwd", flags, Mode::empty());
+    if let Ok(passwd) = opened.and_then(|file| regular(&file).map(|()| file)) {
         let (mut chunk, mut line, mut length) = ([0u8; 1024], [0u8; 512], 0usize);
+        let mut left = MOST;
         while let Ok(count @ 1..) = read(&passwd, &mut chunk) {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                break;
+            }
             for byte in chunk.iter().take(count) {
                 if *byte != b'\n' {
                     if let Some(place) = line.get_mut(length) {
@@ -51,6 +60,16 @@ pub fn home(uid: u32, space: &mut [u8; 512]) -> &CStr {
         }
     }
     assemble(b"/", space)
+}
+
+/// How much of the file is read: it may be as long as its maker wished (a link to /dev/zero, a sparse file).
+const MOST: usize = 1 << 20;
+
+fn regular(file: &OwnedFd) -> rustix::io::Result<()> {
+    match FileType::from_raw_mode(fstat(file)?.st_mode) {
+        FileType::RegularFile => Ok(()),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// The sixth field of a line whose third is `uid`.
@@ -84,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_empty_home_is_none() {
-        assert!(Plan::new(&[c"A=1", c"HOME="]).needs_home);
-        assert!(!Plan::new(&[c"HOME=/x"]).needs_home);
+        assert!(Plan::new(&[c"A=1", c"HOME="]).unwrap().needs_home);
+        assert!(!Plan::new(&[c"HOME=/x"]).unwrap().needs_home);
     }
 }

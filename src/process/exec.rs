@@ -1,7 +1,5 @@
 //! Which program is run (execve(2); config.md, "args": "the same semantics as execvp's file").
 
-use alloc::ffi::CString;
-use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, statat};
@@ -15,48 +13,81 @@ use crate::sys::exec::{Strings, execve};
 pub struct Plan<'a> {
     name: &'a CStr,
     arguments: Strings<'a>,
-    /// Paths to try, in the order of PATH; one when the name has a slash.
-    candidates: Vec<CString>,
+    /// Where a name without a slash is looked for; empty when it has one.
+    path: &'a CStr,
 }
 
 /// Where a program is looked for when the container has no PATH, as in execvp(3) of the C libraries.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 
-/// `NAME_MAX` of include/uapi/linux/limits.h.
+/// Of include/uapi/linux/limits.h; the second counts the NUL.
 const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 4096;
+
+/// `MAX_ARG_STRLEN` of include/uapi/linux/binfmts.h, with the NUL.
+const MAX_STRING: usize = 32 * 4096;
+
+/// The strings as execve(2) takes them, none longer than it allows.
+pub(super) fn strings<'a>(field: &str, strings: &[&'a CStr]) -> Result<Strings<'a>> {
+    match strings.iter().position(|string| string.count_bytes() >= MAX_STRING) {
+        Some(index) => Err(Error::invalid(format_args!(
+            "process.{field}[{index}]: longer than {} bytes, which execve(2) does not take",
+            MAX_STRING - 1
+        ))),
+        None => Ok(Strings::new(strings)),
+    }
+}
 
 impl<'a> Plan<'a> {
     /// `env` is the container's: its PATH counts, not the runtime's.
     pub fn new(args: &[&'a CStr], env: &[&'a CStr]) -> Result<Self> {
         let Some(name) = args.first().copied().filter(|name| !name.is_empty()) else {
-            return Err(Error::invalid(format_args!(
-                "process.args[0]: exec \"\": executable file not found in $PATH"
-            )));
+            return Err(Error::program(
+                Errno::NOENT,
+                format_args!("process.args[0]: exec \"\": executable file not found in $PATH"),
+            ));
         };
         if name.to_bytes().split(|byte| *byte == b'/').any(|part| part.len() > NAME_MAX) {
             return Err(Error::system(Errno::NAMETOOLONG, format_args!("process.args[0]: exec")));
         }
-        let mut candidates = Vec::new();
-        if name.to_bytes().contains(&b'/') {
-            candidates.push(name.into());
-        } else {
-            let path = env.iter().find_map(|variable| variable.to_bytes().strip_prefix(b"PATH="));
-            for directory in path.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':') {
-                // An empty entry is the working directory.
-                let directory = if directory.is_empty() { b"." } else { directory };
-                let path = [directory, b"/", name.to_bytes()].concat();
-                candidates.extend(CString::new(path));
-            }
-        }
-        Ok(Plan { name, arguments: Strings::new(args), candidates })
+        let value = |variable: &&'a CStr| variable.to_bytes_with_nul().strip_prefix(b"PATH=");
+        let path = match name.to_bytes().contains(&b'/') {
+            true => Some(c""),
+            false => env.iter().find_map(value).and_then(|path| CStr::from_bytes_with_nul(path).ok()),
+        };
+        Ok(Plan { name, arguments: strings("args", args)?, path: path.unwrap_or(DEFAULT_PATH) })
     }
 
-    /// Which of the candidates will be run, as its user sees them. Found before the start gate, so that
+    /// The directories of PATH.
+    fn directories(&self) -> impl Iterator<Item = &[u8]> {
+        self.path.to_bytes().split(|byte| *byte == b':')
+    }
+
+    /// The program's path in one of them, in `space`: a plan with all of them would be as large as PATH times
+    /// the name. A name with a slash is the path.
+    fn within<'s>(&'s self, directory: &[u8], space: &'s mut [u8; PATH_MAX]) -> Result<&'s CStr, Errno> {
+        if self.name.to_bytes().contains(&b'/') {
+            return Ok(self.name);
+        }
+        // An empty entry is the working directory.
+        let directory = if directory.is_empty() { b"." } else { directory };
+        let parts = [directory, b"/", self.name.to_bytes_with_nul()];
+        let mut end = 0;
+        for part in parts {
+            let place = space.get_mut(end..end + part.len()).ok_or(Errno::NAMETOOLONG)?;
+            place.copy_from_slice(part);
+            end += part.len();
+        }
+        CStr::from_bytes_until_nul(space).map_err(|_| Errno::NAMETOOLONG)
+    }
+
+    /// In which directory of PATH the program is, as its user sees them. Found before the start gate, so that
     /// `create` fails, not `start`.
     pub fn find(&self) -> Result<usize> {
+        let mut space = [0; PATH_MAX];
         let mut refused = None;
-        for (place, path) in self.candidates.iter().enumerate() {
-            match executable(path) {
+        for (place, directory) in self.directories().enumerate() {
+            match self.within(directory, &mut space).and_then(executable) {
                 Ok(()) => return Ok(place),
                 Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(errno) => refused = refused.or(Some(errno)),
@@ -67,18 +98,25 @@ impl<'a> Plan<'a> {
 
     /// Becomes the program found; returns only with the reason why not.
     pub fn run(&self, place: usize, env: &Strings<'_>, home: Option<&CStr>) -> Error {
-        let path = self.candidates.get(place).map_or(self.name, |path| path);
-        self.error(execve(path, &self.arguments, env, home))
+        let mut space = [0; PATH_MAX];
+        let directory = self.directories().nth(place).unwrap_or_default();
+        match self.within(directory, &mut space) {
+            Ok(path) => self.error(execve(path, &self.arguments, env, home)),
+            Err(errno) => self.error(errno),
+        }
     }
 
     /// Engines tell 126 from 127 by these words.
     fn error(&self, errno: Errno) -> Error {
         match errno {
-            Errno::NOENT if !self.name.to_bytes().contains(&b'/') => Error::invalid(format_args!(
-                "process.args[0]: exec \"{}\": executable file not found in $PATH",
-                Show(self.name)
-            )),
-            errno => Error::system(errno, format_args!("process.args[0]: exec \"{}\"", Show(self.name))),
+            Errno::NOENT if !self.name.to_bytes().contains(&b'/') => Error::program(
+                errno,
+                format_args!(
+                    "process.args[0]: exec \"{}\": executable file not found in $PATH",
+                    Show(self.name)
+                ),
+            ),
+            errno => Error::program(errno, format_args!("process.args[0]: exec \"{}\"", Show(self.name))),
         }
     }
 }

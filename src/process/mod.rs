@@ -10,4 +10,5 @@ pub mod keyring;
 pub mod oom;
 pub mod rlimit;
 pub mod signals;
+pub mod terminal;
 pub mod user;

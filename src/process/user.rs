@@ -43,7 +43,7 @@ impl Plan {
     pub fn apply(&self) -> Result<()> {
         if let Some(groups) = &self.groups {
             set_thread_groups(groups)
-                .on(format_args!("process.user.additionalGids: setgroups {groups:?}"))?;
+                .on(format_args!("process.user.additionalGids: setgroups of {}", groups.len()))?;
         }
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         set_thread_res_gid(gid, gid, gid).on(format_args!("process.user.gid: setresgid {}", self.gid))?;

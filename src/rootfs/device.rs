@@ -4,16 +4,17 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Uid, chownat, makedev, mknodat, readlinkat_raw, statat, symlinkat,
+    AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, readlinkat_raw, statat,
+    symlinkat,
 };
 use rustix::io::Errno;
 
 use super::path::{Make, Root};
 use super::{source::Source, tree};
 use crate::error::{Error, On, Result, Show};
-use crate::spec::linux::{Device, DeviceKind};
+use crate::spec::device::{Device, DeviceKind};
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]
@@ -93,7 +94,7 @@ impl<'a> Plan<'a> {
                 }
             };
             match &node.bind {
-                Some(source) => bind(source, root, path)?,
+                Some(source) => bind(source, root, &node.device)?,
                 None => make(directory, name, &node.device)?,
             }
         }
@@ -114,12 +115,33 @@ fn in_dev(path: &CStr) -> Option<&CStr> {
     (!matches!(name.to_bytes(), b"" | b"." | b"..") && !name.to_bytes().contains(&b'/')).then_some(name)
 }
 
-fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
-    let (kind, number) = match device.kind {
+/// Its file type and number.
+fn node(device: &Device<'_>) -> (FileType, u64) {
+    match device.kind {
         DeviceKind::Char => (FileType::CharacterDevice, makedev(device.major, device.minor)),
         DeviceKind::Block => (FileType::BlockDevice, makedev(device.major, device.minor)),
         DeviceKind::Fifo => (FileType::Fifo, 0),
+    }
+}
+
+/// Whether a file is that device.
+fn is(stat: &Stat, device: &Device<'_>) -> bool {
+    let (kind, number) = node(device);
+    FileType::from_raw_mode(stat.st_mode) == kind && (kind == FileType::Fifo || stat.st_rdev == number)
+}
+
+fn differs(device: &Device<'_>, what: &str) -> Error {
+    let letter = match device.kind {
+        DeviceKind::Char => 'c',
+        DeviceKind::Block => 'b',
+        DeviceKind::Fifo => 'p',
     };
+    let Device { path, major, minor, .. } = device;
+    Error::invalid(format_args!("device {}: {what} is not {letter} {major}:{minor}", Show(path)))
+}
+
+fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
+    let (kind, number) = node(device);
     let path = device.path;
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
     match mknodat(directory, name, kind, mode, number) {
@@ -127,14 +149,8 @@ fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
         Err(Errno::EXIST) => {
             let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
                 .on(format_args!("newfstatat {}", Show(path)))?;
-            if FileType::from_raw_mode(stat.st_mode) != kind
-                || (device.kind != DeviceKind::Fifo && stat.st_rdev != number)
-            {
-                let (major, minor) = (device.major, device.minor);
-                return Err(Error::invalid(format_args!(
-                    "device {}: something else than {kind:?} {major}:{minor} is there already",
-                    Show(path)
-                )));
+            if !is(&stat, device) {
+                return Err(differs(device, "what is there already"));
             }
         }
         made => made.on(format_args!("device {}: mknodat", Show(path)))?,
@@ -147,10 +163,16 @@ fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
         .on(format_args!("device {}: fchownat", Show(path)))
 }
 
-fn bind(source: &Source<'_>, root: &Root, path: &CStr) -> Result<()> {
+/// The host's node in the place of one that cannot be made. It must be that device: by its path alone a
+/// configuration could ask for any file.
+fn bind(source: &Source<'_>, root: &Root, device: &Device<'_>) -> Result<()> {
     let tree = source.take()?;
-    let target = root.make(path, Make::File)?;
-    tree::attach(&tree, rustix::fd::AsFd::as_fd(&target))
+    let stat = fstat(&tree).on(format_args!("device {}: fstat", Show(device.path)))?;
+    if !is(&stat, device) {
+        return Err(differs(device, "the host's"));
+    }
+    let target = root.make(device.path, Make::File)?;
+    tree::attach(&tree, target.as_fd())
 }
 
 /// A link; one that is there already must say the same.

@@ -13,13 +13,14 @@ pub mod path;
 pub mod pivot;
 pub mod source;
 pub mod tree;
+mod walk;
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::error::{At, Error, On, Result};
@@ -27,7 +28,7 @@ use crate::spec::{Config, Mount};
 use crate::sys::mount::SetAttr;
 use cgroup::View;
 use op::Op;
-use path::Root;
+use path::{Make, Root};
 use source::Source;
 
 /// Everything that is mounted, made or covered, in order.
@@ -41,6 +42,8 @@ pub struct Plan<'a> {
     cover: mask::Plan<'a>,
     readonly: bool,
     pivot: bool,
+    /// It is attached where the bundle has it, for hooks to find it there.
+    in_place: bool,
 }
 
 /// What the rest of the plan says about the tree.
@@ -73,6 +76,7 @@ impl<'a> Plan<'a> {
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths),
             readonly: config.root.readonly,
             pivot: around.pivot,
+            in_place: config.hooks.have_before_pivot(),
         })
     }
 
@@ -130,7 +134,11 @@ impl<'a> Plan<'a> {
     }
 
     /// The child's part, in its new mount namespace, up to the last thing that needs the host's tree.
-    pub fn apply(&mut self) -> Result<Root> {
+    /// `terminal` makes the container's terminal, if it is to have one, out of its devpts.
+    pub fn apply(
+        &mut self,
+        terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
+    ) -> Result<(Root, Option<OwnedFd>)> {
         self.open_rest()?;
         // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
@@ -140,6 +148,10 @@ impl<'a> Plan<'a> {
             mount.apply(&root)?;
         }
         self.devices.apply(&root)?;
+        let terminal = terminal(&root)?;
+        if let Some(terminal) = &terminal {
+            cover_console(&root, terminal).at(format_args!("/dev/console"))?;
+        }
         self.cover.apply(&root)?;
         for mount in &self.mounts {
             mount.finish()?;
@@ -148,7 +160,7 @@ impl<'a> Plan<'a> {
             let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
             tree::change(root.fd(), readonly).at(format_args!("root.readonly"))?;
         }
-        Ok(root)
+        Ok((root, terminal))
     }
 
     /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
@@ -165,15 +177,27 @@ impl<'a> Plan<'a> {
     }
 
     /// Attaches the root's copy over the host's own root: a place that needs no lookup, whatever rights
-    /// this process has on the host. Absolute paths still begin below it. The copy is in the host's peer
-    /// groups until it is made private, or a slave that goes on to receive from them.
+    /// this process has on the host. Absolute paths still begin below it. Hooks look for what is mounted where
+    /// the bundle says that the root is, and add to it there. The copy is in the host's peer groups until it is
+    /// made private, or a slave that goes on to receive from them.
     fn attach_root(&self) -> Result<Root> {
         let root = Root::new(self.root.take()?);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
         tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
-        tree::attach_over_root(root.fd())?;
+        tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;
         Ok(root)
     }
+}
+
+/// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices").
+fn cover_console(root: &Root, terminal: &OwnedFd) -> Result<()> {
+    // Not through a link of the image's, to a place where something else is expected (CVE-2025-52565).
+    let target = root.make_without_links(c"/dev/console", Make::File)?;
+    let tree = tree::copy(terminal.as_fd(), false)?;
+    tree::attach(&tree, target.as_fd())?;
+    root.release(tree);
+    root.release(target);
+    Ok(())
 }
 
 /// A path of config.json on the host: absolute, or relative to the bundle.
@@ -188,8 +212,9 @@ fn absolute(bundle: &CStr, path: &CStr) -> CString {
 /// /dev is a directory of the host's, with devices and links of its own.
 fn binds_dev(mount: &Mount<'_>) -> bool {
     let bind = mount.options.iter().any(|word| matches!(word.to_bytes(), b"bind" | b"rbind"));
-    let name = mount.destination.to_bytes();
-    bind && matches!(name, b"/dev" | b"/dev/" | b"dev")
+    let names = mount.destination.to_bytes().split(|byte| *byte == b'/');
+    let mut names = names.filter(|name| !matches!(*name, b"" | b"."));
+    (bind || mount.kind == Some(c"bind")) && names.next() == Some(b"dev") && names.next().is_none()
 }
 
 /// `MS_*` for the root's mount. Engines also write the recursive words; of what is mounted below, the

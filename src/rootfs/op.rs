@@ -77,6 +77,10 @@ impl<'a> Op<'a> {
         let kind = mount.kind.unwrap_or(c"none");
         let what = match kind.to_bytes() {
             _ if words.remount => {
+                // mount(8): of a bind mount only what is the mount's own; the filesystem is the host's too.
+                if let Some((name, _)) = words.parameters.first().filter(|_| words.bind.is_some()) {
+                    return refuse(format_args!("options: \"{}\" means nothing to a bind mount", Show(name)));
+                }
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 What::Remount
             }
@@ -198,7 +202,7 @@ impl<'a> Op<'a> {
     /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
     fn target(&self, root: &Root, kind: &CStr) -> Result<OwnedFd> {
         match kind.to_bytes() {
-            b"proc" | b"sysfs" => root.make_without_links(self.destination),
+            b"proc" | b"sysfs" => root.make_without_links(self.destination, Make::Directory),
             _ => root.make(self.destination, Make::Directory),
         }
     }
@@ -225,12 +229,8 @@ impl<'a> Op<'a> {
             make().at(format_args!("{}", Show(name)))?;
         }
         // All of them at once; copies of shared mounts are in the host's peer group until then.
-        let change = SetAttr {
-            set: self.words.top.set,
-            propagation: sys::MS_PRIVATE.into(),
-            recursive: true,
-            clear: 0,
-        };
+        tree::change(directory.as_fd(), self.words.all)?;
+        let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.words.top };
         tree::change(directory.as_fd(), change)?;
         root.release(directory);
         Ok(())

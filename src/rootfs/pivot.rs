@@ -1,14 +1,15 @@
 //! Leaving the host's tree (pivot_root(2), umount(2), chroot(2)).
 
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{chdir, chroot, fchdir, pivot_root};
+use rustix::process::{chroot, fchdir, pivot_root};
 
 use super::path::Root;
 use crate::error::{On, Result};
 
 /// Makes `root`, which is mounted over the old root, the root of this mount namespace, and drops all that
 /// was there before. Without pivot (`--no-pivot`, for hosts whose root is an initramfs, which the kernel
-/// does not let go) by chroot, out of which a process with CAP_SYS_CHROOT can climb.
+/// does not let go) by chroot, out of which a process with CAP_SYS_CHROOT can climb. Either way the working
+/// directory is the new root.
 pub fn enter(root: &Root, pivot: bool) -> Result<()> {
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
     if pivot {
@@ -18,5 +19,5 @@ pub fn enter(root: &Root, pivot: bool) -> Result<()> {
     } else {
         chroot(c".").on(format_args!("chroot ."))?;
     }
-    chdir(c"/").on(format_args!("chdir /"))
+    Ok(())
 }

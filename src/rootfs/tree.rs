@@ -44,9 +44,10 @@ pub fn attach_at(tree: &OwnedFd, directory: &OwnedFd, name: &CStr) -> Result<()>
         .on(format_args!("move_mount"))
 }
 
-/// Attaches a tree over the root of this mount namespace.
-pub fn attach_over_root(tree: BorrowedFd<'_>) -> Result<()> {
-    move_mount(tree, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).on(format_args!("move_mount /"))
+/// Attaches a tree at a path of this mount namespace, or over its root.
+pub fn attach_at_path(tree: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    move_mount(tree, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .on(format_args!("move_mount {}", Show(path)))
 }
 
 /// Changes a mount or a tree; nothing to change is no call.

@@ -10,6 +10,11 @@ use core::ptr::null;
 use linux_raw_sys::general::__NR_execve;
 use rustix::io::Errno;
 
+unsafe extern "C" {
+    /// The environment that the process was started with.
+    static environ: *const *const c_char;
+}
+
 /// Strings as `argv` or `envp`: pointers with a null behind them, and one free place in front, so that
 /// one more string can be given in a process that must not allocate.
 pub struct Strings<'a> {
@@ -52,9 +57,19 @@ impl fmt::Debug for Strings<'_> {
 /// Becomes another program; `first` is one more variable in front of the environment. Returns only when
 /// the kernel refuses.
 pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, first: Option<&CStr>) -> Errno {
-    let (argv, envp) = (argv.address(None), envp.address(first));
-    // SAFETY: path and every string end with a NUL, both arrays with a null pointer, and all of them,
-    // `first` too, are borrowed for the whole call.
+    execve_raw(path, argv, envp.address(first))
+}
+
+/// The same with the environment that this process has itself.
+pub fn execve_with_own_environment(path: &CStr, argv: &Strings<'_>) -> Errno {
+    // SAFETY: the C library sets the variable at start, and nothing here changes it or the environment.
+    execve_raw(path, argv, unsafe { environ } as usize)
+}
+
+fn execve_raw(path: &CStr, argv: &Strings<'_>, envp: usize) -> Errno {
+    let argv = argv.address(None);
+    // SAFETY: path and every string end with a NUL, both arrays with a null pointer, and all of them are
+    // borrowed for the whole call of the two functions above, or as old as the process.
     let returned = unsafe { sc::syscall3(__NR_execve as usize, path.as_ptr() as usize, argv, envp) };
     super::check(returned).err().unwrap_or(Errno::INVAL)
 }

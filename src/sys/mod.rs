@@ -14,9 +14,11 @@ pub mod key;
 pub mod mount;
 pub mod net;
 pub mod rlimit;
+pub mod seccomp;
 pub mod signal;
 pub mod slot;
 pub mod start;
+pub mod text;
 pub mod time;
 pub mod veil;
 

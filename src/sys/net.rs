@@ -26,5 +26,8 @@ pub fn loopback_up() -> Result<()> {
     }
     let (fd, code) = (socket.as_raw_fd() as usize, SIOCSIFFLAGS as usize);
     // SAFETY: the structure has the size of struct ifreq (40 bytes) and outlives the call.
-    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize) }).map(drop)
+    let set = super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize) });
+    // Closed with all others before the program runs.
+    core::mem::forget(socket);
+    set.map(drop)
 }

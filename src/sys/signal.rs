@@ -1,9 +1,10 @@
 //! Signals without handlers: blocked, and taken one by one (rt_sigprocmask(2), rt_sigtimedwait(2)).
 
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, SIG_SETMASK,
+    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, __NR_signalfd4,
+    O_CLOEXEC, SIG_SETMASK,
 };
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 
 /// A set of signals as the kernel has it: bit n-1 is signal n.
@@ -46,6 +47,25 @@ pub fn wait(signals: Set) -> Result<i32> {
     // SAFETY: the set is eight bytes long, as is said; neither siginfo nor a timeout is asked for.
     let returned = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, SIZE) };
     super::check(returned).map(|signal| signal as i32)
+}
+
+/// A descriptor from which these signals, which must be blocked, are taken (signalfd(2); SFD_CLOEXEC is
+/// O_CLOEXEC).
+pub fn descriptor(signals: Set) -> Result<OwnedFd> {
+    let (set, flags) = (&raw const signals as usize, O_CLOEXEC as usize);
+    // SAFETY: the set is eight bytes long, as is said, and outlives the call.
+    let fd = super::check(unsafe { sc::syscall4(__NR_signalfd4 as usize, usize::MAX, set, SIZE, flags) })?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Takes the next signal from a descriptor of [`descriptor`]; waits for it.
+pub fn take(signals: &OwnedFd) -> Result<i32> {
+    // `struct signalfd_siginfo` of include/uapi/linux/signalfd.h begins with the number.
+    let mut information = [0u8; 128];
+    rustix::io::read(signals, &mut information)?;
+    let [a, b, c, d, ..] = information;
+    Ok(i32::from_ne_bytes([a, b, c, d]))
 }
 
 /// Sends a signal, by number, to the process a pidfd names (pidfd_send_signal(2), linux 5.1). rustix's own

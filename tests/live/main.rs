@@ -8,6 +8,7 @@
 // Nothing is reached from outside, and printing is how a test binary speaks.
 #![allow(unreachable_pub, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
+mod attack;
 mod bundle;
 mod cgroups;
 mod check;
@@ -16,8 +17,11 @@ mod clients;
 mod command;
 mod commands;
 mod crash;
+mod exec;
 mod facts;
+mod hooks;
 mod json;
+mod missing;
 mod namespaces;
 mod payload;
 mod process;
@@ -25,12 +29,14 @@ mod rig;
 mod rootfs;
 mod rootless;
 mod runner;
+mod socket;
 mod sys;
+mod terminal;
 
 use std::path::Path;
 
 use rig::Suite;
-use runner::{Count, Test};
+use runner::{Case, Count, Test};
 
 const ROOMS: &[&[Test]] = &[
     namespaces::new::TESTS,
@@ -45,6 +51,13 @@ const ROOMS: &[&[Test]] = &[
     rootfs::root::TESTS,
     rootfs::symlink::TESTS,
     rootfs::attack::TESTS,
+    attack::cwd::TESTS,
+    attack::host::TESTS,
+    attack::passwd::TESTS,
+    attack::pod::TESTS,
+    attack::proc::TESTS,
+    attack::race::TESTS,
+    attack::stop::TESTS,
     process::identity::TESTS,
     process::capability::TESTS,
     process::limit::TESTS,
@@ -56,6 +69,8 @@ const ROOMS: &[&[Test]] = &[
     cgroups::limit::TESTS,
     cgroups::small::TESTS,
     cgroups::kill::TESTS,
+    cgroups::stranger::TESTS,
+    cgroups::deep::TESTS,
     commands::lifecycle::TESTS,
     commands::state::TESTS,
     commands::list::TESTS,
@@ -63,7 +78,19 @@ const ROOMS: &[&[Test]] = &[
     commands::id::TESTS,
     commands::spec::TESTS,
     commands::text::TESTS,
+    exec::what::TESTS,
+    exec::end::TESTS,
+    exec::place::TESTS,
+    exec::moment::TESTS,
+    hooks::order::TESTS,
+    hooks::given::TESTS,
+    hooks::failure::TESTS,
+    terminal::foreground::TESTS,
+    terminal::flow::TESTS,
+    terminal::socket::TESTS,
+    terminal::attack::TESTS,
     rootless::TESTS,
+    missing::TESTS,
     crash::TESTS,
     clients::TESTS,
 ];
@@ -96,10 +123,12 @@ fn suite(words: &[String]) -> Result<Count, String> {
     if !cfg!(target_feature = "crt-static") {
         return Err("the payload must be static: test with --target of a *-linux-musl".to_string());
     }
-    let tests: Vec<&Test> = ROOMS.iter().copied().flatten().collect();
+    let plain = |test: &'static Test| Case { name: test.name.to_string(), test, refused: &[] };
+    let tests = ROOMS.iter().copied().flatten();
+    let cases: Vec<Case> = tests.map(plain).chain(missing::again()).collect();
     let ([_, user, _], _) = sys::identity();
     if user != 0 {
-        return Ok(runner::skip_all(&tests, "needs root"));
+        return Ok(runner::skip_all(&cases, "needs root"));
     }
     sys::ignore_broken_pipes();
     sys::unshare(libc::CLONE_NEWNS).map_err(told)?;
@@ -108,7 +137,7 @@ fn suite(words: &[String]) -> Result<Count, String> {
     let suite = Suite::new().map_err(|stop| match stop {
         check::Stop::Fail(why) | check::Stop::Skip(why) | check::Stop::SkipAllowed(why) => why,
     })?;
-    let count = runner::run(&suite, &tests, words);
+    let count = runner::run(&suite, &cases, words);
     std::fs::remove_dir_all(&suite.dir).map_err(told)?;
     Ok(count)
 }

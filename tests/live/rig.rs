@@ -32,6 +32,9 @@ pub enum Layout {
     V2,
 }
 
+/// Names of system calls, and the error that each answers.
+pub type Refused = &'static [(&'static str, i32)];
+
 /// What all tests share.
 pub struct Suite {
     pub runtime: PathBuf,
@@ -73,6 +76,8 @@ pub struct Rig<'a> {
     pub layout: Layout,
     /// Options before the command.
     pub globals: Vec<String>,
+    /// System calls that a sandbox around the runtime refuses, and how.
+    pub refused: Refused,
     /// Who calls the runtime.
     pub user: Option<u32>,
     bundles: Cell<u32>,
@@ -96,6 +101,7 @@ impl<'a> Rig<'a> {
                 _ => Layout::Machine,
             },
             globals: Vec::new(),
+            refused: &[],
             user: None,
             bundles: Cell::new(0),
         })
@@ -103,6 +109,11 @@ impl<'a> Rig<'a> {
 
     pub fn is(&self, peer: Peer) -> bool {
         self.suite.peer == peer
+    }
+
+    /// Whether a sandbox keeps the runtime from a system call.
+    pub fn refuses(&self, call: &str) -> bool {
+        self.refused.iter().any(|(name, _)| *name == call)
     }
 
     /// Makes the runtime see another cgroup layout, where this machine can show it.
@@ -149,8 +160,14 @@ impl<'a> Rig<'a> {
         }
         command.current_dir(&self.dir);
         let (layout, user) = (self.layout, self.user);
+        let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
+        let refused: Vec<_> = self.refused.iter().filter_map(numbers).collect();
+        let mut program = sys::filter(&refused);
         sys::before_exec(command, move || {
             show(layout)?;
+            if !refused.is_empty() {
+                sys::confine(&mut program)?;
+            }
             user.map_or(Ok(()), |id| sys::become_user(id, id))
         });
     }

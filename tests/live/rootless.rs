@@ -23,6 +23,8 @@ tests![
     rootless_groups_are_refused,
     rootless_another_map_is_refused,
     rootless_cgroup_is_not_demanded,
+    rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
+    rootless_limit_is_demanded_of_root_in_a_user_namespace,
     rootless_spec_runs,
 ];
 
@@ -179,6 +181,37 @@ fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let inside = rig.facts(&mut bundle(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
+}
+
+/// As rootless podman calls it: root of a user namespace that an ordinary user has made.
+fn run_as_root_of_a_namespace(rig: &mut Rig, mut bundle: Bundle) -> Outcome<command::Output> {
+    bundle.set("linux.uidMappings[0].hostID", 0i64);
+    bundle.set("linux.gidMappings[0].hostID", 0i64);
+    // unshare(1) gives up setgroups(2) for a map of one group.
+    bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
+    let launched = rig.launch("run", &bundle, &[])?;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user"]).arg(launched.get_program()).args(launched.get_args());
+    command.env("MOTE_LIVE", &rig.marker);
+    rig.prepare(&mut command);
+    command::run(&mut command, "")
+}
+
+fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["say", "runs"]);
+    run_as_root_of_a_namespace(rig, bundle)?.good()?.facts().is("say", "runs")
+}
+
+/// A limit cannot be passed over in silence.
+fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["say", "runs"]);
+    bundle.set("linux.resources.pids.limit", 100i64);
+    let output = run_as_root_of_a_namespace(rig, bundle)?;
+    rig.bad(&output, &["cgroup"])
 }
 
 fn rootless_spec_runs(rig: &mut Rig) -> Outcome {

@@ -5,13 +5,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::check::{Outcome, Stop};
-use crate::rig::{Rig, Suite};
+use crate::rig::{Refused, Rig, Suite};
 
 pub struct Test {
     pub name: &'static str,
     pub body: fn(&mut Rig) -> Outcome,
     /// Measures time or shares something with the whole machine.
     pub alone: bool,
+}
+
+/// A test in certain surroundings.
+pub struct Case {
+    pub name: String,
+    pub test: &'static Test,
+    pub refused: Refused,
 }
 
 /// Tests of one file, named after it and after their functions.
@@ -37,18 +44,18 @@ pub struct Count {
 }
 
 /// Runs all tests whose names contain one of the words.
-pub fn run(suite: &Suite, tests: &[&'static Test], words: &[String]) -> Count {
+pub fn run(suite: &Suite, cases: &[Case], words: &[String]) -> Count {
     let wanted =
-        |test: &&&Test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str()));
-    let (alone, together): (Vec<&Test>, Vec<&Test>) =
-        tests.iter().filter(wanted).partition(|test| test.alone);
+        |case: &&Case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str()));
+    let (alone, together): (Vec<&Case>, Vec<&Case>) =
+        cases.iter().filter(wanted).partition(|case| case.test.alone);
     let count = Mutex::new(Count::default());
     let number = AtomicUsize::new(0);
     let next = AtomicUsize::new(0);
-    let work = |list: &[&Test], next: &AtomicUsize| {
-        while let Some(test) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = one(suite, test, number.fetch_add(1, Ordering::Relaxed));
-            report(test, result, &count);
+    let work = |list: &[&Case], next: &AtomicUsize| {
+        while let Some(case) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = one(suite, case, number.fetch_add(1, Ordering::Relaxed));
+            report(case, result, &count);
         }
     };
     std::thread::scope(|scope| {
@@ -61,10 +68,10 @@ pub fn run(suite: &Suite, tests: &[&'static Test], words: &[String]) -> Count {
 }
 
 /// For a machine on which none can run.
-pub fn skip_all(tests: &[&'static Test], why: &str) -> Count {
+pub fn skip_all(cases: &[Case], why: &str) -> Count {
     let count = Mutex::new(Count::default());
-    for test in tests {
-        report(test, crate::check::skip(why), &count);
+    for case in cases {
+        report(case, crate::check::skip(why), &count);
     }
     count.into_inner().unwrap_or_default()
 }
@@ -75,9 +82,10 @@ fn workers() -> usize {
 }
 
 /// One test, with its clean-up checked and then made sure of.
-fn one(suite: &Suite, test: &Test, number: usize) -> Outcome {
+fn one(suite: &Suite, case: &Case, number: usize) -> Outcome {
     let mut rig = Rig::new(suite, number)?;
-    let body = std::panic::catch_unwind(AssertUnwindSafe(|| (test.body)(&mut rig)));
+    rig.refused = case.refused;
+    let body = std::panic::catch_unwind(AssertUnwindSafe(|| (case.test.body)(&mut rig)));
     let mut result = body.unwrap_or_else(|_| Err(Stop::Fail("it panicked".to_string())));
     if result.is_ok() {
         result = rig.nothing_left();
@@ -86,24 +94,24 @@ fn one(suite: &Suite, test: &Test, number: usize) -> Outcome {
     result
 }
 
-fn report(test: &Test, result: Outcome, count: &Mutex<Count>) {
+fn report(case: &Case, result: Outcome, count: &Mutex<Count>) {
     let must = std::env::var("MUST").is_ok_and(|must| must == "1");
     let Ok(mut count) = count.lock() else { return };
     match result {
         Ok(()) => {
-            println!("ok {}", test.name);
+            println!("ok {}", case.name);
             count.passed += 1;
         }
         Err(Stop::Skip(why)) if must => {
-            println!("FAIL {}: must not be skipped: {why}", test.name);
+            println!("FAIL {}: must not be skipped: {why}", case.name);
             count.failed += 1;
         }
         Err(Stop::Skip(why) | Stop::SkipAllowed(why)) => {
-            println!("skip {}: {why}", test.name);
+            println!("skip {}: {why}", case.name);
             count.skipped += 1;
         }
         Err(Stop::Fail(why)) => {
-            println!("FAIL {}: {}", test.name, why.trim_end().replace('\n', " / "));
+            println!("FAIL {}: {}", case.name, why.trim_end().replace('\n', " / "));
             count.failed += 1;
         }
     }

@@ -4,6 +4,9 @@
 // A block here is one wrapper's worth of calls, and its argument holds for all of them.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
+pub mod pass;
+pub mod pty;
+
 use std::ffi::CString;
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -38,6 +41,48 @@ pub fn before_exec(
     use std::os::unix::process::CommandExt;
     // SAFETY: musl keeps its allocator usable in the child, and the actions take no lock of the suite's.
     unsafe { command.pre_exec(act) };
+}
+
+/// A system call that newer kernels have and sandboxes may refuse, by its name.
+pub fn call_number(name: &str) -> Option<i64> {
+    let number = match name {
+        "clone3" => libc::SYS_clone3,
+        "close_range" => libc::SYS_close_range,
+        "faccessat2" => libc::SYS_faccessat2,
+        "openat2" => libc::SYS_openat2,
+        "statx" => libc::SYS_statx,
+        _ => return None,
+    };
+    Some(number)
+}
+
+/// Makes such a call with arguments that it must refuse.
+pub fn call(number: i64) -> Result<i64> {
+    let nothing = std::ptr::null::<u8>();
+    // SAFETY: no descriptor, no memory and no size: there is nothing that it could do.
+    check(unsafe { libc::syscall(number, -1, nothing, nothing, 0, nothing) })
+}
+
+/// A seccomp program that answers calls, given by their numbers, with an error, and lets all others pass.
+pub fn filter(refused: &[(i64, i32)]) -> Vec<libc::sock_filter> {
+    let jump = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let line = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    // The number is the first word of what the program sees.
+    let mut program = vec![line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for (number, errno) in refused {
+        program.push(libc::sock_filter { code: jump, jt: 0, jf: 1, k: *number as u32 });
+        program.push(line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
+    }
+    program.push(line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+/// Puts this process and all that it becomes and starts under a seccomp program.
+pub fn confine(program: &mut [libc::sock_filter]) -> Result<()> {
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the kernel copies the program, which outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const filter) }).map(drop)
 }
 
 pub fn unshare(flags: i32) -> Result<()> {
@@ -315,5 +360,64 @@ pub fn interface_flags(name: &str) -> Result<i16> {
         let error = check(i64::from(answer));
         libc::close(socket);
         error.map(|_| request.ifr_ifru.ifru_flags)
+    }
+}
+
+/// Exchanges two names at once.
+pub fn exchange(one: &Path, two: &Path) -> Result<()> {
+    let (one, two, here) = (text(one)?, text(two)?, libc::AT_FDCWD);
+    let flags = libc::RENAME_EXCHANGE;
+    // SAFETY: two strings that outlive the call.
+    let answer = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, two.as_ptr(), flags) };
+    check(answer).map(drop)
+}
+
+/// Whether a process lets this one be its debugger; it is stopped then, until [`let_go`].
+pub fn seize(pid: i32) -> Result<()> {
+    // SAFETY: the requests read and write nothing of this process; waiting writes nothing either.
+    unsafe {
+        check(libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0))?;
+        libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0);
+        libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL);
+    }
+    Ok(())
+}
+
+pub fn let_go(pid: i32) {
+    // SAFETY: reads and writes nothing of this process.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
+}
+
+/// One of keyctl(2)'s operations; the words stand for numbers, or for the addresses of strings.
+pub fn keyctl(operation: u32, words: [i64; 3]) -> Result<i64> {
+    let [one, two, three] = words;
+    // SAFETY: the callers give numbers, and strings that outlive the call.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, operation, one, two, three, 0) })
+}
+
+/// This thread, and what it starts, on one CPU alone until dropped.
+pub struct Pinned(libc::cpu_set_t);
+
+impl Pinned {
+    pub fn here() -> Result<Self> {
+        // SAFETY: a set of CPUs is an array of bits, of which all zero is the empty one.
+        let (mut before, mut one) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: the set is as long as is said.
+        check(unsafe { libc::sched_getaffinity(0, size, &raw mut before) }.into())?;
+        // SAFETY: no arguments.
+        let cpu = check(unsafe { libc::sched_getcpu() }.into())?;
+        // SAFETY: the kernel's number of a CPU is below the set's length.
+        unsafe { libc::CPU_SET(cpu as usize, &mut one) };
+        // SAFETY: the set is as long as is said.
+        check(unsafe { libc::sched_setaffinity(0, size, &raw const one) }.into())?;
+        Ok(Pinned(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the set is as long as is said.
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) };
     }
 }

@@ -1,9 +1,11 @@
 //! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
 
+pub mod deep;
 pub mod kill;
 pub mod limit;
 pub mod path;
 pub mod small;
+pub mod stranger;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,13 +51,13 @@ fn unified(rig: &Rig) -> bool {
 }
 
 /// Where the unified hierarchy is mounted on this machine.
-fn unified_top() -> PathBuf {
+pub fn unified_top() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
     if hybrid.exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
 }
 
 /// The path of a process's cgroup for a controller, as the kernel tells it; no name: the unified hierarchy.
-fn path_of(pid: i32, controller: &str) -> Outcome<String> {
+pub fn path_of(pid: i32, controller: &str) -> Outcome<String> {
     let table = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     for line in table.lines() {
         let mut parts = line.splitn(3, ':').skip(1);

@@ -2,7 +2,7 @@
 
 use super::{needs_time, on_host};
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, different, same};
+use crate::check::{Outcome, contains, different, same, skip_allowed};
 use crate::rig::{Peer, Rig};
 use crate::tests;
 
@@ -52,6 +52,9 @@ fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
     match kind {
         "time" => {
             needs_time(rig)?;
+            if rig.refuses("clone3") {
+                return skip_allowed("clone(2) makes no time namespace");
+            }
             bundle.namespace(kind, None);
         }
         "user" => bundle.user_namespace(100_000),
@@ -155,15 +158,16 @@ fn hosts_mount_or_refused(rig: &mut Rig) -> Outcome {
 
 fn all_are_new_together(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
+    let time = rig.is(Peer::Mote) && !rig.refuses("clone3");
     for (kind, _) in KINDS {
-        if *kind != "time" || rig.is(Peer::Mote) {
+        if *kind != "time" || time {
             ask(rig, &mut bundle, kind)?;
         }
     }
     let inside = rig.facts(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     for (kind, file) in KINDS {
-        if *kind == "time" && !rig.is(Peer::Mote) {
+        if *kind == "time" && !time {
             continue;
         }
         let key = format!("ns:{file}");

@@ -77,6 +77,14 @@ pub fn write(words: &[&str]) {
     });
 }
 
+/// Writes a word to a file that is there already.
+pub fn put(words: &[&str]) {
+    with("put", words, |path| {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        done(file.write_all(words.get(1).copied().unwrap_or("").as_bytes()))
+    });
+}
+
 /// Makes a new file.
 pub fn create(words: &[&str]) {
     with("create", words, |path| done(fs::File::create_new(path)));

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::sys;
 
-const NAMESPACES: &[&str] = &["pid", "net", "mnt", "ipc", "uts", "user", "cgroup", "time"];
+pub const NAMESPACES: &[&str] = &["pid", "net", "mnt", "ipc", "uts", "user", "cgroup", "time"];
 
 const CAPABILITIES: &[&str] = &[
     "CHOWN",
@@ -103,6 +103,13 @@ pub fn caps(_: &[&str]) {
     say("cap:inheritable", named(inheritable));
     say("cap:bounding", named(bounding));
     say("cap:ambient", named(ambient));
+}
+
+/// What a system call answers that has nothing to do.
+pub fn call(words: &[&str]) {
+    let name = words.concat();
+    let Some(number) = sys::call_number(&name) else { return say(&format!("call:{name}"), "?") };
+    say_result(&format!("call:{name}"), sys::call(number));
 }
 
 pub fn no_new_privileges(_: &[&str]) {

@@ -1,9 +1,12 @@
 //! The payload: what the test binary is inside a container. `payload VERB arguments VERB arguments ...` does
 //! each verb in turn and prints what it found as `key=value` lines; an error is `key=!ERRNO`.
 
+mod attack;
 mod files;
+mod hook;
 mod kernel;
 mod process;
+pub mod terminal;
 
 use std::io::Write;
 
@@ -12,18 +15,25 @@ type Verb = fn(&[&str]);
 /// Each verb with the number of its arguments.
 const VERBS: &[(&str, usize, Verb)] = &[
     ("args", 0, process::args),
+    ("call", 1, kernel::call),
     ("caps", 0, kernel::caps),
     ("cgroup", 0, kernel::cgroup),
     ("child", 0, process::child),
     ("clock", 0, kernel::clock),
     ("create", 1, files::create),
     ("cwd", 0, process::cwd),
+    ("deep", 2, attack::deep),
+    ("drink", 1, terminal::drink),
     ("eat", 1, process::eat),
     ("env", 0, process::env),
+    ("exchange", 2, attack::exchange),
     ("exit", 1, process::exit),
     ("fds", 0, files::fds),
+    ("flood", 0, terminal::flood),
     ("fork", 1, process::fork),
     ("id", 0, process::id),
+    ("into", 1, process::into),
+    ("keyring", 1, attack::keyring),
     ("kill", 1, process::kill),
     ("limits", 0, kernel::limits),
     ("line", 0, process::line),
@@ -40,11 +50,21 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("oom", 0, kernel::oom),
     ("open", 1, files::open),
     ("orphan", 0, process::orphan),
+    ("pry", 0, attack::pry),
+    ("put", 2, files::put),
+    ("peek", 0, hook::peek),
+    ("pour", 1, terminal::pour),
+    ("raw", 0, terminal::raw),
     ("read", 1, files::read),
     ("say", 1, process::say_word),
+    ("session", 0, attack::session),
+    ("shallow", 1, attack::shallow),
     ("signals", 0, process::signals),
+    ("sip", 0, hook::sip),
+    ("size", 0, terminal::size),
     ("stat", 1, files::stat),
     ("stdin", 0, process::stdin),
+    ("tty", 0, terminal::tty),
     ("umask", 0, process::umask),
     ("unshare", 1, process::unshare),
     ("uts", 0, kernel::names),

@@ -1,7 +1,9 @@
 //! Payload verbs about the process itself: who it is, what it was given, signals and children.
 
 use super::{number, say, say_result};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -89,6 +91,15 @@ pub fn wait(words: &[&str]) {
     say("waiting", "1");
     for _ in 0..words.first().map_or(0, |word| number(word)) {
         say("signal", sys::next_signal());
+    }
+}
+
+/// From here on what is said goes to the end of a file.
+pub fn into(words: &[&str]) {
+    let opened = OpenOptions::new().create(true).append(true).open(words.concat());
+    let turned = opened.and_then(|file| sys::duplicate_to(file.as_raw_fd(), 1));
+    if let Err(error) = turned {
+        say_result("into", Err::<&str, _>(error));
     }
 }
 

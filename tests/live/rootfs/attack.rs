@@ -106,6 +106,7 @@ fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
     survive(rig, &mut bundle, &victim)
 }
 
+/// CVE-2019-18837 (crun): the last name of a destination, too, can be a link.
 fn mount_on_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
@@ -165,6 +166,7 @@ fn dev_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "dev")
 }
 
+/// CVE-2019-19921, CVE-2023-27561; with more of them in `attack/proc.rs`.
 fn proc_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "proc")
 }
@@ -271,7 +273,7 @@ fn mount_in_a_loop_of_symlinks(rig: &mut Rig) -> Outcome {
     rig.refused(&bundle, &["mounts[6]", "/one/new"])
 }
 
-/// CVE-2025-31133: a mask made of the image's own /dev/null could be any file.
+/// CVE-2025-31133, CVE-2025-62161 (youki): a mask made of the image's own /dev/null could be any file.
 fn mask_with_a_false_null_device(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");

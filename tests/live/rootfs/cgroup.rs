@@ -1,6 +1,6 @@
 //! A mount of type `cgroup`: the container sees its own cgroup, in the layout of the machine.
 
-use crate::check::{Outcome, contains, different, skip_allowed};
+use crate::check::{Outcome, contains, different, same, skip_allowed};
 use crate::facts::Facts;
 use crate::json;
 use crate::rig::{Layout, Peer, Rig};
@@ -11,6 +11,7 @@ tests![
     cgroup_of_the_machine,
     cgroup_v1,
     cgroup_v1_in_a_cgroup_namespace,
+    cgroup_v1_without_access_times,
     cgroup_v2,
     cgroup_v2_in_a_cgroup_namespace,
     cgroup_writable_when_not_read_only,
@@ -71,6 +72,20 @@ fn cgroup_v1(rig: &mut Rig) -> Outcome {
 
 fn cgroup_v1_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
     v1(rig, true)
+}
+
+/// The rule for access times is that of every mount, whatever it was on the host.
+fn cgroup_v1_without_access_times(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V1)?;
+    for (option, words) in [("noatime", "noatime"), ("strictatime", ""), ("rnoatime", "noatime")] {
+        let inside = seen(rig, false, option, &["mounts"])?;
+        for mount in ["mount:/sys/fs/cgroup", "mount:/sys/fs/cgroup/pids"] {
+            let line = inside.get(mount);
+            same(&format!("{option}: noatime in {line}"), line.contains("noatime"), words == "noatime")?;
+            same(&format!("{option}: relatime in {line}"), line.contains("relatime"), false)?;
+        }
+    }
+    Ok(())
 }
 
 fn cgroup_v2(rig: &mut Rig) -> Outcome {

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use super::attack::{untouched, victim};
 use crate::check::{Outcome, contains, lacks};
 use crate::json;
-use crate::rig::Rig;
+use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -91,10 +91,9 @@ fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
         let output = crate::command::run(&mut command, "")?;
         lacks("what is seen", &output.stdout, "secret")?;
         lacks("what is seen", &output.stdout, "victim")?;
-        // A descriptor of the set-up's that leads into the container does no harm.
-        if output.code() == 0 {
-            contains("the working directory", output.facts().get("cwd"), "/")?;
-        } else {
+        // Also one of the set-up's own that leads into the container: it leads beneath what is masked there.
+        // More of these are in `attack/cwd.rs`.
+        if rig.is(Peer::Mote) || output.code() != 0 {
             rig.bad(&output, &["process.cwd"])?;
         }
     }

@@ -1,0 +1,113 @@
+//! `mote exec`: runs another process in a container.
+
+use std::ffi::CString;
+
+use mote::container::exec::{self, Request, What};
+use mote::error::{Error, Kind, Result, Show};
+use rustix::io::Errno;
+
+use super::Context;
+use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, announce};
+use super::options::{Command, Matches, Opt, flag, value};
+
+/// `exec`
+pub static COMMAND: Command = Command {
+    name: "exec",
+    operands: "ID [PROGRAM [ARGUMENT...]]",
+    count: (1, usize::MAX),
+    about: "run another process in a container",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 18] = [
+    value("process", Some('p'), "FILE", "a file with the process, as in config.json"),
+    flag("detach", Some('d'), "do not wait for the process's end"),
+    PID_FILE,
+    PIDFD_SOCKET,
+    CONSOLE,
+    flag("tty", Some('t'), "give it a terminal"),
+    value("user", Some('u'), "UID[:GID]", "who it is"),
+    value("additional-gids", Some('g'), "GID", "another group of it; may be repeated"),
+    value("cwd", None, "DIR", "its working directory"),
+    value("env", Some('e'), "NAME=VALUE", "a variable of its environment; may be repeated"),
+    value("cap", Some('c'), "CAPABILITY", "another capability of it; may be repeated"),
+    flag("no-new-privs", None, "it gets no more rights by execve"),
+    PRESERVE,
+    value("process-label", None, "LABEL", "its SELinux label"),
+    value("apparmor", None, "PROFILE", "its AppArmor profile"),
+    value("cgroup", None, "PATH", "a cgroup below the container's that it joins"),
+    flag("ignore-paused", None, "also in a paused container, to run when that is resumed"),
+    flag("no-subreaper", None, "accepted for runc's callers"),
+];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    match run_in(context, matches) {
+        // As a shell says it; and what mote itself could not do is no exit status of the program.
+        Err(error) if error.kind() != Kind::Usage => {
+            context.log.error(&error);
+            Ok(match error.kind() {
+                Kind::Program if error.is(Errno::NOENT) => 127,
+                Kind::Program => 126,
+                _ => 255,
+            })
+        }
+        other => other,
+    }
+}
+
+fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
+    let command = command(matches)?;
+    let request = Request {
+        id: matches.id(),
+        what: matches.path("process").map_or(What::Command(&command), What::File),
+        detach: matches.has("detach"),
+        announce: announce(matches),
+        terminal: matches.has("tty"),
+        console_socket: matches.path("console-socket"),
+        preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
+        cgroup: matches.text("cgroup")?,
+        ignore_paused: matches.has("ignore-paused"),
+    };
+    let mut warnings = Vec::new();
+    let ended = exec::exec(&context.store, &request, &mut warnings);
+    context.warn(&warnings);
+    ended
+}
+
+fn command(matches: &Matches) -> Result<exec::Command<'_>> {
+    let mut command = exec::Command {
+        args: matches.operands.iter().skip(1).map(CString::as_c_str).collect(),
+        env: matches.all("env"),
+        cwd: matches.path("cwd"),
+        no_new_privileges: matches.has("no-new-privs"),
+        apparmor_profile: matches.path("apparmor"),
+        selinux_label: matches.path("process-label"),
+        ..exec::Command::default()
+    };
+    if command.args.is_empty() && matches.path("process").is_none() {
+        return Err(Error::new(Kind::Usage, format_args!("exec: needs a program, or --process")));
+    }
+    if let Some(bad) = command.env.iter().find(|variable| !variable.to_bytes().contains(&b'=')) {
+        return Err(Error::new(Kind::Usage, format_args!("--env {}: not NAME=VALUE", Show(bad))));
+    }
+    if let Some(text) = matches.text("user")? {
+        command.user = Some(user(text)?);
+    }
+    for gid in matches.all("additional-gids") {
+        command.additional_gids.push(id("additional-gids", gid.to_str().unwrap_or_default())?);
+    }
+    command.capabilities.extend(matches.all("cap").iter().filter_map(|name| name.to_str().ok()));
+    Ok(command)
+}
+
+/// `UID[:GID]`, both numbers: names are the engine's to look up.
+fn user(text: &str) -> Result<(u32, u32)> {
+    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
+    Ok((id("user", uid)?, id("user", gid)?))
+}
+
+fn id(option: &str, text: &str) -> Result<u32> {
+    let number = text.parse().ok().filter(|number| *number != u32::MAX);
+    number.ok_or_else(|| Error::new(Kind::Usage, format_args!("--{option}: \"{text}\" is not an id")))
+}

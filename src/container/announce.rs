@@ -1,0 +1,61 @@
+//! Who is told of a new process: a pid file and a socket that takes a pidfd.
+
+use alloc::ffi::CString;
+use alloc::format;
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::io::write;
+use rustix::process::Pid;
+
+use crate::error::{At, On, Result, Show};
+use crate::pass;
+
+/// Where to tell it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Announce<'a> {
+    /// `--pid-file`
+    pub pid_file: Option<&'a CStr>,
+    /// `--pidfd-socket`: a socket that is sent the process's pidfd.
+    pub pidfd_socket: Option<&'a CStr>,
+}
+
+impl Announce<'_> {
+    /// Tells it, before the process runs its program.
+    pub fn tell(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
+        if let Some(path) = self.pid_file {
+            write_pid(path, pid)?;
+        }
+        if let Some(path) = self.pidfd_socket {
+            pass::connect(path)
+                .and_then(|socket| pass::send(socket.as_fd(), b"\0", pidfd.as_fd()))
+                .at(format_args!("--pidfd-socket {}", Show(path)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what can be: there is no such process after all.
+    pub fn retract(&self) {
+        if let Some(path) = self.pid_file {
+            let _ = unlinkat(CWD, path, AtFlags::empty());
+        }
+    }
+}
+
+/// The pid and nothing else, as conmon and containerd read it: whole or not at all, and not through a link
+/// that somebody else has put there.
+fn write_pid(path: &CStr, pid: Pid) -> Result<()> {
+    let name = path.to_bytes();
+    let slash = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (directory, name) = name.split_at(slash);
+    let new = CString::new([directory, b".", name, b".new"].concat()).unwrap_or_default();
+    let write_new = || {
+        let _ = unlinkat(CWD, new.as_c_str(), AtFlags::empty());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
+        write(&file, format!("{}", pid.as_raw_nonzero()).as_bytes())?;
+        renameat(CWD, new.as_c_str(), CWD, path)
+    };
+    write_new().on(format_args!("--pid-file {}", Show(path)))
+}

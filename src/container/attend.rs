@@ -1,0 +1,90 @@
+//! Attending a process in the foreground (`run`, `exec`): it gets mote's signals, and mote its exit status.
+
+use alloc::boxed::Box;
+use linux_raw_sys::general as sys;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+
+use super::relay::Relay;
+use crate::error::{Error, On, Result};
+use crate::launch::parent::Launched;
+use crate::sys::signal::{self, Set, block, send};
+
+/// SIGCHLD, which is mote's own; every other signal is the process's.
+const SIGCHLD: i32 = sys::SIGCHLD as i32;
+
+/// The size of mote's own terminal has changed.
+const SIGWINCH: i32 = sys::SIGWINCH as i32;
+
+/// Lets all signals wait until the process is there to have them. Before it is made.
+#[inline(always)]
+pub fn hold_signals() -> Result<()> {
+    block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
+}
+
+/// Hands on signals, and what goes through the terminal, and reaps until the process has ended: its exit code.
+pub fn attend(launched: &Launched, relay: Option<Box<Relay>>) -> Result<i32> {
+    match relay {
+        Some(relay) => attend_with(launched, relay),
+        None => loop {
+            match signal::wait(Set::ALL) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                signal => {
+                    let signal = signal.on(format_args!("rt_sigtimedwait"))?;
+                    if let Some(code) = hear(launched, signal)? {
+                        return Ok(code);
+                    }
+                }
+            }
+        },
+    }
+}
+
+fn attend_with(launched: &Launched, mut relay: Box<Relay>) -> Result<i32> {
+    let signals = signal::descriptor(Set::ALL).on(format_args!("signalfd4"))?;
+    loop {
+        if !relay.turn(signals.as_fd())? {
+            continue;
+        }
+        match signal::take(&signals).on(format_args!("read signalfd"))? {
+            SIGWINCH => relay.resize(),
+            signal => {
+                if let Some(code) = hear(launched, signal)? {
+                    relay.finish();
+                    return Ok(code);
+                }
+            }
+        }
+    }
+}
+
+/// A signal came: the exit code if it told of the process's end.
+fn hear(launched: &Launched, signal: i32) -> Result<Option<i32>> {
+    if signal == SIGCHLD {
+        return reap(launched.pid);
+    }
+    match send(&launched.pidfd, signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(None),
+        Err(errno) => Err(Error::system(errno, format_args!("pidfd_send_signal {signal}"))),
+    }
+}
+
+/// Reaps whoever has ended; the exit code if the process is among them.
+fn reap(init: Pid) -> Result<Option<i32>> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == init => return Ok(Some(code(status))),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(Error::system(errno, format_args!("wait4"))),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> i32 {
+    match status.terminating_signal() {
+        Some(signal) => 128 + signal,
+        None => status.exit_status().unwrap_or(255),
+    }
+}

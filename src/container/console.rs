@@ -1,0 +1,72 @@
+//! Where the master of a container's terminal goes: to an engine's socket, or to mote itself.
+
+use alloc::boxed::Box;
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::termios::tcgetwinsize;
+
+use super::relay::Relay;
+use crate::error::{At, Error, On, Result, Show};
+use crate::pass;
+use crate::process::terminal::Plan;
+use crate::spec::process::ConsoleSize;
+use crate::sys::fd::inherited;
+
+/// The way that it takes.
+pub enum Console {
+    /// There is no terminal.
+    None,
+    /// `--console-socket`
+    Socket(OwnedFd),
+    /// Mote's end, and the child's.
+    Pair(OwnedFd, OwnedFd),
+}
+
+impl Console {
+    /// Decides it: a terminal that nobody attends is no use to anybody.
+    pub fn new(socket: Option<&CStr>, terminal: Option<&mut Plan>, attended: bool) -> Result<Self> {
+        match (socket, terminal) {
+            (None, None) => Ok(Console::None),
+            (Some(path), Some(_)) => {
+                Ok(Console::Socket(pass::connect(path).at(format_args!("--console-socket {}", Show(path)))?))
+            }
+            (Some(_), None) => {
+                Err(Error::invalid(format_args!("--console-socket: process.terminal is not set")))
+            }
+            (None, Some(plan)) if attended => {
+                plan.size = plan.size.or_else(own_size);
+                let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+                let (ours, childs) =
+                    socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
+                Ok(Console::Pair(ours, childs))
+            }
+            (None, Some(_)) => Err(Error::invalid(format_args!(
+                "process.terminal: who is detached from it needs --console-socket"
+            ))),
+        }
+    }
+
+    /// What the child sends the master to.
+    pub fn childs(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Console::None => None,
+            Console::Socket(socket) | Console::Pair(_, socket) => Some(socket.as_fd()),
+        }
+    }
+
+    /// When the program runs: the relay between its terminal and mote's own, if that is how it is attended.
+    pub fn relay(self) -> Result<Option<Box<Relay>>> {
+        match self {
+            Console::Pair(ours, _) => pass::receive(ours.as_fd()).and_then(Relay::new).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The size of the terminal that mote was started on.
+fn own_size() -> Option<ConsoleSize> {
+    let size = inherited(0).and_then(|stdin| tcgetwinsize(stdin).ok())?;
+    Some(ConsoleSize { height: size.ws_row, width: size.ws_col })
+}

@@ -1,0 +1,244 @@
+//! `exec`: another process in a container.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, read};
+
+use super::announce::Announce;
+use super::attend::{attend, hold_signals};
+use super::console::Console;
+use super::relay::Relay;
+use super::state::{self, Known};
+use super::status::State;
+use super::store::{Directory, Store};
+use crate::bundle::{CONFIG, read_file};
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Kind, On, Result};
+use crate::host::{self, Cgroups, Host};
+use crate::launch::parent::Launched;
+use crate::launch::tenant::{Container, launch};
+use crate::plan::{Options, Tenant};
+use crate::spec::Config;
+use crate::spec::process::Process;
+
+/// What `exec` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub id: &'a CStr,
+    pub what: What<'a>,
+    pub detach: bool,
+    pub announce: Announce<'a>,
+    /// A terminal, also where the process's file has none.
+    pub terminal: bool,
+    /// A socket that is sent the master of the process's terminal.
+    pub console_socket: Option<&'a CStr>,
+    pub preserve_fds: u32,
+    /// A cgroup below the container's.
+    pub cgroup: Option<&'a str>,
+    /// Goes into a paused container, to run when that is resumed.
+    pub ignore_paused: bool,
+}
+
+/// The process.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// A file with a `process` as in config.json.
+    File(&'a CStr),
+    /// The container's own, changed by the command line.
+    Command(&'a Command<'a>),
+}
+
+/// What a command line says of a process; the rest is as in the container's configuration.
+#[derive(Debug, Default)]
+pub struct Command<'a> {
+    pub args: Vec<&'a CStr>,
+    /// Added to the container's.
+    pub env: Vec<&'a CStr>,
+    pub cwd: Option<&'a CStr>,
+    /// Uid and gid.
+    pub user: Option<(u32, u32)>,
+    pub additional_gids: Vec<u32>,
+    /// Added to the bounding, effective and permitted sets.
+    pub capabilities: Vec<&'a str>,
+    pub no_new_privileges: bool,
+    pub apparmor_profile: Option<&'a CStr>,
+    pub selinux_label: Option<&'a CStr>,
+}
+
+/// A container that takes another process.
+struct Admitted {
+    directory: Directory,
+    /// Its first process.
+    init: OwnedFd,
+    pid: i32,
+    cgroup: Option<String>,
+}
+
+/// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
+/// number for a signal that ended it.
+pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
+    let mut container = admit(store.open_locked(request.id)?, request)?;
+    if !request.detach {
+        hold_signals()?;
+    }
+    let (launched, relay) = match start(&container, request, warnings) {
+        // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
+        // process is in one of them; this one joins it there.
+        Err(error) if error.is(Errno::BUSY) && request.cgroup.is_none() => {
+            container.cgroup = Some(cgroup_of(container.pid)?);
+            start(&container, request, &mut Vec::new())?
+        }
+        started => started?,
+    };
+    drop(container);
+    match request.detach {
+        true => Ok(0),
+        false => attend(&launched, relay),
+    }
+}
+
+fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
+    let Known { status, state } = state::of(&directory)?;
+    let refuse = |why: &str| {
+        let id = directory.id();
+        Error::new(Kind::State, format_args!("cannot exec in container \"{id}\": {why}"))
+    };
+    match state {
+        State::Created | State::Running => {}
+        State::Paused if request.ignore_paused => {}
+        State::Paused => return Err(refuse("it is paused")),
+        State::Creating | State::Stopped => return Err(refuse("container not running")),
+    }
+    let init = status.process.open()?.ok_or_else(|| refuse("container not running"))?;
+    let cgroup = match (status.cgroup, request.cgroup) {
+        (Some(path), Some(below)) => Some(cgroup_below(&path, below)?),
+        (None, Some(_)) => return Err(refuse("--cgroup: it has no cgroup")),
+        (path, None) => path,
+    };
+    Ok(Admitted { directory, init, pid: status.process.pid, cgroup })
+}
+
+/// `--cgroup`: a cgroup below the container's, which is there already.
+fn cgroup_below(path: &str, below: &str) -> Result<String> {
+    match below.split('/').any(|name| name == "..") {
+        true => Err(Error::invalid(format_args!("--cgroup {below}: leads out of the container's cgroup"))),
+        false => Ok(format!("{path}/{}", below.trim_matches('/'))),
+    }
+}
+
+/// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
+fn cgroup_of(pid: i32) -> Result<String> {
+    let path = format!("{pid}/cgroup");
+    let file = openat(host::proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /proc/{path}"))?;
+    let mut space = [0u8; 4096];
+    let count = read(&file, &mut space).on(format_args!("read /proc/{path}"))?;
+    let text = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
+    let found = text.lines().find_map(|line| line.strip_prefix("0::"));
+    found.map(String::from).ok_or_else(|| Error::invalid(format_args!("/proc/{path}: no cgroup v2")))
+}
+
+/// Starts the process, and comes back when its program runs.
+fn start(
+    container: &Admitted,
+    request: &Request<'_>,
+    warnings: &mut Vec<Error>,
+) -> Result<(Launched, Option<Box<Relay>>)> {
+    let Admitted { directory, init, cgroup, .. } = container;
+    let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
+    let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
+    let mut config = Config::decode("config.json", &mut text)?;
+    let own = config.process.take().ok_or_else(lost)?;
+    let mut file;
+    let mut process = match request.what {
+        What::Command(command) => command.change(own),
+        What::File(path) => {
+            file = read_file(CWD, path)?;
+            complete(Process::decode(path.to_str().unwrap_or("process"), &mut file)?, own)
+        }
+    };
+    process.terminal |= request.terminal;
+    let options = Options {
+        id: request.id,
+        bundle: c"",
+        pivot: true,
+        new_keyring: true,
+        no_cgroup: cgroup.is_none(),
+        preserve_fds: request.preserve_fds,
+    };
+    let mut plan = Tenant::new(&config, &process, &Host::read()?, &options, warnings)?;
+    let cgroup = match cgroup {
+        Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?),
+        None => None,
+    };
+    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
+    let (cgroup, childs) = (cgroup.as_ref(), console.childs());
+    let launched = launch(&plan, Container { init, cgroup, console: childs, directory: directory.fd() })?;
+    // A process in a paused container does not come far before that is resumed, which waits for the lock.
+    directory.unlock()?;
+    let told = request.announce.tell(launched.pid, &launched.pidfd);
+    match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
+        Ok(relay) => Ok((launched, relay)),
+        Err(error) => {
+            launched.kill();
+            request.announce.retract();
+            Err(error)
+        }
+    }
+}
+
+/// What a process's file leaves out is as the container's own.
+fn complete<'a>(mut process: Process<'a>, own: Process<'a>) -> Process<'a> {
+    if process.env.is_empty() {
+        process.env = own.env;
+    }
+    if process.rlimits.is_empty() {
+        process.rlimits = own.rlimits;
+    }
+    process.capabilities = process.capabilities.or(own.capabilities);
+    process.user.umask = process.user.umask.or(own.user.umask);
+    process.oom_score_adj = process.oom_score_adj.or(own.oom_score_adj);
+    process.apparmor_profile = process.apparmor_profile.or(own.apparmor_profile);
+    process.selinux_label = process.selinux_label.or(own.selinux_label);
+    process.scheduler = process.scheduler.or(own.scheduler);
+    process.io_priority = process.io_priority.or(own.io_priority);
+    process.exec_cpu_affinity = process.exec_cpu_affinity.or(own.exec_cpu_affinity);
+    process
+}
+
+impl<'a> Command<'a> {
+    /// The container's process, with what the command line says.
+    fn change(&self, mut process: Process<'a>) -> Process<'a> {
+        process.args = self.args.clone();
+        process.env.retain(|old| !self.env.iter().any(|new| name(new) == name(old)));
+        process.env.extend_from_slice(&self.env);
+        process.cwd = self.cwd.unwrap_or(process.cwd);
+        process.terminal = false;
+        process.no_new_privileges |= self.no_new_privileges;
+        process.apparmor_profile = self.apparmor_profile.or(process.apparmor_profile);
+        process.selinux_label = self.selinux_label.or(process.selinux_label);
+        if let Some((uid, gid)) = self.user {
+            (process.user.uid, process.user.gid) = (uid, gid);
+        }
+        process.user.additional_gids.extend_from_slice(&self.additional_gids);
+        if !self.capabilities.is_empty() {
+            let sets = process.capabilities.get_or_insert_default();
+            // Not the inheritable, and so not the ambient either (capabilities(7)).
+            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+                set.extend_from_slice(&self.capabilities);
+            }
+        }
+        process
+    }
+}
+
+/// The name of a variable: `NAME=value`.
+fn name(variable: &CStr) -> &[u8] {
+    variable.to_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
+}

@@ -1,0 +1,283 @@
+//! Hooks: programs that are run at points of a container's life (config.md, "POSIX-platform Hooks";
+//! runtime.md, "Lifecycle").
+//!
+//! Each gets the container's state on its standard input, as a file in memory: a hook that does not read it
+//! keeps nobody waiting. What it prints is kept for the error, should there be one, and is nobody else's:
+//! mote's own standard output is the container's already.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+use miniserde::Serialize;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::io::{Errno, pread, read, write};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use crate::error::{At, Error, Kind, On, Result, Show};
+use crate::spec::Config;
+use crate::spec::hooks::Hook;
+use crate::sys::clone::{exit, spawn};
+use crate::sys::exec::{Strings, execve, execve_with_own_environment};
+use crate::sys::signal::{Set, block, send};
+
+/// When hooks are run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// `create`, on the host, when everything is mounted and the root not yet entered.
+    Prestart,
+    /// The same, after those.
+    CreateRuntime,
+    /// The same, after those, in the container's namespaces.
+    CreateContainer,
+    /// `start`, in the container, right before its program.
+    StartContainer,
+    /// `start`, on the host, when the program runs.
+    Poststart,
+    /// `delete`, on the host, when the container is gone.
+    Poststop,
+}
+
+/// The specification's names, and the status that hooks are told.
+static POINTS: [(&str, &str); 6] = [
+    ("prestart", "creating"),
+    ("createRuntime", "creating"),
+    ("createContainer", "creating"),
+    ("startContainer", "created"),
+    ("poststart", "running"),
+    ("poststop", "stopped"),
+];
+
+/// All hooks of a container, ready to be run.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    lists: [Vec<Program<'a>>; 6],
+    /// The state as JSON, but for its beginning: status and pid.
+    state: String,
+}
+
+/// One hook.
+#[derive(Debug)]
+struct Program<'a> {
+    path: &'a CStr,
+    args: Strings<'a>,
+    /// `None`: mote's own.
+    env: Option<Strings<'a>>,
+    /// Seconds.
+    timeout: Option<u32>,
+}
+
+/// What does not change in the state (runtime.md, "State"; `root` as crun has it).
+#[derive(Serialize)]
+struct State<'s> {
+    #[serde(rename = "ociVersion")]
+    oci_version: &'s str,
+    id: &'s str,
+    bundle: &'s str,
+    root: &'s str,
+    annotations: BTreeMap<&'s str, &'s str>,
+}
+
+/// Room for a hook's words in an error.
+const WORDS: usize = 200;
+
+impl<'a> Plan<'a> {
+    /// The hooks of a configuration; `bundle` is absolute.
+    pub fn new(config: &Config<'a>, id: &CStr, bundle: &CStr) -> Self {
+        let hooks = &config.hooks;
+        let lists = [
+            &hooks.prestart,
+            &hooks.create_runtime,
+            &hooks.create_container,
+            &hooks.start_container,
+            &hooks.poststart,
+            &hooks.poststop,
+        ];
+        let lists = lists.map(|list| list.iter().map(Program::new).collect::<Vec<_>>());
+        if lists.iter().all(Vec::is_empty) {
+            return Plan::default();
+        }
+        fn text(text: &CStr) -> &str {
+            text.to_str().unwrap_or_default()
+        }
+        let state = miniserde::json::to_string(&State {
+            oci_version: config.oci_version,
+            id: text(id),
+            bundle: text(bundle),
+            root: text(config.root.path),
+            annotations: config.annotations.iter().map(|(key, value)| (text(key), text(value))).collect(),
+        });
+        Plan { lists, state }
+    }
+
+    fn list(&self, point: Point) -> &[Program<'a>] {
+        self.lists.get(point as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there are any of these.
+    pub fn has(&self, point: Point) -> bool {
+        !self.list(point).is_empty()
+    }
+
+    /// Whether the child must wait with everything mounted.
+    #[inline]
+    pub fn has_before_pivot(&self) -> bool {
+        [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].iter().any(|point| self.has(*point))
+    }
+
+    /// Whether some are run after `create`.
+    pub fn has_later(&self) -> bool {
+        self.has(Point::Poststart) || self.has(Point::Poststop)
+    }
+
+    /// Runs those of a point, up to the first that fails. `pid` is the container's process as the hooks see it.
+    #[inline]
+    pub fn run(&self, point: Point, pid: i32) -> Result<()> {
+        match self.has(point) {
+            true => self.each(point, pid, &mut |result| result),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs all of them, whether they fail or not; `warn` hears of it.
+    pub fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
+        if !self.has(point) {
+            return;
+        }
+        let _ = self.each(point, pid, &mut |result| {
+            result.err().into_iter().for_each(&mut *warn);
+            Ok(())
+        });
+    }
+
+    fn each(&self, point: Point, pid: i32, judge: &mut dyn FnMut(Result<()>) -> Result<()>) -> Result<()> {
+        let programs = self.list(point);
+        let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
+        let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
+        for (index, program) in programs.iter().enumerate() {
+            let ran = program.run(&state).map_err(|error| error.of(Kind::Hook));
+            judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
+        }
+        Ok(())
+    }
+
+    /// The state as a file.
+    fn state(&self, status: &str, pid: i32) -> Result<OwnedFd> {
+        let file = memory()?;
+        let mut head = Text { bytes: [0; 64], length: 0 };
+        let _ = write!(head, "{{\"status\":\"{status}\",\"pid\":{pid},");
+        let head = head.bytes.get(..head.length).unwrap_or_default();
+        for mut part in [head, self.state.as_bytes().get(1..).unwrap_or_default()] {
+            while !part.is_empty() {
+                let count = write(&file, part).on(format_args!("write"))?;
+                part = part.get(count..).unwrap_or_default();
+            }
+        }
+        Ok(file)
+    }
+}
+
+/// Text in a fixed place: hooks are also run where nothing is allocated.
+struct Text {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let place = self.bytes.get_mut(self.length..self.length + text.len()).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length += text.len();
+        Ok(())
+    }
+}
+
+fn memory() -> Result<OwnedFd> {
+    memfd_create(c"hook", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))
+}
+
+impl<'a> Program<'a> {
+    fn new(hook: &Hook<'a>) -> Self {
+        Program {
+            path: hook.path,
+            args: Strings::new(if hook.args.is_empty() {
+                core::slice::from_ref(&hook.path)
+            } else {
+                &hook.args
+            }),
+            env: hook.env.as_ref().map(|env| Strings::new(env)),
+            timeout: hook.timeout,
+        }
+    }
+
+    fn run(&self, state: &OwnedFd) -> Result<()> {
+        seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
+        let printed = memory()?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+        let become_hook = || {
+            let errno = self.execute(state, &printed);
+            let _ = write(&writer, &errno.raw_os_error().to_ne_bytes());
+            exit(127)
+        };
+        let (_, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
+        drop(writer);
+        // Execve closes the pipe; the number comes where it fails.
+        let mut errno = [0u8; 4];
+        if let Ok(4) = read(&reader, &mut errno) {
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
+            return Err(Error::system(errno, format_args!("execve")));
+        }
+        self.wait(&pidfd, &printed)
+    }
+
+    /// In the new process.
+    fn execute(&self, state: &OwnedFd, printed: &OwnedFd) -> Errno {
+        let standard =
+            dup2_stdin(state).and_then(|()| dup2_stdout(printed)).and_then(|()| dup2_stderr(printed));
+        match standard.and_then(|()| block(Set::NONE)) {
+            Ok(_) => match &self.env {
+                Some(env) => execve(self.path, &self.args, env, None),
+                None => execve_with_own_environment(self.path, &self.args),
+            },
+            Err(errno) => errno,
+        }
+    }
+
+    /// Waits for its end, not longer than its timeout.
+    fn wait(&self, pidfd: &OwnedFd, printed: &OwnedFd) -> Result<()> {
+        let limit = self.timeout.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
+        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+        let ended = loop {
+            match poll(&mut fds, limit.as_ref()) {
+                Err(Errno::INTR) => {}
+                ended => break ended.on(format_args!("poll"))? > 0,
+            }
+        };
+        if !ended {
+            let _ = send(pidfd, Signal::KILL.as_raw());
+        }
+        let status =
+            waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).on(format_args!("waitid"))?;
+        let mut space = [0u8; WORDS];
+        let count = pread(printed, &mut space, 0).unwrap_or(0);
+        let words = space.get(..count).unwrap_or_default().trim_ascii().utf8_chunks().next();
+        let words = words.map_or("", |chunk| chunk.valid());
+        let colon = if words.is_empty() { "" } else { ": " };
+        let seconds = self.timeout.unwrap_or(0);
+        match status.and_then(|status| status.exit_status()) {
+            _ if !ended => {
+                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
+            }
+            Some(0) => Ok(()),
+            Some(code) => Err(Error::invalid(format_args!("exit status {code}{colon}{words}"))),
+            None => Err(Error::invalid(format_args!("ended by a signal{colon}{words}"))),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A process that joins a container (`exec`): its parent's list, and its own.
+
+use core::convert::Infallible;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
+
+use super::finish::{self, Program};
+use super::message::{Channel, Message};
+use super::parent::{Launched, through_middle};
+use crate::cgroup::{Cgroup, Doors, Join};
+use crate::error::{self, On, Result};
+use crate::plan::Tenant;
+use crate::process::terminal;
+use crate::process::user::become_root;
+use crate::rootfs::path::Root;
+use crate::sys::clone::{exit, spawn};
+use crate::sys::fd::{close_in_child, close_together};
+use crate::sys::veil::veil;
+use crate::{host, namespace};
+
+/// The container that is joined.
+#[derive(Clone, Copy)]
+pub struct Container<'h> {
+    /// Its first process.
+    pub init: &'h OwnedFd,
+    pub cgroup: Option<&'h Cgroup>,
+    /// Where the master of the process's terminal goes.
+    pub console: Option<BorrowedFd<'h>>,
+    /// Its state directory, whose lock is the parent's alone.
+    pub directory: BorrowedFd<'h>,
+}
+
+/// What the child has from its parent besides the plan.
+struct Handed<'h> {
+    container: Container<'h>,
+    channel: &'h Channel,
+    doors: &'h Doors,
+    /// The middle process has joined the namespaces already.
+    joined: bool,
+}
+
+/// Starts a process in the container, up to where it waits for [`Launched::go`]. When this fails there is
+/// none.
+pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
+    // Inherited by the child: to which nobody but root could give it any more, being undumpable.
+    if !plan.process.oom.is_empty() {
+        plan.process.oom.apply(&host::proc()?)?;
+    }
+    // The child may be seen in the container from its first moment on, with the host's memory, descriptors
+    // and rights (CVE-2016-9962).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
+    error::reserve();
+    let (channel, childs) = Channel::pair()?;
+    let attempt = |birth| {
+        let doors = container.cgroup.map(|cgroup| cgroup.doors(birth)).transpose()?.unwrap_or_default();
+        let spawned = clone(plan, Handed { container, channel: &childs, doors: &doors, joined: false });
+        close_together(doors.into_files());
+        spawned
+    };
+    let birth = plan.join == Join::Birth && !plan.entry.has_user();
+    let (pid, pidfd) = match attempt(birth) {
+        // Nobody is born above `pids.max`, but moving in is not kept from anybody (cgroup-v2.rst,
+        // "Organizational operations are not blocked"): whoever administers a full container gets in.
+        Err(error) if birth && error.is(Errno::AGAIN) => attempt(false)?,
+        spawned => spawned?,
+    };
+    let launched = Launched { pid, pidfd, channel };
+    // Raising them takes rights in the first user namespace.
+    if plan.process.user_namespace
+        && let Err(error) = plan.process.rlimits.apply(Some(launched.pid))
+    {
+        launched.kill();
+        return Err(error);
+    }
+    Ok(launched)
+}
+
+fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
+    let init = handed.container.init;
+    if plan.entry.has_user() {
+        let join = |_: &mut Handed<'_>| plan.entry.join(init, true);
+        return through_middle(0, handed, join, |handed| run(plan, &Handed { joined: true, ..handed }));
+    }
+    let back = plan.entry.join_before(init)?;
+    let spawned = spawn(0, handed.doors.birth(), || run(plan, &handed)).on(format_args!("clone3"));
+    namespace::go_back(&back)?;
+    spawned
+}
+
+/// The process's own part. It never comes back.
+fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
+    close_in_child(handed.container.directory);
+    let error = match set_up(plan, handed) {
+        Ok(program) => match handed.channel.receive() {
+            Ok(Message::Go) => finish::become_program(&plan.process, &program),
+            // Nobody is there to hear why.
+            _ => exit(1),
+        },
+        Err(error) => error,
+    };
+    handed.channel.send(&Message::Failed(error));
+    exit(1)
+}
+
+fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
+    // Before anything of the container is near: from here on nothing of mote's file is in this process.
+    veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
+    setsid().on(format_args!("setsid"))?;
+    plan.process.keyring.apply()?;
+
+    // All at once: the kernel finds the order in which each is allowed.
+    if !handed.joined {
+        plan.entry.join(handed.container.init, false)?;
+    }
+    if plan.process.user_namespace {
+        become_root()?;
+    }
+    // Late, so that what was done until now is not charged to the container.
+    handed.doors.enter()?;
+    // Inside: "/" is the container's.
+    let root = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let root = Root::new(root.on(format_args!("openat /"))?);
+    if let (Some(terminal), Some(console)) = (plan.process.terminal, handed.container.console) {
+        terminal::take(terminal.open(&root, console)?)?;
+    }
+    finish::identity(&plan.process, root, false, [handed.channel.number(), -1])
+}

@@ -1,0 +1,55 @@
+//! Entering the namespaces of a container that runs (setns(2) with a pidfd, linux 5.8): all at once.
+
+use alloc::vec::Vec;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+
+use super::{flag, own};
+use crate::error::{On, Result, Show};
+use crate::spec::linux::{Namespace, NamespaceKind as Kind};
+
+/// Which of its namespaces are the container's, as bits `CLONE_NEW*`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    flags: u32,
+}
+
+impl Entry {
+    /// Those that its configuration lists.
+    pub fn new(namespaces: &[Namespace<'_>]) -> Self {
+        Entry { flags: namespaces.iter().fold(0, |flags, namespace| flags | flag(namespace.kind)) }
+    }
+
+    /// Whether it has a user namespace: then only a process in there may join the others.
+    pub fn has_user(self) -> bool {
+        self.flags & flag(Kind::User) != 0
+    }
+
+    /// The parent's part, before the clone: a pid namespace is entered by children only. Gives what to go
+    /// back to with [`super::go_back`].
+    pub fn join_before(self, init: &OwnedFd) -> Result<Vec<(Kind, OwnedFd)>> {
+        let mut back = Vec::new();
+        if self.flags & flag(Kind::Pid) != 0 {
+            let path = own(Kind::Pid);
+            let before = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            back.push((Kind::Pid, before.on(format_args!("openat {}", Show(path)))?));
+            enter(init, flag(Kind::Pid))?;
+        }
+        Ok(back)
+    }
+
+    /// The child's part: all others; with `all` the pid namespace too, for children of its own.
+    pub fn join(self, init: &OwnedFd, all: bool) -> Result<()> {
+        match if all { self.flags } else { self.flags & !flag(Kind::Pid) } {
+            0 => Ok(()),
+            flags => enter(init, flags),
+        }
+    }
+}
+
+fn enter(init: &OwnedFd, flags: u32) -> Result<()> {
+    let kinds = ThreadNameSpaceType::from_bits_retain(flags);
+    move_into_thread_name_spaces(init.as_fd(), kinds).on(format_args!("setns pidfd {flags:#x}"))
+}

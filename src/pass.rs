@@ -1,0 +1,47 @@
+//! Passing an open descriptor to another process over a unix socket (unix(7), SCM_RIGHTS).
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, socket_with,
+};
+
+use crate::error::{Error, On, Result};
+
+/// Connects to a stream socket at a path.
+pub fn connect(path: &CStr) -> Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .on(format_args!("socket"))?;
+    let address = SocketAddrUnix::new(path).on(format_args!("address"))?;
+    rustix::net::connect(&socket, &address).on(format_args!("connect"))?;
+    Ok(socket)
+}
+
+/// Sends a text, of one byte at least, with a descriptor beside it.
+pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd];
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)
+        .map(drop)
+        .on(format_args!("sendmsg SCM_RIGHTS"))
+}
+
+/// Receives the descriptor of such a message.
+pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut text = [0u8; 64];
+    recvmsg(socket.as_fd(), &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        .on(format_args!("recvmsg"))?;
+    let fd = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    fd.ok_or_else(|| Error::invalid(format_args!("recvmsg: no descriptor came")))
+}

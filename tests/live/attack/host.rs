@@ -1,0 +1,188 @@
+//! What of the host an ordinary configuration, or somebody on the host, could bring the runtime to give away or
+//! to change: its devices, its mount namespace, its /dev, keyrings and files.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use super::asks_mote_alone;
+use crate::check::{Outcome, different, holds, lacks, same, skip};
+use crate::command::{run, start};
+use crate::rig::{Layout, Peer, Rig};
+use crate::{json, sys, tests};
+
+tests![
+    "attack",
+    device_in_a_user_namespace_that_is_a_file_of_the_host,
+    device_in_a_user_namespace_that_is_another_device,
+    mount_namespace_of_the_host_is_refused,
+    bind_over_dev_leaves_the_hosts_directory_alone,
+    keyring_of_somebody_else_is_not_joined,
+    pid_file_at_a_symlink,
+    cgroups_of_the_host_in_a_user_namespace_v1,
+    cgroups_of_the_host_in_a_user_namespace_v2,
+    console_at_a_symlink,
+];
+
+/// In a user namespace the host's file of that path is bound, so it must be that device.
+fn bound_device_is_refused(rig: &Rig, path: &Path) -> Outcome {
+    asks_mote_alone(rig)?;
+    let path = path.display().to_string();
+    let mut bundle = rig.bundle()?;
+    bundle.file(&path, "")?;
+    bundle.user_namespace(100_000);
+    bundle
+        .set("linux.devices[+]", json!({"path": (path.as_str()), "type": "c", "major": 1i64, "minor": 3i64}));
+    bundle.verbs(&["read", &path]);
+    rig.refused(&bundle, &[&path, "c 1:3"])
+}
+
+fn device_in_a_user_namespace_that_is_a_file_of_the_host(rig: &mut Rig) -> Outcome {
+    let secret = rig.dir.join("secret");
+    fs::write(&secret, "the host's")?;
+    bound_device_is_refused(rig, &secret)
+}
+
+fn device_in_a_user_namespace_that_is_another_device(rig: &mut Rig) -> Outcome {
+    let full = rig.dir.join("full");
+    sys::mknod(&full, libc::S_IFCHR | 0o666, 1, 7)?;
+    bound_device_is_refused(rig, &full)
+}
+
+/// Mounts, pivot_root and all would be the host's. The runtime has a mount namespace of its own here, should it
+/// do it all the same.
+fn mount_namespace_of_the_host_is_refused(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "here"]);
+    bundle.namespace("mount", Some(Path::new("/proc/self/ns/mnt")));
+    let mut command = rig.launch("run", &bundle, &[])?;
+    sys::before_exec(&mut command, || sys::unshare(libc::CLONE_NEWNS));
+    rig.bad(&run(&mut command, "")?, &["linux.namespaces[4].path", "the host's own"])?;
+    rig.nothing_left()
+}
+
+/// Whatever a bind over /dev is called, devices and links are not made in what it shows.
+fn bind_over_dev_leaves_the_hosts_directory_alone(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let host = rig.dir.join("devices");
+    fs::create_dir(&host)?;
+    fs::write(host.join("core"), "the host's")?;
+    sys::mknod(&host.join("ptmx"), libc::S_IFCHR | 0o666, 5, 2)?;
+    sys::mknod(&host.join("null"), libc::S_IFCHR | 0o666, 1, 3)?;
+    for place in ["/dev", "/dev/", "//dev", "/dev/.", "/./dev", "/.//dev/./"] {
+        for options in [&[][..], &["bind"], &["rbind", "ro"]] {
+            let mut bundle = rig.bundle()?;
+            for mount in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+                bundle.without_mount(mount);
+            }
+            bundle.bind(&host, place, options);
+            let inside = rig.facts(&mut bundle, &["list", "/dev"])?;
+            inside.is("list:/dev", "core null ptmx")?;
+            let names = fs::read_dir(&host)?.count();
+            same(&format!("names in the host's directory after {place} {options:?}"), names, 3)?;
+        }
+    }
+    same("the host's file", fs::read_to_string(host.join("core"))?.as_str(), "the host's")
+}
+
+/// A keyring is found by its name, and anybody can make one of the container's.
+fn keyring_of_somebody_else_is_not_joined(rig: &mut Rig) -> Outcome {
+    rig.user = Some(65534);
+    let id = rig.id.clone();
+    let made = start(&mut rig.host(&["keyring", &id, "say", "made", "wait", "1"]), false);
+    rig.user = None;
+    let mut nobody = made?;
+    let facts = nobody.lines.until("say=made")?;
+    let serial = facts.get("keyring");
+    if serial.starts_with('!') {
+        return skip(format_args!("keyrings are out of reach here: {serial}"));
+    }
+    let mut bundle = rig.bundle()?;
+    let inside = rig.facts(&mut bundle, &["session"])?;
+    holds("it has a keyring", !inside.get("session").starts_with('!'))?;
+    different("its keyring", inside.get("session"), serial)
+}
+
+/// Where others may write, the name may be a link of theirs.
+fn pid_file_at_a_symlink(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let (kept, link) = (rig.dir.join("kept"), rig.dir.join("pid"));
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    for target in [kept.as_path(), Path::new("missing")] {
+        fs::write(&kept, "the host's")?;
+        symlink(target, &link)?;
+        let path = link.display().to_string();
+        let _created = rig.create(&bundle, &["--pid-file", &path])?;
+        same("the link's target", fs::read_to_string(&kept)?.as_str(), "the host's")?;
+        holds("nothing is made behind the link", !rig.dir.join("missing").exists())?;
+        holds("the pid file is a file", fs::symlink_metadata(&link)?.is_file())?;
+        same("the pid file", fs::read_to_string(&link)?, rig.pid()?.to_string())?;
+        rig.delete()?;
+        fs::remove_file(&link)?;
+    }
+    Ok(())
+}
+
+/// CVE-2023-25809: without a cgroup namespace, a mount of the host's cgroups is read-only as it was asked for.
+fn cgroups_of_the_host(rig: &mut Rig, layout: Layout, top: &'static str) -> Outcome {
+    rig.set_layout(layout)?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    let options = json!(["nosuid", "noexec", "nodev", "ro"]);
+    let place = "/sys/fs/cgroup";
+    bundle.mount(json!({"destination": place, "type": "cgroup", "source": "cgroup", "options": options}));
+    let procs = format!("{top}/cgroup.procs");
+    bundle.verbs(&["mkdir", &format!("{top}/new"), "put", &procs, "0"]);
+    let output = rig.run(&bundle, &[])?;
+    if output.code() != 0 && !rig.is(Peer::Mote) {
+        return Ok(());
+    }
+    let inside = output.good()?.facts();
+    inside.is(&format!("mkdir:{top}/new"), "!EROFS")?;
+    different("a write to cgroup.procs", inside.get(&format!("put:{procs}")), "ok")
+}
+
+fn cgroups_of_the_host_in_a_user_namespace_v1(rig: &mut Rig) -> Outcome {
+    cgroups_of_the_host(rig, Layout::V1, "/sys/fs/cgroup/pids")
+}
+
+fn cgroups_of_the_host_in_a_user_namespace_v2(rig: &mut Rig) -> Outcome {
+    cgroups_of_the_host(rig, Layout::V2, "/sys/fs/cgroup")
+}
+
+/// CVE-2025-52565: the terminal is laid over /dev/console, which an image can have as a link.
+fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let victim = crate::rootfs::attack::victim(rig)?;
+    let socket = rig.dir.join("console.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    for target in [victim.join("secret"), victim.join("new"), "/proc/sys/kernel/hostname".into()] {
+        let mut bundle = rig.bundle()?;
+        for mount in ["/dev", "/dev/shm", "/dev/mqueue"] {
+            bundle.without_mount(mount);
+        }
+        symlink(&target, bundle.inside("dev/console"))?;
+        bundle.set("process.terminal", true);
+        bundle.verbs(&["wait", "1"]);
+        let path = socket.display().to_string();
+        let mut creating = start(&mut rig.launch("create", &bundle, &["--console-socket", &path])?, false)?;
+        let (status, errors) = creating.status()?;
+        crate::rootfs::attack::untouched(&victim)?;
+        if !status.success() {
+            same("lines of error", errors.lines().count(), 1)?;
+            continue;
+        }
+        holds("a terminal came", sys::readable(&listener, Duration::ZERO)?)?;
+        drop(listener.accept()?);
+        // The terminal is where the link leads inside the image, and nothing of /proc is at hand instead.
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", rig.pid()?))?;
+        let console = table.lines().filter(|line| line.split(' ').nth(4) == Some("/dev/console"));
+        lacks("what is at /dev/console", &console.collect::<String>(), " - proc ")?;
+        rig.delete()?;
+        crate::rootfs::attack::untouched(&victim)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! A container that changes a volume while another one is put together with it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{second, until};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, fail, holds, lacks};
+use crate::json;
+use crate::rig::Rig;
+use crate::rootfs::attack::{untouched, victim};
+use crate::tests;
+
+tests!["attack", volume_is_exchanged_for_a_link, mask_is_exchanged_for_a_link];
+
+const STARTS: usize = 100;
+
+/// The first container exchanges `/volume/one` and `/volume/two` for as long as the others start.
+fn meanwhile(rig: &mut Rig, volume: &Path, act: impl FnOnce(&Rig, &mut Bundle) -> Outcome) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.bind(volume, "/volume", &["rbind"]);
+    bundle.verbs(&["exchange", "/volume/one", "/volume/two"]);
+    let mut running = until(rig, &bundle, "exchange=ok")?;
+    let (first, mut bundle) = second(rig)?;
+    bundle.bind(volume, "/volume", &["rbind"]);
+    act(rig, &mut bundle)?;
+    rig.id = first;
+    running.say("enough\n")?;
+    let count: u32 = running.finish()?.good()?.facts().get("exchanged").parse()?;
+    holds(&format!("{count} exchanges are enough"), count > 300)
+}
+
+/// CVE-2021-30465, CVE-2024-45310: a directory that was looked at is a link to the host when it is mounted on, or
+/// when something is made in it.
+fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
+    let victim = victim(rig)?;
+    let volume = rig.dir.join("volume");
+    fs::create_dir_all(volume.join("one/dir"))?;
+    fs::write(volume.join("one/secret"), "the volume's")?;
+    symlink(&victim, volume.join("two"))?;
+    let file = rig.dir.join("file");
+    fs::write(&file, "")?;
+    meanwhile(rig, &volume, |rig, bundle| {
+        for place in ["/volume/one/dir", "/volume/one/new/deep", "/volume/two/dir"] {
+            bundle.mount(json!({"destination": place, "type": "tmpfs", "source": "tmpfs"}));
+        }
+        bundle.bind(&file, "/volume/one/secret", &["bind"]);
+        bundle.bind(&file, "/volume/one/file", &["bind"]);
+        bundle.set("linux.readonlyPaths[+]", "/volume/one");
+        bundle.set("process.cwd", "/volume/one/cwd");
+        bundle.verbs(&["mounts"]);
+        for _ in 0..STARTS {
+            let output = rig.run(bundle, &[])?;
+            untouched(&victim)?;
+            // A path may have changed from one step to the next in a way that leads nowhere.
+            if output.code() != 0 {
+                rig.bad(&output, &[])?;
+                continue;
+            }
+            let inside = output.facts();
+            for place in inside.keys("mount:") {
+                let line = inside.get(&format!("mount:{place}"));
+                let root = line.split(' ').nth(3).unwrap_or("");
+                if root.contains("/victim") && !root.contains("/rootfs/") {
+                    return fail(format_args!("a mount shows the host's directory: {line}"));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    untouched(&victim)
+}
+
+/// CVE-2025-31133, CVE-2025-62161 (youki): what is laid over a masked file is the null device and nothing else, and
+/// it is laid over nothing of the host's.
+fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
+    let victim = victim(rig)?;
+    let volume = rig.dir.join("volume");
+    fs::create_dir_all(volume.join("one"))?;
+    crate::sys::mknod(&volume.join("one/null"), libc::S_IFCHR | 0o666, 1, 3)?;
+    fs::create_dir_all(volume.join("two"))?;
+    symlink("/etc/secret", volume.join("two/null"))?;
+    meanwhile(rig, &volume, |rig, bundle| {
+        bundle.without_mount("/dev");
+        bundle.file("/etc/secret", "secret")?;
+        bundle.file("/etc/hidden", "hidden")?;
+        fs::remove_dir_all(bundle.inside("dev"))?;
+        symlink("volume/one", bundle.inside("dev"))?;
+        for mount in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
+            bundle.without_mount(mount);
+        }
+        bundle.set("linux.maskedPaths", json!(["/etc/hidden"]));
+        bundle.verbs(&["read", "/etc/hidden"]);
+        for _ in 0..STARTS / 3 {
+            let output = rig.run(bundle, &[])?;
+            untouched(&victim)?;
+            lacks("what is seen", &output.stdout, "=hidden")?;
+            lacks("what is seen", &output.stdout, "=secret")?;
+            if output.code() != 0 {
+                rig.bad(&output, &[])?;
+            }
+        }
+        Ok(())
+    })
+}

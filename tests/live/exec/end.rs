@@ -1,0 +1,217 @@
+//! How it ends and what is told of it: exit codes, signals, detached processes, their pids, open descriptors.
+
+use std::fs;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+
+use super::{command, container, exec, facts, only_mote, program, refused};
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::command::{LIMIT, run, start};
+use crate::rig::{Peer, Rig};
+use crate::socket::{Socket, pid_of};
+use crate::{sys, tests};
+
+tests![
+    "exec",
+    code_is_the_programs,
+    code_of_a_signal,
+    code_of_a_missing_program,
+    code_of_a_program_that_cannot_be_executed,
+    code_of_what_mote_cannot_do,
+    code_of_a_misused_command_line,
+    signals_are_passed_on,
+    input_and_output_are_passed,
+    detached_tells_its_pid,
+    detached_that_fails_leaves_no_pid_file,
+    pidfd_is_sent,
+    descriptors_are_three,
+    descriptors_to_preserve,
+    orphans_of_it_stay_in_the_container,
+];
+
+fn code_is_the_programs(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    for code in [0, 1, 7, 255] {
+        let output = exec(rig, &[], &["exit", &code.to_string()])?;
+        same("exit code", output.code(), code)?;
+        same("the standard error", output.stderr.as_str(), "")?;
+    }
+    rig.delete()
+}
+
+fn code_of_a_signal(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGINT] {
+        same("exit code", exec(rig, &[], &["kill", &signal.to_string()])?.code(), 128 + signal)?;
+    }
+    rig.delete()
+}
+
+fn code_of_a_missing_program(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    container(rig)?;
+    let words = ["moonshot", "executable file not found in $PATH"];
+    for options in [&[][..], &["--detach"]] {
+        refused(&run(&mut program(rig, options, &["moonshot"]), "")?, 127, &words)?;
+        let output = run(&mut program(rig, options, &["/bin/moonshot"]), "")?;
+        refused(&output, 127, &["/bin/moonshot"])?;
+        // What podman looks for.
+        contains("the error", &output.stderr.to_lowercase(), "no such file or directory")?;
+    }
+    rig.delete()
+}
+
+fn code_of_a_program_that_cannot_be_executed(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let bundle = container(rig)?;
+    bundle.file("/bin/text", "text")?;
+    for word in ["/bin/text", "text", "/etc"] {
+        let output = run(&mut program(rig, &[], &[word]), "")?;
+        refused(&output, 126, &[word])?;
+        contains("the error", &output.stderr.to_lowercase(), "permission denied")?;
+    }
+    bundle.file("/bin/unknown", "text")?;
+    fs::set_permissions(bundle.inside("bin/unknown"), fs::Permissions::from_mode(0o755))?;
+    refused(&run(&mut program(rig, &[], &["unknown"]), "")?, 126, &["unknown"])?;
+    rig.delete()
+}
+
+fn code_of_what_mote_cannot_do(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    refused(&exec(rig, &[], &[])?, 255, &["does not exist", &rig.id])?;
+    container(rig)?;
+    refused(&exec(rig, &["--pid-file", "/none/pid"], &[])?, 255, &["/none/pid"])?;
+    refused(&exec(rig, &["--pidfd-socket", "/none/socket"], &[])?, 255, &["/none/socket"])?;
+    rig.delete()
+}
+
+fn code_of_a_misused_command_line(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    container(rig)?;
+    refused(&exec(rig, &["--moonshot"], &[])?, 64, &["--moonshot"])?;
+    refused(&exec(rig, &["--preserve-fds", "many"], &[])?, 64, &["--preserve-fds"])?;
+    refused(&exec(rig, &["--additional-gids", "x"], &[])?, 64, &["--additional-gids"])?;
+    refused(&run(&mut program(rig, &[], &[]), "")?, 64, &["program"])?;
+    rig.delete()
+}
+
+fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let signals =
+        [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGWINCH, libc::SIGRTMAX()];
+    let count = signals.len().to_string();
+    let mut running = start(&mut command(rig, &[], &["wait", &count, "exit", "9"]), false)?;
+    running.lines.until("waiting=1")?;
+    for signal in signals {
+        running.signal(signal)?;
+        same("what came", running.lines.next()?, format!("signal={signal}"))?;
+    }
+    same("exit code", running.finish()?.code(), 9)?;
+    // And one that ends it.
+    let mut running = start(&mut command(rig, &[], &["say", "here", "line"]), true)?;
+    running.lines.until("say=here")?;
+    running.signal(libc::SIGTERM)?;
+    same("exit code", running.finish()?.code(), 128 + libc::SIGTERM)?;
+    rig.delete()
+}
+
+fn input_and_output_are_passed(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let output = run(&mut command(rig, &[], &["stdin", "warn", "an error"]), "some words\nand more")?;
+    output.facts().is("stdin", "some words\nand more")?;
+    same("the standard error", output.stderr.as_str(), "an error\n")?;
+    let options = ["--user", "1000:1000"];
+    let mut running = start(&mut command(rig, &options, &["write", "/dev/stdout"]), true)?;
+    running.close_input();
+    let output = running.finish()?;
+    same("the standard output", output.stdout.as_str(), "xwrite:/dev/stdout=ok\n")?;
+    rig.delete()
+}
+
+fn detached_tells_its_pid(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let file = rig.dir.join("exec.pid");
+    let options = ["--detach", "--pid-file", &file.display().to_string()];
+    let mut running = start(&mut command(rig, &options, &["id", "wait", "1"]), false)?;
+    let (status, errors) = running.status()?;
+    holds(&format!("it comes back: {errors}"), status.success() && errors.is_empty())?;
+    let inside = running.lines.until("waiting=1")?;
+    let pid: i32 = fs::read_to_string(&file)?.parse()?;
+    same(
+        "its program",
+        fs::read_link(format!("/proc/{pid}/exe"))?.display().to_string().as_str(),
+        "/payload",
+    )?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    let numbers: Vec<&str> = numbers.split_whitespace().collect();
+    same("its pids", numbers, vec![pid.to_string().as_str(), inside.get("pid")])?;
+    // Nobody of the caller's is its parent: the container's first process would be, or whoever reaps there.
+    inside.is("ppid", "0")?;
+    sys::kill(pid, libc::SIGUSR1)?;
+    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.delete()
+}
+
+fn detached_that_fails_leaves_no_pid_file(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    container(rig)?;
+    let file = rig.dir.join("exec.pid");
+    let options = ["--detach", "--pid-file", &file.display().to_string()];
+    refused(&run(&mut program(rig, &options, &["moonshot"]), "")?, 127, &[])?;
+    holds("no pid file", !file.exists())?;
+    rig.delete()
+}
+
+fn pidfd_is_sent(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun has no such option");
+    }
+    container(rig)?;
+    let (socket, file) = (Socket::new(rig, "pidfd")?, rig.dir.join("exec.pid"));
+    let options = ["-d", "--pidfd-socket", &socket.path, "--pid-file", &file.display().to_string()];
+    let mut running = start(&mut command(rig, &options, &["wait", "1"]), false)?;
+    let (pidfd, _) = socket.receive()?;
+    running.lines.until("waiting=1")?;
+    let pid: i32 = fs::read_to_string(&file)?.parse()?;
+    same("the process", pid_of(&pidfd)?, pid)?;
+    sys::kill(pid, libc::SIGKILL)?;
+    holds("it tells the end", sys::readable(&pidfd, LIMIT)?)?;
+    rig.delete()
+}
+
+/// The command, with a file left open at these numbers.
+fn with_leaks(rig: &Rig, options: &[&str], numbers: &'static [i32]) -> Outcome<crate::facts::Facts> {
+    let mut command = command(rig, options, &["fds"]);
+    let file = File::open("/proc/self/status")?;
+    sys::before_exec(&mut command, move || {
+        numbers.iter().try_for_each(|number| sys::duplicate_to(file.as_raw_fd(), *number))
+    });
+    Ok(run(&mut command, "")?.good()?.facts())
+}
+
+fn descriptors_are_three(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    facts(rig, &[], &["fds"])?.is("fds", "0 1 2")?;
+    with_leaks(rig, &[], &[3, 4, 5, 17, 300])?.is("fds", "0 1 2")?;
+    rig.delete()
+}
+
+fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let inside = with_leaks(rig, &["--preserve-fds", "2"], &[3, 4, 5, 17])?;
+    inside.is("fds", "0 1 2 3 4")?;
+    contains("the file", inside.get("fd:4"), "/status")?;
+    rig.delete()
+}
+
+/// They go to the container's first process, not to mote.
+fn orphans_of_it_stay_in_the_container(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    exec(rig, &[], &["fork", "2"])?.good()?;
+    let pid = rig.pid()?;
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    same("its children", children.split_whitespace().count(), 2)?;
+    rig.delete()
+}

@@ -1,0 +1,53 @@
+//! `exec`: what another process in a container is like, reported by itself.
+
+pub mod end;
+pub mod moment;
+pub mod place;
+pub mod what;
+
+use std::process::Command;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, same, skip_allowed};
+use crate::command::{self, Output};
+use crate::facts::Facts;
+use crate::rig::{Peer, Rig};
+
+/// The runtime's words for the payload with these verbs in the container.
+fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
+    program(rig, options, &[&["/payload"], verbs].concat())
+}
+
+fn program(rig: &Rig, options: &[&str], words: &[&str]) -> Command {
+    rig.command(&[&["exec"], options, &[rig.id.as_str()], words].concat())
+}
+
+fn exec(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Output> {
+    command::run(&mut command(rig, options, verbs), "")
+}
+
+fn facts(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Facts> {
+    Ok(exec(rig, options, verbs)?.good()?.facts())
+}
+
+/// One line of error with these words, and this exit code.
+fn refused(output: &Output, code: i32, words: &[&str]) -> Outcome {
+    same("exit code", output.code(), code)?;
+    same("lines of error", output.stderr.lines().count(), 1)?;
+    words.iter().try_for_each(|word| contains("the error", &output.stderr, word))
+}
+
+/// The peers differ in exit codes and words, and lack some options.
+fn only_mote(rig: &Rig) -> Outcome {
+    match rig.is(Peer::Mote) {
+        true => Ok(()),
+        false => skip_allowed("the peers do otherwise"),
+    }
+}
+
+/// A plain container that waits for a signal.
+fn container(rig: &Rig) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    rig.waiting(&mut bundle)?;
+    Ok(bundle)
+}

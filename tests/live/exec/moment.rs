@@ -1,0 +1,220 @@
+//! When it comes: into a container that is created, stopped, paused, removed meanwhile; and many at once.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{command, container, exec, facts, only_mote, refused};
+use crate::cgroups::path_of;
+use crate::check::{Outcome, different, fail, holds, lacks, same, skip_allowed};
+use crate::clean::cgroups;
+use crate::command::{LIMIT, Running, start};
+use crate::rig::{Layout, Peer, Rig};
+use crate::socket::{Socket, pid_of};
+use crate::tests;
+
+tests![
+    "exec",
+    into_a_created_container,
+    into_a_stopped_container_is_refused,
+    into_a_paused_container_is_refused,
+    into_a_paused_container_is_refused_v2,
+    into_a_paused_container_waits,
+    into_a_paused_container_waits_v2,
+    runtime_is_not_shown_as_the_program,
+    beside_delete,
+    fifty_at_once,
+    after_another_was_killed,
+];
+
+fn into_a_created_container(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "started"]);
+    let mut created = rig.create(&bundle, &[])?;
+    let inside = facts(rig, &[], &["id", "uts", "fds"])?;
+    inside.is("hostname", "inside")?;
+    inside.is("fds", "0 1 2")?;
+    rig.status_is("created")?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    created.lines.until("say=started")?;
+    rig.delete()
+}
+
+fn into_a_stopped_container_is_refused(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    rig.kill_init()?;
+    let output = exec(rig, &[], &["say", "ran"])?;
+    same("what it says", output.stdout.as_str(), "")?;
+    if rig.is(Peer::Mote) {
+        refused(&output, 255, &["not running", &rig.id])?;
+    }
+    different("exit code", output.code(), 0)?;
+    rig.delete()
+}
+
+/// The files that pause the container, and what to write for it.
+fn freezer(rig: &Rig) -> Outcome<(PathBuf, &'static str, &'static str)> {
+    let files = [("freezer.state", "FROZEN", "THAWED"), ("cgroup.freeze", "1", "0")];
+    let v1 = rig.layout == Layout::Machine;
+    for (file, frozen, thawed) in if v1 { &files[..] } else { &files[1..] } {
+        let found = cgroups(&rig.cgroup).into_iter().map(|path| path.join(file)).find(|path| path.exists());
+        if let Some(path) = found {
+            return Ok((path, frozen, thawed));
+        }
+    }
+    skip_allowed("no freezer")
+}
+
+fn paused_is_refused(rig: &mut Rig, layout: Layout) -> Outcome {
+    only_mote(rig)?;
+    rig.set_layout(layout)?;
+    container(rig)?;
+    let (file, frozen, thawed) = freezer(rig)?;
+    fs::write(&file, frozen)?;
+    rig.status_is("paused")?;
+    refused(&exec(rig, &[], &["say", "ran"])?, 255, &["paused", &rig.id])?;
+    fs::write(&file, thawed)?;
+    facts(rig, &[], &["say", "ran"])?.is("say", "ran")?;
+    rig.delete()
+}
+
+fn into_a_paused_container_is_refused(rig: &mut Rig) -> Outcome {
+    paused_is_refused(rig, Layout::Machine)
+}
+
+fn into_a_paused_container_is_refused_v2(rig: &mut Rig) -> Outcome {
+    paused_is_refused(rig, Layout::V2)
+}
+
+/// `--ignore-paused`: it is there, and runs when the container does.
+fn paused_waits(rig: &mut Rig, layout: Layout) -> Outcome {
+    only_mote(rig)?;
+    rig.set_layout(layout)?;
+    container(rig)?;
+    let (file, frozen, thawed) = freezer(rig)?;
+    let socket = Socket::new(rig, "pidfd")?;
+    fs::write(&file, frozen)?;
+    let options = ["--ignore-paused", "--pidfd-socket", &socket.path];
+    let mut running = start(&mut command(rig, &options, &["say", "ran"]), false)?;
+    let (pidfd, _) = socket.receive()?;
+    joined(rig, pid_of(&pidfd)?)?;
+    holds("it waits", !running.is_over()?)?;
+    // Others are not kept waiting.
+    rig.status_is("paused")?;
+    fs::write(&file, thawed)?;
+    running.lines.until("say=ran")?;
+    running.finish()?.good()?;
+    rig.delete()
+}
+
+fn into_a_paused_container_waits(rig: &mut Rig) -> Outcome {
+    paused_waits(rig, Layout::Machine)
+}
+
+fn into_a_paused_container_waits_v2(rig: &mut Rig) -> Outcome {
+    paused_waits(rig, Layout::V2)
+}
+
+/// Waits until a process is in the container's cgroup of the hierarchy that freezes.
+fn joined(rig: &Rig, pid: i32) -> Outcome {
+    let controller = if rig.layout == Layout::Machine { "freezer" } else { "" };
+    let start = Instant::now();
+    while start.elapsed() < LIMIT {
+        if path_of(pid, controller)?.ends_with(&rig.cgroup) {
+            return Ok(());
+        }
+        // The kernel tells nobody that a process has moved.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fail("it does not join the cgroup")
+}
+
+/// CVE-2019-5736: what /proc/<pid>/exe leads to while it waits in the container is not the host's own file.
+fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    container(rig)?;
+    let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
+        return skip_allowed("only v1 joins after the first steps");
+    };
+    let socket = Socket::new(rig, "pidfd")?;
+    fs::write(&file, frozen)?;
+    let options = ["--ignore-paused", "--pidfd-socket", &socket.path];
+    let running = start(&mut command(rig, &options, &["say", "ran"]), false)?;
+    let pid = pid_of(&socket.receive()?.0)?;
+    joined(rig, pid)?;
+    let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
+    let runtime = fs::metadata(&rig.suite.runtime)?;
+    different("the file", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
+    // Nor is any of it mapped.
+    let own = rig.suite.runtime.display().to_string();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    lacks("its memory", &maps, &own)?;
+    fs::write(&file, thawed)?;
+    running.finish()?.good()?;
+    rig.delete()
+}
+
+/// It ran, or was killed, or came too late; and says which, in one line.
+fn clear(running: Running) -> Outcome {
+    let output = running.finish()?;
+    let lines = output.stderr.lines().count();
+    match (output.code(), lines) {
+        (0 | 137, 0) | (255, 1) => Ok(()),
+        (code, _) => fail(format_args!("exit code {code}: {}", output.stderr)),
+    }
+}
+
+fn beside_delete(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    for round in 0..8 {
+        let mut bundle = rig.bundle()?;
+        if round % 4 == 3 {
+            bundle.user_namespace(100_000);
+        }
+        rig.waiting(&mut bundle)?;
+        let verbs: &[&str] = if round % 2 == 0 { &["wait", "1"] } else { &["say", "ran"] };
+        let mut first = start(&mut rig.command(&["delete", "--force", &rig.id]), false);
+        let execs = [(); 3].map(|()| start(&mut command(rig, &[], verbs), false));
+        if round % 3 == 0 {
+            first = start(&mut rig.command(&["delete", "--force", &rig.id]), false);
+        }
+        for exec in execs {
+            clear(exec?)?;
+        }
+        first?.finish()?.good()?;
+        rig.delete()?;
+        rig.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn fifty_at_once(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let words: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let started: Vec<Outcome<Running>> =
+        words.iter().map(|word| start(&mut command(rig, &[], &["say", word, "exit", word]), false)).collect();
+    for (word, running) in words.iter().zip(started) {
+        let output = running?.finish()?;
+        same("the standard error", output.stderr.as_str(), "")?;
+        output.facts().is("say", word)?;
+        same("exit code", output.code().to_string(), word.as_str())?;
+    }
+    // None of them is left in it.
+    for directory in cgroups(&rig.cgroup) {
+        let members = fs::read_to_string(directory.join("cgroup.procs"))?;
+        same("processes", members.lines().count(), 1)?;
+    }
+    rig.delete()
+}
+
+/// Nobody but mote could have told: the next one is not kept waiting by its lock.
+fn after_another_was_killed(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let mut running = start(&mut command(rig, &[], &["wait", "1"]), false)?;
+    running.lines.until("waiting=1")?;
+    running.signal(libc::SIGKILL)?;
+    running.status()?;
+    facts(rig, &[], &["say", "ran"])?.is("say", "ran")?;
+    rig.delete()
+}

@@ -1,0 +1,236 @@
+//! Hooks that fail, hang or are missing: said with their name, their words and their exit status; nothing is left.
+
+use std::time::Instant;
+
+use super::{Hooked, POINTS};
+use crate::check::{Outcome, contains, holds, lacks, same};
+use crate::command::{self, Output};
+use crate::json;
+use crate::rig::Rig;
+use crate::tests;
+
+tests![
+    "hooks",
+    failing_before_the_program,
+    failing_of_create,
+    failing_of_create_in_a_user_namespace,
+    failing_of_start,
+    failing_poststart_of_run,
+    failing_poststart_of_start,
+    failing_poststop,
+    failing_poststop_of_delete,
+    failing_with_many_words,
+    missing,
+    missing_poststop,
+    not_executable,
+    hanging,
+    hanging_poststart_and_poststop,
+    ended_by_a_signal,
+];
+
+/// A second hook at each point says its name; the first of one fails.
+fn failing(rig: &Rig, point: &str) -> Outcome<Hooked> {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add(point, &["say", "fails", "warn", "this is broken", "exit", "3"]);
+    hooked.add_all();
+    hooked.bundle.verbs(&["say", "ran"]);
+    Ok(hooked)
+}
+
+/// The error of a point's first hook.
+fn told(rig: &Rig, output: &Output, point: &str) -> Outcome {
+    let name = format!("hooks.{point}[0]");
+    rig.bad(output, &[&name, "exit status 3", "this is broken"])
+}
+
+/// The points before one, that it fails, and the end.
+fn until(point: &str) -> Vec<&str> {
+    let before = POINTS.into_iter().take_while(|name| *name != point);
+    before.chain(["fails", "poststop"]).collect()
+}
+
+fn failing_before_the_program(rig: &mut Rig) -> Outcome {
+    for point in &POINTS[..4] {
+        let hooked = failing(rig, point)?;
+        let output = rig.run(&hooked.bundle, &[])?;
+        told(rig, &output, point)?;
+        same("what the program says", output.stdout.as_str(), "")?;
+        rig.nothing_left()?;
+        hooked.said(&until(point))?;
+    }
+    Ok(())
+}
+
+fn create_fails(rig: &Rig, hooked: &Hooked, point: &str) -> Outcome {
+    let pid = rig.dir.join("pid");
+    let options = ["--pid-file", &pid.display().to_string()];
+    let output = command::run(&mut rig.launch("create", &hooked.bundle, &options)?, "")?;
+    told(rig, &output, point)?;
+    holds("no pid file", !pid.exists())?;
+    rig.nothing_left()?;
+    hooked.said(&until(point))
+}
+
+fn failing_of_create(rig: &mut Rig) -> Outcome {
+    for point in &POINTS[..3] {
+        create_fails(rig, &failing(rig, point)?, point)?;
+    }
+    Ok(())
+}
+
+fn failing_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    for point in &POINTS[..3] {
+        let mut hooked = failing(rig, point)?;
+        hooked.bundle.user_namespace(100_000);
+        create_fails(rig, &hooked, point)?;
+    }
+    Ok(())
+}
+
+/// "The runtime MUST generate an error, stop the container, and continue the lifecycle at step 12", which is its
+/// removal and poststop (runtime.md, "Lifecycle").
+fn failing_of_start(rig: &mut Rig) -> Outcome {
+    let hooked = failing(rig, "startContainer")?;
+    let created = rig.create(&hooked.bundle, &[])?;
+    let output = rig.mote(&["start", &rig.id])?;
+    told(rig, &output, "startContainer")?;
+    drop(created);
+    rig.nothing_left()?;
+    hooked.said(&until("startContainer"))
+}
+
+fn failing_poststart_of_run(rig: &mut Rig) -> Outcome {
+    for options in [&[][..], &["--detach"]] {
+        let mut hooked = failing(rig, "poststart")?;
+        hooked.bundle.verbs(&["wait", "1"]);
+        let output = rig.run(&hooked.bundle, options)?;
+        told(rig, &output, "poststart")?;
+        rig.nothing_left()?;
+        hooked.said(&until("poststart"))?;
+    }
+    Ok(())
+}
+
+fn failing_poststart_of_start(rig: &mut Rig) -> Outcome {
+    let mut hooked = failing(rig, "poststart")?;
+    hooked.bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&hooked.bundle, &[])?;
+    let output = rig.mote(&["start", &rig.id])?;
+    told(rig, &output, "poststart")?;
+    rig.nothing_left()?;
+    hooked.said(&until("poststart"))
+}
+
+/// Told, but all are run and the exit status is the program's.
+fn failing_poststop(rig: &mut Rig) -> Outcome {
+    let mut hooked = failing(rig, "poststop")?;
+    hooked.bundle.verbs(&["exit", "7"]);
+    let output = rig.run(&hooked.bundle, &[])?;
+    same("exit code", output.code(), 7)?;
+    contains("the warning", &output.stderr, "hooks.poststop[0]")?;
+    contains("the warning", &output.stderr, "this is broken")?;
+    same("lines", output.stderr.lines().count(), 1)?;
+    rig.nothing_left()?;
+    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.said(&said)
+}
+
+fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
+    let mut hooked = failing(rig, "poststop")?;
+    hooked.bundle.verbs(&["wait", "1"]);
+    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    let output = rig.mote(&["delete", "--force", &rig.id])?;
+    same("exit code", output.code(), 0)?;
+    contains("the warning", &output.stderr, "hooks.poststop[0]")?;
+    rig.nothing_left()?;
+    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.said(&said)
+}
+
+/// The error stays one line of a bearable length.
+fn failing_with_many_words(rig: &mut Rig) -> Outcome {
+    for point in ["createRuntime", "createContainer"] {
+        let mut hooked = Hooked::new(rig)?;
+        let words = format!("begins\n{}", "and so on\u{1b}[2J ".repeat(1000));
+        hooked.add(point, &["warn", &words, "exit", "255"]);
+        hooked.bundle.verbs(&["say", "ran"]);
+        let output = rig.run(&hooked.bundle, &[])?;
+        rig.bad(&output, &["begins", "exit status 255"])?;
+        holds("it is short", output.stderr.len() < 1000)?;
+        lacks("what a terminal would obey", &output.stderr, "\u{1b}")?;
+    }
+    rig.nothing_left()
+}
+
+fn missing(rig: &mut Rig) -> Outcome {
+    for point in &POINTS[..5] {
+        let mut hooked = Hooked::new(rig)?;
+        hooked.bundle.set(&format!("hooks.{point}[+]"), json!({"path": "/none/at all"}));
+        hooked.add("poststop", &["say", "poststop"]);
+        hooked.bundle.verbs(&["wait", "1"]);
+        let output = rig.run(&hooked.bundle, &[])?;
+        rig.bad(&output, &[&format!("hooks.{point}[0]"), "/none/at all", "no such file or directory"])?;
+        rig.nothing_left()?;
+        hooked.said(&["poststop"])?;
+    }
+    Ok(())
+}
+
+fn missing_poststop(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.bundle.set("hooks.poststop[+]", json!({"path": "/none/at all"}));
+    hooked.add("poststop", &["say", "poststop"]);
+    hooked.bundle.verbs(&["exit", "7"]);
+    let output = rig.run(&hooked.bundle, &[])?;
+    same("exit code", output.code(), 7)?;
+    contains("the warning", &output.stderr, "hooks.poststop[0]")?;
+    hooked.said(&["poststop"])
+}
+
+fn not_executable(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let path = rig.dir.join("hook");
+    std::fs::write(&path, "text")?;
+    let path = path.display().to_string();
+    hooked.bundle.set("hooks.prestart[+]", json!({"path": (path.as_str())}));
+    hooked.bundle.verbs(&["say", "ran"]);
+    rig.refused(&hooked.bundle, &["hooks.prestart[0]", &path, "permission denied"])
+}
+
+/// Killed when its time is over.
+fn hanging(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let mut hook = hooked.hook("prestart", &["say", "hangs", "warn", "still here", "wait", "1"]);
+    hook.set("timeout", 1i64);
+    hooked.bundle.set("hooks.prestart[+]", hook);
+    hooked.bundle.verbs(&["say", "ran"]);
+    let start = Instant::now();
+    let output = rig.run(&hooked.bundle, &[])?;
+    holds("it waits so long", start.elapsed().as_secs_f64() >= 1.0)?;
+    rig.bad(&output, &["hooks.prestart[0]", "timeout", "1 s", "still here"])?;
+    rig.nothing_left()?;
+    hooked.said(&["hangs"])
+}
+
+fn hanging_poststart_and_poststop(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in ["poststart", "poststop"] {
+        let mut hook = hooked.hook(point, &["say", point, "wait", "1"]);
+        hook.set("timeout", 1i64);
+        hooked.bundle.set(&format!("hooks.{point}[+]"), hook);
+    }
+    hooked.bundle.verbs(&["wait", "1"]);
+    let output = rig.run(&hooked.bundle, &["--detach"])?;
+    same("exit code", output.code(), 1)?;
+    contains("the error", &output.stderr, "hooks.poststart[0]")?;
+    contains("the warning", &output.stderr, "hooks.poststop[0]")?;
+    rig.nothing_left()?;
+    hooked.said(&["poststart", "poststop"])
+}
+
+fn ended_by_a_signal(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("createRuntime", &["kill", "9"]);
+    hooked.bundle.verbs(&["say", "ran"]);
+    rig.refused(&hooked.bundle, &["hooks.createRuntime[0]", "signal"])
+}

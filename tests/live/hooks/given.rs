@@ -1,0 +1,194 @@
+//! What a hook is given: the state on its standard input, arguments, environment, descriptors, signals, time.
+
+use super::{Hooked, POINTS};
+use crate::check::{Outcome, contains, different, holds, same};
+use crate::command::run;
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "hooks",
+    state_at_each_point,
+    state_of_an_older_configuration,
+    state_larger_than_a_pipe,
+    state_is_not_read,
+    arguments,
+    arguments_not_given,
+    environment,
+    environment_not_given,
+    environment_of_nothing,
+    descriptors_and_signals,
+    time_enough,
+];
+
+/// Every state that was told, in order.
+fn states(hooked: &Hooked) -> Outcome<Vec<Json>> {
+    let facts = hooked.facts()?;
+    facts.all("state").into_iter().map(|text| Ok(Json::parse(text)?)).collect()
+}
+
+fn state_at_each_point(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        hooked.add(point, &["peek"]);
+    }
+    hooked.bundle.set("ociVersion", "1.1.0");
+    hooked.bundle.set("annotations", json!({"a.b/c": "one \"two\"\n\\ ü", "empty": ""}));
+    hooked.bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&hooked.bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    let pid = i64::from(rig.pid()?);
+    rig.delete()?;
+    let states = states(&hooked)?;
+    same("how many", states.len(), 6)?;
+    let status = ["creating", "creating", "creating", "created", "running", "stopped"];
+    let pids = [pid, pid, 1, 1, pid, 0];
+    for ((state, point), (status, pid)) in states.iter().zip(POINTS).zip(status.iter().zip(pids)) {
+        same("ociVersion", state.at("ociVersion").text(), "1.1.0")?;
+        same("id", state.at("id").text(), rig.id.as_str())?;
+        same("bundle", state.at("bundle").text(), hooked.bundle.dir.display().to_string().as_str())?;
+        same("annotation", state.at("annotations").at("a.b/c").text(), "one \"two\"\n\\ ü")?;
+        same("annotations", state.at("annotations").keys(), vec!["a.b/c", "empty"])?;
+        if rig.is(Peer::Mote) {
+            same(&format!("the status of {point}"), state.at("status").text(), *status)?;
+            same(&format!("the pid of {point}"), state.at("pid").int(), pid)?;
+        }
+    }
+    Ok(())
+}
+
+fn state_of_an_older_configuration(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("createRuntime", &["peek"]);
+    hooked.bundle.set("ociVersion", "1.0.0");
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let states = states(&hooked)?;
+    same("ociVersion", states.first().map(|state| state.at("ociVersion").text()), Some("1.0.0"))
+}
+
+fn state_larger_than_a_pipe(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let long = "x".repeat(200_000);
+    hooked.bundle.set("annotations.long", long.as_str());
+    for point in POINTS {
+        hooked.add(point, &["peek"]);
+        hooked.add(point, &["sip"]);
+        hooked.add(point, &["say", "unread"]);
+    }
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let states = states(&hooked)?;
+    same("how many", states.len(), 6)?;
+    for state in &states {
+        holds("it is whole", state.at("annotations").at("long").text() == long)?;
+    }
+    let facts = hooked.facts()?;
+    same("how many", (facts.all("sip").len(), facts.all("say").len()), (6, 6))?;
+    for count in facts.all("sip") {
+        holds(&format!("{count} bytes are all"), count.parse::<usize>()? > long.len())?;
+    }
+    Ok(())
+}
+
+fn state_is_not_read(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add_all();
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    hooked.said(&POINTS)
+}
+
+fn arguments(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let mut hook = hooked.hook("createRuntime", &["args", "link", "/proc/self/exe"]);
+    hook.set("args[0]", "another/name/of the/payload");
+    hooked.bundle.set("hooks.createRuntime[+]", hook);
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let seen = hooked.facts()?;
+    seen.is("arg:0", "another/name/of the/payload")?;
+    seen.is("arg:3", "args")?;
+    seen.is("link:/proc/self/exe", &hooked.program)
+}
+
+/// Its first argument is its path: by its name the payload knows what it is.
+fn arguments_not_given(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.bundle.set("hooks.createRuntime", Json::List(vec![json!({"path": (hooked.program.as_str())})]));
+    hooked.bundle.verbs(&["say", "ran"]);
+    rig.run(&hooked.bundle, &[])?.good()?.facts().is("say", "ran")
+}
+
+fn environment(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let mut hook = hooked.hook("createRuntime", &["env"]);
+    hook.set("env", json!(["ONE=1", "TWO=x y=z", "EMPTY="]));
+    hooked.bundle.set("hooks.createRuntime[+]", hook);
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let seen = hooked.facts()?;
+    same("its names", seen.keys("env:"), vec!["ONE", "TWO", "EMPTY"])?;
+    seen.is("env:TWO", "x y=z")
+}
+
+/// Then it has mote's own.
+fn environment_not_given(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        hooked.add(point, &["env"]);
+    }
+    hooked.bundle.verbs(&[]);
+    let mut command = rig.launch("run", &hooked.bundle, &[])?;
+    command.env_clear().env("MOTE_LIVE", &rig.marker).env("OUTSIDE", "of the caller");
+    run(&mut command, "")?.good()?;
+    let seen = hooked.facts()?;
+    same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 6])?;
+    seen.is("env:TERM", "(not said)")
+}
+
+fn environment_of_nothing(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let mut hook = hooked.hook("createRuntime", &["env", "say", "ran"]);
+    hook.set("env", Json::List(Vec::new()));
+    hooked.bundle.set("hooks.createRuntime[+]", hook);
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let seen = hooked.facts()?;
+    seen.is("say", "ran")?;
+    same("its names", seen.keys("env:").len(), 0)
+}
+
+fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        hooked.add(point, &["fds", "signals"]);
+    }
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    let seen = hooked.facts()?;
+    // Mote adds none to what it was started with itself.
+    let host = run(&mut rig.host(&["fds"]), "")?.good()?.facts();
+    let own = host.get("fds");
+    same("fds", seen.all("fds"), vec![own, own, own, "0 1 2", own, own])?;
+    same("blocked", seen.all("blocked"), vec![""; 6])?;
+    same("ignored", seen.all("ignored"), vec![""; 6])?;
+    // What it has as input is no file that anybody else could find.
+    different("its input", seen.get("fd:0"), "")?;
+    contains("its input", seen.get("fd:0"), "memfd")
+}
+
+/// A limit that is not reached changes nothing; nor does the largest.
+fn time_enough(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for seconds in [5i64, i64::from(u32::MAX)] {
+        let mut hook = hooked.hook("createRuntime", &["say", "in time"]);
+        hook.set("timeout", seconds);
+        hooked.bundle.set("hooks.createRuntime[+]", hook);
+    }
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    hooked.said(&["in time"; 2])
+}

@@ -1,0 +1,71 @@
+//! Hooks: when and where they are run, what they are given, and what becomes of those that fail.
+
+pub mod failure;
+pub mod given;
+pub mod order;
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, same};
+use crate::facts::Facts;
+use crate::json;
+use crate::json::Json;
+use crate::rig::Rig;
+
+/// All points, in order.
+const POINTS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// A container with hooks, and the file in its image to which they all write.
+struct Hooked {
+    bundle: Bundle,
+    log: PathBuf,
+    program: String,
+}
+
+impl Hooked {
+    fn new(rig: &Rig) -> Outcome<Hooked> {
+        let bundle = rig.bundle()?;
+        bundle.file("/log", "")?;
+        let log = bundle.inside("log");
+        // Also the container's user writes there.
+        fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+        Ok(Hooked { bundle, log, program: rig.suite.payload.display().to_string() })
+    }
+
+    /// A hook that does these verbs and writes what it has to say.
+    fn hook(&self, point: &str, verbs: &[&str]) -> Json {
+        let log = self.log.display().to_string();
+        let inside = point == "startContainer";
+        let words = [&["payload", "into", if inside { "/log" } else { log.as_str() }], verbs].concat();
+        let path = if inside { "/payload" } else { self.program.as_str() };
+        json!({"path": path, "args": words})
+    }
+
+    fn add(&mut self, point: &str, verbs: &[&str]) {
+        let hook = self.hook(point, verbs);
+        self.bundle.set(&format!("hooks.{point}[+]"), hook);
+    }
+
+    /// A hook that says its point, at each.
+    fn add_all(&mut self) {
+        for point in POINTS {
+            self.add(point, &["say", point]);
+        }
+    }
+
+    fn text(&self) -> Outcome<String> {
+        Ok(fs::read_to_string(&self.log)?)
+    }
+
+    fn facts(&self) -> Outcome<Facts> {
+        Ok(Facts::parse(&self.text()?))
+    }
+
+    /// What was said so far.
+    fn said(&self, words: &[&str]) -> Outcome {
+        same("what was said", self.facts()?.all("say"), words)
+    }
+}

@@ -1,0 +1,222 @@
+//! The order of the hooks, and the place at which each is run.
+
+use super::{Hooked, POINTS};
+use crate::cgroups::unified_top;
+use crate::check::{Outcome, contains, different, holds, lacks, same};
+use crate::clean::cgroups;
+use crate::command;
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Layout, Rig};
+use crate::tests;
+
+tests![
+    "hooks",
+    all_in_order_of_run,
+    all_in_order_of_create_and_start,
+    all_in_order_of_run_detached,
+    several_at_one_point,
+    in_a_user_namespace,
+    place_of_create_on_the_host,
+    place_of_create_in_the_container,
+    place_of_start_in_the_container,
+    place_of_poststart,
+    place_of_poststop,
+    kept_containers_have_their_end_with_delete,
+    removed_while_running,
+];
+
+fn all_in_order_of_run(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add_all();
+    // Between it and poststart there is no order.
+    hooked.bundle.verbs(&["wait", "0"]);
+    let output = rig.run(&hooked.bundle, &[])?.good()?;
+    same("what the hooks say does not come out", output.stdout.as_str(), "waiting=1\n")?;
+    hooked.said(&POINTS)
+}
+
+fn all_in_order_of_create_and_start(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add_all();
+    hooked.bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&hooked.bundle, &[])?;
+    hooked.said(&["prestart", "createRuntime", "createContainer"])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    // When `start` is back the program runs, and all were run that belong to it.
+    hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
+    rig.status_is("running")?;
+    rig.delete()?;
+    hooked.said(&POINTS)
+}
+
+fn all_in_order_of_run_detached(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add_all();
+    hooked.bundle.verbs(&["wait", "1"]);
+    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
+    rig.delete()?;
+    hooked.said(&POINTS)
+}
+
+fn several_at_one_point(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        for number in ["1", "2", "3"] {
+            hooked.add(point, &["say", number]);
+        }
+    }
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    hooked.said(&["1", "2", "3"].repeat(6))
+}
+
+fn in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add_all();
+    hooked.bundle.user_namespace(100_000);
+    hooked.bundle.verbs(&[]);
+    // The hook of the container's namespaces is run by its root, who must get to the host's program.
+    let output = rig.run(&hooked.bundle, &[])?;
+    same("the standard error", output.stderr.as_str(), "")?;
+    hooked.said(&POINTS)
+}
+
+/// Its process is there, with its namespaces and its mounts, and has not entered its root.
+fn place_of_create_on_the_host(rig: &mut Rig) -> Outcome {
+    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
+    for point in ["prestart", "createRuntime"] {
+        let mut hooked = Hooked::new(rig)?;
+        hooked.add(point, &["peek", "ns", "id", "cwd"]);
+        hooked.bundle.verbs(&[]);
+        rig.run(&hooked.bundle, &[])?.good()?;
+        let seen = hooked.facts()?;
+        for name in ["pid", "net", "mnt", "ipc", "uts"] {
+            if name != "mnt" || rig.layout == Layout::Machine {
+                seen.is(&format!("ns:{name}"), host.get(&format!("ns:{name}")))?;
+            }
+            let its = seen.get(&format!("peek:ns/{name}"));
+            contains("its namespace", its, &format!("{name}:["))?;
+            different("its namespace", its, seen.get(&format!("ns:{name}")))?;
+        }
+        seen.is("peek:host", "ok")?;
+        let root = hooked.bundle.inside("/").display().to_string();
+        let root = root.trim_end_matches('/');
+        for place in ["/proc", "/dev", "/dev/pts", "/sys"] {
+            contains("its mounts", seen.get("peek:mounts"), &format!("{root}{place} "))?;
+        }
+    }
+    Ok(())
+}
+
+/// In the container's namespaces, and paths are still the host's.
+fn place_of_create_in_the_container(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let dir = rig.dir.display().to_string();
+    std::fs::write(rig.dir.join("mark"), "the host's")?;
+    let mark = format!("{dir}/mark");
+    let root = hooked.bundle.inside("/").display().to_string();
+    let shm = format!("{root}dev/shm");
+    hooked.add("createContainer", &["ns", "id", "uts", "read", &mark, "list", &shm]);
+    hooked.bundle.verbs(&["ns"]);
+    let inside = rig.run(&hooked.bundle, &[])?.good()?.facts();
+    let seen = hooked.facts()?;
+    for name in ["pid", "net", "mnt", "ipc", "uts", "user", "cgroup"] {
+        let key = format!("ns:{name}");
+        seen.is(&key, inside.get(&key))?;
+    }
+    seen.is("hostname", "inside")?;
+    seen.is(&format!("read:{mark}"), "the host's")?;
+    seen.is(&format!("list:{shm}"), "")?;
+    seen.is("ppid", "1")?;
+    seen.is("uid", "0 0 0")?;
+    Ok(())
+}
+
+/// Inside, as the container's user, with nothing of mote's open.
+fn place_of_start_in_the_container(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let verbs = ["ns", "id", "uts", "caps", "nnp", "fds", "list", "/", "cwd", "signals", "umask"];
+    hooked.add("startContainer", &verbs);
+    let bundle = &mut hooked.bundle;
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": [7i64]}));
+    bundle.set("process.cwd", "/tmp");
+    bundle.set("process.noNewPrivileges", true);
+    bundle.verbs(&verbs);
+    let inside = rig.run(bundle, &[])?.good()?.facts();
+    let seen = hooked.facts()?;
+    let mut keys =
+        vec!["uid", "gid", "groups", "hostname", "nnp", "fds", "list:/", "cwd", "ignored", "blocked"];
+    keys.extend(["umask", "cap:effective", "cap:permitted", "cap:bounding", "ns:pid", "ns:mnt", "ns:net"]);
+    for key in keys {
+        seen.is(key, inside.get(key))?;
+    }
+    seen.is("uid", "1000 1000 1000")?;
+    seen.is("fds", "0 1 2")?;
+    seen.is("list:/", "dev etc log payload proc sys tmp")
+}
+
+fn place_of_poststart(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("poststart", &["peek", "ns"]);
+    hooked.bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&hooked.bundle, &[])?;
+    same("nothing is said before", hooked.text()?.as_str(), "")?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    let seen = hooked.facts()?;
+    seen.is("peek:exe", "/payload")?;
+    different("the namespace", seen.get("ns:mnt"), seen.get("peek:ns/mnt"))?;
+    let state = Json::parse(seen.get("state"))?;
+    same("the pid", state.at("pid").int(), i64::from(rig.pid()?))?;
+    rig.delete()
+}
+
+/// Everything is gone but the hook.
+fn place_of_poststop(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let own = unified_top().join(&rig.cgroup).display().to_string();
+    let state = rig.state.display().to_string();
+    hooked.add("poststop", &["ns", "list", &state, "list", &own]);
+    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
+    // Both ways to an end.
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &[])?.good()?;
+    hooked.bundle.verbs(&["wait", "1"]);
+    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    holds("there is a cgroup", !cgroups(&rig.cgroup).is_empty())?;
+    rig.delete()?;
+    let seen = hooked.facts()?;
+    for (key, value) in [(format!("list:{state}"), ""), (format!("list:{own}"), "!ENOENT")] {
+        same(&key, seen.all(&key), vec![value; 2])?;
+    }
+    match rig.layout {
+        Layout::Machine => seen.is("ns:mnt", host.get("ns:mnt")),
+        // That was shown in a mount namespace of mote's own.
+        _ => Ok(()),
+    }
+}
+
+fn kept_containers_have_their_end_with_delete(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("poststop", &["say", "poststop"]);
+    hooked.bundle.verbs(&[]);
+    rig.run(&hooked.bundle, &["--keep"])?.good()?;
+    hooked.said(&[])?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    hooked.said(&["poststop"])
+}
+
+/// `delete --force` while `run` stays: the end comes once.
+fn removed_while_running(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("poststop", &["say", "poststop"]);
+    hooked.bundle.verbs(&["wait", "1"]);
+    let mut running = rig.spawn(&hooked.bundle, &[])?;
+    running.lines.until("waiting=1")?;
+    rig.delete()?;
+    let output = running.finish()?;
+    same("exit code", output.code(), 137)?;
+    lacks("the standard error", &output.stderr, "mote")?;
+    hooked.said(&["poststop"])
+}

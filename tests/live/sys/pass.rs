@@ -1,0 +1,43 @@
+//! Taking descriptors that another process passes over a socket (unix(7), SCM_RIGHTS).
+
+#![allow(unsafe_code)]
+// One message's worth of calls.
+#![allow(clippy::multiple_unsafe_ops_per_block)]
+
+use std::io::Result;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+
+/// Room for the header of a control message and for four descriptors, aligned as the kernel's structure is.
+const SPACE: usize = 8;
+
+/// One message: the descriptors, and the text beside them.
+pub fn receive(socket: &impl AsRawFd) -> Result<(Vec<OwnedFd>, String)> {
+    let mut text = [0u8; 256];
+    let mut space = [0u64; SPACE];
+    let mut part = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
+    let mut fds = Vec::new();
+    // SAFETY: the message points to one part and to the space, which outlive the calls; its control messages are
+    // walked as cmsg(3) says, and each descriptor in there was made for us.
+    let length = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = space.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&space) as _;
+        let length =
+            check(libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) as i64)?;
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        if !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS {
+            let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            for index in 0..bytes / size_of::<RawFd>() {
+                fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
+            }
+        }
+        length
+    };
+    let text = text.get(..usize::try_from(length).unwrap_or(0)).unwrap_or_default();
+    Ok((fds, String::from_utf8_lossy(text).into_owned()))
+}
