@@ -45,7 +45,7 @@ pub enum Point {
 }
 
 /// The specification's names, and the status that hooks are told.
-static POINTS: [(&str, &str); 6] = [
+pub static POINTS: [(&str, &str); 6] = [
     ("prestart", "creating"),
     ("createRuntime", "creating"),
     ("createContainer", "creating"),

@@ -21,6 +21,8 @@ pub struct Host {
     pub gid: u32,
     /// Permitted capabilities of this process, as bits.
     pub capabilities: u64,
+    /// Its bounding set; all of them where /proc does not say.
+    pub bounding: u64,
     /// Signals that this process was told to ignore (nohup(1), a shell's background jobs): bit n-1 is
     /// signal n. All of them where /proc does not say.
     pub ignored_signals: u64,
@@ -52,11 +54,37 @@ const USER_INIT_INODE: u64 = 0xeffffffd;
 impl Host {
     /// Reads the facts.
     pub fn read() -> Result<Self> {
-        let uid = rustix::process::geteuid().as_raw();
-        let gid = rustix::process::getegid().as_raw();
-        let capabilities = rustix::thread::capabilities(None).on(format_args!("capget"))?.permitted.bits();
-        Ok(Host { uid, gid, capabilities, ignored_signals: ignored_signals(), cgroups: Cgroups::read()? })
+        let mut space = [0u8; 2048];
+        let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
+        let status = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
+        // One file instead of four calls, and a call for each signal and capability; but it need not be there.
+        let (uid, gid) = match (effective(status, "Uid:"), effective(status, "Gid:")) {
+            (Some(uid), Some(gid)) => (uid, gid),
+            _ => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        };
+        let capabilities = match bits(status, "CapPrm:") {
+            Some(bits) => bits,
+            None => rustix::thread::capabilities(None).on(format_args!("capget"))?.permitted.bits(),
+        };
+        let bounding = bits(status, "CapBnd:").unwrap_or(u64::MAX);
+        let ignored_signals = bits(status, "SigIgn:").unwrap_or(u64::MAX);
+        Ok(Host { uid, gid, capabilities, bounding, ignored_signals, cgroups: Cgroups::read()? })
     }
+}
+
+/// The value of a line of /proc/self/status (proc_pid_status(5)).
+fn line<'s>(status: &'s str, name: &str) -> Option<&'s str> {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_ascii)
+}
+
+/// The second of the four ids of a line.
+fn effective(status: &str, name: &str) -> Option<u32> {
+    line(status, name)?.split('\t').nth(1)?.parse().ok()
+}
+
+fn bits(status: &str, name: &str) -> Option<u64> {
+    u64::from_str_radix(line(status, name)?, 16).ok()
 }
 
 impl Cgroups {
@@ -96,20 +124,6 @@ fn is_cgroup2(path: &CStr) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2_SUPER_MAGIC)
 }
 
-/// The line `SigIgn:` of /proc/self/status (proc_pid_status(5)). Asking the kernel signal by signal would be
-/// sixty calls.
-fn ignored_signals() -> u64 {
-    let mut space = [0u8; 4096];
-    let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
-    parse_ignored(space.get(..count).unwrap_or_default()).unwrap_or(u64::MAX)
-}
-
-fn parse_ignored(status: &[u8]) -> Option<u64> {
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:\t"))?;
-    u64::from_str_radix(core::str::from_utf8(line).ok()?, 16).ok()
-}
-
 /// The host's procfs, checked to be one.
 pub fn proc() -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -134,13 +148,13 @@ pub fn in_user_namespace() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_ignored;
+    use super::{bits, effective};
 
     #[test]
-    fn ignored_signals() {
-        let status =
-            b"Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000180001000\nSigCgt:\t0000000000000001\n";
-        assert_eq!(parse_ignored(status), Some(0x1_8000_1000));
-        assert_eq!(parse_ignored(b"Name:\tx\n"), None);
+    fn status() {
+        let status = "Name:\tx\nUid:\t1000\t0\t5\t6\nSigBlk:\t0000000000000000\nSigIgn:\t0000000180001000\n";
+        assert_eq!(bits(status, "SigIgn:"), Some(0x1_8000_1000));
+        assert_eq!(effective(status, "Uid:"), Some(0));
+        assert_eq!((bits("Name:\tx\n", "SigIgn:"), effective(status, "Gid:")), (None, None));
     }
 }

@@ -188,12 +188,13 @@ impl<'a> ProcessPlan<'a> {
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         // Whoever enters a user namespace has all of them there.
-        let available = if around.user_namespace { u64::MAX } else { host.capabilities };
+        let sets =
+            if around.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
         let warn = &mut |warning| warnings.push(warning);
         Ok(ProcessPlan {
             user_namespace: around.user_namespace,
             user: user::Plan::new(&process.user, around.denied, around.keep_groups)?,
-            caps: caps::Plan::new(process.capabilities.as_ref(), available, warn),
+            caps: caps::Plan::new(process.capabilities.as_ref(), sets, warn),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
             oom: oom::Plan::new(process.oom_score_adj),

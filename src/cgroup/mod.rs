@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
+use rustix::process::Pid;
 
 use crate::error::{At, Error, On, Result};
 use crate::host::{self, Cgroups, Host};
@@ -175,6 +176,16 @@ impl Cgroup {
     /// Sends a signal to every process in it (`kill --all`).
     pub fn signal_all(&self, signal: i32) -> Result<()> {
         self.hierarchies.signal_all(&self.path, signal)
+    }
+
+    /// Stops all its processes by the freezer, or lets them go on.
+    pub fn set_frozen(&self, on: bool) -> Result<()> {
+        self.hierarchies.set_frozen(&self.path, on)
+    }
+
+    /// Its processes, and those of cgroups below.
+    pub fn processes(&self) -> Result<Vec<Pid>> {
+        self.hierarchies.processes(&self.path)
     }
 
     /// Whether its processes are stopped by the freezer.

@@ -12,6 +12,7 @@ pub static COMMAND: Command = Command {
     name: "create",
     operands: "ID",
     count: (1, 1),
+    rest: None,
     about: "create a container, for `start` to run",
     options: &OPTIONS,
     run,

@@ -14,6 +14,7 @@ pub static COMMAND: Command = Command {
     name: "delete",
     operands: "ID",
     count: (1, 1),
+    rest: None,
     about: "remove a container that has ended or was not started",
     options: &OPTIONS,
     run,

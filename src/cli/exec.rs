@@ -15,6 +15,7 @@ pub static COMMAND: Command = Command {
     name: "exec",
     operands: "ID [PROGRAM [ARGUMENT...]]",
     count: (1, usize::MAX),
+    rest: Some(2),
     about: "run another process in a container",
     options: &OPTIONS,
     run,

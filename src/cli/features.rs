@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use miniserde::{Serialize, json};
 use mote::error::Result;
+use mote::hooks;
 use mote::process::caps;
 use mote::rootfs::option::{WORDS, Word};
 use mote::spec::linux::NAMESPACES;
-use mote::spec::version;
+use mote::spec::{seccomp, version};
 
 use super::Context;
 use super::options::{Command, Matches};
@@ -19,6 +20,7 @@ pub static COMMAND: Command = Command {
     name: "features",
     operands: "",
     count: (0, 0),
+    rest: None,
     about: "print what mote supports",
     options: &[],
     run,
@@ -44,7 +46,7 @@ struct Linux {
     namespaces: Vec<&'static str>,
     capabilities: Vec<&'static str>,
     cgroup: Cgroup,
-    seccomp: Enabled,
+    seccomp: Seccomp,
     apparmor: Enabled,
     selinux: Enabled,
     #[serde(rename = "mountExtensions")]
@@ -65,6 +67,19 @@ struct Cgroup {
     rdma: bool,
 }
 
+/// features-linux.md, "Seccomp": what of the profile's words is understood; the kernel has the last word.
+#[derive(Serialize)]
+struct Seccomp {
+    enabled: bool,
+    actions: Vec<&'static str>,
+    operators: Vec<&'static str>,
+    archs: Vec<&'static str>,
+    #[serde(rename = "knownFlags")]
+    known_flags: Vec<&'static str>,
+    #[serde(rename = "supportedFlags")]
+    supported_flags: Vec<&'static str>,
+}
+
 #[derive(Serialize)]
 struct Enabled {
     enabled: bool,
@@ -80,13 +95,20 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
     let features = Features {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
-        hooks: Vec::new(),
+        hooks: hooks::POINTS.iter().map(|(name, _)| *name).collect(),
         mount_options: WORDS.iter().filter(|(_, word)| *word != Word::Later).map(|(name, _)| *name).collect(),
         linux: Linux {
             namespaces: NAMESPACES.iter().map(|(name, _)| *name).collect(),
             capabilities: caps::NAMES.to_vec(),
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
-            seccomp: off(),
+            seccomp: Seccomp {
+                enabled: true,
+                actions: seccomp::ACTIONS.iter().copied().filter(|name| *name != "SCMP_ACT_NOTIFY").collect(),
+                operators: seccomp::OPERATORS.to_vec(),
+                archs: seccomp::ARCHITECTURES.to_vec(),
+                known_flags: seccomp::FLAGS.to_vec(),
+                supported_flags: seccomp::FLAGS.to_vec(),
+            },
             apparmor: off(),
             selinux: off(),
             mount_extensions: MountExtensions { idmap: off() },

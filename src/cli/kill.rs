@@ -12,6 +12,7 @@ pub static COMMAND: Command = Command {
     name: "kill",
     operands: "ID [SIGNAL]",
     count: (1, 2),
+    rest: None,
     about: "send a signal (TERM) to a container's process",
     options: &OPTIONS,
     run,

@@ -10,8 +10,15 @@ use super::output::{pretty, print};
 use super::state;
 
 /// `list`
-pub static COMMAND: Command =
-    Command { name: "list", operands: "", count: (0, 0), about: "list containers", options: &OPTIONS, run };
+pub static COMMAND: Command = Command {
+    name: "list",
+    operands: "",
+    count: (0, 0),
+    rest: None,
+    about: "list containers",
+    options: &OPTIONS,
+    run,
+};
 
 static OPTIONS: [Opt; 2] = [
     flag("quiet", Some('q'), "only ids"),

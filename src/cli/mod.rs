@@ -13,6 +13,9 @@ mod log;
 mod options;
 mod output;
 mod pattern;
+mod pause;
+mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
@@ -28,13 +31,16 @@ use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
-static COMMANDS: [&Command; 10] = [
+static COMMANDS: [&Command; 13] = [
     &create::COMMAND,
     &delete::COMMAND,
     &exec::COMMAND,
     &features::COMMAND,
     &kill::COMMAND,
     &list::COMMAND,
+    &pause::COMMAND,
+    &ps::COMMAND,
+    &resume::COMMAND,
     &run::COMMAND,
     &spec::COMMAND,
     &start::COMMAND,

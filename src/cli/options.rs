@@ -35,6 +35,8 @@ pub struct Command {
     pub operands: &'static str,
     /// How many operands at least, and at most.
     pub count: (usize, usize),
+    /// After so many operands everything is one.
+    pub rest: Option<usize>,
     pub about: &'static str,
     pub options: &'static [Opt],
     pub run: fn(&Context, &Matches) -> Result<i32>,
@@ -79,8 +81,8 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
             None => break,
             Some(Arg::Value(operand)) => {
                 matches.operands.push(cstring(operand)?);
-                // What comes after a program's name is the program's.
-                if command.count.1 == usize::MAX && matches.operands.len() == 2 {
+                // What comes after a program's name is the program's; after `ps ID`, all is ps(1)'s.
+                if command.rest == Some(matches.operands.len()) {
                     let rest = parser.raw_args().map_err(|error| usage(&error.to_string()))?;
                     matches.operands.extend(rest.map(cstring).collect::<Result<Vec<_>>>()?);
                 }

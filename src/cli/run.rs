@@ -12,6 +12,7 @@ pub static COMMAND: Command = Command {
     name: "run",
     operands: "ID",
     count: (1, 1),
+    rest: None,
     about: "create a container and run it; its exit status is mote's",
     options: &OPTIONS,
     run,

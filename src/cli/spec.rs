@@ -16,6 +16,7 @@ pub static COMMAND: Command = Command {
     name: "spec",
     operands: "",
     count: (0, 0),
+    rest: None,
     about: "write a configuration to begin with",
     options: &OPTIONS,
     run,

@@ -11,6 +11,7 @@ pub static COMMAND: Command = Command {
     name: "start",
     operands: "ID",
     count: (1, 1),
+    rest: None,
     about: "run the program of a created container",
     options: &[],
     run,

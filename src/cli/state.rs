@@ -15,6 +15,7 @@ pub static COMMAND: Command = Command {
     name: "state",
     operands: "ID",
     count: (1, 1),
+    rest: None,
     about: "print a container's state",
     options: &[],
     run,

@@ -46,7 +46,7 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
         load_filter(process)?;
     }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
-    process.caps.apply_before_ids()?;
+    process.caps.apply_before_ids(process.user.uid)?;
     process.user.apply()?;
     process.caps.apply_after_ids()?;
     // Changing ids has set it to what fs.suid_dumpable says.

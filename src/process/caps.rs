@@ -58,6 +58,8 @@ pub static NAMES: [&str; 41] = [
 #[derive(Debug, Default)]
 pub struct Plan {
     bounding: u64,
+    /// Of the set before: what is not in it need not be taken out.
+    present: u64,
     effective: u64,
     inheritable: u64,
     permitted: u64,
@@ -68,8 +70,13 @@ impl Plan {
     /// What the configuration asks for, as far as it can be had: `available` are those of this process, or
     /// all in a new user namespace. `warn` hears of the rest, and of names that no kernel has: "Runtimes
     /// SHOULD NOT fail if the container configuration requests capabilities that cannot be granted".
-    pub fn new(capabilities: Option<&Capabilities<'_>>, available: u64, warn: &mut dyn FnMut(Error)) -> Self {
-        let Some(given) = capabilities else { return Plan::default() };
+    /// `present` is the bounding set as it is.
+    pub fn new(
+        capabilities: Option<&Capabilities<'_>>,
+        (available, present): (u64, u64),
+        warn: &mut dyn FnMut(Error),
+    ) -> Self {
+        let Some(given) = capabilities else { return Plan { present, ..Plan::default() } };
         let mut bits = |set: &str, names: &[&str], most: u64, why: &str| {
             let mut refused: Option<Error> = None;
             let bits = names.iter().fold(0u64, |bits, name| {
@@ -93,14 +100,14 @@ impl Plan {
         // capabilities(7): a capability can be ambient only if it is permitted and inheritable.
         let both = permitted & inheritable;
         let ambient = bits("ambient", &given.ambient, both, "not among the permitted and inheritable:");
-        Plan { bounding, effective, inheritable, permitted, ambient }
+        Plan { bounding, present, effective, inheritable, permitted, ambient }
     }
 
     /// Before ids change: shrinks the bounding set, which needs CAP_SETPCAP, and asks the kernel to keep
-    /// the permitted set when uid 0 is given up.
-    pub fn apply_before_ids(&self) -> Result<()> {
+    /// the permitted set when uid 0 is given up for `uid`.
+    pub fn apply_before_ids(&self, uid: u32) -> Result<()> {
         for number in 0..64 {
-            if self.bounding & (1 << number) != 0 {
+            if self.bounding & (1 << number) != 0 || self.present & (1 << number) == 0 {
                 continue;
             }
             match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
@@ -110,7 +117,10 @@ impl Plan {
                 error => error.on(format_args!("prctl PR_CAPBSET_DROP {number}"))?,
             }
         }
-        set_keep_capabilities(true).on(format_args!("prctl PR_SET_KEEPCAPS"))
+        match uid {
+            0 => Ok(()),
+            _ => set_keep_capabilities(true).on(format_args!("prctl PR_SET_KEEPCAPS")),
+        }
     }
 
     /// After ids changed: the process's own sets, and the ambient one, which must lie within them.
@@ -121,10 +131,9 @@ impl Plan {
             inheritable: CapabilitySet::from_bits_retain(self.inheritable),
         };
         set_capabilities(None, wanted).on(format_args!("process.capabilities: capset"))?;
-        match clear_ambient_capability_set() {
-            // Ambient sets are there since linux 4.3.
-            Err(Errno::INVAL) if self.ambient == 0 => {}
-            other => other.on(format_args!("prctl PR_CAP_AMBIENT_CLEAR_ALL"))?,
+        // Nothing is ambient that is not both permitted and inheritable: capset(2) has seen to that.
+        if self.permitted & self.inheritable & !self.ambient != 0 {
+            clear_ambient_capability_set().on(format_args!("prctl PR_CAP_AMBIENT_CLEAR_ALL"))?;
         }
         for (number, name) in NAMES.iter().enumerate().filter(|(n, _)| self.ambient & (1 << n) != 0) {
             configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)

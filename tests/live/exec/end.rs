@@ -112,6 +112,8 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
     let mut running = start(&mut command(rig, &[], &["say", "here", "line"]), true)?;
     running.lines.until("say=here")?;
     running.signal(libc::SIGTERM)?;
+    // Its input lasts until it has ended.
+    same("what it says", running.lines.all()?.as_str(), "")?;
     same("exit code", running.finish()?.code(), 128 + libc::SIGTERM)?;
     rig.delete()
 }

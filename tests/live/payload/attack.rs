@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::sys;
+use crate::sys::attack::{exchange as exchange_names, keyctl, let_go, seize};
 
 /// Whether somebody has written to the standard input, or closed it: the end of an attack.
 fn is_called() -> bool {
@@ -17,11 +18,11 @@ fn is_called() -> bool {
 pub fn exchange(words: &[&str]) {
     let [one, two] = words else { return };
     let (one, two) = (Path::new(one), Path::new(two));
-    say_result("exchange", sys::exchange(one, two).map(|()| "ok"));
+    say_result("exchange", exchange_names(one, two).map(|()| "ok"));
     let mut count = 0;
     while !is_called() {
         for _ in 0..100 {
-            count += i32::from(sys::exchange(one, two).is_ok());
+            count += i32::from(exchange_names(one, two).is_ok());
         }
     }
     say("exchanged", count);
@@ -42,7 +43,7 @@ const WAYS: &[Way] = &[
     ("fd", has_more_open),
     ("mem", |pid| File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).is_ok()),
     ("environ", |pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| !text.is_empty())),
-    ("ptrace", |pid| sys::seize(pid).is_ok()),
+    ("ptrace", |pid| seize(pid).is_ok()),
 ];
 
 fn leads_outside(pid: i32, link: &str) -> bool {
@@ -80,7 +81,7 @@ pub fn pry(_: &[&str]) {
                     say(&format!("pried:{way}"), name_of(pid).unwrap_or_default());
                 }
                 if opened && *way == "ptrace" {
-                    sys::let_go(pid);
+                    let_go(pid);
                 }
             }
         }
@@ -129,12 +130,12 @@ const SESSION: i64 = -3;
 /// Makes a session keyring of a name, for everybody to find and to use.
 pub fn keyring(words: &[&str]) {
     let name = words.concat() + "\0";
-    let made = sys::keyctl(JOIN_SESSION_KEYRING, [name.as_ptr() as i64, 0, 0])
-        .and_then(|serial| sys::keyctl(SETPERM, [serial, 0x3f3f_3f3f, 0]).map(|_| serial));
+    let made = keyctl(JOIN_SESSION_KEYRING, [name.as_ptr() as i64, 0, 0])
+        .and_then(|serial| keyctl(SETPERM, [serial, 0x3f3f_3f3f, 0]).map(|_| serial));
     say_result("keyring", made);
 }
 
 /// The serial number of the session keyring.
 pub fn session(_: &[&str]) {
-    say_result("session", sys::keyctl(GET_KEYRING_ID, [SESSION, 0, 0]));
+    say_result("session", keyctl(GET_KEYRING_ID, [SESSION, 0, 0]));
 }

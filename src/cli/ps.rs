@@ -1,0 +1,37 @@
+//! `mote ps`: prints the processes of a container.
+
+use std::ffi::{CStr, CString};
+
+use mote::container::ps::{processes, table};
+use mote::error::{Error, Kind, Result};
+
+use super::Context;
+use super::options::{Command, Matches, Opt, value};
+use super::output::print;
+
+/// `ps`
+pub static COMMAND: Command = Command {
+    name: "ps",
+    operands: "ID [OPTION-OF-PS...]",
+    count: (1, usize::MAX),
+    rest: Some(1),
+    about: "print the processes of a container",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 1] = [value("format", Some('f'), "table|json", "how to print them (table)")];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let format = matches.text("format")?.unwrap_or("table");
+    if !matches!(format, "table" | "json") {
+        return Err(Error::new(Kind::Usage, format_args!("--format: unknown format \"{format}\"")));
+    }
+    let pids = processes(&context.store, matches.id())?;
+    if format == "json" {
+        let list: Vec<String> = pids.iter().map(i32::to_string).collect();
+        return print(&format!("[{}]\n", list.join(",")));
+    }
+    let options: Vec<&CStr> = matches.operands.iter().skip(1).map(CString::as_c_str).collect();
+    print(&table(&pids, &options)?)
+}

@@ -1,0 +1,39 @@
+//! `pause` and `resume`: all of a container's processes stop, and go on.
+
+use core::ffi::CStr;
+
+use super::state::{self, Known};
+use super::status::State;
+use super::store::Store;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Kind, Result};
+use crate::host::Cgroups;
+
+/// Stops it; comes back when nothing of it runs any more.
+pub fn pause(store: &Store, id: &CStr) -> Result<()> {
+    change(store, id, true)
+}
+
+/// Lets it go on.
+pub fn resume(store: &Store, id: &CStr) -> Result<()> {
+    change(store, id, false)
+}
+
+fn change(store: &Store, id: &CStr, on: bool) -> Result<()> {
+    let directory = store.open_locked(id)?;
+    let Known { status, state } = state::of(&directory)?;
+    let refuse = |why: &str| {
+        let (id, verb) = (directory.id(), if on { "pause" } else { "resume" });
+        Err(Error::new(Kind::State, format_args!("cannot {verb} container \"{id}\": {why}")))
+    };
+    match (on, state) {
+        (true, State::Running | State::Created) | (false, State::Paused) => {}
+        (true, State::Paused) => return refuse("it is paused already"),
+        (true, _) => return refuse("container not running"),
+        (false, _) => return refuse("container not paused"),
+    }
+    match &status.cgroup {
+        Some(path) => Cgroup::open(path, &Cgroups::read()?)?.set_frozen(on),
+        None => refuse("it has no cgroup"),
+    }
+}

@@ -1,0 +1,95 @@
+//! `ps`: the processes of a container.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::AsFd;
+use rustix::io::{Errno, read};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::stdio::dup2_stdout;
+
+use super::state::{self, Known};
+use super::status::State;
+use super::store::Store;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Kind, On, Result};
+use crate::host::Cgroups;
+use crate::sys::clone::{exit, spawn};
+use crate::sys::exec::{Strings, execve_with_own_environment};
+
+/// Their pids on the host, in order. A container without a cgroup of its own is known by its first process alone.
+pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
+    let directory = store.open(id)?;
+    let Known { status, state } = state::of(&directory)?;
+    if matches!(state, State::Stopped | State::Creating) {
+        let (id, state) = (directory.id(), state.name());
+        return Err(Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}")));
+    }
+    let mut pids = Vec::from([status.process.pid]);
+    if let Some(path) = &status.cgroup {
+        let all = Cgroup::open(path, &Cgroups::read()?)?.processes()?;
+        pids.extend(all.iter().map(|pid| pid.as_raw_nonzero().get()));
+    }
+    pids.sort_unstable();
+    pids.dedup();
+    Ok(pids)
+}
+
+/// A table of them: their pids, or with `options` what the host's ps(1) says with these, of which the lines about
+/// these pids are left.
+pub fn table(pids: &[i32], options: &[&CStr]) -> Result<String> {
+    if options.is_empty() {
+        return Ok(pids.iter().fold(String::from("PID\n"), |text, pid| format!("{text}{pid}\n")));
+    }
+    let text = run_ps(options)?;
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_ascii_whitespace().position(|name| name == "PID") else {
+        return Err(Error::invalid(format_args!("ps: no column PID is among those asked for")));
+    };
+    let theirs = |line: &&str| {
+        let pid = line.split_ascii_whitespace().nth(column);
+        pid.and_then(|pid| pid.parse().ok()).is_some_and(|pid: i32| pids.contains(&pid))
+    };
+    Ok(lines.filter(theirs).fold(format!("{head}\n"), |text, line| format!("{text}{line}\n")))
+}
+
+/// Where ps(1) is.
+const PS: [&CStr; 2] = [c"/usr/bin/ps", c"/bin/ps"];
+
+/// What ps prints; its errors go where mote's do.
+fn run_ps(options: &[&CStr]) -> Result<String> {
+    let words: Vec<&CStr> = core::iter::once(c"ps").chain(options.iter().copied()).collect();
+    let arguments = Strings::new(&words);
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+    let become_ps = || {
+        if dup2_stdout(&writer).is_ok() {
+            for path in PS {
+                execve_with_own_environment(path, &arguments);
+            }
+        }
+        exit(127)
+    };
+    let (_, pidfd) = spawn(0, None, become_ps).on(format_args!("clone3"))?;
+    drop(writer);
+    let (mut text, mut space) = (Vec::new(), [0u8; 4096]);
+    loop {
+        match read(&reader, &mut space) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(space.get(..count).unwrap_or_default()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::system(errno, format_args!("read"))),
+        }
+    }
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).on(format_args!("waitid"))?;
+    match status.and_then(|status| status.exit_status()) {
+        Some(0) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Some(127) => {
+            Err(Error::invalid(format_args!("ps is not there: with options the host's ps(1) is needed")))
+        }
+        _ => Err(Error::invalid(format_args!("ps failed"))),
+    }
+}
