@@ -13,6 +13,7 @@ use rustix::fs::{Mode, fstat, mkdirat, symlinkat};
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 
 use super::cgroup::Trees;
+use super::copyup;
 use super::option::{Word, word};
 use super::path::{Make, Root, is_directory};
 use super::source::Source;
@@ -56,6 +57,7 @@ enum What<'a> {
 struct Words<'a> {
     bind: Option<bool>,
     remount: bool,
+    copy_up: bool,
     /// `rw` was the last word on it: it counts where something is remounted.
     writable: bool,
     /// Of the mount itself.
@@ -111,6 +113,9 @@ impl<'a> Op<'a> {
             b"" | b"none" => return refuse(format_args!("type is missing, and it is not a bind mount")),
             _ => What::New { kind, source: mount.source.filter(|source| !source.is_empty()).unwrap_or(kind) },
         };
+        if words.copy_up && !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs") {
+            return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone"));
+        }
         if let What::New { kind, .. } = &what
             && words.is_read_only()
             && !is_kernels_own(kind)
@@ -190,6 +195,9 @@ impl<'a> Op<'a> {
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given);
         let tree = tree::create(root, kind, source, parameters, self.words.top.set & !late)?;
+        if self.words.copy_up {
+            copyup::copy(&target, &tree)?;
+        }
         tree::change(tree.as_fd(), self.words.all)?;
         tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.words.top })?;
         tree::attach(&tree, target.as_fd())?;
@@ -294,6 +302,7 @@ impl<'a> Words<'a> {
             Word::Propagation(kind, true) => self.all.propagation = kind.into(),
             Word::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
             Word::Remount => self.remount = true,
+            Word::CopyUp => self.copy_up = true,
             Word::Nothing | Word::Later => {}
         }
     }

@@ -26,6 +26,8 @@ pub enum Word {
     Remount,
     /// Nothing to do: the default, or a thing that the kernel no longer has.
     Nothing,
+    /// A tmpfs that begins with what it covers.
+    CopyUp,
     /// Known, and refused by name: mote cannot do it yet.
     Later,
 }
@@ -101,7 +103,7 @@ pub static WORDS: &[(&str, Word)] = &[
     ("suid", Clear(sys::MOUNT_ATTR_NOSUID)),
     ("symfollow", Clear(sys::MOUNT_ATTR_NOSYMFOLLOW)),
     ("sync", Super(c"sync")),
-    ("tmpcopyup", Later),
+    ("tmpcopyup", CopyUp),
     ("unbindable", Propagation(sys::MS_UNBINDABLE, false)),
 ];
 

@@ -172,7 +172,7 @@ fn pidfd_is_sent(rig: &mut Rig) -> Outcome {
     }
     container(rig)?;
     let (socket, file) = (Socket::new(rig, "pidfd")?, rig.dir.join("exec.pid"));
-    let options = ["-d", "--pidfd-socket", &socket.path, "--pid-file", &file.display().to_string()];
+    let options = ["--pidfd-socket", &socket.path, "--pid-file", &file.display().to_string()];
     let mut running = start(&mut command(rig, &options, &["wait", "1"]), false)?;
     let (pidfd, _) = socket.receive()?;
     running.lines.until("waiting=1")?;

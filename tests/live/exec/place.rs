@@ -134,10 +134,8 @@ fn root_is_the_containers(rig: &mut Rig) -> Outcome {
 fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
     let file = rig.dir.join("exec.pid");
     let path = file.display().to_string();
-    let words = [options, &["--detach", "--pid-file", &path]].concat();
+    let words = [options, &["--pid-file", &path]].concat();
     let mut running = start(&mut command(rig, &words, &["wait", "1"]), false)?;
-    let (status, errors) = running.status()?;
-    holds(&format!("it comes back: {errors}"), status.success() && errors.is_empty())?;
     running.lines.until("waiting=1")?;
     let pid = fs::read_to_string(&file)?;
     let (first, other) = (rig.pid()?.to_string(), pid.trim());
@@ -151,7 +149,10 @@ fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
         Layout::V1 => same("hierarchies it is in", mine, all - 1)?,
         Layout::V2 => contains("the unified one", &first, &format!("0::{name}\n"))?,
     }
-    same("its cgroups", other, first.replace(&name, &format!("{name}{below}")))
+    same("its cgroups", other, first.replace(&name, &format!("{name}{below}")))?;
+    crate::sys::kill(pid.trim().parse()?, libc::SIGTERM)?;
+    running.finish()?.good()?;
+    Ok(())
 }
 
 fn cgroup_of_both(rig: &mut Rig, layout: Layout) -> Outcome {

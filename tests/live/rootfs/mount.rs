@@ -1,7 +1,7 @@
 //! File systems made for the container: proc, sysfs, tmpfs, devpts, mqueue.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
@@ -18,7 +18,8 @@ tests![
     tmpfs_takes_the_mode_of_its_place,
     tmpfs_options_are_seen,
     tmpfs_without_a_source,
-    tmpcopyup_is_refused,
+    tmpcopyup,
+    tmpcopyup_of_another_filesystem_is_refused,
     devpts_is_a_new_instance,
     devpts_ptmx_can_be_opened,
     remount_changes_a_mount,
@@ -90,11 +91,41 @@ fn tmpfs_without_a_source(rig: &mut Rig) -> Outcome {
     contains("the line", inside.get("mount:/fresh"), " - tmpfs ")
 }
 
-/// Until it is there, by its name.
-fn tmpcopyup_is_refused(rig: &mut Rig) -> Outcome {
+/// Everything that is there, with owners and modes, and writing changes the copy alone.
+fn tmpcopyup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    bundle.mount(tmpfs(&["tmpcopyup"]));
-    rig.refused(&bundle, &["/fresh", "options[0]", "\"tmpcopyup\" is not supported yet"])
+    let below = bundle.inside("fresh/dir/deeper");
+    fs::create_dir_all(&below)?;
+    fs::write(below.join("file"), "x".repeat(300_000))?;
+    chown(below.join("file"), Some(5), Some(6))?;
+    fs::set_permissions(below.join("file"), fs::Permissions::from_mode(0o4755))?;
+    symlink("../nowhere", bundle.inside("fresh/link"))?;
+    bundle.mount(tmpfs(&["tmpcopyup", "ro"]));
+    let inside = rig.facts(
+        &mut bundle,
+        &[
+            "list",
+            "/fresh",
+            "link",
+            "/fresh/link",
+            "stat",
+            "/fresh/dir/deeper/file",
+            "read",
+            "/fresh/dir/deeper/file",
+        ],
+    )?;
+    inside.is("list:/fresh", "dir link")?;
+    inside.is("link:/fresh/link", "../nowhere")?;
+    inside.is("stat:/fresh/dir/deeper/file", "f 4755 5 6 0:0")?;
+    same("the file", inside.get("read:/fresh/dir/deeper/file").len(), 300_000)?;
+    Ok(())
+}
+
+fn tmpcopyup_of_another_filesystem_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let options = json!(["tmpcopyup"]);
+    bundle.mount(json!({"destination": "/fresh", "type": "ramfs", "source": "x", "options": options}));
+    rig.refused(&bundle, &["/fresh", "tmpcopyup"])
 }
 
 fn devpts_is_a_new_instance(rig: &mut Rig) -> Outcome {

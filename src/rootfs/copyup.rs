@@ -1,0 +1,85 @@
+//! `tmpcopyup`: a tmpfs begins with what is in the directory that it covers.
+//!
+//! By descriptor, and through no link; it runs in the child, which does not allocate.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, chmodat, chownat, fstat, mkdirat, mknodat,
+    openat, readlinkat_raw, sendfile, statat, symlinkat,
+};
+use rustix::io::{Errno, Result as Raw};
+
+use crate::error::{Error, On, Result};
+
+/// How deep directories may lie in each other: each takes some of the stack.
+const MAX_DEPTH: u32 = 64;
+
+/// Copies all that is in the directory `from` into the empty directory `to`, with owners and modes.
+pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
+    match copy_directory(from.as_fd(), c".", to.as_fd(), c".", 0) {
+        Err(Errno::MLINK) => {
+            Err(Error::invalid(format_args!("tmpcopyup: directories deeper than {MAX_DEPTH}")))
+        }
+        copied => copied.on(format_args!("tmpcopyup")),
+    }
+}
+
+fn copy_directory(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, into: &CStr, depth: u32) -> Raw<()> {
+    if depth > MAX_DEPTH {
+        return Err(Errno::MLINK);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let from = openat(from, name, flags, Mode::empty())?;
+    let to = openat(to, into, flags, Mode::empty())?;
+    let mut space = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(&from, &mut space);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            copy_entry(&from, &to, name, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: u32) -> Raw<()> {
+    let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let (kind, mode) = (FileType::from_raw_mode(stat.st_mode), Mode::from_raw_mode(stat.st_mode & 0o7777));
+    match kind {
+        FileType::Directory => {
+            mkdirat(to, name, mode)?;
+            copy_directory(from.as_fd(), name, to.as_fd(), name, depth + 1)?;
+        }
+        FileType::RegularFile => copy_file(from, to, name, &stat)?,
+        FileType::Symlink => {
+            let mut space = [MaybeUninit::<u8>::uninit(); 4096];
+            let (target, _) = readlinkat_raw(from, name, &mut space[..])?;
+            symlinkat(&*target, to, name)?;
+        }
+        kind => mknodat(to, name, kind, mode, stat.st_rdev)?,
+    }
+    let (uid, gid) = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
+    chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    match kind {
+        FileType::Symlink => Ok(()),
+        // chown(2) takes set-user-id bits away.
+        _ => chmodat(to, name, mode, AtFlags::empty()),
+    }
+}
+
+fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Raw<()> {
+    // Not one that would wait for a writer, should it not be what it was.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = openat(from, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&source)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(to, name, flags, Mode::from_raw_mode(stat.st_mode & 0o777))?;
+    while sendfile(&target, &source, None, 1 << 30)? > 0 {}
+    Ok(())
+}
