@@ -17,6 +17,8 @@ const SIGCHLD: i32 = sys::SIGCHLD as i32;
 /// The size of mote's own terminal has changed.
 const SIGWINCH: i32 = sys::SIGWINCH as i32;
 
+const SIGPIPE: i32 = sys::SIGPIPE as i32;
+
 /// Lets all signals wait until the process is there to have them. Before it is made.
 #[inline(always)]
 pub fn hold_signals() -> Result<()> {
@@ -49,6 +51,8 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>) -> Result<i32> {
         }
         match signal::take(&signals).on(format_args!("read signalfd"))? {
             SIGWINCH => relay.resize(),
+            // Of the relay's own writing, to nobody.
+            SIGPIPE => {}
             signal => {
                 if let Some(code) = hear(launched, signal)? {
                     relay.finish();

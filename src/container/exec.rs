@@ -78,6 +78,7 @@ struct Admitted {
     init: OwnedFd,
     pid: i32,
     cgroup: Option<String>,
+    frozen: bool,
 }
 
 /// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
@@ -121,7 +122,7 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         (None, Some(_)) => return Err(refuse("--cgroup: it has no cgroup")),
         (path, None) => path,
     };
-    Ok(Admitted { directory, init, pid: status.process.pid, cgroup })
+    Ok(Admitted { directory, init, pid: status.process.pid, cgroup, frozen: state == State::Paused })
 }
 
 /// `--cgroup`: a cgroup below the container's, which is there already.
@@ -150,7 +151,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, cgroup, .. } = container;
+    let Admitted { directory, init, cgroup, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -178,8 +179,16 @@ fn start(
         None => None,
     };
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
-    let (cgroup, childs) = (cgroup.as_ref(), console.childs());
-    let launched = launch(&plan, Container { init, cgroup, console: childs, directory: directory.fd() })?;
+    let launched = launch(
+        &plan,
+        Container {
+            init,
+            cgroup: cgroup.as_ref(),
+            console: console.childs(),
+            frozen: *frozen,
+            directory: directory.fd(),
+        },
+    )?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
     let told = request.announce.tell(launched.pid, &launched.pidfd);

@@ -29,6 +29,8 @@ pub struct Container<'h> {
     pub cgroup: Option<&'h Cgroup>,
     /// Where the master of the process's terminal goes.
     pub console: Option<BorrowedFd<'h>>,
+    /// Its cgroup is frozen: who goes in stops there.
+    pub frozen: bool,
     /// Its state directory, whose lock is the parent's alone.
     pub directory: BorrowedFd<'h>,
 }
@@ -60,7 +62,8 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         close_together(doors.into_files());
         spawned
     };
-    let birth = plan.join == Join::Birth && !plan.entry.has_user();
+    // Nor into a frozen one, where it would stop with all that it has of the host.
+    let birth = plan.join == Join::Birth && !plan.entry.has_user() && !container.frozen;
     let (pid, pidfd) = match attempt(birth) {
         // Nobody is born above `pids.max`, but moving in is not kept from anybody (cgroup-v2.rst,
         // "Organizational operations are not blocked"): whoever administers a full container gets in.
