@@ -74,6 +74,7 @@ const ROOMS: &[&[Test]] = &[
     commands::lifecycle::TESTS,
     commands::state::TESTS,
     commands::list::TESTS,
+    commands::pause::TESTS,
     commands::kill::TESTS,
     commands::id::TESTS,
     commands::spec::TESTS,

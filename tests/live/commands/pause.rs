@@ -1,0 +1,58 @@
+//! `pause`, `resume` and `ps`: all processes of a container.
+
+use crate::check::{Outcome, contains, same};
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests_in_layouts;
+
+tests_in_layouts![pause_and_resume, pause_in_the_wrong_state_is_refused, ps_of_all_processes];
+
+/// A signal that is sent meanwhile comes when it goes on.
+fn pause_and_resume(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let mut running = rig.waiting(&mut bundle)?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.status_is("paused")?;
+    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.status_is("running")?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.status_is("paused")?;
+    rig.mote(&["resume", &rig.id])?.good()?;
+    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.delete()
+}
+
+fn pause_in_the_wrong_state_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let refused = |words: &[&str]| rig.bad(&rig.mote(words)?, &[&rig.id]);
+    refused(&["resume", &rig.id])?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    if rig.is(Peer::Mote) {
+        refused(&["pause", &rig.id])?;
+    }
+    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.kill_init()?;
+    refused(&["pause", &rig.id])?;
+    refused(&["resume", &rig.id])?;
+    rig.bad(&rig.mote(&["pause", "nobody"])?, &["nobody", "does not exist"])?;
+    rig.delete()
+}
+
+fn ps_of_all_processes(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let pid = rig.pid()?;
+    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout)?;
+    same("the list", list, Json::parse(&format!("[{pid}]"))?)?;
+    let table = rig.mote(&["ps", &rig.id])?.good()?.stdout;
+    same("the table", table.as_str(), format!("PID\n{pid}\n"))?;
+    let table = rig.mote(&["ps", &rig.id, "-o", "ppid,pid,comm"])?.good()?.stdout;
+    same("lines of ps", table.lines().count(), 2)?;
+    contains("ps's own columns", &table, "PPID")?;
+    contains("ps's own columns", &table, &pid.to_string())?;
+    rig.kill_init()?;
+    rig.bad(&rig.mote(&["ps", &rig.id])?, &["not running"])?;
+    rig.delete()
+}
