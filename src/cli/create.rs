@@ -50,6 +50,7 @@ pub fn request<'a>(context: &Context, matches: &'a Matches) -> Result<Request<'a
         announce: announce(matches),
         console_socket: matches.path("console-socket"),
         preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
+        listen_fds: std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
         pivot: !matches.has("no-pivot"),
         new_keyring: !matches.has("no-new-keyring"),
         no_cgroup: context.no_cgroup,

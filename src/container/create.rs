@@ -1,6 +1,8 @@
 //! `create`, and the part of it that `run` shares: from a bundle to a process at the start gate.
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -34,6 +36,8 @@ pub struct Request<'a> {
     /// A socket that is sent the master of the process's terminal.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
+    /// How many descriptors, after those, were passed to mote for the container's process (sd_listen_fds(3)).
+    pub listen_fds: u32,
     pub pivot: bool,
     pub new_keyring: bool,
     pub no_cgroup: bool,
@@ -92,7 +96,12 @@ fn build(
     let mut bundle = Bundle::read(request.bundle, request.config)?;
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
-    let config = Config::decode("config.json", &mut bundle.config)?;
+    let mut config = Config::decode("config.json", &mut bundle.config)?;
+    let listen = [format!("LISTEN_FDS={}\0", request.listen_fds), String::from("LISTEN_PID=1\0")];
+    if let Some(process) = config.process.as_mut().filter(|_| request.listen_fds > 0) {
+        let strings = listen.iter().filter_map(|text| CStr::from_bytes_with_nul(text.as_bytes()).ok());
+        process.env.extend(strings);
+    }
     let host = Host::read()?;
     let options = Options {
         id: request.id,
@@ -100,7 +109,7 @@ fn build(
         pivot: request.pivot,
         new_keyring: request.new_keyring,
         no_cgroup: request.no_cgroup,
-        preserve_fds: request.preserve_fds,
+        preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.

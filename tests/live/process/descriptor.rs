@@ -16,6 +16,7 @@ tests![
     descriptors_are_three,
     descriptors_of_the_caller_stay_out,
     descriptors_to_preserve,
+    descriptors_to_listen_on,
     descriptors_of_create_are_three,
     standard_input_is_passed,
     standard_output_and_error_are_two,
@@ -46,6 +47,20 @@ fn descriptors_of_the_caller_stay_out(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     with_leaks(rig, &bundle, &[])?.is("fds", "0 1 2")
+}
+
+/// Those that a service manager has passed: LISTEN_FDS of them from 3 on (sd_listen_fds(3)).
+fn descriptors_to_listen_on(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["fds", "env"]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    command.env("LISTEN_FDS", "2").env("LISTEN_PID", "77");
+    leak(&mut command, &[3, 4, 5])?;
+    let output = command::run(&mut command, "")?.good()?;
+    let inside = output.facts();
+    inside.is("fds", "0 1 2 3 4")?;
+    inside.is("env:LISTEN_FDS", "2")?;
+    inside.is("env:LISTEN_PID", "1")
 }
 
 fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
