@@ -9,7 +9,7 @@ use crate::error::{At, Error, Result};
 use crate::hooks;
 use crate::host::Host;
 use crate::namespace::{self, entry::Entry, sysctl, time, user as maps, uts};
-use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, signals, terminal, user};
+use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, scheduler, signals, terminal, user};
 use crate::rootfs;
 use crate::seccomp;
 use crate::spec::linux::NamespaceKind as Kind;
@@ -64,6 +64,7 @@ pub struct ProcessPlan<'a> {
     pub exec: exec::Plan<'a>,
     pub fds: fds::Plan,
     pub signals: signals::Plan,
+    pub scheduler: scheduler::Plan,
     pub terminal: Option<terminal::Plan>,
     pub seccomp: Option<seccomp::Program<'a>>,
 }
@@ -204,6 +205,11 @@ impl<'a> ProcessPlan<'a> {
             exec: exec::Plan::new(&process.args, &process.env)?,
             fds: fds::Plan { preserved: around.preserve_fds },
             signals: signals::Plan { ignored: host.ignored_signals },
+            scheduler: scheduler::Plan::new(
+                process.scheduler.as_ref(),
+                process.io_priority,
+                config.linux.personality.as_ref(),
+            )?,
             terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
             seccomp: filter(config)?,
         })
@@ -245,7 +251,6 @@ fn refuse(config: &Config<'_>, process: &Process<'_>) -> Result<()> {
         (!linux.net_devices.is_empty(), "linux.netDevices"),
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
         (linux.memory_policy.is_some(), "linux.memoryPolicy"),
-        (linux.personality.is_some(), "linux.personality"),
         (linux.mount_label.is_some(), "linux.mountLabel"),
     ])
 }
@@ -254,8 +259,6 @@ fn refuse_of_process(process: &Process<'_>) -> Result<()> {
     not_yet(&[
         (process.apparmor_profile.is_some_and(|profile| profile != c"unconfined"), "process.apparmorProfile"),
         (process.selinux_label.is_some(), "process.selinuxLabel"),
-        (process.scheduler.is_some(), "process.scheduler"),
-        (process.io_priority.is_some(), "process.ioPriority"),
     ])
 }
 

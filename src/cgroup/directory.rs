@@ -179,6 +179,13 @@ impl Hierarchies {
         Ok(doors)
     }
 
+    /// Opens the v2 directory itself, for calls that do not take a mere path.
+    pub fn open_v2(&self, path: &str) -> Result<OwnedFd> {
+        let directory = Self::path(self.v2.unwrap_or("."), path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.root, directory.as_str(), flags, Mode::empty()).on(format_args!("openat {directory}"))
+    }
+
     /// Opens a file of the cgroup in its controller's hierarchy, for writing.
     pub fn open_file(&self, path: &str, controller: &str, file: &str) -> Result<OwnedFd> {
         let Some(hierarchy) = self.of(controller) else {

@@ -4,8 +4,10 @@
 //! before anybody is in it: lowering a limit below what is in use fails or kills. Who joins, and when, is
 //! decided here ([`Join`]); the parent opens, the child writes.
 
+pub mod devices;
 pub mod directory;
 pub mod path;
+pub mod rules;
 pub mod tasks;
 pub mod tree;
 pub mod write;
@@ -20,6 +22,7 @@ use rustix::process::Pid;
 use crate::error::{At, Error, On, Result};
 use crate::host::{self, Cgroups, Host};
 use crate::spec::Linux;
+use crate::spec::device::DeviceRule;
 use crate::spec::resources::Resources;
 use directory::Hierarchies;
 use write::Write;
@@ -31,6 +34,8 @@ pub struct Plan {
     pub path: String,
     layout: Cgroups,
     writes: Vec<Write>,
+    /// Where v2 has the say about devices.
+    devices: Option<devices::Program>,
     join: Join,
     /// Nothing was asked of it: an ordinary user does without where it may not have one.
     optional: bool,
@@ -72,7 +77,7 @@ impl Plan {
             _ if disabled => return Ok(None),
             Cgroups::None => {
                 let limited = !write::plan(&linux.resources, false)?.is_empty();
-                return match limited {
+                return match limited || !linux.resources.devices.is_empty() {
                     true => {
                         Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup")))
                     }
@@ -82,11 +87,12 @@ impl Plan {
             Cgroups::Unified => true,
             Cgroups::Hierarchies { .. } => false,
         };
-        let writes = write::plan(&linux.resources, unified)?;
+        let mut writes = write::plan(&linux.resources, unified)?;
+        let optional = linux.cgroups_path.is_none() && writes.is_empty();
+        let devices = devices(&linux.resources.devices, &host.cgroups, &mut writes)?;
         let join = Join::of(&linux.resources);
         let path = path::plan(linux.cgroups_path, id)?;
-        let optional = linux.cgroups_path.is_none() && writes.iter().all(|w| w.controller == "devices");
-        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, join, optional }))
+        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, devices, join, optional }))
     }
 
     /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is
@@ -96,14 +102,13 @@ impl Plan {
         let cgroup = Cgroup { hierarchies, path: self.path.clone() };
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
-        match created.and_then(|()| cgroup.write(&self.writes)) {
+        let limited = created.and_then(|()| cgroup.write(&self.writes));
+        match limited.and_then(|()| cgroup.restrict(self.devices.as_ref())) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
                 // Not what was there before, with whoever is in it.
                 cgroup.hierarchies.undo(&made);
-                let denied = [io::Errno::ACCESS, io::Errno::PERM, io::Errno::ROFS];
-                let denied = denied.iter().any(|errno| error.is(*errno));
-                match self.optional && denied && host::is_ordinary() {
+                match self.optional && is_denied(&error) && host::is_ordinary() {
                     true => Ok(None),
                     false => Err(error),
                 }
@@ -115,6 +120,35 @@ impl Plan {
     pub fn join(&self) -> Join {
         self.join
     }
+}
+
+/// Rules of devices go to the v1 hierarchy that has them, or else are a program for the v2 one.
+fn devices(
+    rules: &[DeviceRule],
+    layout: &Cgroups,
+    writes: &mut Vec<Write>,
+) -> Result<Option<devices::Program>> {
+    let has = |name: &String| name.split(',').any(|one| one == "devices");
+    match layout {
+        Cgroups::Hierarchies { names, .. } if names.iter().any(has) => {
+            writes.append(&mut rules::list(rules)?);
+            Ok(None)
+        }
+        Cgroups::Unified | Cgroups::Hierarchies { unified: true, .. } => {
+            devices::Program::new(rules).map(Some)
+        }
+        _ if rules.is_empty() => Ok(None),
+        _ => Err(Error::invalid(format_args!("linux.resources.devices: no devices controller on this host"))),
+    }
+}
+
+/// As for a program, and for the same reason: see [`devices::Program`].
+fn is_excused(write: &Write, error: &Error) -> bool {
+    write.controller == "devices" && is_denied(error) && host::is_ordinary()
+}
+
+fn is_denied(error: &Error) -> bool {
+    [io::Errno::ACCESS, io::Errno::PERM, io::Errno::ROFS].iter().any(|errno| error.is(*errno))
 }
 
 /// A cgroup that is there.
@@ -147,20 +181,29 @@ impl Cgroup {
         let mut last: Option<(&str, OwnedFd)> = None;
         for write in writes {
             let kept = last.take().filter(|(file, _)| *file == write.file);
-            let (file, fd) = match kept {
-                Some(kept) => kept,
-                None => match self.hierarchies.open_file(&self.path, write.controller, write.file) {
-                    Err(error) if write.optional && error.is(io::Errno::NOENT) => continue,
-                    fd => (write.file, fd.at(format_args!("linux.resources.{}", write.field))?),
-                },
+            let file = match kept {
+                Some((_, fd)) => Ok(fd),
+                None => self.hierarchies.open_file(&self.path, write.controller, write.file),
             };
-            io::write(&fd, write.value.as_bytes()).on(format_args!(
-                "linux.resources.{}: write {} to {}",
-                write.field, write.value, write.file
-            ))?;
-            last = Some((file, fd));
+            let written = file.at(format_args!("linux.resources.{}", write.field)).and_then(|fd| {
+                io::write(&fd, write.value.as_bytes()).on(format_args!(
+                    "linux.resources.{}: write {} to {}",
+                    write.field, write.value, write.file
+                ))?;
+                Ok(fd)
+            });
+            match written {
+                Ok(fd) => last = Some((write.file, fd)),
+                Err(error) if write.excuses(&error) || is_excused(write, &error) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    fn restrict(&self, devices: Option<&devices::Program>) -> Result<()> {
+        let Some(program) = devices else { return Ok(()) };
+        program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
     }
 
     /// Removes it: whoever is still in it is killed first.

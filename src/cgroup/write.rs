@@ -5,8 +5,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use rustix::io::Errno;
+
 use crate::error::{Error, Result, Show};
-use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::spec::resources::{Cpu, Memory, Resources};
 
 /// One write to one file of the container's cgroup.
@@ -18,8 +19,20 @@ pub struct Write {
     pub value: String,
     /// The configuration's name for it, for errors.
     pub field: &'static str,
-    /// The file may be missing: what it limits is then not there either.
+    /// It may fail: see [`Write::excuses`].
     pub optional: bool,
+}
+
+impl Write {
+    /// Whether it may fail so. A file may be missing: what it limits is then not there either. A rule that nobody
+    /// asked for may be refused.
+    pub fn excuses(&self, error: &Error) -> bool {
+        self.optional
+            && match self.controller {
+                "devices" => error.is(Errno::PERM) || error.is(Errno::ACCESS),
+                _ => error.is(Errno::NOENT),
+            }
+    }
 }
 
 /// Writes in the making, for one layout.
@@ -28,9 +41,9 @@ struct Writes {
     list: Vec<Write>,
 }
 
-/// Everything to write, in order. `unified` is cgroup v2.
+/// Everything to write but rules of devices, in order. `unified` is cgroup v2.
 pub fn plan(resources: &Resources<'_>, unified: bool) -> Result<Vec<Write>> {
-    refuse(resources, unified)?;
+    refuse(resources)?;
     let mut writes = Writes { unified, list: Vec::with_capacity(16) };
     writes.memory(&resources.memory)?;
     writes.cpu(&resources.cpu)?;
@@ -38,7 +51,6 @@ pub fn plan(resources: &Resources<'_>, unified: bool) -> Result<Vec<Write>> {
     if let Some(limit) = resources.pids {
         writes.put("pids", "pids.max", limit_text(limit), "pids.limit");
     }
-    writes.devices(&resources.devices)?;
     Ok(writes.list)
 }
 
@@ -48,7 +60,7 @@ pub fn needs(writes: &[Write], controller: &str) -> bool {
 }
 
 /// What there is no code for yet is refused: a limit must not be ignored.
-fn refuse(resources: &Resources<'_>, unified: bool) -> Result<()> {
+fn refuse(resources: &Resources<'_>) -> Result<()> {
     let no = |field: &str| Error::unsupported(format_args!("linux.resources.{field}: not supported yet"));
     let refused = match resources {
         r if !r.block_io.is_empty() => "blockIO",
@@ -57,7 +69,6 @@ fn refuse(resources: &Resources<'_>, unified: bool) -> Result<()> {
         r if !r.network.priorities.is_empty() => "network.priorities",
         r if !r.rdma.is_empty() => "rdma",
         r if !r.unified.is_empty() => "unified",
-        r if unified && r.devices.iter().any(|rule| !rule.allow) => "devices on cgroup v2",
         _ => return Ok(()),
     };
     Err(no(refused))
@@ -204,101 +215,6 @@ impl Writes {
             }
         }
     }
-
-    /// v1: the configuration's list in its order, then what every container may use.
-    fn devices(&mut self, rules: &[DeviceRule]) -> Result<()> {
-        if rules.is_empty() || self.unified {
-            return Ok(());
-        }
-        for (index, rule) in rules.iter().enumerate() {
-            if !is_possible(rules.get(..index).unwrap_or_default(), rule) {
-                return Err(Error::invalid(format_args!(
-                    "linux.resources.devices[{index}]: {} changes a part of what an earlier rule says, which cgroup v1 cannot do",
-                    device_text(rule, rule.kind)
-                )));
-            }
-        }
-        let always = DEFAULT_RULES.iter().map(|(kind, major, minor, access)| DeviceRule {
-            allow: true,
-            kind: *kind,
-            major: *major,
-            minor: *minor,
-            access: *access,
-        });
-        for rule in rules.iter().copied().chain(always) {
-            let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-            // The kernel reads no further than `a`, whatever follows.
-            if is_everything(&rule) {
-                self.put("devices", file, String::from("a"), "devices");
-                continue;
-            }
-            for kind in [b'b', b'c'].into_iter().filter(|kind| kinds_meet(rule.kind, *kind)) {
-                self.put("devices", file, device_text(&rule, kind), "devices");
-            }
-        }
-        Ok(())
-    }
-}
-
-const ALL: u8 = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
-
-/// A row of the list below: kind, major, minor, access.
-type Row = (u8, Option<u32>, Option<u32>, u8);
-
-/// Any node may be made; null, zero, full, random, urandom, tty, console, ptmx, pts and tun be used.
-static DEFAULT_RULES: [Row; 12] = [
-    (b'c', None, None, ACCESS_MKNOD),
-    (b'b', None, None, ACCESS_MKNOD),
-    (b'c', Some(1), Some(3), ALL),
-    (b'c', Some(1), Some(5), ALL),
-    (b'c', Some(1), Some(7), ALL),
-    (b'c', Some(1), Some(8), ALL),
-    (b'c', Some(1), Some(9), ALL),
-    (b'c', Some(5), Some(0), ALL),
-    (b'c', Some(5), Some(1), ALL),
-    (b'c', Some(5), Some(2), ALL),
-    (b'c', Some(136), None, ALL),
-    (b'c', Some(10), Some(200), ALL),
-];
-
-/// A rule about all there is: it clears the kernel's list and sets what goes for the rest.
-fn is_everything(rule: &DeviceRule) -> bool {
-    rule.kind == b'a' && rule.major.is_none() && rule.minor.is_none() && rule.access == ALL
-}
-
-fn kinds_meet(one: u8, other: u8) -> bool {
-    one == other || one == b'a' || other == b'a'
-}
-
-/// Whether the kernel can do what a rule says. It has one answer for everything, at first "allowed", and
-/// exceptions from it. A rule that gives the same answer takes exceptions back, but of those only the ones with
-/// the same numbers, and without a word (security/device_cgroup.c).
-fn is_possible(earlier: &[DeviceRule], rule: &DeviceRule) -> bool {
-    let start = earlier.iter().rposition(is_everything);
-    let answer = start.and_then(|start| earlier.get(start)).is_none_or(|all| all.allow);
-    if is_everything(rule) || rule.allow != answer {
-        return true;
-    }
-    let meet = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
-    !earlier.iter().skip(start.map_or(0, |start| start + 1)).any(|exception| {
-        exception.allow != answer
-            && kinds_meet(exception.kind, rule.kind)
-            && exception.access & rule.access != 0
-            && meet(exception.major, rule.major)
-            && meet(exception.minor, rule.minor)
-            && (exception.major, exception.minor) != (rule.major, rule.minor)
-    })
-}
-
-/// A rule as `devices.allow` takes it: `c 1:3 rwm`.
-fn device_text(rule: &DeviceRule, kind: u8) -> String {
-    let number = |n: Option<u32>| n.map_or(String::from("*"), |n| n.to_string());
-    let letters: String = [(ACCESS_READ, 'r'), (ACCESS_WRITE, 'w'), (ACCESS_MKNOD, 'm')]
-        .iter()
-        .filter(|(bit, _)| rule.access & bit != 0)
-        .map(|(_, c)| *c)
-        .collect();
-    format!("{} {}:{} {letters}", char::from(kind), number(rule.major), number(rule.minor))
 }
 
 /// CPU shares (2 to 262144, 1024 by default) as a v2 weight (1 to 10000, 100 by default), on the curve that
@@ -353,21 +269,5 @@ mod tests {
             let exact = 10f64.powf((l * l + 125.0 * l) / 612.0 - 7.0 / 34.0);
             assert_eq!(weight(shares), (exact - 1e-6).ceil() as u64, "{shares}");
         }
-    }
-
-    #[test]
-    fn device_rules() {
-        let rule = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
-        let texts = |rules: &[DeviceRule]| {
-            let mut writes = Writes { unified: false, list: Vec::new() };
-            writes.devices(rules).unwrap();
-            let given = writes.list.len() - DEFAULT_RULES.len();
-            writes.list.iter().take(given).map(|write| write.value.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(texts(&[rule(b'a', None, None, ALL)]), ["a"]);
-        assert_eq!(texts(&[rule(b'c', Some(1), None, ACCESS_READ | ACCESS_MKNOD)]), ["c 1:* rm"]);
-        assert_eq!(texts(&[rule(b'b', Some(8), Some(0), ACCESS_WRITE)]), ["b 8:0 w"]);
-        assert_eq!(texts(&[rule(b'a', None, None, ACCESS_READ)]), ["b *:* r", "c *:* r"]);
-        assert_eq!(texts(&[rule(b'a', Some(8), Some(1), ALL)]), ["b 8:1 rwm", "c 8:1 rwm"]);
     }
 }

@@ -35,6 +35,8 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
     }
     let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
 
+    process.scheduler.apply()?;
+
     // A terminal has its owner already.
     if process.user.uid != 0 && process.terminal.is_none() {
         process.fds.give_standard(Uid::from_raw(process.user.uid))?;

@@ -9,6 +9,7 @@ pub mod fds;
 pub mod keyring;
 pub mod oom;
 pub mod rlimit;
+pub mod scheduler;
 pub mod signals;
 pub mod terminal;
 pub mod user;

@@ -31,7 +31,7 @@ pub enum DeviceKind {
 }
 
 /// One of `linux.resources.devices`: the allowed device list, applied in order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
     pub allow: bool,
     /// `a`, `b` or `c`.

@@ -258,10 +258,12 @@ pub(super) fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'stati
     place.and_then(|place| words.get(place)).copied().unwrap_or_default()
 }
 
-static POLICIES: [&str; 7] =
+/// The policies: the index is the kernel's number.
+pub static POLICIES: [&str; 7] =
     ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"];
 
-static SCHEDULER_FLAGS: [&str; 7] = [
+/// The flags: the index is the bit.
+pub static SCHEDULER_FLAGS: [&str; 7] = [
     "SCHED_FLAG_RESET_ON_FORK",
     "SCHED_FLAG_RECLAIM",
     "SCHED_FLAG_DL_OVERRUN",

@@ -5,6 +5,7 @@
 //! Numbers and structures are the kernel's own, from linux-raw-sys; the instruction is sc's.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod bump;
 pub mod clone;
 pub mod cwd;
@@ -14,6 +15,7 @@ pub mod key;
 pub mod mount;
 pub mod net;
 pub mod rlimit;
+pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod slot;

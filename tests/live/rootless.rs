@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::bundle::Bundle;
+use crate::cgroups::unified_top;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Layout, Peer, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -25,6 +27,7 @@ tests![
     rootless_cgroup_is_not_demanded,
     rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
     rootless_limit_is_demanded_of_root_in_a_user_namespace,
+    rootless_device_rules_are_not_demanded,
     rootless_spec_runs,
 ];
 
@@ -36,7 +39,7 @@ fn ordinary(rig: &mut Rig) -> Outcome {
     if limit.trim() == "0" {
         return skip_allowed("this machine has no user namespaces");
     }
-    if rig.is(Peer::Crun) && rig.layout == crate::rig::Layout::Machine {
+    if rig.is(Peer::Crun) && rig.layout == Layout::Machine {
         return skip_allowed("crun refuses the hybrid layout");
     }
     sys::chown(&rig.dir, USER, USER)?;
@@ -135,7 +138,7 @@ fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
     let call = |words: &[&str]| {
-        let mut command = std::process::Command::new(&rig.suite.runtime);
+        let mut command = Command::new(&rig.suite.runtime);
         command.args(words).env("MOTE_LIVE", &rig.marker);
         rig.prepare(&mut command);
         command.env("XDG_RUNTIME_DIR", &runtime);
@@ -184,17 +187,22 @@ fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
 }
 
 /// As rootless podman calls it: root of a user namespace that an ordinary user has made.
-fn run_as_root_of_a_namespace(rig: &mut Rig, mut bundle: Bundle) -> Outcome<command::Output> {
+fn run_as_root_of_a_namespace(rig: &mut Rig, bundle: Bundle) -> Outcome<command::Output> {
+    let mut command = as_root_of_a_namespace(rig, bundle)?;
+    rig.prepare(&mut command);
+    command::run(&mut command, "")
+}
+
+fn as_root_of_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
     bundle.set("linux.uidMappings[0].hostID", 0i64);
     bundle.set("linux.gidMappings[0].hostID", 0i64);
     // unshare(1) gives up setgroups(2) for a map of one group.
     bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
     let launched = rig.launch("run", &bundle, &[])?;
-    let mut command = std::process::Command::new("unshare");
+    let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user"]).arg(launched.get_program()).args(launched.get_args());
     command.env("MOTE_LIVE", &rig.marker);
-    rig.prepare(&mut command);
-    command::run(&mut command, "")
+    Ok(command)
 }
 
 fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
@@ -212,6 +220,43 @@ fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outc
     bundle.set("linux.resources.pids.limit", 100i64);
     let output = run_as_root_of_a_namespace(rig, bundle)?;
     rig.bad(&output, &["cgroup"])
+}
+
+/// In a cgroup that it was given, a user may make others, but may not load programs for them. The user namespace
+/// does what the rules would.
+fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    ordinary(rig)?;
+    let given = unified_top().join(&rig.cgroup);
+    fs::create_dir_all(given.join("own"))?;
+    for name in ["", "cgroup.procs", "own/cgroup.procs"] {
+        sys::chown(&given.join(name), USER, USER)?;
+    }
+    for root_in_namespace in [false, true] {
+        let mut bundle = bundle(rig)?;
+        bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
+        bundle.set("linux.resources.devices", json!([{"allow": false, "access": "rwm"}]));
+        bundle.verbs(&["cgroup", "write", "/dev/null", "device", "/tmp/mem", "c", "1", "1"]);
+        let mut command = match root_in_namespace {
+            true => as_root_of_a_namespace(rig, bundle)?,
+            false => {
+                let launched = rig.launch("run", &bundle, &[])?;
+                let mut command = Command::new(launched.get_program());
+                command.args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
+                command
+            }
+        };
+        let processes = given.join("own/cgroup.procs");
+        sys::before_exec(&mut command, move || fs::write(&processes, "0"));
+        rig.prepare(&mut command);
+        let inside = command::run(&mut command, "")?.good()?.facts();
+        inside.is("cgroup:", &format!("/{}/leaf", rig.cgroup))?;
+        inside.is("write:/dev/null", "ok")?;
+        inside.is("device:/tmp/mem", "!EPERM")?;
+        holds("the cgroup is gone", !given.join("leaf").exists())?;
+    }
+    crate::clean::remove_cgroups(&rig.cgroup);
+    Ok(())
 }
 
 fn rootless_spec_runs(rig: &mut Rig) -> Outcome {

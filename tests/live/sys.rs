@@ -5,8 +5,10 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 pub mod attack;
+pub mod bpf;
 pub mod pass;
 pub mod pty;
+pub mod schedule;
 
 use std::ffi::CString;
 use std::io::{Error, Result};
@@ -47,6 +49,7 @@ pub fn before_exec(
 /// A system call that newer kernels have and sandboxes may refuse, by its name.
 pub fn call_number(name: &str) -> Option<i64> {
     let number = match name {
+        "bpf" => libc::SYS_bpf,
         "clone3" => libc::SYS_clone3,
         "close_range" => libc::SYS_close_range,
         "faccessat2" => libc::SYS_faccessat2,
@@ -361,32 +364,5 @@ pub fn interface_flags(name: &str) -> Result<i16> {
         let error = check(i64::from(answer));
         libc::close(socket);
         error.map(|_| request.ifr_ifru.ifru_flags)
-    }
-}
-
-/// This thread, and what it starts, on one CPU alone until dropped.
-pub struct Pinned(libc::cpu_set_t);
-
-impl Pinned {
-    pub fn here() -> Result<Self> {
-        // SAFETY: a set of CPUs is an array of bits, of which all zero is the empty one.
-        let (mut before, mut one) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        let size = size_of::<libc::cpu_set_t>();
-        // SAFETY: the set is as long as is said.
-        check(unsafe { libc::sched_getaffinity(0, size, &raw mut before) }.into())?;
-        // SAFETY: no arguments.
-        let cpu = check(unsafe { libc::sched_getcpu() }.into())?;
-        // SAFETY: the kernel's number of a CPU is below the set's length.
-        unsafe { libc::CPU_SET(cpu as usize, &mut one) };
-        // SAFETY: the set is as long as is said.
-        check(unsafe { libc::sched_setaffinity(0, size, &raw const one) }.into())?;
-        Ok(Pinned(before))
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        // SAFETY: the set is as long as is said.
-        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) };
     }
 }

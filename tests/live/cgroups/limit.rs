@@ -1,10 +1,9 @@
 //! Resources of the configuration, read back from the cgroup's files while the container runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{unified, unified_top};
-use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -26,11 +25,6 @@ tests_in_layouts![
     pids_without_a_limit,
     unified_file_is_refused,
     unified_file_elsewhere_is_refused,
-    devices_denied,
-    devices_allowed,
-    devices_allowed_to_be_read,
-    devices_denied_to_be_written,
-    device_denied_out_of_a_group_is_refused,
     limit_without_its_controller_is_refused,
 ];
 
@@ -196,76 +190,6 @@ fn unified_file_elsewhere_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     bundle.set("linux.resources.unified.\"../cgroup.max.depth\"", "max");
     rig.refused(&bundle, &["linux.resources.unified"])
-}
-
-/// A bundle with a device that has no driver, and these rules.
-fn with_device(rig: &Rig, rules: Json) -> Outcome<Bundle> {
-    let mut bundle = rig.bundle()?;
-    bundle
-        .set("linux.devices[+]", json!({"path": "/dev/mine", "type": "c", "major": 240i64, "minor": 77i64}));
-    bundle.set("linux.resources.devices", rules);
-    Ok(bundle)
-}
-
-/// What the kernel says inside when a device that has no driver is opened, with these rules.
-fn open_with(rig: &Rig, rules: Json) -> Outcome<String> {
-    let mut bundle = with_device(rig, rules)?;
-    if unified(rig) {
-        // Until there is a program for it, by its name.
-        bundle.verbs(&[]);
-        rig.refused(&bundle, &["linux.resources.devices on cgroup v2: not supported yet"])?;
-        return skip_allowed("refused on cgroup v2");
-    }
-    let verbs = ["open", "/dev/mine", "open", "/dev/null", "open", "/dev/urandom"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
-    inside.is("open:/dev/null", "ok")?;
-    inside.is("open:/dev/urandom", "ok")?;
-    Ok(inside.get("open:/dev/mine").to_string())
-}
-
-/// The default devices work whatever the rules say; another is forbidden, before a driver is looked for.
-fn devices_denied(rig: &mut Rig) -> Outcome {
-    let rules = json!([{"allow": false, "access": "rwm"}]);
-    same("opening", open_with(rig, rules)?.as_str(), "!EPERM")
-}
-
-fn devices_allowed(rig: &mut Rig) -> Outcome {
-    let rule = json!({"allow": true, "type": "c", "major": 240i64, "minor": 77i64, "access": "rw"});
-    let rules = Json::List(vec![json!({"allow": false, "access": "rwm"}), rule]);
-    same("opening", open_with(rig, rules)?.as_str(), "!ENXIO")
-}
-
-/// To the kernel `a` is everything, whatever follows it: the rule goes in as one for each type.
-fn devices_allowed_to_be_read(rig: &mut Rig) -> Outcome {
-    let rules = json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "a", "access": "r"}]);
-    same("opening", open_with(rig, rules.clone())?.as_str(), "!ENXIO")?;
-    let _running = rig.waiting(&mut with_device(rig, rules)?)?;
-    let list = Path::new("/sys/fs/cgroup/devices").join(&rig.cgroup).join("devices.list");
-    let list = fs::read_to_string(list)?;
-    // Beside it any node may be made.
-    for line in ["b *:* rm", "c *:* rm"] {
-        holds(&format!("{line} in {list}"), list.lines().any(|known| known == line))?;
-    }
-    holds(&format!("not all in {list}"), !list.starts_with('a'))?;
-    rig.delete()
-}
-
-fn devices_denied_to_be_written(rig: &mut Rig) -> Outcome {
-    let deny = json!({"allow": false, "type": "a", "major": 240i64, "access": "w"});
-    let rules = Json::List(vec![json!({"allow": true, "access": "rwm"}), deny]);
-    same("opening", open_with(rig, rules.clone())?.as_str(), "!ENXIO")?;
-    let mut bundle = with_device(rig, rules)?;
-    rig.facts(&mut bundle, &["write", "/dev/mine"])?.is("write:/dev/mine", "!EPERM")
-}
-
-/// The kernel would take it, and do nothing.
-fn device_denied_out_of_a_group_is_refused(rig: &mut Rig) -> Outcome {
-    let group = json!({"allow": true, "type": "c", "major": 240i64, "access": "rw"});
-    let one = json!({"allow": false, "type": "c", "major": 240i64, "minor": 77i64, "access": "rw"});
-    let rules = Json::List(vec![json!({"allow": false, "access": "rwm"}), group, one]);
-    let mut bundle = with_device(rig, rules)?;
-    bundle.verbs(&[]);
-    rig.refused(&bundle, &["linux.resources.devices"])
 }
 
 /// A limit that cannot be set must not be passed over in silence.

@@ -1,6 +1,7 @@
 //! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
 
 pub mod deep;
+pub mod devices;
 pub mod kill;
 pub mod limit;
 pub mod path;

@@ -64,7 +64,7 @@ fn runs_within(rig: &Rig, bytes: i64) -> Outcome {
     bundle.set("linux.resources.memory.limit", bytes);
     // The kernel charges 64 pages at once and keeps what is left over for the same CPU; when that runs out it asks
     // the other CPUs for theirs, but kills before a busy one has answered.
-    let _pinned = sys::Pinned::here()?;
+    let _pinned = sys::schedule::Pinned::here()?;
     // Five in a row: one lucky start proves nothing.
     for _ in 0..5 {
         let output = rig.run(&bundle, &[])?;

@@ -69,6 +69,11 @@ pub fn open(words: &[&str]) {
     with("open", words, |path| done(fs::File::open(path)));
 }
 
+/// Opens for reading and writing.
+pub fn both(words: &[&str]) {
+    with("both", words, |path| done(fs::OpenOptions::new().read(true).write(true).open(path)));
+}
+
 /// Adds a byte to a file that is there already.
 pub fn write(words: &[&str]) {
     with("write", words, |path| {
@@ -97,6 +102,13 @@ pub fn mkdir(words: &[&str]) {
 /// Makes a second null device and opens it: the cgroup or a mount option may forbid either.
 pub fn mknod(words: &[&str]) {
     with("mknod", words, |path| done(sys::mknod(path, libc::S_IFCHR | 0o666, 1, 3)));
+}
+
+/// Makes a device of this type (`b` or `c`) and these numbers.
+pub fn device(words: &[&str]) {
+    let number = |index: usize| words.get(index).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let kind = if words.get(1) == Some(&"b") { libc::S_IFBLK } else { libc::S_IFCHR };
+    with("device", words, |path| done(sys::mknod(path, kind | 0o666, number(2), number(3))));
 }
 
 /// Mounts a tmpfs.

@@ -125,6 +125,12 @@ pub fn limits(_: &[&str]) {
     }
 }
 
+/// How it is scheduled: policy, nice value, priority for storage, and the personality.
+pub fn schedule(_: &[&str]) {
+    let [policy, nice, io, personality] = sys::schedule::seen();
+    say("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
+}
+
 pub fn oom(_: &[&str]) {
     let score = fs::read_to_string("/proc/self/oom_score_adj");
     say_result("oom", score.map(|score| score.trim().to_string()));

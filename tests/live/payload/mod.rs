@@ -15,6 +15,7 @@ type Verb = fn(&[&str]);
 /// Each verb with the number of its arguments.
 const VERBS: &[(&str, usize, Verb)] = &[
     ("args", 0, process::args),
+    ("both", 1, files::both),
     ("call", 1, kernel::call),
     ("caps", 0, kernel::caps),
     ("cgroup", 0, kernel::cgroup),
@@ -23,6 +24,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("create", 1, files::create),
     ("cwd", 0, process::cwd),
     ("deep", 2, attack::deep),
+    ("device", 4, files::device),
     ("drink", 1, terminal::drink),
     ("eat", 1, process::eat),
     ("env", 0, process::env),
@@ -36,6 +38,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("keyring", 1, attack::keyring),
     ("kill", 1, process::kill),
     ("limits", 0, kernel::limits),
+    ("schedule", 0, kernel::schedule),
     ("line", 0, process::line),
     ("link", 1, files::link),
     ("list", 1, files::list),

@@ -6,4 +6,5 @@ pub mod end;
 pub mod identity;
 pub mod limit;
 pub mod program;
+pub mod schedule;
 pub mod signal;
