@@ -30,7 +30,7 @@ impl Bundle {
         let fd =
             openat(CWD, directory, flags, Mode::empty()).on(format_args!("bundle {}", Show(directory)))?;
         let config = match config {
-            Some(path) => read_file(rustix::fs::CWD, path),
+            Some(path) => read_file(CWD, path),
             None => read_file(rustix::fd::AsFd::as_fd(&fd), CONFIG),
         }?;
         Ok(Bundle { path: absolute(directory)?, config })

@@ -12,7 +12,6 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use miniserde::Serialize;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::io::{Errno, pread, read, write};
@@ -25,6 +24,7 @@ use crate::spec::Config;
 use crate::spec::hooks::Hook;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
+use crate::sys::pidfd::wait_for;
 use crate::sys::signal::{Set, block, send};
 
 /// When hooks are run, in order.
@@ -252,14 +252,7 @@ impl<'a> Program<'a> {
 
     /// Waits for its end, not longer than its timeout.
     fn wait(&self, pidfd: &OwnedFd, printed: &OwnedFd) -> Result<()> {
-        let limit = self.timeout.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
-        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-        let ended = loop {
-            match poll(&mut fds, limit.as_ref()) {
-                Err(Errno::INTR) => {}
-                ended => break ended.on(format_args!("poll"))? > 0,
-            }
-        };
+        let ended = wait_for(pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }

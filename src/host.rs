@@ -2,6 +2,7 @@
 //!
 //! Plans are made from a `Host` and never look for themselves, so a test can build one by hand.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -133,6 +134,15 @@ pub fn proc() -> Result<OwnedFd> {
         true => Ok(proc),
         false => Err(crate::error::Error::invalid(format_args!("/proc is not a procfs"))),
     }
+}
+
+/// The beginning of a file that the host's procfs has for a process (proc(5)), as far as there is space.
+pub fn process_file<'s>(pid: i32, name: &str, space: &'s mut [u8]) -> Result<&'s [u8]> {
+    let path = format!("{pid}/{name}");
+    let file = openat(proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /proc/{path}"))?;
+    let count = read(&file, &mut *space).on(format_args!("read /proc/{path}"))?;
+    Ok(space.get(..count).unwrap_or_default())
 }
 
 /// Whether this is an ordinary user's process; root of a user namespace that such a user made is one too.

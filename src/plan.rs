@@ -97,10 +97,12 @@ impl<'a> Plan<'a> {
 
         let id = options.id.to_str().unwrap_or_default();
         let cgroup = cgroup::Plan::new(linux, id, options.no_cgroup, host)?;
+        let hooks = hooks::Plan::new(config, options.id, options.bundle);
         let around = rootfs::Surroundings {
             bundle: options.bundle,
             user_namespace,
             pivot: options.pivot,
+            in_place: hooks.has_before_pivot(),
             cgroup: rootfs::cgroup::View {
                 layout: host.cgroups.clone(),
                 path: cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
@@ -117,7 +119,6 @@ impl<'a> Plan<'a> {
             preserve_fds: options.preserve_fds,
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        let hooks = hooks::Plan::new(config, options.id, options.bundle);
         Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
     }
 
@@ -140,12 +141,12 @@ pub struct Tenant<'a> {
 }
 
 impl<'a> Tenant<'a> {
-    /// Makes the plan of `process` in the container that `config` has made.
+    /// Makes the plan of `process` in the container that `config` has made. `preserve_fds` is the option.
     pub fn new(
         config: &Config<'a>,
         process: &Process<'a>,
         host: &Host,
-        options: &Options<'a>,
+        preserve_fds: u32,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         let linux = &config.linux;
@@ -159,8 +160,8 @@ impl<'a> Tenant<'a> {
             user_namespace: entry.has_user(),
             denied: maps.as_ref().is_some_and(maps::Plan::denies_setgroups),
             keep_groups: annotation(config, KEEP_GROUPS),
-            new_keyring: options.new_keyring,
-            preserve_fds: options.preserve_fds,
+            new_keyring: true,
+            preserve_fds,
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         Ok(Tenant { entry, join: cgroup::Join::of(&linux.resources), process })
@@ -229,7 +230,7 @@ fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
     let Some(section) = section else { return Ok(None) };
     not_yet(&[(section.listener_path.is_some(), "linux.seccomp.listenerPath")])?;
     let context = seccomp::Context { native: seccomp::Arch::native(), has_receiver: false };
-    let program = seccomp::compile(section, context).at(format_args!("linux.seccomp"))?;
+    let program = seccomp::compile(section, context)?;
     match program.unknown.first() {
         Some(name) if annotation(config, c"run.oci.seccomp_fail_unknown_syscall") => {
             Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))

@@ -59,15 +59,13 @@ impl Program {
 
     /// Whether the container can do without, where the kernel refuses.
     fn is_dispensable(&self, error: &Error) -> bool {
-        match i32::from(error.errno()) {
-            // An ordinary user's container is in a user namespace, whose root cannot make nodes (mknod(2) asks
-            // for CAP_MKNOD in the first one), and nodes that are bound into it keep the host's permissions.
-            errno if [Errno::PERM, Errno::ACCESS, Errno::NOSYS].map(Errno::raw_os_error).contains(&errno) => {
-                !self.asked || host::is_ordinary()
-            }
-            // A kernel without CONFIG_CGROUP_BPF.
-            errno => errno == Errno::INVAL.raw_os_error() && !self.asked,
+        // An ordinary user's container is in a user namespace, whose root cannot make nodes (mknod(2) asks for
+        // CAP_MKNOD in the first one), and nodes that are bound into it keep the host's permissions.
+        if [Errno::PERM, Errno::ACCESS, Errno::NOSYS].iter().any(|errno| error.is(*errno)) {
+            return !self.asked || host::is_ordinary();
         }
+        // A kernel without CONFIG_CGROUP_BPF.
+        error.is(Errno::INVAL) && !self.asked
     }
 }
 

@@ -272,7 +272,7 @@ impl Hierarchies {
 
     /// Sends a signal to every process of the cgroup.
     pub fn signal_all(&self, path: &str, signal: i32) -> Result<()> {
-        let Some(hierarchy) = self.v2.or(self.v1.first().map(String::as_str)) else { return Ok(()) };
+        let Some(hierarchy) = self.all().next() else { return Ok(()) };
         let frozen = self.freeze(path, true);
         let sent = tasks::signal_tree(&self.root, &Self::path(hierarchy, path), signal);
         if frozen {
@@ -294,16 +294,11 @@ impl Hierarchies {
     /// So that no process can fork away from a signal. `false` where there is no freezer, or it was
     /// frozen already, and is to stay so.
     fn freeze(&self, path: &str, on: bool) -> bool {
-        let Some((file, words)) = self.freezer(path) else { return false };
-        if on && self.is_frozen(path).unwrap_or(false) {
-            return false;
-        }
-        let word = words.get(usize::from(on)).copied().unwrap_or_default();
-        self.open_to_write(&file).is_ok_and(|fd| write(&fd, word.as_bytes()).is_ok())
+        !(on && self.is_frozen(path).unwrap_or(false)) && self.write_freezer(path, on).is_ok()
     }
 
-    /// Freezes the cgroup and comes back when nothing runs in it, or thaws it. When it fails, it is thawed.
-    pub fn set_frozen(&self, path: &str, on: bool) -> Result<()> {
+    /// Tells the freezer, by the file whose path is given back; it takes its time.
+    fn write_freezer(&self, path: &str, on: bool) -> Result<String> {
         let Some((file, words)) = self.freezer(path) else {
             return Err(Error::unsupported(format_args!(
                 "no freezer: cgroup v2 or its v1 hierarchy is needed"
@@ -312,6 +307,12 @@ impl Hierarchies {
         let word = words.get(usize::from(on)).copied().unwrap_or_default();
         let fd = self.open_to_write(&file)?;
         write(&fd, word.as_bytes()).on(format_args!("write {word} to {file}"))?;
+        Ok(file)
+    }
+
+    /// Freezes the cgroup and comes back when nothing runs in it, or thaws it. When it fails, it is thawed.
+    pub fn set_frozen(&self, path: &str, on: bool) -> Result<()> {
+        let file = self.write_freezer(path, on)?;
         if !on || self.wait_until_frozen(path, &file)? {
             return Ok(());
         }
@@ -354,7 +355,7 @@ impl Hierarchies {
 
     /// Every process in the cgroup and below.
     pub fn processes(&self, path: &str) -> Result<Vec<Pid>> {
-        match self.v2.or(self.v1.first().map(String::as_str)) {
+        match self.all().next() {
             Some(hierarchy) => tasks::all(&self.root, &Self::path(hierarchy, path)),
             None => Ok(Vec::new()),
         }

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
@@ -11,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::tree;
 use crate::error::{On, Result};
+use crate::sys::pidfd;
 use crate::sys::signal::send;
 
 /// The processes in a cgroup, not those in cgroups below it. None when it is gone.
@@ -69,14 +69,10 @@ fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
 }
 
 /// Waits until those in the cgroup have ended, but not for ever: `false` when some do not.
-pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: i64) -> Result<bool> {
+pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: u32) -> Result<bool> {
     for process in open_all(root, path)? {
-        let mut fds = [PollFd::new(&process, PollFlags::IN)];
-        let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        match poll(&mut fds, Some(&limit)) {
-            Ok(0) => return Ok(false),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).on(format_args!("poll")),
+        if !pidfd::wait_for(&process, Some(seconds)).on(format_args!("poll"))? {
+            return Ok(false);
         }
     }
     Ok(true)
@@ -113,10 +109,7 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
                 other => other.on(format_args!("pidfd_send_signal SIGKILL"))?,
             }
         }
-        for process in &all {
-            let mut fds = [PollFd::new(process, PollFlags::IN)];
-            while let Err(Errno::INTR) = poll(&mut fds, None) {}
-        }
+        all.iter().for_each(pidfd::wait);
     }
 }
 

@@ -35,10 +35,8 @@ pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyri
 pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "in the foreground do not reap orphans");
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let mut warnings = Vec::new();
-    let created = create(&context.store, &request(context, matches)?, &mut warnings);
-    context.warn(&warnings);
-    created.map(|()| 0)
+    let request = request(context, matches)?;
+    context.warning(|warnings| create(&context.store, &request, warnings)).map(|()| 0)
 }
 
 /// What `create` and `run` ask the library for.

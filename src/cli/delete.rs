@@ -27,12 +27,7 @@ static OPTIONS: [Opt; 2] = [
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let force = matches.has("force");
-    let one = |id: &CStr| {
-        let mut warnings = Vec::new();
-        let deleted = delete(&context.store, id, force, &mut warnings);
-        context.warn(&warnings);
-        deleted
-    };
+    let one = |id: &CStr| context.warning(|warnings| delete(&context.store, id, force, warnings));
     match matches.has("regex") {
         true => pattern::each(context, matches.id(), one),
         false => one(matches.id()).map(|()| 0),

@@ -70,10 +70,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         cgroup: matches.text("cgroup")?,
         ignore_paused: matches.has("ignore-paused"),
     };
-    let mut warnings = Vec::new();
-    let ended = exec::exec(&context.store, &request, &mut warnings);
-    context.warn(&warnings);
-    ended
+    context.warning(|warnings| exec::exec(&context.store, &request, warnings))
 }
 
 fn command(matches: &Matches) -> Result<exec::Command<'_>> {

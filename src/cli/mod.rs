@@ -71,11 +71,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// Says what was worth a word.
-    fn warn(&self, warnings: &[Error]) {
-        for warning in warnings {
-            self.log.warning(warning);
-        }
+    /// Does something, and says what was worth a word on the way.
+    fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
+        let mut warnings = Vec::new();
+        let done = act(&mut warnings);
+        warnings.iter().for_each(|warning| self.log.warning(warning));
+        done
     }
 }
 

@@ -34,10 +34,7 @@ static OPTIONS: [Opt; 11] = [
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let request = create::request(context, matches)?;
-    let mut warnings = Vec::new();
     let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
     let foreground = Some(foreground).filter(|_| !matches.has("detach"));
-    let ended = run::run(&context.store, &request, foreground, &mut warnings);
-    context.warn(&warnings);
-    ended
+    context.warning(|warnings| run::run(&context.store, &request, foreground, warnings))
 }

@@ -18,8 +18,5 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let mut warnings = Vec::new();
-    let started = start(&context.store, matches.id(), &mut warnings);
-    context.warn(&warnings);
-    started.map(|()| 0)
+    context.warning(|warnings| start(&context.store, matches.id(), warnings)).map(|()| 0)
 }

@@ -1,8 +1,8 @@
 //! `create`, and the part of it that `run` shares: from a bundle to a process at the start gate.
 
 use alloc::boxed::Box;
+use alloc::ffi::CString;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -97,10 +97,10 @@ fn build(
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
-    let listen = [format!("LISTEN_FDS={}\0", request.listen_fds), String::from("LISTEN_PID=1\0")];
+    let listen;
     if let Some(process) = config.process.as_mut().filter(|_| request.listen_fds > 0) {
-        let strings = listen.iter().filter_map(|text| CStr::from_bytes_with_nul(text.as_bytes()).ok());
-        process.env.extend(strings);
+        listen = CString::new(format!("LISTEN_FDS={}", request.listen_fds)).unwrap_or_default();
+        process.env.extend([listen.as_c_str(), c"LISTEN_PID=1"]);
     }
     let host = Host::read()?;
     let options = Options {

@@ -1,19 +1,17 @@
 //! `delete`: undoes what `create` did.
 
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::process;
+use super::kept::Kept;
 use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
-use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::hooks::{self, Point};
+use crate::hooks::Point;
 use crate::host::Cgroups;
-use crate::spec::Config;
+use crate::sys::pidfd;
 use crate::sys::signal::send;
 
 /// Removes a container that has stopped, or was never started. With `force` any: its processes are killed,
@@ -45,17 +43,11 @@ pub fn delete(store: &Store, id: &CStr, force: bool, warnings: &mut Vec<Error>) 
 /// Ends what is left of it, removes it, and runs the hooks for that; `warnings` takes those that fail.
 pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result<()> {
     let Some(status) = Status::read(directory)? else { return directory.remove() };
-    let mut text = match status.hooks {
-        true => directory.read(CONFIG)?.unwrap_or_default(),
-        false => Vec::new(),
-    };
+    let kept = if status.hooks { Some(Kept::read(directory, &status)?) } else { None };
     remove_known(directory, &status)?;
-    if status.hooks {
-        let config = Config::decode("config.json", &mut text)?;
-        let bundle = CString::new(status.bundle).unwrap_or_default();
-        let id = CString::new(directory.id()).unwrap_or_default();
-        let hooks = hooks::Plan::new(&config, &id, &bundle);
-        hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
+    // Not before: what cannot be understood must not keep it from being removed.
+    if let Some(mut kept) = kept {
+        kept.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
     }
     Ok(())
 }
@@ -77,7 +69,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     }
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {
-        process::wait(process);
+        pidfd::wait(process);
     }
     directory.remove()
 }

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{Errno, read};
+use rustix::fs::CWD;
+use rustix::io::Errno;
 
 use super::announce::Announce;
 use super::attend::{attend, hold_signals};
@@ -19,11 +19,11 @@ use super::status::State;
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Kind, On, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups, Host};
 use crate::launch::parent::Launched;
 use crate::launch::tenant::{Container, launch};
-use crate::plan::{Options, Tenant};
+use crate::plan::Tenant;
 use crate::spec::Config;
 use crate::spec::process::Process;
 
@@ -135,14 +135,10 @@ fn cgroup_below(path: &str, below: &str) -> Result<String> {
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
 fn cgroup_of(pid: i32) -> Result<String> {
-    let path = format!("{pid}/cgroup");
-    let file = openat(host::proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .on(format_args!("openat /proc/{path}"))?;
     let mut space = [0u8; 4096];
-    let count = read(&file, &mut space).on(format_args!("read /proc/{path}"))?;
-    let text = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
+    let text = core::str::from_utf8(host::process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
     let found = text.lines().find_map(|line| line.strip_prefix("0::"));
-    found.map(String::from).ok_or_else(|| Error::invalid(format_args!("/proc/{path}: no cgroup v2")))
+    found.map(String::from).ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/cgroup: no cgroup v2")))
 }
 
 /// Starts the process, and comes back when its program runs.
@@ -165,15 +161,7 @@ fn start(
         }
     };
     process.terminal |= request.terminal;
-    let options = Options {
-        id: request.id,
-        bundle: c"",
-        pivot: true,
-        new_keyring: true,
-        no_cgroup: cgroup.is_none(),
-        preserve_fds: request.preserve_fds,
-    };
-    let mut plan = Tenant::new(&config, &process, &Host::read()?, &options, warnings)?;
+    let mut plan = Tenant::new(&config, &process, &Host::read()?, request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?),
         None => None,

@@ -7,6 +7,7 @@ pub mod create;
 pub mod delete;
 pub mod exec;
 pub mod id;
+pub mod kept;
 pub mod kill;
 pub mod list;
 pub mod pattern;

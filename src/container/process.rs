@@ -3,16 +3,14 @@
 //! A pidfd's inode is a process's alone for as long as the machine runs (pidfs, linux 6.9). Before that,
 //! the time it was started, in clock ticks since boot (proc_pid_stat(5), field 22), is as good as there is.
 
-use alloc::format;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, fstat, fstatfs, openat};
-use rustix::io::{Errno, read};
+use rustix::fs::{fstat, fstatfs};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::{Error, On, Result};
 use crate::host;
+use crate::sys::pidfd::has_ended;
 
 /// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
@@ -61,26 +59,10 @@ fn inode(pidfd: &OwnedFd) -> Result<u64> {
     }
 }
 
-/// A pidfd is readable when its process has ended.
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 1)
-}
-
-/// Waits until it has ended.
-pub fn wait(pidfd: &OwnedFd) {
-    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    while let Err(Errno::INTR) = poll(&mut fds, None) {}
-}
-
 fn start_time(pid: i32) -> Result<u64> {
-    let path = format!("{pid}/stat");
-    let file = openat(host::proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .on(format_args!("openat /proc/{path}"))?;
     let mut space = [0u8; 1024];
-    let count = read(&file, &mut space).on(format_args!("read /proc/{path}"))?;
-    parse_start_time(space.get(..count).unwrap_or_default())
-        .ok_or_else(|| Error::invalid(format_args!("/proc/{path} is not understood")))
+    parse_start_time(host::process_file(pid, "stat", &mut space)?)
+        .ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/stat is not understood")))
 }
 
 /// The name, in parentheses, may have anything inside: fields are counted from the last one.

@@ -1,19 +1,17 @@
 //! `start`: opens the gate of a created container.
 
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::delete;
+use super::kept::Kept;
 use super::state::{self, Known};
-use super::status::{State, Status};
-use super::store::{Directory, Store};
-use crate::bundle::CONFIG;
+use super::status::State;
+use super::store::Store;
 use crate::error::{At, Error, Kind, Result};
-use crate::hooks::{self, Point};
+use crate::hooks::Point;
 use crate::launch::gate;
 use crate::launch::message::Message;
-use crate::spec::Config;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
 pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> {
@@ -36,7 +34,9 @@ pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> 
     directory.unlock()?;
     let started = match channel.receive()? {
         Message::Failed(error) => Err(error).at(format_args!("container \"{}\"", directory.id())),
-        _ if status.hooks => poststart(&directory, &status, id),
+        _ if status.hooks => {
+            Kept::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
+        }
         _ => Ok(()),
     };
     // "If any startContainer hook fails, the runtime MUST generate an error, stop the container, and continue the
@@ -47,11 +47,4 @@ pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> 
         warnings.append(&mut more);
     }
     started
-}
-
-fn poststart(directory: &Directory, status: &Status, id: &CStr) -> Result<()> {
-    let mut text = directory.read(CONFIG)?.unwrap_or_default();
-    let config = Config::decode("config.json", &mut text)?;
-    let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
-    hooks::Plan::new(&config, id, &bundle).run(Point::Poststart, status.process.pid)
 }

@@ -7,10 +7,12 @@ use rustix::fd::{AsRawFd, RawFd};
 use rustix::fs::Uid;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
+use super::message::{Channel, Message};
 use crate::error::{At, Error, On, Result};
 use crate::plan::ProcessPlan;
 use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
+use crate::sys::clone::exit;
 
 /// The program, found and ready to be run.
 pub struct Program {
@@ -20,8 +22,8 @@ pub struct Program {
     home: Option<[u8; 512]>,
 }
 
-/// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is made. `lines` are the descriptors on which mote is still
-/// heard.
+/// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
+/// made. `lines` are the descriptors on which mote is still heard.
 pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [RawFd; 2]) -> Result<Program> {
     // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
     // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
@@ -75,6 +77,12 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
 fn load_filter(process: &ProcessPlan<'_>) -> Result<()> {
     let loaded = process.seccomp.as_ref().map(|program| program.load().at(format_args!("linux.seccomp")));
     loaded.transpose().map(drop)
+}
+
+/// Tells mote why there will be no program, and ends.
+pub fn give_up(channel: &Channel, error: Error) -> ! {
+    channel.send(&Message::Failed(error));
+    exit(1)
 }
 
 /// Becomes the program; comes back only with the reason why not.

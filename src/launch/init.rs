@@ -6,7 +6,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, getpid, set_dumpable_behavior, setsid, umask};
 
-use super::finish::{self, Program};
+use super::finish::{self, Program, give_up};
 use super::gate::Gate;
 use super::message::{Channel, Message};
 use crate::cgroup::{Doors, Join};
@@ -62,11 +62,6 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
         // Nobody is there to hear why.
         Err(_) => exit(1),
     }
-}
-
-fn give_up(channel: &Channel, error: Error) -> ! {
-    channel.send(&Message::Failed(error));
-    exit(1)
 }
 
 fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {

@@ -104,8 +104,7 @@ fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
         },
         Err(error) => error,
     };
-    handed.channel.send(&Message::Failed(error));
-    exit(1)
+    finish::give_up(handed.channel, error)
 }
 
 fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, readlinkat_raw, statat,
     symlinkat,
@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::path::{Make, Root};
-use super::{source::Source, tree};
+use super::source::Source;
 use crate::error::{Error, On, Result, Show};
 use crate::spec::device::{Device, DeviceKind};
 
@@ -172,7 +172,7 @@ fn bind(source: &Source<'_>, root: &Root, device: &Device<'_>) -> Result<()> {
         return Err(differs(device, "the host's"));
     }
     let target = root.make(device.path, Make::File)?;
-    tree::attach(&tree, target.as_fd())
+    root.attach(tree, target)
 }
 
 /// A link; one that is there already must say the same.

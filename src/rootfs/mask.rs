@@ -55,10 +55,7 @@ fn read_only(root: &Root, path: &CStr) -> Result<()> {
     let copy = tree::copy(target.as_fd(), true)?;
     let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), recursive: true, ..SetAttr::default() };
     tree::change(copy.as_fd(), change)?;
-    tree::attach(&copy, target.as_fd())?;
-    root.release(copy);
-    root.release(target);
-    Ok(())
+    root.attach(copy, target)
 }
 
 /// What is laid over masked paths, made when first wanted and then copied.
@@ -80,11 +77,7 @@ impl Cover {
             *cover = Some(if directory { empty(root)? } else { null(root)? });
         }
         let Some(cover) = cover else { return Ok(()) };
-        let cover = tree::copy(cover.as_fd(), false)?;
-        tree::attach(&cover, target.as_fd())?;
-        root.release(cover);
-        root.release(target);
-        Ok(())
+        root.attach(tree::copy(cover.as_fd(), false)?, target)
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Surroundings<'a> {
     pub user_namespace: bool,
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
+    /// There are hooks that look for what is mounted at the bundle's own path.
+    pub in_place: bool,
     pub cgroup: View,
 }
 
@@ -77,7 +79,7 @@ impl<'a> Plan<'a> {
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths),
             readonly: config.root.readonly,
             pivot: around.pivot,
-            in_place: config.hooks.have_before_pivot(),
+            in_place: around.in_place,
         })
     }
 
@@ -194,11 +196,7 @@ impl<'a> Plan<'a> {
 fn cover_console(root: &Root, terminal: &OwnedFd) -> Result<()> {
     // Not through a link of the image's, to a place where something else is expected (CVE-2025-52565).
     let target = root.make_without_links(c"/dev/console", Make::File)?;
-    let tree = tree::copy(terminal.as_fd(), false)?;
-    tree::attach(&tree, target.as_fd())?;
-    root.release(tree);
-    root.release(target);
-    Ok(())
+    root.attach(tree::copy(terminal.as_fd(), false)?, target)
 }
 
 /// A path of config.json on the host: absolute, or relative to the bundle.

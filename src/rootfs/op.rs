@@ -161,10 +161,7 @@ impl<'a> Op<'a> {
                     root.make(self.destination, if directory { Make::Directory } else { Make::File })?;
                 tree::change(tree.as_fd(), self.words.all)?;
                 tree::change(tree.as_fd(), self.words.top)?;
-                tree::attach(&tree, target.as_fd())?;
-                root.release(tree);
-                root.release(target);
-                Ok(())
+                root.attach(tree, target)
             }
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;

@@ -10,11 +10,10 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw,
-};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
 use rustix::io::{Errno, Result as Raw};
 
+use super::tree;
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
 
@@ -56,6 +55,14 @@ impl Root {
             self.lazy.set(left);
             core::mem::forget(fd);
         }
+    }
+
+    /// Attaches a tree at a descriptor that was found here, and ends the use of both.
+    pub fn attach(&self, tree: OwnedFd, target: OwnedFd) -> Result<()> {
+        tree::attach(&tree, target.as_fd())?;
+        self.release(tree);
+        self.release(target);
+        Ok(())
     }
 
     /// The root's own descriptor.
@@ -238,9 +245,6 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
 pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
-
-/// The flags of a call on a descriptor itself.
-pub const ITSELF: AtFlags = AtFlags::EMPTY_PATH;
 
 /// Parts of a path, one behind the other in a buffer, with a NUL behind them.
 pub(super) fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {

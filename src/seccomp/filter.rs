@@ -7,12 +7,10 @@ use super::args::{self, Alternative, Compare, Condition, Conditions};
 use super::bpf::{self, ARCH, Graph, Id, Op};
 use super::names::{self, Carrier, Name, SLOTS};
 use super::tree::{self, Run};
+use super::{ERRNO, KILL_THREAD};
 
-/// `SECCOMP_RET_KILL_THREAD`: for the calls of an architecture that the filter does not know, as libseccomp
-/// does unless told otherwise.
-const KILL_THREAD: u32 = 0;
-/// `SECCOMP_RET_ERRNO` with ENOSYS.
-const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
+/// With ENOSYS.
+const NO_SUCH_CALL: u32 = ERRNO | 38;
 
 /// A rule of the profile, understood.
 pub(super) struct Rule {

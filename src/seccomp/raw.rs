@@ -9,14 +9,13 @@ use crate::error::{Error, Result};
 impl Program<'static> {
     /// Reads such a program. Only its shape is looked at: what it does is for the kernel to check.
     pub fn from_base64(text: &str, flags: &[&str]) -> Result<Self> {
-        let bytes = decode(text.as_bytes())
-            .ok_or_else(|| Error::invalid(format_args!("run.oci.seccomp_bpf_data is not base64")))?;
+        let bytes = decode(text.as_bytes()).ok_or_else(|| Error::invalid(format_args!("not base64")))?;
         let (instructions, rest) = bytes.as_chunks::<8>();
         if !rest.is_empty() || !(1..=bpf::MOST).contains(&instructions.len()) {
             let length = bytes.len();
             let most = bpf::MOST;
             return Err(Error::invalid(format_args!(
-                "run.oci.seccomp_bpf_data has {length} bytes, not 1 to {most} instructions of 8 bytes"
+                "{length} bytes, not 1 to {most} instructions of 8 bytes"
             )));
         }
         let instructions = instructions.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();

@@ -29,11 +29,6 @@ pub struct Hook<'a> {
 }
 
 impl<'a> Hooks<'a> {
-    /// Whether some are run with all mounted and the root not yet entered.
-    pub fn have_before_pivot(&self) -> bool {
-        !(self.prestart.is_empty() && self.create_runtime.is_empty() && self.create_container.is_empty())
-    }
-
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "prestart" => self.prestart = d.list(Hook::read),

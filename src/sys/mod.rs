@@ -14,6 +14,7 @@ pub mod fd;
 pub mod key;
 pub mod mount;
 pub mod net;
+pub mod pidfd;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;

@@ -130,10 +130,9 @@ fn programs_as_they_are() {
     assert_eq!(run(&instructions, &Call::new(Arch::native(), 0, [0; 6])), (0x7fff_0000, 1));
     assert_eq!(program_of_one.flags, 4);
     for wrong in ["BgAAAAAA/38", "BgAAAAAA/39=", "Bg==AAAA/38=", "BgAA AAA/38=", "BgAAAAAA/3==="] {
-        assert_eq!(program(wrong).unwrap_err(), "run.oci.seccomp_bpf_data is not base64", "{wrong}");
+        assert_eq!(program(wrong).unwrap_err(), "not base64", "{wrong}");
     }
-    let shape =
-        |bytes| format!("run.oci.seccomp_bpf_data has {bytes} bytes, not 1 to 4096 instructions of 8 bytes");
+    let shape = |bytes| format!("{bytes} bytes, not 1 to 4096 instructions of 8 bytes");
     assert_eq!(program("").unwrap_err(), shape(0));
     assert_eq!(program("BgAAAAAA").unwrap_err(), shape(6));
     assert_eq!(program(&"AAAA".repeat(4097 * 8 / 3 + 1)).unwrap_err(), shape(32778 / 3 * 3));

@@ -1,0 +1,35 @@
+//! The configuration that a container was created with, as its state directory keeps it.
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+use super::status::Status;
+use super::store::Directory;
+use crate::bundle::CONFIG;
+use crate::error::Result;
+use crate::hooks;
+use crate::spec::Config;
+
+/// Its text, and what is needed to understand it.
+pub struct Kept {
+    text: Vec<u8>,
+    id: CString,
+    bundle: CString,
+}
+
+impl Kept {
+    /// Reads it.
+    pub fn read(directory: &Directory, status: &Status) -> Result<Self> {
+        Ok(Kept {
+            text: directory.read(CONFIG)?.unwrap_or_default(),
+            id: CString::new(directory.id()).unwrap_or_default(),
+            bundle: CString::new(status.bundle.as_str()).unwrap_or_default(),
+        })
+    }
+
+    /// Its hooks. Only once: decoding changes the text.
+    pub fn hooks(&mut self) -> Result<hooks::Plan<'_>> {
+        let config = Config::decode("config.json", &mut self.text)?;
+        Ok(hooks::Plan::new(&config, &self.id, &self.bundle))
+    }
+}
