@@ -2,8 +2,8 @@
 //! runtime.md, "Lifecycle").
 //!
 //! Each gets the container's state on its standard input, as a file in memory: a hook that does not read it
-//! keeps nobody waiting. What it prints is kept for the error, should there be one, and is nobody else's:
-//! mote's own standard output is the container's already.
+//! keeps nobody waiting. What it prints goes to the files that annotations name, or is kept for the error, should
+//! there be one, and is nobody else's: mote's own standard output is the container's already.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -12,8 +12,8 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use miniserde::Serialize;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
 use rustix::io::{Errno, pread, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
@@ -60,7 +60,19 @@ pub struct Plan<'a> {
     lists: [Vec<Program<'a>>; 6],
     /// The state as JSON, but for its beginning: status and pid.
     state: String,
+    /// Where standard output and standard error go.
+    outputs: [Output<'a>; 2],
 }
+
+/// A file for what hooks print.
+#[derive(Debug, Default)]
+struct Output<'a> {
+    path: Option<&'a CStr>,
+    file: Option<OwnedFd>,
+}
+
+/// The annotations that name them.
+const OUTPUTS: [&CStr; 2] = [c"run.oci.hooks.stdout", c"run.oci.hooks.stderr"];
 
 /// One hook.
 #[derive(Debug)]
@@ -113,7 +125,28 @@ impl<'a> Plan<'a> {
             root: text(config.root.path),
             annotations: config.annotations.iter().map(|(key, value)| (text(key), text(value))).collect(),
         });
-        Plan { lists, state }
+        let outputs = OUTPUTS.map(|key| Output { path: config.annotation(key), file: None });
+        Plan { lists, state, outputs }
+    }
+
+    /// Opens the files for what hooks print, while the host's tree is at hand.
+    pub fn open(&mut self) -> Result<()> {
+        for (output, key) in self.outputs.iter_mut().zip(OUTPUTS) {
+            let Some(path) = output.path else { continue };
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let file = openat(CWD, path, flags, Mode::from_raw_mode(0o600));
+            output.file = Some(file.on(format_args!("annotations.{}: openat {}", Show(key), Show(path)))?);
+        }
+        Ok(())
+    }
+
+    /// Their numbers, -1 for none: they must stay open for hooks that are run inside.
+    pub fn lines(&self) -> [RawFd; 2] {
+        let inside = self.has(Point::StartContainer);
+        let number =
+            |output: &Output<'_>| output.file.as_ref().filter(|_| inside).map_or(-1, AsRawFd::as_raw_fd);
+        let [out, err] = &self.outputs;
+        [number(out), number(err)]
     }
 
     fn list(&self, point: Point) -> &[Program<'a>] {
@@ -161,7 +194,7 @@ impl<'a> Plan<'a> {
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
-            let ran = program.run(&state).map_err(|error| error.of(Kind::Hook));
+            let ran = program.run(&state, &self.outputs).map_err(|error| error.of(Kind::Hook));
             judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
@@ -216,12 +249,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    fn run(&self, state: &OwnedFd) -> Result<()> {
+    fn run(&self, state: &OwnedFd, outputs: &[Output<'_>; 2]) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
         let printed = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
         let become_hook = || {
-            let errno = self.execute(state, &printed);
+            let [out, err] = outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&printed));
+            let errno = self.execute(state, out, err);
             let _ = write(&writer, &errno.raw_os_error().to_ne_bytes());
             exit(127)
         };
@@ -238,9 +272,8 @@ impl<'a> Program<'a> {
     }
 
     /// In the new process.
-    fn execute(&self, state: &OwnedFd, printed: &OwnedFd) -> Errno {
-        let standard =
-            dup2_stdin(state).and_then(|()| dup2_stdout(printed)).and_then(|()| dup2_stderr(printed));
+    fn execute(&self, state: &OwnedFd, out: &OwnedFd, err: &OwnedFd) -> Errno {
+        let standard = dup2_stdin(state).and_then(|()| dup2_stdout(out)).and_then(|()| dup2_stderr(err));
         match standard.and_then(|()| block(Set::NONE)) {
             Ok(_) => match &self.env {
                 Some(env) => execve(self.path, &self.args, env, None),

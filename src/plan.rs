@@ -5,14 +5,19 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::cgroup;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, Show};
 use crate::hooks;
 use crate::host::Host;
 use crate::namespace::{self, entry::Entry, sysctl, time, user as maps, uts};
-use crate::process::{caps, env, exec, fds, keyring, oom, rlimit, scheduler, signals, terminal, user};
+use crate::process::keyring::Keyring;
+use crate::process::{
+    affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
+    user,
+};
 use crate::rootfs;
 use crate::seccomp;
 use crate::spec::linux::NamespaceKind as Kind;
+use crate::spec::process::CpuAffinity;
 use crate::spec::{Config, Process};
 
 /// What is said on the command line, and of the bundle.
@@ -58,7 +63,10 @@ pub struct ProcessPlan<'a> {
     pub no_new_privileges: bool,
     pub rlimits: rlimit::Plan,
     pub oom: oom::Plan,
-    pub keyring: keyring::Plan,
+    pub keyring: keyring::Plan<'a>,
+    pub label: label::Plan<'a>,
+    pub affinity: affinity::Plan,
+    pub memory_policy: mempolicy::Plan,
     pub cwd: &'a CStr,
     pub env: env::Plan<'a>,
     pub exec: exec::Plan<'a>,
@@ -82,7 +90,7 @@ impl<'a> Plan<'a> {
         let Some(process) = &config.process else {
             return Err(Error::invalid(format_args!("process is missing")));
         };
-        refuse(config, process)?;
+        refuse(config)?;
         let linux = &config.linux;
 
         let mut namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
@@ -102,6 +110,7 @@ impl<'a> Plan<'a> {
             bundle: options.bundle,
             user_namespace,
             pivot: options.pivot,
+            label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
             cgroup: rootfs::cgroup::View {
                 layout: host.cgroups.clone(),
@@ -117,6 +126,7 @@ impl<'a> Plan<'a> {
             keep_groups: annotation(config, KEEP_GROUPS),
             new_keyring: options.new_keyring,
             preserve_fds: options.preserve_fds,
+            affinity: None,
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
@@ -124,10 +134,7 @@ impl<'a> Plan<'a> {
 
     /// Whether some step goes through the host's procfs.
     pub fn needs_proc(&self) -> bool {
-        self.maps.is_some()
-            || !self.time.is_empty()
-            || !self.sysctl.is_empty()
-            || !self.process.oom.is_empty()
+        self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
     }
 }
 
@@ -135,6 +142,8 @@ impl<'a> Plan<'a> {
 #[derive(Debug)]
 pub struct Tenant<'a> {
     pub entry: Entry,
+    /// Mote's own CPUs, before the process is in the container's cgroup.
+    pub affinity: affinity::Plan,
     /// How it gets into the container's cgroup.
     pub join: cgroup::Join,
     pub process: ProcessPlan<'a>,
@@ -150,7 +159,6 @@ impl<'a> Tenant<'a> {
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         let linux = &config.linux;
-        refuse_of_process(process)?;
         if !process.cwd.to_bytes().starts_with(b"/") {
             return Err(Error::invalid(format_args!("process.cwd: must be an absolute path")));
         }
@@ -162,9 +170,11 @@ impl<'a> Tenant<'a> {
             keep_groups: annotation(config, KEEP_GROUPS),
             new_keyring: true,
             preserve_fds,
+            affinity: process.exec_cpu_affinity.as_ref(),
         };
+        let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        Ok(Tenant { entry, join: cgroup::Join::of(&linux.resources), process })
+        Ok(Tenant { entry, affinity, join: cgroup::Join::of(&linux.resources), process })
     }
 }
 
@@ -172,13 +182,15 @@ impl<'a> Tenant<'a> {
 const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
 
 /// What the rest of a plan says about its process.
-struct Around {
+struct Around<'p> {
     user_namespace: bool,
     /// setgroups(2) is denied there.
     denied: bool,
     keep_groups: bool,
     new_keyring: bool,
     preserve_fds: u32,
+    /// Of a process that joins a container.
+    affinity: Option<&'p CpuAffinity<'p>>,
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -186,7 +198,7 @@ impl<'a> ProcessPlan<'a> {
         config: &Config<'a>,
         process: &Process<'a>,
         host: &Host,
-        around: &Around,
+        around: &Around<'_>,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         // Whoever enters a user namespace has all of them there.
@@ -200,7 +212,10 @@ impl<'a> ProcessPlan<'a> {
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
             oom: oom::Plan::new(process.oom_score_adj),
-            keyring: keyring::Plan(around.new_keyring),
+            keyring: keyring::Plan(around.new_keyring.then_some(Keyring { label: process.selinux_label })),
+            label: label::Plan::new(process),
+            affinity: affinity::Plan::last(around.affinity)?,
+            memory_policy: mempolicy::Plan::new(config.linux.memory_policy.as_ref())?,
             cwd: process.cwd,
             env: env::Plan::new(&process.env)?,
             exec: exec::Plan::new(&process.args, &process.env)?,
@@ -215,14 +230,18 @@ impl<'a> ProcessPlan<'a> {
             seccomp: filter(config)?,
         })
     }
+
+    /// Whether some step goes through the host's procfs.
+    pub fn needs_proc(&self) -> bool {
+        !self.oom.is_empty() || !self.label.is_empty()
+    }
 }
 
 /// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
 /// kernels, unless an annotation wants it otherwise.
 fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
     let section = config.linux.seccomp.as_ref();
-    let raw = config.annotations.iter().find(|(name, _)| *name == c"run.oci.seccomp_bpf_data");
-    if let Some((_, data)) = raw {
+    if let Some(data) = config.annotation(c"run.oci.seccomp_bpf_data") {
         let flags = section.map_or(&[][..], |section| &section.flags);
         let program = seccomp::Program::from_base64(data.to_str().unwrap_or_default(), flags);
         return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
@@ -239,27 +258,33 @@ fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
     }
 }
 
+/// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.
+fn mount_label<'a>(config: &Config<'a>) -> Result<Option<(&'static CStr, &'a CStr)>> {
+    const KEY: &CStr = c"run.oci.mount_context_type";
+    let Some(label) = config.linux.mount_label else { return Ok(None) };
+    let given = config.annotation(KEY).unwrap_or(c"context");
+    let known = [c"context", c"fscontext", c"defcontext", c"rootcontext"];
+    match known.into_iter().find(|known| *known == given) {
+        Some(option) => Ok(Some((option, label))),
+        None => Err(Error::invalid(format_args!(
+            "annotations.{}: unknown kind of label \"{}\"",
+            Show(KEY),
+            Show(given)
+        ))),
+    }
+}
+
 /// An annotation that is set, and not to "0".
 fn annotation(config: &Config<'_>, key: &CStr) -> bool {
-    config.annotations.iter().any(|(name, value)| *name == key && *value != c"0")
+    config.annotation(key).is_some_and(|value| value != c"0")
 }
 
 /// What mote reads but cannot do yet. Nothing of a configuration is ignored in silence.
-fn refuse(config: &Config<'_>, process: &Process<'_>) -> Result<()> {
+fn refuse(config: &Config<'_>) -> Result<()> {
     let linux = &config.linux;
-    refuse_of_process(process)?;
     not_yet(&[
         (!linux.net_devices.is_empty(), "linux.netDevices"),
         (linux.intel_rdt.is_some(), "linux.intelRdt"),
-        (linux.memory_policy.is_some(), "linux.memoryPolicy"),
-        (linux.mount_label.is_some(), "linux.mountLabel"),
-    ])
-}
-
-fn refuse_of_process(process: &Process<'_>) -> Result<()> {
-    not_yet(&[
-        (process.apparmor_profile.is_some_and(|profile| profile != c"unconfined"), "process.apparmorProfile"),
-        (process.selinux_label.is_some(), "process.selinuxLabel"),
     ])
 }
 

@@ -17,7 +17,7 @@ use crate::pass;
 pub struct Announce<'a> {
     /// `--pid-file`
     pub pid_file: Option<&'a CStr>,
-    /// `--pidfd-socket`: a socket that is sent the process's pidfd.
+    /// `--pidfd-socket`, or an annotation: a socket that is sent the process's pidfd.
     pub pidfd_socket: Option<&'a CStr>,
 }
 
@@ -30,7 +30,7 @@ impl Announce<'_> {
         if let Some(path) = self.pidfd_socket {
             pass::connect(path)
                 .and_then(|socket| pass::send(socket.as_fd(), b"\0", pidfd.as_fd()))
-                .at(format_args!("--pidfd-socket {}", Show(path)))?;
+                .at(format_args!("pidfd socket {}", Show(path)))?;
         }
         Ok(())
     }

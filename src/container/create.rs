@@ -97,6 +97,9 @@ fn build(
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
+    let mut announce = request.announce;
+    announce.pidfd_socket = announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
+    let request = &Request { announce, ..*request };
     let listen;
     if let Some(process) = config.process.as_mut().filter(|_| request.listen_fds > 0) {
         listen = CString::new(format!("LISTEN_FDS={}", request.listen_fds)).unwrap_or_default();
@@ -112,6 +115,7 @@ fn build(
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
+    plan.hooks.open()?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     let _ = text::forget();
     let mut status = Status {

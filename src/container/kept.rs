@@ -30,6 +30,7 @@ impl Kept {
     /// Its hooks. Only once: decoding changes the text.
     pub fn hooks(&mut self) -> Result<hooks::Plan<'_>> {
         let config = Config::decode("config.json", &mut self.text)?;
-        Ok(hooks::Plan::new(&config, &self.id, &self.bundle))
+        let mut hooks = hooks::Plan::new(&config, &self.id, &self.bundle);
+        hooks.open().map(|()| hooks)
     }
 }

@@ -23,12 +23,12 @@ pub struct Program {
 }
 
 /// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
-/// made. `lines` are the descriptors on which mote is still heard.
-pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [RawFd; 2]) -> Result<Program> {
+/// made. `lines` are the descriptors that stay open until execve, -1 for none.
+pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [RawFd; 4]) -> Result<Program> {
     // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
     // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
-    let [one, other] = lines;
-    process.fds.apply([one, other, root.fd().as_raw_fd()])?;
+    let [one, two, three, four] = lines;
+    process.fds.apply(&mut [one, two, three, four, root.fd().as_raw_fd()])?;
 
     // Limits last of what root does, since they bind mote too, and before ids change: a hard limit can
     // be raised only with CAP_SYS_RESOURCE. Under a user namespace the parent has set them.
@@ -37,6 +37,9 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
     }
     let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
 
+    // In its cgroup, whose CPUs and nodes are all that there are; SCHED_DEADLINE takes no other list afterwards.
+    process.affinity.apply()?;
+    process.memory_policy.apply()?;
     process.scheduler.apply()?;
 
     // A terminal has its owner already.

@@ -71,6 +71,9 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     if let Some(proc) = handed.proc.filter(|_| !plan.time.is_empty()) {
         plan.time.apply(proc)?;
     }
+    if let Some(proc) = handed.proc {
+        plan.process.label.apply(proc)?;
+    }
     // Rights in a new user namespace begin with the maps, which the parent writes there too.
     if plan.maps.is_some() {
         wait_for_parent(&handed.channel)?;
@@ -79,7 +82,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // memory, descriptors and rights (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     setsid().on(format_args!("setsid"))?;
-    plan.process.keyring.apply()?;
+    plan.process.keyring.apply(handed.proc)?;
     // The modes of what is made below are meant exactly.
     umask(Mode::empty());
 
@@ -120,7 +123,8 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
-    finish::identity(&plan.process, root, true, [handed.channel.number(), handed.gate.number()])
+    let [out, err] = plan.hooks.lines();
+    finish::identity(&plan.process, root, true, [handed.channel.number(), handed.gate.number(), out, err])
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

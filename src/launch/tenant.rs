@@ -40,6 +40,8 @@ struct Handed<'h> {
     container: Container<'h>,
     channel: &'h Channel,
     doors: &'h Doors,
+    /// The host's procfs, when the plan needs it.
+    proc: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
     joined: bool,
 }
@@ -48,17 +50,22 @@ struct Handed<'h> {
 /// none.
 pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
     // Inherited by the child: to which nobody but root could give it any more, being undumpable.
-    if !plan.process.oom.is_empty() {
-        plan.process.oom.apply(&host::proc()?)?;
+    let proc = plan.process.needs_proc().then(host::proc).transpose()?;
+    if let Some(proc) = &proc {
+        plan.process.oom.apply(proc)?;
     }
     // The child may be seen in the container from its first moment on, with the host's memory, descriptors
     // and rights (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
+    plan.affinity.apply()?;
     error::reserve();
     let (channel, childs) = Channel::pair()?;
     let attempt = |birth| {
         let doors = container.cgroup.map(|cgroup| cgroup.doors(birth)).transpose()?.unwrap_or_default();
-        let spawned = clone(plan, Handed { container, channel: &childs, doors: &doors, joined: false });
+        let spawned = clone(
+            plan,
+            Handed { container, channel: &childs, doors: &doors, proc: proc.as_ref(), joined: false },
+        );
         close_together(doors.into_files());
         spawned
     };
@@ -111,7 +118,10 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
     setsid().on(format_args!("setsid"))?;
-    plan.process.keyring.apply()?;
+    if let Some(proc) = handed.proc {
+        plan.process.label.apply(proc)?;
+    }
+    plan.process.keyring.apply(handed.proc)?;
 
     // All at once: the kernel finds the order in which each is allowed.
     if !handed.joined {
@@ -128,5 +138,5 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if let (Some(terminal), Some(console)) = (plan.process.terminal, handed.container.console) {
         terminal::take(terminal.open(&root, console)?)?;
     }
-    finish::identity(&plan.process, root, false, [handed.channel.number(), -1])
+    finish::identity(&plan.process, root, false, [handed.channel.number(), -1, -1, -1])
 }

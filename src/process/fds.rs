@@ -36,9 +36,8 @@ impl Plan {
 
     /// Closes all others, also those that whoever started mote left open, but for mote's own lines to the
     /// outside, which execve closes.
-    pub fn apply(self, lines: [RawFd; 3]) -> Result<()> {
+    pub fn apply(self, lines: &mut [RawFd]) -> Result<()> {
         let first = RawFd::try_from(self.preserved).unwrap_or(RawFd::MAX - 3) + 3;
-        let mut lines = lines;
-        close_all_from(first, &mut lines).on(format_args!("close_range {first}"))
+        close_all_from(first, lines).on(format_args!("close_range {first}"))
     }
 }

@@ -18,6 +18,8 @@ use crate::sys::mount::SetAttr;
 pub struct Plan<'a> {
     masked: Vec<&'a CStr>,
     readonly: Vec<&'a CStr>,
+    /// Of what covers directories.
+    label: Option<(&'static CStr, &'a CStr)>,
 }
 
 const HIDDEN: u32 =
@@ -25,8 +27,8 @@ const HIDDEN: u32 =
 
 impl<'a> Plan<'a> {
     /// As they are written.
-    pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr]) -> Self {
-        Plan { masked: masked.to_vec(), readonly: readonly.to_vec() }
+    pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr], label: Option<(&'static CStr, &'a CStr)>) -> Self {
+        Plan { masked: masked.to_vec(), readonly: readonly.to_vec(), label }
     }
 
     /// Read-only first, so that no mask lies below a later copy.
@@ -36,7 +38,7 @@ impl<'a> Plan<'a> {
         }
         let mut cover = Cover::default();
         for path in &self.masked {
-            cover.mask(root, path).at(format_args!("linux.maskedPaths {}", Show(path)))?;
+            cover.mask(root, path, self.label).at(format_args!("linux.maskedPaths {}", Show(path)))?;
         }
         cover.null.into_iter().chain(cover.empty).for_each(|fd| root.release(fd));
         Ok(())
@@ -66,7 +68,7 @@ struct Cover {
 }
 
 impl Cover {
-    fn mask(&mut self, root: &Root, path: &CStr) -> Result<()> {
+    fn mask(&mut self, root: &Root, path: &CStr, label: Option<(&'static CStr, &CStr)>) -> Result<()> {
         let Some(target) = find(root, path)? else { return Ok(()) };
         let directory = is_directory(&target).on(format_args!("fstat"))?;
         let cover = match directory {
@@ -74,7 +76,7 @@ impl Cover {
             false => &mut self.null,
         };
         if cover.is_none() {
-            *cover = Some(if directory { empty(root)? } else { null(root)? });
+            *cover = Some(if directory { empty(root, label)? } else { null(root)? });
         }
         let Some(cover) = cover else { return Ok(()) };
         root.attach(tree::copy(cover.as_fd(), false)?, target)
@@ -82,9 +84,10 @@ impl Cover {
 }
 
 /// An empty directory that nothing can be put into.
-fn empty(root: &Root) -> Result<OwnedFd> {
-    let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))];
-    tree::create(root, c"tmpfs", c"tmpfs", parameters.into_iter(), HIDDEN.into())
+fn empty(root: &Root, label: Option<(&'static CStr, &CStr)>) -> Result<OwnedFd> {
+    let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))].into_iter();
+    let label = label.map(|(option, label)| (option, Some(label)));
+    tree::create(root, c"tmpfs", c"tmpfs", parameters.chain(label), HIDDEN.into())
 }
 
 /// The container's /dev/null, checked to be it: a file of an image or a racing process in its place would

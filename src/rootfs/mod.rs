@@ -56,6 +56,8 @@ pub struct Surroundings<'a> {
     pub user_namespace: bool,
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
+    /// The SELinux label of new filesystems, as the option that says it.
+    pub label: Option<(&'static CStr, &'a CStr)>,
     /// There are hooks that look for what is mounted at the bundle's own path.
     pub in_place: bool,
     pub cgroup: View,
@@ -63,7 +65,7 @@ pub struct Surroundings<'a> {
 
 impl<'a> Plan<'a> {
     /// Decides all of it from the configuration.
-    pub fn new(config: &Config<'a>, around: &Surroundings<'_>) -> Result<Self> {
+    pub fn new(config: &Config<'a>, around: &Surroundings<'a>) -> Result<Self> {
         let linux = &config.linux;
         let mut mounts = Vec::with_capacity(config.mounts.len());
         for (index, mount) in config.mounts.iter().enumerate() {
@@ -76,7 +78,7 @@ impl<'a> Plan<'a> {
             propagation: propagation(linux.rootfs_propagation),
             mounts,
             devices: device::Plan::new(&linux.devices, around.user_namespace, host_dev),
-            cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths),
+            cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, around.label),
             readonly: config.root.readonly,
             pivot: around.pivot,
             in_place: around.in_place,

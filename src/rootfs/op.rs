@@ -69,7 +69,7 @@ struct Words<'a> {
 
 impl<'a> Op<'a> {
     /// Plans `mounts[index]`.
-    pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'_>) -> Result<Self> {
+    pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a>) -> Result<Self> {
         let mut words = Words::read(mount)?;
         if !mount.uid_mappings.is_empty() {
             return Err(Error::unsupported(format_args!(
@@ -121,6 +121,11 @@ impl<'a> Op<'a> {
             && !is_kernels_own(kind)
         {
             words.parameters.push((c"ro".into(), None));
+        }
+        if let What::New { kind, .. } = &what
+            && takes_label(kind)
+        {
+            words.parameters.extend(around.label.map(|(option, label)| (option.into(), Some(label))));
         }
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
@@ -349,6 +354,11 @@ impl SetAttr {
         self.set = self.set & !field | u64::from(rule);
         self.clear |= field;
     }
+}
+
+/// Whether the files of a new filesystem get the container's label: not those that SELinux labels one by one.
+fn takes_label(kind: &CStr) -> bool {
+    !matches!(kind.to_bytes(), b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2")
 }
 
 /// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.

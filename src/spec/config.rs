@@ -54,6 +54,11 @@ impl<'a> Config<'a> {
         decoder.finish().map(|()| config)
     }
 
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &CStr) -> Option<&'a CStr> {
+        self.annotations.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
     // Not into whoever decodes: a plan is made in the same function.
     #[inline(never)]
     fn read(&mut self, d: &mut Decoder<'a>) {

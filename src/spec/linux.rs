@@ -104,10 +104,30 @@ pub struct IntelRdt<'a> {
 /// `memoryPolicy`: set_mempolicy(2).
 #[derive(Debug, Default)]
 pub struct MemoryPolicy<'a> {
-    pub mode: &'a str,
+    /// `MPOL_*`
+    pub mode: u32,
     pub nodes: Option<&'a str>,
-    pub flags: Vec<&'a str>,
+    /// `MPOL_F_*`, together.
+    pub flags: u32,
 }
+
+/// The modes by the kernel's numbers (include/uapi/linux/mempolicy.h).
+pub static MEMORY_POLICIES: [(&str, u32); 7] = [
+    ("MPOL_DEFAULT", 0),
+    ("MPOL_BIND", 2),
+    ("MPOL_INTERLEAVE", 3),
+    ("MPOL_WEIGHTED_INTERLEAVE", 6),
+    ("MPOL_PREFERRED", 1),
+    ("MPOL_PREFERRED_MANY", 5),
+    ("MPOL_LOCAL", 4),
+];
+
+/// The flags, likewise.
+pub static MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
+    ("MPOL_F_NUMA_BALANCING", 1 << 13),
+    ("MPOL_F_RELATIVE_NODES", 1 << 14),
+    ("MPOL_F_STATIC_NODES", 1 << 15),
+];
 
 /// `personality`: personality(2).
 #[derive(Debug, Default)]
@@ -268,25 +288,20 @@ fn line<'a>(d: &mut Decoder<'a>) -> &'a CStr {
 
 impl<'a> MemoryPolicy<'a> {
     fn read(d: &mut Decoder<'a>) -> Self {
-        const MODES: [&str; 7] = [
-            "MPOL_DEFAULT",
-            "MPOL_BIND",
-            "MPOL_INTERLEAVE",
-            "MPOL_WEIGHTED_INTERLEAVE",
-            "MPOL_PREFERRED",
-            "MPOL_PREFERRED_MANY",
-            "MPOL_LOCAL",
-        ];
-        const FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
-        let mut policy = MemoryPolicy::default();
+        let (mut policy, mut mode) = (MemoryPolicy::default(), None);
         members!(d, {
-            "mode" => policy.mode = word(d, "mode", &MODES),
+            "mode" => mode = d.keyword("mode", &MEMORY_POLICIES),
             "nodes" => policy.nodes = Some(d.string()),
-            "flags" => policy.flags = d.list(|d| word(d, "flag", &FLAGS)),
+            "flags" => policy.flags = memory_policy_flags(d),
         });
-        d.check(!policy.mode.is_empty(), "mode is missing");
+        policy.mode = d.need(mode, "mode is missing");
         policy
     }
+}
+
+fn memory_policy_flags(d: &mut Decoder<'_>) -> u32 {
+    let flags = d.list(|d| d.keyword("flag", &MEMORY_POLICY_FLAGS).unwrap_or(0));
+    flags.iter().fold(0, |all, flag| all | flag)
 }
 
 impl<'a> Personality<'a> {

@@ -1,6 +1,9 @@
-//! Scheduling and personality: sched_setattr(2), ioprio_set(2), personality(2), for the calling process.
+//! Scheduling, memory policy and personality: sched_setattr(2), sched_setaffinity(2), ioprio_set(2),
+//! set_mempolicy(2), personality(2), for the calling process.
 
-use linux_raw_sys::general::{__NR_ioprio_set, __NR_personality, __NR_sched_setattr};
+use linux_raw_sys::general::{
+    __NR_ioprio_set, __NR_personality, __NR_sched_setaffinity, __NR_sched_setattr, __NR_set_mempolicy,
+};
 use rustix::io::Result;
 
 /// `struct sched_attr` of include/uapi/linux/sched/types.h (linux 5.3), but for the size in front of it.
@@ -27,6 +30,25 @@ pub fn sched_setattr(attributes: Attributes) -> Result<()> {
     let all = Attributes { size: size_of::<Attributes>() as u32, ..attributes };
     // SAFETY: the structure says its own size, and outlives the call.
     let returned = unsafe { sc::syscall3(__NR_sched_setattr as usize, 0, &raw const all as usize, 0) };
+    super::check(returned).map(drop)
+}
+
+/// Sets the CPUs it may run on: bit n is CPU n. Those that are not there are passed over, but one must be.
+pub fn sched_setaffinity(cpus: &[u64]) -> Result<()> {
+    // SAFETY: the kernel reads as many bytes as are said, which outlive the call.
+    let returned =
+        unsafe { sc::syscall3(__NR_sched_setaffinity as usize, 0, size_of_val(cpus), cpus.as_ptr().addr()) };
+    super::check(returned).map(drop)
+}
+
+/// Sets the policy for new pages: `MPOL_*` with its flags, and the nodes it is about: bit n is node n.
+pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Result<()> {
+    // The kernel takes one bit less than it is told of.
+    let bits = nodes.len() * 64 + 1;
+    // SAFETY: the kernel reads the bits that are said, which outlive the call; of an empty list none, since one
+    // less than one is none.
+    let returned =
+        unsafe { sc::syscall3(__NR_set_mempolicy as usize, mode as usize, nodes.as_ptr().addr(), bits) };
     super::check(returned).map(drop)
 }
 

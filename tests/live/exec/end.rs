@@ -25,6 +25,7 @@ tests![
     detached_tells_its_pid,
     detached_that_fails_leaves_no_pid_file,
     pidfd_is_sent,
+    pidfd_of_the_first_process_is_sent_where_an_annotation_says,
     descriptors_are_three,
     descriptors_to_preserve,
     orphans_of_it_stay_in_the_container,
@@ -180,6 +181,18 @@ fn pidfd_is_sent(rig: &mut Rig) -> Outcome {
     same("the process", pid_of(&pidfd)?, pid)?;
     sys::kill(pid, libc::SIGKILL)?;
     holds("it tells the end", sys::readable(&pidfd, LIMIT)?)?;
+    rig.delete()
+}
+
+/// `run.oci.pidfd_receiver`
+fn pidfd_of_the_first_process_is_sent_where_an_annotation_says(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let socket = Socket::new(rig, "receiver")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("annotations.\"run.oci.pidfd_receiver\"", socket.path.as_str());
+    let _running = rig.waiting(&mut bundle)?;
+    let (pidfd, _) = socket.receive()?;
+    same("the process", pid_of(&pidfd)?, rig.pid()?)?;
     rig.delete()
 }
 

@@ -34,6 +34,8 @@ tests![
     file_with_members_left_out,
     file_that_is_broken_is_refused,
     umask_and_signals,
+    cpus,
+    memory_policy_is_the_containers,
 ];
 
 fn arguments(rig: &mut Rig) -> Outcome {
@@ -303,4 +305,47 @@ fn umask_and_signals(rig: &mut Rig) -> Outcome {
     inside.is("ignored", "")?;
     inside.is("blocked", "")?;
     rig.delete()
+}
+
+/// `execCPUAffinity` of the container is for those that join it, and not for its first process.
+fn cpus(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    let all = rig.facts(&mut bundle, &["cpus"])?.get("cpus").to_string();
+    bundle.set("process.execCPUAffinity", json!({"initial": "0", "final": "1"}));
+    rig.facts(&mut bundle, &["cpus"])?.is("cpus", &all)?;
+    rig.waiting(&mut bundle)?;
+    facts(rig, &[], &["cpus"])?.is("cpus", "1")?;
+    for (affinity, seen) in [
+        (json!({"final": "0"}), "0"),
+        (json!({"initial": "1"}), "1"),
+        (json!({"initial": "", "final": ""}), all.as_str()),
+        (json!({"initial": "0", "final": "0-1"}), "0-1"),
+    ] {
+        with_affinity(rig, affinity)?.good()?.facts().is("cpus", seen)?;
+    }
+    for (list, word) in [("0-x", "is not a list"), ("8000", "invalid argument")] {
+        let output = with_affinity(rig, json!({"final": list}))?;
+        refused(&output, 255, &["process.execCPUAffinity", word])?;
+    }
+    rig.delete()
+}
+
+fn memory_policy_is_the_containers(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}));
+    rig.waiting(&mut bundle)?;
+    facts(rig, &[], &["nodes"])?.is("nodes", "bind:0")?;
+    rig.delete()
+}
+
+/// A process, out of a file, that says its CPUs.
+fn with_affinity(rig: &Rig, affinity: Json) -> Outcome<crate::command::Output> {
+    let file = rig.dir.join("process.json");
+    let user = json!({"uid": 0i64, "gid": 0i64});
+    let args = json!(["/payload", "cpus"]);
+    let process = json!({"args": args, "cwd": "/", "user": user, "execCPUAffinity": affinity});
+    fs::write(&file, process.to_string())?;
+    run(&mut rig.command(&["exec", "--process", &file.display().to_string(), &rig.id]), "")
 }

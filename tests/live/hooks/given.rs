@@ -1,5 +1,7 @@
 //! What a hook is given: the state on its standard input, arguments, environment, descriptors, signals, time.
 
+use std::fs;
+
 use super::{Hooked, POINTS};
 use crate::check::{Outcome, contains, different, holds, same};
 use crate::command::run;
@@ -21,6 +23,8 @@ tests![
     environment_of_nothing,
     descriptors_and_signals,
     time_enough,
+    outputs_in_files,
+    output_that_cannot_be_opened_is_refused,
 ];
 
 /// Every state that was told, in order.
@@ -191,4 +195,33 @@ fn time_enough(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&[]);
     rig.run(&hooked.bundle, &[])?.good()?;
     hooked.said(&["in time"; 2])
+}
+
+/// `run.oci.hooks.stdout` and `.stderr`: all hooks write to the ends of these files.
+fn outputs_in_files(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let (out, err) = (rig.dir.join("out"), rig.dir.join("err"));
+    fs::write(&out, "before\n")?;
+    for (name, path) in [("stdout", &out), ("stderr", &err)] {
+        hooked.bundle.set(&format!("annotations.\"run.oci.hooks.{name}\""), path.display().to_string());
+    }
+    for point in POINTS {
+        let path = if point == "startContainer" { "/payload" } else { hooked.program.as_str() };
+        let words = json!(["payload", "say", (point), "warn", (point)]);
+        let hook = json!({"path": path, "args": words});
+        hooked.bundle.set(&format!("hooks.{point}[+]"), hook);
+    }
+    hooked.bundle.verbs(&["fds"]);
+    rig.run(&hooked.bundle, &[])?.good()?.facts().is("fds", "0 1 2")?;
+    let said: String = POINTS.iter().map(|point| format!("say={point}\n")).collect();
+    same("standard output", fs::read_to_string(&out)?, format!("before\n{said}"))?;
+    let warned: String = POINTS.iter().map(|point| format!("{point}\n")).collect();
+    same("standard error", fs::read_to_string(&err)?, warned)
+}
+
+fn output_that_cannot_be_opened_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("annotations.\"run.oci.hooks.stdout\"", "/none/of/this");
+    bundle.set("hooks.poststop", json!([{"path": "/bin/true"}]));
+    rig.refused(&bundle, &["run.oci.hooks.stdout", "/none/of/this"])
 }

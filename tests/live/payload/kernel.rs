@@ -131,6 +131,19 @@ pub fn schedule(_: &[&str]) {
     say("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
 }
 
+/// The CPUs it may run on, as the kernel lists them.
+pub fn cpus(_: &[&str]) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    say("cpus", list.unwrap_or("?").trim());
+}
+
+/// The policy for memory of its first mapping: numa(7).
+pub fn nodes(_: &[&str]) {
+    let maps = fs::read_to_string("/proc/self/numa_maps");
+    say_result("nodes", maps.map(|maps| maps.split(' ').nth(1).unwrap_or("?").to_string()));
+}
+
 pub fn oom(_: &[&str]) {
     let score = fs::read_to_string("/proc/self/oom_score_adj");
     say_result("oom", score.map(|score| score.trim().to_string()));

@@ -1,8 +1,9 @@
 //! Scheduling, priority for storage, personality.
 
-use crate::check::Outcome;
+use crate::check::{Outcome, skip_allowed};
 use crate::json;
-use crate::rig::Rig;
+use crate::rig::{Peer, Rig};
+use crate::sys::schedule::Pinned;
 use crate::tests;
 
 tests![
@@ -14,6 +15,9 @@ tests![
     io_priority,
     personality_of_32_bits,
     personality_with_flags_is_refused,
+    cpus_are_not_those_of_the_caller,
+    memory_policy,
+    memory_policy_that_the_kernel_refuses,
 ];
 
 fn scheduler_batch_with_a_nice_value(rig: &mut Rig) -> Outcome {
@@ -59,4 +63,38 @@ fn personality_with_flags_is_refused(rig: &mut Rig) -> Outcome {
     let flags = json!(["ADDR_NO_RANDOMIZE"]);
     bundle.set("linux.personality", json!({"domain": "LINUX", "flags": flags}));
     rig.refused(&bundle, &["linux.personality.flags"])
+}
+
+/// Whatever keeps mote itself to some CPUs is not meant for the container.
+fn cpus_are_not_those_of_the_caller(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("older peers hand them on");
+    }
+    let all = rig.facts(&mut rig.bundle()?, &["cpus"])?.get("cpus").to_string();
+    let _pinned = Pinned::here()?;
+    rig.facts(&mut rig.bundle()?, &["cpus"])?.is("cpus", &all)
+}
+
+fn memory_policy(rig: &mut Rig) -> Outcome {
+    for (policy, seen) in [
+        (json!({"mode": "MPOL_BIND", "nodes": "0"}), "bind:0"),
+        (
+            json!({"mode": "MPOL_INTERLEAVE", "nodes": "0-0", "flags": ["MPOL_F_STATIC_NODES"]}),
+            "interleave=static:0",
+        ),
+        (json!({"mode": "MPOL_PREFERRED", "nodes": "0"}), "prefer:0"),
+        (json!({"mode": "MPOL_LOCAL"}), "local"),
+        (json!({"mode": "MPOL_DEFAULT"}), "default"),
+    ] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("linux.memoryPolicy", policy);
+        rig.facts(&mut bundle, &["nodes"])?.is("nodes", seen)?;
+    }
+    Ok(())
+}
+
+fn memory_policy_that_the_kernel_refuses(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND"}));
+    rig.refused(&bundle, &["linux.memoryPolicy", "set_mempolicy", "invalid argument"])
 }

@@ -1,0 +1,37 @@
+//! From which memory nodes pages are taken (set_mempolicy(2); config-linux.md, "Memory policy").
+
+use alloc::vec::Vec;
+
+use super::numbers;
+use crate::error::{At, On, Result};
+use crate::spec::linux::MemoryPolicy;
+use crate::sys::sched::set_mempolicy;
+
+/// The policy; `None` leaves it as it is.
+#[derive(Debug, Default)]
+pub struct Plan(Option<Policy>);
+
+#[derive(Debug)]
+struct Policy {
+    /// `MPOL_*` and `MPOL_F_*`.
+    mode: u32,
+    nodes: Vec<u64>,
+}
+
+impl Plan {
+    /// Which modes take nodes, and which flags go together, is for the kernel to say.
+    pub fn new(given: Option<&MemoryPolicy<'_>>) -> Result<Self> {
+        let Some(given) = given else { return Ok(Plan(None)) };
+        let nodes = match given.nodes.filter(|nodes| !nodes.is_empty()) {
+            Some(nodes) => numbers::parse(nodes).at(format_args!("linux.memoryPolicy.nodes"))?,
+            None => Vec::new(),
+        };
+        Ok(Plan(Some(Policy { mode: given.mode | given.flags, nodes })))
+    }
+
+    /// Sets it for this process, and all that come of it.
+    pub fn apply(&self) -> Result<()> {
+        let Some(Policy { mode, nodes }) = &self.0 else { return Ok(()) };
+        set_mempolicy(*mode, nodes).on(format_args!("linux.memoryPolicy: set_mempolicy {mode:#x}"))
+    }
+}
