@@ -12,10 +12,10 @@ use rustix::net::{
 
 use crate::error::{Error, On, Result};
 
-/// Connects to a stream socket at a path.
-pub fn connect(path: &CStr) -> Result<OwnedFd> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .on(format_args!("socket"))?;
+/// Connects to a socket at a path.
+pub fn connect(path: &CStr, kind: SocketType) -> Result<OwnedFd> {
+    let socket =
+        socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).on(format_args!("socket"))?;
     let address = SocketAddrUnix::new(path).on(format_args!("address"))?;
     rustix::net::connect(&socket, &address).on(format_args!("connect"))?;
     Ok(socket)

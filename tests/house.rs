@@ -14,7 +14,7 @@ use source::{File, ends_in_word, exported_macros, follows, has_word, read};
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli", "sys"]),
     // Of the rooms only their tables, for `features`.
-    ("cli", &["container", "hooks", "process", "rootfs", "spec", "host", "error", "sys"]),
+    ("cli", &["container", "hooks", "pass", "process", "rootfs", "spec", "host", "error", "sys"]),
     ("container", EVERYTHING),
     ("bundle", &["json", "error", "sys"]),
     // Not `spec`: after planning nobody reads the configuration.

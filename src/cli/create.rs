@@ -40,7 +40,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
 }
 
 /// What `create` and `run` ask the library for.
-pub fn request<'a>(context: &Context, matches: &'a Matches) -> Result<Request<'a>> {
+pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request<'a>> {
     Ok(Request {
         id: matches.id(),
         bundle: matches.path("bundle").unwrap_or(c"."),
@@ -49,6 +49,7 @@ pub fn request<'a>(context: &Context, matches: &'a Matches) -> Result<Request<'a
         console_socket: matches.path("console-socket"),
         preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
         listen_fds: std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
+        notify_socket: context.notify_socket.as_deref(),
         pivot: !matches.has("no-pivot"),
         new_keyring: !matches.has("no-new-keyring"),
         no_cgroup: context.no_cgroup,

@@ -1,15 +1,18 @@
-//! Where messages go: errors and warnings to standard error, and all to the file that `--log` names.
+//! Where messages go: errors and warnings to standard error, and all to where `--log` says: a file, syslog(3), or
+//! the journal of systemd (systemd.journal-fields(7)).
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use miniserde::Serialize;
 use mote::container::time;
-use mote::error::{Error, Kind, On, Result};
+use mote::error::{At, Error, Kind, On, Result, Show};
+use mote::pass;
 use mote::sys::fd::stderr;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::write;
+use rustix::net::SocketType;
 
 use super::options::Matches;
 
@@ -23,6 +26,15 @@ enum Level {
 }
 
 impl Level {
+    /// As syslog(3) counts them.
+    fn severity(self) -> u8 {
+        match self {
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Debug => 7,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Level::Error => "error",
@@ -37,8 +49,22 @@ impl Level {
 pub struct Log {
     level: Level,
     json: bool,
-    file: Option<Rc<OwnedFd>>,
+    sink: Option<Rc<Sink>>,
 }
+
+/// Where `--log` leads; the sockets are datagram sockets, connected.
+enum Sink {
+    File(OwnedFd),
+    Syslog { socket: OwnedFd, identifier: String },
+    Journal { socket: OwnedFd, identifier: String },
+}
+
+/// Where syslog daemons and the journal listen.
+const SYSLOG: &CStr = c"/dev/log";
+const JOURNAL: &CStr = c"/run/systemd/journal/socket";
+
+/// `LOG_USER` of syslog(3).
+const FACILITY: u8 = 1;
 
 /// A line of the JSON log: containerd and podman read `level` and `msg`.
 #[derive(Serialize)]
@@ -65,14 +91,11 @@ impl Log {
             Some("text") | None => false,
             Some(other) => return Err(usage(format_args!("--log-format: unknown format \"{other}\""))),
         };
-        let file = match global.text("log")?.filter(|name| !name.is_empty()) {
-            Some(name) if name.starts_with("syslog:") || name.starts_with("journald:") => {
-                return Err(Error::unsupported(format_args!("--log {name}: only files are supported yet")));
-            }
-            Some(name) => Some(Rc::new(open(name.strip_prefix("file:").unwrap_or(name))?)),
+        let sink = match global.text("log")?.filter(|name| !name.is_empty()) {
+            Some(name) => Some(Rc::new(Sink::open(name).at(format_args!("--log {name}"))?)),
             None => None,
         };
-        Ok(Log { level, json, file })
+        Ok(Log { level, json, sink })
     }
 
     /// An error: to standard error as well, always.
@@ -85,22 +108,70 @@ impl Log {
         self.say(Level::Warning, &warning.to_string());
     }
 
+    /// What mote does, for who looks for a mistake.
+    pub fn debug(&self, text: impl FnOnce() -> String) {
+        if self.level == Level::Debug {
+            self.say(Level::Debug, &text());
+        }
+    }
+
     fn say(&self, level: Level, text: &str) {
         // There is nobody left to tell that these fail.
-        let word = if level == Level::Warning { "warning: " } else { "" };
-        let _ = stderr().map(|stderr| write(stderr, format!("mote: {word}{text}\n").as_bytes()));
-        let Some(file) = self.file.as_ref().filter(|_| level <= self.level) else { return };
-        let time = time::now();
-        let line = match self.json {
-            true => miniserde::json::to_string(&Line { msg: text, level: level.name(), time: &time }),
-            false => format!("{time} {}: {text}", level.name()),
+        let word = match level {
+            Level::Error => "",
+            Level::Warning => "warning: ",
+            Level::Debug => "debug: ",
         };
-        let _ = write(file.as_fd(), format!("{line}\n").as_bytes());
+        if level < Level::Debug || self.sink.is_none() {
+            let _ = stderr().map(|stderr| write(stderr, format!("mote: {word}{text}\n").as_bytes()));
+        }
+        if let Some(sink) = self.sink.as_ref().filter(|_| level <= self.level) {
+            sink.write(level, text, self.json);
+        }
     }
 }
 
-fn open(name: &str) -> Result<OwnedFd> {
-    let path = CString::new(name).map_err(|_| Error::invalid(format_args!("--log: contains a NUL byte")))?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-    openat(CWD, path.as_c_str(), flags, Mode::from_raw_mode(0o644)).on(format_args!("--log {name}"))
+impl Sink {
+    fn open(name: &str) -> Result<Self> {
+        let identifier = |name: &str| String::from(if name.is_empty() { "mote" } else { name });
+        if let Some(name) = name.strip_prefix("syslog:") {
+            return Ok(Sink::Syslog { socket: connect(SYSLOG)?, identifier: identifier(name) });
+        }
+        if let Some(name) = name.strip_prefix("journald:") {
+            return Ok(Sink::Journal { socket: connect(JOURNAL)?, identifier: identifier(name) });
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+        let file = openat(CWD, name.strip_prefix("file:").unwrap_or(name), flags, Mode::from_raw_mode(0o644));
+        file.on(format_args!("openat")).map(Sink::File)
+    }
+
+    /// One record, in one call: others write there too.
+    fn write(&self, level: Level, text: &str, json: bool) {
+        let severity = level.severity();
+        let (fd, record) = match self {
+            Sink::File(file) => {
+                let time = time::now();
+                let line = match json {
+                    true => miniserde::json::to_string(&Line { msg: text, level: level.name(), time: &time }),
+                    false => format!("{time} {}: {text}", level.name()),
+                };
+                (file, format!("{line}\n"))
+            }
+            Sink::Syslog { socket, identifier } => {
+                let (priority, pid) = (FACILITY << 3 | severity, rustix::process::getpid().as_raw_nonzero());
+                (socket, format!("<{priority}>{identifier}[{pid}]: {text}"))
+            }
+            Sink::Journal { socket, identifier } => {
+                // A line each: the text must have none of its own.
+                let text = text.replace('\n', " ");
+                let fields = format!("SYSLOG_IDENTIFIER={identifier}\nPRIORITY={severity}\nMESSAGE={text}\n");
+                (socket, fields)
+            }
+        };
+        let _ = write(fd, record.as_bytes());
+    }
+}
+
+fn connect(path: &CStr) -> Result<OwnedFd> {
+    pass::connect(path, SocketType::DGRAM).at(format_args!("{}", Show(path)))
 }

@@ -21,7 +21,8 @@ mod spec;
 mod start;
 mod state;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
 
 use lexopt::Parser;
 use mote::container::store::Store;
@@ -50,7 +51,12 @@ static COMMANDS: [&Command; 13] = [
 /// Options before the command.
 static GLOBAL: [Opt; 12] = [
     flag("debug", None, "log everything"),
-    value("log", None, "DEST", "where to log to besides standard error: a file, or file:PATH"),
+    value(
+        "log",
+        None,
+        "DEST",
+        "where to log to besides standard error: a file, syslog:NAME or journald:NAME",
+    ),
     value("log-format", None, "text|json", "how log lines look (text)"),
     value("log-level", None, "error|warning|debug", "what is logged (error)"),
     value("root", None, "DIR", "directory for the state of containers"),
@@ -68,6 +74,8 @@ pub struct Context {
     pub store: Store,
     pub log: Log,
     pub no_cgroup: bool,
+    /// Where somebody waits to hear that a container is ready (sd_notify(3)).
+    pub notify_socket: Option<CString>,
 }
 
 impl Context {
@@ -84,7 +92,10 @@ impl Context {
 pub fn main(words: Vec<OsString>) -> i32 {
     let mut log = Log::default();
     match dispatch(words, &mut log) {
-        Ok(code) => code,
+        Ok(code) => {
+            log.debug(|| format!("exit code {code}"));
+            code
+        }
         Err(error) => {
             log.error(&error);
             match error.kind() {
@@ -124,7 +135,12 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
             ));
         }
     }
-    let context = Context { store: Store::new(root(&global)?), log: log.clone(), no_cgroup };
+    let context = Context {
+        store: Store::new(root(&global)?),
+        log: log.clone(),
+        no_cgroup,
+        notify_socket: notify_socket(),
+    };
     match name.as_str() {
         "help" => return output::print(&help()),
         "version" => return output::print(&version(context.store.path())),
@@ -134,10 +150,16 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
         return Err(Error::invalid(format_args!("unknown command \"{name}\"; see mote --help")));
     };
     let matches = options::command(&mut parser, command)?;
+    context.log.debug(|| format!("{name} {matches}; state in {}", context.store.path()));
     if matches.has("help") {
         return output::print(&command.help());
     }
     (command.run)(&context, &matches)
+}
+
+fn notify_socket() -> Option<CString> {
+    let socket = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())?;
+    CString::new(socket.into_vec()).ok()
 }
 
 /// Where state is kept: as said, or /run/mote, or for those who may not write there their own runtime

@@ -2,6 +2,7 @@
 //! a long name, and Go's `-opt`; before, between and after the operands.
 
 use std::ffi::{CStr, CString, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 
 use lexopt::{Arg, Parser};
@@ -146,6 +147,15 @@ fn usage(text: &str) -> Error {
 /// An operand or a value as the kernel takes it.
 fn cstring(word: OsString) -> Result<CString> {
     CString::new(word.into_vec()).map_err(|_| usage("an argument contains a NUL byte"))
+}
+
+impl fmt::Display for Matches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |words: &CStr| words.to_string_lossy().into_owned();
+        let given = self.given.iter().map(|(name, value)| format!("--{name} {}", words(value)));
+        let all: Vec<_> = given.chain(self.operands.iter().map(|operand| words(operand))).collect();
+        f.write_str(&all.join(" "))
+    }
 }
 
 impl Matches {

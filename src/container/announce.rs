@@ -7,6 +7,7 @@ use core::ffi::CStr;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::write;
+use rustix::net::SocketType;
 use rustix::process::Pid;
 
 use crate::error::{At, On, Result, Show};
@@ -28,7 +29,7 @@ impl Announce<'_> {
             write_pid(path, pid)?;
         }
         if let Some(path) = self.pidfd_socket {
-            pass::connect(path)
+            pass::connect(path, SocketType::STREAM)
                 .and_then(|socket| pass::send(socket.as_fd(), b"\0", pidfd.as_fd()))
                 .at(format_args!("pidfd socket {}", Show(path)))?;
         }

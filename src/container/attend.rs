@@ -6,6 +6,7 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
+use super::notify::Notify;
 use super::relay::Relay;
 use crate::error::{Error, On, Result};
 use crate::launch::parent::Launched;
@@ -19,6 +20,9 @@ const SIGWINCH: i32 = sys::SIGWINCH as i32;
 
 const SIGPIPE: i32 = sys::SIGPIPE as i32;
 
+/// Something came to the container's socket.
+const SIGIO: i32 = sys::SIGIO as i32;
+
 /// Lets all signals wait until the process is there to have them. Before it is made.
 #[inline(always)]
 pub fn hold_signals() -> Result<()> {
@@ -26,15 +30,20 @@ pub fn hold_signals() -> Result<()> {
 }
 
 /// Hands on signals, and what goes through the terminal, and reaps until the process has ended: its exit code.
-pub fn attend(launched: &Launched, relay: Option<Box<Relay>>) -> Result<i32> {
+pub fn attend(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
+    if let Some(inside) = &notify {
+        inside.signal()?;
+        // What came before that nobody was told of.
+        hear(launched, SIGIO, &mut notify)?;
+    }
     match relay {
-        Some(relay) => attend_with(launched, relay),
+        Some(relay) => attend_with(launched, relay, notify),
         None => loop {
             match signal::wait(Set::ALL) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 signal => {
                     let signal = signal.on(format_args!("rt_sigtimedwait"))?;
-                    if let Some(code) = hear(launched, signal)? {
+                    if let Some(code) = hear(launched, signal, &mut notify)? {
                         return Ok(code);
                     }
                 }
@@ -43,7 +52,7 @@ pub fn attend(launched: &Launched, relay: Option<Box<Relay>>) -> Result<i32> {
     }
 }
 
-fn attend_with(launched: &Launched, mut relay: Box<Relay>) -> Result<i32> {
+fn attend_with(launched: &Launched, mut relay: Box<Relay>, mut notify: Option<Notify>) -> Result<i32> {
     let signals = signal::descriptor(Set::ALL).on(format_args!("signalfd4"))?;
     loop {
         if !relay.turn(signals.as_fd())? {
@@ -54,7 +63,7 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>) -> Result<i32> {
             // Of the relay's own writing, to nobody.
             SIGPIPE => {}
             signal => {
-                if let Some(code) = hear(launched, signal)? {
+                if let Some(code) = hear(launched, signal, &mut notify)? {
                     relay.finish();
                     return Ok(code);
                 }
@@ -64,9 +73,18 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>) -> Result<i32> {
 }
 
 /// A signal came: the exit code if it told of the process's end.
-fn hear(launched: &Launched, signal: i32) -> Result<Option<i32>> {
+fn hear(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
         return reap(launched.pid);
+    }
+    if signal == SIGIO
+        && let Some(inside) = notify
+    {
+        // Said once; and that nobody listens is no reason to leave the container alone.
+        if inside.take(launched.pid.as_raw_nonzero().get()).unwrap_or(true) {
+            *notify = None;
+        }
+        return Ok(None);
     }
     match send(&launched.pidfd, signal) {
         Ok(()) | Err(Errno::SRCH) => Ok(None),

@@ -29,9 +29,10 @@ impl Console {
     pub fn new(socket: Option<&CStr>, terminal: Option<&mut Plan>, attended: bool) -> Result<Self> {
         match (socket, terminal) {
             (None, None) => Ok(Console::None),
-            (Some(path), Some(_)) => {
-                Ok(Console::Socket(pass::connect(path).at(format_args!("--console-socket {}", Show(path)))?))
-            }
+            (Some(path), Some(_)) => Ok(Console::Socket(
+                pass::connect(path, SocketType::STREAM)
+                    .at(format_args!("--console-socket {}", Show(path)))?,
+            )),
             (Some(_), None) => {
                 Err(Error::invalid(format_args!("--console-socket: process.terminal is not set")))
             }

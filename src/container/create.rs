@@ -8,6 +8,7 @@ use core::ffi::CStr;
 
 use super::announce::Announce;
 use super::console::Console;
+use super::notify::{Notify, Place};
 use super::process::Identity;
 use super::relay::Relay;
 use super::status::Status;
@@ -38,6 +39,8 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// How many descriptors, after those, were passed to mote for the container's process (sd_listen_fds(3)).
     pub listen_fds: u32,
+    /// NOTIFY_SOCKET of mote's own environment, where somebody waits to hear that the container is ready.
+    pub notify_socket: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
     pub no_cgroup: bool,
@@ -64,6 +67,8 @@ pub struct Up {
 pub struct Built {
     /// To its terminal, if mote stays.
     pub relay: Option<Box<Relay>>,
+    /// To who waits for it to be ready, if mote hears of that.
+    pub notify: Option<Notify>,
     /// It has hooks for its end.
     pub hooks: bool,
     pub cgroup: Option<Cgroup>,
@@ -100,11 +105,12 @@ fn build(
     let mut announce = request.announce;
     announce.pidfd_socket = announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
     let request = &Request { announce, ..*request };
-    let listen;
-    if let Some(process) = config.process.as_mut().filter(|_| request.listen_fds > 0) {
-        listen = CString::new(format!("LISTEN_FDS={}", request.listen_fds)).unwrap_or_default();
-        process.env.extend([listen.as_c_str(), c"LISTEN_PID=1"]);
-    }
+    let systemd = Systemd::new(directory, request)?;
+    systemd.add_to(&mut config);
+    let notify = match request.notify_socket {
+        Some(host) if stay != Stay::Created => Notify::listen(directory, host)?,
+        _ => None,
+    };
     let host = Host::read()?;
     let options = Options {
         id: request.id,
@@ -135,12 +141,39 @@ fn build(
     };
     let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
-        (Ok((launched, relay)), cgroup) => Ok(Built { relay, hooks: status.hooks, cgroup, launched }),
+        (Ok((launched, relay)), cgroup) => Ok(Built { relay, notify, hooks: status.hooks, cgroup, launched }),
         (Err(error), cgroup) => {
             let _ = cgroup.map(|cgroup| cgroup.remove());
             // runtime.md, "Lifecycle": what fails from here on goes on with its end.
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
+        }
+    }
+}
+
+/// What a service of systemd has beside its configuration.
+struct Systemd {
+    /// The variable for descriptors that it listens on.
+    listen_fds: Option<CString>,
+    /// Where it says that it is ready.
+    notify: Option<Place>,
+}
+
+impl Systemd {
+    fn new(directory: &Directory, request: &Request<'_>) -> Result<Self> {
+        let count = Some(request.listen_fds).filter(|count| *count > 0);
+        Ok(Systemd {
+            listen_fds: count.and_then(|count| CString::new(format!("LISTEN_FDS={count}")).ok()),
+            notify: request.notify_socket.map(|_| Place::make(directory)).transpose()?,
+        })
+    }
+
+    fn add_to<'a>(&'a self, config: &mut Config<'a>) {
+        if let Some((process, count)) = config.process.as_mut().zip(self.listen_fds.as_deref()) {
+            process.env.extend([count, c"LISTEN_PID=1"]);
+        }
+        if let Some(place) = &self.notify {
+            place.add_to(config);
         }
     }
 }

@@ -100,7 +100,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     drop(container);
     match request.detach {
         true => Ok(0),
-        false => attend(&launched, relay),
+        false => attend(&launched, relay, None),
     }
 }
 

@@ -28,7 +28,12 @@ pub fn run(
     warnings: &mut Vec<Error>,
 ) -> Result<i32> {
     let Some(Foreground { keep, subreaper }) = foreground else {
-        return bring_up(store, request, Stay::Running, warnings).map(|_| 0);
+        let Up { directory, built } = bring_up(store, request, Stay::Running, warnings)?;
+        directory.unlock()?;
+        if let Some(notify) = built.notify {
+            notify.wait(built.launched.pid.as_raw_nonzero().get(), &built.launched.pidfd)?;
+        }
+        return Ok(0);
     };
     if subreaper {
         // Any pid stands for yes.
@@ -39,8 +44,8 @@ pub fn run(
     let Up { directory, built } = bring_up(store, request, Stay::Ended, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
-    let Built { relay, hooks, cgroup, launched } = built;
-    let code = attend(&launched, relay)?;
+    let Built { relay, notify, hooks, cgroup, launched } = built;
+    let code = attend(&launched, relay, notify)?;
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
         // What cannot be removed is left for `delete` to find; the program's exit status is the answer.

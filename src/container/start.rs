@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use super::delete;
 use super::kept::Kept;
+use super::notify::Notify;
 use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
@@ -14,7 +15,13 @@ use crate::launch::gate;
 use crate::launch::message::Message;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
-pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> {
+/// `notify_socket` is where somebody waits to hear that the container is ready: so does this.
+pub fn start(
+    store: &Store,
+    id: &CStr,
+    notify_socket: Option<&CStr>,
+    warnings: &mut Vec<Error>,
+) -> Result<()> {
     let directory = store.open_locked(id)?;
     let Known { state, status } = state::of(&directory)?;
     let fail = |why: &str| {
@@ -27,6 +34,8 @@ pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> 
     let Some(channel) = gate::knock(directory.fd(), directory.path())? else {
         return Err(fail(": its process is gone"));
     };
+    let notify = notify_socket.map(|host| Notify::listen(&directory, host)).transpose()?.flatten();
+    let process = notify.is_some().then(|| status.process.open()).transpose()?.flatten();
     channel.send(&Message::Go);
     // Nobody else can start it now. The answer may take long (startContainer hooks, a process that is stopped),
     // and meanwhile others must be able to kill it.
@@ -45,6 +54,11 @@ pub fn start(store: &Store, id: &CStr, warnings: &mut Vec<Error>) -> Result<()> 
         let mut more = Vec::new();
         warnings.extend(delete::remove(&directory, &mut more).err());
         warnings.append(&mut more);
+    }
+    if started.is_ok()
+        && let Some((notify, process)) = notify.zip(process)
+    {
+        notify.wait(status.process.pid, &process)?;
     }
     started
 }

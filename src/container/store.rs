@@ -5,6 +5,7 @@
 //!         status      what mote knows of it (`status.rs`), replaced by rename
 //!         config.json the configuration it was created with
 //!         start       its start gate, a socket, while it is created and not started
+//!         notify/     its socket to systemd (`notify.rs`)
 //! ```
 //!
 //! The status is written before anything is made, so that whatever happens to mote, `delete --force` finds
@@ -25,7 +26,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, write};
 
-use super::id;
+use super::{id, notify};
 use crate::bundle::read_all;
 use crate::error::{Error, Kind, On, Result, Show};
 use crate::launch::gate;
@@ -237,20 +238,24 @@ impl Directory {
         self.remove_files(&[c"config.json", c"status"])?;
         match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::NOTEMPTY) => self.remove_files(&[c"start", NEW])?,
+            Err(Errno::NOTEMPTY) => {}
             removed => removed.on(format_args!("unlinkat {}", self.path))?,
         }
+        let [directory, socket] = notify::NAMES;
+        self.remove_files(&[c"start", NEW, socket])?;
+        self.remove_one(directory, AtFlags::REMOVEDIR)?;
         unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR).on(format_args!("unlinkat {}", self.path))
     }
 
     fn remove_files(&self, names: &[&CStr]) -> Result<()> {
-        for name in names {
-            match unlinkat(&self.fd, *name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                removed => removed.on(format_args!("unlinkat {}/{}", self.path, Show(name)))?,
-            }
+        names.iter().try_for_each(|name| self.remove_one(name, AtFlags::empty()))
+    }
+
+    fn remove_one(&self, name: &CStr, flags: AtFlags) -> Result<()> {
+        match unlinkat(&self.fd, name, flags) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            removed => removed.on(format_args!("unlinkat {}/{}", self.path, Show(name))),
         }
-        Ok(())
     }
 }
 

@@ -37,7 +37,7 @@ impl Gate {
     /// A gate in a state directory.
     pub fn socket(directory: BorrowedFd<'_>, path: &str) -> Result<Self> {
         let socket = new_socket(SocketFlags::empty())?;
-        let address = address(directory, path)?;
+        let address = address(directory, path, NAME)?;
         bind(&socket, &address).on(format_args!("bind {path}/{NAME}"))?;
         Ok(Gate::Socket(socket))
     }
@@ -89,7 +89,7 @@ impl Gate {
 /// Comes to the gate of a created container. `None`: nobody waits there (any more, or yet).
 pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
     let socket = new_socket(SocketFlags::NONBLOCK)?;
-    match connect(&socket, &address(directory, path)?) {
+    match connect(&socket, &address(directory, path, NAME)?) {
         Ok(()) => {
             fcntl_setfl(&socket, OFlags::empty()).on(format_args!("fcntl F_SETFL"))?;
             Ok(Some(Channel::over(socket)))
@@ -112,14 +112,15 @@ fn new_socket(more: SocketFlags) -> Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).on(format_args!("socket"))
 }
 
-/// An address holds 108 bytes (unix(7)); a longer path is said by the directory's descriptor.
-fn address(directory: BorrowedFd<'_>, path: &str) -> Result<SocketAddrUnix> {
+/// The address of a socket in a directory that is at `path`. It holds 108 bytes (unix(7)); what is longer is said
+/// by the directory's descriptor.
+pub fn address(directory: BorrowedFd<'_>, path: &str, name: &str) -> Result<SocketAddrUnix> {
     let long: String;
-    let short = format!("{path}/{NAME}");
+    let short = format!("{path}/{name}");
     let name = match short.len() < 108 {
         true => &short,
         false => {
-            long = format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd());
+            long = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
             &long
         }
     };

@@ -68,10 +68,8 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
     // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
-    if let Some(proc) = handed.proc.filter(|_| !plan.time.is_empty()) {
-        plan.time.apply(proc)?;
-    }
     if let Some(proc) = handed.proc {
+        plan.time.apply(proc)?;
         plan.process.label.apply(proc)?;
     }
     // Rights in a new user namespace begin with the maps, which the parent writes there too.
@@ -103,9 +101,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
         loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS"))?;
     }
     plan.uts.apply()?;
-    if let Some(proc) = handed.proc {
-        plan.sysctl.apply(proc)?;
-    }
+    handed.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
     // The tree of files; the last thing that sees the host's.
     let (terminal, console) = (plan.process.terminal, handed.console);

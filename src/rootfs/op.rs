@@ -116,16 +116,8 @@ impl<'a> Op<'a> {
         if words.copy_up && !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs") {
             return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone"));
         }
-        if let What::New { kind, .. } = &what
-            && words.is_read_only()
-            && !is_kernels_own(kind)
-        {
-            words.parameters.push((c"ro".into(), None));
-        }
-        if let What::New { kind, .. } = &what
-            && takes_label(kind)
-        {
-            words.parameters.extend(around.label.map(|(option, label)| (option.into(), Some(label))));
+        if let What::New { kind, .. } = &what {
+            words.of_new(kind, around.label);
         }
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
@@ -327,6 +319,16 @@ impl<'a> Words<'a> {
         if self.all.propagation == 0 && self.top.propagation == 0 {
             let of = if recursive { &mut self.all } else { &mut self.top };
             of.propagation = sys::MS_PRIVATE.into();
+        }
+    }
+
+    /// What a new filesystem is told besides.
+    fn of_new(&mut self, kind: &CStr, label: Option<(&'static CStr, &'a CStr)>) {
+        if self.is_read_only() && !is_kernels_own(kind) {
+            self.parameters.push((c"ro".into(), None));
+        }
+        if takes_label(kind) {
+            self.parameters.extend(label.map(|(option, label)| (option.into(), Some(label))));
         }
     }
 

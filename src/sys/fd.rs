@@ -1,9 +1,9 @@
 //! Descriptors by number: close_range(2), and those this process was started with.
 
-use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD};
+use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD, F_SETOWN};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, Result};
 
 /// Closes every descriptor from `first` on but those of `keep`, whoever opened them (close_range(2),
@@ -63,6 +63,17 @@ pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
 pub fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
     unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
+}
+
+/// Has SIGIO sent to this process whenever something comes to be read (fcntl(2), F_SETOWN; O_ASYNC).
+pub fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: takes no pointer.
+    let owned = unsafe {
+        sc::syscall3(__NR_fcntl as usize, fd.as_raw_fd() as usize, F_SETOWN as usize, pid as usize)
+    };
+    super::check(owned)?;
+    fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::ASYNC)
 }
 
 /// A descriptor the process was started with (0, 1, 2, --preserve-fds, LISTEN_FDS), if it is open.

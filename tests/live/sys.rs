@@ -115,6 +115,13 @@ pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) ->
     .map(drop)
 }
 
+/// Lays a directory over another, in a mount namespace of this process's own.
+pub fn cover(source: &Path, target: &Path) -> Result<()> {
+    unshare(libc::CLONE_NEWNS)?;
+    mount("", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "")?;
+    mount(&source.to_string_lossy(), target, "", libc::MS_BIND, "")
+}
+
 pub fn umount(target: &Path) -> Result<()> {
     let target = text(target)?;
     // SAFETY: one string that outlives the call.

@@ -1,11 +1,13 @@
 //! The words around the commands: options nobody knows, versions, features, logs, help.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "commands",
@@ -21,6 +23,9 @@ tests![
     log_as_json,
     log_as_text,
     log_in_an_unknown_format_is_refused,
+    log_to_syslog,
+    log_to_the_journal,
+    log_of_everything,
     errors_are_one_line,
     root_is_made_for_the_owner_alone,
 ];
@@ -167,6 +172,68 @@ fn log_as_text(rig: &mut Rig) -> Outcome {
     let text = logged(rig, "text")?;
     same("lines", text.lines().count(), 1)?;
     contains("the log", &text, "does not exist")
+}
+
+fn asks_mote_alone(rig: &Rig) -> Outcome {
+    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the peers have other words") }
+}
+
+/// What `--log DESTINATION` sends to a datagram socket at this path, in a mount namespace with a /dev or a /run
+/// of its own.
+fn sent(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
+    let place = Path::new(path);
+    let top = Path::new("/").join(place.iter().nth(1).unwrap_or_default());
+    let there = rig.dir.join("there");
+    let below = place.strip_prefix(&top)?;
+    fs::create_dir_all(there.join(below).parent().unwrap_or(&there))?;
+    let socket = UnixDatagram::bind(there.join(below))?;
+    rig.globals.extend(["--log", destination].map(str::to_string));
+    let mut command = rig.command(&["state", &rig.id]);
+    sys::before_exec(&mut command, move || sys::cover(&there, &top));
+    let output = crate::command::run(&mut command, "")?;
+    rig.bad(&output, &["does not exist"])?;
+    holds("something is sent", sys::readable(&socket, crate::command::LIMIT)?)?;
+    let mut text = [0; 512];
+    let count = socket.recv(&mut text)?;
+    Ok(String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned())
+}
+
+/// `<user, error>` is 1 * 8 + 3.
+fn log_to_syslog(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let text = sent(rig, "syslog:me", "/dev/log")?;
+    holds(&text, text.starts_with("<11>me[") && text.ends_with("does not exist"))
+}
+
+fn log_to_the_journal(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let text = sent(rig, "journald:me", "/run/systemd/journal/socket")?;
+    let lines: Vec<&str> = text.lines().collect();
+    same("lines", lines.len(), 3)?;
+    same("who", lines.first(), Some(&"SYSLOG_IDENTIFIER=me"))?;
+    same("how bad", lines.get(1), Some(&"PRIORITY=3"))?;
+    holds(&text, text.contains("\nMESSAGE=container") && text.ends_with("does not exist\n"))?;
+    rig.globals.clear();
+    rig.globals.extend(["--log", "journald:me"].map(str::to_string));
+    let mut command = rig.command(&["state", &rig.id]);
+    let empty = rig.dir.clone();
+    sys::before_exec(&mut command, move || sys::cover(&empty, Path::new("/run")));
+    let output = crate::command::run(&mut command, "")?;
+    rig.bad(&output, &["--log journald:me", "/run/systemd/journal/socket", "no such file"])
+}
+
+/// `--debug`: on the standard error where there is no log, else there alone.
+fn log_of_everything(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    rig.globals.push("--debug".into());
+    let output = rig.mote(&["list", "--quiet"])?;
+    same("exit code", output.code(), 0)?;
+    contains("standard error", &output.stderr, "mote: debug: list --quiet")?;
+    contains("standard error", &output.stderr, "mote: debug: exit code 0")?;
+    let path = rig.dir.join("log");
+    rig.globals.extend(["--log", &path.display().to_string()].map(str::to_string));
+    rig.mote(&["list", "--quiet"])?.good()?;
+    contains("the log", &fs::read_to_string(path)?, "debug: list --quiet")
 }
 
 fn log_in_an_unknown_format_is_refused(rig: &mut Rig) -> Outcome {

@@ -69,6 +69,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("size", 0, terminal::size),
     ("stat", 1, files::stat),
     ("stdin", 0, process::stdin),
+    ("tell", 1, process::tell),
     ("tty", 0, terminal::tty),
     ("umask", 0, process::umask),
     ("unshare", 1, process::unshare),

@@ -22,6 +22,14 @@ pub fn args(_: &[&str]) {
     }
 }
 
+/// Tells whoever started it what they want to hear (sd_notify(3)).
+pub fn tell(words: &[&str]) {
+    let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    let told = std::os::unix::net::UnixDatagram::unbound()
+        .and_then(|socket| socket.send_to(words.concat().as_bytes(), path));
+    say_result("tell", told);
+}
+
 pub fn say_word(words: &[&str]) {
     say("say", words.concat());
 }

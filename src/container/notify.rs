@@ -1,0 +1,159 @@
+//! Telling systemd that a container is ready (sd_notify(3)): mote was started with NOTIFY_SOCKET, and gives the
+//! container a socket of its own, from which one word alone goes on: READY=1. Beside it systemd is told which
+//! process is the service's.
+//!
+//! ```text
+//! STATE/ID/notify/             mounted at /run/notify inside
+//!                 notify.sock  mote listens, in `start` or `run`
+//! ```
+
+use alloc::ffi::CString;
+use alloc::format;
+use core::ffi::CStr;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, chmodat, mkdirat, unlinkat};
+use rustix::io::{Errno, write};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recv, socket_with,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::store::Directory;
+use crate::error::{At, Error, On, Result, Show};
+use crate::launch::gate;
+use crate::pass;
+use crate::spec::{Config, Mount};
+use crate::sys::fd::signal_when_readable;
+
+/// The names in the state directory, from the last to the first to be removed.
+pub const NAMES: [&CStr; 2] = [c"notify", c"notify/notify.sock"];
+
+const SOCKET: &str = "notify/notify.sock";
+const INSIDE: &CStr = c"/run/notify";
+const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
+
+/// What is mounted into the container.
+pub struct Place(CString);
+
+impl Place {
+    /// Makes it.
+    pub fn make(directory: &Directory) -> Result<Self> {
+        let path = format!("{}/notify", directory.path());
+        mkdirat(directory.fd(), c"notify", Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
+        Ok(Place(CString::new(path).unwrap_or_default()))
+    }
+
+    /// Adds it to a configuration, as if it had been written there.
+    pub fn add_to<'a>(&'a self, config: &mut Config<'a>) {
+        config.mounts.push(Mount {
+            destination: INSIDE,
+            source: Some(&self.0),
+            kind: Some(c"bind"),
+            options: [c"bind", c"ro", c"nosuid", c"nodev", c"noexec"].into(),
+            ..Mount::default()
+        });
+        if let Some(process) = &mut config.process {
+            process.env.retain(|variable| !variable.to_bytes().starts_with(b"NOTIFY_SOCKET="));
+            process.env.push(VARIABLE);
+        }
+    }
+}
+
+/// The container's socket, and systemd's.
+pub struct Notify {
+    inside: OwnedFd,
+    host: OwnedFd,
+}
+
+impl Notify {
+    /// Listens for a container, on behalf of who listens at `host`: a path, or `@NAME`. `None`: it was created
+    /// without.
+    pub fn listen(directory: &Directory, host: &CStr) -> Result<Option<Self>> {
+        let inside = socket().on(format_args!("socket"))?;
+        match bind(&inside, &gate::address(directory.fd(), directory.path(), SOCKET)?) {
+            Err(Errno::NOENT) => return Ok(None),
+            // Of a start that came to nothing.
+            Err(Errno::ADDRINUSE) => {
+                unlinkat(directory.fd(), SOCKET, AtFlags::empty()).on(format_args!("unlinkat {SOCKET}"))?;
+                return Self::listen(directory, host);
+            }
+            bound => bound.on(format_args!("bind {}/{SOCKET}", directory.path()))?,
+        }
+        // Whoever the container's user is.
+        chmodat(directory.fd(), SOCKET, Mode::from_raw_mode(0o777), AtFlags::empty())
+            .on(format_args!("fchmodat {SOCKET}"))?;
+        let host = connect_to(host).at(format_args!("NOTIFY_SOCKET {}", Show(host)))?;
+        Ok(Some(Notify { inside, host }))
+    }
+
+    /// Asks for SIGIO when something comes.
+    pub fn signal(&self) -> Result<()> {
+        signal_when_readable(&self.inside).on(format_args!("fcntl F_SETOWN"))
+    }
+
+    /// Waits until the container is ready, or has ended, and hands that on; comes back when it has arrived.
+    pub fn wait(&self, pid: i32, pidfd: &OwnedFd) -> Result<()> {
+        loop {
+            let mut fds = [PollFd::new(&self.inside, PollFlags::IN), PollFd::new(pidfd, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                polled => polled.on(format_args!("poll"))?,
+            };
+            let [said, ended] = fds.map(|fd| !fd.revents().is_empty());
+            if said && self.take(pid)? {
+                return self.barrier();
+            }
+            // What it said last was heard.
+            if ended && !said {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what was said; whether that was it.
+    pub fn take(&self, pid: i32) -> Result<bool> {
+        let mut space = [0u8; 4096];
+        loop {
+            let count = match recv(&self.inside, &mut space, RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => continue,
+                received => received.on(format_args!("recvfrom {SOCKET}"))?.0,
+            };
+            let said = space.get(..count).unwrap_or_default();
+            if said.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                let text = format!("READY=1\nMAINPID={pid}\n");
+                write(&self.host, text.as_bytes()).on(format_args!("write to NOTIFY_SOCKET"))?;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Until systemd has taken all that was sent: it may not listen to somebody who is gone (sd_notify_barrier(3)).
+    fn barrier(&self) -> Result<()> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+        pass::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
+        drop(writer);
+        let mut fds = [PollFd::new(&reader, PollFlags::IN)];
+        // As long as systemd's own programs wait.
+        match poll(&mut fds, Some(&Timespec { tv_sec: 30, tv_nsec: 0 })) {
+            Ok(0) => Err(Error::invalid(format_args!("NOTIFY_SOCKET: nobody takes what is sent there"))),
+            polled => polled.map(drop).on(format_args!("poll")),
+        }
+    }
+}
+
+fn socket() -> rustix::io::Result<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+}
+
+fn connect_to(path: &CStr) -> Result<OwnedFd> {
+    let Some(name) = path.to_bytes().strip_prefix(b"@") else {
+        return pass::connect(path, SocketType::DGRAM);
+    };
+    let socket = socket().on(format_args!("socket"))?;
+    let address = SocketAddrUnix::new_abstract_name(name).on(format_args!("address"))?;
+    connect(&socket, &address).on(format_args!("connect"))?;
+    Ok(socket)
+}
