@@ -10,6 +10,7 @@ mod features;
 mod kill;
 mod list;
 mod log;
+mod mounts;
 mod options;
 mod output;
 mod pattern;
@@ -32,13 +33,14 @@ use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
-static COMMANDS: [&Command; 13] = [
+static COMMANDS: [&Command; 14] = [
     &create::COMMAND,
     &delete::COMMAND,
     &exec::COMMAND,
     &features::COMMAND,
     &kill::COMMAND,
     &list::COMMAND,
+    &mounts::COMMAND,
     &pause::COMMAND,
     &ps::COMMAND,
     &resume::COMMAND,

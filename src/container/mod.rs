@@ -10,6 +10,7 @@ pub mod id;
 pub mod kept;
 pub mod kill;
 pub mod list;
+pub mod mounts;
 pub mod notify;
 pub mod pattern;
 pub mod pause;

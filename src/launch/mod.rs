@@ -25,3 +25,4 @@ pub mod init;
 pub mod message;
 pub mod parent;
 pub mod tenant;
+pub mod visit;

@@ -40,6 +40,11 @@ impl Entry {
         Ok(back)
     }
 
+    /// Those that its tree of files is of.
+    pub fn join_tree(self, init: &OwnedFd) -> Result<()> {
+        enter(init, self.flags & (flag(Kind::User) | flag(Kind::Mount)))
+    }
+
     /// The child's part: all others; with `all` the pid namespace too, for children of its own.
     pub fn join(self, init: &OwnedFd, all: bool) -> Result<()> {
         match if all { self.flags } else { self.flags & !flag(Kind::Pid) } {

@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod copyup;
 pub mod device;
+pub mod extra;
 pub mod mask;
 pub mod op;
 pub mod option;
@@ -67,16 +68,11 @@ impl<'a> Plan<'a> {
     /// Decides all of it from the configuration.
     pub fn new(config: &Config<'a>, around: &Surroundings<'a>) -> Result<Self> {
         let linux = &config.linux;
-        let mut mounts = Vec::with_capacity(config.mounts.len());
-        for (index, mount) in config.mounts.iter().enumerate() {
-            let op = Op::new(index, mount, around);
-            mounts.push(op.at(format_args!("mounts[{index}] {}", crate::error::Show(mount.destination)))?);
-        }
         let host_dev = config.mounts.iter().any(binds_dev);
         Ok(Plan {
             root: Source::new(absolute(around.bundle, config.root.path), true),
             propagation: propagation(linux.rootfs_propagation),
-            mounts,
+            mounts: ops(&config.mounts, around)?,
             devices: device::Plan::new(&linux.devices, around.user_namespace, host_dev),
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, around.label),
             readonly: config.root.readonly,
@@ -116,11 +112,7 @@ impl<'a> Plan<'a> {
         if !open(&mut self.root).at(format_args!("root.path"))? {
             return Ok(());
         }
-        for (index, mount) in self.mounts.iter_mut().enumerate() {
-            for source in mount.sources() {
-                open(source).at(format_args!("mounts[{index}]"))?;
-            }
-        }
+        open_sources(&mut self.mounts, &mut open)?;
         for source in self.devices.sources() {
             open(source).at(format_args!("linux.devices"))?;
         }
@@ -192,6 +184,29 @@ impl<'a> Plan<'a> {
         tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;
         Ok(root)
     }
+}
+
+/// Plans a list of mounts.
+fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a>) -> Result<Vec<Op<'a>>> {
+    let mut ops = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        let op = Op::new(index, mount, around);
+        ops.push(op.at(format_args!("mounts[{index}] {}", crate::error::Show(mount.destination)))?);
+    }
+    Ok(ops)
+}
+
+/// Opens what they take from the host.
+fn open_sources<'a>(
+    mounts: &mut [Op<'a>],
+    mut open: impl FnMut(&mut Source<'a>) -> Result<bool>,
+) -> Result<()> {
+    for (index, mount) in mounts.iter_mut().enumerate() {
+        for source in mount.sources() {
+            open(source).at(format_args!("mounts[{index}]"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices").

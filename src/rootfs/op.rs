@@ -122,6 +122,11 @@ impl<'a> Op<'a> {
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
 
+    /// Where it is mounted.
+    pub fn destination(&self) -> &CStr {
+        self.destination
+    }
+
     /// What is taken from the host.
     pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
         let (one, many) = match &mut self.what {

@@ -122,17 +122,17 @@ impl Root {
 
     /// The directory that `path` lies in, made when missing, and the path's last name.
     pub fn parent<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
-        let bytes = path.to_bytes_with_nul();
-        let slash = path.to_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        let name =
-            bytes.get(slash + 1..).and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(c"");
-        if matches!(name.to_bytes(), b"" | b"." | b"..") {
-            return Err(Error::invalid(format_args!("{} has no last name", Show(path))));
-        }
         let mut space = [0u8; PATH_MAX];
-        let above = bytes.get(..slash).unwrap_or_default();
-        let above = join(&mut space, &[above, b"/"]).on(format_args!("{}", Show(path)))?;
+        let (above, name) = split(path, &mut space)?;
         Ok((self.make(above, Make::Directory)?, name))
+    }
+
+    /// The same, of a path whose directory is reached without any link.
+    pub fn parent_without_links<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
+        let mut space = [0u8; PATH_MAX];
+        let (above, name) = split(path, &mut space)?;
+        let above = self.resolve(above, ResolveFlags::NO_SYMLINKS);
+        Ok((above.on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))?, name))
     }
 
     /// Makes what is missing of a path: finds how far it goes, and makes the next name there, until all
@@ -183,6 +183,18 @@ impl Root {
             }
         }
     }
+}
+
+/// The path of the directory that a path lies in, and its last name.
+fn split<'s, 'p>(path: &'p CStr, space: &'s mut [u8; PATH_MAX]) -> Result<(&'s CStr, &'p CStr)> {
+    let bytes = path.to_bytes_with_nul();
+    let slash = path.to_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let name = bytes.get(slash + 1..).and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or(c"");
+    if matches!(name.to_bytes(), b"" | b"." | b"..") {
+        return Err(Error::invalid(format_args!("{} has no last name", Show(path))));
+    }
+    let above = bytes.get(..slash).unwrap_or_default();
+    Ok((join(space, &[above, b"/"]).on(format_args!("{}", Show(path)))?, name))
 }
 
 /// Writes into `next` the path with the link at `at` replaced by its target.

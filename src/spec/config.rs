@@ -79,6 +79,13 @@ impl<'a> Config<'a> {
     }
 }
 
+/// Decodes a list of mounts by itself; `name` is what errors call the document.
+pub fn mounts<'a>(name: &'a str, text: &'a mut [u8]) -> Result<Vec<Mount<'a>>> {
+    let mut decoder = Decoder::new(name, text);
+    let mounts = decoder.list(Mount::read);
+    decoder.finish().map(|()| mounts)
+}
+
 fn oci_version<'a>(d: &mut Decoder<'a>) -> &'a str {
     let text = d.string();
     if !version::is_supported(text) {

@@ -76,6 +76,7 @@ const ROOMS: &[&[Test]] = &[
     commands::lifecycle::TESTS,
     commands::state::TESTS,
     commands::list::TESTS,
+    commands::mounts::TESTS,
     commands::notify::TESTS,
     commands::pause::TESTS,
     commands::kill::TESTS,

@@ -4,6 +4,7 @@ pub mod id;
 pub mod kill;
 pub mod lifecycle;
 pub mod list;
+pub mod mounts;
 pub mod notify;
 pub mod pause;
 pub mod spec;

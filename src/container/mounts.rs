@@ -1,0 +1,69 @@
+//! `mounts`: mounts are added to a container, and taken away.
+
+use alloc::ffi::CString;
+use core::ffi::CStr;
+
+use rustix::fs::CWD;
+
+use super::state::{self, Known};
+use super::status::State;
+use super::store::Store;
+use crate::bundle::{CONFIG, read_file};
+use crate::error::{Error, Kind, Result};
+use crate::host::Cgroups;
+use crate::launch::visit::visit;
+use crate::namespace::entry::Entry;
+use crate::rootfs::extra::{self, Plan};
+use crate::rootfs::{Surroundings, cgroup::View};
+use crate::spec::linux::NamespaceKind;
+use crate::spec::{Config, config};
+
+/// What is done with the mounts of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Add,
+    /// Those at their destinations.
+    Remove,
+}
+
+/// Changes the mounts of a container that is created or runs: all that are listed in the file, or none is added.
+/// The file has an array as `mounts` of config.json.
+pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
+    let directory = store.open_locked(id)?;
+    let Known { status, state } = state::of(&directory)?;
+    let refuse = |why: &str| {
+        let id = directory.id();
+        Error::new(Kind::State, format_args!("cannot change mounts of container \"{id}\": {why}"))
+    };
+    let init = match state {
+        State::Created | State::Running | State::Paused => status.process.open()?,
+        State::Creating | State::Stopped => None,
+    };
+    let init = init.ok_or_else(|| refuse("container not running"))?;
+    let mut text = directory.read(CONFIG)?.unwrap_or_default();
+    let config = Config::decode("config.json", &mut text)?;
+    let namespaces = &config.linux.namespaces;
+    if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
+        return Err(refuse("it has no mount namespace"));
+    }
+    let entry = Entry::new(namespaces);
+    let mut list = read_file(CWD, file)?;
+    let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
+    if change == Change::Remove {
+        return visit(entry, &init, directory.fd(), |root| extra::remove(&mounts, root));
+    }
+    let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
+    let mut plan = Plan::new(
+        &mounts,
+        &Surroundings {
+            bundle: &bundle,
+            user_namespace: entry.has_user(),
+            pivot: true,
+            label: None,
+            in_place: false,
+            cgroup: View { layout: Cgroups::None, path: None, namespace: false },
+        },
+    )?;
+    plan.open_sources()?;
+    visit(entry, &init, directory.fd(), |root| plan.apply(root))
+}

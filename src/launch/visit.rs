@@ -1,0 +1,58 @@
+//! A visit to a container's tree of files: a process goes in, does something there, and ends.
+
+use core::convert::Infallible;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{DumpableBehavior, WaitId, WaitIdOptions, set_dumpable_behavior, waitid};
+
+use super::message::{Channel, Message};
+use crate::error::{self, Error, On, Result};
+use crate::namespace::entry::Entry;
+use crate::process::user::become_root;
+use crate::rootfs::path::Root;
+use crate::sys::clone::{exit, spawn};
+use crate::sys::fd::close_in_child;
+
+/// Does `act` in the mount namespace of the container whose first process is `init`. `directory` is its state
+/// directory, locked.
+pub fn visit(
+    entry: Entry,
+    init: &OwnedFd,
+    directory: BorrowedFd<'_>,
+    act: impl FnOnce(&Root) -> Result<()>,
+) -> Result<()> {
+    // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
+    error::reserve();
+    let (channel, visitors) = Channel::pair()?;
+    let visitor = || -> Infallible {
+        close_in_child(directory);
+        let done = go_in(entry, init).and_then(|root| act(&root));
+        visitors.send(&match done {
+            Ok(()) => Message::Ready,
+            Err(error) => Message::Failed(error),
+        });
+        exit(0)
+    };
+    let (_, pidfd) = spawn(0, None, visitor).on(format_args!("clone3"))?;
+    // Its end is the visitor's alone now: should that die without a word, the line ends.
+    drop(visitors);
+    let said = channel.receive();
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    match said? {
+        Message::Ready => Ok(()),
+        Message::Failed(error) => Err(error),
+        _ => Err(Error::invalid(format_args!("the process in the container died"))),
+    }
+}
+
+fn go_in(entry: Entry, init: &OwnedFd) -> Result<Root> {
+    entry.join_tree(init)?;
+    if entry.has_user() {
+        become_root()?;
+    }
+    // Inside: "/" is the container's.
+    let root = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    Ok(Root::new(root.on(format_args!("openat /"))?))
+}

@@ -1,0 +1,67 @@
+//! Mounts that are added to a container that runs, and taken away from it.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::fchdir;
+
+use super::op::Op;
+use super::path::Root;
+use super::{Surroundings, open_sources, ops, refuse};
+use crate::error::{At, On, Result, Show};
+use crate::spec::Mount;
+
+/// Mounts, ready to be made.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    mounts: Vec<Op<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans them as those of a configuration, but for filesystems that show namespaces: a new one would show those
+    /// of whoever mounts it.
+    pub fn new(mounts: &[Mount<'a>], around: &Surroundings<'a>) -> Result<Self> {
+        for (index, mount) in mounts.iter().enumerate() {
+            let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
+            if matches!(kind, b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2") {
+                let (place, kind) = (Show(mount.destination), kind.escape_ascii());
+                return refuse(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
+            }
+        }
+        Ok(Plan { mounts: ops(mounts, around)? })
+    }
+
+    /// Opens what comes from the host.
+    pub fn open_sources(&mut self) -> Result<()> {
+        open_sources(&mut self.mounts, |source| source.open().map(|()| true))
+    }
+
+    /// Inside: makes all of them, or none.
+    pub fn apply(&self, root: &Root) -> Result<()> {
+        for (index, mount) in self.mounts.iter().enumerate() {
+            if let Err(error) = mount.apply(root).and_then(|()| mount.finish()) {
+                for made in self.mounts.iter().take(index).rev() {
+                    let _ = detach(root, made.destination());
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Inside: takes them away, the last first, since it may lie below another. Who still uses one keeps it.
+pub fn remove(mounts: &[Mount<'_>], root: &Root) -> Result<()> {
+    for (index, mount) in mounts.iter().enumerate().rev() {
+        detach(root, mount.destination).at(format_args!("mounts[{index}] {}", Show(mount.destination)))?;
+    }
+    Ok(())
+}
+
+/// By its name in a directory that no link has led to: it could lead to what hides a file of the kernel's.
+fn detach(root: &Root, path: &CStr) -> Result<()> {
+    let (above, name) = root.parent_without_links(path)?;
+    fchdir(&above).on(format_args!("fchdir"))?;
+    unmount(name, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).on(format_args!("umount2 MNT_DETACH"))
+}

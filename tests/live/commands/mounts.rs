@@ -1,0 +1,160 @@
+//! `mounts add` and `mounts remove`.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, same, skip_allowed};
+use crate::command::Output;
+use crate::facts::Facts;
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "commands",
+    mounts_come_and_go,
+    mounts_of_a_user_namespace,
+    mounts_all_or_none,
+    mounts_of_namespaces_are_refused,
+    mounts_are_removed_without_links,
+    mounts_bad_input,
+];
+
+/// A container that waits, with these namespaces besides.
+fn container(rig: &Rig, user_namespace: bool) -> Outcome<Bundle> {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("runc has no such command, and crun an experimental one");
+    }
+    let mut bundle = rig.bundle()?;
+    if user_namespace {
+        bundle.user_namespace(100_000);
+        // Its root may make nothing in an image that is the host's.
+        for file in ["/added/here/.keep", "/file", "/scratch/.keep"] {
+            bundle.file(file, "")?;
+        }
+    }
+    rig.waiting(&mut bundle)?;
+    Ok(bundle)
+}
+
+fn mounts(rig: &Rig, verb: &str, list: &Json) -> Outcome<Output> {
+    let file = rig.dir.join("mounts.json");
+    fs::write(&file, list.to_string())?;
+    rig.mote(&["mounts", verb, &rig.id, &file.display().to_string()])
+}
+
+fn inside(rig: &Rig, verbs: &[&str]) -> Outcome<Facts> {
+    Ok(rig.mote(&[&["exec", &rig.id, "/payload"], verbs].concat())?.good()?.facts())
+}
+
+/// A directory of the host's with a file in it.
+fn volume(rig: &Rig) -> Outcome<String> {
+    let volume = rig.dir.join("volume");
+    fs::create_dir(&volume)?;
+    fs::write(volume.join("file"), "of the host")?;
+    Ok(volume.display().to_string())
+}
+
+fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
+    container(rig, user_namespace)?;
+    let volume = volume(rig)?;
+    let file = format!("{volume}/file");
+    let list = json!([
+        {"destination": "/added/here", "type": "bind", "source": (volume.as_str()), "options": ["rbind", "ro", "nosuid"]},
+        {"destination": "/file", "type": "bind", "source": (file.as_str()), "options": ["bind"]},
+        {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=755", "noexec"]}
+    ]);
+    mounts(rig, "add", &list)?.good()?;
+    let verbs = [
+        "read",
+        "/added/here/file",
+        "read",
+        "/file",
+        "mkdir",
+        "/added/here/x",
+        "mkdir",
+        "/scratch/x",
+        "mounts",
+    ];
+    let seen = inside(rig, &verbs)?;
+    seen.is("read:/added/here/file", "of the host")?;
+    seen.is("read:/file", "of the host")?;
+    seen.is("mkdir:/added/here/x", "!EROFS")?;
+    seen.is("mkdir:/scratch/x", "ok")?;
+    seen.mount_has("/added/here", &["ro", "nosuid"])?;
+    seen.mount_has("/scratch", &["noexec", "size=64k"])?;
+    mounts(rig, "remove", &list)?.good()?;
+    let seen = inside(rig, &["read", "/added/here/file", "read", "/file", "mounts"])?;
+    seen.is("read:/added/here/file", "!ENOENT")?;
+    seen.is("read:/file", "")?;
+    for place in ["/added/here", "/file", "/scratch"] {
+        same(place, seen.get(&format!("mount:{place}")), "(not said)")?;
+    }
+    rig.delete()
+}
+
+fn mounts_come_and_go(rig: &mut Rig) -> Outcome {
+    come_and_go(rig, false)
+}
+
+fn mounts_of_a_user_namespace(rig: &mut Rig) -> Outcome {
+    come_and_go(rig, true)
+}
+
+fn mounts_all_or_none(rig: &mut Rig) -> Outcome {
+    container(rig, false)?;
+    let volume = volume(rig)?;
+    let good =
+        json!({"destination": "/added", "type": "bind", "source": (volume.as_str()), "options": ["bind"]});
+    for (bad, words) in [
+        (
+            json!({"destination": "/payload/x", "type": "tmpfs", "source": "tmpfs"}),
+            ["mounts[1] /payload/x", "not a directory"],
+        ),
+        (
+            json!({"destination": "/x", "type": "bind", "source": "/none", "options": ["bind"]}),
+            ["mounts[1]", "/none"],
+        ),
+        (json!({"destination": "/x", "type": "nofs", "source": "nofs"}), ["mounts[1] /x", "no such device"]),
+    ] {
+        let list = Json::List(vec![good.clone(), bad]);
+        mounts(rig, "add", &list)?.bad(&words)?;
+        same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not said)")?;
+    }
+    rig.delete()
+}
+
+/// A procfs from outside would show the host's processes.
+fn mounts_of_namespaces_are_refused(rig: &mut Rig) -> Outcome {
+    container(rig, false)?;
+    for kind in ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"] {
+        let list = json!([{"destination": "/x", "type": (kind), "source": (kind)}]);
+        mounts(rig, "add", &list)?.bad(&["mounts[0] /x", kind, "cannot be added"])?;
+    }
+    rig.delete()
+}
+
+/// A link that the container puts in the way must not lead to what hides a file.
+fn mounts_are_removed_without_links(rig: &mut Rig) -> Outcome {
+    let bundle = container(rig, false)?;
+    symlink("/proc", bundle.inside("lead"))?;
+    let list = json!([{"destination": "/lead/timer_list"}]);
+    mounts(rig, "remove", &list)?.bad(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
+    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.bad(&["mounts[0] /payload", "umount2"])?;
+    rig.delete()
+}
+
+fn mounts_bad_input(rig: &mut Rig) -> Outcome {
+    container(rig, false)?;
+    rig.misused(&rig.mote(&["mounts", "turn", &rig.id, "x"])?, "neither add nor remove")?;
+    rig.mote(&["mounts", "add", &rig.id])?.bad(&["is missing"])?;
+    rig.mote(&["mounts", "add", &rig.id, "/none/file"])?.bad(&["/none/file"])?;
+    rig.mote(&["mounts", "add", "nobody", "/none/file"])?.bad(&["does not exist"])?;
+    mounts(rig, "add", &json!({"destination": "/x"}))?.bad(&["mounts.json:1:1"])?;
+    mounts(rig, "add", &json!([{"source": "/x"}]))?.bad(&["[0]: destination is missing"])?;
+    rig.kill_init()?;
+    mounts(rig, "add", &json!([]))?.bad(&["container not running"])?;
+    rig.delete()
+}
