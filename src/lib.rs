@@ -23,6 +23,7 @@ mod errno;
 pub mod error;
 pub mod hooks;
 pub mod host;
+pub mod intelrdt;
 pub mod json;
 pub mod launch;
 pub mod namespace;

@@ -8,6 +8,7 @@ use crate::cgroup;
 use crate::error::{At, Error, Result, Show};
 use crate::hooks;
 use crate::host::Host;
+use crate::intelrdt;
 use crate::namespace::{self, entry::Entry, sysctl, time, user as maps, uts};
 use crate::process::keyring::Keyring;
 use crate::process::{
@@ -49,6 +50,7 @@ pub struct Plan<'a> {
     pub rootfs: rootfs::Plan<'a>,
     pub process: ProcessPlan<'a>,
     pub hooks: hooks::Plan<'a>,
+    pub rdt: Option<intelrdt::Plan>,
     /// In a network namespace that nobody has set up.
     pub own_network: bool,
 }
@@ -129,7 +131,8 @@ impl<'a> Plan<'a> {
             affinity: None,
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        Ok(Plan { namespaces, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
+        let rdt = intelrdt::Plan::new(linux.intel_rdt.as_ref(), id)?;
+        Ok(Plan { namespaces, rdt, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
     }
 
     /// Whether some step goes through the host's procfs.
@@ -144,6 +147,7 @@ pub struct Tenant<'a> {
     pub entry: Entry,
     /// Mote's own CPUs, before the process is in the container's cgroup.
     pub affinity: affinity::Plan,
+    pub rdt: Option<intelrdt::Plan>,
     /// How it gets into the container's cgroup.
     pub join: cgroup::Join,
     pub process: ProcessPlan<'a>,
@@ -155,6 +159,7 @@ impl<'a> Tenant<'a> {
         config: &Config<'a>,
         process: &Process<'a>,
         host: &Host,
+        id: &str,
         preserve_fds: u32,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
@@ -174,7 +179,8 @@ impl<'a> Tenant<'a> {
         };
         let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        Ok(Tenant { entry, affinity, join: cgroup::Join::of(&linux.resources), process })
+        let rdt = intelrdt::Plan::new(linux.intel_rdt.as_ref(), id)?;
+        Ok(Tenant { entry, affinity, rdt, join: cgroup::Join::of(&linux.resources), process })
     }
 }
 
@@ -282,10 +288,7 @@ fn annotation(config: &Config<'_>, key: &CStr) -> bool {
 /// What mote reads but cannot do yet. Nothing of a configuration is ignored in silence.
 fn refuse(config: &Config<'_>) -> Result<()> {
     let linux = &config.linux;
-    not_yet(&[
-        (!linux.net_devices.is_empty(), "linux.netDevices"),
-        (linux.intel_rdt.is_some(), "linux.intelRdt"),
-    ])
+    not_yet(&[(!linux.net_devices.is_empty(), "linux.netDevices")])
 }
 
 fn not_yet(refused: &[(bool, &str)]) -> Result<()> {

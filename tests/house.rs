@@ -18,8 +18,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("container", EVERYTHING),
     ("bundle", &["json", "error", "sys"]),
     // Not `spec`: after planning nobody reads the configuration.
-    ("launch", &["plan", "hooks", "process", "rootfs", "cgroup", "namespace", "host", "error", "sys"]),
-    ("plan", &["hooks", "seccomp", "process", "rootfs", "cgroup", "namespace", "spec", "host", "error"]),
+    (
+        "launch",
+        &["plan", "hooks", "intelrdt", "process", "rootfs", "cgroup", "namespace", "host", "error", "sys"],
+    ),
+    (
+        "plan",
+        &[
+            "hooks",
+            "intelrdt",
+            "seccomp",
+            "process",
+            "rootfs",
+            "cgroup",
+            "namespace",
+            "spec",
+            "host",
+            "error",
+        ],
+    ),
     // Kernel objects: what one needs of another it is given by `plan`.
     ("process", &["spec", "pass", "host", "error", "sys"]),
     ("rootfs", &["spec", "host", "error", "sys"]),
@@ -27,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("namespace", &["spec", "host", "error", "sys"]),
     ("seccomp", &["spec", "error", "sys"]),
     ("hooks", &["spec", "error", "sys"]),
+    ("intelrdt", &["spec", "error"]),
     ("pass", &["error"]),
     ("spec", &["json", "error"]),
     ("host", &["error", "sys"]),
@@ -52,6 +70,7 @@ const EVERYTHING: &[&str] = &[
     "launch",
     "plan",
     "hooks",
+    "intelrdt",
     "seccomp",
     "pass",
     "process",

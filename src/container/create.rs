@@ -19,6 +19,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::hooks::Point;
 use crate::host::Host;
+use crate::intelrdt;
 use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
 use crate::plan::{Options, Plan};
@@ -69,8 +70,8 @@ pub struct Built {
     pub relay: Option<Box<Relay>>,
     /// To who waits for it to be ready, if mote hears of that.
     pub notify: Option<Notify>,
-    /// It has hooks for its end.
-    pub hooks: bool,
+    /// There is more to its end than its cgroup's: hooks, groups of resctrl.
+    pub more: bool,
     pub cgroup: Option<Cgroup>,
     pub launched: Launched,
 }
@@ -107,10 +108,7 @@ fn build(
     let request = &Request { announce, ..*request };
     let systemd = Systemd::new(directory, request)?;
     systemd.add_to(&mut config);
-    let notify = match request.notify_socket {
-        Some(host) if stay != Stay::Created => Notify::listen(directory, host)?,
-        _ => None,
-    };
+    let notify = systemd.listen(directory, request, stay)?;
     let host = Host::read()?;
     let options = Options {
         id: request.id,
@@ -131,23 +129,40 @@ fn build(
         created: time::now(),
         owner: host.uid,
         cgroup: plan.cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
+        rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
         hooks: plan.hooks.has_later(),
     };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = match &plan.cgroup {
-        Some(planned) => planned.create()?,
-        None => None,
-    };
+    let cgroup = groups(&plan)?;
     let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
-        (Ok((launched, relay)), cgroup) => Ok(Built { relay, notify, hooks: status.hooks, cgroup, launched }),
+        (Ok((launched, relay)), cgroup) => {
+            let more = status.hooks || !status.rdt.is_empty();
+            Ok(Built { relay, notify, more, cgroup, launched })
+        }
         (Err(error), cgroup) => {
             let _ = cgroup.map(|cgroup| cgroup.remove());
+            let _ = status.rdt.remove();
             // runtime.md, "Lifecycle": what fails from here on goes on with its end.
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
         }
+    }
+}
+
+/// Makes its cgroup and its groups of resctrl.
+fn groups(plan: &Plan<'_>) -> Result<Option<Cgroup>> {
+    let cgroup = match &plan.cgroup {
+        Some(planned) => planned.create()?,
+        None => None,
+    };
+    match plan.rdt.as_ref().map(intelrdt::Plan::create) {
+        Some(Err(error)) => {
+            let _ = cgroup.map(|cgroup| cgroup.remove());
+            Err(error)
+        }
+        _ => Ok(cgroup),
     }
 }
 
@@ -166,6 +181,14 @@ impl Systemd {
             listen_fds: count.and_then(|count| CString::new(format!("LISTEN_FDS={count}")).ok()),
             notify: request.notify_socket.map(|_| Place::make(directory)).transpose()?,
         })
+    }
+
+    /// Who is with the container when it becomes ready hears of it.
+    fn listen(&self, directory: &Directory, request: &Request<'_>, stay: Stay) -> Result<Option<Notify>> {
+        match request.notify_socket {
+            Some(host) if stay != Stay::Created => Notify::listen(directory, host),
+            _ => Ok(None),
+        }
     }
 
     fn add_to<'a>(&'a self, config: &mut Config<'a>) {

@@ -67,6 +67,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
             _ => cgroup.remove()?,
         }
     }
+    status.rdt.remove()?;
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {
         pidfd::wait(process);

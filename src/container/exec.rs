@@ -161,7 +161,8 @@ fn start(
         }
     };
     process.terminal |= request.terminal;
-    let mut plan = Tenant::new(&config, &process, &Host::read()?, request.preserve_fds, warnings)?;
+    let mut plan =
+        Tenant::new(&config, &process, &Host::read()?, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?),
         None => None,

@@ -44,12 +44,12 @@ pub fn run(
     let Up { directory, built } = bring_up(store, request, Stay::Ended, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
-    let Built { relay, notify, hooks, cgroup, launched } = built;
+    let Built { relay, notify, more, cgroup, launched } = built;
     let code = attend(&launched, relay, notify)?;
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
         // What cannot be removed is left for `delete` to find; the program's exit status is the answer.
-        let removed = match hooks {
+        let removed = match more {
             true => delete::remove(&directory, warnings),
             false => cgroup.map_or(Ok(()), |cgroup| cgroup.remove()).and_then(|()| directory.remove()),
         };

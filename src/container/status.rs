@@ -9,6 +9,7 @@ use miniserde::Serialize;
 use super::process::Identity;
 use super::store::Directory;
 use crate::error::Result;
+use crate::intelrdt;
 use crate::json::Decoder;
 use crate::launch::gate;
 use crate::members;
@@ -30,6 +31,8 @@ pub struct Status {
     pub owner: u32,
     /// Path of the cgroup; `None` when it has none of its own.
     pub cgroup: Option<String>,
+    /// Its groups of resctrl.
+    pub rdt: intelrdt::Made,
     /// Its configuration has hooks for after `create`.
     pub hooks: bool,
 }
@@ -49,6 +52,8 @@ struct Written<'a> {
     #[serde(rename = "cgroup-path")]
     cgroup: Option<&'a str>,
     hooks: bool,
+    #[serde(rename = "resctrl-groups")]
+    rdt: &'a [String],
 }
 
 /// The specification's states, and `paused`, as every runtime calls it.
@@ -87,6 +92,7 @@ impl Status {
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
             hooks: self.hooks,
+            rdt: &self.rdt.0,
         };
         directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
     }
@@ -105,6 +111,7 @@ impl Status {
             "rootfs" => status.rootfs = d.string().into(),
             "created" => status.created = d.string().into(),
             "owner" => status.owner = d.integer(),
+            "resctrl-groups" => status.rdt.0 = d.list(|d| d.string().into()),
             "hooks" => status.hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
         });

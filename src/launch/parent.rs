@@ -145,6 +145,9 @@ impl Launched {
         if plan.process.user_namespace {
             plan.process.rlimits.apply(Some(self.pid))?;
         }
+        if let Some(rdt) = &plan.rdt {
+            rdt.join(self.pid)?;
+        }
         if plan.maps.is_some() {
             self.channel.send(&Message::Go);
         }

@@ -78,14 +78,22 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         spawned => spawned?,
     };
     let launched = Launched { pid, pidfd, channel };
-    // Raising them takes rights in the first user namespace.
-    if plan.process.user_namespace
-        && let Err(error) = plan.process.rlimits.apply(Some(launched.pid))
-    {
-        launched.kill();
-        return Err(error);
+    match help(plan, launched.pid) {
+        Ok(()) => Ok(launched),
+        Err(error) => {
+            launched.kill();
+            Err(error)
+        }
     }
-    Ok(launched)
+}
+
+/// What the child may not do itself.
+fn help(plan: &Tenant<'_>, pid: Pid) -> Result<()> {
+    // Raising them takes rights in the first user namespace.
+    if plan.process.user_namespace {
+        plan.process.rlimits.apply(Some(pid))?;
+    }
+    plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
 }
 
 fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {

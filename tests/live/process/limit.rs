@@ -11,6 +11,7 @@ tests![
     limits_are_set,
     limits_not_named_are_the_callers,
     limit_without_an_end,
+    resctrl_missing_is_refused,
     limit_twice_is_refused,
     limit_of_an_unknown_name_is_refused,
     limit_soft_above_hard_is_refused,
@@ -133,4 +134,21 @@ fn oom_score_out_of_range_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["oom"]);
     bundle.set("process.oomScoreAdj", 2000i64);
     rig.refused(&bundle, &["process.oomScoreAdj"])
+}
+
+/// `linux.intelRdt` on a machine that cannot share out its caches.
+fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
+    if std::fs::exists("/sys/fs/resctrl/schemata")? {
+        return skip_allowed("this machine has resctrl");
+    }
+    for rdt in [
+        json!({}),
+        json!({"closID": "/"}),
+        json!({"closID": "a", "schemata": ["L3:0=f"], "enableMonitoring": true}),
+    ] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("linux.intelRdt", rdt);
+        rig.refused(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
+    }
+    Ok(())
 }
