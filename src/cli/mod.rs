@@ -3,6 +3,7 @@
 //! Every command is a table in its own file; help is made from the tables. The words are crun's and runc's,
 //! both of them.
 
+mod completion;
 mod create;
 mod delete;
 mod exec;
@@ -33,7 +34,8 @@ use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
-static COMMANDS: [&Command; 14] = [
+static COMMANDS: &[&Command] = &[
+    &completion::COMMAND,
     &create::COMMAND,
     &delete::COMMAND,
     &exec::COMMAND,
@@ -64,12 +66,15 @@ static GLOBAL: [Opt; 12] = [
     value("root", None, "DIR", "directory for the state of containers"),
     value("rootless", None, "VALUE", "accepted for runc's callers: mote sees for itself"),
     flag("systemd-cgroup", None, "use systemd for cgroups"),
-    value("cgroup-manager", None, "MANAGER", "cgroupfs, systemd or disabled (cgroupfs)"),
+    value("cgroup-manager", None, "cgroupfs|systemd|disabled", "who makes cgroups (cgroupfs)"),
     flag("version", Some('v'), "print the version"),
     flag("help", Some('h'), "print this help"),
     flag("V", Some('V'), "print the version"),
     flag("usage", Some('?'), "print this help"),
 ];
+
+/// What stands in the place of a command, with what it is about.
+static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
 
 /// What the global options say.
 pub struct Context {
@@ -201,10 +206,10 @@ fn help() -> String {
     let mut text = String::from(
         "mote: an OCI container runtime\n\nUsage: mote [OPTION...] COMMAND [OPTION...] [OPERAND...]\n\nCommands:\n",
     );
-    for command in COMMANDS {
-        text += &format!("  {:<10} {}\n", command.name, command.about);
+    for (name, about) in COMMANDS.iter().map(|command| (command.name, command.about)).chain(WORDS) {
+        text += &format!("  {name:<10} {about}\n");
     }
-    text += "  help       print this help\n  version    print the version\n\nOptions:\n";
+    text += "\nOptions:\n";
     text += &options::list(&GLOBAL);
     text += "\n`mote COMMAND --help` tells about a command.\n";
     text

@@ -108,7 +108,7 @@ fn build(
     let request = &Request { announce, ..*request };
     let systemd = Systemd::new(directory, request)?;
     systemd.add_to(&mut config);
-    let notify = systemd.listen(directory, request, stay)?;
+    let notify = Systemd::listen(directory, request, stay)?;
     let host = Host::read()?;
     let options = Options {
         id: request.id,
@@ -184,7 +184,7 @@ impl Systemd {
     }
 
     /// Who is with the container when it becomes ready hears of it.
-    fn listen(&self, directory: &Directory, request: &Request<'_>, stay: Stay) -> Result<Option<Notify>> {
+    fn listen(directory: &Directory, request: &Request<'_>, stay: Stay) -> Result<Option<Notify>> {
         match request.notify_socket {
             Some(host) if stay != Stay::Created => Notify::listen(directory, host),
             _ => Ok(None),

@@ -38,7 +38,7 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
 }
 
 /// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
-static NAMES: [&str; 32] = [
+pub static NAMES: [&str; 32] = [
     "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",

@@ -1,0 +1,69 @@
+//! `mote completion`: prints what completes command lines of mote in a shell. The scripts are in `completion/`;
+//! the tables of commands and options, which all three read alike, are put into them here.
+
+use mote::container::kill::NAMES;
+use mote::error::{Error, Kind, Result};
+
+use super::options::{Command, Matches, Opt, flag};
+use super::output::print;
+use super::{COMMANDS, Context, GLOBAL, WORDS};
+
+/// `completion`
+pub static COMMAND: Command = Command {
+    name: "completion",
+    operands: "bash|zsh|fish",
+    count: (1, 1),
+    rest: None,
+    about: "print what completes mote's command lines in a shell",
+    options: &[],
+    run,
+};
+
+// By their names they are put where a usual start does not read (scripts/layout.ld).
+static BASH: [u8; include_bytes!("completion/mote.bash").len()] = *include_bytes!("completion/mote.bash");
+static ZSH: [u8; include_bytes!("completion/mote.zsh").len()] = *include_bytes!("completion/mote.zsh");
+static FISH: [u8; include_bytes!("completion/mote.fish").len()] = *include_bytes!("completion/mote.fish");
+
+/// Every command has it.
+static HELP: [Opt; 1] = [flag("help", Some('h'), "print help")];
+
+fn run(_: &Context, matches: &Matches) -> Result<i32> {
+    let shell = matches.id().to_str().unwrap_or_default();
+    let script: &[u8] = match shell {
+        "bash" => &BASH,
+        "zsh" => &ZSH,
+        "fish" => &FISH,
+        _ => return Err(Error::new(Kind::Usage, format_args!("completion: unknown shell \"{shell}\""))),
+    };
+    let script = str::from_utf8(script).unwrap_or_default();
+    print(&script.replace("@TABLE\n", &table()).replace("@SIGNALS", NAMES.join(" ").trim_start()))
+}
+
+/// Lines of five columns, the last of which is open: COMMAND -B --BUNDLE VALUE ABOUT for each option, and for
+/// each command COMMAND about - - ABOUT and COMMAND takes REST - OPERAND... What is missing is "-"; mote
+/// itself stands for what comes before a command.
+fn table() -> String {
+    let mut text = String::from("mote takes 1 - COMMAND\n");
+    options(&mut text, "mote", &GLOBAL);
+    for (name, about) in WORDS {
+        text += &format!("{name} about - - {about}\n");
+    }
+    for &Command { name, about, rest, operands, options: own, .. } in COMMANDS {
+        let rest = rest.unwrap_or(99);
+        text += &format!("{name} about - - {about}\n{name} takes {rest} - ");
+        // `ID [PROGRAM [ARGUMENT...]]` as the words that it consists of.
+        text.extend(operands.chars().filter(|letter| !"[].".contains(*letter)));
+        text.push('\n');
+        options(&mut text, name, own);
+        options(&mut text, name, &HELP);
+    }
+    text
+}
+
+fn options(text: &mut String, command: &str, options: &[Opt]) {
+    // Long names of one letter are spellings for callers of other runtimes.
+    for Opt { long, short, value, about } in options.iter().filter(|option| option.long.len() > 1) {
+        let (short, value) = (short.map_or(String::new(), String::from), value.unwrap_or("-"));
+        *text += &format!("{command} -{short} --{long} {value} {about}\n");
+    }
+}

@@ -1,0 +1,96 @@
+//! The manual pages that `scripts/man` writes.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::help::{MOTE, all, output};
+use crate::scratch::{Scratch, files, has};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/man");
+
+fn pages(test: &str) -> Scratch {
+    let scratch = Scratch::new(test);
+    let mut command = Command::new(SCRIPT);
+    command.arg(&scratch.0).env("MOTE", MOTE).env("SOURCE_DATE_EPOCH", "1790000000");
+    assert_eq!(output(&mut command), "");
+    scratch
+}
+
+/// As it is read: without fonts, and with every hyphen plain.
+fn read(page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap();
+    text.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace("\\-", "-")
+}
+
+#[test]
+fn every_command_has_a_page_with_its_options() {
+    let scratch = pages("pages");
+    let all = all();
+    let name = |name: &str| if name.is_empty() { "mote.1".into() } else { format!("mote-{name}.1") };
+    let mut names: Vec<String> = all.iter().map(|help| name(&help.name)).collect();
+    names.sort();
+    assert_eq!(files(&scratch.0), names);
+    for help in &all {
+        let page = name(&help.name);
+        let text = read(&scratch.0.join(&page));
+        for option in &help.options {
+            let entry = format!("\n.TP\n{}\n{}\n", option.head(), option.about.replace('`', ""));
+            assert!(text.contains(&entry), "{page} lacks {entry}");
+        }
+        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SEE ALSO"] {
+            assert_eq!(text.matches(&format!("\n.SH {section}\n")).count(), 1, "{page}: {section}");
+        }
+        assert!(!text.contains("@"), "{page}: something was not put in");
+        assert!(text.starts_with(&format!(
+            ".TH {} 1 \"2026-09-21\" \"mote ",
+            page.trim_end_matches(".1").to_uppercase()
+        )));
+    }
+    let text = read(&scratch.0.join("mote.1"));
+    for help in all.iter().skip(1) {
+        let entry = format!("\n.TP\n{}\n{}\n", help.name, help.about.replace('`', ""));
+        assert!(text.contains(&entry), "mote.1 lacks {entry}");
+    }
+    for section in ["COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+        assert!(text.contains(&format!("\n.SH {section}\n")), "mote.1: {section}");
+    }
+}
+
+#[test]
+fn the_pages_are_good_roff() {
+    let scratch = pages("roff");
+    if has("mandoc") {
+        for page in files(&scratch.0) {
+            let mut command = Command::new("mandoc");
+            command.args(["-T", "lint", "-W", "warning"]).arg(scratch.0.join(&page));
+            assert_eq!(output(&mut command), "", "{page}");
+        }
+    }
+}
+
+/// A page refers to none that is not there.
+#[test]
+fn the_pages_refer_to_each_other() {
+    let scratch = pages("refer");
+    let names = files(&scratch.0);
+    for page in &names {
+        let text = read(&scratch.0.join(page));
+        for line in text.lines().filter(|line| line.starts_with(".BR mote")) {
+            let name = line.split(' ').nth(1).unwrap();
+            let refers = line.contains(" (1)");
+            assert!(!refers || names.contains(&format!("{name}.1")), "{page}: {line}");
+        }
+    }
+}
+
+#[test]
+fn without_a_binary_there_are_none() {
+    let scratch = Scratch::new("none");
+    let output =
+        Command::new(SCRIPT).arg(scratch.0.join("man")).env("MOTE", "/nowhere/mote").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors, "scripts/man: /nowhere/mote is missing: run scripts/build --tiny\n");
+    assert_eq!(files(&scratch.0), [""; 0]);
+}

@@ -1,0 +1,44 @@
+# What zsh completes: zsh -f probe.zsh SCRIPT LINE... prints each line's matches, and after them "=".
+# It takes a terminal, which zpty is, and the line editor: everything happens when that begins its first line.
+if [[ $1 != inside ]]; then
+    zmodload zsh/zpty
+    export COLUMNS=200
+    matches=$(mktemp)
+    zpty probe zsh -f -i
+    zpty -w probe "source ${(q)0} inside ${(q)matches} ${(q)@}"
+    while zpty -r probe line; do :; done
+    cat $matches
+    rm $matches
+    return
+fi
+
+shift
+matches=$1
+lines=(${(@)argv[3,-1]})
+autoload -U compinit && compinit -u -D
+source $2
+PS1= RPS1=
+
+# Writes down what is offered.
+compadd() {
+    local -a found
+    # For the asker alone, when it names arrays for an answer.
+    if [[ " ${(@)argv[1,(i)--]} " == *' -'[OAD]' '* ]]; then
+        builtin compadd "$@"
+        return
+    fi
+    builtin compadd -A found "$@"
+    print -rl -- $found >>$matches
+    builtin compadd "$@"
+}
+
+zle-line-init() {
+    local line
+    for line in $lines; do
+        BUFFER=$line CURSOR=$#line
+        zle complete-word
+        print = >>$matches
+    done
+    exit
+}
+zle -N zle-line-init

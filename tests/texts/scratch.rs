@@ -1,0 +1,51 @@
+//! A directory for one test, and the programs that a test needs of the machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A directory that is removed with all that is in it.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mote-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether a program is installed; says so where it is not, which with `MUST=1` is a failure.
+pub fn has(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let has = command.status().is_ok();
+    if !has {
+        println!("skipped: {program} is not installed");
+        assert!(!std::env::var("MUST").is_ok_and(|must| must == "1"), "skipped with MUST=1: {program}");
+    }
+    has
+}
+
+/// All files below a directory, as their paths from there, sorted.
+pub fn files(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut ahead = vec![directory.to_path_buf()];
+    while let Some(next) = ahead.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            match fs::symlink_metadata(&path).unwrap().is_dir() {
+                true => ahead.push(path),
+                false => found.push(path.strip_prefix(directory).unwrap().display().to_string()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
