@@ -8,7 +8,7 @@ use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
 use crate::sys::pidfd;
@@ -52,6 +52,9 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
     Ok(())
 }
 
+/// How long a process that was killed may take to end, in seconds.
+const PATIENCE: u32 = 10;
+
 fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     let process = status.process.open()?;
     if let Some(process) = &process {
@@ -70,7 +73,14 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     status.rdt.remove()?;
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {
-        pidfd::wait(process);
+        // One that is in a frozen cgroup of somebody else's does not even end.
+        if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
+            let (id, pid) = (directory.id(), status.process.pid);
+            let why = format_args!(
+                "cannot delete container \"{id}\": its process {pid} was killed and does not end"
+            );
+            return Err(Error::new(Kind::State, why));
+        }
     }
     directory.remove()
 }

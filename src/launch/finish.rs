@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 
 use rustix::fd::{AsRawFd, RawFd};
-use rustix::fs::Uid;
+use rustix::fs::{Gid, Uid};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::message::{Channel, Message};
@@ -44,7 +44,8 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
 
     // A terminal has its owner already.
     if process.user.uid != 0 && process.terminal.is_none() {
-        process.fds.give_standard(Uid::from_raw(process.user.uid))?;
+        let (user, group) = (Uid::from_raw(process.user.uid), Gid::from_raw(process.user.gid));
+        process.fds.give_standard(user, group)?;
     }
 
     // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it

@@ -48,13 +48,11 @@ impl<'a> Plan<'a> {
                 dotted(key).ok_or_else(|| fail(format_args!("not the name of a kernel parameter")))?;
             let name = dotted.as_str();
             let kind = match name {
-                "kernel.domainname" if uts.domainname.is_some() => {
-                    return Err(fail(format_args!("domainname is set as well")));
+                "kernel.domainname" if uts.domainname.is_some_and(|set| set != *value) => {
+                    return Err(fail(format_args!("domainname is set to another")));
                 }
-                "kernel.hostname" if uts.hostname.is_some() => {
-                    return Err(fail(format_args!("hostname is set as well")));
-                }
-                "kernel.domainname" | "kernel.hostname" => Kind::Uts,
+                "kernel.hostname" => return Err(fail(format_args!("hostname is the member for it"))),
+                "kernel.domainname" => Kind::Uts,
                 _ if name.starts_with("net.") => Kind::Network,
                 _ if name.starts_with("fs.mqueue.") || IPC.contains(&name) => Kind::Ipc,
                 _ => return Err(fail(format_args!("does not belong to a namespace"))),

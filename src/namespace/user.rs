@@ -39,6 +39,12 @@ impl Plan {
             };
             return Err(Error::invalid(format_args!("linux.{given}Mappings: needs a user namespace")));
         }
+        let (own_uid, own_gid) = ([own(host.uid)], [own(host.gid)]);
+        let (uids, gids) = match (uids, gids) {
+            // Whoever made it is its root, as unshare(1) has it.
+            ([], []) => (&own_uid[..], &own_gid[..]),
+            given => given,
+        };
         check("linux.uidMappings", uids, host.uid, host)?;
         check("linux.gidMappings", gids, host.gid, host)?;
         let deny_setgroups = host.uid != 0;
@@ -64,6 +70,11 @@ impl Plan {
         put("gid_map", &self.gid_map)?;
         put("uid_map", &self.uid_map)
     }
+}
+
+/// An id as root's.
+fn own(id: u32) -> IdMapping {
+    IdMapping { container_id: 0, host_id: id, size: 1 }
 }
 
 fn check(field: &str, mappings: &[IdMapping], own: u32, host: &Host) -> Result<()> {

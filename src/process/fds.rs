@@ -1,7 +1,7 @@
 //! Open descriptors at execve: 0, 1, 2, those asked for, and no other (CVE-2016-9962, CVE-2024-21626).
 
 use rustix::fd::RawFd;
-use rustix::fs::{FileType, Uid, fchown, fstat};
+use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
 use rustix::io::Errno;
 
 use crate::error::{On, Result};
@@ -14,9 +14,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Gives the standard descriptors to the user, so that programs can open /dev/stdout again. Not
+    /// Gives the standard descriptors to the user and its group, so that programs can open /dev/stdout again. Not
     /// devices: those belong to whoever has them. What cannot be given is not mote's to judge.
-    pub fn give_standard(self, user: Uid) -> Result<()> {
+    pub fn give_standard(self, user: Uid, group: Gid) -> Result<()> {
         for number in 0..3 {
             let Some(fd) = inherited(number) else { continue };
             let stat = fstat(fd).on(format_args!("fstat {number}"))?;
@@ -26,7 +26,7 @@ impl Plan {
             {
                 continue;
             }
-            match fchown(fd, Some(user), None) {
+            match fchown(fd, Some(user), Some(group)) {
                 Ok(()) | Err(Errno::PERM | Errno::ROFS | Errno::INVAL) => {}
                 given => given.on(format_args!("fchown {number}"))?,
             }

@@ -14,7 +14,7 @@ use crate::spec::process::User;
 #[derive(Debug)]
 pub struct Plan {
     pub uid: u32,
-    gid: u32,
+    pub gid: u32,
     /// `None`: the groups stay as they are.
     groups: Option<Vec<Gid>>,
     umask: u32,

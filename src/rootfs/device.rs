@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::OwnedFd;
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, readlinkat_raw, statat,
     symlinkat,
@@ -12,9 +13,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::path::{Make, Root};
-use super::source::Source;
+use super::{source::Source, tree};
 use crate::error::{Error, On, Result, Show};
 use crate::spec::device::{Device, DeviceKind};
+use crate::sys::mount::SetAttr;
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]
@@ -171,6 +173,9 @@ fn bind(source: &Source<'_>, root: &Root, device: &Device<'_>) -> Result<()> {
     if !is(&stat, device) {
         return Err(differs(device, "the host's"));
     }
+    // Nothing but the device is wanted of it.
+    let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
+    tree::change(tree.as_fd(), SetAttr { set, ..SetAttr::default() })?;
     let target = root.make(device.path, Make::File)?;
     root.attach(tree, target)
 }

@@ -43,6 +43,7 @@ pub struct Plan<'a> {
     devices: device::Plan<'a>,
     cover: mask::Plan<'a>,
     readonly: bool,
+    cwd: &'a CStr,
     pivot: bool,
     /// It is attached where the bundle has it, for hooks to find it there.
     in_place: bool,
@@ -76,6 +77,7 @@ impl<'a> Plan<'a> {
             devices: device::Plan::new(&linux.devices, around.user_namespace, host_dev),
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, around.label),
             readonly: config.root.readonly,
+            cwd: config.process.as_ref().map_or(c"/", |process| process.cwd),
             pivot: around.pivot,
             in_place: around.in_place,
         })
@@ -154,6 +156,9 @@ impl<'a> Plan<'a> {
             mount.finish()?;
         }
         if self.readonly {
+            // The working directory is made when it is missing: later it could not be.
+            let cwd = root.make(self.cwd, Make::Directory);
+            root.release(cwd.at(format_args!("process.cwd"))?);
             let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
             tree::change(root.fd(), readonly).at(format_args!("root.readonly"))?;
         }

@@ -76,6 +76,10 @@ impl<'a> Op<'a> {
                 "uidMappings: idmapped mounts are not supported yet"
             )));
         }
+        // Going there later would leave the host's root above it: pivot_root(2) takes what is mounted on that along.
+        if is_root(mount.destination) && !words.remount {
+            return refuse(format_args!("nothing can be mounted over the root"));
+        }
         let kind = mount.kind.unwrap_or(c"none");
         let what = match kind.to_bytes() {
             _ if words.remount => {
@@ -99,7 +103,7 @@ impl<'a> Op<'a> {
             }
             b"cgroup" | b"cgroup2" => match around.cgroup.trees() {
                 Trees::One(source) => {
-                    words.parameters.clear();
+                    words.drop_of_cgroup2()?;
                     words.private_by_default(false);
                     What::Bind(source)
                 }
@@ -327,6 +331,24 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// Words for the whole hierarchy are not a container's to say (cgroups(7): they are ignored); there are no others.
+    fn drop_of_cgroup2(&mut self) -> Result<()> {
+        const KNOWN: [&CStr; 5] = [
+            c"nsdelegate",
+            c"favordynmods",
+            c"memory_localevents",
+            c"memory_recursiveprot",
+            c"memory_hugetlb_accounting",
+        ];
+        match self.parameters.iter().find(|(name, _)| !KNOWN.iter().any(|known| **known == **name)) {
+            Some((name, _)) => refuse(format_args!("options: \"{}\" means nothing to cgroup2", Show(name))),
+            None => {
+                self.parameters.clear();
+                Ok(())
+            }
+        }
+    }
+
     /// What a new filesystem is told besides.
     fn of_new(&mut self, kind: &CStr, label: Option<(&'static CStr, &'a CStr)>) {
         if self.is_read_only() && !is_kernels_own(kind) {
@@ -361,6 +383,11 @@ impl SetAttr {
         self.set = self.set & !field | u64::from(rule);
         self.clear |= field;
     }
+}
+
+/// Whether a path is the root, as far as its words tell.
+fn is_root(path: &CStr) -> bool {
+    path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))
 }
 
 /// Whether the files of a new filesystem get the container's label: not those that SELinux labels one by one.

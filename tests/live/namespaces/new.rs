@@ -14,6 +14,7 @@ tests![
     new_ipc,
     new_uts,
     new_user,
+    new_user_without_mappings,
     new_cgroup,
     new_time,
     hosts_pid,
@@ -106,6 +107,23 @@ fn new_uts(rig: &mut Rig) -> Outcome {
 
 fn new_user(rig: &mut Rig) -> Outcome {
     is_new(rig, "user")
+}
+
+/// Whoever called is root there, and nobody else is anybody.
+fn new_user_without_mappings(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc refuses it");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("user", None);
+    let inside =
+        rig.facts(&mut bundle, &["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map"])?;
+    inside.is("uid", "0 0 0")?;
+    for map in ["uid_map", "gid_map"] {
+        let map = inside.get(&format!("read:/proc/self/{map}"));
+        same("the map", map.split_ascii_whitespace().collect::<Vec<_>>(), vec!["0", "0", "1"])?;
+    }
+    Ok(())
 }
 
 fn new_cgroup(rig: &mut Rig) -> Outcome {

@@ -16,6 +16,7 @@ tests![
     umask_of_the_configuration,
     working_directory,
     working_directory_is_made,
+    working_directory_is_made_in_a_read_only_root,
     working_directory_relative_is_refused,
     working_directory_that_is_a_file_is_refused,
     arguments_arrive_as_they_are,
@@ -73,6 +74,14 @@ fn working_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/etc");
     rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/etc")
+}
+
+/// While the root is not read-only yet.
+fn working_directory_is_made_in_a_read_only_root(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("root.readonly", true);
+    bundle.set("process.cwd", "/not/there");
+    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/not/there")
 }
 
 fn working_directory_is_made(rig: &mut Rig) -> Outcome {

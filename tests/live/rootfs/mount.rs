@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use crate::check::{Outcome, contains, lacks, same};
+use crate::check::{Outcome, contains, lacks, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
@@ -23,6 +23,8 @@ tests![
     devpts_is_a_new_instance,
     devpts_ptmx_can_be_opened,
     remount_changes_a_mount,
+    mounts_over_the_root_are_refused,
+    mounts_over_the_root_through_a_link,
     an_unknown_type_is_refused,
     an_unknown_option_is_the_kernels_to_refuse,
     a_mount_without_destination_is_refused,
@@ -154,6 +156,39 @@ fn remount_changes_a_mount(rig: &mut Rig) -> Outcome {
     inside.is("list:/fresh", "")?;
     inside.mount_has("/fresh", &["ro", "nosuid"])?;
     same("mounts there", inside.all("mount:/fresh").len(), 1)
+}
+
+/// The host's root would be above it.
+fn mounts_over_the_root_are_refused(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers make it, or ignore it");
+    }
+    for destination in ["/", "/.", "//", "/..", "."] {
+        let mut bundle = rig.bundle()?;
+        let options = json!(["bind"]);
+        bundle.mount(
+            json!({"destination": (destination), "type": "bind", "source": "/tmp", "options": options}),
+        );
+        rig.refused(&bundle, &["nothing can be mounted over the root"])?;
+    }
+    Ok(())
+}
+
+/// A link in the image leads there all the same: the mount is beneath what the container has.
+fn mounts_over_the_root_through_a_link(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    symlink("/", bundle.inside("lead"))?;
+    bundle.mount(json!({"destination": "/lead", "type": "tmpfs", "source": "tmpfs"}));
+    bundle.verbs(&["list", "/..", "list", "/"]);
+    let output = rig.run(&bundle, &[])?;
+    if output.code() != 0 {
+        return rig.bad(&output, &["/lead"]);
+    }
+    let inside = output.good()?.facts();
+    for place in ["/..", "/"] {
+        lacks("the list", inside.get(&format!("list:{place}")), "boot")?;
+    }
+    Ok(())
 }
 
 fn an_unknown_type_is_refused(rig: &mut Rig) -> Outcome {
