@@ -51,6 +51,11 @@ impl Hierarchies {
         self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
     }
 
+    /// Whether a controller, or a hierarchy by its name, is one of v1.
+    pub fn has_v1(&self, controller: &str) -> bool {
+        self.v1.iter().any(|name| name.split(',').any(|one| one == controller))
+    }
+
     /// The v1 hierarchy of a controller, or the v2 one.
     fn of(&self, controller: &str) -> Option<&str> {
         let has = |name: &&String| name.split(',').any(|one| one == controller);
@@ -158,11 +163,11 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Opens what a process needs to join (see [`super::Cgroup::doors`]).
-    pub fn doors(&self, path: &str, birth: bool) -> Result<Doors> {
+    /// Opens what a process needs to join (see [`super::Cgroup::doors`]) at a path in each hierarchy.
+    pub fn doors(&self, path: &dyn Fn(&str) -> String, birth: bool) -> Result<Doors> {
         let mut doors = Doors::default();
         if let Some(v2) = self.v2 {
-            let directory = Self::path(v2, path);
+            let directory = Self::path(v2, &path(v2));
             match birth {
                 true => {
                     let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
@@ -174,7 +179,7 @@ impl Hierarchies {
         // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
         // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
         for hierarchy in &self.v1 {
-            doors.files.push(self.open_to_write(&format!("{hierarchy}{path}/tasks"))?);
+            doors.files.push(self.open_to_write(&format!("{hierarchy}{}/tasks", path(hierarchy)))?);
         }
         Ok(doors)
     }

@@ -12,6 +12,7 @@ pub mod tasks;
 pub mod tree;
 pub mod write;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -99,7 +100,7 @@ impl Plan {
     /// removed again when it fails.
     pub fn create(&self) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
-        let cgroup = Cgroup { hierarchies, path: self.path.clone() };
+        let cgroup = Cgroup { hierarchies, path: self.path.clone(), below: Vec::new() };
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
         let limited = created.and_then(|()| cgroup.write(&self.writes));
@@ -155,6 +156,8 @@ fn is_denied(error: &Error) -> bool {
 pub struct Cgroup {
     hierarchies: Hierarchies,
     path: String,
+    /// Where processes join: below it, in the hierarchies of some controllers or (`None`) in all.
+    below: Vec<(Option<String>, String)>,
 }
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
@@ -168,13 +171,44 @@ pub struct Doors {
 impl Cgroup {
     /// The cgroup that a container was given; it may be gone.
     pub fn open(path: &str, layout: &Cgroups) -> Result<Self> {
-        Ok(Cgroup { hierarchies: Hierarchies::open(layout)?, path: path.into() })
+        Ok(Cgroup { hierarchies: Hierarchies::open(layout)?, path: path.into(), below: Vec::new() })
+    }
+
+    /// The same, but that processes join cgroups below it, which are there: `PATH`, or `CONTROLLER,...:PATH`.
+    pub fn below(mut self, words: &[&str]) -> Result<Self> {
+        for word in words {
+            let (controllers, path) = match word.split_once(':') {
+                Some((controllers, path)) => (Some(controllers), path),
+                None => (None, *word),
+            };
+            let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {word}: {why}")));
+            if path.split('/').any(|name| name == "..") {
+                return fail("leads out of the container's cgroup");
+            }
+            let unknown = |name: &str| !self.hierarchies.has_v1(name);
+            if controllers.is_some_and(|names| names.split(',').any(unknown)) {
+                return fail("there is no such cgroup v1 hierarchy");
+            }
+            self.below.push((controllers.map(String::from), path.trim_matches('/').into()));
+        }
+        Ok(self)
+    }
+
+    /// The path at which processes join in a hierarchy.
+    fn entrance(&self, hierarchy: &str) -> String {
+        let within =
+            |names: &String| names.split(',').any(|name| hierarchy.split(',').any(|own| own == name));
+        let mut below = self.below.iter().rev();
+        match below.find(|(names, _)| names.as_ref().is_none_or(within)) {
+            Some((_, below)) => format!("{}/{below}", self.path),
+            None => self.path.clone(),
+        }
     }
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
     /// parent; `birth` is whether the v2 one is joined by clone3.
     pub fn doors(&self, birth: bool) -> Result<Doors> {
-        self.hierarchies.doors(&self.path, birth)
+        self.hierarchies.doors(&|hierarchy| self.entrance(hierarchy), birth)
     }
 
     fn write(&self, writes: &[Write]) -> Result<()> {

@@ -37,7 +37,7 @@ static OPTIONS: [Opt; 18] = [
     PRESERVE,
     value("process-label", None, "LABEL", "its SELinux label"),
     value("apparmor", None, "PROFILE", "its AppArmor profile"),
-    value("cgroup", None, "PATH", "a cgroup below the container's that it joins"),
+    value("cgroup", None, "[CONTROLLERS:]PATH", "a cgroup below the container's that it joins"),
     flag("ignore-paused", None, "also in a paused container, to run when that is resumed"),
     flag("no-subreaper", None, "accepted for runc's callers"),
 ];
@@ -59,6 +59,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
 
 fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
     let command = command(matches)?;
+    let cgroup: Vec<&str> = matches.all("cgroup").iter().filter_map(|text| text.to_str().ok()).collect();
     let request = Request {
         id: matches.id(),
         what: matches.path("process").map_or(What::Command(&command), What::File),
@@ -67,7 +68,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         terminal: matches.has("tty"),
         console_socket: matches.path("console-socket"),
         preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
-        cgroup: matches.text("cgroup")?,
+        cgroup: &cgroup,
         ignore_paused: matches.has("ignore-paused"),
     };
     context.warning(|warnings| exec::exec(&context.store, &request, warnings))

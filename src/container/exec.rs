@@ -1,7 +1,6 @@
 //! `exec`: another process in a container.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -39,8 +38,8 @@ pub struct Request<'a> {
     /// A socket that is sent the master of the process's terminal.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
-    /// A cgroup below the container's.
-    pub cgroup: Option<&'a str>,
+    /// Cgroups below the container's: `PATH`, or `CONTROLLER,...:PATH` for v1 hierarchies of these.
+    pub cgroup: &'a [&'a str],
     /// Goes into a paused container, to run when that is resumed.
     pub ignore_paused: bool,
 }
@@ -91,7 +90,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     let (launched, relay) = match start(&container, request, warnings) {
         // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
         // process is in one of them; this one joins it there.
-        Err(error) if error.is(Errno::BUSY) && request.cgroup.is_none() => {
+        Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
             container.cgroup = Some(cgroup_of(container.pid)?);
             start(&container, request, &mut Vec::new())?
         }
@@ -117,20 +116,11 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         State::Creating | State::Stopped => return Err(refuse("container not running")),
     }
     let init = status.process.open()?.ok_or_else(|| refuse("container not running"))?;
-    let cgroup = match (status.cgroup, request.cgroup) {
-        (Some(path), Some(below)) => Some(cgroup_below(&path, below)?),
-        (None, Some(_)) => return Err(refuse("--cgroup: it has no cgroup")),
-        (path, None) => path,
-    };
-    Ok(Admitted { directory, init, pid: status.process.pid, cgroup, frozen: state == State::Paused })
-}
-
-/// `--cgroup`: a cgroup below the container's, which is there already.
-fn cgroup_below(path: &str, below: &str) -> Result<String> {
-    match below.split('/').any(|name| name == "..") {
-        true => Err(Error::invalid(format_args!("--cgroup {below}: leads out of the container's cgroup"))),
-        false => Ok(format!("{path}/{}", below.trim_matches('/'))),
+    if status.cgroup.is_none() && !request.cgroup.is_empty() {
+        return Err(refuse("--cgroup: it has no cgroup"));
     }
+    let (pid, frozen) = (status.process.pid, state == State::Paused);
+    Ok(Admitted { directory, init, pid, cgroup: status.cgroup, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -164,7 +154,7 @@ fn start(
     let mut plan =
         Tenant::new(&config, &process, &Host::read()?, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
-        Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?),
+        Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?.below(request.cgroup)?),
         None => None,
     };
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;

@@ -27,6 +27,7 @@ tests![
     cgroup_in_a_user_namespace_v2,
     cgroup_below,
     cgroup_below_v2,
+    cgroup_below_of_some_controllers_v1,
     cgroup_below_that_is_missing_is_refused,
     cgroup_below_that_climbs_is_refused,
     cgroup_v2_with_cgroups_of_its_own,
@@ -214,6 +215,40 @@ fn cgroup_below(rig: &mut Rig) -> Outcome {
 
 fn cgroup_below_v2(rig: &mut Rig) -> Outcome {
     into_cgroup_below(rig, Layout::V2)
+}
+
+/// runc's way: `CONTROLLER,...:PATH`, once for each.
+fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    rig.set_layout(Layout::V1)?;
+    container(rig)?;
+    let of = |name: &str| directories(rig).into_iter().find(|path| path.iter().any(|part| part == name));
+    for (controller, sub) in [("pids", "one"), ("memory", "two"), ("freezer", "two")] {
+        let Some(directory) = of(controller) else {
+            return skip_allowed("this machine has other hierarchies");
+        };
+        fs::create_dir(directory.join(sub))?;
+    }
+    let options = ["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"];
+    let inside = facts(rig, &options, &["read", "/proc/self/cgroup"])?;
+    let lines = inside.get("read:/proc/self/cgroup").to_string();
+    for line in lines.lines().filter(|line| line.contains(&rig.cgroup)) {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let below = match parts.next() {
+            Some("pids") => "/one",
+            Some("memory" | "freezer") => "/two",
+            _ => "",
+        };
+        same(line, parts.next(), Some(format!("/{}{below}", rig.cgroup).as_str()))?;
+    }
+    for word in ["moon:one", "pids,moon:one", "pids:../one", "pids:none"] {
+        refused(
+            &exec(rig, &["--cgroup", word], &["say", "ran"])?,
+            255,
+            &[word.split(':').next_back().unwrap_or("")],
+        )?;
+    }
+    rig.delete()
 }
 
 fn cgroup_below_that_is_missing_is_refused(rig: &mut Rig) -> Outcome {
