@@ -5,8 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::read;
 
 use crate::error::{Error, On, Result, Show};
@@ -45,25 +45,30 @@ pub fn read_file(directory: rustix::fd::BorrowedFd<'_>, path: &CStr) -> Result<V
     read_all(&file, path)
 }
 
-/// A whole file of a bearable size.
-pub fn read_all(file: &OwnedFd, name: &CStr) -> Result<Vec<u8>> {
-    let size = fstat(file).on(format_args!("fstat {}", Show(name)))?.st_size;
-    let fits = usize::try_from(size).ok().filter(|size| *size <= MAX_SIZE);
-    let Some(size) = fits else {
-        return Err(Error::invalid(format_args!("{}: larger than {} MiB", Show(name), MAX_SIZE >> 20)));
-    };
+/// A whole file of a bearable size, or what comes through a pipe.
+pub fn read_all(file: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
+    let stat = fstat(&file).on(format_args!("fstat {}", Show(name)))?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let too_large = || Error::invalid(format_args!("{}: larger than {} MiB", Show(name), MAX_SIZE >> 20));
+    let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(too_large)?;
     // One byte more than there should be: a read that does not fill it has met the end.
-    let mut text = vec![0; size + 1];
+    let mut text = vec![0; if regular { size + 1 } else { 4096 }];
     let mut length = 0;
     loop {
         let space = text.get_mut(length..).unwrap_or_default();
-        match read(file, space).on(format_args!("read {}", Show(name)))? {
+        match read(&file, space).on(format_args!("read {}", Show(name)))? {
             0 => break,
             count => length += count,
         }
         // Full: it grows while it is read. Exactly as long as it should be: a regular file's end.
-        if length >= size {
+        if regular && length >= size {
             break;
+        }
+        if length > MAX_SIZE {
+            return Err(too_large());
+        }
+        if length == text.len() {
+            text.resize(2 * length, 0);
         }
     }
     text.truncate(length);

@@ -8,7 +8,7 @@ use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
 use mote::rootfs::option::{WORDS, Word};
-use mote::spec::linux::NAMESPACES;
+use mote::spec::linux::{self, NAMESPACES};
 use mote::spec::{seccomp, version};
 
 use super::Context;
@@ -52,7 +52,9 @@ struct Linux {
     #[serde(rename = "mountExtensions")]
     mount_extensions: MountExtensions,
     #[serde(rename = "intelRdt")]
-    intel_rdt: Enabled,
+    intel_rdt: IntelRdt,
+    #[serde(rename = "memoryPolicy")]
+    memory_policy: MemoryPolicy,
     #[serde(rename = "netDevices")]
     net_devices: Enabled,
 }
@@ -85,6 +87,21 @@ struct Enabled {
     enabled: bool,
 }
 
+/// features-linux.md, "Intel RDT".
+#[derive(Serialize)]
+struct IntelRdt {
+    enabled: bool,
+    schemata: bool,
+    monitoring: bool,
+}
+
+/// features-linux.md, "Memory policy".
+#[derive(Serialize)]
+struct MemoryPolicy {
+    modes: Vec<&'static str>,
+    flags: Vec<&'static str>,
+}
+
 #[derive(Serialize)]
 struct MountExtensions {
     idmap: Enabled,
@@ -109,10 +126,14 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
                 known_flags: seccomp::FLAGS.to_vec(),
                 supported_flags: seccomp::FLAGS.to_vec(),
             },
-            apparmor: off(),
-            selinux: off(),
+            apparmor: Enabled { enabled: true },
+            selinux: Enabled { enabled: true },
             mount_extensions: MountExtensions { idmap: off() },
-            intel_rdt: off(),
+            intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
+            memory_policy: MemoryPolicy {
+                modes: linux::MEMORY_POLICIES.iter().map(|(name, _)| *name).collect(),
+                flags: linux::MEMORY_POLICY_FLAGS.iter().map(|(name, _)| *name).collect(),
+            },
             net_devices: off(),
         },
         annotations: [("io.github.mote.version", env!("CARGO_PKG_VERSION"))].into(),

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
+use std::str::FromStr;
 
 use lexopt::{Arg, Parser};
 use mote::error::{Error, Kind, Result};
@@ -203,7 +204,7 @@ impl Matches {
     }
 
     /// An option's last value, as a number.
-    pub fn number(&self, long: &str) -> Result<Option<u32>> {
+    pub fn number<T: FromStr>(&self, long: &str) -> Result<Option<T>> {
         let Some(text) = self.text(long)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| usage(&format!("--{long}: \"{text}\" is not a number")))
     }

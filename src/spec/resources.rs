@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::device::{DeviceRule, MAX_MAJOR, MAX_MINOR, both, device_number};
+use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
 
@@ -104,6 +105,14 @@ pub struct Rdma {
 }
 
 impl<'a> Resources<'a> {
+    /// Decodes resources by themselves, as `update` is given them; `name` is what errors call the document.
+    pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(name, text);
+        let mut resources = Resources::default();
+        resources.read(&mut decoder);
+        decoder.finish().map(|()| resources)
+    }
+
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "devices" => self.devices = d.list(DeviceRule::read),

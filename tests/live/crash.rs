@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, fail, holds, same};
+use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Output, Running, run, start};
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
@@ -24,6 +24,9 @@ tests![
     two_deletes_of_one_container,
     state_during_create_and_delete,
     kill_during_delete,
+    fifty_starts_of_one_container,
+    fifty_commands_on_one_container,
+    fifty_containers,
 ];
 
 /// Long enough to meet every step of the runtime, few enough to be done in seconds.
@@ -267,4 +270,76 @@ fn kill_during_delete(rig: &mut Rig) -> Outcome {
         rig.nothing_left()?;
     }
     Ok(())
+}
+
+/// All at once; gives what became of each.
+fn all_at_once(commands: &mut [Command]) -> Outcome<Vec<(i32, String)>> {
+    let started: Outcome<Vec<Running>> = commands.iter_mut().map(|command| start(command, false)).collect();
+    let end = |mut running: Running| -> Outcome<(i32, String)> {
+        let (status, errors) = running.status()?;
+        Ok((status.code().unwrap_or(-1), errors))
+    };
+    started?.into_iter().map(end).collect()
+}
+
+fn fifty_starts_of_one_container(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "once", "wait", "1"]);
+    let mut created = rig.create(&bundle, &[])?;
+    let mut commands: Vec<_> = (0..50).map(|_| rig.command(&["start", &rig.id])).collect();
+    let ends = all_at_once(&mut commands)?;
+    same("winners", ends.iter().filter(|(code, _)| *code == 0).count(), 1)?;
+    for (_, errors) in ends.iter().filter(|(code, _)| *code != 0) {
+        contains("the loser's word", errors, "cannot start container")?;
+        same("lines", errors.lines().count(), 1)?;
+    }
+    same("what it said", created.lines.until("waiting=1")?.all("say"), vec!["once"])?;
+    rig.delete()
+}
+
+/// Whatever comes first: each does what it is for, or says in one line why not, and then nothing is left.
+fn fifty_commands_on_one_container(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers say more than one line");
+    }
+    let mut bundle = rig.bundle()?;
+    for round in 0..4 {
+        let _running = rig.waiting(&mut bundle)?;
+        let id = rig.id.as_str();
+        let kinds: [&[&str]; 8] = [
+            &["exec", id, "/payload", "say", "here"],
+            &["state", id],
+            &["ps", "--format", "json", id],
+            &["pause", id],
+            &["resume", id],
+            &["kill", id, "CONT"],
+            &["list", "--format", "json"],
+            &["start", id],
+        ];
+        let mut commands: Vec<_> = kinds.iter().cycle().take(49).map(|words| rig.command(words)).collect();
+        commands.insert(20 + round, rig.command(&["delete", "--force", id]));
+        for (code, errors) in all_at_once(&mut commands)? {
+            holds(&format!("exit code {code}"), matches!(code, 0 | 1 | 137 | 255))?;
+            holds(&format!("one line: {errors:?}"), errors.lines().count() <= 1)?;
+            holds("a line for what fails", !errors.is_empty() || matches!(code, 0 | 137))?;
+        }
+        rig.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn fifty_containers(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "3"]);
+    bundle.remove("linux.cgroupsPath");
+    bundle.write()?;
+    let dir = bundle.dir.display().to_string();
+    let name = |number: i32| format!("{}-{number}", rig.id);
+    let run = |number: i32| rig.command(&["run", "--bundle", &dir, &name(number)]);
+    let ends = all_at_once(&mut (0..50).map(run).collect::<Vec<_>>())?;
+    for end in ends {
+        same("how it ends", end, (3, String::new()))?;
+    }
+    same("the list", rig.mote(&["list", "--quiet"])?.good()?.stdout.as_str(), "")?;
+    rig.nothing_left()
 }
