@@ -41,8 +41,7 @@ pub struct Made(pub Vec<String>);
 
 impl Plan {
     /// Out of the configuration of the container `id`.
-    pub fn new(rdt: Option<&IntelRdt<'_>>, id: &str) -> Result<Option<Self>> {
-        let Some(rdt) = rdt else { return Ok(None) };
+    pub fn new(rdt: &IntelRdt<'_>, id: &str) -> Result<Self> {
         let text = |text: &CStr| String::from_utf8_lossy(text.to_bytes()).into_owned();
         let group = match rdt.clos_id.map(text) {
             None => id.into(),
@@ -61,12 +60,12 @@ impl Plan {
         }
         let lines = [rdt.l3_cache_schema, rdt.mem_bw_schema].into_iter().flatten();
         let schemata = lines.chain(rdt.schemata.iter().copied()).filter(|line| !line.is_empty()).map(text);
-        Ok(Some(Plan {
+        Ok(Plan {
             monitor: rdt.enable_monitoring.then(|| format!("{group}/mon_groups/{id}")),
             own: rdt.clos_id.is_none(),
             schemata: schemata.collect(),
             group,
-        }))
+        })
     }
 
     /// Those that go with the container.

@@ -8,7 +8,7 @@
 //! bundle  plan  launch     config.json read; decided; carried out
 //! namespace cgroup rootfs process hooks seccomp  one room for each kind of kernel object
 //! spec                     the words of runtime-spec
-//! host  sys  error  json  pass   facts, system calls, errors, the decoder
+//! host  sys  error  json  pass  netlink   facts, system calls, errors, the decoder
 //! ```
 #![no_std]
 
@@ -27,6 +27,7 @@ pub mod intelrdt;
 pub mod json;
 pub mod launch;
 pub mod namespace;
+pub mod netlink;
 pub mod pass;
 pub mod plan;
 pub mod process;

@@ -9,7 +9,7 @@ use crate::error::{At, Error, Result, Show};
 use crate::hooks;
 use crate::host::Host;
 use crate::intelrdt;
-use crate::namespace::{self, entry::Entry, sysctl, time, user as maps, uts};
+use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
@@ -46,6 +46,7 @@ pub struct Plan<'a> {
     pub time: time::Plan,
     pub uts: uts::Plan<'a>,
     pub sysctl: sysctl::Plan<'a>,
+    pub devices: device::Plan<'a>,
     pub cgroup: Option<cgroup::Plan>,
     pub rootfs: rootfs::Plan<'a>,
     pub process: ProcessPlan<'a>,
@@ -92,7 +93,6 @@ impl<'a> Plan<'a> {
         let Some(process) = &config.process else {
             return Err(Error::invalid(format_args!("process is missing")));
         };
-        refuse(config)?;
         let linux = &config.linux;
 
         let mut namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
@@ -103,6 +103,7 @@ impl<'a> Plan<'a> {
 
         let uts = uts::Plan::new(config.hostname, config.domainname, &mut namespaces)?;
         let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, &uts)?;
+        let devices = device::Plan::new(&linux.net_devices, &mut namespaces)?;
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
         let id = options.id.to_str().unwrap_or_default();
@@ -114,25 +115,38 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
-            cgroup: rootfs::cgroup::View {
-                layout: host.cgroups.clone(),
-                path: cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
-                namespace: namespaces.has(Kind::Cgroup),
-            },
+            cgroup: view(host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
         let own_network = namespaces.is_new(Kind::Network);
         let around = Around {
             user_namespace,
             denied,
-            keep_groups: annotation(config, KEEP_GROUPS),
             new_keyring: options.new_keyring,
             preserve_fds: options.preserve_fds,
             affinity: None,
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        let rdt = intelrdt::Plan::new(linux.intel_rdt.as_ref(), id)?;
-        Ok(Plan { namespaces, rdt, maps, time, uts, sysctl, cgroup, rootfs, process, hooks, own_network })
+        let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
+        Ok(Plan {
+            namespaces,
+            rdt,
+            devices,
+            maps,
+            time,
+            uts,
+            sysctl,
+            cgroup,
+            rootfs,
+            process,
+            hooks,
+            own_network,
+        })
+    }
+
+    /// Whether the container's process has to wait for its parent before it does anything.
+    pub fn needs_parent(&self) -> bool {
+        self.maps.is_some() || !self.devices.is_empty()
     }
 
     /// Whether some step goes through the host's procfs.
@@ -172,14 +186,13 @@ impl<'a> Tenant<'a> {
         let around = Around {
             user_namespace: entry.has_user(),
             denied: maps.as_ref().is_some_and(maps::Plan::denies_setgroups),
-            keep_groups: annotation(config, KEEP_GROUPS),
             new_keyring: true,
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),
         };
         let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
-        let rdt = intelrdt::Plan::new(linux.intel_rdt.as_ref(), id)?;
+        let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
         Ok(Tenant { entry, affinity, rdt, join: cgroup::Join::of(&linux.resources), process })
     }
 }
@@ -192,7 +205,6 @@ struct Around<'p> {
     user_namespace: bool,
     /// setgroups(2) is denied there.
     denied: bool,
-    keep_groups: bool,
     new_keyring: bool,
     preserve_fds: u32,
     /// Of a process that joins a container.
@@ -213,7 +225,7 @@ impl<'a> ProcessPlan<'a> {
         let warn = &mut |warning| warnings.push(warning);
         Ok(ProcessPlan {
             user_namespace: around.user_namespace,
-            user: user::Plan::new(&process.user, around.denied, around.keep_groups)?,
+            user: user::Plan::new(&process.user, around.denied, annotation(config, KEEP_GROUPS))?,
             caps: caps::Plan::new(process.capabilities.as_ref(), sets, warn),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
@@ -264,6 +276,12 @@ fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
     }
 }
 
+/// What the container sees of the hierarchies.
+fn view(host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> rootfs::cgroup::View {
+    let path = cgroup.map(|cgroup| cgroup.path.clone());
+    rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace }
+}
+
 /// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.
 fn mount_label<'a>(config: &Config<'a>) -> Result<Option<(&'static CStr, &'a CStr)>> {
     const KEY: &CStr = c"run.oci.mount_context_type";
@@ -286,11 +304,6 @@ fn annotation(config: &Config<'_>, key: &CStr) -> bool {
 }
 
 /// What mote reads but cannot do yet. Nothing of a configuration is ignored in silence.
-fn refuse(config: &Config<'_>) -> Result<()> {
-    let linux = &config.linux;
-    not_yet(&[(!linux.net_devices.is_empty(), "linux.netDevices")])
-}
-
 fn not_yet(refused: &[(bool, &str)]) -> Result<()> {
     match refused.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(Error::unsupported(format_args!("{field}: not supported yet"))),

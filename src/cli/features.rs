@@ -134,7 +134,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
                 modes: linux::MEMORY_POLICIES.iter().map(|(name, _)| *name).collect(),
                 flags: linux::MEMORY_POLICY_FLAGS.iter().map(|(name, _)| *name).collect(),
             },
-            net_devices: off(),
+            net_devices: Enabled { enabled: true },
         },
         annotations: [("io.github.mote.version", env!("CARGO_PKG_VERSION"))].into(),
         unsafe_annotations: vec!["run.oci."],

@@ -214,7 +214,7 @@ fn process(
         Stay::Created => Gate::socket(directory.fd(), directory.path())?,
         Stay::Running | Stay::Ended => Gate::Parent,
     };
-    let launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
+    let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
     let accompanied = accompany(directory, request, &launched, status)
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {

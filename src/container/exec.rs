@@ -158,7 +158,7 @@ fn start(
         None => None,
     };
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
-    let launched = launch(
+    let mut launched = launch(
         &plan,
         Container {
             init,

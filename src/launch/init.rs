@@ -72,8 +72,9 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
         plan.time.apply(proc)?;
         plan.process.label.apply(proc)?;
     }
-    // Rights in a new user namespace begin with the maps, which the parent writes there too.
-    if plan.maps.is_some() {
+    // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
+    // up of the network below may be of the interfaces that it moves.
+    if plan.needs_parent() {
         wait_for_parent(&handed.channel)?;
     }
     // Before it is inside: nothing of the container may look into a process that still has the host's

@@ -1,5 +1,6 @@
 //! The parent's list: from the plan to a container's process at its start gate.
 
+use alloc::boxed::Box;
 use core::convert::Infallible;
 
 use linux_raw_sys::general as sys;
@@ -15,6 +16,7 @@ use super::message::{Channel, Message};
 use crate::cgroup::{Cgroup, Doors, Join};
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
+use crate::namespace::device::Moved;
 use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
@@ -27,6 +29,8 @@ pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     pub(super) channel: Channel,
+    /// Network interfaces that go back if it does not come to run.
+    pub(super) moved: Option<Box<Moved>>,
 }
 
 /// Starts the container's process, and does what only its parent can. `directory` is its state directory,
@@ -81,8 +85,8 @@ pub fn launch(
     namespace::go_back(&back)?;
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
-    let launched = Launched { pid, pidfd, channel };
-    match launched.help(plan, proc.as_ref()) {
+    let mut launched = Launched { pid, pidfd, channel, moved: None };
+    match launched.help(plan, proc.as_ref(), &namespaces) {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.kill();
@@ -137,8 +141,8 @@ pub(super) fn through_middle<S>(
 }
 
 impl Launched {
-    /// What the child may not do itself in a new user namespace.
-    fn help(&self, plan: &Plan<'_>, proc: Option<&OwnedFd>) -> Result<()> {
+    /// What the child may not do itself: most of it in a new user namespace.
+    fn help(&mut self, plan: &Plan<'_>, proc: Option<&OwnedFd>, namespaces: &[OwnedFd]) -> Result<()> {
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
         }
@@ -148,7 +152,11 @@ impl Launched {
         if let Some(rdt) = &plan.rdt {
             rdt.join(self.pid)?;
         }
-        if plan.maps.is_some() {
+        if !plan.devices.is_empty() {
+            let joined = plan.namespaces.joined_of(NamespaceKind::Network, namespaces);
+            self.moved = Some(plan.devices.apply(joined, self.pid, &self.pidfd)?);
+        }
+        if plan.needs_parent() {
             self.channel.send(&Message::Go);
         }
         Ok(())
@@ -180,10 +188,13 @@ impl Launched {
     }
 
     /// Tells the child to go through, and waits until the program runs.
-    pub fn go(&self) -> Result<()> {
+    pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
         match self.channel.receive()? {
-            Message::End => Ok(()),
+            Message::End => {
+                self.moved = None;
+                Ok(())
+            }
             other => Err(self.failure(other)),
         }
     }
@@ -213,6 +224,10 @@ impl Launched {
 
     /// Ends it, for good.
     pub fn kill(&self) {
+        // Before its namespaces end with it, and what is in them.
+        if let Some(moved) = &self.moved {
+            moved.give_back();
+        }
         let _ = send(&self.pidfd, Signal::KILL.as_raw());
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }

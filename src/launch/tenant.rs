@@ -77,7 +77,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         Err(error) if birth && error.is(Errno::AGAIN) => attempt(false)?,
         spawned => spawned?,
     };
-    let launched = Launched { pid, pidfd, channel };
+    let launched = Launched { pid, pidfd, channel, moved: None };
     match help(plan, launched.pid) {
         Ok(()) => Ok(launched),
         Err(error) => {

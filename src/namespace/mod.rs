@@ -11,6 +11,7 @@
 //! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
 //!   container's process as its sibling (`launch/parent.rs`).
 
+pub mod device;
 pub mod entry;
 pub mod sysctl;
 pub mod time;
@@ -114,13 +115,18 @@ impl<'a> Plan<'a> {
                 .on(format_args!("openat {}", Show(join.path)))?;
             match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
                 true => Err(Error::invalid(format_args!(
-                    "the host's own namespace, which hostname, linux.sysctl or mounts would change"
+                    "the host's own namespace, which hostname, linux.sysctl, linux.netDevices or mounts would change"
                 ))),
                 false => Ok(fd),
             }
         };
         let named = |join| open(join).at(format_args!("linux.namespaces[{}].path", join.index));
         self.joined.iter().map(named).collect()
+    }
+
+    /// The one of a kind that is joined, of all that were opened.
+    pub fn joined_of<'o>(&self, kind: Kind, opened: &'o [OwnedFd]) -> Option<&'o OwnedFd> {
+        self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
     }
 
     /// Whether a middle process is needed, between mote and the container's: a user namespace that is joined

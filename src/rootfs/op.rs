@@ -364,27 +364,6 @@ impl<'a> Words<'a> {
     }
 }
 
-impl SetAttr {
-    /// Sets a bit, whatever was said of it before.
-    fn add(&mut self, bit: u32) {
-        self.set |= u64::from(bit);
-        self.clear &= !u64::from(bit);
-    }
-
-    /// Clears a bit, whatever was said of it before.
-    fn remove(&mut self, bit: u32) {
-        self.set &= !u64::from(bit);
-        self.clear |= u64::from(bit);
-    }
-
-    /// Replaces the access time rule: the kernel wants the whole field cleared (mount_setattr(2)).
-    fn atime(&mut self, rule: u32) {
-        let field = u64::from(sys::MOUNT_ATTR__ATIME);
-        self.set = self.set & !field | u64::from(rule);
-        self.clear |= field;
-    }
-}
-
 /// Whether a path is the root, as far as its words tell.
 fn is_root(path: &CStr) -> bool {
     path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))

@@ -4,6 +4,7 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -106,6 +107,27 @@ pub fn explain(context: &OwnedFd, errno: Errno, what: fmt::Arguments<'_>) -> Err
     let words = words.strip_prefix(b"e ").unwrap_or(words);
     let words = core::str::from_utf8(words.trim_ascii_end()).unwrap_or("?");
     Error::system(errno, format_args!("{what} ({words})"))
+}
+
+impl SetAttr {
+    /// Sets a bit, whatever was said of it before.
+    pub(super) fn add(&mut self, bit: u32) {
+        self.set |= u64::from(bit);
+        self.clear &= !u64::from(bit);
+    }
+
+    /// Clears a bit, whatever was said of it before.
+    pub(super) fn remove(&mut self, bit: u32) {
+        self.set &= !u64::from(bit);
+        self.clear |= u64::from(bit);
+    }
+
+    /// Replaces the access time rule: the kernel wants the whole field cleared (mount_setattr(2)).
+    pub(super) fn atime(&mut self, rule: u32) {
+        let field = u64::from(sys::MOUNT_ATTR__ATIME);
+        self.set = self.set & !field | u64::from(rule);
+        self.clear |= field;
+    }
 }
 
 impl fmt::Display for SetAttr {

@@ -1,7 +1,8 @@
-//! Network interfaces by ioctl (netdevice(7)).
+//! Network interfaces by ioctl (netdevice(7)), and options of netlink sockets.
 
-use linux_raw_sys::general::__NR_ioctl;
+use linux_raw_sys::general::{__NR_ioctl, __NR_setsockopt};
 use linux_raw_sys::ioctl::SIOCSIFFLAGS;
+use linux_raw_sys::net::SOL_NETLINK;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -30,4 +31,21 @@ pub fn loopback_up() -> Result<()> {
     // Closed with all others before the program runs.
     core::mem::forget(socket);
     set.map(drop)
+}
+
+/// Turns an option of a netlink socket on (netlink(7)).
+pub fn set_netlink_option(socket: &OwnedFd, option: u32) -> Result<()> {
+    let (fd, on) = (socket.as_raw_fd() as usize, 1i32);
+    // SAFETY: the number has the size that is given, and outlives the call.
+    let set = unsafe {
+        sc::syscall5(
+            __NR_setsockopt as usize,
+            fd,
+            SOL_NETLINK as usize,
+            option as usize,
+            &raw const on as usize,
+            size_of_val(&on),
+        )
+    };
+    super::check(set).map(drop)
 }

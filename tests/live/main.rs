@@ -42,6 +42,7 @@ const ROOMS: &[&[Test]] = &[
     namespaces::new::TESTS,
     namespaces::join::TESTS,
     namespaces::setting::TESTS,
+    namespaces::device::TESTS,
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
     rootfs::cgroup::TESTS,

@@ -46,6 +46,7 @@ const AGAIN: &[&[Test]] = &[
     namespaces::new::TESTS,
     namespaces::join::TESTS,
     namespaces::setting::TESTS,
+    namespaces::device::TESTS,
     cgroups::path::TESTS,
     rootless::TESTS,
 ];

@@ -1,7 +1,8 @@
 //! What every test holds: its own directory, state root, container id and cgroup, and the runtime under test.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,6 +81,8 @@ pub struct Rig<'a> {
     pub refused: Refused,
     /// Who calls the runtime.
     pub user: Option<u32>,
+    /// The network namespace in which it is called.
+    pub network: Option<File>,
     bundles: Cell<u32>,
 }
 
@@ -103,6 +106,7 @@ impl<'a> Rig<'a> {
             globals: Vec::new(),
             refused: &[],
             user: None,
+            network: None,
             bundles: Cell::new(0),
         })
     }
@@ -160,10 +164,12 @@ impl<'a> Rig<'a> {
         }
         command.current_dir(&self.dir);
         let (layout, user) = (self.layout, self.user);
+        let network = self.network.as_ref().map(File::as_raw_fd);
         let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
         let refused: Vec<_> = self.refused.iter().filter_map(numbers).collect();
         let mut program = sys::filter(&refused);
         sys::before_exec(command, move || {
+            network.map_or(Ok(()), sys::join)?;
             show(layout)?;
             if !refused.is_empty() {
                 sys::confine(&mut program)?;

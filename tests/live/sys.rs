@@ -96,14 +96,17 @@ pub fn unshare(flags: i32) -> Result<()> {
 
 /// Enters the network and mount namespaces of a process.
 pub fn enter(pid: i32) -> Result<()> {
-    use std::os::fd::AsFd;
     let files = ["net", "mnt"].map(|name| std::fs::File::open(format!("/proc/{pid}/ns/{name}")));
     for file in files {
-        let file = file?;
-        // SAFETY: takes no pointer; the descriptor is open.
-        check(i64::from(unsafe { libc::setns(file.as_fd().as_raw_fd(), 0) }))?;
+        join(file?.as_raw_fd())?;
     }
     Ok(())
+}
+
+/// Enters the namespace that a descriptor is of.
+pub fn join(namespace: RawFd) -> Result<()> {
+    // SAFETY: takes no pointer.
+    check(i64::from(unsafe { libc::setns(namespace, 0) })).map(drop)
 }
 
 pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Namespaces: new ones, those of the host, those joined by path; and what belongs to one: its name, its
-//! clocks, its sysctls.
+//! clocks, its sysctls, its network interfaces.
 
+pub mod device;
 pub mod join;
+mod network;
 pub mod new;
 pub mod setting;
 

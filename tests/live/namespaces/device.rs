@@ -1,0 +1,305 @@
+//! Network interfaces that are moved into the container: what they are there, and that they go back where there
+//! will be none.
+
+use std::fs::File;
+
+use super::network::{ADDRESSES, KEPT, host, hosts, ip, is_up, kept, link, network, path_of, set};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, holds, lacks, same};
+use crate::command;
+use crate::json::Json;
+use crate::rig::Rig;
+use crate::{json, tests};
+
+tests![
+    "namespaces",
+    device_is_moved_and_renamed,
+    device_is_what_it_was,
+    device_with_its_own_name,
+    device_that_is_down_comes_up,
+    device_in_a_user_namespace,
+    device_in_a_joined_network,
+    device_with_many_addresses,
+    devices_change_their_names,
+    device_with_a_number,
+    device_by_another_name,
+    device_before_hooks_and_sysctls,
+    device_that_is_not_there,
+    device_with_a_name_that_is_taken,
+    device_that_cannot_be_moved,
+    device_into_the_hosts_own_network,
+    device_goes_back_when_another_cannot,
+    device_goes_back_when_a_hook_fails,
+    device_goes_back_when_the_program_is_missing,
+    device_goes_back_from_a_joined_network,
+];
+
+/// Of the host's interface that it was, and up.
+fn is_kept(inside: &Json, before: &Json) -> Outcome {
+    let name = inside.at("ifname").text();
+    same("addresses", kept(inside, name), kept(before, name))?;
+    holds("it is up", is_up(inside))
+}
+
+/// A container, and what is there of an interface in it while it waits.
+fn inside(rig: &Rig, bundle: &mut Bundle, name: &str) -> Outcome<Json> {
+    let _waiting = rig.waiting(bundle)?;
+    let network = File::open(format!("/proc/{}/ns/net", rig.pid()?))?;
+    let link = link(&network, name)?;
+    rig.delete()?;
+    Ok(link)
+}
+
+/// The host's interface is as before, and with all its addresses but those for a time and of the link.
+fn is_back(rig: &Rig, before: &Json) -> Outcome {
+    let now = hosts(rig, "eth0")?;
+    same("addresses", kept(&now, "eth0"), kept(before, "eth0"))?;
+    same("up", is_up(&now), is_up(before))?;
+    for what in ["mtu", "address"] {
+        same(what, now.at(what), before.at(what))?;
+    }
+    Ok(())
+}
+
+/// As the program sees it.
+fn device_is_moved_and_renamed(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0.name", "inside0");
+    let file = |name: &str| format!("/sys/class/net/inside0/{name}");
+    let (mtu, address, flags) = (file("mtu"), file("address"), file("flags"));
+    let looks = ["list", "/sys/class/net", "read", &mtu, "read", &address, "read", &flags];
+    let inside = rig.facts(&mut bundle, &looks)?;
+    inside.is("list:/sys/class/net", "inside0 lo")?;
+    inside.is(&format!("read:{mtu}"), "1400\n")?;
+    inside.is(&format!("read:{address}"), "02:00:00:00:00:07\n")?;
+    // IFF_UP and IFF_BROADCAST, IFF_MULTICAST.
+    inside.is(&format!("read:{flags}"), "0x1003\n")?;
+    same("on the host", hosts(rig, "eth0")?, Json::Null)
+}
+
+fn device_is_what_it_was(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    let inside = inside(rig, &mut bundle, "in0")?;
+    same("how many are kept", kept(&before, "").len(), KEPT)?;
+    is_kept(&inside, &before)?;
+    // The kernel makes one of the link itself.
+    let all = inside.at("addr_info").items().iter().map(|address| address.at("local").text());
+    same("all addresses", all.filter(|address| !address.starts_with("fe80:")).count(), KEPT)?;
+    for what in ["mtu", "address", "txqlen"] {
+        same(what, inside.at(what), before.at(what))?;
+    }
+    Ok(())
+}
+
+fn device_with_its_own_name(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0", json!({}));
+    is_kept(&inside(rig, &mut bundle, "eth0")?, &before)
+}
+
+/// "The runtime MUST set the network device state to "up" after moving it".
+fn device_that_is_down_comes_up(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES[..3])?;
+    set(rig, "link set eth0 down")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0", json!({}));
+    let inside = inside(rig, &mut bundle, "eth0")?;
+    same("addresses", kept(&inside, "eth0").len(), 3)?;
+    holds("it is up", is_up(&inside))
+}
+
+fn device_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    is_kept(&inside(rig, &mut bundle, "in0")?, &before)
+}
+
+/// Where somebody has its number already, so that it gets another. It stays there when the container is gone.
+fn device_in_a_joined_network(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    let joined = network(rig)?;
+    let number = before.at("ifindex").int();
+    ip(&joined, &[&format!("link add has index {number} type veth peer name other")])?.good()?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("network", Some(&path_of(&joined)));
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    bundle.verbs(&[]);
+    rig.run(&bundle, &[])?.good()?;
+    let (inside, has) = (link(&joined, "in0")?, link(&joined, "has")?);
+    holds("it has another number", inside.at("ifindex") != before.at("ifindex"))?;
+    is_kept(&inside, &before)?;
+    same("addresses of the other", has.at("addr_info").items().len(), 0)?;
+    holds("the other is down", !is_up(&has))
+}
+
+/// More than the kernel says at once.
+fn device_with_many_addresses(rig: &mut Rig) -> Outcome {
+    let many: Vec<String> = (0..1000).map(|n| format!("10.9.{}.{}/32", n / 250, 1 + n % 250)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).chain(ADDRESSES).collect();
+    host(rig, &many)?;
+    let before = hosts(rig, "eth0")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0", json!({}));
+    let inside = inside(rig, &mut bundle, "eth0")?;
+    same("how many are kept", kept(&inside, "eth0").len(), 1000 + KEPT)?;
+    holds("they are the same", kept(&inside, "eth0") == kept(&before, "eth0"))
+}
+
+fn devices_change_their_names(rig: &mut Rig) -> Outcome {
+    host(rig, &["10.1.0.1/24"])?;
+    set(rig, "address add 10.1.0.2/24 dev other")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices", json!({"eth0": {"name": "other"}, "other": {"name": "eth0"}}));
+    let kept = kept(&inside(rig, &mut bundle, "eth0")?, "eth0");
+    same("how many addresses", kept.len(), 1)?;
+    contains("the address", &kept.concat(), "10.1.0.2")?;
+    same("on the host", [hosts(rig, "eth0")?, hosts(rig, "other")?], [Json::Null, Json::Null])
+}
+
+/// "unless the user has provided a template by appending `%d` to the new name": after those with names.
+fn device_with_a_number(rig: &mut Rig) -> Outcome {
+    host(rig, &["10.1.0.1/24"])?;
+    let joined = network(rig)?;
+    ip(&joined, &["link add net0 type veth peer name eth0"])?.good()?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("network", Some(&path_of(&joined)));
+    bundle.set("linux.netDevices", json!({"eth0": {"name": "net%d"}, "other": {"name": "net1"}}));
+    bundle.verbs(&[]);
+    rig.run(&bundle, &[])?.good()?;
+    same("addresses of net2", kept(&link(&joined, "net2")?, "").len(), 1)?;
+    holds("net1 is there", link(&joined, "net1")? != Json::Null)
+}
+
+fn device_by_another_name(rig: &mut Rig) -> Outcome {
+    host(rig, &["10.1.0.1/24"])?;
+    set(rig, "link property add dev eth0 altname uplink")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.uplink", json!({}));
+    let link = inside(rig, &mut bundle, "eth0")?;
+    same("its other name", link.at("altnames").items(), [Json::from("uplink")])?;
+    same("addresses", kept(&link, "eth0").len(), 1)
+}
+
+fn device_before_hooks_and_sysctls(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    let log = rig.dir.join("log");
+    let hook = [rig.suite.payload.display().to_string(), log.display().to_string()];
+    let words = json!(["payload", "into", (hook[1].as_str()), "read", "/proc/net/dev"]);
+    bundle.set("hooks.prestart", Json::List(vec![json!({"path": (hook[0].as_str()), "args": words})]));
+    bundle.set("linux.sysctl.\"net.ipv4.conf.in0.forwarding\"", "1");
+    let setting = "/proc/sys/net/ipv4/conf/in0/forwarding";
+    rig.facts(&mut bundle, &["read", setting])?.is(&format!("read:{setting}"), "1\n")?;
+    let seen = std::fs::read_to_string(log)?;
+    contains("what the hook saw", &seen, "other:")?;
+    lacks("what the hook saw", &seen, "eth0:")
+}
+
+fn device_that_is_not_there(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.netDevices.nothing", json!({}));
+    rig.refused(&bundle, &["linux.netDevices.nothing: ", "no such device"])
+}
+
+/// It has not been touched: what is for a time is still there.
+fn device_with_a_name_that_is_taken(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    let joined = network(rig)?;
+    ip(&joined, &["link add taken type veth peer name other"])?.good()?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.namespace("network", Some(&path_of(&joined)));
+    bundle.set("linux.netDevices.eth0.name", "taken");
+    rig.refused(&bundle, &["linux.netDevices.eth0: \"taken\"", "file exists"])?;
+    is_back(rig, &before)?;
+    let count = |link: &Json| link.at("addr_info").items().len();
+    same("addresses", count(&hosts(rig, "eth0")?), count(&before))
+}
+
+fn device_that_cannot_be_moved(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.netDevices.lo.name", "lo1");
+    rig.refused(&bundle, &["linux.netDevices.lo: RTM_NEWLINK", "invalid argument"])
+}
+
+fn device_into_the_hosts_own_network(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.namespace("network", Some("/proc/self/ns/net".as_ref()));
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    rig.refused(&bundle, &["linux.namespaces[4].path", "host's own", "netDevices"])?;
+    holds("it is still there", hosts(rig, "eth0")? != Json::Null)
+}
+
+/// A container that does not come to be, in a new namespace, also under a new user namespace.
+fn goes_back(rig: &mut Rig, spoil: fn(&Rig, &mut Bundle), words: &[&str]) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    let before = hosts(rig, "eth0")?;
+    for user in [false, true] {
+        for verb in ["run", "create"] {
+            let mut bundle = rig.bundle()?;
+            bundle.verbs(&[]);
+            if user {
+                bundle.user_namespace(100_000);
+            }
+            bundle.set("linux.netDevices.eth0.name", "in0");
+            spoil(rig, &mut bundle);
+            let output = command::run(&mut rig.launch(verb, &bundle, &[])?, "")?;
+            rig.bad(&output, words)?;
+            rig.nothing_left()?;
+            is_back(rig, &before)?;
+        }
+    }
+    Ok(())
+}
+
+fn device_goes_back_when_another_cannot(rig: &mut Rig) -> Outcome {
+    let another = |_: &Rig, bundle: &mut Bundle| bundle.set("linux.netDevices.nothing", json!({}));
+    goes_back(rig, another, &["linux.netDevices.nothing", "no such device"])
+}
+
+fn device_goes_back_when_a_hook_fails(rig: &mut Rig) -> Outcome {
+    let hook = |rig: &Rig, bundle: &mut Bundle| {
+        let path = rig.suite.payload.display().to_string();
+        let hook = json!({"path": (path.as_str()), "args": ["payload", "exit", "3"]});
+        bundle.set("hooks.createContainer", Json::List(vec![hook]));
+    };
+    goes_back(rig, hook, &["hooks.createContainer[0]", "exit status 3"])
+}
+
+/// Its process has told so and ended; the namespace is still there.
+fn device_goes_back_when_the_program_is_missing(rig: &mut Rig) -> Outcome {
+    let nothing = |_: &Rig, bundle: &mut Bundle| bundle.set("process.args", json!(["/nothing"]));
+    goes_back(rig, nothing, &["/nothing", "no such file"])
+}
+
+fn device_goes_back_from_a_joined_network(rig: &mut Rig) -> Outcome {
+    host(rig, &ADDRESSES)?;
+    set(rig, "link set eth0 down")?;
+    let before = hosts(rig, "eth0")?;
+    let joined = network(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("network", Some(&path_of(&joined)));
+    bundle.set("linux.netDevices", json!({"eth0": {"name": "in%d"}}));
+    bundle.set("process.args", json!(["/nothing"]));
+    rig.refused(&bundle, &["/nothing"])?;
+    same("inside", link(&joined, "in0")?, Json::Null)?;
+    is_back(rig, &before)
+}

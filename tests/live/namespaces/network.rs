@@ -1,0 +1,117 @@
+//! Network interfaces for a test. What is their host is a network namespace of the test's own; ip(8) makes them
+//! there, and says what they are.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::holder;
+use crate::check::{Outcome, fail, skip, skip_allowed};
+use crate::command::{self, Output};
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::sys;
+
+/// All kinds of addresses: what is not of this host, this link or for a time alone is kept.
+pub const ADDRESSES: [&str; 9] = [
+    "10.1.0.1/24 brd + label eth0:web",
+    "10.1.0.2/24",
+    "10.2.0.1 peer 10.2.0.9",
+    "10.3.0.1/24 metric 77 noprefixroute",
+    "10.4.0.1/24 scope link",
+    "10.5.0.1/24 valid_lft 1000 preferred_lft 1000",
+    "2001:db8::1/64 nodad",
+    "fd00::1/64 preferred_lft 0 nodad",
+    "2001:db8:1::1/64 valid_lft 1000 preferred_lft 1000 nodad",
+];
+pub const KEPT: usize = 6;
+
+/// Has the runtime called in a network namespace of this test's own, with a pair of interfaces in it: `eth0`,
+/// with these addresses, and `other`.
+pub fn host(rig: &mut Rig, addresses: &[&str]) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers these tests were tried on know no netDevices");
+    }
+    if program().arg("-Version").output().is_err() {
+        return skip("there is no ip(8), which is part of iproute2");
+    }
+    let network = network(rig)?;
+    let made = ip(&network, &["link add eth0 type veth peer name other"])?;
+    if made.stderr.contains("Unknown device type") || made.stderr.contains("not supported") {
+        return skip("this kernel makes no pairs of interfaces (veth)");
+    }
+    made.good()?;
+    let lines: Vec<String> =
+        addresses.iter().map(|address| format!("address add {address} dev eth0")).collect();
+    let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    lines.extend(["link set eth0 mtu 1400 address 02:00:00:00:00:07 up", "link set other up"]);
+    ip(&network, &lines)?.good()?;
+    rig.network = Some(network);
+    Ok(())
+}
+
+/// A new network namespace, which is there as long as the file.
+pub fn network(rig: &Rig) -> Outcome<File> {
+    let (holder, facts) = holder(rig, &["unshare", "net"])?;
+    facts.is("unshare", "ok")?;
+    Ok(File::open(format!("/proc/{}/ns/net", holder.pid()))?)
+}
+
+/// Where others find it.
+pub fn path_of(network: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), network.as_raw_fd()))
+}
+
+fn program() -> Command {
+    let mut command = Command::new("ip");
+    command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+    command
+}
+
+/// ip(8) in a network namespace, with its answers as JSON.
+pub fn ip(network: &File, lines: &[&str]) -> Outcome<Output> {
+    let mut command = program();
+    command.args(["-json", "-details", "-batch", "-"]);
+    let network = network.as_raw_fd();
+    sys::before_exec(&mut command, move || sys::join(network));
+    command::run(&mut command, &lines.join("\n"))
+}
+
+/// What is known of an interface; nothing for one that is not there.
+pub fn link(network: &File, name: &str) -> Outcome<Json> {
+    let text = ip(network, &["address show"])?.good()?.stdout;
+    let links = Json::parse(&text)?;
+    let found = links.items().iter().find(|link| link.at("ifname").text() == name);
+    Ok(found.cloned().unwrap_or(Json::Null))
+}
+
+pub fn hosts(rig: &Rig, name: &str) -> Outcome<Json> {
+    rig.network.as_ref().map_or_else(|| fail("no host"), |network| link(network, name))
+}
+
+pub fn is_up(link: &Json) -> bool {
+    link.at("flags").items().iter().any(|flag| flag.text() == "UP")
+}
+
+/// The addresses that the specification wants kept, as they are on an interface of another name.
+pub fn kept(link: &Json, name: &str) -> Vec<String> {
+    let own = link.at("ifname").text();
+    let addresses = link.at("addr_info").items().iter();
+    let kept = addresses.filter(|one| one.at("scope").text() == "global" && *one.at("dynamic") == Json::Null);
+    kept.map(|address| {
+        let mut address = address.clone();
+        if let Some(rest) = address.at("label").text().strip_prefix(own) {
+            let label = format!("{name}{rest}");
+            address.set("label", label);
+        }
+        address.to_string()
+    })
+    .collect()
+}
+
+/// Changes something there.
+pub fn set(rig: &Rig, line: &str) -> Outcome {
+    rig.network.as_ref().map_or_else(|| fail("no host"), |network| ip(network, &[line])?.good())?;
+    Ok(())
+}
