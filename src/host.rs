@@ -121,6 +121,24 @@ impl Cgroups {
     }
 }
 
+impl Cgroups {
+    /// Whether a controller is in one of the v1 hierarchies.
+    pub fn has_v1(&self, controller: &str) -> bool {
+        let has = |name: &String| name.split(',').any(|one| one == controller);
+        matches!(self, Cgroups::Hierarchies { names, .. } if names.iter().any(has))
+    }
+
+    /// Whether there is a v2 hierarchy; it has what v1 has not.
+    pub fn has_v2(&self) -> bool {
+        matches!(self, Cgroups::Unified | Cgroups::Hierarchies { unified: true, .. })
+    }
+
+    /// Whether a controller is to be looked for on v2.
+    pub fn is_v2(&self, controller: &str) -> bool {
+        self.has_v2() && !self.has_v1(controller)
+    }
+}
+
 fn is_cgroup2(path: &CStr) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2_SUPER_MAGIC)
 }

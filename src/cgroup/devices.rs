@@ -46,8 +46,22 @@ impl Program {
 
     /// Puts it in force for all who are in a cgroup or below it. `directory` is open, not a mere path.
     pub fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
+        self.put(directory, |_| Ok(None))
+    }
+
+    /// Puts it in the place of the one that is in force there, without a moment between them.
+    pub fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
+        self.put(directory, own)
+    }
+
+    fn put(
+        &self,
+        directory: BorrowedFd<'_>,
+        old: fn(BorrowedFd<'_>) -> io::Result<Option<OwnedFd>>,
+    ) -> Result<()> {
         let attached = match load(&self.instructions) {
-            Ok(program) => bpf::attach(directory, program.as_fd(), None)
+            Ok(program) => old(directory)
+                .and_then(|old| bpf::attach(directory, program.as_fd(), old.as_ref().map(AsFd::as_fd)))
                 .on(format_args!("linux.resources.devices: bpf BPF_PROG_ATTACH")),
             Err(errno) => Err(refusal(errno, &self.instructions)),
         };
@@ -67,6 +81,20 @@ impl Program {
         // A kernel without CONFIG_CGROUP_BPF.
         error.is(Errno::INVAL) && !self.asked
     }
+}
+
+/// The program of mote's that is attached to this very cgroup; there may be others beside it.
+fn own(directory: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    // BPF_CGROUP_MAX_PROGS
+    let mut ids = [0; 64];
+    let count = bpf::attached(directory, &mut ids)?;
+    for id in ids.iter().take(count) {
+        let program = bpf::by_id(*id)?;
+        if bpf::is_own(program.as_fd())? {
+            return Ok(Some(program));
+        }
+    }
+    Ok(None)
 }
 
 /// Before linux 5.11 programs are charged to RLIMIT_MEMLOCK, and EPERM may mean that it is too low. The container

@@ -13,18 +13,18 @@ use rustix::io::{Errno, pread, read, write};
 use rustix::process::{Pid, Signal};
 use rustix::thread::sched_yield;
 
-use super::write::{Write, needs};
+use super::write::Write;
 use super::{Doors, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups};
 
 /// /sys/fs/cgroup, and what is mounted in it.
 pub struct Hierarchies {
-    root: OwnedFd,
+    pub(super) root: OwnedFd,
     /// v1 hierarchies by their directories.
-    v1: Vec<String>,
+    pub(super) v1: Vec<String>,
     /// The v2 one's directory: `.` when it is the only one.
-    v2: Option<&'static str>,
+    pub(super) v2: Option<&'static str>,
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -42,7 +42,7 @@ impl Hierarchies {
     }
 
     /// The directory's path in one hierarchy, from the root.
-    fn path(hierarchy: &str, path: &str) -> String {
+    pub(super) fn path(hierarchy: &str, path: &str) -> String {
         format!("{hierarchy}{path}")
     }
 
@@ -57,7 +57,7 @@ impl Hierarchies {
     }
 
     /// The v1 hierarchy of a controller, or the v2 one.
-    fn of(&self, controller: &str) -> Option<&str> {
+    pub(super) fn of(&self, controller: &str) -> Option<&str> {
         let has = |name: &&String| name.split(',').any(|one| one == controller);
         self.v1.iter().find(has).map(String::as_str).or(self.v2)
     }
@@ -81,7 +81,7 @@ impl Hierarchies {
     fn make(&self, hierarchy: &str, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
         let v2 = self.v2 == Some(hierarchy);
         if v2 {
-            self.enable(hierarchy, path, writes)?;
+            self.enable(path, writes)?;
         }
         match self.make_one(hierarchy, path, made) {
             Err(error) if error.is(Errno::EXIST) => self.must_be_empty(&Self::path(hierarchy, path)),
@@ -93,7 +93,7 @@ impl Hierarchies {
                     }
                 }
                 if v2 {
-                    self.enable(hierarchy, path, writes)?;
+                    self.enable(path, writes)?;
                 }
                 self.make_one(hierarchy, path, made)
             }
@@ -128,37 +128,6 @@ impl Hierarchies {
             let text = self.read(&format!("{hierarchy}{above}/{file}"))?;
             let fd = self.open_to_write(&own)?;
             write(&fd, text.trim().as_bytes()).on(format_args!("write {} to {file}", text.trim()))?;
-        }
-        Ok(())
-    }
-
-    /// v2: a controller works in a cgroup when every cgroup above hands it down. Those that limits need
-    /// must be; the usual ones should be, for whoever reads statistics.
-    fn enable(&self, hierarchy: &str, path: &str, writes: &[Write]) -> Result<()> {
-        const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
-        // Beside v1 hierarchies it has the leftovers, if any.
-        if !self.v1.is_empty()
-            && !USUAL.iter().any(|name| needs(writes, name) && self.of(name) == Some(hierarchy))
-        {
-            return Ok(());
-        }
-        for (end, _) in path.match_indices('/') {
-            let above = path.get(..end).unwrap_or_default();
-            let directory = Self::path(hierarchy, above);
-            let Ok(available) = self.read(&format!("{directory}/cgroup.controllers")) else { return Ok(()) };
-            let enabled = self.read(&format!("{directory}/cgroup.subtree_control"))?;
-            let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|one| one == name);
-            for name in USUAL {
-                let needed = needs(writes, name) && self.of(name) == Some(hierarchy);
-                if has(&enabled, name) || (!needed && !has(&available, name)) {
-                    continue;
-                }
-                let fd = self.open_to_write(&format!("{directory}/cgroup.subtree_control"))?;
-                let enabled = write(&fd, format!("+{name}").as_bytes());
-                if needed {
-                    enabled.on(format_args!("write +{name} to {above}/cgroup.subtree_control"))?;
-                }
-            }
         }
         Ok(())
     }
@@ -199,12 +168,12 @@ impl Hierarchies {
         self.open_to_write(&format!("{hierarchy}{path}/{file}"))
     }
 
-    fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
+    pub(super) fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
         openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat {path}"))
     }
 
-    fn read(&self, path: &str) -> Result<String> {
+    pub(super) fn read(&self, path: &str) -> Result<String> {
         let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let fd = fd.on(format_args!("openat {path}"))?;
         let mut space = [0u8; 1024];

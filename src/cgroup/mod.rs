@@ -4,17 +4,27 @@
 //! before anybody is in it: lowering a limit below what is in use fails or kills. Who joins, and when, is
 //! decided here ([`Join`]); the parent opens, the child writes.
 
+mod block;
+mod controller;
+mod cpu;
 pub mod devices;
 pub mod directory;
+mod hugetlb;
+mod memory;
+mod network;
 pub mod path;
+mod rdma;
 pub mod rules;
 pub mod tasks;
 pub mod tree;
+mod unified;
+mod update;
 pub mod write;
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
@@ -26,7 +36,7 @@ use crate::spec::Linux;
 use crate::spec::device::DeviceRule;
 use crate::spec::resources::Resources;
 use directory::Hierarchies;
-use write::Write;
+use write::{Absent, Write};
 
 /// The cgroup and its limits.
 #[derive(Debug)]
@@ -58,8 +68,17 @@ pub enum Join {
 impl Join {
     /// By the limits that are in force in the cgroup.
     pub fn of(resources: &Resources<'_>) -> Self {
-        let small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
-        match resources.pids {
+        let mut small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
+        let mut pids = resources.pids;
+        for (file, value) in &resources.unified {
+            if *file == c"pids.max" {
+                pids = Some(i64::from(*value != c"0"));
+            } else if *file == c"memory.max" || *file == c"memory.high" {
+                // Up to 999999, or something with a unit.
+                small |= value.count_bytes() < 7 && *value != c"max";
+            }
+        }
+        match pids {
             _ if small => Join::Late,
             Some(0) => Join::Early,
             _ => Join::Birth,
@@ -74,23 +93,18 @@ impl Plan {
     /// Decides path, writes and way of joining; `None` when cgroups are left alone (`disabled`) or the
     /// host has none.
     pub fn new(linux: &Linux<'_>, id: &str, disabled: bool, host: &Host) -> Result<Option<Self>> {
-        let unified = match &host.cgroups {
-            _ if disabled => return Ok(None),
-            Cgroups::None => {
-                let limited = !write::plan(&linux.resources, false)?.is_empty();
-                return match limited || !linux.resources.devices.is_empty() {
-                    true => {
-                        Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup")))
-                    }
-                    false => Ok(None),
-                };
-            }
-            Cgroups::Unified => true,
-            Cgroups::Hierarchies { .. } => false,
-        };
-        let mut writes = write::plan(&linux.resources, unified)?;
+        if disabled {
+            return Ok(None);
+        }
+        let mut writes = write::plan(&linux.resources, &host.cgroups)?;
+        if host.cgroups == Cgroups::None {
+            return match writes.is_empty() && linux.resources.devices.is_empty() {
+                true => Ok(None),
+                false => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
+            };
+        }
         let optional = linux.cgroups_path.is_none() && writes.is_empty();
-        let devices = devices(&linux.resources.devices, &host.cgroups, &mut writes)?;
+        let devices = plan_devices(&linux.resources.devices, None, &host.cgroups, &mut writes)?;
         let join = Join::of(&linux.resources);
         let path = path::plan(linux.cgroups_path, id)?;
         Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, devices, join, optional }))
@@ -103,7 +117,7 @@ impl Plan {
         let cgroup = Cgroup { hierarchies, path: self.path.clone(), below: Vec::new() };
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
-        let limited = created.and_then(|()| cgroup.write(&self.writes));
+        let limited = created.and_then(|()| cgroup.write(&self.writes, None));
         match limited.and_then(|()| cgroup.restrict(self.devices.as_ref())) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
@@ -123,29 +137,30 @@ impl Plan {
     }
 }
 
-/// Rules of devices go to the v1 hierarchy that has them, or else are a program for the v2 one.
-fn devices(
+/// Rules of devices go to the v1 hierarchy that has them, or else are a program for the v2 one. `done` of them are
+/// in force already, unless the cgroup is new.
+fn plan_devices(
     rules: &[DeviceRule],
+    done: Option<usize>,
     layout: &Cgroups,
     writes: &mut Vec<Write>,
 ) -> Result<Option<devices::Program>> {
-    let has = |name: &String| name.split(',').any(|one| one == "devices");
-    match layout {
-        Cgroups::Hierarchies { names, .. } if names.iter().any(has) => {
-            writes.append(&mut rules::list(rules)?);
-            Ok(None)
+    if layout.has_v1("devices") {
+        writes.append(&mut rules::list(rules, done)?);
+        return Ok(None);
+    }
+    match layout.has_v2() {
+        true => devices::Program::new(rules).map(Some),
+        false if rules.is_empty() => Ok(None),
+        false => {
+            Err(Error::invalid(format_args!("linux.resources.devices: no devices controller on this host")))
         }
-        Cgroups::Unified | Cgroups::Hierarchies { unified: true, .. } => {
-            devices::Program::new(rules).map(Some)
-        }
-        _ if rules.is_empty() => Ok(None),
-        _ => Err(Error::invalid(format_args!("linux.resources.devices: no devices controller on this host"))),
     }
 }
 
 /// As for a program, and for the same reason: see [`devices::Program`].
 fn is_excused(write: &Write, error: &Error) -> bool {
-    write.controller == "devices" && is_denied(error) && host::is_ordinary()
+    write.controller() == "devices" && is_denied(error) && host::is_ordinary()
 }
 
 fn is_denied(error: &Error) -> bool {
@@ -211,27 +226,52 @@ impl Cgroup {
         self.hierarchies.doors(&|hierarchy| self.entrance(hierarchy), birth)
     }
 
-    fn write(&self, writes: &[Write]) -> Result<()> {
-        let mut last: Option<(&str, OwnedFd)> = None;
+    /// Writes all, in order. The kernel may refuse one for what another file still says: a limit of memory above
+    /// that of memory and swap, a quota for another period; such a one is tried again after the rest. `undo` takes
+    /// what would have things as they were.
+    fn write(&self, writes: &[Write], mut undo: Option<&mut Vec<Write>>) -> Result<()> {
+        let (mut again, mut skip) = (Vec::new(), false);
+        let mut last = None;
         for write in writes {
-            let kept = last.take().filter(|(file, _)| *file == write.file);
-            let file = match kept {
-                Some((_, fd)) => Ok(fd),
-                None => self.hierarchies.open_file(&self.path, write.controller, write.file),
-            };
-            let written = file.at(format_args!("linux.resources.{}", write.field)).and_then(|fd| {
-                io::write(&fd, write.value.as_bytes()).on(format_args!(
-                    "linux.resources.{}: write {} to {}",
-                    write.field, write.value, write.file
-                ))?;
-                Ok(fd)
-            });
-            match written {
-                Ok(fd) => last = Some((write.file, fd)),
-                Err(error) if write.excuses(&error) || is_excused(write, &error) => {}
+            if mem::take(&mut skip) {
+                continue;
+            }
+            match self.write_one(write, &mut last, &mut undo) {
+                Ok(()) => {}
+                Err(error) if write.excuses(&error) || is_excused(write, &error) => continue,
+                Err(error) if error.is(io::Errno::INVAL) && write.depends() => again.push((write, error)),
                 Err(error) => return Err(error),
             }
+            skip = write.absent == Absent::Next;
         }
+        // Each round at least one is taken, or none ever will be.
+        for _ in 0..again.len() {
+            again.retain(|(write, _)| self.write_one(write, &mut last, &mut undo).is_err());
+        }
+        again.pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// `last` is the file that has been written before.
+    fn write_one<'w>(
+        &self,
+        write: &'w Write,
+        last: &mut Option<(&'w str, OwnedFd)>,
+        undo: &mut Option<&mut Vec<Write>>,
+    ) -> Result<()> {
+        let file: &str = &write.file;
+        let fd = match last.take() {
+            Some((name, fd)) if name == file => fd,
+            _ => {
+                let opened = self.hierarchies.open_file(&self.path, write.controller(), file);
+                opened.at(format_args!("linux.resources.{}", write.field))?
+            }
+        };
+        let before = undo.as_ref().and_then(|_| self.before(write));
+        io::write(&fd, write.value.as_bytes()).map_err(|errno| write.refused(errno))?;
+        if let (Some(undo), Some(before)) = (undo, before) {
+            undo.push(before);
+        }
+        *last = Some((file, fd));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::write::Write;
+use super::write::{Absent, Field, Write};
 use crate::error::{Error, Result};
 use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
@@ -51,15 +51,16 @@ pub fn kinds_meet(one: u8, other: u8) -> bool {
 }
 
 /// What to write for v1. At first nothing is allowed, then comes the configuration's list in its order, then
-/// what every container may use: as far as the cgroup above allows it.
-pub fn list(rules: &[DeviceRule]) -> Result<Vec<Write>> {
+/// what every container may use: as far as the cgroup above allows it. `done` is how many of them have been
+/// written to a cgroup that is not new.
+pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
     let all = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: ALL };
     // The kernel begins with everything allowed.
     let start = if rules.first().is_some_and(is_everything) { None } else { Some(all) };
     let list: Vec<DeviceRule> = start.into_iter().chain(rules.iter().copied()).collect();
     let first = list.len() - rules.len();
-    for (index, rule) in rules.iter().enumerate() {
-        if !is_possible(list.get(..first + index).unwrap_or_default(), rule) {
+    for (index, rule) in rules.iter().skip(done.unwrap_or(0)).enumerate() {
+        if !is_possible(list.get(..first + done.unwrap_or(0) + index).unwrap_or_default(), rule) {
             return Err(Error::invalid(format_args!(
                 "linux.resources.devices[{index}]: {} changes a part of what an earlier rule says, which cgroup v1 cannot do",
                 device_text(rule, rule.kind)
@@ -68,10 +69,12 @@ pub fn list(rules: &[DeviceRule]) -> Result<Vec<Write>> {
     }
     let mut writes = Vec::with_capacity(list.len() + DEFAULT_RULES.len());
     let mut put = |rule: &DeviceRule, value, optional| {
-        let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-        writes.push(Write { controller: "devices", file, value, field: "devices", optional });
+        let file = if rule.allow { "devices.allow" } else { "devices.deny" }.into();
+        let absent = if optional { Absent::Passes } else { Absent::Fails };
+        writes.push(Write { file, value, field: Field("devices", None), absent });
     };
-    let asked = list.into_iter().map(|rule| (rule, rules.is_empty()));
+    let left = list.into_iter().skip(done.map_or(0, |done| first + done));
+    let asked = left.map(|rule| (rule, rules.is_empty()));
     for (rule, optional) in asked.chain(default_rules().map(|rule| (rule, true))) {
         // The kernel reads no further than `a`, whatever follows.
         if is_everything(&rule) {
@@ -125,7 +128,7 @@ mod tests {
     fn device_rules() {
         let rule = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
         let texts = |rules: &[DeviceRule]| {
-            let writes = list(rules).unwrap();
+            let writes = list(rules, None).unwrap();
             let given = writes.len() - DEFAULT_RULES.len();
             writes.iter().take(given).map(|write| write.value.clone()).collect::<Vec<_>>()
         };
@@ -135,5 +138,30 @@ mod tests {
         assert_eq!(texts(&[rule(b'b', Some(8), Some(0), ACCESS_WRITE)]), ["a", "b 8:0 w"]);
         assert_eq!(texts(&[rule(b'a', None, None, ACCESS_READ)]), ["a", "b *:* r", "c *:* r"]);
         assert_eq!(texts(&[rule(b'a', Some(8), Some(1), ALL)]), ["a", "b 8:1 rwm", "c 8:1 rwm"]);
+    }
+
+    #[test]
+    fn rules_that_are_added() {
+        let rule = |allow, major, minor| DeviceRule { allow, kind: b'c', major, minor, access: ALL };
+        let texts = |earlier: &[DeviceRule], rules: &[DeviceRule]| {
+            let writes = list(&[earlier, rules].concat(), Some(earlier.len()))?;
+            let given = writes.len() - DEFAULT_RULES.len();
+            Ok::<_, Error>(
+                writes.iter().take(given).map(|w| format!("{} {}", w.file, w.value)).collect::<Vec<_>>(),
+            )
+        };
+        let mine = rule(true, Some(240), Some(7));
+        assert_eq!(texts(&[], &[mine]).unwrap(), ["devices.allow c 240:7 rwm"]);
+        let gone = rule(false, Some(240), Some(7));
+        assert_eq!(texts(&[mine], &[gone]).unwrap(), ["devices.deny c 240:7 rwm"]);
+        let all = DeviceRule { kind: b'a', ..rule(false, None, None) };
+        assert_eq!(texts(&[all, mine], &[all]).unwrap(), ["devices.deny a"]);
+        assert_eq!(texts(&[], &[all]).unwrap(), ["devices.deny a"]);
+        // What an earlier rule has to do with it counts too, and the index is that of the new list.
+        let error = texts(&[all, mine], &[mine, rule(false, Some(240), None)]).unwrap_err();
+        assert!(
+            error.text().starts_with("linux.resources.devices[1]: c 240:* rwm changes a part"),
+            "{error}"
+        );
     }
 }

@@ -25,7 +25,7 @@ pub struct Resources<'a> {
 }
 
 /// `memory`, in bytes; -1 is no limit.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
     pub limit: Option<i64>,
     pub reservation: Option<i64>,
@@ -40,7 +40,7 @@ pub struct Memory {
 }
 
 /// `cpu`; times in microseconds.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu<'a> {
     pub shares: Option<u64>,
     pub quota: Option<i64>,
@@ -128,10 +128,25 @@ impl<'a> Resources<'a> {
     }
 }
 
+impl Resources<'_> {
+    /// Whether there is more than memory, CPU, processes and devices. Engines write zeros for "not set".
+    pub fn has_rare(&self) -> bool {
+        !(self.block_io.is_empty()
+            && self.hugepage_limits.is_empty()
+            && self.network.class_id.unwrap_or(0) == 0
+            && self.network.priorities.is_empty()
+            && self.rdma.is_empty()
+            && self.unified.is_empty())
+    }
+}
+
 fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> &'a CStr {
     let name = file.to_bytes();
     let good = !name.contains(&b'/') && name.contains(&b'.') && !name.starts_with(b".");
     d.check(good, "not the name of a cgroup file");
+    // They would move processes, end them, or stop the container before it is one.
+    let acts = ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"];
+    d.check(!acts.iter().any(|other| name == other.as_bytes()), "not a limit");
     d.cstr()
 }
 
@@ -208,8 +223,7 @@ impl BlockIo {
         });
     }
 
-    /// Nothing asked for. Engines write a zero weight for "not set".
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         let throttles = [
             &self.throttle_read_bps,
             &self.throttle_write_bps,
@@ -285,10 +299,18 @@ impl<'a> Network<'a> {
 fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
     let (mut name, mut priority) = (None, None);
     members!(d, {
-        "name" => name = Some(d.cstr()),
+        "name" => name = Some(interface(d)),
         "priority" => priority = Some(d.integer()),
     });
     d.need(name.zip(priority), "needs name and priority")
+}
+
+/// The kernel reads a name up to the next blank, and takes what follows for the priority.
+fn interface<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let name = d.cstr();
+    let good = !name.is_empty() && !name.to_bytes().iter().any(u8::is_ascii_whitespace);
+    d.check(good, "not the name of an interface");
+    name
 }
 
 impl Rdma {

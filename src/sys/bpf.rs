@@ -1,6 +1,6 @@
 //! bpf(2): programs that cgroups ask before a device is used (`BPF_PROG_TYPE_CGROUP_DEVICE`, linux 4.15).
 
-use core::mem::size_of;
+use core::mem::{size_of, size_of_val};
 
 use linux_raw_sys::general::__NR_bpf;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -11,6 +11,7 @@ const PROG_LOAD: usize = 5;
 const PROG_ATTACH: usize = 8;
 const PROG_DETACH: usize = 9;
 const PROG_GET_FD_BY_ID: usize = 13;
+const OBJ_GET_INFO_BY_FD: usize = 15;
 const PROG_QUERY: usize = 16;
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const CGROUP_DEVICE: u32 = 6;
@@ -30,6 +31,17 @@ struct Load {
     kernel_version: u32,
     flags: u32,
     name: [u8; 16],
+}
+
+/// The name of each program.
+const NAME: [u8; 16] = *b"mote_devices\0\0\0\0";
+
+/// For BPF_OBJ_GET_INFO_BY_FD.
+#[repr(C)]
+struct Info {
+    program: u32,
+    size: u32,
+    info: u64,
 }
 
 /// For BPF_PROG_ATTACH and BPF_PROG_DETACH.
@@ -81,7 +93,7 @@ pub fn load(instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
         log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         kernel_version: 0,
         flags: 0,
-        name: *b"mote_devices\0\0\0\0",
+        name: NAME,
     };
     // SAFETY: instructions, log and license are as long as is said and outlive the call; only the log is written.
     let fd = unsafe { bpf(PROG_LOAD, &mut attributes) }?;
@@ -154,4 +166,20 @@ pub fn by_id(id: u32) -> Result<OwnedFd> {
     let fd = unsafe { bpf(PROG_GET_FD_BY_ID, &mut attributes) }?;
     // SAFETY: the kernel made a new descriptor, which nobody else knows; it is closed on exec.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether a program is one that [`load`] has made: it has the name.
+pub fn is_own(program: BorrowedFd<'_>) -> Result<bool> {
+    // `struct bpf_prog_info` as far as its name, which is the end.
+    let mut info = [0u64; 10];
+    let mut attributes = Info {
+        program: program.as_raw_fd() as u32,
+        size: size_of_val(&info) as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: what is written to has the size that is said, and outlives the call; its addresses are zero, so that
+    // nothing is written elsewhere.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    let name = info.last_chunk::<2>().map(|[first, second]| [first.to_ne_bytes(), second.to_ne_bytes()]);
+    Ok(name.is_some_and(|name| name.as_flattened() == NAME))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{unified, unified_top};
+use super::{place, says, unified, unified_top};
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -23,8 +23,11 @@ tests_in_layouts![
     pids_limit_of_1_runs,
     pids_limit_of_0_runs,
     pids_without_a_limit,
-    unified_file_is_refused,
-    unified_file_elsewhere_is_refused,
+    huge_page_limits,
+    huge_pages_of_no_such_size_are_refused,
+    rdma_is_refused,
+    class_of_packets,
+    priorities_of_packets,
     limit_without_its_controller_is_refused,
 ];
 
@@ -177,19 +180,92 @@ fn pids_without_a_limit(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"pids": {"limit": (-1i64)}}), &[value])
 }
 
-/// Until it is there, by its name; on v1 there is none.
-fn unified_file_is_refused(rig: &mut Rig) -> Outcome {
-    let mut bundle = rig.bundle()?;
-    bundle.set("linux.resources.unified.\"cgroup.max.depth\"", "5");
-    bundle.verbs(&[]);
-    rig.refused(&bundle, &["linux.resources.unified"])
+/// Sizes of huge pages, as the control files have them, with their bytes.
+fn huge_pages() -> Outcome<Vec<(String, u64)>> {
+    let mut sizes = Vec::new();
+    let Ok(list) = fs::read_dir("/sys/kernel/mm/hugepages") else { return Ok(sizes) };
+    for entry in list {
+        let name = entry?.file_name().display().to_string();
+        let number = name.trim_start_matches("hugepages-").trim_end_matches("kB");
+        let kib: u64 = number.parse()?;
+        let (count, unit) = match kib {
+            0..1024 => (kib, "KB"),
+            1024..1_048_576 => (kib >> 10, "MB"),
+            _ => (kib >> 20, "GB"),
+        };
+        sizes.push((format!("{count}{unit}"), kib << 10));
+    }
+    Ok(sizes)
 }
 
-fn unified_file_elsewhere_is_refused(rig: &mut Rig) -> Outcome {
+fn huge_page_limits(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "hugetlb", "hugetlb")?;
+    let sizes = huge_pages()?;
+    let file = if v2 { "max" } else { "limit_in_bytes" };
+    let mut bundle = rig.bundle()?;
+    for (name, bytes) in &sizes {
+        let limit = i64::try_from(3 * bytes)?;
+        bundle.set("linux.resources.hugepageLimits[+]", json!({"pageSize": (name.clone()), "limit": limit}));
+    }
+    let _running = rig.waiting(&mut bundle)?;
+    for (name, bytes) in &sizes {
+        for file in [format!("hugetlb.{name}.{file}"), format!("hugetlb.{name}.rsvd.{file}")] {
+            // crun leaves the second as it is.
+            if rig.is(Peer::Crun) && file.contains("rsvd") {
+                continue;
+            }
+            same(&file, says(&directory, &file)?, (3 * bytes).to_string())?;
+        }
+    }
+    rig.delete()
+}
+
+fn huge_pages_of_no_such_size_are_refused(rig: &mut Rig) -> Outcome {
+    place(rig, "hugetlb", "hugetlb")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    bundle.set("linux.resources.unified.\"../cgroup.max.depth\"", "max");
-    rig.refused(&bundle, &["linux.resources.unified"])
+    bundle.set("linux.resources.hugepageLimits", json!([{"pageSize": "3MB", "limit": 0i64}]));
+    rig.refused(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
+}
+
+/// Where there is no such controller, or no such device.
+fn rdma_is_refused(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("crun passes it over");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.resources.rdma", json!({"none_0": {"hcaHandles": 3i64}}));
+    rig.refused(&bundle, &["linux.resources.rdma"])
+}
+
+fn class_of_packets(rig: &mut Rig) -> Outcome {
+    let class = json!({"network": {"classID": 1_048_577i64}});
+    network(rig, class, "net_cls", "net_cls.classid", "1048577", "network.classID")
+}
+
+fn priorities_of_packets(rig: &mut Rig) -> Outcome {
+    let list = json!({"network": {"priorities": [{"name": "lo", "priority": 7i64}]}});
+    network(rig, list, "net_prio", "net_prio.ifpriomap", "lo 7", "network.priorities[0]")
+}
+
+/// v1 alone has it.
+fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str, field: &str) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.resources", resources);
+    match place(rig, controller, "none") {
+        Ok((directory, _)) => {
+            let _running = rig.waiting(&mut bundle)?;
+            let text = says(&directory, file)?;
+            holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
+            rig.delete()
+        }
+        Err(_) if !rig.is(Peer::Mote) => skip_allowed("a peer passes over what v2 does not have"),
+        Err(_) => {
+            bundle.verbs(&[]);
+            rig.refused(&bundle, &[&format!("linux.resources.{field}: ")])
+        }
+    }
 }
 
 /// A limit that cannot be set must not be passed over in silence.

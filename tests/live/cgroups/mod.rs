@@ -1,5 +1,6 @@
 //! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
 
+pub mod block;
 pub mod deep;
 pub mod devices;
 pub mod kill;
@@ -7,6 +8,8 @@ pub mod limit;
 pub mod path;
 pub mod small;
 pub mod stranger;
+pub mod unified;
+pub mod update;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +58,27 @@ fn unified(rig: &Rig) -> bool {
 pub fn unified_top() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
     if hybrid.exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
+}
+
+/// Where the container's files of a controller are, by its names on v1 and on v2, and whether that is v2; a skip
+/// where the runtime sees none.
+pub fn place(rig: &Rig, v1: &str, v2: &str) -> Outcome<(PathBuf, bool)> {
+    let top = Path::new("/sys/fs/cgroup").join(v1);
+    if !unified(rig) && top.exists() {
+        return Ok((top.join(&rig.cgroup), false));
+    }
+    let list = fs::read_to_string(unified_top().join("cgroup.controllers"))?;
+    match rig.layout != Layout::V1 && list.split_whitespace().any(|name| name == v2) {
+        true => Ok((unified_top().join(&rig.cgroup), true)),
+        false => skip_allowed(format_args!("no {v2} controller in this layout")),
+    }
+}
+
+/// What a file says, without blanks around it.
+pub fn says(directory: &Path, file: &str) -> Outcome<String> {
+    let path = directory.join(file);
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.trim().to_string())
 }
 
 /// The path of a process's cgroup for a controller, as the kernel tells it; no name: the unified hierarchy.

@@ -10,3 +10,4 @@ pub mod pause;
 pub mod spec;
 pub mod state;
 pub mod text;
+pub mod update;

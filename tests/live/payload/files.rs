@@ -90,6 +90,18 @@ pub fn put(words: &[&str]) {
     });
 }
 
+/// Makes a new file of so many KiB, which are on the disk and in the page cache then.
+pub fn fill(words: &[&str]) {
+    with("fill", words, |path| {
+        let size = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        let mut file = fs::File::create_new(path)?;
+        for _ in 0..size {
+            file.write_all(&[7; 1024])?;
+        }
+        done(file.sync_all())
+    });
+}
+
 /// Makes a new file.
 pub fn create(words: &[&str]) {
     with("create", words, |path| done(fs::File::create_new(path)));

@@ -32,6 +32,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("exchange", 2, attack::exchange),
     ("exit", 1, process::exit),
     ("fds", 0, files::fds),
+    ("fill", 2, files::fill),
     ("flood", 0, terminal::flood),
     ("fork", 1, process::fork),
     ("id", 0, process::id),

@@ -1,0 +1,70 @@
+//! Controllers of cgroup v2, handed down to where they are needed (cgroup-v2.rst, "Controlling Controllers").
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use rustix::io::write;
+
+use super::directory::Hierarchies;
+use super::write::Write;
+use crate::error::{At, Error, On, Result};
+
+/// What whoever reads statistics expects.
+const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+
+impl Hierarchies {
+    /// A controller works in a cgroup when every cgroup above hands it down. Those that limits need must be; the
+    /// usual ones should be.
+    pub fn enable(&self, path: &str, writes: &[Write]) -> Result<()> {
+        let Some(hierarchy) = self.v2 else { return Ok(()) };
+        // One write for each controller. Files of `cgroup` are there without one.
+        let mut needing: Vec<&Write> = Vec::new();
+        for write in writes {
+            let name = write.controller();
+            let known = needing.iter().any(|other| other.controller() == name);
+            if !known && name != "cgroup" && self.of(name) == Some(hierarchy) {
+                needing.push(write);
+            }
+        }
+        // Beside v1 hierarchies it has the leftovers, if any.
+        if !self.v1.is_empty() && needing.is_empty() {
+            return Ok(());
+        }
+        for (end, _) in path.match_indices('/') {
+            let above = path.get(..end).unwrap_or_default();
+            let directory = Self::path(hierarchy, above);
+            let Ok(available) = self.read(&format!("{directory}/cgroup.controllers")) else { return Ok(()) };
+            let enabled = self.read(&format!("{directory}/cgroup.subtree_control"))?;
+            for write in &needing {
+                let (field, name) = (write.field, write.controller());
+                if !lists(&available, name) {
+                    return Err(Error::invalid(format_args!(
+                        "linux.resources.{field}: no {name} controller in cgroup {above}/"
+                    )));
+                }
+                if !lists(&enabled, name) {
+                    self.hand_down(&directory, name)?.at(format_args!("linux.resources.{field}"))?;
+                }
+            }
+            for name in USUAL {
+                let done = needing.iter().any(|write| write.controller() == name);
+                if !done && !lists(&enabled, name) && lists(&available, name) {
+                    let _ = self.hand_down(&directory, name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The inner result is the kernel's word on it.
+    fn hand_down(&self, directory: &str, name: &str) -> Result<Result<()>> {
+        let file = format!("{directory}/cgroup.subtree_control");
+        let fd = self.open_to_write(&file)?;
+        let written = write(&fd, format!("+{name}").as_bytes());
+        Ok(written.map(drop).on(format_args!("write +{name} to {file}")))
+    }
+}
+
+fn lists(list: &str, name: &str) -> bool {
+    list.split_ascii_whitespace().any(|one| one == name)
+}

@@ -1,0 +1,74 @@
+//! `update`: changes limits of a container.
+
+use alloc::boxed::Box;
+use core::ffi::CStr;
+
+use rustix::fs::CWD;
+
+use super::state::{self, Known};
+use super::status::State;
+use super::store::Store;
+use crate::bundle::{CONFIG, read_all, read_file};
+use crate::cgroup::Cgroup;
+use crate::error::{At, Error, Kind, Result};
+use crate::host::Cgroups;
+use crate::intelrdt;
+use crate::spec::Config;
+use crate::spec::resources::Resources;
+use crate::sys::fd::inherited;
+
+/// What `update` is asked for.
+pub struct Request<'a> {
+    pub id: &'a CStr,
+    pub limits: Limits<'a>,
+    /// Lines for the schemata of its group of resctrl.
+    pub schemata: &'a [&'a str],
+}
+
+/// The new limits; what is not given stays.
+pub enum Limits<'a> {
+    /// A file with an object as `linux.resources` of config.json.
+    File(&'a CStr),
+    /// The same from the standard input.
+    Standard,
+    Given(Box<Resources<'a>>),
+}
+
+/// Changes them: all, or none as far as that can be.
+pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
+    let directory = store.open_locked(request.id)?;
+    let Known { status, state } = state::of(&directory)?;
+    let refuse = |why: &str| {
+        let id = directory.id();
+        Error::new(Kind::State, format_args!("cannot update container \"{id}\": {why}"))
+    };
+    if !matches!(state, State::Created | State::Running | State::Paused) {
+        return Err(refuse("container not running"));
+    }
+    let mut text = directory.read(CONFIG)?.unwrap_or_default();
+    let config = Config::decode("config.json", &mut text)?;
+    let mut file;
+    let resources = match request.limits {
+        Limits::Given(resources) => *resources,
+        Limits::File(path) => {
+            file = read_file(CWD, path)?;
+            Resources::decode(path.to_str().unwrap_or("resources"), &mut file)?
+        }
+        Limits::Standard => {
+            let stdin = inherited(0).ok_or_else(|| refuse("the standard input is closed"))?;
+            file = read_all(stdin, c"standard input")?;
+            Resources::decode("standard input", &mut file)?
+        }
+    };
+    match &status.cgroup {
+        Some(path) => {
+            Cgroup::open(path, &Cgroups::read()?)?.update(&resources, &config.linux.resources.devices)?;
+        }
+        None => return Err(refuse("it has no cgroup")),
+    }
+    if request.schemata.is_empty() {
+        return Ok(());
+    }
+    let rdt = config.linux.intel_rdt.as_ref().ok_or_else(|| refuse("it has no linux.intelRdt"))?;
+    intelrdt::Plan::new(rdt, directory.id())?.update(request.schemata).at(format_args!("linux.intelRdt"))
+}

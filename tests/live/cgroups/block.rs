@@ -1,0 +1,198 @@
+//! `linux.resources.blockIO`: weights and throttles, on a disk of this machine.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{place, says};
+use crate::check::{Outcome, holds, same, skip_allowed};
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests_in_layouts;
+
+tests_in_layouts![
+    throttles,
+    throttle_of_zero_is_none,
+    throttle_of_many_operations_is_none,
+    throttle_of_no_device_is_refused,
+    block_weight,
+    block_weight_of_a_device,
+    block_weight_of_a_device_that_has_none_is_refused,
+    block_weight_above_all_is_refused,
+    leaf_weight_is_refused,
+];
+
+/// A whole disk, as `/sys/block` has it: its directory there, and its numbers.
+pub fn disk() -> Outcome<(PathBuf, i64, i64)> {
+    for entry in fs::read_dir("/sys/block")? {
+        let path = entry?.path();
+        let numbers = fs::read_to_string(path.join("dev"))?;
+        let numbers = numbers.trim().split_once(':');
+        let numbers = numbers.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        // A loop device and the like may have nothing behind it.
+        if let (Some((major, minor)), false) = (numbers, fs::read_to_string(path.join("size"))?.trim() == "0")
+        {
+            return Ok((path, major, minor));
+        }
+    }
+    skip_allowed("no disk")
+}
+
+fn of(major: i64, minor: i64, rate: i64) -> Json {
+    json!([{"major": major, "minor": minor, "rate": rate}])
+}
+
+const LISTS: [(&str, &str, &str); 4] = [
+    ("ReadBps", "read_bps", "rbps"),
+    ("WriteBps", "write_bps", "wbps"),
+    ("ReadIOPS", "read_iops", "riops"),
+    ("WriteIOPS", "write_iops", "wiops"),
+];
+
+fn throttles(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "blkio", "io")?;
+    let (_, major, minor) = disk()?;
+    let mut bundle = rig.bundle()?;
+    for (rate, (name, ..)) in (1001..).zip(LISTS) {
+        let field = format!("linux.resources.blockIO.throttle{name}Device");
+        bundle.set(&field, of(major, minor, rate));
+    }
+    let _running = rig.waiting(&mut bundle)?;
+    if v2 {
+        let line = format!("{major}:{minor} rbps=1001 wbps=1002 riops=1003 wiops=1004");
+        same("io.max", says(&directory, "io.max")?, line)?;
+    }
+    for (rate, (_, file, _)) in (1001..).zip(LISTS).filter(|_| !v2) {
+        let file = format!("blkio.throttle.{file}_device");
+        same(&file, says(&directory, &file)?, format!("{major}:{minor} {rate}"))?;
+    }
+    rig.delete()
+}
+
+fn throttle_of_zero_is_none(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers write a zero, which v2 does not take");
+    }
+    unlimited(rig, "ReadBps", 0)
+}
+
+/// More than 32 bits have room for.
+fn throttle_of_many_operations_is_none(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("v1 loses what is above 32 bits of what the peers write");
+    }
+    unlimited(rig, "WriteIOPS", (1 << 32) + 5)
+}
+
+fn unlimited(rig: &Rig, name: &str, rate: i64) -> Outcome {
+    let (directory, v2) = place(rig, "blkio", "io")?;
+    let (_, major, minor) = disk()?;
+    let mut bundle = rig.bundle()?;
+    let lists = format!("linux.resources.blockIO.throttle{name}Device");
+    bundle.set(&lists, of(major, minor, rate));
+    let _running = rig.waiting(&mut bundle)?;
+    let files = match v2 {
+        true => vec!["io.max".to_string()],
+        false => LISTS.map(|(_, file, _)| format!("blkio.throttle.{file}_device")).to_vec(),
+    };
+    for file in files {
+        same(&file, says(&directory, &file)?, "")?;
+    }
+    rig.delete()
+}
+
+fn throttle_of_no_device_is_refused(rig: &mut Rig) -> Outcome {
+    place(rig, "blkio", "io")?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.resources.blockIO.throttleReadBpsDevice", of(240, 99, 5));
+    let name = "linux.resources.blockIO.throttleReadBpsDevice[0]: write 240:99 ";
+    rig.refused(&bundle, &[name, "no such device"])
+}
+
+/// Files of the scheduler that has weights in this layout, and whether they count as v1 does.
+fn weights(rig: &Rig) -> Outcome<(PathBuf, [&'static str; 2], bool)> {
+    let (directory, v2) = place(rig, "blkio", "io")?;
+    // Whether the module is there is to be seen in a cgroup only.
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let names = match v2 {
+        true => [["io.bfq.weight"; 2], ["io.weight"; 2]],
+        false => [["blkio.bfq.weight", "blkio.bfq.weight_device"], ["blkio.weight", "blkio.weight_device"]],
+    };
+    let there = names.into_iter().find(|[file, _]| directory.join(file).exists());
+    rig.delete()?;
+    match there {
+        Some(files) => Ok((directory, files, files[0] != "io.weight")),
+        None => skip_allowed("no weights in this kernel"),
+    }
+}
+
+fn block_weight(rig: &mut Rig) -> Outcome {
+    let (directory, [file, _], as_v1) = weights(rig)?;
+    for (weight, other) in [(10, 1), (500, 4950), (1000, 10000)] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("linux.resources.blockIO.weight", weight);
+        let _running = rig.waiting(&mut bundle)?;
+        let want = if as_v1 { weight } else { other };
+        same(file, says(&directory, file)?.trim_start_matches("default "), want.to_string())?;
+        rig.delete()?;
+    }
+    Ok(())
+}
+
+/// Whether the disk's scheduler knows weights.
+fn is_weighed(disk: &std::path::Path) -> Outcome<bool> {
+    Ok(fs::read_to_string(disk.join("queue/scheduler"))?.contains("[bfq]"))
+}
+
+fn with_weight_of_device(rig: &Rig, major: i64, minor: i64) -> Outcome<crate::bundle::Bundle> {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    let device = json!([{"major": major, "minor": minor, "weight": 200i64}]);
+    bundle.set("linux.resources.blockIO.weightDevice", device);
+    Ok(bundle)
+}
+
+fn block_weight_of_a_device(rig: &mut Rig) -> Outcome {
+    let (directory, [_, file], _) = weights(rig)?;
+    let (disk, major, minor) = disk()?;
+    if !is_weighed(&disk)? {
+        return skip_allowed("the disk's scheduler has no weights");
+    }
+    let mut bundle = with_weight_of_device(rig, major, minor)?;
+    let _running = rig.waiting(&mut bundle)?;
+    let (text, line) = (says(&directory, file)?, format!("{major}:{minor} 200"));
+    holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
+    rig.delete()
+}
+
+fn block_weight_of_a_device_that_has_none_is_refused(rig: &mut Rig) -> Outcome {
+    weights(rig)?;
+    let (disk, major, minor) = disk()?;
+    if is_weighed(&disk)? || rig.is(Peer::Runc) {
+        return skip_allowed("it is not refused");
+    }
+    let bundle = with_weight_of_device(rig, major, minor)?;
+    rig.refused(&bundle, &["linux.resources.blockIO.weightDevice[0].weight: ", "not supported"])
+}
+
+fn block_weight_above_all_is_refused(rig: &mut Rig) -> Outcome {
+    place(rig, "blkio", "io")?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.resources.blockIO.weight", 1001);
+    rig.refused(&bundle, &["linux.resources.blockIO.weight: 1001"])
+}
+
+/// v2 never had it, and v1 not since linux 5.0.
+fn leaf_weight_is_refused(rig: &mut Rig) -> Outcome {
+    place(rig, "blkio", "io")?;
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc passes it over on v2");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.resources.blockIO.leafWeight", 10);
+    rig.refused(&bundle, &["linux.resources.blockIO.leafWeight: "])
+}

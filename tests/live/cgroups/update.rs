@@ -1,0 +1,397 @@
+//! Limits changed while the container runs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{place, says, unified};
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::command::run;
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests_in_layouts;
+
+tests_in_layouts![
+    update_leaves_the_rest,
+    update_of_memory_and_swap_in_either_direction,
+    update_of_memory_alone_keeps_both_together,
+    update_of_memory_above_both_is_refused,
+    update_of_memory_to_none,
+    update_of_memory_below_its_use_is_refused,
+    update_reclaims_memory,
+    update_of_quota_or_period_alone,
+    update_of_quota_and_burst_in_either_direction,
+    update_of_shares_of_an_idle_container,
+    update_of_pids,
+    update_of_throttles,
+    update_that_fails_changes_nothing,
+    update_of_devices,
+    update_of_devices_twice,
+    update_enables_controllers,
+];
+
+/// What becomes of an update: `ok`, or the error.
+fn update(rig: &Rig, resources: Json) -> Outcome<String> {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have other rules");
+    }
+    let output = run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?;
+    Ok(if output.code() == 0 { "ok".into() } else { output.stderr })
+}
+
+fn good(rig: &Rig, resources: Json) -> Outcome {
+    same("the update", update(rig, resources)?.as_str(), "ok")
+}
+
+fn refused(rig: &Rig, resources: Json, words: &[&str]) -> Outcome {
+    let error = update(rig, resources)?;
+    words.iter().try_for_each(|word| contains("the update", &error, word))
+}
+
+/// A container that runs with these resources.
+fn with(rig: &Rig, resources: Json) -> Outcome<crate::command::Running> {
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.resources", resources);
+    rig.waiting(&mut bundle)
+}
+
+fn update_leaves_the_rest(rig: &mut Rig) -> Outcome {
+    let (pids, _) = place(rig, "pids", "pids")?;
+    let (cpu, v2) = place(rig, "cpu", "cpu")?;
+    let _running = with(rig, json!({"pids": {"limit": 77i64}, "cpu": {"shares": 512i64}}))?;
+    good(
+        rig,
+        json!({"cpu": {"shares": 2048i64, "quota": 0i64, "period": 0i64}, "blockIO": {"weight": 0i64}}),
+    )?;
+    same("pids.max", says(&pids, "pids.max")?, "77")?;
+    let (file, want) = if v2 { ("cpu.weight", "174") } else { ("cpu.shares", "2048") };
+    same(file, says(&cpu, file)?, want)?;
+    good(rig, json!({}))?;
+    same(file, says(&cpu, file)?, want)?;
+    rig.delete()
+}
+
+const MIB: i64 = 1 << 20;
+
+/// The container's limits of memory, and of memory and swap together.
+struct Memory {
+    directory: PathBuf,
+    v2: bool,
+}
+
+impl Memory {
+    fn new(rig: &Rig) -> Outcome<Memory> {
+        let (directory, v2) = place(rig, "memory", "memory")?;
+        // On v2 there is a file for it, but not in the root.
+        match v2 || fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")? {
+            true => Ok(Memory { directory, v2 }),
+            false => skip_allowed("no limit of swap in this kernel"),
+        }
+    }
+
+    fn file(&self) -> &'static str {
+        if self.v2 { "memory.max" } else { "memory.limit_in_bytes" }
+    }
+
+    /// In MiB; -1 is none.
+    fn are(&self, limit: i64, both: i64) -> Outcome {
+        let number =
+            |file| Ok::<_, crate::check::Stop>(says(&self.directory, file)?.parse().unwrap_or(i64::MAX));
+        let mib = |bytes: i64| if bytes > 1 << 50 { -1 } else { bytes / MIB };
+        let memory: i64 = number(self.file())?;
+        let together = match self.v2 {
+            true => number("memory.swap.max")?.saturating_add(memory),
+            false => number("memory.memsw.limit_in_bytes")?,
+        };
+        same("memory, and with swap", (mib(memory), mib(together)), (limit, both))
+    }
+}
+
+fn memory(limit: i64, swap: i64) -> Json {
+    let bytes = |mib: i64| if mib < 0 { mib } else { mib * MIB };
+    json!({"memory": {"limit": (bytes(limit)), "swap": (bytes(swap))}})
+}
+
+/// Of each step only one order is what v1 takes.
+fn update_of_memory_and_swap_in_either_direction(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let _running = with(rig, memory(64, 96))?;
+    for (limit, swap) in [(128, 192), (32, 48), (64, 64), (100, -1), (-1, -1), (64, 96)] {
+        good(rig, memory(limit, swap))?;
+        limits.are(limit, swap)?;
+    }
+    rig.delete()
+}
+
+fn update_of_memory_alone_keeps_both_together(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let _running = with(rig, memory(64, 96))?;
+    good(rig, memory(80, 0))?;
+    limits.are(80, 96)?;
+    good(rig, memory(48, 0))?;
+    limits.are(48, 96)?;
+    good(rig, memory(0, 112))?;
+    limits.are(48, 112)?;
+    rig.delete()
+}
+
+fn update_of_memory_above_both_is_refused(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let _running = with(rig, memory(64, 96))?;
+    refused(rig, memory(100, 0), &["linux.resources.memory.limit: 104857600 is above ", "100663296"])?;
+    limits.are(64, 96)?;
+    // Without any swap there is none afterwards.
+    good(rig, memory(64, 64))?;
+    if limits.v2 {
+        good(rig, memory(100, 0))?;
+        limits.are(100, 100)?;
+    }
+    rig.delete()
+}
+
+fn update_of_memory_to_none(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let _running = with(rig, memory(64, 96))?;
+    good(rig, memory(-1, 0))?;
+    limits.are(-1, -1)?;
+    rig.delete()
+}
+
+/// v1 refuses by itself.
+fn update_of_memory_below_its_use_is_refused(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.resources", memory(128, 128));
+    bundle.verbs(&["eat", "65536", "wait", "1"]);
+    let mut running = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    running.lines.until("waiting=1")?;
+    let low = |pids: i64| {
+        let limit = 32 * MIB;
+        json!({
+            "memory": {"limit": limit, "swap": limit, "checkBeforeUpdate": true},
+            "pids": {"limit": pids}
+        })
+    };
+    for pids in [50, 60] {
+        refused(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below what is in use"])?;
+        limits.are(128, 128)?;
+        if limits.v2 {
+            same("memory.high", says(&limits.directory, "memory.high")?, "max")?;
+        }
+    }
+    rig.status_is("running")?;
+    good(rig, json!({"memory": {"limit": (100 * MIB), "swap": (100 * MIB), "checkBeforeUpdate": true}}))?;
+    limits.are(100, 100)?;
+    rig.status_is("running")?;
+    rig.delete()
+}
+
+/// What is in use but can be had again is no reason to refuse: the page cache.
+fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.resources", memory(256, 256));
+    bundle.verbs(&["fill", "/cached", "49152", "wait", "1"]);
+    let mut running = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    running.lines.until("waiting=1")?;
+    let stat = says(&limits.directory, "memory.stat")?;
+    let shared = stat.lines().find_map(|line| line.strip_prefix("shmem "));
+    if shared.is_some_and(|bytes| bytes.len() > 7) {
+        return skip_allowed("the bundle is in memory, on a tmpfs");
+    }
+    let used = if limits.v2 { "memory.current" } else { "memory.usage_in_bytes" };
+    holds("there is a page cache", says(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
+    good(rig, json!({"memory": {"limit": (24 * MIB), "swap": (24 * MIB), "checkBeforeUpdate": true}}))?;
+    limits.are(24, 24)?;
+    if limits.v2 {
+        same("memory.high", says(&limits.directory, "memory.high")?, "max")?;
+    }
+    rig.status_is("running")?;
+    rig.delete()
+}
+
+/// Quota and period; no quota is -1.
+fn bandwidth(rig: &Rig) -> Outcome<(i64, i64)> {
+    let (directory, v2) = place(rig, "cpu", "cpu")?;
+    let text = match v2 {
+        true => says(&directory, "cpu.max")?,
+        false => {
+            format!("{} {}", says(&directory, "cpu.cfs_quota_us")?, says(&directory, "cpu.cfs_period_us")?)
+        }
+    };
+    let (quota, period) = text.split_once(' ').unwrap_or_default();
+    Ok((quota.parse().unwrap_or(-1), period.parse()?))
+}
+
+fn update_of_quota_or_period_alone(rig: &mut Rig) -> Outcome {
+    place(rig, "cpu", "cpu")?;
+    let _running = with(rig, json!({"cpu": {"quota": 50000i64, "period": 200000i64}}))?;
+    for (cpu, want) in [
+        (json!({"quota": 30000i64}), (30000, 200000)),
+        (json!({"period": 100000i64}), (30000, 100000)),
+        (json!({"quota": (-1i64)}), (-1, 100000)),
+        (json!({"period": 50000i64}), (-1, 50000)),
+        (json!({"quota": 900000i64, "period": 1000000i64}), (900000, 1000000)),
+        (json!({"quota": 2000i64, "period": 10000i64}), (2000, 10000)),
+    ] {
+        good(rig, json!({"cpu": cpu}))?;
+        same("quota and period", bandwidth(rig)?, want)?;
+    }
+    rig.delete()
+}
+
+/// A burst is never above the quota.
+fn update_of_quota_and_burst_in_either_direction(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "cpu", "cpu")?;
+    let file = if v2 { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
+    let _running = with(rig, json!({"cpu": {"quota": 50000i64, "period": 100000i64, "burst": 50000i64}}))?;
+    for (quota, burst) in [(20000, 10000), (90000, 80000), (80000, 80000)] {
+        good(rig, json!({"cpu": {"quota": quota, "burst": burst}}))?;
+        same("quota and period", bandwidth(rig)?, (quota, 100_000))?;
+        same(file, says(&directory, file)?, burst.to_string())?;
+    }
+    refused(rig, json!({"cpu": {"quota": 70000i64}}), &["linux.resources.cpu.quota: write 70000 to "])?;
+    rig.delete()
+}
+
+/// The kernel takes no weight while it is idle.
+fn update_of_shares_of_an_idle_container(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "cpu", "cpu")?;
+    let _running = with(rig, json!({"cpu": {"shares": 512i64, "idle": 1i64}}))?;
+    same("cpu.idle", says(&directory, "cpu.idle")?, "1")?;
+    good(rig, json!({"cpu": {"shares": 512i64, "idle": 1i64}}))?;
+    good(rig, json!({"cpu": {"shares": 512i64, "idle": 0i64}}))?;
+    same("cpu.idle", says(&directory, "cpu.idle")?, "0")?;
+    let (file, want) = if v2 { ("cpu.weight", "59") } else { ("cpu.shares", "512") };
+    same(file, says(&directory, file)?, want)?;
+    rig.delete()
+}
+
+fn update_of_pids(rig: &mut Rig) -> Outcome {
+    let (directory, _) = place(rig, "pids", "pids")?;
+    let _running = with(rig, json!({}))?;
+    for (limit, want) in [(7, "7"), (0, "0"), (-1, "max")] {
+        good(rig, json!({"pids": {"limit": limit}}))?;
+        same("pids.max", says(&directory, "pids.max")?, want)?;
+    }
+    rig.delete()
+}
+
+fn update_of_throttles(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "blkio", "io")?;
+    let (_, major, minor) = super::block::disk()?;
+    let one = |rate: i64| json!([{"major": major, "minor": minor, "rate": rate}]);
+    let _running = with(rig, json!({"blockIO": {"throttleReadBpsDevice": (one(1000))}}))?;
+    let file = if v2 { "io.max" } else { "blkio.throttle.read_bps_device" };
+    let line = |rate: i64| match v2 {
+        true => format!("{major}:{minor} rbps={rate} wbps=max riops=max wiops=max"),
+        false => format!("{major}:{minor} {rate}"),
+    };
+    good(rig, json!({"blockIO": {"throttleReadBpsDevice": (one(2000))}}))?;
+    same(file, says(&directory, file)?, line(2000))?;
+    // A later failure takes it back, and what had no limit has none.
+    let none = json!([{"major": 240i64, "minor": 99i64, "rate": 5i64}]);
+    let failing = json!({"blockIO": {
+        "throttleReadBpsDevice": (one(3000)),
+        "throttleWriteBpsDevice": (one(3000)),
+        "throttleWriteIOPSDevice": none
+    }});
+    refused(rig, failing, &["linux.resources.blockIO.throttleWriteIOPSDevice[0]: ", "no such device"])?;
+    same(file, says(&directory, file)?, line(2000))?;
+    if !v2 {
+        let file = "blkio.throttle.write_bps_device";
+        same(file, says(&directory, file)?, "")?;
+    }
+    good(rig, json!({"blockIO": {"throttleReadBpsDevice": (one(0))}}))?;
+    same(file, says(&directory, file)?, "")?;
+    rig.delete()
+}
+
+fn update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
+    let limits = Memory::new(rig)?;
+    let (pids, _) = place(rig, "pids", "pids")?;
+    let (sets, _) = place(rig, "cpuset", "cpuset")?;
+    let mut before = memory(64, 96);
+    before.set("cpu", json!({"quota": 50000i64, "period": 100000i64, "cpus": "0"}));
+    before.set("pids.limit", 77i64);
+    let _running = with(rig, before)?;
+    // Up, down, and what is refused last.
+    for (limit, swap) in [(128, 192), (32, 48)] {
+        let mut after = memory(limit, swap);
+        after.set("pids.limit", 88i64);
+        after.set("cpu", json!({"quota": 20000i64, "period": 50000i64, "mems": "63"}));
+        refused(rig, after, &["linux.resources.cpu.mems: "])?;
+        limits.are(64, 96)?;
+        same("quota and period", bandwidth(rig)?, (50000, 100_000))?;
+        same("pids.max", says(&pids, "pids.max")?, "77")?;
+        same("cpuset.cpus", says(&sets, "cpuset.cpus")?, "0")?;
+    }
+    rig.delete()
+}
+
+/// What a process in the container may open.
+fn opens(rig: &Rig, path: &str) -> Outcome<String> {
+    let output = rig.mote(&["exec", &rig.id, "/payload", "open", path])?.good()?;
+    Ok(output.facts().get(&format!("open:{path}")).to_string())
+}
+
+fn rule(allow: bool, minor: i64) -> Json {
+    json!({"allow": allow, "type": "c", "major": 240i64, "minor": minor, "access": "rwm"})
+}
+
+/// Devices without a driver: ENXIO when they may be opened.
+fn with_devices(rig: &Rig) -> Outcome<crate::command::Running> {
+    let mut bundle = rig.bundle()?;
+    for minor in [77, 78] {
+        let path = format!("/dev/own{minor}");
+        let node = json!({"path": path, "type": "c", "major": 240i64, "minor": minor});
+        bundle.set("linux.devices[+]", node);
+    }
+    rig.waiting(&mut bundle)
+}
+
+fn update_of_devices(rig: &mut Rig) -> Outcome {
+    let _running = with_devices(rig)?;
+    same("at first", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
+    good(rig, json!({"devices": [(rule(true, 77))]}))?;
+    same("allowed", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
+    same("not allowed", opens(rig, "/dev/own78")?.as_str(), "!EPERM")?;
+    same("of every container", opens(rig, "/dev/null")?.as_str(), "ok")?;
+    rig.delete()
+}
+
+/// There is one program at any time.
+fn update_of_devices_twice(rig: &mut Rig) -> Outcome {
+    let _running = with_devices(rig)?;
+    good(rig, json!({"devices": [(rule(true, 77))]}))?;
+    good(rig, json!({"devices": [(rule(true, 78)), (rule(false, 77))]}))?;
+    same("no more allowed", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
+    same("allowed", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
+    if unified(rig) {
+        let programs = crate::sys::bpf::programs(&super::unified_top().join(&rig.cgroup))?;
+        same("programs", programs.len(), 1)?;
+    }
+    rig.delete()
+}
+
+/// A controller that few containers use, below a cgroup that has not handed it down.
+fn update_enables_controllers(rig: &mut Rig) -> Outcome {
+    let (directory, v2) = place(rig, "hugetlb", "hugetlb")?;
+    if !v2 || !fs::exists("/sys/kernel/mm/hugepages/hugepages-2048kB")? {
+        return skip_allowed("no huge pages on v2");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("/{}/below", rig.cgroup));
+    let _running = rig.waiting(&mut bundle)?;
+    let below = directory.join("below");
+    holds("it is not handed down yet", !below.join("hugetlb.2MB.max").exists())?;
+    let limits = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304i64}]});
+    same("the update", update(rig, limits)?.as_str(), "ok")?;
+    same("hugetlb.2MB.max", says(&below, "hugetlb.2MB.max")?, "4194304")?;
+    rig.delete()?;
+    // The one above it was made by the runtime, in every hierarchy.
+    crate::clean::remove_cgroups(&rig.cgroup);
+    Ok(())
+}

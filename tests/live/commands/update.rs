@@ -1,0 +1,79 @@
+//! `update`: its options, and what it says of what it cannot do. What comes of it is told in `cgroups/update.rs`.
+
+use std::fs;
+
+use crate::cgroups::{place, says};
+use crate::check::{Outcome, same};
+use crate::json;
+use crate::rig::{Layout, Rig};
+use crate::tests;
+
+tests!["commands", update_by_options, update_by_a_file, update_bad_input,];
+
+/// One of the container's limits, by a name that v1 has.
+fn limit(rig: &Rig, controller: &str, file: &str) -> Outcome<String> {
+    says(&place(rig, controller, controller)?.0, file)
+}
+
+fn update_by_options(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V1)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    for (option, value, controller, file, text) in [
+        ("--memory", "64m", "memory", "memory.limit_in_bytes", "67108864"),
+        ("--memory", "0.5GiB", "memory", "memory.limit_in_bytes", "536870912"),
+        ("--memory-reservation", "32768k", "memory", "memory.soft_limit_in_bytes", "33554432"),
+        ("--cpu-share", "512", "cpu", "cpu.shares", "512"),
+        ("--cpu-period", "50000", "cpu", "cpu.cfs_period_us", "50000"),
+        ("--cpu-quota", "25000", "cpu", "cpu.cfs_quota_us", "25000"),
+        ("--cpu-burst", "1000", "cpu", "cpu.cfs_burst_us", "1000"),
+        ("--cpuset-cpus", "0", "cpuset", "cpuset.cpus", "0"),
+        ("--cpuset-mems", "0", "cpuset", "cpuset.mems", "0"),
+        ("--pids-limit", "33", "pids", "pids.max", "33"),
+        ("--pids-limit", "-1", "pids", "pids.max", "max"),
+    ] {
+        rig.mote(&["update", option, value, &rig.id])?.good()?;
+        same(&format!("{option} {value}: {file}"), limit(rig, controller, file)?.as_str(), text)?;
+    }
+    rig.mote(&["update", &rig.id])?.good()?;
+    rig.delete()
+}
+
+fn update_by_a_file(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V1)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let file = rig.dir.join("resources.json");
+    fs::write(&file, json!({"pids": {"limit": 44i64}}).to_string())?;
+    let words = ["update", "-r", &file.display().to_string(), "--pids-limit", "55", &rig.id];
+    rig.mote(&words)?.good()?;
+    // With a file the options are not looked at, as with the peers.
+    same("pids.max", limit(rig, "pids", "pids.max")?.as_str(), "44")?;
+    rig.delete()
+}
+
+fn update_bad_input(rig: &mut Rig) -> Outcome {
+    rig.mote(&["update", "nobody"]).and_then(|output| rig.bad(&output, &["does not exist"]))?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    for (option, value) in
+        [("--memory", "1x"), ("--memory", "-2"), ("--cpu-share", "many"), ("--pids-limit", "")]
+    {
+        rig.misused(&rig.mote(&["update", &format!("{option}={value}"), &rig.id])?, option)?;
+    }
+    let file = rig.dir.join("resources.json");
+    let path = file.display().to_string();
+    for (text, words) in [
+        ("[]", ["resources.json:1:1", "object"]),
+        (r#"{"memory": {"limit": "much"}}"#, ["memory.limit", "integer"]),
+        (r#"{"pids": {"limit": 1.5}}"#, ["pids.limit", "integer"]),
+        (r#"{"memory": {"limit": 1"#, ["resources.json:1:", ""]),
+    ] {
+        fs::write(&file, text)?;
+        rig.bad(&rig.mote(&["update", "--resources", &path, &rig.id])?, &words)?;
+    }
+    rig.bad(&rig.mote(&["update", "--l3-cache-schema", "L3:0=f", &rig.id])?, &["no linux.intelRdt"])?;
+    rig.kill_init()?;
+    rig.bad(&rig.mote(&["update", "--pids-limit", "5", &rig.id])?, &["container not running"])?;
+    rig.delete()
+}
