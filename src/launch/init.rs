@@ -68,10 +68,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
     // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
-    if let Some(proc) = handed.proc {
-        plan.time.apply(proc)?;
-        plan.process.label.apply(proc)?;
-    }
+    handed.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
     // up of the network below may be of the interfaces that it moves.
     if plan.needs_parent() {
@@ -120,6 +117,8 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
+    // After the hooks on the host's side: the next program is the container's, or a hook of its own.
+    handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
     let [out, err] = plan.hooks.lines();
     finish::identity(&plan.process, root, true, [handed.channel.number(), handed.gate.number(), out, err])
 }

@@ -28,6 +28,8 @@ struct Profile {
     /// On top of the one that mote itself is under.
     stack: String,
     no_new_privileges: bool,
+    /// No profile, whatever mote itself is under: where AppArmor is not, that is so already.
+    none: bool,
 }
 
 /// Its own directory since linux 5.8, for several modules may be there; before that the first one's files.
@@ -39,12 +41,12 @@ const SELINUX_KEYS: [&CStr; 1] = [c"self/attr/keycreate"];
 impl<'a> Plan<'a> {
     /// As they are given; which there are only the kernel knows.
     pub fn new(process: &Process<'a>) -> Self {
-        let profile = process.apparmor_profile.filter(|profile| *profile != c"unconfined");
         Plan {
-            profile: profile.map(|name| Profile {
+            profile: process.apparmor_profile.map(|name| Profile {
                 exec: format!("exec {}", Show(name)),
                 stack: format!("stack {}", Show(name)),
                 no_new_privileges: process.no_new_privileges,
+                none: name == c"unconfined",
             }),
             label: process.selinux_label,
         }
@@ -61,7 +63,10 @@ impl<'a> Plan<'a> {
             // With no_new_privs a confined process can only give up more (linux 4.17).
             let stack = profile.no_new_privileges && is_confined(proc);
             let text = if stack { &profile.stack } else { &profile.exec };
-            tell(proc, &APPARMOR, text.as_bytes(), "process.apparmorProfile")?;
+            match write_to(proc, &APPARMOR, text.as_bytes()) {
+                (Err(Errno::INVAL | Errno::NOENT), _) if profile.none => {}
+                written => explain(written, text.as_bytes(), "process.apparmorProfile")?,
+            }
         }
         match self.label {
             Some(label) => tell(proc, &SELINUX, label.to_bytes(), "process.selinuxLabel"),
@@ -72,7 +77,7 @@ impl<'a> Plan<'a> {
 
 /// The SELinux label of keys that this process makes; an empty one is its own again.
 pub fn label_keys(proc: &OwnedFd, label: &CStr) -> Result<()> {
-    tell(proc, &SELINUX_KEYS, label.to_bytes_with_nul(), "process.selinuxLabel")
+    tell(proc, &SELINUX_KEYS, label.to_bytes(), "process.selinuxLabel")
 }
 
 fn open(
@@ -90,16 +95,24 @@ fn open(
     opened
 }
 
-fn tell(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8], field: &str) -> Result<()> {
+/// Writes to the first of these files that there is, which is named.
+fn write_to(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8]) -> (rustix::io::Result<()>, &'static CStr) {
     let (file, path) = open(proc, paths, OFlags::WRONLY);
-    let told = file.and_then(|file| write(&file, text)).map(drop);
-    let why = match told {
+    (file.and_then(|file| write(&file, text)).map(drop), path)
+}
+
+fn tell(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8], field: &str) -> Result<()> {
+    explain(write_to(proc, paths, text), text, field)
+}
+
+fn explain((written, path): (rustix::io::Result<()>, &'static CStr), text: &[u8], field: &str) -> Result<()> {
+    let why = match written {
         // EINVAL is also what is said when no module listens.
         Err(Errno::INVAL | Errno::NOENT) => ": the security module is not enabled, or does not know it",
         _ => "",
     };
     // podman looks for the path between the marks.
-    told.on(format_args!("{field}: write {} to `/proc/{}`{why}", text.escape_ascii(), Show(path)))
+    written.on(format_args!("{field}: write {} to `/proc/{}`{why}", text.escape_ascii(), Show(path)))
 }
 
 /// Whether AppArmor holds this process back.

@@ -8,6 +8,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, fstat, makedev};
 use rustix::io::Errno;
 
+use super::label::Label;
 use super::path::{Root, is_directory};
 use super::tree;
 use crate::error::{At, Error, On, Result, Show};
@@ -19,7 +20,7 @@ pub struct Plan<'a> {
     masked: Vec<&'a CStr>,
     readonly: Vec<&'a CStr>,
     /// Of what covers directories.
-    label: Option<(&'static CStr, &'a CStr)>,
+    label: Option<Label<'a>>,
 }
 
 const HIDDEN: u32 =
@@ -27,7 +28,7 @@ const HIDDEN: u32 =
 
 impl<'a> Plan<'a> {
     /// As they are written.
-    pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr], label: Option<(&'static CStr, &'a CStr)>) -> Self {
+    pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr], label: Option<Label<'a>>) -> Self {
         Plan { masked: masked.to_vec(), readonly: readonly.to_vec(), label }
     }
 
@@ -68,7 +69,7 @@ struct Cover {
 }
 
 impl Cover {
-    fn mask(&mut self, root: &Root, path: &CStr, label: Option<(&'static CStr, &CStr)>) -> Result<()> {
+    fn mask(&mut self, root: &Root, path: &CStr, label: Option<Label<'_>>) -> Result<()> {
         let Some(target) = find(root, path)? else { return Ok(()) };
         let directory = is_directory(&target).on(format_args!("fstat"))?;
         let cover = match directory {
@@ -84,7 +85,7 @@ impl Cover {
 }
 
 /// An empty directory that nothing can be put into.
-fn empty(root: &Root, label: Option<(&'static CStr, &CStr)>) -> Result<OwnedFd> {
+fn empty(root: &Root, label: Option<Label<'_>>) -> Result<OwnedFd> {
     let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))].into_iter();
     let label = label.map(|(option, label)| (option, Some(label)));
     tree::create(root, c"tmpfs", c"tmpfs", parameters.chain(label), HIDDEN.into())

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod copyup;
 pub mod device;
 pub mod extra;
+pub mod label;
 pub mod mask;
 pub mod op;
 pub mod option;
@@ -59,7 +60,7 @@ pub struct Surroundings<'a> {
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
     /// The SELinux label of new filesystems, as the option that says it.
-    pub label: Option<(&'static CStr, &'a CStr)>,
+    pub label: Option<label::Label<'a>>,
     /// There are hooks that look for what is mounted at the bundle's own path.
     pub in_place: bool,
     pub cgroup: View,

@@ -14,8 +14,9 @@ use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 
 use super::cgroup::Trees;
 use super::copyup;
+use super::label::{Label, is_parameter, label_of, set_attribute, unquoted};
 use super::option::{Word, word};
-use super::path::{Make, Root, is_directory};
+use super::path::{Make, Root, is_directory, is_root};
 use super::source::Source;
 use super::{Surroundings, absolute, refuse, tree};
 use crate::error::{At, Error, On, Result, Show};
@@ -64,7 +65,7 @@ struct Words<'a> {
     top: SetAttr,
     /// Of the whole tree, first.
     all: SetAttr,
-    parameters: Vec<(Cow<'a, CStr>, Option<&'a CStr>)>,
+    parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
 }
 
 impl<'a> Op<'a> {
@@ -108,8 +109,10 @@ impl<'a> Op<'a> {
                     What::Bind(source)
                 }
                 Trees::Many(trees) => {
-                    words.parameters =
-                        alloc::vec![(c"mode".into(), Some(c"755")), (c"size".into(), Some(c"64k"))];
+                    words.parameters = alloc::vec![
+                        (c"mode".into(), Some(c"755".into())),
+                        (c"size".into(), Some(c"64k".into())),
+                    ];
                     What::Cgroups(trees)
                 }
                 Trees::New => What::New { kind: c"cgroup2", source: c"cgroup2" },
@@ -121,8 +124,9 @@ impl<'a> Op<'a> {
             return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone"));
         }
         if let What::New { kind, .. } = &what {
-            words.of_new(kind, around.label);
+            words.of_new(kind);
         }
+        words.label(&what, around.label);
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
 
@@ -187,7 +191,7 @@ impl<'a> Op<'a> {
     fn create(&self, root: &Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
         let target = self.target(root, kind)?;
         let mut mode = [0u8; 8];
-        let given = self.words.parameters.iter().map(|(name, value)| (&**name, *value));
+        let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
         let inherited =
             match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
                 true => {
@@ -196,8 +200,9 @@ impl<'a> Op<'a> {
                 false => None,
             };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
-        let parameters = inherited.into_iter().chain(given);
+        let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
         let tree = tree::create(root, kind, source, parameters, self.words.top.set & !late)?;
+        set_attribute(&tree, given);
         if self.words.copy_up {
             copyup::copy(&target, &tree)?;
         }
@@ -259,7 +264,7 @@ impl<'a> Op<'a> {
             fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
                 .on(format_args!("fspick"))?;
         for (name, value) in &self.words.parameters {
-            tree::configure(&context, name, *value)?;
+            tree::configure(&context, name, value.as_deref())?;
         }
         fsconfig_reconfigure(context.as_fd()).map_err(|errno| {
             tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
@@ -315,12 +320,25 @@ impl<'a> Words<'a> {
         let bytes = text.to_bytes_with_nul();
         let pair = bytes.iter().position(|byte| *byte == b'=').and_then(|at| {
             let value = CStr::from_bytes_with_nul(bytes.get(at + 1..)?).ok()?;
-            Some((CString::new(bytes.get(..at)?).ok()?, value))
+            let name = CString::new(bytes.get(..at)?).ok()?;
+            let value = if name.to_bytes().ends_with(b"context") { unquoted(value) } else { value.into() };
+            Some((name, value))
         });
         self.parameters.push(match pair {
             Some((name, value)) => (name.into(), Some(value)),
             None => (text.into(), None),
         });
+    }
+
+    /// The container's label, of a filesystem that is made for it.
+    fn label(&mut self, what: &What<'_>, label: Option<Label<'a>>) {
+        let kind = match what {
+            What::New { kind, .. } => Some(*kind),
+            What::Cgroups(_) => Some(c"tmpfs"),
+            What::Bind(_) | What::Remount => None,
+        };
+        let said = kind.zip(label).and_then(|(kind, label)| label_of(kind, label));
+        self.parameters.extend(said.map(|(option, label)| (option.into(), Some(label.into()))));
     }
 
     /// A bind mount without a word on propagation shares nothing with the host's mount it is a copy of.
@@ -349,29 +367,16 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What a new filesystem is told besides.
-    fn of_new(&mut self, kind: &CStr, label: Option<(&'static CStr, &'a CStr)>) {
+    /// A new filesystem of a device is read-only as a whole.
+    fn of_new(&mut self, kind: &CStr) {
         if self.is_read_only() && !is_kernels_own(kind) {
             self.parameters.push((c"ro".into(), None));
-        }
-        if takes_label(kind) {
-            self.parameters.extend(label.map(|(option, label)| (option.into(), Some(label))));
         }
     }
 
     fn is_read_only(&self) -> bool {
         self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }
-}
-
-/// Whether a path is the root, as far as its words tell.
-fn is_root(path: &CStr) -> bool {
-    path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))
-}
-
-/// Whether the files of a new filesystem get the container's label: not those that SELinux labels one by one.
-fn takes_label(kind: &CStr) -> bool {
-    !matches!(kind.to_bytes(), b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2")
 }
 
 /// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.

@@ -252,6 +252,11 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     }
 }
 
+/// Whether a path is the root, as far as its words tell.
+pub fn is_root(path: &CStr) -> bool {
+    path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))
+}
+
 /// Whether a descriptor is a directory.
 #[inline]
 pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {

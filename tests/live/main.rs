@@ -61,6 +61,8 @@ const ROOMS: &[&[Test]] = &[
     attack::stop::TESTS,
     process::identity::TESTS,
     process::capability::TESTS,
+    process::label::TESTS,
+    process::selinux::TESTS,
     process::limit::TESTS,
     process::program::TESTS,
     process::end::TESTS,

@@ -1,0 +1,297 @@
+//! What AppArmor knows a process as. Profiles are loaded for a test and taken away after it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, fail, same, skip_allowed};
+use crate::command::{Output, run};
+use crate::facts::Facts;
+use crate::json;
+use crate::rig::{Peer, Rig};
+use crate::sys;
+use crate::tests;
+
+tests![
+    "process",
+    apparmor_profile,
+    apparmor_profile_after_create,
+    apparmor_profile_in_a_user_namespace,
+    apparmor_profile_with_no_new_privileges,
+    apparmor_profile_of_mote_itself_is_left,
+    apparmor_profile_of_mote_itself_is_stacked,
+    apparmor_profile_is_that_of_exec,
+    apparmor_profile_of_exec,
+    apparmor_profile_of_hooks,
+    apparmor_profile_not_loaded_is_refused,
+    apparmor_profile_without_apparmor_is_refused,
+    apparmor_unconfined_without_apparmor,
+];
+
+/// Of the module that came first: where AppArmor is there is no SELinux.
+pub const CURRENT: &str = "/proc/self/attr/current";
+const INTERFACE: &str = "/sys/kernel/security/apparmor";
+
+/// What a process under a profile cannot read, and what it can.
+const KEPT: &str = "/tmp/kept";
+const OPEN: &str = "/tmp/open";
+
+/// A profile that is loaded while this lives.
+struct Profile(String);
+
+impl Profile {
+    fn load(rig: &Rig, last: &str) -> Outcome<Profile> {
+        let known = ["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"];
+        let Some(parser) = known.into_iter().find(|path| Path::new(path).exists()) else {
+            return skip_allowed("no apparmor_parser");
+        };
+        let name = format!("mote-live-{}-{last}", rig.marker);
+        let mut parser = Command::new(parser);
+        parser.args(["--add", "--skip-cache", "--quiet"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = parser.spawn()?;
+        let Some(mut input) = child.stdin.take() else { return fail("no input") };
+        let all =
+            "file, network, capability, mount, umount, pivot_root, ptrace, signal, unix, change_profile,";
+        write!(
+            input,
+            "profile {name} flags=(attach_disconnected,mediate_deleted) {{ {all} deny {KEPT} r, }}"
+        )?;
+        drop(input);
+        let profile = Profile(name);
+        same("apparmor_parser succeeds", child.wait()?.success(), true)?;
+        Ok(profile)
+    }
+
+    /// The label of who is under it.
+    fn label(&self) -> String {
+        format!("{} (enforce)\n", self.0)
+    }
+
+    /// Puts a command under it.
+    fn confine(&self, command: &mut Command) {
+        let text = format!("exec {}", self.0);
+        sys::before_exec(command, move || fs::write("/proc/self/attr/exec", &text));
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // There is none when it could not be loaded.
+        let _ = fs::write(format!("{INTERFACE}/.remove"), &self.0);
+    }
+}
+
+fn has_apparmor() -> bool {
+    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+    enabled.is_ok_and(|text| text.starts_with('Y')) && Path::new(INTERFACE).exists()
+}
+
+fn needs_apparmor() -> Outcome {
+    if has_apparmor() { Ok(()) } else { skip_allowed("no AppArmor") }
+}
+
+/// A bundle with something that a profile forbids to read.
+pub fn bundle(rig: &Rig, profile: &str) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    bundle.file(KEPT, "kept")?;
+    bundle.file(OPEN, "open")?;
+    if !profile.is_empty() {
+        bundle.set("process.apparmorProfile", profile);
+    }
+    Ok(bundle)
+}
+
+const VERBS: [&str; 7] = ["read", CURRENT, "read", KEPT, "read", OPEN, "nnp"];
+
+fn holds_back(inside: &Facts, label: &str) -> Outcome {
+    inside.is(&format!("read:{CURRENT}"), label)?;
+    inside.is(&format!("read:{KEPT}"), "!EACCES")?;
+    inside.is(&format!("read:{OPEN}"), "open")
+}
+
+fn apparmor_profile(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    holds_back(&rig.facts(&mut bundle(rig, &profile.0)?, &VERBS)?, &profile.label())
+}
+
+/// What waits for its start is not the program yet.
+fn apparmor_profile_after_create(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    let mut bundle = bundle(rig, &profile.0)?;
+    bundle.verbs(&[&VERBS[..], &["say", "end", "wait", "1"]].concat());
+    let mut running = rig.create(&bundle, &[])?;
+    same("its label", fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?, own(rig)?)?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    holds_back(&running.lines.until("say=end")?, &profile.label())?;
+    rig.delete()
+}
+
+/// That of the runtime where it has none of its own.
+fn own(rig: &Rig) -> Outcome<String> {
+    let path = rig.suite.runtime.display().to_string();
+    let profiles = fs::read_to_string(format!("{INTERFACE}/profiles"))?;
+    // Debian has profiles of these names, which hold nothing back, for the peers.
+    let named = rig.suite.runtime.file_name().unwrap_or_default().to_string_lossy();
+    let line = format!("{named} (unconfined)");
+    let has = !rig.is(Peer::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
+    Ok(if has { line + "\n" } else { fs::read_to_string(CURRENT)? })
+}
+
+fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    let mut bundle = bundle(rig, &profile.0)?;
+    bundle.user_namespace(100_000);
+    holds_back(&rig.facts(&mut bundle, &VERBS)?, &profile.label())
+}
+
+/// They would keep a confined process from a profile of another kind, but mote is not confined.
+fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun takes a profile of its own that holds nothing back for one that does");
+    }
+    let profile = Profile::load(rig, "a")?;
+    let mut bundle = bundle(rig, &profile.0)?;
+    bundle.set("process.noNewPrivileges", true);
+    let inside = rig.facts(&mut bundle, &VERBS)?;
+    inside.is("nnp", "1")?;
+    holds_back(&inside, &profile.label())
+}
+
+/// A container's process, of a runtime that is itself under a profile.
+fn confined(rig: &Rig, by: &Profile, bundle: &mut Bundle) -> Outcome<Facts> {
+    bundle.verbs(&VERBS);
+    let mut command = rig.launch("run", bundle, &[])?;
+    by.confine(&mut command);
+    Ok(run(&mut command, "")?.good()?.facts())
+}
+
+fn apparmor_profile_of_mote_itself_is_left(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let (runtime, profile) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
+    holds_back(&confined(rig, &runtime, &mut bundle(rig, &profile.0)?)?, &profile.label())?;
+    holds_back(&confined(rig, &runtime, &mut bundle(rig, "")?)?, &runtime.label())?;
+    let inside = confined(rig, &runtime, &mut bundle(rig, "unconfined")?)?;
+    inside.is(&format!("read:{CURRENT}"), "unconfined\n")?;
+    inside.is(&format!("read:{KEPT}"), "kept")
+}
+
+/// With no new privileges nothing that holds back is left (linux 4.17), only more taken on.
+fn apparmor_profile_of_mote_itself_is_stacked(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc fails");
+    }
+    let (runtime, profile) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
+    let mut bundle = bundle(rig, &profile.0)?;
+    bundle.set("process.noNewPrivileges", true);
+    let inside = confined(rig, &runtime, &mut bundle)?;
+    holds_back(&inside, &format!("{}//&{}", runtime.0, profile.label()))
+}
+
+pub fn exec(rig: &Rig, options: &[&str]) -> Outcome<Output> {
+    let words = [&["exec"], options, &[rig.id.as_str(), "/payload"], &VERBS].concat();
+    rig.mote(&words)
+}
+
+fn apparmor_profile_is_that_of_exec(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    rig.waiting(&mut bundle(rig, &profile.0)?)?;
+    holds_back(&exec(rig, &[])?.good()?.facts(), &profile.label())?;
+    // A file that does not say it.
+    let args = ["/payload"].into_iter().chain(VERBS).collect::<Vec<_>>();
+    let process = json!({"args": args, "cwd": "/", "user": {"uid": 0i64, "gid": 0i64}});
+    let file = rig.dir.join("process.json");
+    fs::write(&file, process.to_string())?;
+    let inside = rig.mote(&["exec", "--process", &file.display().to_string(), &rig.id])?;
+    holds_back(&inside.good()?.facts(), &profile.label())?;
+    rig.delete()
+}
+
+fn apparmor_profile_of_exec(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let (profile, other) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
+    rig.waiting(&mut bundle(rig, &profile.0)?)?;
+    holds_back(&exec(rig, &["--apparmor", &other.0])?.good()?.facts(), &other.label())?;
+    let inside = exec(rig, &["--apparmor", "unconfined"])?.good()?.facts();
+    inside.is(&format!("read:{CURRENT}"), "unconfined\n")?;
+    not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
+    rig.delete()
+}
+
+/// Before the pivot they are of the host, and after it of the container.
+fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    let mut bundle = bundle(rig, &profile.0)?;
+    let program = rig.suite.payload.display().to_string();
+    let points = ["createRuntime", "createContainer", "startContainer", "poststart"];
+    for point in points {
+        let outside = bundle.inside(point).display().to_string();
+        let inside = format!("/{point}");
+        let (path, log) = match point {
+            "startContainer" => ("/payload", &inside),
+            _ => (program.as_str(), &outside),
+        };
+        let args = ["payload", "into", log.as_str(), "read", CURRENT].to_vec();
+        bundle.set(&format!("hooks.{point}[+]"), json!({"path": path, "args": args}));
+    }
+    rig.facts(&mut bundle, &["say", "ok"])?;
+    for point in points {
+        let label = if point == "startContainer" { profile.label() } else { own(rig)? };
+        let said = Facts::parse(&fs::read_to_string(bundle.inside(point))?);
+        same(point, said.get(&format!("read:{CURRENT}")), label)?;
+    }
+    Ok(())
+}
+
+/// One line of error that names the field, and the file as podman looks for it. Nothing else is asked of peers.
+pub fn not_told(rig: &Rig, output: &Output, field: &str) -> Outcome {
+    if rig.is(Peer::Mote) {
+        same("exit code", output.code(), 255)?;
+        same("lines of error", output.stderr.lines().count(), 1)?;
+        contains("the error", &output.stderr, field)?;
+        return contains("the error", &output.stderr, "`/proc/self/attr/");
+    }
+    same("success", output.status.success(), false)
+}
+
+fn apparmor_profile_not_loaded_is_refused(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let bundle = bundle(rig, "mote-live-none")?;
+    let words = ["process.apparmorProfile", "`/proc/self/attr/", "exec`", "no such file or directory"];
+    rig.refused(&bundle, &words)?;
+    let create = run(&mut rig.launch("create", &bundle, &[])?, "")?;
+    rig.bad(&create, &words)?;
+    rig.nothing_left()
+}
+
+fn apparmor_profile_without_apparmor_is_refused(rig: &mut Rig) -> Outcome {
+    if has_apparmor() {
+        return skip_allowed("there is AppArmor");
+    }
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun overlooks it");
+    }
+    rig.refused(&bundle(rig, "mote-live-none")?, &["process.apparmorProfile", "`/proc/self/attr/", "exec`"])?;
+    rig.waiting(&mut bundle(rig, "")?)?;
+    not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
+    rig.delete()
+}
+
+/// Which is what everything is there.
+fn apparmor_unconfined_without_apparmor(rig: &mut Rig) -> Outcome {
+    if has_apparmor() {
+        return skip_allowed("there is AppArmor");
+    }
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc refuses it");
+    }
+    rig.facts(&mut bundle(rig, "unconfined")?, &VERBS)?.is(&format!("read:{KEPT}"), "kept")
+}
