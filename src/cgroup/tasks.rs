@@ -9,7 +9,7 @@ use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::tree;
-use crate::error::{On, Result};
+use crate::error::{Error, On, Result};
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
@@ -93,6 +93,9 @@ pub fn signal_tree(root: &OwnedFd, path: &str, signal: i32) -> Result<()> {
     Ok(())
 }
 
+/// How long a process that was killed may take to end, in seconds.
+pub const PATIENCE: u32 = 10;
+
 /// Kills every process in the cgroup and below, and waits for each to end.
 pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
     // One more round for those that were forked between the listing and the signal; they end as soon as
@@ -109,7 +112,14 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
                 other => other.on(format_args!("pidfd_send_signal SIGKILL"))?,
             }
         }
-        all.iter().for_each(pidfd::wait);
+        for process in &all {
+            // One that somebody else's frozen cgroup holds does not even end.
+            if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
+                return Err(Error::invalid(format_args!(
+                    "cgroup {path}: a process was killed and does not end"
+                )));
+            }
+        }
     }
 }
 

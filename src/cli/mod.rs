@@ -6,6 +6,7 @@
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -39,6 +40,7 @@ static COMMANDS: &[&Command] = &[
     &completion::COMMAND,
     &create::COMMAND,
     &delete::COMMAND,
+    &events::COMMAND,
     &exec::COMMAND,
     &features::COMMAND,
     &kill::COMMAND,

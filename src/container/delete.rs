@@ -8,6 +8,7 @@ use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
+use crate::cgroup::tasks::PATIENCE;
 use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
@@ -51,9 +52,6 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
     }
     Ok(())
 }
-
-/// How long a process that was killed may take to end, in seconds.
-const PATIENCE: u32 = 10;
 
 fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     let process = status.process.open()?;

@@ -178,7 +178,8 @@ impl Json {
         }
     }
 
-    /// Reads a JSON text; numbers that are not whole come out as their whole part.
+    /// Reads a JSON text; numbers that are not whole come out as their whole part, those that are too large as the
+    /// largest there is.
     pub fn parse(text: &str) -> Result<Json, String> {
         let mut reader = Reader { bytes: text.as_bytes(), next: 0 };
         let value = reader.value()?;
@@ -354,6 +355,7 @@ impl Reader<'_> {
         let digits = self.bytes.get(start..self.next).unwrap_or(&[]);
         let digits = std::str::from_utf8(digits).unwrap_or("");
         let whole = digits.split(['.', 'e', 'E']).next().unwrap_or("");
-        whole.parse().map(Json::Int).map_err(|_| self.wrong("number"))
+        let large = |_| whole.parse::<u64>().map(|_| i64::MAX);
+        whole.parse().or_else(large).map(Json::Int).map_err(|_| self.wrong("number"))
     }
 }

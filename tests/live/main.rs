@@ -85,6 +85,7 @@ const ROOMS: &[&[Test]] = &[
     commands::mounts::TESTS,
     commands::notify::TESTS,
     commands::pause::TESTS,
+    commands::events::TESTS,
     commands::kill::TESTS,
     commands::id::TESTS,
     commands::spec::TESTS,

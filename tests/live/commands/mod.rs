@@ -1,5 +1,6 @@
 //! The command line: what each command does, prints, and refuses.
 
+pub mod events;
 pub mod id;
 pub mod kill;
 pub mod lifecycle;

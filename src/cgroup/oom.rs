@@ -1,0 +1,93 @@
+//! Hearing of processes that are killed because their cgroup's memory is at its limit: v2 counts them in
+//! `memory.events` and tells pollers (cgroup-v2.rst); v1 counts up an eventfd(2) that was registered with
+//! `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
+
+use alloc::format;
+
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::{pread, read, write};
+
+use super::Cgroup;
+use super::stat::value;
+
+/// What is listened to.
+pub enum Listener {
+    V1 { event: OwnedFd, control: OwnedFd },
+    V2 { events: OwnedFd, killed: u64 },
+}
+
+/// What was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Nothing,
+    Kill,
+    /// The cgroup is gone, and nothing will come any more.
+    End {
+        after_a_kill: bool,
+    },
+}
+
+impl Listener {
+    /// `None` where nobody would tell: without the memory controller, or for those who may not register.
+    pub fn open(cgroup: &Cgroup) -> Option<Self> {
+        let Cgroup { hierarchies, path, .. } = cgroup;
+        let place = hierarchies.of("memory")?;
+        let open = |name: &str, how| {
+            let file = format!("{place}{path}/{name}");
+            openat(&hierarchies.root, file.as_str(), how | OFlags::CLOEXEC, Mode::empty()).ok()
+        };
+        if Some(place) == hierarchies.v2 {
+            let events = open("memory.events", OFlags::RDONLY)?;
+            let killed = count(&events)?;
+            return Some(Listener::V2 { events, killed });
+        }
+        let control = open("memory.oom_control", OFlags::RDONLY)?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+        let words = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
+        write(open("cgroup.event_control", OFlags::WRONLY)?, words.as_bytes()).ok()?;
+        Some(Listener::V1 { event, control })
+    }
+
+    /// What to poll for: there is something to be heard when any of it comes.
+    pub fn descriptor(&self) -> (BorrowedFd<'_>, PollFlags) {
+        match self {
+            Listener::V1 { event, .. } => (event.as_fd(), PollFlags::IN),
+            Listener::V2 { events, .. } => (events.as_fd(), PollFlags::PRI),
+        }
+    }
+
+    /// What has come since it was asked last.
+    pub fn hear(&mut self) -> Heard {
+        match self {
+            Listener::V1 { event, control } => {
+                let mut bytes = [0; 8];
+                let told = read(&*event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes));
+                let is_there = pread(&*control, &mut [0u8; 64], 0).is_ok();
+                match told {
+                    // The end of the cgroup counts up as well.
+                    _ if !is_there => Heard::End { after_a_kill: told > 1 },
+                    0 => Heard::Nothing,
+                    _ => Heard::Kill,
+                }
+            }
+            Listener::V2 { events, killed } => {
+                let Some(now) = count(events) else { return Heard::End { after_a_kill: false } };
+                // It tells of other things too: limits that were reached, and reclaim that was enough.
+                match core::mem::replace(killed, now) < now {
+                    true => Heard::Kill,
+                    false => Heard::Nothing,
+                }
+            }
+        }
+    }
+}
+
+/// How many were killed, as `memory.events` has it.
+fn count(events: &OwnedFd) -> Option<u64> {
+    let mut space = [0u8; 512];
+    let count = pread(events, &mut space, 0).ok()?;
+    let text = core::str::from_utf8(space.get(..count)?).ok()?;
+    Some(value(text, "oom_kill"))
+}

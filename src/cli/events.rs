@@ -1,0 +1,44 @@
+//! `mote events`: prints what a container uses, and that it ran out of memory.
+
+use std::time::Duration;
+
+use mote::container::events::events;
+use mote::container::interval;
+use mote::error::{Error, Kind, Result};
+use mote::sys::fd::stdout;
+use rustix::io::Errno;
+
+use super::Context;
+use super::options::{Command, Matches, Opt, flag, value};
+use super::output::print;
+
+/// `events`
+pub static COMMAND: Command = Command {
+    name: "events",
+    operands: "ID",
+    count: (1, 1),
+    rest: None,
+    about: "print what a container uses, again and again, and when it runs out of memory",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 2] = [
+    flag("stats", None, "print what it uses once"),
+    value("interval", None, "TIME", "how often: 5s, 1m30s, 500ms, or a number of seconds (5s)"),
+];
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let interval = match matches.text("interval")? {
+        None => Duration::from_secs(5),
+        Some(text) => interval::parse(text).ok_or_else(|| {
+            Error::new(Kind::Usage, format_args!("--interval: \"{text}\" is not a length of time above 0"))
+        })?,
+    };
+    let interval = Some(interval).filter(|_| !matches.has("stats"));
+    match events(&context.store, matches.id(), interval, stdout(), &mut |line| print(line).map(drop)) {
+        // Nobody reads any more.
+        Err(error) if error.is(Errno::PIPE) => Ok(0),
+        other => other.map(|()| 0),
+    }
+}

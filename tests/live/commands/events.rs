@@ -1,0 +1,343 @@
+//! `events`: what a container uses, once and again and again, and that it ran out of memory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::bundle::Bundle;
+use crate::cgroups::unified_top;
+use crate::check::{Outcome, fail, holds, same, skip_allowed};
+use crate::command::{LIMIT, Running, start};
+use crate::json::Json;
+use crate::rig::{Layout, Peer, Rig};
+use crate::{sys, tests_in_layouts};
+
+tests_in_layouts![
+    events_once_as_the_kernel_counts,
+    events_before_the_start,
+    events_every_interval_until_the_end,
+    events_in_the_same_memory,
+    events_tell_of_a_process_killed_for_memory,
+    events_tell_of_a_container_killed_for_memory,
+    events_end_when_nobody_reads,
+    events_of_no_running_container_are_refused,
+    events_of_a_container_without_a_cgroup_are_refused,
+    events_at_an_interval_that_is_none_are_refused,
+];
+
+/// The members of the data, in runc's order.
+const DATA: [&str; 8] =
+    ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"];
+
+/// A number of the data and where the kernel has it: controller and file of v1, file of v2, the line in either for
+/// those with lines, and what one of v2's is in v1's units.
+struct Number {
+    data: [&'static str; 3],
+    v1: (&'static str, &'static str),
+    v2: &'static str,
+    lines: [&'static str; 2],
+    unit: i64,
+}
+
+const NUMBERS: [Number; 6] = [
+    Number {
+        data: ["cpu", "usage", "total"],
+        v1: ("cpuacct", "cpuacct.usage"),
+        v2: "cpu.stat",
+        lines: ["", "usage_usec"],
+        unit: 1000,
+    },
+    Number {
+        data: ["memory", "usage", "limit"],
+        v1: ("memory", "memory.limit_in_bytes"),
+        v2: "memory.max",
+        lines: ["", ""],
+        unit: 1,
+    },
+    Number {
+        data: ["memory", "usage", "max"],
+        v1: ("memory", "memory.max_usage_in_bytes"),
+        v2: "memory.peak",
+        lines: ["", ""],
+        unit: 1,
+    },
+    Number {
+        data: ["memory", "raw", "pgfault"],
+        v1: ("memory", "memory.stat"),
+        v2: "memory.stat",
+        lines: ["pgfault", "pgfault"],
+        unit: 1,
+    },
+    Number {
+        data: ["pids", "current", ""],
+        v1: ("pids", "pids.current"),
+        v2: "pids.current",
+        lines: ["", ""],
+        unit: 1,
+    },
+    Number {
+        data: ["pids", "limit", ""],
+        v1: ("pids", "pids.max"),
+        v2: "pids.max",
+        lines: ["", ""],
+        unit: 1,
+    },
+];
+
+impl Number {
+    /// What the kernel says, where it says anything: the container has a cgroup only where the runtime saw one.
+    fn counted(&self, rig: &Rig) -> Outcome<Option<i64>> {
+        let (controller, file) = self.v1;
+        let v1 = Path::new("/sys/fs/cgroup").join(controller).join(&rig.cgroup).join(file);
+        let v2 = unified_top().join(&rig.cgroup).join(self.v2);
+        let places: [(PathBuf, &str, i64); 2] = [(v1, self.lines[0], 1), (v2, self.lines[1], self.unit)];
+        let Some((path, line, unit)) = places.into_iter().find(|(path, ..)| path.exists()) else {
+            return Ok(None);
+        };
+        let text = fs::read_to_string(path)?;
+        let mut lines = text.lines().filter_map(|text| text.strip_prefix(line));
+        Ok(Some(lines.next().unwrap_or_default().trim().parse::<i64>()? * unit))
+    }
+}
+
+/// Whether the runtime sees a controller.
+fn has(rig: &Rig, controller: &str) -> bool {
+    let v1 = Path::new("/sys/fs/cgroup").join(controller).exists();
+    let list = fs::read_to_string(unified_top().join("cgroup.controllers")).unwrap_or_default();
+    let v2 = list.split_whitespace().any(|name| name == controller);
+    (v1 && rig.layout != Layout::V2) || (v2 && rig.layout != Layout::V1)
+}
+
+/// A bundle with the limits that there can be.
+fn limited(rig: &Rig) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    if has(rig, "memory") {
+        bundle.set("linux.resources.memory.limit", 33_554_432i64);
+    }
+    if has(rig, "pids") {
+        bundle.set("linux.resources.pids.limit", 77i64);
+    }
+    Ok(bundle)
+}
+
+/// The events of a container that goes on; when the first of them is there, none can be missed any more.
+fn follow(rig: &Rig, interval: &str) -> Outcome<Running> {
+    let mut events = start(&mut rig.command(&["events", "--interval", interval, &rig.id]), false)?;
+    is_stats(rig, &events.lines.next()?)?;
+    Ok(events)
+}
+
+/// What comes before a line (an empty one is the end), which has to come in time.
+fn until(events: &mut Running, wanted: &str) -> Outcome<String> {
+    let (mut text, start) = (String::new(), Instant::now());
+    loop {
+        match events.lines.next()? {
+            line if line == wanted => return Ok(text),
+            line if line.is_empty() => return fail(format_args!("no {wanted:?}")),
+            _ if start.elapsed() > LIMIT => return fail(format_args!("no {wanted:?} in time")),
+            line => text += &(line + "\n"),
+        }
+    }
+}
+
+/// What comes until it ends, which it has to with 0. Read first: who writes to a pipe that is full does not end.
+fn rest(events: &mut Running) -> Outcome<String> {
+    let text = until(events, "")?;
+    let (status, errors) = events.status()?;
+    same("how it ends", (status.code(), errors.as_str()), (Some(0), ""))?;
+    Ok(text)
+}
+
+/// The data of a line that has to be statistics.
+fn is_stats(rig: &Rig, line: &str) -> Outcome<Json> {
+    let event = Json::parse(line)?;
+    same("members", event.keys(), vec!["type", "id", "data"])?;
+    same("type", event.at("type").text(), "stats")?;
+    same("id", event.at("id").text(), rig.id.as_str())?;
+    same("members of the data", event.at("data").keys(), DATA.to_vec())?;
+    Ok(event.at("data").clone())
+}
+
+/// The line that tells of a kill.
+fn oom(rig: &Rig) -> String {
+    format!("{{\"type\":\"oom\",\"id\":\"{}\"}}", rig.id)
+}
+
+fn only_mote(rig: &Rig) -> Outcome {
+    match rig.is(Peer::Mote) {
+        true => Ok(()),
+        false => skip_allowed("runc ends with the cgroup, crun has no events"),
+    }
+}
+
+/// The container waits meanwhile, so nothing is counted between the two looks. Before that it used more than now.
+fn events_once_as_the_kernel_counts(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = limited(rig)?;
+    let _running = rig.waiting(&mut bundle)?;
+    rig.mote(&["exec", &rig.id, "/payload", "eat", "8192"])?.good()?;
+    let text = rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout;
+    same("lines", text.lines().count(), 1)?;
+    let data = is_stats(rig, &text)?;
+    for number in &NUMBERS {
+        let [one, two, three] = number.data;
+        let told = data.at(one).at(two);
+        let told = if three.is_empty() { told } else { told.at(three) };
+        if let Some(counted) = number.counted(rig)? {
+            same(&number.data.join("."), told.int(), counted)?;
+        }
+    }
+    holds("CPU time", data.at("cpu").at("usage").at("total").int() > 0)?;
+    // Without the controller processes are counted.
+    if has(rig, "pids") || rig.layout != Layout::V1 {
+        same("processes", data.at("pids").at("current").int(), 1)?;
+    }
+    if has(rig, "memory") {
+        holds("memory", data.at("memory").at("usage").at("usage").int() > 0)?;
+        same("limit", data.at("memory").at("usage").at("limit").int(), 33_554_432)?;
+    }
+    same("interfaces", data.at("network_interfaces"), &Json::Null)?;
+    rig.delete()
+}
+
+fn events_before_the_start(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&bundle, &[])?;
+    is_stats(rig, &rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout)?;
+    rig.delete()
+}
+
+fn events_every_interval_until_the_end(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mut events = follow(rig, "20ms")?;
+    for _ in 0..4 {
+        is_stats(rig, &events.lines.next()?)?;
+    }
+    holds("it goes on", !events.is_over()?)?;
+    rig.kill_init()?;
+    rest(&mut events)?.lines().try_for_each(|line| is_stats(rig, line).map(drop))?;
+    rig.delete()
+}
+
+/// The size that /proc has for a process, with everything it ever took.
+fn size(running: &Running) -> Outcome<String> {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid()))?;
+    let size = status.lines().find(|line| line.starts_with("VmSize:"));
+    Ok(size.unwrap_or_default().to_string())
+}
+
+/// What memory each line took would show after so many.
+fn events_in_the_same_memory(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mut events = follow(rig, "1ms")?;
+    let before = size(&events)?;
+    for _ in 0..600 {
+        events.lines.next()?;
+    }
+    same("the size", size(&events)?, before)?;
+    rig.delete()
+}
+
+/// A limit that the first process keeps, and another one does not.
+fn events_tell_of_a_process_killed_for_memory(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    if !has(rig, "memory") {
+        return skip_allowed("no memory controller in this layout");
+    }
+    let mut bundle = limited(rig)?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mut events = follow(rig, "200ms")?;
+    let eaten = rig.mote(&["exec", &rig.id, "/payload", "eat", "131072"])?;
+    same("exit code", eaten.code(), 137)?;
+    let told = oom(rig);
+    until(&mut events, &told)?;
+    rig.status_is("running")?;
+    holds("it goes on", !events.is_over()?)?;
+    rig.kill_init()?;
+    let more = rest(&mut events)?;
+    same("more of the kind", more.lines().filter(|line| *line == told).count(), 0)?;
+    rig.delete()
+}
+
+/// That is told though it is the container's end.
+fn events_tell_of_a_container_killed_for_memory(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    if !has(rig, "memory") {
+        return skip_allowed("no memory controller in this layout");
+    }
+    let mut bundle = limited(rig)?;
+    bundle.verbs(&["wait", "1", "eat", "131072"]);
+    let mut running = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    running.lines.until("waiting=1")?;
+    let mut events = follow(rig, "50ms")?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    let text = rest(&mut events)?;
+    let told = oom(rig);
+    holds("it is told", text.lines().any(|line| line == told))?;
+    rig.delete()
+}
+
+fn events_end_when_nobody_reads(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    // Found out by the next line, without one, and by whichever is first.
+    for interval in ["1ns", "1h"].into_iter().chain(["1ms"; 20]) {
+        let mut command = rig.command(&["events", "--interval", interval, &rig.id]);
+        let errors = sys::memory_file()?;
+        let mut child = command.stdout(Stdio::piped()).stderr(errors.try_clone()?).spawn()?;
+        drop(child.stdout.take());
+        if !sys::readable(&sys::pidfd(child.id().cast_signed())?, LIMIT)? {
+            child.kill()?;
+            child.wait()?;
+            return fail("it goes on");
+        }
+        same("exit code", child.wait()?.code(), Some(0))?;
+        same("bytes of error", errors.metadata()?.len(), 0)?;
+    }
+    rig.delete()
+}
+
+fn events_of_no_running_container_are_refused(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    rig.kill_init()?;
+    for options in [&[][..], &["--stats"]] {
+        let words = [&["events"], options].concat();
+        let stopped = rig.mote(&[&words[..], &[&rig.id]].concat())?;
+        rig.bad(&stopped, &["container not running", &rig.id, "stopped"])?;
+        same("as ps has it", stopped.stderr, rig.mote(&["ps", &rig.id])?.stderr)?;
+        rig.bad(&rig.mote(&[&words[..], &["nobody"]].concat())?, &["nobody", "does not exist"])?;
+    }
+    rig.delete()
+}
+
+fn events_of_a_container_without_a_cgroup_are_refused(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    rig.globals.push("--cgroup-manager=disabled".into());
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    rig.bad(&rig.mote(&["events", "--stats", &rig.id])?, &[&rig.id, "no cgroup"])?;
+    rig.delete()
+}
+
+/// Before the container is looked at.
+fn events_at_an_interval_that_is_none_are_refused(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    for interval in ["0", "0s", "-1s", "moon", "5x", "1h2", "99999999999999999999"] {
+        for options in [&[][..], &["--stats"]] {
+            let words = [&["events", "--interval", interval], options, &["nobody"]].concat();
+            rig.misused(&rig.mote(&words)?, &format!("\"{interval}\""))?;
+        }
+    }
+    rig.bad(&rig.mote(&["events", "--interval", "5", "nobody"])?, &["does not exist"])
+}
