@@ -154,6 +154,9 @@ fn pressure(json: &mut Json<'_>, files: &mut Files, what: &str) {
 /// JSON in the making. Names are mote's own and the kernel's, and need not be escaped.
 struct Json<'a>(&'a mut String);
 
+/// Takes the numbers of a list.
+type Each<'e> = &'e mut dyn FnMut(u64);
+
 impl Json<'_> {
     /// What comes next, after a comma where something was before.
     fn item(&mut self, next: &dyn Display) {
@@ -161,9 +164,6 @@ impl Json<'_> {
         // A string takes everything.
         let _ = write!(self.0, "{comma}{next}");
     }
-
-    /// Takes the numbers of a list.
-    type Each<'e> = &'e mut dyn FnMut(u64);
 
     fn number(&mut self, name: &str, number: impl Display) {
         self.item(&format_args!("\"{name}\":{number}"));

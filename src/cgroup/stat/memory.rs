@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn processes() {
-        let table: [(&[(&str, &str)], (u64, u64)); 5] = [
+        type Row = (&'static [(&'static str, &'static str)], (u64, u64));
+        let table: [Row; 5] = [
             (&[("pids.current", "3\n"), ("pids.max", "50\n")], (3, 50)),
             (&[("pids.current", "3\n"), ("pids.max", "max\n")], (3, 0)),
             (&[("cgroup.procs", "12\n13\n")], (2, 0)),
