@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn v2() {
-        let stat = "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n8:0 \nodd rbytes=1\n8:1 wios=max cost.wait=7\n";
+        let stat =
+            "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n8:0 \nodd rbytes=1\n8:1 wios=max x=7\n";
         with(true, &[("io.stat", stat)], |files| {
             let bytes = [(16, "Read".into(), 1), (16, "Write".into(), 2)];
             assert_eq!(all(files, "io_service_bytes"), bytes);

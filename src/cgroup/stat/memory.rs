@@ -184,12 +184,13 @@ mod tests {
 
     #[test]
     fn processes() {
-        type Row = (&'static [(&'static str, &'static str)], (u64, u64));
-        let table: [Row; 5] = [
-            (&[("pids.current", "3\n"), ("pids.max", "50\n")], (3, 50)),
-            (&[("pids.current", "3\n"), ("pids.max", "max\n")], (3, 0)),
-            (&[("cgroup.procs", "12\n13\n")], (2, 0)),
-            (&[("pids.current", "1\n"), ("cgroup.procs", "12\n13\n")], (1, 0)),
+        let (current, max, none) = (("pids.current", "3\n"), ("pids.max", "50\n"), ("pids.max", "max\n"));
+        let procs = ("cgroup.procs", "12\n13\n");
+        let table = [
+            (&[current, max][..], (3, 50)),
+            (&[current, none], (3, 0)),
+            (&[procs], (2, 0)),
+            (&[current, procs], (3, 0)),
             (&[], (0, 0)),
         ];
         for (list, expected) in table {

@@ -118,23 +118,32 @@ pub(super) fn value(text: &str, name: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use core::sync::atomic::{AtomicU32, Ordering};
+    use std::path::PathBuf;
     use std::{env, fs, process};
 
     use super::*;
+
+    /// A directory that is removed however a test ends.
+    struct Place(PathBuf);
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
 
     /// Does something with files of these contents, as in the hierarchies of v1, or in that of v2.
     pub fn with(is_v2: bool, list: &[(&str, &str)], test: impl FnOnce(&mut Files)) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("mote-stat-{}-{number}", process::id()));
-        fs::create_dir(&path).unwrap();
-        list.iter().for_each(|(file, content)| fs::write(path.join(file), content).unwrap());
-        let open = || openat(rustix::fs::CWD, path.to_str().unwrap(), DIRECTORY, Mode::empty()).unwrap();
+        let place = Place(env::temp_dir().join(format!("mote-stat-{}-{number}", process::id())));
+        fs::create_dir(&place.0).unwrap();
+        list.iter().for_each(|(file, content)| fs::write(place.0.join(file), content).unwrap());
+        let open = || openat(rustix::fs::CWD, place.0.to_str().unwrap(), DIRECTORY, Mode::empty()).unwrap();
         let v1 = CONTROLLERS.into_iter().filter(|_| !is_v2).map(|name| (name, open())).collect();
         test(&mut Files { v1, v2: is_v2.then(open), bytes: Vec::new() });
-        fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]
