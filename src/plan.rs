@@ -182,10 +182,10 @@ impl<'a> Tenant<'a> {
             return Err(Error::invalid(format_args!("process.cwd: must be an absolute path")));
         }
         let entry = Entry::new(&linux.namespaces);
-        let maps = maps::Plan::new(&linux.uid_mappings, &linux.gid_mappings, false, entry.has_user(), host)?;
         let around = Around {
             user_namespace: entry.has_user(),
-            denied: maps.as_ref().is_some_and(maps::Plan::denies_setgroups),
+            // An ordinary user gave it up for all who are in a namespace of its own.
+            denied: entry.has_user() && host.uid != 0,
             new_keyring: true,
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),

@@ -135,6 +135,7 @@ fn build(
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
     let cgroup = groups(&plan)?;
+    status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
     let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {

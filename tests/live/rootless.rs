@@ -21,6 +21,7 @@ tests![
     rootless_devices_work,
     rootless_exit_code,
     rootless_life,
+    rootless_exec,
     rootless_state_is_in_the_runtime_directory,
     rootless_groups_are_refused,
     rootless_another_map_is_refused,
@@ -126,6 +127,16 @@ fn rootless_life(rig: &mut Rig) -> Outcome {
     rig.status_is("stopped")?;
     rig.mote(&["delete", &rig.id])?.good()?;
     Ok(())
+}
+
+/// Its groups are given up there, which nobody can do twice.
+fn rootless_exec(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    let _running = rig.waiting(&mut bundle)?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.good()?.facts();
+    inside.is("uid", "0 0 0")?;
+    rig.delete()
 }
 
 /// Without `--root`: under XDG_RUNTIME_DIR, and nobody else may look.
