@@ -159,7 +159,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the child must wait with everything mounted.
-    #[inline]
+    #[inline(always)]
     pub fn has_before_pivot(&self) -> bool {
         [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].iter().any(|point| self.has(*point))
     }

@@ -121,7 +121,7 @@ fn build(
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
-    let _ = text::forget();
+    text::forget();
     let mut status = Status {
         process: Identity::default(),
         bundle: Status::text(&bundle.path),

@@ -24,6 +24,8 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, Result, pwrite};
 
+use super::text;
+
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -61,8 +63,9 @@ const PT_LOAD: u32 = 1;
 /// Of include/uapi/linux/auxvec.h.
 const AT_PAGESZ: c_ulong = 6;
 
-/// How much is moved at once: of the old mapping so much is resident meanwhile. A multiple of any page.
-const CHUNK: usize = 128 << 10;
+/// How much is moved at once, from a multiple of it on: of the old mapping so much is resident meanwhile, as
+/// much as one page's fault brings in. A multiple of any page.
+const CHUNK: usize = 64 << 10;
 
 unsafe extern "C" {
     /// getauxval(3)
@@ -82,6 +85,7 @@ pub fn veil() -> Result<()> {
     let base = header as usize;
     let segments = (base + phoff as usize) as *const Segment;
     let mut first = None;
+    text::forget();
     for index in 0..usize::from(phnum) {
         // The program headers lie behind the header, in the first segment, phnum of them.
         let place = segments.wrapping_add(index);
@@ -91,8 +95,11 @@ pub fn veil() -> Result<()> {
             let slide = base - *first.get_or_insert(segment.vaddr as usize);
             let start = (slide + segment.vaddr as usize) & !(page - 1);
             let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
-            for at in (start..end).step_by(CHUNK) {
-                move_out(&file, base, at, CHUNK.min(end - at), segment.flags)?;
+            let mut at = start;
+            while at < end {
+                let next = end.min((at + 1).next_multiple_of(CHUNK));
+                move_out(&file, base, at, next - at, segment.flags)?;
+                at = next;
             }
         }
     }
