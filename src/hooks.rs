@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
-            let ran = program.run(&state, &self.outputs).map_err(|error| error.of(Kind::Hook));
+            let ran = program.run(name, &state, &self.outputs).map_err(|error| error.of(Kind::Hook));
             judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
@@ -249,7 +249,8 @@ impl<'a> Program<'a> {
         }
     }
 
-    fn run(&self, state: &OwnedFd, outputs: &[Output<'_>; 2]) -> Result<()> {
+    /// `point` is what the errors call it.
+    fn run(&self, point: &str, state: &OwnedFd, outputs: &[Output<'_>; 2]) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
         let printed = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
@@ -268,7 +269,7 @@ impl<'a> Program<'a> {
             let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
             return Err(Error::system(errno, format_args!("execve")));
         }
-        self.wait(&pidfd, &printed)
+        self.wait(point, &pidfd, &printed)
     }
 
     /// In the new process.
@@ -284,7 +285,7 @@ impl<'a> Program<'a> {
     }
 
     /// Waits for its end, not longer than its timeout.
-    fn wait(&self, pidfd: &OwnedFd, printed: &OwnedFd) -> Result<()> {
+    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd) -> Result<()> {
         let ended = wait_for(pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
@@ -302,8 +303,10 @@ impl<'a> Program<'a> {
                 Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
             }
             Some(0) => Ok(()),
-            Some(code) => Err(Error::invalid(format_args!("exit status {code}{colon}{words}"))),
-            None => Err(Error::invalid(format_args!("ended by a signal{colon}{words}"))),
+            Some(code) => {
+                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{words}")))
+            }
+            None => Err(Error::invalid(format_args!("{point} hook was ended by a signal{colon}{words}"))),
         }
     }
 }

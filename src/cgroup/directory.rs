@@ -47,13 +47,18 @@ impl Hierarchies {
     }
 
     /// All hierarchies, the v2 one first.
-    fn all(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
     }
 
     /// Whether a controller, or a hierarchy by its name, is one of v1.
     pub fn has_v1(&self, controller: &str) -> bool {
         self.v1.iter().any(|name| name.split(',').any(|one| one == controller))
+    }
+
+    /// Whether there is a cgroup of this path in a hierarchy.
+    pub(super) fn has(&self, hierarchy: &str, path: &str) -> bool {
+        openat(&self.root, Self::path(hierarchy, path), DIRECTORY, Mode::empty()).is_ok()
     }
 
     /// The v1 hierarchy of a controller, or the v2 one.
@@ -133,10 +138,10 @@ impl Hierarchies {
     }
 
     /// Opens what a process needs to join (see [`super::Cgroup::doors`]) at a path in each hierarchy.
-    pub fn doors(&self, path: &dyn Fn(&str) -> String, birth: bool) -> Result<Doors> {
+    pub fn doors<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<Doors> {
         let mut doors = Doors::default();
         if let Some(v2) = self.v2 {
-            let directory = Self::path(v2, &path(v2));
+            let directory = Self::path(v2, path(v2));
             match birth {
                 true => {
                     let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());

@@ -173,8 +173,8 @@ fn is_denied(error: &Error) -> bool {
 pub struct Cgroup {
     hierarchies: Hierarchies,
     path: String,
-    /// Where processes join: below it, in the hierarchies of some controllers or (`None`) in all.
-    below: Vec<(Option<String>, String)>,
+    /// Hierarchies in which processes join a cgroup below it, and that one's path.
+    below: Vec<(String, String)>,
 }
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
@@ -191,35 +191,40 @@ impl Cgroup {
         Ok(Cgroup { hierarchies: Hierarchies::open(layout)?, path: path.into(), below: Vec::new() })
     }
 
-    /// The same, but that processes join cgroups below it, which are there: `PATH`, or `CONTROLLER,...:PATH`.
+    /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or
+    /// `CONTROLLER,...:PATH`.
     pub fn below(mut self, words: &[&str]) -> Result<Self> {
         for word in words {
+            let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {word}: {why}")));
             let (controllers, path) = match word.split_once(':') {
                 Some((controllers, path)) => (Some(controllers), path),
                 None => (None, *word),
             };
-            let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {word}: {why}")));
             if path.split('/').any(|name| name == "..") {
-                return fail("leads out of the container's cgroup");
+                return fail("`..` components are not allowed");
             }
             let unknown = |name: &str| !self.hierarchies.has_v1(name);
             if controllers.is_some_and(|names| names.split(',').any(unknown)) {
                 return fail("there is no such cgroup v1 hierarchy");
             }
-            self.below.push((controllers.map(String::from), path.trim_matches('/').into()));
+            let path = format!("{}/{}", self.path, path.trim_matches('/'));
+            let meant = |hierarchy: &&str| match controllers {
+                Some(names) => names.split(',').any(|name| hierarchy.split(',').any(|own| own == name)),
+                None => self.hierarchies.has(hierarchy, &path),
+            };
+            let places: Vec<_> = self.hierarchies.all().filter(meant).map(String::from).collect();
+            if places.is_empty() {
+                return fail("there is no such cgroup");
+            }
+            self.below.extend(places.into_iter().map(|hierarchy| (hierarchy, path.clone())));
         }
         Ok(self)
     }
 
-    /// The path at which processes join in a hierarchy.
-    fn entrance(&self, hierarchy: &str) -> String {
-        let within =
-            |names: &String| names.split(',').any(|name| hierarchy.split(',').any(|own| own == name));
-        let mut below = self.below.iter().rev();
-        match below.find(|(names, _)| names.as_ref().is_none_or(within)) {
-            Some((_, below)) => format!("{}/{below}", self.path),
-            None => self.path.clone(),
-        }
+    /// The path at which processes join in a hierarchy: what was said last holds.
+    fn entrance(&self, hierarchy: &str) -> &str {
+        let below = self.below.iter().rev().find(|(place, _)| place == hierarchy);
+        below.map_or(&self.path, |(_, path)| path)
     }
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the

@@ -1,24 +1,29 @@
 //! Container ids: what crun and runc take.
 
 use core::ffi::CStr;
+use core::fmt;
 
 use crate::error::{Error, Result, Show};
 
 /// NAME_MAX of include/uapi/linux/limits.h: an id is a directory's name.
 const MAX: usize = 255;
 
-/// Checks an id: letters, digits and `_ + . -`, not beginning with a dot.
+/// Checks an id: letters, digits and `_ + . -`, not beginning with a dot, at most 255 bytes.
 pub fn check(id: &CStr) -> Result<&str> {
+    let fail = |why: fmt::Arguments<'_>| {
+        Err(Error::invalid(format_args!("invalid container id \"{}\": {why}", Show(id))))
+    };
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(byte);
-    let bytes = id.to_bytes();
-    if bytes.is_empty() || bytes.len() > MAX || bytes.starts_with(b".") || !bytes.iter().all(good) {
-        return Err(Error::invalid(format_args!(
-            "invalid container id \"{}\": it consists of letters, digits and _+.- and does not begin with a dot",
-            Show(id)
-        )));
+    match id.to_bytes() {
+        [] => fail(format_args!("it is empty")),
+        [b'.', ..] => fail(format_args!("it begins with a dot")),
+        bytes if bytes.len() > MAX => fail(format_args!("it is longer than {MAX} bytes")),
+        bytes => match bytes.iter().find(|byte| !good(byte)) {
+            Some(bad) => fail(format_args!("invalid character `{}` in the ID", bad.escape_ascii())),
+            // All of it is ASCII.
+            None => Ok(id.to_str().unwrap_or_default()),
+        },
     }
-    // All of it is ASCII.
-    Ok(id.to_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! How the process is scheduled, on CPUs and for storage, and what it takes its kernel for (sched_setattr(2),
 //! ioprio_set(2), personality(2); config.md, "Scheduler", "IO Priority"; config-linux.md, "Personality").
 
+use core::fmt;
+
 use crate::error::{Error, On, Result};
 use crate::spec::linux::Personality;
 use crate::spec::process::{IoPriority, POLICIES, SCHEDULER_FLAGS, Scheduler};
@@ -18,6 +20,12 @@ pub struct Plan {
 /// `PER_LINUX` and `PER_LINUX32` of include/uapi/linux/personality.h.
 const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
 
+/// `DL_SCALE` of kernel/sched/sched.h: the kernel counts in units of so many bits of nanoseconds.
+const LEAST: u64 = 1 << 10;
+
+/// The highest bit of a time says that clocks have gone around.
+const MOST: u64 = i64::MAX as u64;
+
 /// `IOPRIO_CLASS_SHIFT` of include/uapi/linux/ioprio.h.
 const CLASS_SHIFT: u16 = 13;
 
@@ -34,9 +42,14 @@ impl Plan {
             all.policy = place(&POLICIES, given.policy) as u32;
             all.flags = given.flags.iter().fold(0, |bits, flag| bits | 1 << place(&SCHEDULER_FLAGS, flag));
             (all.nice, all.priority) = (given.nice, given.priority as u32);
-            (all.runtime, all.deadline, all.period) = (given.runtime, given.deadline, given.period);
+            let or_zero = |nanoseconds: Option<u64>| nanoseconds.unwrap_or(0);
+            (all.runtime, all.deadline) = (or_zero(given.runtime), or_zero(given.deadline));
+            all.period = or_zero(given.period);
             all
         });
+        if let Some(given) = scheduler.filter(|given| given.policy == "SCHED_DEADLINE") {
+            check_deadline(given)?;
+        }
         if personality.is_some_and(|given| !given.flags.is_empty()) {
             return Err(Error::invalid(format_args!("linux.personality.flags: the specification has none")));
         }
@@ -63,4 +76,28 @@ impl Plan {
             None => Ok(()),
         }
     }
+}
+
+/// What the kernel has only EINVAL for (sched(7), "SCHED_DEADLINE"; `__checkparam_dl` of kernel/sched/deadline.c).
+fn check_deadline(given: &Scheduler<'_>) -> Result<()> {
+    let fail = |why: fmt::Arguments<'_>| {
+        Err(Error::invalid(format_args!("process.scheduler: sched_setattr: `SCHED_DEADLINE` {why}")))
+    };
+    let Some(runtime) = given.runtime else { return fail(format_args!("requires `runtime`")) };
+    let Some(deadline) = given.deadline else { return fail(format_args!("requires `deadline`")) };
+    let period = given.period.filter(|period| *period != 0).unwrap_or(deadline);
+    let limits = [("runtime", runtime), ("deadline", deadline), ("period", period)];
+    if let Some((name, _)) = limits.iter().find(|(_, nanoseconds)| *nanoseconds == 0) {
+        return fail(format_args!("{name} must be greater than 0"));
+    }
+    if let Some((name, given)) = limits.iter().find(|(_, given)| !(LEAST..=MOST).contains(given)) {
+        return fail(format_args!("{name} {given} must be between {LEAST} and {MOST} ns"));
+    }
+    if runtime > deadline {
+        return fail(format_args!("runtime {runtime} must be <= deadline {deadline}"));
+    }
+    if deadline > period {
+        return fail(format_args!("deadline {deadline} must be <= period {period}"));
+    }
+    Ok(())
 }

@@ -70,9 +70,9 @@ pub struct Scheduler<'a> {
     pub nice: i32,
     pub priority: i32,
     pub flags: Vec<&'a str>,
-    pub runtime: u64,
-    pub deadline: u64,
-    pub period: u64,
+    pub runtime: Option<u64>,
+    pub deadline: Option<u64>,
+    pub period: Option<u64>,
 }
 
 /// `ioPriority`: class and level of ioprio_set(2).
@@ -243,9 +243,9 @@ impl<'a> Scheduler<'a> {
             "nice" => scheduler.nice = d.integer(),
             "priority" => scheduler.priority = d.integer(),
             "flags" => scheduler.flags = d.list(|d| word(d, "flag", &SCHEDULER_FLAGS)),
-            "runtime" => scheduler.runtime = d.integer(),
-            "deadline" => scheduler.deadline = d.integer(),
-            "period" => scheduler.period = d.integer(),
+            "runtime" => scheduler.runtime = Some(d.integer()),
+            "deadline" => scheduler.deadline = Some(d.integer()),
+            "period" => scheduler.period = Some(d.integer()),
         });
         d.check(!scheduler.policy.is_empty(), "policy is missing");
         scheduler

@@ -217,6 +217,18 @@ fn cgroup_below_v2(rig: &mut Rig) -> Outcome {
     into_cgroup_below(rig, Layout::V2)
 }
 
+/// In each hierarchy, by its controllers, this far below the container's cgroup.
+fn enters(rig: &Rig, options: &[&str], below: impl Fn(&str) -> &'static str) -> Outcome {
+    let inside = facts(rig, options, &["read", "/proc/self/cgroup"])?;
+    let lines = inside.get("read:/proc/self/cgroup").to_string();
+    for line in lines.lines().filter(|line| line.contains(&rig.cgroup)) {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let below = below(parts.next().unwrap_or(""));
+        same(line, parts.next(), Some(format!("/{}{below}", rig.cgroup).as_str()))?;
+    }
+    Ok(())
+}
+
 /// runc's way: `CONTROLLER,...:PATH`, once for each.
 fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
@@ -229,18 +241,14 @@ fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
         };
         fs::create_dir(directory.join(sub))?;
     }
-    let options = ["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"];
-    let inside = facts(rig, &options, &["read", "/proc/self/cgroup"])?;
-    let lines = inside.get("read:/proc/self/cgroup").to_string();
-    for line in lines.lines().filter(|line| line.contains(&rig.cgroup)) {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let below = match parts.next() {
-            Some("pids") => "/one",
-            Some("memory" | "freezer") => "/two",
-            _ => "",
-        };
-        same(line, parts.next(), Some(format!("/{}{below}", rig.cgroup).as_str()))?;
-    }
+    let below = |hierarchy: &str| match hierarchy {
+        "pids" => "/one",
+        "memory" | "freezer" => "/two",
+        _ => "",
+    };
+    enters(rig, &["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"], below)?;
+    // Without controllers: wherever there is one.
+    enters(rig, &["--cgroup", "two"], |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) })?;
     for word in ["moon:one", "pids,moon:one", "pids:../one", "pids:none"] {
         refused(
             &exec(rig, &["--cgroup", word], &["say", "ran"])?,

@@ -40,7 +40,7 @@ fn failing(rig: &Rig, point: &str) -> Outcome<Hooked> {
 /// The error of a point's first hook.
 fn told(rig: &Rig, output: &Output, point: &str) -> Outcome {
     let name = format!("hooks.{point}[0]");
-    rig.bad(output, &[&name, "exit status 3", "this is broken"])
+    rig.bad(output, &[&name, "exit code 3", "this is broken"])
 }
 
 /// The points before one, that it fails, and the end.
@@ -155,7 +155,7 @@ fn failing_with_many_words(rig: &mut Rig) -> Outcome {
         hooked.add(point, &["warn", &words, "exit", "255"]);
         hooked.bundle.verbs(&["say", "ran"]);
         let output = rig.run(&hooked.bundle, &[])?;
-        rig.bad(&output, &["begins", "exit status 255"])?;
+        rig.bad(&output, &["begins", "exit code 255"])?;
         holds("it is short", output.stderr.len() < 1000)?;
         lacks("what a terminal would obey", &output.stderr, "\u{1b}")?;
     }

@@ -281,7 +281,7 @@ fn device_goes_back_when_a_hook_fails(rig: &mut Rig) -> Outcome {
         let hook = json!({"path": (path.as_str()), "args": ["payload", "exit", "3"]});
         bundle.set("hooks.createContainer", Json::List(vec![hook]));
     };
-    goes_back(rig, hook, &["hooks.createContainer[0]", "exit status 3"])
+    goes_back(rig, hook, &["hooks.createContainer[0]", "exit code 3"])
 }
 
 /// Its process has told so and ended; the namespace is still there.
