@@ -11,7 +11,7 @@ const MAX: usize = 255;
 /// Checks an id: letters, digits and `_ + . -`, not beginning with a dot, at most 255 bytes.
 pub fn check(id: &CStr) -> Result<&str> {
     let fail = |why: fmt::Arguments<'_>| {
-        Err(Error::invalid(format_args!("invalid container id \"{}\": {why}", Show(id))))
+        Err(Error::invalid(format_args!("invalid container ID \"{}\": {why}", Show(id))))
     };
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(byte);
     match id.to_bytes() {
@@ -19,7 +19,7 @@ pub fn check(id: &CStr) -> Result<&str> {
         [b'.', ..] => fail(format_args!("it begins with a dot")),
         bytes if bytes.len() > MAX => fail(format_args!("it is longer than {MAX} bytes")),
         bytes => match bytes.iter().find(|byte| !good(byte)) {
-            Some(bad) => fail(format_args!("invalid character `{}` in the ID", bad.escape_ascii())),
+            Some(bad) => fail(format_args!("invalid character `{}`", bad.escape_ascii())),
             // All of it is ASCII.
             None => Ok(id.to_str().unwrap_or_default()),
         },
