@@ -12,7 +12,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::state::{self, Known};
+use super::state;
 use super::statistics::{oom, statistics};
 use super::status::State;
 use super::store::{Directory, Store};
@@ -49,17 +49,19 @@ pub fn events(
 /// The first process and the cgroup of a container that runs and has one.
 fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     let id = directory.id();
-    let Known { status, state } = state::of(directory)?;
-    let process = match state {
+    let mut known = state::of(directory)?;
+    let process = match known.state {
         State::Stopped | State::Creating => None,
-        _ => status.process.open()?,
+        _ => known.status.process.open()?,
     };
     let Some(process) = process else {
-        // Ended meanwhile, if it is not one of these.
-        let state = if state == State::Creating { state } else { State::Stopped }.name();
-        return Err(Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}")));
+        if known.state != State::Creating {
+            // It may have ended meanwhile.
+            known.state = State::Stopped;
+        }
+        return Err(known.not_running(directory));
     };
-    match &status.cgroup {
+    match &known.status.cgroup {
         Some(path) => Ok((process, Cgroup::open(path, &Cgroups::read()?)?)),
         None => {
             let why = format_args!("container \"{id}\" has no cgroup: nothing counts what it uses");

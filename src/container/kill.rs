@@ -8,7 +8,7 @@ use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Kind, On, Result};
+use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::send;
 
@@ -16,19 +16,14 @@ use crate::sys::signal::send;
 /// error that its first one has ended.
 pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     let directory = store.open_locked(id)?;
-    let Known { status, state } = state::of(&directory)?;
+    let known = state::of(&directory)?;
+    let Known { status, state } = &known;
     if all && let Some(path) = &status.cgroup {
         return Cgroup::open(path, &Cgroups::read()?)?.signal_all(signal);
     }
-    // The words that containerd looks for.
-    let gone = || {
-        Error::new(
-            Kind::State,
-            format_args!("container not running: \"{}\" is {}", directory.id(), state.name()),
-        )
-    };
+    let gone = || known.not_running(&directory);
     match status.process.open()? {
-        Some(process) if state != State::Stopped => match send(&process, signal) {
+        Some(process) if *state != State::Stopped => match send(&process, signal) {
             Err(Errno::SRCH) => Err(gone()),
             sent => sent.on(format_args!("pidfd_send_signal {signal}")),
         },

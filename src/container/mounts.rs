@@ -30,7 +30,8 @@ pub enum Change {
 /// The file has an array as `mounts` of config.json.
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
     let directory = store.open_locked(id)?;
-    let Known { status, state } = state::of(&directory)?;
+    let known = state::of(&directory)?;
+    let Known { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot change mounts of container \"{id}\": {why}"))
@@ -39,7 +40,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
         State::Created | State::Running | State::Paused => status.process.open()?,
         State::Creating | State::Stopped => None,
     };
-    let init = init.ok_or_else(|| refuse("container not running"))?;
+    let init = init.ok_or_else(|| known.not_running(&directory))?;
     let mut text = directory.read(CONFIG)?.unwrap_or_default();
     let config = Config::decode("config.json", &mut text)?;
     let namespaces = &config.linux.namespaces;

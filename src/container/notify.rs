@@ -105,8 +105,8 @@ impl Notify {
             if said && self.take(pid)? {
                 return self.barrier();
             }
-            // What it said last was heard.
-            if ended && !said {
+            // What it said last was there before its end, and has been taken.
+            if ended {
                 return Ok(());
             }
         }

@@ -11,11 +11,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::stdio::dup2_stdout;
 
-use super::state::{self, Known};
+use super::state;
 use super::status::State;
 use super::store::Store;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Kind, On, Result};
+use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve_with_own_environment};
@@ -23,11 +23,11 @@ use crate::sys::exec::{Strings, execve_with_own_environment};
 /// Their pids on the host, in order. A container without a cgroup of its own is known by its first process alone.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
-    let Known { status, state } = state::of(&directory)?;
-    if matches!(state, State::Stopped | State::Creating) {
-        let (id, state) = (directory.id(), state.name());
-        return Err(Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}")));
+    let known = state::of(&directory)?;
+    if matches!(known.state, State::Stopped | State::Creating) {
+        return Err(known.not_running(&directory));
     }
+    let status = &known.status;
     let mut pids = Vec::from([status.process.pid]);
     if let Some(path) = &status.cgroup {
         let all = Cgroup::open(path, &Cgroups::read()?)?.processes()?;

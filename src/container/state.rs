@@ -18,6 +18,15 @@ pub struct Known {
     pub state: State,
 }
 
+impl Known {
+    /// That nothing runs in it (any more).
+    pub fn not_running(&self, directory: &Directory) -> Error {
+        let (id, state) = (directory.id(), self.state.name());
+        // The words that containerd looks for.
+        Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}"))
+    }
+}
+
 /// Everything that `state` says.
 pub struct Report {
     pub oci_version: String,

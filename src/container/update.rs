@@ -37,13 +37,14 @@ pub enum Limits<'a> {
 /// Changes them: all, or none as far as that can be.
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let directory = store.open_locked(request.id)?;
-    let Known { status, state } = state::of(&directory)?;
+    let known = state::of(&directory)?;
+    let Known { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot update container \"{id}\": {why}"))
     };
     if !matches!(state, State::Created | State::Running | State::Paused) {
-        return Err(refuse("container not running"));
+        return Err(known.not_running(&directory));
     }
     let mut text = directory.read(CONFIG)?.unwrap_or_default();
     let config = Config::decode("config.json", &mut text)?;

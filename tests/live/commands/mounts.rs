@@ -64,7 +64,8 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
     let list = json!([
         {"destination": "/added/here", "type": "bind", "source": (volume.as_str()), "options": ["rbind", "ro", "nosuid"]},
         {"destination": "/file", "type": "bind", "source": (file.as_str()), "options": ["bind"]},
-        {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=755", "noexec"]}
+        {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=755", "noexec"]},
+        {"destination": "/scratch/below", "type": "tmpfs", "source": "tmpfs"}
     ]);
     mounts(rig, "add", &list)?.good()?;
     let verbs = [
@@ -85,6 +86,7 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
     seen.is("mkdir:/scratch/x", "ok")?;
     seen.mount_has("/added/here", &["ro", "nosuid"])?;
     seen.mount_has("/scratch", &["noexec", "size=64k"])?;
+    seen.mount_has("/scratch/below", &["rw"])?;
     mounts(rig, "remove", &list)?.good()?;
     let seen = inside(rig, &["read", "/added/here/file", "read", "/file", "mounts"])?;
     seen.is("read:/added/here/file", "!ENOENT")?;
@@ -142,6 +144,8 @@ fn mounts_are_removed_without_links(rig: &mut Rig) -> Outcome {
     symlink("/proc", bundle.inside("lead"))?;
     let list = json!([{"destination": "/lead/timer_list"}]);
     mounts(rig, "remove", &list)?.bad(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
+    symlink("/proc/timer_list", bundle.inside("last"))?;
+    mounts(rig, "remove", &json!([{"destination": "/last"}]))?.bad(&["mounts[0] /last", "umount2"])?;
     mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.bad(&["mounts[0] /payload", "umount2"])?;
     rig.delete()
 }

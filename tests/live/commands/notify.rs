@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::{self, LIMIT, Running, start};
 use crate::rig::{Peer, Rig};
-use crate::{sys, tests};
+use crate::{json, sys, tests};
 
 tests![
     "commands",
@@ -74,9 +74,11 @@ fn ready_is_told_by_start(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
+/// By a user who is not root.
 fn ready_is_told_by_a_detached_run(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1000i64}));
     bundle.verbs(&READY);
     let mut running = start(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), false)?;
     manager.ready(rig, &mut running)?;
