@@ -1,5 +1,6 @@
 //! What is left when the runtime is killed at any moment, and when two of it want the same thing at once.
 
+use std::fs::{self, File};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ tests![
     two_deletes_of_one_container,
     state_during_create_and_delete,
     kill_during_delete,
+    changes_one_after_another,
     fifty_starts_of_one_container,
     fifty_commands_on_one_container,
     fifty_containers,
@@ -270,6 +272,52 @@ fn kill_during_delete(rig: &mut Rig) -> Outcome {
         rig.nothing_left()?;
     }
     Ok(())
+}
+
+/// Who changes a container waits until nobody else does.
+fn changes_one_after_another(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have other locks");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let list = rig.dir.join("mounts.json");
+    fs::write(&list, "[]")?;
+    let (id, list) = (rig.id.clone(), list.display().to_string());
+    let _created = rig.create(&bundle, &[])?;
+    let changes: [&[&str]; 8] = [
+        &["start", &id],
+        &["kill", &id, "0"],
+        &["pause", &id],
+        &["resume", &id],
+        &["update", "--pids-limit", "20", &id],
+        &["mounts", "add", &id, &list],
+        &["exec", &id, "/payload"],
+        &["delete", "--force", &id],
+    ];
+    for words in changes {
+        let lock = File::open(rig.state.join(&id))?;
+        lock.lock()?;
+        let mut running = start(&mut rig.command(words), false)?;
+        holds(&format!("{words:?} waits"), waits_for_a_lock(&mut running)?)?;
+        lock.unlock()?;
+        let (status, errors) = running.status()?;
+        same(&words.join(" "), (status.code(), errors.as_str()), (Some(0), ""))?;
+    }
+    rig.nothing_left()
+}
+
+/// Nothing tells it but the kernel's list, which is asked until then.
+fn waits_for_a_lock(running: &mut Running) -> Outcome<bool> {
+    let (pid, begin) = (running.pid().to_string(), Instant::now());
+    while begin.elapsed() < LIMIT && !running.is_over()? {
+        let locks = fs::read_to_string("/proc/locks")?;
+        let mut waiting = locks.lines().filter(|line| line.contains("-> FLOCK"));
+        if waiting.any(|line| line.split_ascii_whitespace().any(|word| word == pid)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// All at once; gives what became of each.

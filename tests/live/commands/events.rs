@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
 use crate::cgroups::unified_top;
@@ -214,10 +214,12 @@ fn events_every_interval_until_the_end(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
+    let begin = Instant::now();
     let mut events = follow(rig, "20ms")?;
     for _ in 0..4 {
         is_stats(rig, &events.lines.next()?)?;
     }
+    holds("not sooner than it should", begin.elapsed() >= Duration::from_millis(3 * 20))?;
     holds("it goes on", !events.is_over()?)?;
     rig.kill_init()?;
     rest(&mut events)?.lines().try_for_each(|line| is_stats(rig, line).map(drop))?;
