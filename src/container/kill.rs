@@ -46,11 +46,12 @@ static ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNU
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
-/// The number of a signal by name (with or without SIG, in any case, `RTMIN+3`) or number.
+/// The number of a signal by name (with or without SIG, in any case, `RTMIN+3`) or number; 0 asks only whether it
+/// could be sent (kill(2)).
 pub fn signal_number(text: &str) -> Result<i32> {
     let unknown = || Error::invalid(format_args!("unknown signal \"{text}\""));
     if let Ok(number) = text.parse() {
-        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
+        return if (0..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let short = text
         .get(..3)
@@ -85,6 +86,7 @@ mod tests {
             ("sigterm", 15),
             ("term", 15),
             ("9", 9),
+            ("0", 0),
             ("RTMIN", 34),
             ("SIGRTMIN+3", 37),
             ("rtmax-1", 63),
@@ -95,7 +97,7 @@ mod tests {
             assert_eq!(signal_number(text).unwrap(), number, "{text}");
         }
         for bad in
-            ["", "SIG", "0", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
+            ["", "SIG", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
         {
             assert!(signal_number(bad).is_err(), "{bad}");
         }

@@ -12,6 +12,7 @@ tests![
     kill_by_name_in_lower_case,
     kill_by_realtime_name,
     kill_with_an_unknown_signal_is_refused,
+    kill_with_signal_0,
     kill_of_an_unknown_id_is_refused,
     kill_of_a_stopped_container_is_refused,
     kill_of_a_created_container,
@@ -71,6 +72,20 @@ fn kill_with_an_unknown_signal_is_refused(rig: &mut Rig) -> Outcome {
         }
     }
     rig.status_is("running")?;
+    rig.delete()
+}
+
+/// Nothing comes; asked is whether something would (kill(2)).
+fn kill_with_signal_0(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["kill", &rig.id, "0"])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "0"])?.good()?;
+    rig.status_is("running")?;
+    rig.kill_init()?;
+    rig.bad(&rig.mote(&["kill", &rig.id, "0"])?, &["container not running"])?;
     rig.delete()
 }
 
