@@ -96,8 +96,7 @@ mod tests {
         ] {
             assert_eq!(signal_number(text).unwrap(), number, "{text}");
         }
-        for bad in
-            ["", "SIG", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
+        for bad in ["", "SIG", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
         {
             assert!(signal_number(bad).is_err(), "{bad}");
         }
