@@ -43,25 +43,23 @@ impl Hierarchies {
                     )));
                 }
                 if !lists(&enabled, name) {
-                    self.hand_down(&directory, name)?.at(format_args!("linux.resources.{field}"))?;
+                    self.hand_down(&directory, name).at(format_args!("linux.resources.{field}"))?;
                 }
             }
             for name in USUAL {
                 let done = needing.iter().any(|write| write.controller() == name);
                 if !done && !lists(&enabled, name) && lists(&available, name) {
-                    let _ = self.hand_down(&directory, name)?;
+                    let _ = self.hand_down(&directory, name);
                 }
             }
         }
         Ok(())
     }
 
-    /// The inner result is the kernel's word on it.
-    fn hand_down(&self, directory: &str, name: &str) -> Result<Result<()>> {
+    fn hand_down(&self, directory: &str, name: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.subtree_control");
         let fd = self.open_to_write(&file)?;
-        let written = write(&fd, format!("+{name}").as_bytes());
-        Ok(written.map(drop).on(format_args!("write +{name} to {file}")))
+        write(&fd, format!("+{name}").as_bytes()).map(drop).on(format_args!("write +{name} to {file}"))
     }
 }
 

@@ -50,7 +50,7 @@ pub fn within(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> O
 }
 
 /// Whether the runtime sees one hierarchy for everything.
-fn unified(rig: &Rig) -> bool {
+pub fn unified(rig: &Rig) -> bool {
     rig.layout == Layout::V2 || Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{command, container, exec, facts, only_mote, refused};
-use crate::cgroups::path_of;
+use crate::cgroups::{path_of, unified};
 use crate::check::{Outcome, different, fail, holds, lacks, same, skip_allowed};
 use crate::clean::cgroups;
 use crate::command::{LIMIT, Running, start};
@@ -118,7 +118,7 @@ fn into_a_paused_container_waits_v2(rig: &mut Rig) -> Outcome {
 
 /// Waits until a process is in the container's cgroup of the hierarchy that freezes.
 fn joined(rig: &Rig, pid: i32) -> Outcome {
-    let controller = if rig.layout == Layout::Machine { "freezer" } else { "" };
+    let controller = if unified(rig) { "" } else { "freezer" };
     let start = Instant::now();
     while start.elapsed() < LIMIT {
         if path_of(pid, controller)?.ends_with(&rig.cgroup) {

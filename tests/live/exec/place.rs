@@ -198,8 +198,11 @@ fn into_cgroup_below(rig: &mut Rig, layout: Layout) -> Outcome {
         fs::create_dir(directory.join("sub"))?;
         // A new cgroup of this controller takes nobody before it has both.
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            if let Ok(above) = fs::read_to_string(directory.join(file)) {
-                fs::write(directory.join("sub").join(file), above)?;
+            let below = directory.join("sub").join(file);
+            if let Ok(above) = fs::read_to_string(directory.join(file))
+                && below.exists()
+            {
+                fs::write(below, above)?;
             }
         }
     }
