@@ -15,7 +15,7 @@ use crate::process::{
     affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
     user,
 };
-use crate::rootfs;
+use crate::rootfs::{self, idmap::User};
 use crate::seccomp;
 use crate::spec::linux::NamespaceKind as Kind;
 use crate::spec::process::CpuAffinity;
@@ -109,16 +109,16 @@ impl<'a> Plan<'a> {
         let id = options.id.to_str().unwrap_or_default();
         let cgroup = cgroup::Plan::new(linux, id, options.no_cgroup, host)?;
         let hooks = hooks::Plan::new(config, options.id, options.bundle);
+        let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
         let around = rootfs::Surroundings {
             bundle: options.bundle,
-            user_namespace,
+            user: user_namespace.then_some(User { mappings, joined }),
             pivot: options.pivot,
             label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
             cgroup: view(host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
-        let own_network = namespaces.is_new(Kind::Network);
         let around = Around {
             user_namespace,
             denied,
@@ -129,6 +129,7 @@ impl<'a> Plan<'a> {
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
         Ok(Plan {
+            own_network: namespaces.is_new(Kind::Network),
             namespaces,
             rdt,
             devices,
@@ -140,7 +141,6 @@ impl<'a> Plan<'a> {
             rootfs,
             process,
             hooks,
-            own_network,
         })
     }
 

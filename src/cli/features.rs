@@ -108,7 +108,6 @@ struct MountExtensions {
 }
 
 fn run(_: &Context, _: &Matches) -> Result<i32> {
-    let off = || Enabled { enabled: false };
     let features = Features {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
@@ -128,7 +127,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
             },
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },
-            mount_extensions: MountExtensions { idmap: off() },
+            mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
             intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
             memory_policy: MemoryPolicy {
                 modes: linux::MEMORY_POLICIES.iter().map(|(name, _)| *name).collect(),

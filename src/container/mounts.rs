@@ -10,11 +10,12 @@ use super::status::State;
 use super::store::Store;
 use crate::bundle::{CONFIG, read_file};
 use crate::error::{Error, Kind, Result};
-use crate::host::Cgroups;
+use crate::host::{self, Cgroups};
 use crate::launch::visit::visit;
 use crate::namespace::entry::Entry;
+use crate::namespace::idmap;
 use crate::rootfs::extra::{self, Plan};
-use crate::rootfs::{Surroundings, cgroup::View};
+use crate::rootfs::{Surroundings, cgroup::View, idmap::User};
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{Config, config};
 
@@ -53,18 +54,22 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     if change == Change::Remove {
         return visit(entry, &init, directory.fd(), |root| extra::remove(&mounts, root));
     }
+    // Whether it made it or joined it: it is there.
+    let user = entry.has_user().then_some(User { mappings: config.linux.mappings(), joined: true });
     let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
     let mut plan = Plan::new(
         &mounts,
         &Surroundings {
             bundle: &bundle,
-            user_namespace: entry.has_user(),
+            user,
             pivot: true,
             label: None,
             in_place: false,
             cgroup: View { layout: Cgroups::None, path: None, namespace: false },
         },
     )?;
-    plan.open_sources()?;
+    let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
+    let mut owners = idmap::Namespaces::new(joined.as_ref());
+    plan.open_sources(&mut |mappings| owners.get(mappings))?;
     visit(entry, &init, directory.fd(), |root| plan.apply(root))
 }

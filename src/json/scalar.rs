@@ -125,6 +125,20 @@ impl<'a> Decoder<'a> {
     /// A string with its NUL behind it, in the document's own bytes.
     #[inline(never)]
     pub(super) fn raw_string(&mut self) -> &'a str {
+        let bytes = self.raw_bytes();
+        self.utf8(bytes)
+    }
+
+    fn utf8(&mut self, bytes: &'a [u8]) -> &'a str {
+        let text = core::str::from_utf8(bytes);
+        text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| {
+            self.wrong("a string that is not UTF-8");
+            "\0"
+        })
+    }
+
+    /// Nothing when there is no string, of which is told here.
+    fn raw_bytes(&mut self) -> &'a mut [u8] {
         match self.begin() {
             b'"' => self.advance(1),
             other => self.expected("a string", other),
@@ -134,17 +148,12 @@ impl<'a> Decoder<'a> {
                 let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(read).unwrap_or_default();
                 self.rest = rest;
                 self.offset += read;
-                let text: &'a [u8] = text;
-                let text = core::str::from_utf8(text.get(..=write).unwrap_or_default());
-                text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| {
-                    self.wrong("a string that is not UTF-8");
-                    "\0"
-                })
+                text.get_mut(..=write).unwrap_or_default()
             }
             Err((at, why)) => {
                 self.advance(at);
                 self.broken(why);
-                "\0"
+                Default::default()
             }
         }
     }
@@ -194,6 +203,18 @@ impl<'a> Decoder<'a> {
     #[inline(never)]
     pub fn cstr(&mut self) -> &'a CStr {
         let text = self.raw_string();
+        self.without_inner_nul(text)
+    }
+
+    /// A path of something that is no directory: slashes at its end say nothing.
+    pub fn file_path(&mut self) -> &'a CStr {
+        let bytes = self.raw_bytes();
+        let mut end = bytes.len();
+        while let Some([.., slash @ b'/', _]) = bytes.get_mut(..end) {
+            *slash = 0;
+            end -= 1;
+        }
+        let text = self.utf8(bytes.get(..end).unwrap_or_default());
         self.without_inner_nul(text)
     }
 

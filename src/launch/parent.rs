@@ -17,6 +17,7 @@ use crate::cgroup::{Cgroup, Doors, Join};
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
 use crate::namespace::device::Moved;
+use crate::namespace::idmap::Namespaces;
 use crate::plan::Plan;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
@@ -52,7 +53,7 @@ pub fn launch(
     }
     let namespaces = plan.namespaces.open()?;
     let doors = open_doors(plan, cgroup)?;
-    plan.rootfs.open_sources()?;
+    open_trees(plan, &namespaces)?;
 
     error::reserve();
     let (channel, childs) = Channel::pair()?;
@@ -100,6 +101,13 @@ fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
     // From a middle process in another user namespace CLONE_INTO_CGROUP would be refused.
     let birth = planned.join() == Join::Birth && !plan.namespaces.is_joined(NamespaceKind::User);
     cgroup.doors(birth)
+}
+
+// Not into its caller: see scripts/layout.ld.
+#[inline(never)]
+fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+    let mut owners = Namespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
+    plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }
 
 /// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns:

@@ -13,6 +13,7 @@
 
 pub mod device;
 pub mod entry;
+pub mod idmap;
 pub mod sysctl;
 pub mod time;
 pub mod user;

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
@@ -10,13 +11,13 @@ use rustix::process::Pid;
 
 use crate::error::{Error, On, Result};
 use crate::host::Host;
-use crate::spec::linux::IdMapping;
+use crate::spec::linux::{IdMapping, Mappings};
 
-/// The lines of `uid_map` and `gid_map`.
+/// What is written to `uid_map` and `gid_map`.
 #[derive(Debug)]
 pub struct Plan {
-    uid_map: String,
-    gid_map: String,
+    uids: Vec<IdMapping>,
+    gids: Vec<IdMapping>,
     /// An ordinary user may map its own group only where setgroups(2) is given up (CVE-2014-8989).
     deny_setgroups: bool,
 }
@@ -48,7 +49,12 @@ impl Plan {
         check("linux.uidMappings", uids, host.uid, host)?;
         check("linux.gidMappings", gids, host.gid, host)?;
         let deny_setgroups = host.uid != 0;
-        Ok(Some(Plan { uid_map: lines(uids), gid_map: lines(gids), deny_setgroups }))
+        Ok(Some(Plan { uids: uids.to_vec(), gids: gids.to_vec(), deny_setgroups }))
+    }
+
+    /// Whose ids are whose.
+    pub fn mappings(&self) -> Mappings<'_> {
+        (&self.uids, &self.gids)
     }
 
     /// Whether setgroups(2) is given up.
@@ -58,18 +64,26 @@ impl Plan {
 
     /// Writes the maps of process `pid`, from its parent's user namespace.
     pub fn apply(&self, proc: &OwnedFd, pid: Pid) -> Result<()> {
-        let put = |file: &str, text: &str| {
-            let path = format!("{}/{file}", pid.as_raw_nonzero());
-            let fd = openat(proc, path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .on(format_args!("openat /proc/{path}"))?;
-            write(&fd, text.as_bytes()).on(format_args!("write /proc/{path}")).map(drop)
-        };
         if self.deny_setgroups {
-            put("setgroups", "deny")?;
+            put(proc, pid, "setgroups", "deny")?;
         }
-        put("gid_map", &self.gid_map)?;
-        put("uid_map", &self.uid_map)
+        write_maps(proc, pid, self.mappings())
     }
+}
+
+/// Writes the maps of a process in a new user namespace.
+#[cold]
+#[inline(never)]
+pub(super) fn write_maps(proc: &OwnedFd, pid: Pid, (uids, gids): Mappings<'_>) -> Result<()> {
+    put(proc, pid, "gid_map", &lines(gids))?;
+    put(proc, pid, "uid_map", &lines(uids))
+}
+
+fn put(proc: &OwnedFd, pid: Pid, file: &str, text: &str) -> Result<()> {
+    let path = format!("{}/{file}", pid.as_raw_nonzero());
+    let fd = openat(proc, path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /proc/{path}"))?;
+    write(&fd, text.as_bytes()).on(format_args!("write /proc/{path}")).map(drop)
 }
 
 /// An id as root's.

@@ -1,37 +1,66 @@
 //! Device nodes and the links beside them (mknod(2), null(4), pts(4); config-linux.md, "Devices",
 //! "Default Devices").
 
+use alloc::ffi::CString;
+use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::iter;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, readlinkat_raw, statat,
-    symlinkat,
+    AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::umask;
 
-use super::path::{Make, Root};
+use super::path::{Make, Root, make_link};
 use super::{source::Source, tree};
 use crate::error::{Error, On, Result, Show};
 use crate::spec::device::{Device, DeviceKind};
+use crate::spec::linux::{IdMapping, Mappings};
 use crate::sys::mount::SetAttr;
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    /// By mknod, or in a user namespace, where mknod(2) is not allowed, by a bind mount of the host's.
     nodes: Vec<Node<'a>>,
     /// Not when /dev is one of the host's directories: it has its own.
     links: bool,
+    stage: Stage,
 }
 
 #[derive(Debug)]
 struct Node<'a> {
     device: Device<'a>,
+    /// In a user namespace, where mknod(2) is not allowed.
+    bind: Option<Bind<'a>>,
+}
+
+/// What the parent makes nodes on.
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    No,
+    Wanted,
+    Made(OwnedFd),
+}
+
+/// What is mounted in the place of a node.
+#[derive(Debug)]
+enum Bind<'a> {
     /// The host's node of the same path.
-    bind: Option<Source<'a>>,
+    Host(Source<'a>),
+    /// One that the parent makes, if it may.
+    Made(Made),
+}
+
+/// A node's name on the stage, and its owner there, as far as the container's ids are mapped.
+#[derive(Debug)]
+struct Made {
+    name: CString,
+    owner: (Option<Uid>, Option<Gid>),
 }
 
 /// The devices that every container has, all of mode 0666.
@@ -57,32 +86,87 @@ static LINKS: [(&CStr, &CStr); 6] = [
 const MODE: u32 = 0o666;
 
 impl<'a> Plan<'a> {
-    /// `bind` is whether mknod is out of reach, `host_dev` whether /dev is a bind mount of the host's.
-    pub fn new(devices: &[Device<'a>], bind: bool, host_dev: bool) -> Self {
+    /// `mapped` is given where mknod is out of reach; `host_dev` is whether /dev is a bind mount of the host's.
+    pub fn new(devices: &[Device<'a>], mapped: Option<Mappings<'_>>, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
-        let default =
-            DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path)).map(|(path, major, minor)| {
-                let (kind, file_mode) = (DeviceKind::Char, Some(MODE));
-                Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None }
-            });
-        let mut all: Vec<Device<'a>> = default.collect();
-        all.extend_from_slice(devices);
-        let node = |device: Device<'a>| {
-            let bind = bind && device.kind != DeviceKind::Fifo;
-            Node { device, bind: bind.then(|| Source::new(device.path, false)) }
+        let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path));
+        let default = default.map(|(path, major, minor)| {
+            let (path, kind, file_mode) = (*path, DeviceKind::Char, Some(MODE));
+            let device = Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None };
+            let bind = mapped.map(|_| Bind::Host(Source::new(device.path, false)));
+            Node { device, bind }
+        });
+        let mut nodes: Vec<Node<'a>> = default.collect();
+        let stage = match devices {
+            [] => Stage::No,
+            devices => add(&mut nodes, devices, mapped),
         };
-        Plan { nodes: all.into_iter().map(node).collect(), links: !host_dev }
+        Plan { nodes, links: !host_dev, stage }
     }
 
     /// The nodes to be bound, for the parent to open.
     pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
-        self.nodes.iter_mut().filter_map(|node| node.bind.as_mut())
+        self.nodes.iter_mut().filter_map(|node| match &mut node.bind {
+            Some(Bind::Host(source)) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// The parent's part: makes nodes where the container's process may not. Whoever may not either, in a user
+    /// namespace of his own or without CAP_MKNOD, has only the host's to give.
+    pub fn make_on_host(&mut self) -> Result<()> {
+        match self.stage {
+            Stage::Wanted => self.make_or_bind(),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_or_bind(&mut self) -> Result<()> {
+        match self.make_all() {
+            Err(error) if error.is(Errno::PERM) => {
+                self.stage = Stage::No;
+                for node in &mut self.nodes {
+                    if let Some(Bind::Made(_)) = node.bind {
+                        node.bind = Some(Bind::Host(Source::new(node.device.path, false)));
+                    }
+                }
+                Ok(())
+            }
+            made => made.map(|stage| self.stage = Stage::Made(stage)),
+        }
+    }
+
+    /// A tmpfs that is mounted nowhere, with the nodes on it.
+    fn make_all(&self) -> Result<OwnedFd> {
+        let (_, stage) = tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), 0)?;
+        // Modes are exact.
+        let mask = umask(Mode::empty());
+        let made = self.nodes.iter().try_for_each(|node| match &node.bind {
+            Some(Bind::Made(made)) => make(&stage, &made.name, &node.device, made.owner),
+            _ => Ok(()),
+        });
+        umask(mask);
+        made.map(|()| stage)
+    }
+
+    /// The parent's copy of the stage.
+    pub fn take_stage(&mut self) -> Option<OwnedFd> {
+        match core::mem::take(&mut self.stage) {
+            Stage::Made(stage) => Some(stage),
+            _ => None,
+        }
     }
 
     /// Makes them. The umask is 0, so modes are exact.
     pub fn apply(&self, root: &Root) -> Result<()> {
         // Nearly all of them lie in /dev: it is looked up once.
         let dev = root.make(c"/dev", Make::Directory)?;
+        if let Stage::Made(stage) = &self.stage {
+            // Where it is in nobody's way: before linux 6.15 only what is mounted can be copied.
+            tree::attach_at_path(stage.as_fd(), c"/")?;
+        }
         for node in &self.nodes {
             let path = node.device.path;
             let within = in_dev(path);
@@ -96,9 +180,13 @@ impl<'a> Plan<'a> {
                 }
             };
             match &node.bind {
-                Some(source) => bind(source, root, &node.device)?,
-                None => make(directory, name, &node.device)?,
+                Some(Bind::Host(source)) => bind(source.take()?, root, &node.device)?,
+                Some(Bind::Made(made)) => bind(self.copy(made)?, root, &node.device)?,
+                None => make(directory, name, &node.device, owner(&node.device))?,
             }
+        }
+        if let Stage::Made(stage) = &self.stage {
+            tree::detach(stage)?;
         }
         if self.links {
             for (target, name) in &LINKS {
@@ -108,6 +196,39 @@ impl<'a> Plan<'a> {
         root.release(dev);
         Ok(())
     }
+
+    #[cold]
+    #[inline(never)]
+    fn copy(&self, made: &Made) -> Result<OwnedFd> {
+        match &self.stage {
+            Stage::Made(stage) => tree::copy_at(stage.as_fd(), &made.name),
+            _ => Err(Error::invalid(format_args!("{} was not made", Show(&made.name)))),
+        }
+    }
+}
+
+impl Made {
+    fn new(index: usize, device: &Device<'_>, (uids, gids): Mappings<'_>) -> Self {
+        let uid = IdMapping::to_host(uids, device.uid.unwrap_or(0)).map(Uid::from_raw);
+        let gid = IdMapping::to_host(gids, device.gid.unwrap_or(0)).map(Gid::from_raw);
+        Made { name: CString::new(format!("{index}")).unwrap_or_default(), owner: (uid, gid) }
+    }
+}
+
+/// Those of the configuration.
+#[cold]
+#[inline(never)]
+fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], mapped: Option<Mappings<'_>>) -> Stage {
+    let mut stage = Stage::No;
+    for (index, device) in devices.iter().enumerate() {
+        let mapped = mapped.filter(|_| device.kind != DeviceKind::Fifo);
+        let bind = mapped.map(|mapped| Bind::Made(Made::new(index, device, mapped)));
+        if bind.is_some() {
+            stage = Stage::Wanted;
+        }
+        nodes.push(Node { device: *device, bind });
+    }
+    stage
 }
 
 /// The name of a path directly in /dev.
@@ -142,7 +263,16 @@ fn differs(device: &Device<'_>, what: &str) -> Error {
     Error::invalid(format_args!("device {}: {what} is not {letter} {major}:{minor}", Show(path)))
 }
 
-fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
+fn owner(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
+    (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw))
+}
+
+fn make(
+    directory: &OwnedFd,
+    name: &CStr,
+    device: &Device<'_>,
+    owner: (Option<Uid>, Option<Gid>),
+) -> Result<()> {
     let (kind, number) = node(device);
     let path = device.path;
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
@@ -157,18 +287,19 @@ fn make(directory: &OwnedFd, name: &CStr, device: &Device<'_>) -> Result<()> {
         }
         made => made.on(format_args!("device {}: mknodat", Show(path)))?,
     }
-    if device.uid.is_none() && device.gid.is_none() {
+    let (uid, gid) = owner;
+    if uid.is_none() && gid.is_none() {
         return Ok(());
     }
-    let (uid, gid) = (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw));
     chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
         .on(format_args!("device {}: fchownat", Show(path)))
 }
 
-/// The host's node in the place of one that cannot be made. It must be that device: by its path alone a
+/// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a
 /// configuration could ask for any file.
-fn bind(source: &Source<'_>, root: &Root, device: &Device<'_>) -> Result<()> {
-    let tree = source.take()?;
+#[cold]
+#[inline(never)]
+fn bind(tree: OwnedFd, root: &Root, device: &Device<'_>) -> Result<()> {
     let stat = fstat(&tree).on(format_args!("device {}: fstat", Show(device.path)))?;
     if !is(&stat, device) {
         return Err(differs(device, "the host's"));
@@ -180,20 +311,11 @@ fn bind(source: &Source<'_>, root: &Root, device: &Device<'_>) -> Result<()> {
     root.attach(tree, target)
 }
 
-/// A link; one that is there already must say the same.
+/// A link; what the image has of that name, a link to another place or a file, makes way for ours.
 fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
-    match symlinkat(target, dev, name) {
-        Err(Errno::EXIST) => {}
-        made => return made.on(format_args!("symlinkat /dev/{}", Show(name))),
+    if make_link(dev, name, target).on(format_args!("symlinkat /dev/{}", Show(name)))? {
+        return Ok(());
     }
-    let mut space = [core::mem::MaybeUninit::<u8>::uninit(); 32];
-    match readlinkat_raw(dev, name, &mut space[..]) {
-        Ok((found, _)) if &*found == target.to_bytes() => Ok(()),
-        // A link of the image to another place, or a file: the name is wanted for ours.
-        _ => {
-            rustix::fs::unlinkat(dev, name, AtFlags::empty())
-                .on(format_args!("unlinkat /dev/{}", Show(name)))?;
-            symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
-        }
-    }
+    unlinkat(dev, name, AtFlags::empty()).on(format_args!("unlinkat /dev/{}", Show(name)))?;
+    symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
 }

@@ -6,6 +6,7 @@ use core::ffi::CStr;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
+use super::idmap::Find;
 use super::op::Op;
 use super::path::Root;
 use super::{Surroundings, open_sources, ops, refuse};
@@ -21,7 +22,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans them as those of a configuration, but for filesystems that show namespaces: a new one would show those
     /// of whoever mounts it.
-    pub fn new(mounts: &[Mount<'a>], around: &Surroundings<'a>) -> Result<Self> {
+    pub fn new(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
             let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
             if matches!(kind, b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2") {
@@ -33,8 +34,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Opens what comes from the host.
-    pub fn open_sources(&mut self) -> Result<()> {
-        open_sources(&mut self.mounts, |source| source.open().map(|()| true))
+    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
+        open_sources(&mut self.mounts, |source| {
+            source.open_if_allowed(find)?;
+            // What is not allowed here is allowed nowhere.
+            source.open().map(|()| true)
+        })
     }
 
     /// Inside: makes all of them, or none.

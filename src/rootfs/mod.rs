@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod copyup;
 pub mod device;
 pub mod extra;
+pub mod idmap;
 pub mod label;
 pub mod mask;
 pub mod op;
@@ -17,6 +18,7 @@ pub mod pivot;
 pub mod source;
 pub mod tree;
 mod walk;
+mod words;
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -30,6 +32,7 @@ use crate::error::{At, Error, On, Result};
 use crate::spec::{Config, Mount};
 use crate::sys::mount::SetAttr;
 use cgroup::View;
+use idmap::{Find, User};
 use op::Op;
 use path::{Make, Root};
 use source::Source;
@@ -52,11 +55,10 @@ pub struct Plan<'a> {
 
 /// What the rest of the plan says about the tree.
 #[derive(Debug)]
-pub struct Surroundings<'a> {
+pub struct Surroundings<'a, 'm> {
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
-    /// A user namespace, in which mknod(2) is not allowed.
-    pub user_namespace: bool,
+    pub user: Option<User<'m>>,
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
     /// The SELinux label of new filesystems, as the option that says it.
@@ -68,14 +70,16 @@ pub struct Surroundings<'a> {
 
 impl<'a> Plan<'a> {
     /// Decides all of it from the configuration.
-    pub fn new(config: &Config<'a>, around: &Surroundings<'a>) -> Result<Self> {
+    pub fn new(config: &Config<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
         let host_dev = config.mounts.iter().any(binds_dev);
+        // In a user namespace mknod(2) is not allowed.
+        let mapped = around.user.map(|user| user.mappings);
         Ok(Plan {
             root: Source::new(absolute(around.bundle, config.root.path), true),
             propagation: propagation(linux.rootfs_propagation),
             mounts: ops(&config.mounts, around)?,
-            devices: device::Plan::new(&linux.devices, around.user_namespace, host_dev),
+            devices: device::Plan::new(&linux.devices, mapped, host_dev),
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, around.label),
             readonly: config.root.readonly,
             cwd: config.process.as_ref().map_or(c"/", |process| process.cwd),
@@ -89,10 +93,21 @@ impl<'a> Plan<'a> {
         self.root.path().into()
     }
 
-    /// The parent's part: opens what comes from the host, as far as it may.
-    pub fn open_sources(&mut self) -> Result<()> {
-        self.each_source(Source::open_if_allowed)?;
+    /// The parent's part: opens what comes from the host, as far as it may. `find` is for idmapped mounts.
+    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
+        self.devices.make_on_host().at(format_args!("linux.devices"))?;
+        self.each_source(|source| source.open_if_allowed(find))?;
+        if !self.root.is_open() {
+            self.read_links()?;
+        }
         self.check_root()
+    }
+
+    /// What the child, which does not allocate, is not to read.
+    #[cold]
+    #[inline(never)]
+    fn read_links(&mut self) -> Result<()> {
+        open_sources(&mut self.mounts, |source| source.read_link().map(|()| true))
     }
 
     /// Opens what could not be opened before, or ends at the first that is refused.
@@ -126,6 +141,7 @@ impl<'a> Plan<'a> {
     /// be unmounted inside.
     pub fn take_trees(&mut self) -> impl Iterator<Item = OwnedFd> {
         let mut trees = Vec::new();
+        trees.extend(self.devices.take_stage());
         let _ = self.each_source(|source| {
             trees.extend(source.take().ok());
             Ok(true)
@@ -193,7 +209,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Plans a list of mounts.
-fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a>) -> Result<Vec<Op<'a>>> {
+fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op<'a>>> {
     let mut ops = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let op = Op::new(index, mount, around);

@@ -1,6 +1,5 @@
 //! One entry of `mounts`: planned from its words, and carried out.
 
-use alloc::borrow::Cow;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -9,15 +8,16 @@ use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, fstat, mkdirat, symlinkat};
+use rustix::fs::{Mode, fstat, fstatfs, mkdirat, symlinkat};
+use rustix::io::Errno;
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 
 use super::cgroup::Trees;
 use super::copyup;
-use super::label::{Label, is_parameter, label_of, set_attribute, unquoted};
-use super::option::{Word, word};
-use super::path::{Make, Root, is_directory, is_root};
+use super::label::{is_parameter, set_attribute};
+use super::path::{Make, Root, is_directory, is_root, make_link};
 use super::source::Source;
+use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::spec::Mount;
@@ -53,54 +53,38 @@ enum What<'a> {
     Remount,
 }
 
-/// What the options say.
-#[derive(Debug, Default)]
-struct Words<'a> {
-    bind: Option<bool>,
-    remount: bool,
-    copy_up: bool,
-    /// `rw` was the last word on it: it counts where something is remounted.
-    writable: bool,
-    /// Of the mount itself.
-    top: SetAttr,
-    /// Of the whole tree, first.
-    all: SetAttr,
-    parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
-}
-
-impl<'a> Op<'a> {
-    /// Plans `mounts[index]`.
-    pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a>) -> Result<Self> {
-        let mut words = Words::read(mount)?;
-        if !mount.uid_mappings.is_empty() {
-            return Err(Error::unsupported(format_args!(
-                "uidMappings: idmapped mounts are not supported yet"
-            )));
-        }
-        // Going there later would leave the host's root above it: pivot_root(2) takes what is mounted on that along.
-        if is_root(mount.destination) && !words.remount {
-            return refuse(format_args!("nothing can be mounted over the root"));
-        }
+impl<'a> What<'a> {
+    fn new(
+        mount: &Mount<'a>,
+        words: &mut Words<'a>,
+        ends: &Ends<'_>,
+        around: &Surroundings<'a, '_>,
+    ) -> Result<Self> {
         let kind = mount.kind.unwrap_or(c"none");
-        let what = match kind.to_bytes() {
+        let source = mount.source.filter(|source| !source.is_empty());
+        let rare = !ends.are_plain() || !mount.uid_mappings.is_empty();
+        if !words.remount && (words.bind.is_some() || kind == c"bind") {
+            let recursive = words.bind.unwrap_or(false);
+            words.private_by_default(recursive);
+            words.are_a_mounts()?;
+            let Some(source) = source else { return refuse(format_args!("source is missing")) };
+            let mut source = Source::new(absolute(around.bundle, source), recursive);
+            if rare {
+                source.change(mount, ends, around.user)?;
+            }
+            return Ok(What::Bind(source));
+        }
+        if rare {
+            return ends.refuse();
+        }
+        Ok(match kind.to_bytes() {
             _ if words.remount => {
                 // mount(8): of a bind mount only what is the mount's own; the filesystem is the host's too.
-                if let Some((name, _)) = words.parameters.first().filter(|_| words.bind.is_some()) {
-                    return refuse(format_args!("options: \"{}\" means nothing to a bind mount", Show(name)));
+                if words.bind.is_some() {
+                    words.are_a_mounts()?;
                 }
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 What::Remount
-            }
-            _ if words.bind.is_some() || kind == c"bind" => {
-                let recursive = words.bind.unwrap_or(false);
-                words.private_by_default(recursive);
-                if let Some((name, _)) = words.parameters.first() {
-                    return refuse(format_args!("options: \"{}\" means nothing to a bind mount", Show(name)));
-                }
-                let Some(source) = mount.source.filter(|source| !source.is_empty()) else {
-                    return refuse(format_args!("source is missing"));
-                };
-                What::Bind(Source::new(absolute(around.bundle, source), recursive))
             }
             b"cgroup" | b"cgroup2" => match around.cgroup.trees() {
                 Trees::One(source) => {
@@ -118,15 +102,32 @@ impl<'a> Op<'a> {
                 Trees::New => What::New { kind: c"cgroup2", source: c"cgroup2" },
             },
             b"" | b"none" => return refuse(format_args!("type is missing, and it is not a bind mount")),
-            _ => What::New { kind, source: mount.source.filter(|source| !source.is_empty()).unwrap_or(kind) },
-        };
+            _ => What::New { kind, source: source.unwrap_or(kind) },
+        })
+    }
+}
+
+impl<'a> Op<'a> {
+    /// Plans `mounts[index]`.
+    pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
+        let (mut words, ends) = Words::read(mount)?;
+        // Going there later would leave the host's root above it: pivot_root(2) takes what is mounted on that along.
+        if is_root(mount.destination) && !words.remount {
+            return refuse(format_args!("nothing can be mounted over the root"));
+        }
+        let what = What::new(mount, &mut words, &ends, around)?;
         if words.copy_up && !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs") {
             return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone"));
         }
-        if let What::New { kind, .. } = &what {
-            words.of_new(kind);
-        }
-        words.label(&what, around.label);
+        let kind = match &what {
+            What::New { kind, .. } => {
+                words.of_new(kind);
+                Some(*kind)
+            }
+            What::Cgroups(_) => Some(c"tmpfs"),
+            What::Bind(_) | What::Remount => None,
+        };
+        words.label(kind.zip(around.label));
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
 
@@ -164,15 +165,10 @@ impl<'a> Op<'a> {
 
     fn mount(&self, root: &Root) -> Result<()> {
         match &self.what {
-            What::Bind(source) => {
-                let tree = source.take()?;
-                let directory = is_directory(&tree).on(format_args!("fstat"))?;
-                let target =
-                    root.make(self.destination, if directory { Make::Directory } else { Make::File })?;
-                tree::change(tree.as_fd(), self.words.all)?;
-                tree::change(tree.as_fd(), self.words.top)?;
-                root.attach(tree, target)
-            }
+            What::Bind(source) => match source.link() {
+                Some(link) => self.copy_link(root, link),
+                None => self.bind(root, source),
+            },
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" && self.words.is_read_only() {
@@ -184,6 +180,47 @@ impl<'a> Op<'a> {
             }
             What::Cgroups(trees) => self.cgroups(root, trees),
             What::Remount => self.remount(root),
+        }
+    }
+
+    /// What the host has at the destination.
+    fn bind(&self, root: &Root, source: &Source<'_>) -> Result<()> {
+        let tree = source.take()?;
+        let directory = is_directory(&tree).on(format_args!("fstat"))?;
+        let make = if directory { Make::Directory } else { Make::File };
+        let target = match source.over_links() {
+            true => self.itself(root, make)?,
+            false => root.make(self.destination, make)?,
+        };
+        tree::change(tree.as_fd(), self.words.all)?;
+        tree::change(tree.as_fd(), self.words.top)?;
+        root.attach(tree, target)
+    }
+
+    /// The destination, should it be a link too (`dest-nofollow`). Those that the kernel shows are not a
+    /// container's to replace.
+    #[cold]
+    #[inline(never)]
+    fn itself(&self, root: &Root, make: Make) -> Result<OwnedFd> {
+        const KERNELS: [u32; 3] = [sys::PROC_SUPER_MAGIC, sys::SYSFS_MAGIC, sys::DEVPTS_SUPER_MAGIC];
+        let target = root.make_itself(self.destination, make)?;
+        let magic = fstatfs(&target).on(format_args!("fstatfs"))?.f_type as u64;
+        match KERNELS.iter().any(|kernels| u64::from(*kernels) == magic) {
+            true => refuse(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
+            false => Ok(target),
+        }
+    }
+
+    /// The source's link (`copy-symlink`).
+    #[cold]
+    #[inline(never)]
+    fn copy_link(&self, root: &Root, link: &CStr) -> Result<()> {
+        let (above, name) = root.parent(self.destination)?;
+        let made = make_link(&above, name, link).on(format_args!("symlinkat"))?;
+        root.release(above);
+        match made {
+            true => Ok(()),
+            false => refuse(format_args!("what is there already is not a link to {}", Show(link))),
         }
     }
 
@@ -201,7 +238,10 @@ impl<'a> Op<'a> {
             };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
-        let tree = tree::create(root, kind, source, parameters, self.words.top.set & !late)?;
+        let tree = match tree::create(root, kind, source, parameters, self.words.top.set & !late) {
+            Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
+            made => made?,
+        };
         set_attribute(&tree, given);
         if self.words.copy_up {
             copyup::copy(&target, &tree)?;
@@ -211,6 +251,22 @@ impl<'a> Op<'a> {
         tree::attach(&tree, target.as_fd())?;
         root.release(target);
         Ok(tree)
+    }
+
+    /// In a user namespace that does not own the network namespace a new sysfs is refused. The host's is as good
+    /// when it is only read; with all below it, which may not be uncovered there, and nothing of it writable.
+    #[cold]
+    #[inline(never)]
+    fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
+        if !self.words.is_read_only() {
+            return Err(refused);
+        }
+        let tree = tree::copy_path(c"/sys", true, false).on(format_args!("open_tree /sys"))?;
+        // The rule for access times may not be changed of what is another user namespace's.
+        let set = self.words.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
+        let change =
+            SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
+        tree::change(tree.as_fd(), change).map(|()| tree)
     }
 
     /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
@@ -270,122 +326,6 @@ impl<'a> Op<'a> {
             tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
         })
     }
-}
-
-impl<'a> Words<'a> {
-    fn read(mount: &Mount<'a>) -> Result<Self> {
-        let mut words = Words::default();
-        words.all.recursive = true;
-        for (index, text) in mount.options.iter().copied().enumerate() {
-            let known = text.to_str().ok().and_then(word);
-            match known {
-                Some(Word::Later) => {
-                    return Err(Error::unsupported(format_args!(
-                        "options[{index}]: \"{}\" is not supported yet",
-                        Show(text)
-                    )));
-                }
-                Some(known) => words.take(known),
-                None if text.is_empty() => {}
-                None => words.parameter(text),
-            }
-        }
-        Ok(words)
-    }
-
-    fn take(&mut self, word: Word) {
-        let readonly = u64::from(sys::MOUNT_ATTR_RDONLY);
-        match word {
-            Word::Set(bit) => self.top.add(bit),
-            Word::Clear(bit) => self.top.remove(bit),
-            Word::SetAll(bit) => self.all.add(bit),
-            Word::ClearAll(bit) => self.all.remove(bit),
-            Word::Atime(rule, false) => self.top.atime(rule),
-            Word::Atime(rule, true) => self.all.atime(rule),
-            Word::ReadOnly => (self.top.set, self.writable) = (self.top.set | readonly, false),
-            // Undoes an `ro` before it; what is read-only on the host is not opened up.
-            Word::ReadWrite => (self.top.set, self.writable) = (self.top.set & !readonly, true),
-            Word::Super(name) => self.parameters.push((name.into(), None)),
-            Word::Propagation(kind, false) => self.top.propagation = kind.into(),
-            Word::Propagation(kind, true) => self.all.propagation = kind.into(),
-            Word::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
-            Word::Remount => self.remount = true,
-            Word::CopyUp => self.copy_up = true,
-            Word::Nothing | Word::Later => {}
-        }
-    }
-
-    /// A word of the filesystem's own: `size=64k`, `newinstance`.
-    fn parameter(&mut self, text: &'a CStr) {
-        let bytes = text.to_bytes_with_nul();
-        let pair = bytes.iter().position(|byte| *byte == b'=').and_then(|at| {
-            let value = CStr::from_bytes_with_nul(bytes.get(at + 1..)?).ok()?;
-            let name = CString::new(bytes.get(..at)?).ok()?;
-            let value = if name.to_bytes().ends_with(b"context") { unquoted(value) } else { value.into() };
-            Some((name, value))
-        });
-        self.parameters.push(match pair {
-            Some((name, value)) => (name.into(), Some(value)),
-            None => (text.into(), None),
-        });
-    }
-
-    /// The container's label, of a filesystem that is made for it.
-    fn label(&mut self, what: &What<'_>, label: Option<Label<'a>>) {
-        let kind = match what {
-            What::New { kind, .. } => Some(*kind),
-            What::Cgroups(_) => Some(c"tmpfs"),
-            What::Bind(_) | What::Remount => None,
-        };
-        let said = kind.zip(label).and_then(|(kind, label)| label_of(kind, label));
-        self.parameters.extend(said.map(|(option, label)| (option.into(), Some(label.into()))));
-    }
-
-    /// A bind mount without a word on propagation shares nothing with the host's mount it is a copy of.
-    fn private_by_default(&mut self, recursive: bool) {
-        if self.all.propagation == 0 && self.top.propagation == 0 {
-            let of = if recursive { &mut self.all } else { &mut self.top };
-            of.propagation = sys::MS_PRIVATE.into();
-        }
-    }
-
-    /// Words for the whole hierarchy are not a container's to say (cgroups(7): they are ignored); there are no others.
-    fn drop_of_cgroup2(&mut self) -> Result<()> {
-        const KNOWN: [&CStr; 5] = [
-            c"nsdelegate",
-            c"favordynmods",
-            c"memory_localevents",
-            c"memory_recursiveprot",
-            c"memory_hugetlb_accounting",
-        ];
-        match self.parameters.iter().find(|(name, _)| !KNOWN.iter().any(|known| **known == **name)) {
-            Some((name, _)) => refuse(format_args!("options: \"{}\" means nothing to cgroup2", Show(name))),
-            None => {
-                self.parameters.clear();
-                Ok(())
-            }
-        }
-    }
-
-    /// A new filesystem of a device is read-only as a whole.
-    fn of_new(&mut self, kind: &CStr) {
-        if self.is_read_only() && !is_kernels_own(kind) {
-            self.parameters.push((c"ro".into(), None));
-        }
-    }
-
-    fn is_read_only(&self) -> bool {
-        self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
-    }
-}
-
-/// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.
-fn is_kernels_own(kind: &CStr) -> bool {
-    const OWN: [&[u8]; 10] = [
-        b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs",
-        b"tracefs",
-    ];
-    OWN.contains(&kind.to_bytes())
 }
 
 /// The permission bits of a mode as text: a tmpfs takes those of the directory it covers.

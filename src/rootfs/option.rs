@@ -28,9 +28,36 @@ pub enum Word {
     Nothing,
     /// A tmpfs that begins with what it covers.
     CopyUp,
+    /// Of a bind mount: which links are taken as what they are.
+    Link(Links),
+    /// Owners are mapped, perhaps as behind a `=`.
+    Idmap,
     /// Known, and refused by name: mote cannot do it yet.
     Later,
 }
+
+/// Links at the ends of a bind mount, which otherwise are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// One that the source is, is mounted itself.
+    pub source: bool,
+    /// One that is at the destination, is covered itself.
+    pub destination: bool,
+    /// One that the source is, is made anew at the destination.
+    pub copied: bool,
+}
+
+impl Links {
+    /// Adds another word.
+    pub fn add(&mut self, other: Links) {
+        self.source |= other.source;
+        self.destination |= other.destination;
+        self.copied |= other.copied;
+    }
+}
+
+/// None of them is.
+pub const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
 
 use Word::*;
 
@@ -40,14 +67,14 @@ pub static WORDS: &[(&str, Word)] = &[
     ("async", Super(c"async")),
     ("atime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
     ("bind", Bind(false)),
-    ("copy-symlink", Later),
+    ("copy-symlink", Link(Links { copied: true, ..FOLLOWED })),
     ("defaults", Nothing),
-    ("dest-nofollow", Later),
+    ("dest-nofollow", Link(Links { destination: true, ..FOLLOWED })),
     ("dev", Clear(sys::MOUNT_ATTR_NODEV)),
     ("diratime", Clear(sys::MOUNT_ATTR_NODIRATIME)),
     ("dirsync", Super(c"dirsync")),
     ("exec", Clear(sys::MOUNT_ATTR_NOEXEC)),
-    ("idmap", Later),
+    ("idmap", Idmap),
     // The mount API of linux 5.2 has no name for it, and the filesystems that count versions always do.
     ("iversion", Later),
     ("lazytime", Super(c"lazytime")),
@@ -73,7 +100,7 @@ pub static WORDS: &[(&str, Word)] = &[
     ("relatime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
     ("remount", Remount),
     ("rexec", ClearAll(sys::MOUNT_ATTR_NOEXEC)),
-    ("ridmap", Later),
+    ("ridmap", Idmap),
     ("rnoatime", Atime(sys::MOUNT_ATTR_NOATIME, true)),
     ("rnodev", SetAll(sys::MOUNT_ATTR_NODEV)),
     ("rnodiratime", SetAll(sys::MOUNT_ATTR_NODIRATIME)),
@@ -98,7 +125,7 @@ pub static WORDS: &[(&str, Word)] = &[
     // Quiets the kernel's log at mount(2); the newer calls do not log.
     ("silent", Nothing),
     ("slave", Propagation(sys::MS_SLAVE, false)),
-    ("src-nofollow", Later),
+    ("src-nofollow", Link(Links { source: true, ..FOLLOWED })),
     ("strictatime", Atime(sys::MOUNT_ATTR_STRICTATIME, false)),
     ("suid", Clear(sys::MOUNT_ATTR_NOSUID)),
     ("symfollow", Clear(sys::MOUNT_ATTR_NOSYMFOLLOW)),
@@ -109,8 +136,10 @@ pub static WORDS: &[(&str, Word)] = &[
 
 /// The word's meaning, `None` when it is the filesystem's own.
 pub fn word(text: &str) -> Option<Word> {
-    let place = WORDS.binary_search_by_key(&text, |(name, _)| name).ok()?;
-    WORDS.get(place).map(|(_, word)| *word)
+    match WORDS.binary_search_by_key(&text, |(name, _)| name) {
+        Ok(place) => WORDS.get(place).map(|(_, word)| *word),
+        Err(_) => text.strip_prefix('r').unwrap_or(text).starts_with("idmap=").then_some(Idmap),
+    }
 }
 
 #[cfg(test)]

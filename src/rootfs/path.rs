@@ -10,7 +10,9 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw};
+use rustix::fs::{
+    FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, readlinkat_raw, symlinkat,
+};
 use rustix::io::{Errno, Result as Raw};
 
 use super::tree;
@@ -125,6 +127,18 @@ impl Root {
         let mut space = [0u8; PATH_MAX];
         let (above, name) = split(path, &mut space)?;
         Ok((self.make(above, Make::Directory)?, name))
+    }
+
+    /// What is at `path` itself, be it a link; or made.
+    #[cold]
+    #[inline(never)]
+    pub fn make_itself(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
+        let (above, name) = self.parent(path)?;
+        let found = make_one(&above, name.to_bytes(), make);
+        self.release(above);
+        match found.on(format_args!("openat O_NOFOLLOW {}", Show(path)))? {
+            Found::Here(fd) | Found::Link(fd) => Ok(fd),
+        }
     }
 
     /// The same, of a path whose directory is reached without any link.
@@ -250,6 +264,21 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
         }
         Err(errno) => Err(errno),
     }
+}
+
+/// Makes a link; `false` when there is another thing of that name. The same link is as good.
+pub fn make_link(directory: &OwnedFd, name: &CStr, target: &CStr) -> Raw<bool> {
+    match symlinkat(target, directory, name) {
+        Err(Errno::EXIST) => Ok(says(directory, name, target)),
+        made => made.map(|()| true),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
+    let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+    readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
 }
 
 /// Whether a path is the root, as far as its words tell.

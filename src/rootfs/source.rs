@@ -5,28 +5,63 @@
 //! has that capability only in the child's namespaces: then the child opens it, before anything else.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::ffi::CString;
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::path::is_directory;
-use super::tree;
+use super::idmap::{Find, Idmap, User};
+use super::option::Links;
+use super::path::{PATH_MAX, is_directory};
+use super::words::Ends;
+use super::{refuse, tree};
 use crate::error::{Error, On, Result, Show};
+use crate::spec::Mount;
 
 /// A path of the host, and the detached copy of the tree that is there once it is opened.
 pub struct Source<'a> {
     path: Cow<'a, CStr>,
     recursive: bool,
+    rare: Option<Box<Rare>>,
     tree: Cell<Option<OwnedFd>>,
+}
+
+/// What few mounts have.
+struct Rare {
+    links: Links,
+    /// What the link that is to be copied says.
+    link: Option<CString>,
+    idmap: Option<Idmap>,
 }
 
 impl<'a> Source<'a> {
     /// A place not opened yet.
     pub fn new(path: impl Into<Cow<'a, CStr>>, recursive: bool) -> Self {
-        Source { path: path.into(), recursive, tree: Cell::new(None) }
+        Source { path: path.into(), recursive, rare: None, tree: Cell::new(None) }
+    }
+
+    /// Links are not followed, or owners are mapped.
+    #[cold]
+    #[inline(never)]
+    pub fn change(&mut self, mount: &Mount<'_>, ends: &Ends<'_>, user: Option<User<'_>>) -> Result<()> {
+        let links = ends.links;
+        if links.copied && (links.source || links.destination) {
+            return refuse(format_args!(
+                "options: \"copy-symlink\" cannot be together with \"src-nofollow\" or \"dest-nofollow\""
+            ));
+        }
+        let idmap = match ends.idmap.is_some() || !mount.uid_mappings.is_empty() {
+            true => Some(Idmap::new(mount, ends.idmap, user)?),
+            false => None,
+        };
+        self.rare = Some(Box::new(Rare { links, link: None, idmap }));
+        Ok(())
     }
 
     /// The place.
@@ -34,21 +69,75 @@ impl<'a> Source<'a> {
         &self.path
     }
 
+    /// It goes to the destination itself, should that be a link.
+    pub fn over_links(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.links.destination)
+    }
+
+    /// What the link says that is to be copied.
+    pub fn link(&self) -> Option<&CStr> {
+        self.rare.as_ref()?.link.as_deref()
+    }
+
+    /// Reads a link that is to be copied. What is none is mounted as ever.
+    pub fn read_link(&mut self) -> Result<()> {
+        if let Some(rare) = &mut self.rare
+            && core::mem::take(&mut rare.links.copied)
+        {
+            rare.link = what_link_says(&self.path).on(format_args!("readlinkat {}", Show(&self.path)))?;
+        }
+        Ok(())
+    }
+
     /// Opens it, unless that is done.
     pub fn open(&mut self) -> Result<()> {
-        if self.tree.get_mut().is_none() {
-            let tree = tree::copy_path(&self.path, self.recursive);
+        if self.rare.is_some() {
+            return self.open_rare(None).map(drop);
+        }
+        if !self.is_open() {
+            let tree = tree::copy_path(&self.path, self.recursive, false);
             self.tree = Cell::new(Some(tree.on(format_args!("open_tree {}", Show(&self.path)))?));
         }
         Ok(())
     }
 
-    /// Opens it if this process may; `false` when only the child can.
-    pub fn open_if_allowed(&mut self) -> Result<bool> {
+    /// The parent's part: opens it if this process may; `false` when only the child can. `find` is for mappings.
+    pub fn open_if_allowed(&mut self, find: &mut Find<'_>) -> Result<bool> {
+        if self.rare.is_some() {
+            return self.open_rare(Some(find));
+        }
         match self.open() {
             Err(error) if error.is(Errno::PERM) => Ok(false),
             other => other.map(|()| true),
         }
+    }
+
+    /// In the parent with `find`, in the child without.
+    #[cold]
+    #[inline(never)]
+    fn open_rare(&mut self, find: Option<&mut Find<'_>>) -> Result<bool> {
+        self.read_link()?;
+        let Some(rare) = self.rare.as_ref().filter(|rare| rare.link.is_none()) else { return Ok(true) };
+        if self.tree.get_mut().is_some() {
+            return Ok(true);
+        }
+        let tree = match tree::copy_path(&self.path, self.recursive, rare.links.source) {
+            Err(Errno::PERM) if find.is_some() => return Ok(false),
+            tree => tree.on(format_args!("open_tree {}", Show(&self.path)))?,
+        };
+        match (&rare.idmap, find) {
+            (Some(idmap), Some(find)) => idmap.apply(&tree, find)?,
+            // Who may not open it in the parent may map nothing of the host's.
+            (Some(_), None) => return Err(Error::system(Errno::PERM, format_args!("mount_setattr idmap"))),
+            (None, _) => {}
+        }
+        self.tree = Cell::new(Some(tree));
+        Ok(true)
+    }
+
+    /// Whether that is done.
+    pub fn is_open(&mut self) -> bool {
+        self.tree.get_mut().is_some()
     }
 
     /// Whether it is a directory; so is, for all one knows, what is not opened yet.
@@ -65,8 +154,35 @@ impl<'a> Source<'a> {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn what_link_says(path: &CStr) -> rustix::io::Result<Option<CString>> {
+    let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+    match readlinkat_raw(CWD, path, &mut space[..]) {
+        // It is none.
+        Err(Errno::INVAL) => Ok(None),
+        // The kernel has no links with a NUL inside.
+        read => read.map(|(link, _)| CString::new(&*link).ok()),
+    }
+}
+
 impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}{}", self.path, if self.recursive { " and below" } else { "" })
+        let below = if self.recursive { " and below" } else { "" };
+        write!(f, "{:?}{below}", self.path)?;
+        let Some(Rare { links, idmap, .. }) = self.rare.as_deref() else { return Ok(()) };
+        for (given, word) in [
+            (links.copied, "copied if it is a link"),
+            (links.source, "even if it is a link"),
+            (links.destination, "over a link"),
+        ] {
+            if given {
+                write!(f, ", {word}")?;
+            }
+        }
+        match idmap {
+            Some(idmap) => write!(f, ", {idmap:?}"),
+            None => Ok(()),
+        }
     }
 }

@@ -9,17 +9,20 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
+use rustix::process::{chdir, fchdir};
 
 use super::path::Root;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
 
-/// A copy of the mount at a path of the current mount namespace, with all below it or without.
-pub fn copy_path(path: &CStr, recursive: bool) -> rustix::io::Result<OwnedFd> {
-    open_tree(CWD, path, flags(recursive))
+/// A copy of the mount at a path of the current mount namespace, with all below it or without; of a link itself,
+/// if there is one and it is wanted.
+pub fn copy_path(path: &CStr, recursive: bool, link: bool) -> rustix::io::Result<OwnedFd> {
+    let nofollow = if link { OpenTreeFlags::AT_SYMLINK_NOFOLLOW } else { OpenTreeFlags::empty() };
+    open_tree(CWD, path, flags(recursive) | nofollow)
 }
 
 /// A copy of the mount, or of the part of one, that a descriptor names.
@@ -31,6 +34,13 @@ pub fn copy(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
 fn flags(recursive: bool) -> OpenTreeFlags {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+}
+
+/// A copy of what a name in a directory is.
+#[cold]
+#[inline(never)]
+pub fn copy_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    open_tree(directory, name, flags(false)).on(format_args!("open_tree {}", Show(name)))
 }
 
 /// Attaches a tree at a descriptor.
@@ -49,6 +59,16 @@ pub fn attach_at(tree: &OwnedFd, directory: &OwnedFd, name: &CStr) -> Result<()>
 pub fn attach_at_path(tree: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     move_mount(tree, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .on(format_args!("move_mount {}", Show(path)))
+}
+
+/// Takes a tree away from where it is attached; what was copied of it stays.
+#[cold]
+#[inline(never)]
+pub fn detach(tree: &OwnedFd) -> Result<()> {
+    fchdir(tree).on(format_args!("fchdir"))?;
+    unmount(c".", UnmountFlags::DETACH).on(format_args!("umount2 . MNT_DETACH"))?;
+    // Back to the host's tree, in which hooks begin.
+    chdir(c"/").on(format_args!("chdir /"))
 }
 
 /// Changes a mount or a tree; nothing to change is no call.
@@ -70,6 +90,18 @@ pub fn create<'a>(
     parameters: impl Iterator<Item = Parameter<'a>>,
     attributes: u64,
 ) -> Result<OwnedFd> {
+    let (context, tree) = filesystem(kind, source, parameters, attributes)?;
+    root.release(context);
+    Ok(tree)
+}
+
+/// The same, and before it what it was made with.
+pub fn filesystem<'a>(
+    kind: &CStr,
+    source: &CStr,
+    parameters: impl Iterator<Item = Parameter<'a>>,
+    attributes: u64,
+) -> Result<(OwnedFd, OwnedFd)> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).on(format_args!("fsopen {}", Show(kind)))?;
     configure(&context, c"source", Some(source))?;
     for (name, value) in parameters {
@@ -80,8 +112,7 @@ pub fn create<'a>(
     }
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
     let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes);
-    root.release(context);
-    tree.on(format_args!("fsmount {}", Show(kind)))
+    Ok((context, tree.on(format_args!("fsmount {}", Show(kind)))?))
 }
 
 /// Sets one parameter of a filesystem being made or changed.

@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use super::linux::absolute;
+use super::linux::absolute_file;
 use super::process::id;
 use crate::json::Decoder;
 use crate::members;
@@ -60,7 +60,7 @@ impl<'a> Device<'a> {
         let mut device = Device::default();
         let (mut kind, mut major, mut minor) = (None, None, None);
         members!(d, {
-            "path" => device.path = absolute(d),
+            "path" => device.path = absolute_file(d),
             "type" => kind = d.keyword("device type", &KINDS),
             "major" => major = Some(device_number(d, MAX_MAJOR)),
             "minor" => minor = Some(device_number(d, MAX_MINOR)),

@@ -80,6 +80,9 @@ pub struct IdMapping {
     pub size: u32,
 }
 
+/// The ids of a user namespace: of users, and of groups.
+pub type Mappings<'m> = (&'m [IdMapping], &'m [IdMapping]);
+
 /// One of `timeOffsets`: clock's number in clock_gettime(2), seconds and nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeOffset {
@@ -137,6 +140,11 @@ pub struct Personality<'a> {
 }
 
 impl<'a> Linux<'a> {
+    /// `uidMappings` and `gidMappings`.
+    pub fn mappings(&self) -> Mappings<'_> {
+        (&self.uid_mappings, &self.gid_mappings)
+    }
+
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "namespaces" => self.namespaces = namespaces(d),
@@ -162,6 +170,15 @@ impl<'a> Linux<'a> {
 
 pub(super) fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let path = d.cstr();
+    check_absolute(d, path)
+}
+
+pub(super) fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let path = d.file_path();
+    check_absolute(d, path)
+}
+
+fn check_absolute<'a>(d: &mut Decoder<'_>, path: &'a CStr) -> &'a CStr {
     d.check(path.to_bytes().starts_with(b"/"), "must be an absolute path");
     path
 }
@@ -217,6 +234,15 @@ pub(super) fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
 }
 
 impl IdMapping {
+    /// The id on the host that a container's id stands for.
+    pub fn to_host(mappings: &[IdMapping], id: u32) -> Option<u32> {
+        let place = |mapping: &IdMapping| {
+            let place = id.checked_sub(mapping.container_id).filter(|place| *place < mapping.size)?;
+            mapping.host_id.checked_add(place)
+        };
+        mappings.iter().find_map(place)
+    }
+
     /// The range must be of ids, and not empty.
     fn read(d: &mut Decoder<'_>) -> Self {
         let mut given: [Option<u32>; 3] = [None; 3];

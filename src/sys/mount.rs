@@ -2,7 +2,7 @@
 
 use core::mem::size_of;
 
-use linux_raw_sys::general::{__NR_mount_setattr, AT_EMPTY_PATH, AT_RECURSIVE, mount_attr};
+use linux_raw_sys::general::{__NR_mount_setattr, AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR_IDMAP, mount_attr};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Result;
 
@@ -33,7 +33,19 @@ pub fn mount_setattr(fd: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
         propagation: change.propagation,
         userns_fd: 0,
     };
-    let flags = AT_EMPTY_PATH | if change.recursive { AT_RECURSIVE } else { 0 };
+    set(fd, &attributes, change.recursive)
+}
+
+/// Maps the owners of a mount, or of every mount of its tree, as `namespace` maps ids.
+pub fn mount_idmap(fd: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    let attr_set = MOUNT_ATTR_IDMAP.into();
+    let userns_fd = namespace.as_raw_fd() as u64;
+    set(fd, &mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd }, recursive)
+}
+
+#[inline(always)]
+fn set(fd: BorrowedFd<'_>, attributes: &mount_attr, recursive: bool) -> Result<()> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty string with static life, the structure outlives the call and its size
     // is given; the kernel only reads both.
     let returned = unsafe {
@@ -42,7 +54,7 @@ pub fn mount_setattr(fd: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
             fd.as_raw_fd() as usize,
             c"".as_ptr() as usize,
             flags as usize,
-            &raw const attributes as usize,
+            &raw const *attributes as usize,
             size_of::<mount_attr>(),
         )
     };

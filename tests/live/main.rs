@@ -48,6 +48,7 @@ const ROOMS: &[&[Test]] = &[
     rootfs::cgroup::TESTS,
     rootfs::propagation::TESTS,
     rootfs::device::TESTS,
+    rootfs::idmap::TESTS,
     rootfs::mask::TESTS,
     rootfs::root::TESTS,
     rootfs::symlink::TESTS,

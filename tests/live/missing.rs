@@ -37,6 +37,7 @@ const AGAIN: &[&[Test]] = &[
     rootfs::mount::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
+    rootfs::idmap::TESTS,
     rootfs::mask::TESTS,
     rootfs::root::TESTS,
     rootfs::symlink::TESTS,

@@ -25,6 +25,7 @@ tests![
     rootless_state_is_in_the_runtime_directory,
     rootless_groups_are_refused,
     rootless_another_map_is_refused,
+    rootless_idmap_is_refused,
     rootless_cgroup_is_not_demanded,
     rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
     rootless_limit_is_demanded_of_root_in_a_user_namespace,
@@ -188,6 +189,15 @@ fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["id"]);
     bundle.set("linux.uidMappings[0].hostID", 4444i64);
     rig.refused(&bundle, &["linux.uidMappings"])
+}
+
+/// Not mounted as it is: the kernel lets nobody map what is the host's.
+fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["id"]);
+    bundle.bind("/tmp".as_ref(), "/tmp", &["bind", "idmap"]);
+    rig.refused(&bundle, &["mounts[6]", "mount_setattr idmap", "not permitted"])
 }
 
 /// An ordinary user has no cgroup to make others in, most of the time.

@@ -53,6 +53,7 @@ pub fn call_number(name: &str) -> Option<i64> {
         "clone3" => libc::SYS_clone3,
         "close_range" => libc::SYS_close_range,
         "faccessat2" => libc::SYS_faccessat2,
+        "mknodat" => libc::SYS_mknodat,
         "openat2" => libc::SYS_openat2,
         "statx" => libc::SYS_statx,
         _ => return None,

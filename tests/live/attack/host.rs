@@ -25,8 +25,9 @@ tests![
     console_at_a_symlink,
 ];
 
-/// In a user namespace the host's file of that path is bound, so it must be that device.
-fn bound_device_is_refused(rig: &Rig, path: &Path) -> Outcome {
+/// In a user namespace the device is made on the host's side, and not looked for at that path; who may not make it
+/// binds the host's file, so it must be that device.
+fn bound_device_is_refused(rig: &mut Rig, path: &Path) -> Outcome {
     asks_mote_alone(rig)?;
     let path = path.display().to_string();
     let mut bundle = rig.bundle()?;
@@ -34,7 +35,8 @@ fn bound_device_is_refused(rig: &Rig, path: &Path) -> Outcome {
     bundle.user_namespace(100_000);
     bundle
         .set("linux.devices[+]", json!({"path": (path.as_str()), "type": "c", "major": 1i64, "minor": 3i64}));
-    bundle.verbs(&["read", &path]);
+    rig.facts(&mut bundle, &["read", &path])?.is(&format!("read:{path}"), "")?;
+    rig.refused = &[("mknodat", libc::EPERM)];
     rig.refused(&bundle, &[&path, "c 1:3"])
 }
 

@@ -16,6 +16,7 @@ tests![
     "commands",
     mounts_come_and_go,
     mounts_of_a_user_namespace,
+    mounts_with_mapped_owners,
     mounts_all_or_none,
     mounts_of_namespaces_are_refused,
     mounts_are_removed_without_links,
@@ -103,6 +104,22 @@ fn mounts_come_and_go(rig: &mut Rig) -> Outcome {
 
 fn mounts_of_a_user_namespace(rig: &mut Rig) -> Outcome {
     come_and_go(rig, true)
+}
+
+/// The container's own mapping, and others.
+fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
+    container(rig, true)?;
+    let volume = volume(rig)?;
+    let mount = |place: &str, option: &str| json!({"destination": place, "source": (volume.as_str()), "options": ["bind", (option)]});
+    let list = Json::List(vec![
+        mount("/added/here", "idmap"),
+        mount("/scratch", "idmap=uids=0-100004-1;gids=@0-5-1"),
+    ]);
+    mounts(rig, "add", &list)?.good()?;
+    let seen = inside(rig, &["stat", "/added/here/file", "stat", "/scratch/file"])?;
+    seen.is("stat:/added/here/file", "f 644 0 0 0:0")?;
+    seen.is("stat:/scratch/file", "f 644 4 5 0:0")?;
+    rig.delete()
 }
 
 fn mounts_all_or_none(rig: &mut Rig) -> Outcome {

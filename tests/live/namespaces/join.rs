@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{holder, needs_time, on_host};
-use crate::check::{Outcome, different, skip_allowed};
+use crate::check::{Outcome, contains, different, skip_allowed};
 use crate::command::Running;
+use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
 
@@ -19,6 +20,7 @@ tests![
     join_cgroup,
     join_time,
     join_user,
+    join_user_whose_map_a_mount_has,
     join_by_a_pinned_file,
     join_user_and_the_network_it_owns,
     join_the_hosts_network_in_a_new_user_namespace,
@@ -123,6 +125,18 @@ fn join_user(rig: &mut Rig) -> Outcome {
     crate::check::same("the map", map, vec!["0", "100000", "1000"])
 }
 
+/// Whatever the configuration says of it: the namespace itself knows.
+fn join_user_whose_map_a_mount_has(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held_user(rig, &[])?;
+    let volume = rig.dir.join("volume");
+    fs::create_dir(&volume)?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(5000);
+    bundle.namespace("user", Some(&proc_path(pid, "user")));
+    bundle.bind(&volume, "/tmp/data", &["bind", "idmap"]);
+    rig.facts(&mut bundle, &["stat", "/tmp/data"])?.is("stat:/tmp/data", "d 755 0 0 0:0")
+}
+
 fn join_by_a_pinned_file(rig: &mut Rig) -> Outcome {
     let (holder, pid) = held(rig, "net,ipc,uts")?;
     let mut bundle = rig.bundle()?;
@@ -164,10 +178,18 @@ fn join_the_hosts_network_in_a_new_user_namespace(rig: &mut Rig) -> Outcome {
     let path = proc_path(pid, "net");
     bundle.user_namespace(100_000);
     bundle.namespace("network", Some(&path));
-    // Its sysfs may be mounted only by who owns the network namespace.
-    bundle.without_mount("/sys");
-    let inside = rig.facts(&mut bundle, &["ns", "id"])?;
+    let verbs = ["ns", "id", "mounts"];
+    let inside = rig.facts(&mut bundle, &verbs)?;
+    // Its sysfs may be mounted only by who owns the network namespace; a read-only one can be the host's.
+    contains("the line", inside.get("mount:/sys"), " - sysfs ")?;
+    inside.mount_has("/sys", &["ro", "nosuid", "noexec", "nodev"])?;
+    for below in inside.keys("mount:/sys/") {
+        inside.mount_has(&format!("/sys/{below}"), &["ro"])?;
+    }
     inside.is("ns:net", &fs::read_link(&path)?.display().to_string())?;
+    // Nothing is made out of it that could be written to.
+    bundle.set("mounts[5].options", json!(["nosuid", "noexec", "nodev"]));
+    rig.refused(&bundle, &["mounts[5] /sys", "not permitted"])?;
     let host = on_host(rig, &["ns"])?;
     different("ns:user", inside.get("ns:user"), host.get("ns:user"))
 }

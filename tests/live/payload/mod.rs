@@ -134,6 +134,7 @@ fn errno(error: &std::io::Error) -> String {
         libc::EINVAL => "EINVAL",
         libc::ENXIO => "ENXIO",
         libc::EROFS => "EROFS",
+        libc::EOVERFLOW => "EOVERFLOW",
         libc::EAGAIN => "EAGAIN",
         libc::ENOMEM => "ENOMEM",
         libc::ENOSPC => "ENOSPC",

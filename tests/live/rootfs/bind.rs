@@ -4,7 +4,7 @@ use std::fs;
 
 use super::source;
 use crate::bundle::Bundle;
-use crate::check::{Outcome, same, skip_allowed};
+use crate::check::{Outcome, same};
 use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
@@ -28,12 +28,10 @@ tests![
     bind_type_none_with_the_option_alone,
     later_mount_covers_an_earlier_one,
     bind_strictatime_is_seen,
-    idmapped_bind_or_refused,
-    idmap_option_or_refused,
 ];
 
 /// A source with a tmpfs of its own on `sub`.
-fn with_submount(rig: &Rig) -> Outcome<std::path::PathBuf> {
+pub(super) fn with_submount(rig: &Rig) -> Outcome<std::path::PathBuf> {
     let dir = source(rig)?;
     let sub = dir.join("sub");
     fs::create_dir(&sub)?;
@@ -217,40 +215,4 @@ fn later_mount_covers_an_earlier_one(rig: &mut Rig) -> Outcome {
     inside.is("list:/data", "inner")?;
     inside.is("list:/data/inner", "")?;
     same("mounts there", inside.all("mount:/data/inner").len(), 2)
-}
-
-/// Either the owner is shifted, or the words are refused by name; never an unshifted mount.
-fn idmapped_bind_or_refused(rig: &mut Rig) -> Outcome {
-    let source = source(rig)?;
-    let mut bundle = rig.bundle()?;
-    let map = json!([{"containerID": 0i64, "hostID": 4000i64, "size": 1000i64}]);
-    bundle.bind(&source, "/data", &["bind"]);
-    bundle.set("mounts[6].uidMappings", map.clone());
-    bundle.set("mounts[6].gidMappings", map);
-    bundle.verbs(&["stat", "/data/file"]);
-    let output = rig.run(&bundle, &[])?;
-    if output.code() == 0 && !rig.is(Peer::Runc) {
-        return output.facts().is("stat:/data/file", "f 644 4000 4000 0:0");
-    }
-    if rig.is(Peer::Runc) {
-        return skip_allowed("this runc overlooks the mappings");
-    }
-    rig.bad(&output, &["mounts[6]"])
-}
-
-/// The container's own mapping, turned round: what root owns on the host is root's inside.
-fn idmap_option_or_refused(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("this runc overlooks the word");
-    }
-    let source = source(rig)?;
-    let mut bundle = rig.bundle()?;
-    bundle.user_namespace(100_000);
-    bundle.bind(&source, "/data", &["bind", "idmap"]);
-    bundle.verbs(&["stat", "/data/file"]);
-    let output = rig.run(&bundle, &[])?;
-    if output.code() == 0 {
-        return output.facts().is("stat:/data/file", "f 644 0 0 0:0");
-    }
-    rig.bad(&output, &["mounts[6]"])
 }

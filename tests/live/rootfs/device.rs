@@ -17,6 +17,10 @@ tests![
     device_mode_is_not_cut_by_the_umask,
     device_in_a_new_directory,
     device_outside_dev,
+    device_with_slashes_behind_it,
+    devices_in_a_user_namespace,
+    device_of_an_unmapped_owner,
+    device_that_only_the_host_has,
     device_that_is_there_already,
     device_mismatch_is_refused,
     device_of_an_unknown_kind_is_refused,
@@ -125,6 +129,71 @@ fn device_outside_dev(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
     rig.facts(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
+}
+
+fn device_with_slashes_behind_it(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.devices[+]", device("/dev/mine//", "c", 1, 5));
+    bundle.set("linux.devices[+]", device("/dev/zero/", "c", 1, 5));
+    let inside = rig.facts(&mut bundle, &["stat", "/dev/mine", "stat", "/dev/zero"])?;
+    inside.is("stat:/dev/mine", "c 640 7 8 1:5")?;
+    inside.is("stat:/dev/zero", "c 640 7 8 1:5")
+}
+
+/// Where they cannot be made either, but by the host's side: as they are asked for, whatever the host has.
+fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.set("linux.devices[+]", device("/dev/one", "c", 1, 5));
+    bundle.set("linux.devices[0].fileMode", 0o644i64);
+    bundle.set("linux.devices[+]", device("/dev/new/two/", "b", 7, 200));
+    bundle.set("linux.devices[+]", json!({"path": "/dev/three", "type": "p", "fileMode": 0o622i64}));
+    bundle.set("linux.devices[+]", json!({"path": "/dev/null", "type": "c", "major": 1i64, "minor": 3i64}));
+    let verbs = [
+        "stat",
+        "/dev/one",
+        "open",
+        "/dev/one",
+        "stat",
+        "/dev/new/two",
+        "stat",
+        "/dev/three",
+        "stat",
+        "/dev/null",
+        "write",
+        "/dev/null",
+        "mounts",
+    ];
+    let inside = rig.facts(&mut bundle, &verbs)?;
+    inside.is("stat:/dev/one", "c 644 7 8 1:5")?;
+    inside.is("open:/dev/one", "ok")?;
+    inside.is("stat:/dev/new/two", "b 640 7 8 7:200")?;
+    inside.is("stat:/dev/three", "p 622 0 0 0:0")?;
+    inside.is("stat:/dev/null", "c 666 0 0 1:3")?;
+    inside.is("write:/dev/null", "ok")?;
+    inside.mount_has("/dev/one", &["nosuid", "noexec"])?;
+    inside.mount_lacks("/dev/one", &["nodev"])
+}
+
+/// Nobody of the container's: not another one of its ids.
+fn device_of_an_unmapped_owner(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
+    bundle.set("linux.devices[0].uid", 1000i64);
+    bundle.set("linux.devices[0].gid", 999i64);
+    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
+}
+
+/// Whoever may not make nodes binds the host's.
+fn device_that_only_the_host_has(rig: &mut Rig) -> Outcome {
+    rig.refused = &[("mknodat", libc::EPERM)];
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.set("linux.devices[+]", device("/dev/zero", "c", 1, 5));
+    rig.facts(&mut bundle, &["stat", "/dev/zero"])?.is("stat:/dev/zero", "c 666 65534 65534 1:5")?;
+    bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
+    rig.refused(&bundle, &["linux.devices", "/dev/mine"])
 }
 
 /// The same device in the image is the device that was asked for.

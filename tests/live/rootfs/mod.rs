@@ -4,6 +4,7 @@ pub mod attack;
 pub mod bind;
 pub mod cgroup;
 pub mod device;
+pub mod idmap;
 pub mod mask;
 pub mod mount;
 pub mod propagation;

@@ -6,7 +6,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 
 use super::attack::{untouched, victim};
-use crate::check::{Outcome, contains, lacks};
+use super::source;
+use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
@@ -16,6 +17,13 @@ tests![
     mount_through_a_relative_symlink,
     mount_through_an_absolute_symlink,
     mask_through_a_symlink,
+    symlink_is_copied,
+    symlink_is_copied_below_a_symlink,
+    symlink_to_copy_that_is_a_file,
+    symlink_is_mounted_over_a_symlink,
+    file_is_mounted_over_a_symlink,
+    file_is_mounted_unfollowed_below_a_symlink,
+    symlink_of_procfs_is_not_covered,
     working_directory_through_a_symlink,
     working_directory_is_not_made_outside,
     working_directory_by_a_leaked_descriptor,
@@ -52,6 +60,110 @@ fn mask_through_a_symlink(rig: &mut Rig) -> Outcome {
     let inside = rig.facts(&mut bundle, &["read", "/real/secret", "read", "/way/secret"])?;
     inside.is("read:/real/secret", "")?;
     inside.is("read:/way/secret", "")
+}
+
+/// What the link says is not looked at; the same link may be there already, and nothing else.
+fn symlink_is_copied(rig: &mut Rig) -> Outcome {
+    let source = rig.dir.join("link");
+    symlink("../point/to/nowhere", &source)?;
+    for user in [false, true] {
+        let mut bundle = rig.bundle()?;
+        if user {
+            bundle.user_namespace(0);
+        }
+        symlink("../point/to/nowhere", bundle.inside("there"))?;
+        bundle.bind(&source, "/new/dir/link", &["rbind", "copy-symlink"]);
+        bundle.bind(&source, "/there", &["bind", "copy-symlink"]);
+        let inside = rig.facts(&mut bundle, &["link", "/new/dir/link", "link", "/there", "mounts"])?;
+        inside.is("link:/new/dir/link", "../point/to/nowhere")?;
+        inside.is("link:/there", "../point/to/nowhere")?;
+        same("mounts", inside.all("mount:/there").len(), 0)?;
+    }
+    let mut bundle = rig.bundle()?;
+    symlink("elsewhere", bundle.inside("there"))?;
+    bundle.bind(&source, "/there", &["bind", "copy-symlink"]);
+    rig.refused(&bundle, &["mounts[6] /there", "../point/to/nowhere"])
+}
+
+fn symlink_is_copied_below_a_symlink(rig: &mut Rig) -> Outcome {
+    let (source, outside) = (rig.dir.join("link"), rig.dir.join("outside"));
+    symlink("somewhere", &source)?;
+    fs::create_dir(&outside)?;
+    let mut bundle = rig.bundle()?;
+    symlink(&outside, bundle.inside("way"))?;
+    bundle.bind(&source, "/way/link", &["bind", "copy-symlink"]);
+    rig.facts(&mut bundle, &["link", "/way/link"])?.is("link:/way/link", "somewhere")?;
+    same("names outside", fs::read_dir(&outside)?.count(), 0)
+}
+
+fn symlink_to_copy_that_is_a_file(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source.join("file"), "/data", &["bind", "copy-symlink", "ro"]);
+    let inside = rig.facts(&mut bundle, &["read", "/data", "mounts"])?;
+    inside.is("read:/data", "from the host")?;
+    inside.mount_has("/data", &["ro"])
+}
+
+fn symlink_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
+    let link = source(rig)?.join("link");
+    symlink("file", &link)?;
+    for user in [false, true] {
+        let mut bundle = rig.bundle()?;
+        if user {
+            bundle.user_namespace(0);
+        }
+        symlink("nowhere", bundle.inside("link"))?;
+        bundle.file("/file", "the image's")?;
+        bundle.bind(&link, "/link", &["bind", "src-nofollow", "dest-nofollow"]);
+        bundle.bind(&link, "/new", &["bind", "src-nofollow"]);
+        let verbs = ["link", "/link", "read", "/link", "link", "/new", "list", "/"];
+        let inside = rig.facts(&mut bundle, &verbs)?;
+        inside.is("link:/link", "file")?;
+        inside.is("read:/link", "the image's")?;
+        inside.is("link:/new", "file")?;
+        lacks("names in the image", inside.get("list:/"), "nowhere")?;
+    }
+    Ok(())
+}
+
+/// What the image's link leads to stays as it is, and is not made.
+fn file_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
+    let source = source(rig)?;
+    symlink("file", source.join("link"))?;
+    for name in ["file", "link"] {
+        let mut bundle = rig.bundle()?;
+        symlink("nowhere", bundle.inside("link"))?;
+        bundle.bind(&source.join(name), "/link", &["bind", "dest-nofollow"]);
+        bundle.bind(&source.join(name), "/new/name", &["bind", "dest-nofollow"]);
+        let inside = rig.facts(&mut bundle, &["read", "/link", "read", "/new/name", "list", "/"])?;
+        inside.is("read:/link", "from the host")?;
+        inside.is("read:/new/name", "from the host")?;
+        lacks("names in the image", inside.get("list:/"), "nowhere")?;
+    }
+    Ok(())
+}
+
+fn file_is_mounted_unfollowed_below_a_symlink(rig: &mut Rig) -> Outcome {
+    let (source, outside) = (source(rig)?, rig.dir.join("outside"));
+    fs::create_dir(&outside)?;
+    let mut bundle = rig.bundle()?;
+    symlink(&outside, bundle.inside("way"))?;
+    bundle.bind(&source.join("file"), "/way/file", &["bind", "dest-nofollow"]);
+    rig.facts(&mut bundle, &["read", "/way/file"])?.is("read:/way/file", "from the host")?;
+    same("names outside", fs::read_dir(&outside)?.count(), 0)
+}
+
+/// Whoever reads it takes for granted who has made it.
+fn symlink_of_procfs_is_not_covered(rig: &mut Rig) -> Outcome {
+    let link = source(rig)?.join("link");
+    symlink("1", &link)?;
+    for place in ["/proc/self", "/proc/mounts", "/dev/pts/ptmx"] {
+        let mut bundle = rig.bundle()?;
+        bundle.bind(&link, place, &["bind", "src-nofollow", "dest-nofollow"]);
+        rig.refused(&bundle, &["mounts[6]", place, "dest-nofollow"])?;
+    }
+    Ok(())
 }
 
 fn working_directory_through_a_symlink(rig: &mut Rig) -> Outcome {

@@ -1,0 +1,87 @@
+//! User namespaces that nobody lives in: an idmapped mount takes its mappings from one (mount_setattr(2),
+//! MOUNT_ATTR_IDMAP; linux 5.12). They are made before the container's own is there: equal mappings are as good.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::CLONE_NEWUSER;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use super::user::write_maps;
+use crate::error::{Error, On, Result};
+use crate::host;
+use crate::spec::linux::{IdMapping, Mappings};
+use crate::sys::clone::{exit, spawn};
+
+/// Those that mounts have asked for.
+#[derive(Default)]
+pub struct Namespaces<'n> {
+    /// The one that the container joins.
+    joined: Option<&'n OwnedFd>,
+    /// The last one made, with its mappings: mounts nearly always share them.
+    made: Option<(Vec<IdMapping>, Vec<IdMapping>, OwnedFd)>,
+}
+
+impl<'n> Namespaces<'n> {
+    /// None yet.
+    pub fn new(joined: Option<&'n OwnedFd>) -> Self {
+        Namespaces { joined, made: None }
+    }
+
+    /// The one with these mappings, or the one that the container joins.
+    #[cold]
+    #[inline(never)]
+    pub fn get(&mut self, mappings: Option<Mappings<'_>>) -> Result<OwnedFd> {
+        let (uids, gids) = match (mappings, self.joined) {
+            (Some(mappings), _) => mappings,
+            (None, Some(joined)) => return copy(joined),
+            (None, None) => return Err(Error::invalid(format_args!("no user namespace is joined"))),
+        };
+        match &self.made {
+            Some((same_uids, same_gids, made)) if same_uids == uids && same_gids == gids => copy(made),
+            _ => {
+                let made = make((uids, gids))?;
+                let copied = copy(&made);
+                self.made = Some((uids.to_vec(), gids.to_vec(), made));
+                copied
+            }
+        }
+    }
+}
+
+fn copy(fd: &OwnedFd) -> Result<OwnedFd> {
+    fcntl_dupfd_cloexec(fd, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))
+}
+
+/// The one that a process is in.
+#[cold]
+#[inline(never)]
+pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
+    let path = format!("{pid}/ns/user");
+    openat(proc, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /proc/{path}"))
+}
+
+/// A process begins a new one, and ends when it has its maps.
+#[cold]
+#[inline(never)]
+fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
+    let proc = host::proc()?;
+    let (heard, told) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+    let mut told = Some(told);
+    let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {
+        // With the parent's end alone open it ends when the parent does, however that may be.
+        told.take();
+        while let Err(Errno::INTR) = read(&heard, &mut [0u8]) {}
+        exit(0)
+    })
+    .on(format_args!("clone3 CLONE_NEWUSER"))?;
+    let namespace = write_maps(&proc, pid, mappings).and_then(|()| of(&proc, pid.as_raw_nonzero().get()));
+    drop(told);
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    namespace
+}

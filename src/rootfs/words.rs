@@ -1,0 +1,182 @@
+//! What the options of a mount say, taken together.
+
+use alloc::borrow::Cow;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+
+use super::label::{Label, label_of, unquoted};
+use super::option::{FOLLOWED, Links, Word, word};
+use super::refuse;
+use crate::error::{Error, Result, Show};
+use crate::spec::Mount;
+use crate::sys::mount::SetAttr;
+
+/// What the options say.
+#[derive(Debug, Default)]
+pub struct Words<'a> {
+    pub bind: Option<bool>,
+    pub remount: bool,
+    pub copy_up: bool,
+    /// `rw` was the last word on it: it counts where something is remounted.
+    pub writable: bool,
+    /// Of the mount itself.
+    pub top: SetAttr,
+    /// Of the whole tree, first.
+    pub all: SetAttr,
+    pub parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
+}
+
+/// What they say of where a bind mount comes from and goes to.
+#[derive(Default)]
+pub struct Ends<'a> {
+    pub links: Links,
+    /// The whole of that option.
+    pub idmap: Option<&'a CStr>,
+}
+
+impl Ends<'_> {
+    /// Nothing out of the ordinary.
+    pub fn are_plain(&self) -> bool {
+        self.idmap.is_none() && self.links == FOLLOWED
+    }
+
+    /// What is no bind mount has none.
+    #[cold]
+    #[inline(never)]
+    pub fn refuse<T>(&self) -> Result<T> {
+        let word = match self.links {
+            Links { copied: true, .. } => "copy-symlink",
+            Links { source: true, .. } => "src-nofollow",
+            Links { destination: true, .. } => "dest-nofollow",
+            _ => "idmap",
+        };
+        refuse(format_args!("options: \"{word}\" is for a bind mount alone"))
+    }
+}
+
+impl<'a> Words<'a> {
+    /// Takes them one by one.
+    pub fn read(mount: &Mount<'a>) -> Result<(Self, Ends<'a>)> {
+        let (mut words, mut ends) = (Words::default(), Ends::default());
+        words.all.recursive = true;
+        for (index, text) in mount.options.iter().copied().enumerate() {
+            let known = text.to_str().ok().and_then(word);
+            match known {
+                Some(Word::Later) => {
+                    return Err(Error::unsupported(format_args!(
+                        "options[{index}]: \"{}\" is not supported yet",
+                        Show(text)
+                    )));
+                }
+                Some(Word::Idmap) => ends.idmap = Some(text),
+                Some(Word::Link(links)) => ends.links.add(links),
+                Some(known) => words.take(known),
+                None if text.is_empty() => {}
+                None => words.parameter(text),
+            }
+        }
+        Ok((words, ends))
+    }
+
+    fn take(&mut self, word: Word) {
+        let readonly = u64::from(sys::MOUNT_ATTR_RDONLY);
+        match word {
+            Word::Set(bit) => self.top.add(bit),
+            Word::Clear(bit) => self.top.remove(bit),
+            Word::SetAll(bit) => self.all.add(bit),
+            Word::ClearAll(bit) => self.all.remove(bit),
+            Word::Atime(rule, false) => self.top.atime(rule),
+            Word::Atime(rule, true) => self.all.atime(rule),
+            Word::ReadOnly => (self.top.set, self.writable) = (self.top.set | readonly, false),
+            // Undoes an `ro` before it; what is read-only on the host is not opened up.
+            Word::ReadWrite => (self.top.set, self.writable) = (self.top.set & !readonly, true),
+            Word::Super(name) => self.parameters.push((name.into(), None)),
+            Word::Propagation(kind, false) => self.top.propagation = kind.into(),
+            Word::Propagation(kind, true) => self.all.propagation = kind.into(),
+            Word::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
+            Word::Remount => self.remount = true,
+            Word::CopyUp => self.copy_up = true,
+            Word::Nothing | Word::Later | Word::Idmap | Word::Link(_) => {}
+        }
+    }
+
+    /// A word of the filesystem's own: `size=64k`, `newinstance`.
+    fn parameter(&mut self, text: &'a CStr) {
+        let bytes = text.to_bytes_with_nul();
+        let pair = bytes.iter().position(|byte| *byte == b'=').and_then(|at| {
+            let value = CStr::from_bytes_with_nul(bytes.get(at + 1..)?).ok()?;
+            let name = CString::new(bytes.get(..at)?).ok()?;
+            let value = if name.to_bytes().ends_with(b"context") { unquoted(value) } else { value.into() };
+            Some((name, value))
+        });
+        self.parameters.push(match pair {
+            Some((name, value)) => (name.into(), Some(value)),
+            None => (text.into(), None),
+        });
+    }
+
+    /// The container's label, of a filesystem of some kind that is made for it.
+    pub fn label(&mut self, label: Option<(&CStr, Label<'a>)>) {
+        let said = label.and_then(|(kind, label)| label_of(kind, label));
+        self.parameters.extend(said.map(|(option, label)| (option.into(), Some(label.into()))));
+    }
+
+    /// A bind mount without a word on propagation shares nothing with the host's mount it is a copy of.
+    pub fn private_by_default(&mut self, recursive: bool) {
+        if self.all.propagation == 0 && self.top.propagation == 0 {
+            let of = if recursive { &mut self.all } else { &mut self.top };
+            of.propagation = sys::MS_PRIVATE.into();
+        }
+    }
+
+    /// A bind mount has no filesystem of its own.
+    pub fn are_a_mounts(&self) -> Result<()> {
+        match self.parameters.first() {
+            Some((name, _)) => {
+                refuse(format_args!("options: \"{}\" means nothing to a bind mount", Show(name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Words for the whole hierarchy are not a container's to say (cgroups(7): they are ignored); there are no others.
+    pub fn drop_of_cgroup2(&mut self) -> Result<()> {
+        const KNOWN: [&CStr; 5] = [
+            c"nsdelegate",
+            c"favordynmods",
+            c"memory_localevents",
+            c"memory_recursiveprot",
+            c"memory_hugetlb_accounting",
+        ];
+        match self.parameters.iter().find(|(name, _)| !KNOWN.iter().any(|known| **known == **name)) {
+            Some((name, _)) => refuse(format_args!("options: \"{}\" means nothing to cgroup2", Show(name))),
+            None => {
+                self.parameters.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// A new filesystem of a device is read-only as a whole.
+    pub fn of_new(&mut self, kind: &CStr) {
+        if self.is_read_only() && !is_kernels_own(kind) {
+            self.parameters.push((c"ro".into(), None));
+        }
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
+    }
+}
+
+/// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.
+fn is_kernels_own(kind: &CStr) -> bool {
+    const OWN: [&[u8]; 10] = [
+        b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs",
+        b"tracefs",
+    ];
+    OWN.contains(&kind.to_bytes())
+}
