@@ -135,7 +135,10 @@ fn build(
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
     let cgroup = groups(&plan)?;
-    status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
+    if cgroup.is_none() && plan.cgroup.take().is_some() {
+        status.cgroup = None;
+        plan.rootfs.without_cgroup();
+    }
     let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {

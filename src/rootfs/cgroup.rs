@@ -32,6 +32,11 @@ pub enum Trees<'a> {
 }
 
 impl View {
+    /// Whether it is a v2 hierarchy that is shown whole.
+    pub fn is_whole(&self) -> bool {
+        self.layout == Cgroups::Unified && !self.namespace
+    }
+
     /// Finds the trees of a cgroup mount.
     pub fn trees<'a>(&self) -> Trees<'a> {
         let own = self.path.as_deref();
@@ -44,7 +49,7 @@ impl View {
         };
         match (&self.layout, own) {
             (Cgroups::Unified, Some(path)) if self.namespace => Trees::One(source("", path)),
-            (Cgroups::Unified, _) if !self.namespace => Trees::One(source("", "")),
+            (Cgroups::Unified, _) if self.is_whole() => Trees::One(source("", "")),
             (Cgroups::Unified | Cgroups::None, _) => Trees::New,
             // None of its own: the host's are not its to see.
             (Cgroups::Hierarchies { .. }, None) => Trees::Many(Vec::new()),

@@ -103,6 +103,13 @@ impl<'a> Plan<'a> {
         self.check_root()
     }
 
+    /// The container's cgroup could not be made.
+    #[cold]
+    #[inline(never)]
+    pub fn without_cgroup(&mut self) {
+        self.mounts.iter_mut().for_each(Op::without_cgroup);
+    }
+
     /// What the child, which does not allocate, is not to read.
     #[cold]
     #[inline(never)]

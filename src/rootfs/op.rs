@@ -48,7 +48,12 @@ impl fmt::Debug for Kept {
 #[derive(Debug)]
 enum What<'a> {
     Bind(Source<'a>),
-    New { kind: &'a CStr, source: &'a CStr },
+    /// The container's own cgroup.
+    Cgroup(Source<'a>),
+    New {
+        kind: &'a CStr,
+        source: &'a CStr,
+    },
     Cgroups(Vec<(CString, Source<'a>)>),
     Remount,
 }
@@ -90,7 +95,10 @@ impl<'a> What<'a> {
                 Trees::One(source) => {
                     words.drop_of_cgroup2()?;
                     words.private_by_default(false);
-                    What::Bind(source)
+                    match around.cgroup.is_whole() {
+                        true => What::Bind(source),
+                        false => What::Cgroup(source),
+                    }
                 }
                 Trees::Many(trees) => {
                     words.parameters = alloc::vec![
@@ -125,7 +133,7 @@ impl<'a> Op<'a> {
                 Some(*kind)
             }
             What::Cgroups(_) => Some(c"tmpfs"),
-            What::Bind(_) | What::Remount => None,
+            What::Bind(_) | What::Cgroup(_) | What::Remount => None,
         };
         words.label(kind.zip(around.label));
         Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
@@ -139,12 +147,21 @@ impl<'a> Op<'a> {
     /// What is taken from the host.
     pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
         let (one, many) = match &mut self.what {
-            What::Bind(source) => (Some(source), None),
+            What::Bind(source) | What::Cgroup(source) => (Some(source), None),
             What::Cgroups(trees) => (None, Some(trees)),
             _ => (None, None),
         };
         let many = many.into_iter().flatten().map(|(_, source)| source);
         one.into_iter().chain(many)
+    }
+
+    /// It has no cgroup of its own, but that of whoever starts it: its cgroup namespace begins there.
+    pub fn without_cgroup(&mut self) {
+        match &mut self.what {
+            What::Cgroup(_) => self.what = What::New { kind: c"cgroup2", source: c"cgroup2" },
+            What::Cgroups(trees) => trees.clear(),
+            _ => {}
+        }
     }
 
     /// Makes it.
@@ -169,6 +186,7 @@ impl<'a> Op<'a> {
                 Some(link) => self.copy_link(root, link),
                 None => self.bind(root, source),
             },
+            What::Cgroup(source) => self.bind(root, source),
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" && self.words.is_read_only() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::bundle::Bundle;
-use crate::cgroups::unified_top;
+use crate::cgroups::{unified, unified_top};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command;
 use crate::json;
@@ -27,6 +27,8 @@ tests![
     rootless_another_map_is_refused,
     rootless_idmap_is_refused,
     rootless_cgroup_is_not_demanded,
+    rootless_cgroup_mount_without_a_cgroup,
+    rootless_cgroup_mount_without_a_cgroup_v2,
     rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
     rootless_limit_is_demanded_of_root_in_a_user_namespace,
     rootless_device_rules_are_not_demanded,
@@ -205,6 +207,36 @@ fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let inside = rig.facts(&mut bundle(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
+}
+
+/// What it has no part in is not shown, on v2 but for what it has all the same.
+fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
+    rig.set_layout(layout)?;
+    ordinary(rig)?;
+    for namespace in [false, true] {
+        let mut bundle = bundle(rig)?;
+        if namespace {
+            bundle.namespace("cgroup", None);
+        }
+        bundle.mount(
+            json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}),
+        );
+        let inside = rig.facts(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
+        inside.mount_has("/sys/fs/cgroup", &["ro", if unified(rig) { "cgroup2" } else { "tmpfs" }])?;
+        inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
+    }
+    Ok(())
+}
+
+fn rootless_cgroup_mount_without_a_cgroup(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers bind the whole of the host's");
+    }
+    cgroup_mount_without_a_cgroup(rig, Layout::Machine)
+}
+
+fn rootless_cgroup_mount_without_a_cgroup_v2(rig: &mut Rig) -> Outcome {
+    cgroup_mount_without_a_cgroup(rig, Layout::V2)
 }
 
 /// As rootless podman calls it: root of a user namespace that an ordinary user has made.
