@@ -5,13 +5,11 @@
 //! keeps nobody waiting. What it prints goes to the files that annotations name, or is kept for the error, should
 //! there be one, and is nobody else's: mote's own standard output is the container's already.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use miniserde::Serialize;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
 use rustix::io::{Errno, pread, read, write};
@@ -20,8 +18,8 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::error::{At, Error, Kind, On, Result, Show};
-use crate::spec::Config;
 use crate::spec::hooks::Hook;
+use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
 use crate::sys::pidfd::wait_for;
@@ -85,17 +83,6 @@ struct Program<'a> {
     timeout: Option<u32>,
 }
 
-/// What does not change in the state (runtime.md, "State"; `root` as crun has it).
-#[derive(Serialize)]
-struct State<'s> {
-    #[serde(rename = "ociVersion")]
-    oci_version: &'s str,
-    id: &'s str,
-    bundle: &'s str,
-    root: &'s str,
-    annotations: BTreeMap<&'s str, &'s str>,
-}
-
 /// Room for a hook's words in an error.
 const WORDS: usize = 200;
 
@@ -115,16 +102,7 @@ impl<'a> Plan<'a> {
         if lists.iter().all(Vec::is_empty) {
             return Plan::default();
         }
-        fn text(text: &CStr) -> &str {
-            text.to_str().unwrap_or_default()
-        }
-        let state = miniserde::json::to_string(&State {
-            oci_version: config.oci_version,
-            id: text(id),
-            bundle: text(bundle),
-            root: text(config.root.path),
-            annotations: config.annotations.iter().map(|(key, value)| (text(key), text(value))).collect(),
-        });
+        let state = state::json(config, id, bundle);
         let outputs = OUTPUTS.map(|key| Output { path: config.annotation(key), file: None });
         Plan { lists, state, outputs }
     }

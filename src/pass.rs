@@ -21,15 +21,19 @@ pub fn connect(path: &CStr, kind: SocketType) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Sends a text, of one byte at least, with a descriptor beside it.
+/// Sends a text, of one byte at least, with a descriptor beside its beginning.
 pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];
     control.push(SendAncillaryMessage::ScmRights(&fds));
-    sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)
-        .map(drop)
-        .on(format_args!("sendmsg SCM_RIGHTS"))
+    let mut sent = sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)
+        .on(format_args!("sendmsg SCM_RIGHTS"))?;
+    // A stream may take it in parts.
+    while let Some(rest @ [_, ..]) = text.get(sent..) {
+        sent += rustix::net::send(socket, rest, SendFlags::NOSIGNAL).on(format_args!("sendto"))?;
+    }
+    Ok(())
 }
 
 /// Receives the descriptor of such a message.

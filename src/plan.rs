@@ -245,7 +245,7 @@ impl<'a> ProcessPlan<'a> {
                 config.linux.personality.as_ref(),
             )?,
             terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
-            seccomp: filter(config)?,
+            seccomp: filter(config, host)?,
         })
     }
 
@@ -257,17 +257,32 @@ impl<'a> ProcessPlan<'a> {
 
 /// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
 /// kernels, unless an annotation wants it otherwise.
-fn filter<'a>(config: &Config<'a>) -> Result<Option<seccomp::Program<'a>>> {
+fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Program<'a>>> {
     let section = config.linux.seccomp.as_ref();
-    if let Some(data) = config.annotation(c"run.oci.seccomp_bpf_data") {
+    let data = config.annotation(c"run.oci.seccomp_bpf_data");
+    if section.is_none() && data.is_none() {
+        return Ok(None);
+    }
+    if config.annotation(c"run.oci.seccomp.plugins").is_some() {
+        let why = "a static program loads no plugins";
+        return Err(Error::unsupported(format_args!("annotations.run.oci.seccomp.plugins: {why}")));
+    }
+    let context = seccomp::Context {
+        native: seccomp::Arch::native(),
+        has_receiver: config.seccomp_receiver().is_some(),
+        ordinary: host.uid != 0,
+    };
+    if let Some(data) = data {
         let flags = section.map_or(&[][..], |section| &section.flags);
-        let program = seccomp::Program::from_base64(data.to_str().unwrap_or_default(), flags);
+        let program = seccomp::Program::from_base64(data.to_str().unwrap_or_default(), flags, context);
         return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
     }
     let Some(section) = section else { return Ok(None) };
-    not_yet(&[(section.listener_path.is_some(), "linux.seccomp.listenerPath")])?;
-    let context = seccomp::Context { native: seccomp::Arch::native(), has_receiver: false };
     let program = seccomp::compile(section, context)?;
+    let path = config.seccomp_receiver().filter(|_| section.notifies());
+    if path.is_some_and(|path| !path.to_bytes().starts_with(b"/")) {
+        return Err(Error::invalid(format_args!("linux.seccomp.listenerPath: must be an absolute path")));
+    }
     match program.unknown.first() {
         Some(name) if annotation(config, c"run.oci.seccomp_fail_unknown_syscall") => {
             Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))
@@ -301,12 +316,4 @@ fn mount_label<'a>(config: &Config<'a>) -> Result<Option<(&'static CStr, &'a CSt
 /// An annotation that is set, and not to "0".
 fn annotation(config: &Config<'_>, key: &CStr) -> bool {
     config.annotation(key).is_some_and(|value| value != c"0")
-}
-
-/// What mote reads but cannot do yet. Nothing of a configuration is ignored in silence.
-fn not_yet(refused: &[(bool, &str)]) -> Result<()> {
-    match refused.iter().find(|(given, _)| *given) {
-        Some((_, field)) => Err(Error::unsupported(format_args!("{field}: not supported yet"))),
-        None => Ok(()),
-    }
 }

@@ -14,13 +14,26 @@ use source::{File, ends_in_word, exported_macros, follows, has_word, read};
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli", "sys"]),
     // Of the rooms only their tables, for `features`.
-    ("cli", &["container", "hooks", "pass", "process", "rootfs", "spec", "host", "error", "sys"]),
+    ("cli", &["container", "hooks", "seccomp", "pass", "process", "rootfs", "spec", "host", "error", "sys"]),
     ("container", EVERYTHING),
     ("bundle", &["json", "error", "sys"]),
     // Not `spec`: after planning nobody reads the configuration.
     (
         "launch",
-        &["plan", "hooks", "intelrdt", "process", "rootfs", "cgroup", "namespace", "host", "error", "sys"],
+        &[
+            "plan",
+            "hooks",
+            "intelrdt",
+            "seccomp",
+            "process",
+            "rootfs",
+            "cgroup",
+            "namespace",
+            "pass",
+            "host",
+            "error",
+            "sys",
+        ],
     ),
     (
         "plan",

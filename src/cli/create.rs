@@ -50,6 +50,7 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
         preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
         listen_fds: std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
         notify_socket: context.notify_socket.as_deref(),
+        seccomp_receiver: context.seccomp_receiver.as_deref(),
         pivot: !matches.has("no-pivot"),
         new_keyring: !matches.has("no-new-keyring"),
         no_cgroup: context.no_cgroup,

@@ -70,6 +70,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
         cgroup: &cgroup,
         ignore_paused: matches.has("ignore-paused"),
+        seccomp_receiver: context.seccomp_receiver.as_deref(),
     };
     context.warning(|warnings| exec::exec(&context.store, &request, warnings))
 }

@@ -8,6 +8,7 @@ use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
 use mote::rootfs::option::{WORDS, Word};
+use mote::seccomp::{FLAGS, is_flag_supported};
 use mote::spec::linux::{self, NAMESPACES};
 use mote::spec::{seccomp, version};
 
@@ -69,7 +70,7 @@ struct Cgroup {
     rdma: bool,
 }
 
-/// features-linux.md, "Seccomp": what of the profile's words is understood; the kernel has the last word.
+/// features-linux.md, "Seccomp": what of the profile's words is understood, and which flags this kernel takes.
 #[derive(Serialize)]
 struct Seccomp {
     enabled: bool,
@@ -119,11 +120,11 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
             seccomp: Seccomp {
                 enabled: true,
-                actions: seccomp::ACTIONS.iter().copied().filter(|name| *name != "SCMP_ACT_NOTIFY").collect(),
+                actions: seccomp::ACTIONS.to_vec(),
                 operators: seccomp::OPERATORS.to_vec(),
                 archs: seccomp::ARCHITECTURES.to_vec(),
                 known_flags: seccomp::FLAGS.to_vec(),
-                supported_flags: seccomp::FLAGS.to_vec(),
+                supported_flags: supported_flags(),
             },
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },
@@ -139,4 +140,10 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
         unsafe_annotations: vec!["run.oci."],
     };
     print(&pretty(&json::to_string(&features)))
+}
+
+/// Those of the profile's flags that this kernel takes.
+fn supported_flags() -> Vec<&'static str> {
+    let takes = |name: &&str| FLAGS.iter().any(|(known, flag)| known == name && is_flag_supported(*flag));
+    seccomp::FLAGS.iter().copied().filter(takes).collect()
 }

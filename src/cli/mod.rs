@@ -87,6 +87,8 @@ pub struct Context {
     pub no_cgroup: bool,
     /// Where somebody waits to hear that a container is ready (sd_notify(3)).
     pub notify_socket: Option<CString>,
+    /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
+    pub seccomp_receiver: Option<CString>,
 }
 
 impl Context {
@@ -150,7 +152,8 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
         store: Store::new(root(&global)?),
         log: log.clone(),
         no_cgroup,
-        notify_socket: notify_socket(),
+        notify_socket: variable("NOTIFY_SOCKET"),
+        seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
     };
     match name.as_str() {
         "help" => return output::print(&help()),
@@ -168,8 +171,9 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     (command.run)(&context, &matches)
 }
 
-fn notify_socket() -> Option<CString> {
-    let socket = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())?;
+/// A socket that the environment names.
+fn variable(name: &str) -> Option<CString> {
+    let socket = std::env::var_os(name).filter(|socket| !socket.is_empty())?;
     CString::new(socket.into_vec()).ok()
 }
 

@@ -18,6 +18,6 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let notify_socket = context.notify_socket.as_deref();
-    context.warning(|warnings| start(&context.store, matches.id(), notify_socket, warnings)).map(|()| 0)
+    let (notify, seccomp) = (context.notify_socket.as_deref(), context.seccomp_receiver.as_deref());
+    context.warning(|warnings| start(&context.store, matches.id(), notify, seccomp, warnings)).map(|()| 0)
 }

@@ -8,10 +8,11 @@ use core::ffi::CStr;
 
 use super::announce::Announce;
 use super::console::Console;
+use super::listener::Receiver;
 use super::notify::{Notify, Place};
 use super::process::Identity;
 use super::relay::Relay;
-use super::status::Status;
+use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
@@ -22,7 +23,7 @@ use crate::host::Host;
 use crate::intelrdt;
 use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
-use crate::plan::{Options, Plan};
+use crate::plan::{Options, Plan, ProcessPlan};
 use crate::spec::Config;
 use crate::sys::text;
 
@@ -42,6 +43,8 @@ pub struct Request<'a> {
     pub listen_fds: u32,
     /// NOTIFY_SOCKET of mote's own environment, where somebody waits to hear that the container is ready.
     pub notify_socket: Option<&'a CStr>,
+    /// RUN_OCI_SECCOMP_RECEIVER of it: who takes the listener of a filter where the configuration names nobody.
+    pub seccomp_receiver: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
     pub no_cgroup: bool,
@@ -103,11 +106,11 @@ fn build(
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
-    let mut announce = request.announce;
-    announce.pidfd_socket = announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
-    let request = &Request { announce, ..*request };
+    let pidfd_socket = request.announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
+    let request = &Request { announce: Announce { pidfd_socket, ..request.announce }, ..*request };
     let systemd = Systemd::new(directory, request)?;
     systemd.add_to(&mut config);
+    config.set_seccomp_receiver(request.seccomp_receiver);
     let notify = Systemd::listen(directory, request, stay)?;
     let host = Host::read()?;
     let options = Options {
@@ -120,6 +123,7 @@ fn build(
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
+    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     text::forget();
     let mut status = Status {
@@ -134,12 +138,9 @@ fn build(
     };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = groups(&plan)?;
-    if cgroup.is_none() && plan.cgroup.take().is_some() {
-        status.cgroup = None;
-        plan.rootfs.without_cgroup();
-    }
-    let launched = process(directory, request, stay, &mut plan, cgroup.as_ref(), &mut status);
+    let cgroup = groups(&mut plan)?;
+    status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
+    let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {
             let more = status.hooks || !status.rdt.is_empty();
@@ -155,12 +156,31 @@ fn build(
     }
 }
 
-/// Makes its cgroup and its groups of resctrl.
-fn groups(plan: &Plan<'_>) -> Result<Option<Cgroup>> {
+/// Who takes its filter's listener, before anything is made. With no_new_privs the filter is loaded behind the gate:
+/// then `start` sees to it.
+fn receiver(
+    config: &Config<'_>,
+    id: &CStr,
+    bundle: &CStr,
+    process: &ProcessPlan<'_>,
+    stay: Stay,
+) -> Result<Option<Receiver>> {
+    let here = stay != Stay::Created || !process.no_new_privileges;
+    match &process.seccomp {
+        Some(filter) if here && filter.has_listener() => Receiver::connect(config, id, bundle),
+        _ => Ok(None),
+    }
+}
+
+/// Makes its cgroup, where that can and need be, and its groups of resctrl.
+fn groups(plan: &mut Plan<'_>) -> Result<Option<Cgroup>> {
     let cgroup = match &plan.cgroup {
         Some(planned) => planned.create()?,
         None => None,
     };
+    if cgroup.is_none() && plan.cgroup.take().is_some() {
+        plan.rootfs.without_cgroup();
+    }
     match plan.rdt.as_ref().map(intelrdt::Plan::create) {
         Some(Err(error)) => {
             let _ = cgroup.map(|cgroup| cgroup.remove());
@@ -210,6 +230,7 @@ fn process(
     request: &Request<'_>,
     stay: Stay,
     plan: &mut Plan<'_>,
+    receiver: Option<Receiver>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
@@ -219,13 +240,15 @@ fn process(
         Stay::Running | Stay::Ended => Gate::Parent,
     };
     let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
+    let pid = launched.pid.as_raw_nonzero().get();
+    launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
     let accompanied = accompany(directory, request, &launched, status)
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
             Stay::Created => launched.ready(),
             Stay::Running | Stay::Ended => {
                 launched.go()?;
-                plan.hooks.run(Point::Poststart, launched.pid.as_raw_nonzero().get())
+                plan.hooks.run(Point::Poststart, pid)
             }
         });
     match accompanied.and_then(|()| console.relay()) {

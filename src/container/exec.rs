@@ -1,6 +1,7 @@
 //! `exec`: another process in a container.
 
 use alloc::boxed::Box;
+use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -8,10 +9,12 @@ use core::ffi::CStr;
 use rustix::fd::OwnedFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::announce::Announce;
 use super::attend::{attend, hold_signals};
 use super::console::Console;
+use super::listener::Receiver;
 use super::relay::Relay;
 use super::state::{self, Known};
 use super::status::State;
@@ -20,9 +23,11 @@ use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups, Host};
+use crate::launch::listener::Listener;
 use crate::launch::parent::Launched;
 use crate::launch::tenant::{Container, launch};
 use crate::plan::Tenant;
+use crate::seccomp::Program;
 use crate::spec::Config;
 use crate::spec::process::Process;
 
@@ -42,6 +47,8 @@ pub struct Request<'a> {
     pub cgroup: &'a [&'a str],
     /// Goes into a paused container, to run when that is resumed.
     pub ignore_paused: bool,
+    /// Who takes the listener of a filter where the configuration names nobody.
+    pub seccomp_receiver: Option<&'a CStr>,
 }
 
 /// The process.
@@ -76,6 +83,7 @@ struct Admitted {
     /// Its first process.
     init: OwnedFd,
     pid: i32,
+    bundle: CString,
     cgroup: Option<String>,
     frozen: bool,
 }
@@ -120,7 +128,8 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    Ok(Admitted { directory, init, pid, cgroup: status.cgroup, frozen })
+    let bundle = CString::new(status.bundle).unwrap_or_default();
+    Ok(Admitted { directory, init, pid, bundle, cgroup: status.cgroup, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -141,6 +150,7 @@ fn start(
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
+    config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
     let mut file;
     let mut process = match request.what {
@@ -170,7 +180,8 @@ fn start(
     )?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
-    let told = request.announce.tell(launched.pid, &launched.pidfd);
+    let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
+    let told = heard.and_then(|()| request.announce.tell(launched.pid, &launched.pidfd));
     match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
@@ -179,6 +190,22 @@ fn start(
             Err(error)
         }
     }
+}
+
+/// Who takes the listener of the process's filter.
+fn listener(
+    container: &Admitted,
+    config: &Config<'_>,
+    plan: &Tenant<'_>,
+    pid: Pid,
+) -> Result<Option<Listener>> {
+    if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {
+        return Ok(None);
+    }
+    let id = CString::new(container.directory.id()).unwrap_or_default();
+    let receiver = Receiver::connect(config, &id, &container.bundle)?;
+    let pid = pid.as_raw_nonzero().get();
+    Ok(receiver.map(|receiver| receiver.of(pid, State::Running, container.pid)))
 }
 
 /// What a process's file leaves out is as the container's own.

@@ -2,7 +2,9 @@
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
+use super::listener::Receiver;
 use super::status::Status;
 use super::store::Directory;
 use crate::bundle::CONFIG;
@@ -25,6 +27,13 @@ impl Kept {
             id: CString::new(directory.id()).unwrap_or_default(),
             bundle: CString::new(status.bundle.as_str()).unwrap_or_default(),
         })
+    }
+
+    /// Who takes its filter's listener; `default` does where the configuration names nobody. Only once: decoding changes the text.
+    pub fn receiver<'a>(&'a mut self, default: Option<&'a CStr>) -> Result<Option<Receiver>> {
+        let mut config = Config::decode("config.json", &mut self.text)?;
+        config.set_seccomp_receiver(default);
+        Receiver::connect(&config, &self.id, &self.bundle)
     }
 
     /// Its hooks. Only once: decoding changes the text.

@@ -12,6 +12,7 @@ pub mod interval;
 pub mod kept;
 pub mod kill;
 pub mod list;
+pub mod listener;
 pub mod mounts;
 pub mod notify;
 pub mod pattern;

@@ -7,19 +7,21 @@ use super::delete;
 use super::kept::Kept;
 use super::notify::Notify;
 use super::state::{self, Known};
-use super::status::State;
-use super::store::Store;
+use super::status::{State, Status};
+use super::store::{Directory, Store};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
 use crate::launch::gate;
-use crate::launch::message::Message;
+use crate::launch::message::{Channel, Message};
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
-/// `notify_socket` is where somebody waits to hear that the container is ready: so does this.
+/// `notify_socket` is where somebody waits to hear that the container is ready: so does this. `seccomp_receiver` takes
+/// the listener of its filter where its configuration names nobody.
 pub fn start(
     store: &Store,
     id: &CStr,
     notify_socket: Option<&CStr>,
+    seccomp_receiver: Option<&CStr>,
     warnings: &mut Vec<Error>,
 ) -> Result<()> {
     let directory = store.open_locked(id)?;
@@ -41,7 +43,11 @@ pub fn start(
     // and meanwhile others must be able to kill it.
     directory.remove_gate()?;
     directory.unlock()?;
-    let started = match channel.receive()? {
+    let answer = match channel.receive()? {
+        Message::Filter(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
+        other => other,
+    };
+    let started = match answer {
         Message::Failed(error) => Err(error).at(format_args!("container \"{}\"", directory.id())),
         _ if status.hooks => {
             Kept::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
@@ -61,4 +67,22 @@ pub fn start(
         notify.wait(status.process.pid, &process)?;
     }
     started
+}
+
+/// Hands over the listener of its filter, and gives what it says then. If that fails it ends.
+fn serve(
+    directory: &Directory,
+    status: &Status,
+    channel: &Channel,
+    number: i32,
+    default: Option<&CStr>,
+) -> Result<Message> {
+    let pid = status.process.pid;
+    let lost =
+        || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
+    let served = Kept::read(directory, status)?.receiver(default).and_then(|receiver| {
+        let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
+        receiver.of(pid, State::Created, pid).serve(channel, &process, number)
+    });
+    served.at(format_args!("container \"{}\"", directory.id()))
 }

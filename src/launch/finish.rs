@@ -7,6 +7,7 @@ use rustix::fd::{AsRawFd, RawFd};
 use rustix::fs::{Gid, Uid};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
+use super::listener;
 use super::message::{Channel, Message};
 use crate::error::{At, Error, On, Result};
 use crate::plan::ProcessPlan;
@@ -23,12 +24,18 @@ pub struct Program {
 }
 
 /// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
-/// made. `lines` are the descriptors that stay open until execve, -1 for none.
-pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [RawFd; 4]) -> Result<Program> {
+/// made. `channel` and `lines`, -1 for none, are the descriptors that stay open until execve.
+pub fn identity(
+    process: &ProcessPlan<'_>,
+    root: Root,
+    make_cwd: bool,
+    channel: &Channel,
+    lines: [RawFd; 3],
+) -> Result<Program> {
     // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
     // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
-    let [one, two, three, four] = lines;
-    process.fds.apply(&mut [one, two, three, four, root.fd().as_raw_fd()])?;
+    let [one, two, three] = lines;
+    process.fds.apply(&mut [channel.number(), one, two, three, root.fd().as_raw_fd()])?;
 
     // Limits last of what root does, since they bind mote too, and before ids change: a hard limit can
     // be raised only with CAP_SYS_RESOURCE. Under a user namespace the parent has set them.
@@ -51,7 +58,7 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
     // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it
     // can wait for the very last moment, when mote has no calls of its own left to make.
     if !process.no_new_privileges {
-        load_filter(process)?;
+        load_filter(process, channel)?;
     }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
     process.caps.apply_before_ids(process.user.uid)?;
@@ -77,10 +84,13 @@ pub fn identity(process: &ProcessPlan<'_>, root: Root, make_cwd: bool, lines: [R
     Ok(Program { place, home })
 }
 
-/// Nobody listens to it: that is refused when it is planned.
-fn load_filter(process: &ProcessPlan<'_>) -> Result<()> {
-    let loaded = process.seccomp.as_ref().map(|program| program.load().at(format_args!("linux.seccomp")));
-    loaded.transpose().map(drop)
+fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
+    let Some(filter) = &process.seccomp else { return Ok(()) };
+    let loaded = match filter.has_listener() {
+        true => listener::load(filter, channel),
+        false => filter.load().map(drop),
+    };
+    loaded.at(format_args!("linux.seccomp"))
 }
 
 /// Tells mote why there will be no program, and ends.
@@ -90,12 +100,12 @@ pub fn give_up(channel: &Channel, error: Error) -> ! {
 }
 
 /// Becomes the program; comes back only with the reason why not.
-pub fn become_program(process: &ProcessPlan<'_>, program: &Program) -> Error {
+pub fn become_program(process: &ProcessPlan<'_>, program: &Program, channel: &Channel) -> Error {
     if let Err(error) = process.signals.apply() {
         return error;
     }
     if process.no_new_privileges
-        && let Err(error) = load_filter(process)
+        && let Err(error) = load_filter(process, channel)
     {
         return error;
     }

@@ -54,7 +54,7 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
         Ok(channel) => {
             let hooks = plan.hooks.run(Point::StartContainer, getpid().as_raw_nonzero().get());
             let error = match hooks {
-                Ok(()) => finish::become_program(&plan.process, &program),
+                Ok(()) => finish::become_program(&plan.process, &program, &channel),
                 Err(error) => error,
             };
             give_up(&channel, error)
@@ -120,7 +120,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
     let [out, err] = plan.hooks.lines();
-    finish::identity(&plan.process, root, true, [handed.channel.number(), handed.gate.number(), out, err])
+    finish::identity(&plan.process, root, true, &handed.channel, [handed.gate.number(), out, err])
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
 //! SOCK_SEQPACKET), whose end of file is an answer too.
 
-use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
@@ -16,6 +16,8 @@ pub enum Message {
     Mounted,
     /// Child to parent: set up, and at the start gate.
     Ready,
+    /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
+    Filter(i32),
     /// To the child: its parent has done its part; go on, or through the gate.
     Go,
     /// From the child: why there is no container.
@@ -30,6 +32,7 @@ pub struct Channel(OwnedFd);
 const MOUNTED: u8 = b'H';
 const READY: u8 = b'R';
 const BORN: u8 = b'B';
+const FILTER: u8 = b'F';
 const GO: u8 = b'G';
 const FAILED: u8 = b'E';
 
@@ -54,6 +57,11 @@ impl Channel {
         self.0.as_raw_fd()
     }
 
+    /// The socket, for what goes with a descriptor.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// Says it. Nobody listening is no error: they will see the end of the line themselves.
     pub fn send(&self, message: &Message) {
         let mut packet = [0u8; 512];
@@ -62,6 +70,10 @@ impl Channel {
             Message::Born(pid) => {
                 number = pid.to_le_bytes();
                 (BORN, (0, 0, &number[..]))
+            }
+            Message::Filter(fd) => {
+                number = fd.to_le_bytes();
+                (FILTER, (0, 0, &number[..]))
             }
             Message::Mounted => (MOUNTED, Default::default()),
             Message::Ready => (READY, Default::default()),
@@ -97,6 +109,7 @@ impl Channel {
             Some([READY, ..]) => Message::Ready,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some([FILTER, _, _, _, a, b, c, d]) => Message::Filter(i32::from_le_bytes([*a, *b, *c, *d])),
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))

@@ -22,6 +22,7 @@
 pub mod finish;
 pub mod gate;
 pub mod init;
+pub mod listener;
 pub mod message;
 pub mod parent;
 pub mod tenant;

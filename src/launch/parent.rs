@@ -12,6 +12,7 @@ use rustix::process::{
 
 use super::gate::Gate;
 use super::init::{self, Handed};
+use super::listener::Listener;
 use super::message::{Channel, Message};
 use crate::cgroup::{Cgroup, Doors, Join};
 use crate::error::{self, Error, Kind, On, Result};
@@ -30,6 +31,8 @@ pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     pub(super) channel: Channel,
+    /// Who takes the listener of its filter, if that is loaded before it goes through the gate.
+    pub listener: Option<Listener>,
     /// Network interfaces that go back if it does not come to run.
     pub(super) moved: Option<Box<Moved>>,
 }
@@ -86,7 +89,7 @@ pub fn launch(
     namespace::go_back(&back)?;
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
-    let mut launched = Launched { pid, pidfd, channel, moved: None };
+    let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None };
     match launched.help(plan, proc.as_ref(), &namespaces) {
         Ok(()) => Ok(launched),
         Err(error) => {
@@ -187,9 +190,9 @@ impl Launched {
     }
 
     /// Tells the child that it is known, and waits until it is at the gate.
-    pub fn ready(&self) -> Result<()> {
+    pub fn ready(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
-        match self.channel.receive()? {
+        match self.answer()? {
             Message::Ready => Ok(()),
             other => Err(self.failure(other)),
         }
@@ -198,12 +201,20 @@ impl Launched {
     /// Tells the child to go through, and waits until the program runs.
     pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
-        match self.channel.receive()? {
+        match self.answer()? {
             Message::End => {
                 self.moved = None;
                 Ok(())
             }
             other => Err(self.failure(other)),
+        }
+    }
+
+    /// What it says next, when the listener of its filter is handed over.
+    fn answer(&mut self) -> Result<Message> {
+        match (self.channel.receive()?, self.listener.take()) {
+            (Message::Filter(number), Some(listener)) => listener.serve(&self.channel, &self.pidfd, number),
+            (message, _) => Ok(message),
         }
     }
 

@@ -77,7 +77,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         Err(error) if birth && error.is(Errno::AGAIN) => attempt(false)?,
         spawned => spawned?,
     };
-    let launched = Launched { pid, pidfd, channel, moved: None };
+    let launched = Launched { pid, pidfd, channel, listener: None, moved: None };
     match help(plan, launched.pid) {
         Ok(()) => Ok(launched),
         Err(error) => {
@@ -113,7 +113,7 @@ fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
     close_in_child(handed.container.directory);
     let error = match set_up(plan, handed) {
         Ok(program) => match handed.channel.receive() {
-            Ok(Message::Go) => finish::become_program(&plan.process, &program),
+            Ok(Message::Go) => finish::become_program(&plan.process, &program, handed.channel),
             // Nobody is there to hear why.
             _ => exit(1),
         },
@@ -146,5 +146,5 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if let (Some(terminal), Some(console)) = (plan.process.terminal, handed.container.console) {
         terminal::take(terminal.open(&root, console)?)?;
     }
-    finish::identity(&plan.process, root, false, [handed.channel.number(), -1, -1, -1])
+    finish::identity(&plan.process, root, false, handed.channel, [-1, -1, -1])
 }

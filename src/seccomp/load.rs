@@ -21,7 +21,7 @@ pub static FLAGS: [(&str, u32); 4] = [
 
 /// What `flags` of a profile means. None at all means SPEC_ALLOW, as in crun: what it turns off, protection
 /// against speculation that costs some programs much, the kernel itself does not turn on any more since linux 5.16.
-pub(super) fn flags(names: &[&str], notifies: bool) -> Result<u32> {
+pub(super) fn flags(names: &[&str], listener: bool) -> Result<u32> {
     let mut flags = if names.is_empty() { sys::SPEC_ALLOW } else { 0 };
     for (index, name) in names.iter().enumerate() {
         match FLAGS.iter().find(|known| known.0 == *name) {
@@ -29,17 +29,23 @@ pub(super) fn flags(names: &[&str], notifies: bool) -> Result<u32> {
             None => return Err(Error::invalid(format_args!("flags[{index}]: unknown flag \"{name}\""))),
         }
     }
-    match notifies {
+    match listener {
         true => flags |= sys::NEW_LISTENER,
         // About waiting for a listener: the kernel refuses it where there is none.
         false => flags &= !sys::WAIT_KILLABLE_RECV,
     }
     // With a listener the call returns its descriptor, so that it must be told to fail in another way when a
     // thread cannot be made to follow (linux 5.7).
-    if flags & sys::TSYNC != 0 && notifies {
+    if flags & sys::TSYNC != 0 && listener {
         flags |= sys::TSYNC_ESRCH;
     }
     Ok(flags)
+}
+
+/// Whether the kernel knows a flag, one of [`FLAGS`].
+pub fn is_flag_supported(flag: u32) -> bool {
+    let with = if flag == sys::WAIT_KILLABLE_RECV { sys::NEW_LISTENER } else { 0 };
+    sys::are_flags_known(flag | with)
 }
 
 /// Whether the kernel knows an action, one of this module's constants.
@@ -49,7 +55,7 @@ pub fn is_action_available(action: u32) -> bool {
 
 impl Program<'_> {
     /// Whether it has a listener, whose descriptor loading it gives.
-    pub fn notifies(&self) -> bool {
+    pub fn has_listener(&self) -> bool {
         self.flags & sys::NEW_LISTENER != 0
     }
 

@@ -10,14 +10,16 @@
 //! - A rule whose action is the default one is none. A rule without conditions stands above all others of the
 //!   call, the first such above the later ones; `args.rs` has the order of those with conditions. A rule that
 //!   compares one argument twice is several rules (runc; crun would, too).
-//! - When the default action is not to let calls pass (SCMP_ACT_ALLOW, _LOG, _TRACE), a call newer than all that
-//!   the profile names fails with ENOSYS, so that a C library falls back to what it used before (runc; without it
-//!   new calls look forbidden, and programs give up).
+//! - When the default action is not to let calls pass (SCMP_ACT_ALLOW, _LOG, _TRACE) or to ask (_NOTIFY), a call
+//!   newer than all that the profile names fails with ENOSYS, so that a C library falls back to what it used before
+//!   (runc; without it new calls look forbidden, and programs give up).
 //! - Calls behind socketcall(2) and ipc(2) are meant, too, when they are named.
 //!
 //! The program of docker's profile has a quarter of libseccomp's instructions, and a call meets eleven of them on
 //! average (tests/seccomp/shape.rs). The kernel runs it once for every call when it is loaded, so that this is what
 //! loading costs; and it is made in less time than that: nothing needs to be kept from one container to the next.
+//!
+//! What SCMP_ACT_NOTIFY asks, whoever has the filter's listener answers: how they get it is `launch/listener.rs`.
 
 mod arch;
 mod args;
@@ -40,7 +42,7 @@ use filter::Profile;
 use names::Name;
 
 pub use arch::{ALL as ARCHS, Arch};
-pub use load::{FLAGS, is_action_available};
+pub use load::{FLAGS, is_action_available, is_flag_supported};
 
 /// What a filter answers (`SECCOMP_RET_*` of include/uapi/linux/seccomp.h).
 pub const ALLOW: u32 = 0x7fff_0000;
@@ -65,6 +67,8 @@ pub struct Program<'a> {
     pub flags: u32,
     /// Names that no architecture has as a system call: rules for them were left out.
     pub unknown: Vec<&'a str>,
+    /// Whoever takes the listener's descriptor out of the process has no right over it but that of its user.
+    pub ordinary: bool,
 }
 
 impl fmt::Debug for Program<'_> {
@@ -79,8 +83,11 @@ impl fmt::Debug for Program<'_> {
 pub struct Context {
     /// The architecture of the machine.
     pub native: &'static Arch,
-    /// Whether somebody takes the descriptor that SCMP_ACT_NOTIFY makes: `listenerPath`, or an annotation.
+    /// Whether somebody takes the filter's listener: `listenerPath`, or an annotation. There is one then, whether
+    /// SCMP_ACT_NOTIFY is used or not, as in crun.
     pub has_receiver: bool,
+    /// An ordinary user's container.
+    pub ordinary: bool,
 }
 
 /// Compiles `linux.seccomp`.
@@ -91,22 +98,17 @@ pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Program<'a
 fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Program<'a>> {
     let default =
         action(section.default_action, section.default_errno_ret).at(format_args!("defaultAction"))?;
-    if default == NOTIFY {
-        let why = "would hold up mote itself, before anybody listens";
-        return Err(Error::invalid(format_args!("defaultAction: SCMP_ACT_NOTIFY {why}")));
-    }
+    context.check(default).at(format_args!("defaultAction"))?;
     let mut profile = Profile {
         default,
-        newer_fail: !matches!(default & 0xffff_0000, ALLOW | LOG | TRACE),
+        newer_fail: !matches!(default & 0xffff_0000, ALLOW | LOG | NOTIFY | TRACE),
         rules: Vec::with_capacity(section.syscalls.len()),
         names: Vec::new(),
         archs: archs(section, context.native)?,
     };
     let mut unknown = Vec::new();
-    let mut notifies = false;
     for (index, written) in section.syscalls.iter().enumerate() {
-        let rule = rule(written, default, context.has_receiver).at(format_args!("syscalls[{index}]"))?;
-        notifies |= rule.action == NOTIFY;
+        let rule = rule(written, default, context).at(format_args!("syscalls[{index}]"))?;
         profile.rules.push(rule);
         for name in &written.names {
             match Name::find(name) {
@@ -117,7 +119,20 @@ fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Progra
     }
     let mut graph = bpf::Graph::new();
     let root = profile.graph(&mut graph);
-    Ok(Program { instructions: graph.program(root)?, flags: load::flags(&section.flags, notifies)?, unknown })
+    let flags = load::flags(&section.flags, context.has_receiver)?;
+    let instructions = graph.program(root)?;
+    Ok(Program { instructions, flags, unknown, ordinary: context.ordinary })
+}
+
+impl Context {
+    fn check(self, action: u32) -> Result<()> {
+        match action {
+            NOTIFY if !self.has_receiver => {
+                Err(Error::invalid(format_args!("SCMP_ACT_NOTIFY needs listenerPath")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The architectures of the filter, the machine's own first.
@@ -138,15 +153,9 @@ fn archs(section: &Seccomp<'_>, native: &'static Arch) -> Result<Vec<&'static Ar
     Ok(archs)
 }
 
-fn rule(written: &Rule<'_>, default: u32, has_receiver: bool) -> Result<filter::Rule> {
+fn rule(written: &Rule<'_>, default: u32, context: Context) -> Result<filter::Rule> {
     let action = action(written.action, written.errno_ret).at(format_args!("action"))?;
-    if action == NOTIFY && !has_receiver {
-        return Err(Error::invalid(format_args!("action: SCMP_ACT_NOTIFY needs listenerPath")));
-    }
-    // The same in runc: whoever loads the filter must be able to say so before anybody answers.
-    if action == NOTIFY && written.names.contains(&"write") {
-        return Err(Error::invalid(format_args!("names: SCMP_ACT_NOTIFY cannot be used for write")));
-    }
+    context.check(action).at(format_args!("action"))?;
     let mut conditions = Vec::with_capacity(written.args.len());
     let (mut compared, mut any) = (0u64, false);
     for (index, arg) in written.args.iter().enumerate() {
@@ -157,11 +166,15 @@ fn rule(written: &Rule<'_>, default: u32, has_receiver: bool) -> Result<filter::
     Ok(filter::Rule { action, idle: action == default, conditions, any })
 }
 
-/// `SCMP_ACT_*`, with the number that SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry; the others ignore it, as in runc.
+/// `SCMP_ACT_*`, with the number that SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry: "When the action doesn't support an
+/// errno, the runtime MUST print and error and fail."
 fn action(word: &str, errno: Option<u32>) -> Result<u32> {
     let number = errno.unwrap_or(EPERM);
     if number > MAX_ERRNO {
         return Err(Error::invalid(format_args!("error number {number} is above {MAX_ERRNO}")));
+    }
+    if errno.is_some() && !matches!(word, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE") {
+        return Err(Error::invalid(format_args!("{word} has no error number")));
     }
     Ok(match word {
         "SCMP_ACT_ALLOW" => ALLOW,

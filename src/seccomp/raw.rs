@@ -3,12 +3,12 @@
 
 use alloc::vec::Vec;
 
-use super::{Program, bpf};
+use super::{Context, Program, bpf};
 use crate::error::{Error, Result};
 
 impl Program<'static> {
     /// Reads such a program. Only its shape is looked at: what it does is for the kernel to check.
-    pub fn from_base64(text: &str, flags: &[&str]) -> Result<Self> {
+    pub fn from_base64(text: &str, flags: &[&str], context: Context) -> Result<Self> {
         let bytes = decode(text.as_bytes()).ok_or_else(|| Error::invalid(format_args!("not base64")))?;
         let (instructions, rest) = bytes.as_chunks::<8>();
         if !rest.is_empty() || !(1..=bpf::MOST).contains(&instructions.len()) {
@@ -19,7 +19,8 @@ impl Program<'static> {
             )));
         }
         let instructions = instructions.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
-        Ok(Program { instructions, flags: super::load::flags(flags, false)?, unknown: Vec::new() })
+        let flags = super::load::flags(flags, context.has_receiver)?;
+        Ok(Program { instructions, flags, unknown: Vec::new(), ordinary: context.ordinary })
     }
 }
 

@@ -59,6 +59,23 @@ impl<'a> Config<'a> {
         self.annotations.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
+    /// The socket that takes the descriptor of a seccomp filter with SCMP_ACT_NOTIFY: `listenerPath`, or crun's
+    /// annotation, older than that.
+    pub fn seccomp_receiver(&self) -> Option<&'a CStr> {
+        let path = self.linux.seccomp.as_ref().and_then(|seccomp| seccomp.listener_path);
+        path.or_else(|| self.annotation(c"run.oci.seccomp.receiver"))
+    }
+
+    /// Sets that socket where the configuration names none.
+    pub fn set_seccomp_receiver(&mut self, path: Option<&'a CStr>) {
+        if path.is_some()
+            && self.seccomp_receiver().is_none()
+            && let Some(section) = &mut self.linux.seccomp
+        {
+            section.listener_path = path;
+        }
+    }
+
     // Not into whoever decodes: a plan is made in the same function.
     #[inline(never)]
     fn read(&mut self, d: &mut Decoder<'a>) {

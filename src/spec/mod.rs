@@ -11,6 +11,7 @@ pub mod linux;
 pub mod process;
 pub mod resources;
 pub mod seccomp;
+pub mod state;
 pub mod version;
 
 pub use config::{Config, Mount, Root};

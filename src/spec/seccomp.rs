@@ -101,6 +101,12 @@ pub static FLAGS: [&str; 4] = [
 const MAX_ERRNO: u32 = 4095;
 
 impl<'a> Seccomp<'a> {
+    /// Whether somebody is to be asked about some call.
+    pub fn notifies(&self) -> bool {
+        let mut actions = self.syscalls.iter().map(|rule| rule.action).chain([self.default_action]);
+        actions.any(|action| action == "SCMP_ACT_NOTIFY")
+    }
+
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "defaultAction" => self.default_action = word(d, "action", &ACTIONS),

@@ -10,6 +10,7 @@ pub mod bump;
 pub mod clone;
 pub mod cwd;
 pub mod exec;
+pub mod fault;
 pub mod fd;
 pub mod key;
 pub mod mount;
@@ -25,7 +26,22 @@ pub mod text;
 pub mod time;
 pub mod veil;
 
+use core::ffi::c_ulong;
+
 use rustix::io::{Errno, Result};
+
+/// Of include/uapi/linux/auxvec.h.
+const AT_PAGESZ: c_ulong = 6;
+
+unsafe extern "C" {
+    /// getauxval(3)
+    safe fn getauxval(kind: c_ulong) -> c_ulong;
+}
+
+/// How large a page is.
+fn page_size() -> usize {
+    getauxval(AT_PAGESZ) as usize
+}
 
 /// What a system call returned: the kernel gives -errno for -4095 to -1.
 fn check(returned: usize) -> Result<usize> {

@@ -42,6 +42,13 @@ pub fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// Whether the kernel knows flags: then it comes to miss the program.
+pub fn are_flags_known(flags: u32) -> bool {
+    // SAFETY: without a program nothing is read, and no filter is added.
+    let returned = unsafe { sc::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, 0) };
+    super::check(returned) == Err(Errno::FAULT)
+}
+
 /// Whether the kernel knows an action, `SECCOMP_RET_*` (linux 4.14).
 pub fn is_action_available(action: u32) -> bool {
     // SAFETY: the number outlives the call; the kernel only reads it.

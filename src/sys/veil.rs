@@ -12,7 +12,6 @@
 //! Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the current user namespace, and a kernel with
 //! CONFIG_CHECKPOINT_RESTORE.
 
-use core::ffi::c_ulong;
 use core::mem::size_of;
 use core::ptr::copy_nonoverlapping;
 
@@ -60,16 +59,11 @@ struct Segment {
 
 const PT_LOAD: u32 = 1;
 
-/// Of include/uapi/linux/auxvec.h.
-const AT_PAGESZ: c_ulong = 6;
-
 /// How much is moved at once, from a multiple of it on: of the old mapping so much is resident meanwhile, as
 /// much as one page's fault brings in. A multiple of any page.
 const CHUNK: usize = 64 << 10;
 
 unsafe extern "C" {
-    /// getauxval(3)
-    safe fn getauxval(kind: c_ulong) -> c_ulong;
     /// Where the program's own header is loaded: every linker for ELF provides it.
     static __ehdr_start: Header;
 }
@@ -77,7 +71,7 @@ unsafe extern "C" {
 /// Puts the process on a file in memory with the program's segments, which as an executable is the stub.
 pub fn veil() -> Result<()> {
     let file = memory()?;
-    let page = getauxval(AT_PAGESZ) as usize;
+    let page = super::page_size();
     let header = &raw const __ehdr_start;
     // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
     // it is not written to before the stub is.

@@ -6,6 +6,8 @@
 use mote::seccomp::{ARCHS, Context, Program, compile};
 use mote::spec::Config;
 
+const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };
+
 /// Runs a program for one call: it must come to a verdict without leaving its end or loading what is not there.
 fn run(program: &[u64], data: &[u32; 16]) {
     let (mut at, mut accumulator) = (0, None::<u32>);
@@ -29,13 +31,13 @@ fn run(program: &[u64], data: &[u32; 16]) {
 }
 
 libfuzzer_sys::fuzz_target!(|section: &[u8]| {
-    let _ = std::str::from_utf8(section).map(|text| Program::from_base64(text, &[]));
+    let _ = std::str::from_utf8(section).map(|text| Program::from_base64(text, &[], LISTENED));
     let before = br#"{"ociVersion": "1.0.0", "root": {"path": "r"}, "linux": {"seccomp": "#;
     let mut text = [before, section, b"}}"].concat();
     let Ok(config) = Config::decode("config.json", &mut text) else { return };
     let Some(section) = &config.linux.seccomp else { return };
     for native in &ARCHS {
-        let Ok(program) = compile(section, Context { native, has_receiver: true }) else { continue };
+        let Ok(program) = compile(section, Context { native, ..LISTENED }) else { continue };
         assert!((1..=4096).contains(&program.instructions.len()));
         for number in (0..500).chain([4000, 5000, 6000, 0x3fff_ffff, 0x4000_0000, 0x4000_0200, u32::MAX]) {
             let mut data = [number; 16];

@@ -19,6 +19,7 @@ mod commands;
 mod crash;
 mod exec;
 mod facts;
+mod filter;
 mod hooks;
 mod json;
 mod missing;
@@ -70,6 +71,10 @@ const ROOMS: &[&[Test]] = &[
     process::schedule::TESTS,
     process::signal::TESTS,
     process::descriptor::TESTS,
+    filter::action::TESTS,
+    filter::argument::TESTS,
+    filter::handover::TESTS,
+    filter::listener::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
     cgroups::block::TESTS,

@@ -9,6 +9,7 @@ use crate::bundle::Bundle;
 use crate::cgroups::{unified, unified_top};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command;
+use crate::filter::listener;
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Layout, Peer, Rig};
@@ -33,6 +34,9 @@ tests![
     rootless_limit_is_demanded_of_root_in_a_user_namespace,
     rootless_device_rules_are_not_demanded,
     rootless_spec_runs,
+    rootless_filter,
+    rootless_listener,
+    rootless_listener_of_start,
 ];
 
 const USER: u32 = 12345;
@@ -325,4 +329,32 @@ fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
         bundle.remove("process.rlimits");
     }
     rig.facts(&mut bundle, &["id"])?.is("uid", "0 0 0")
+}
+
+fn rootless_filter(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.set(
+        "linux.seccomp",
+        json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
+        }),
+    );
+    rig.facts(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
+}
+
+/// Nobody has rights over memory that was an ordinary user's but the user.
+fn rootless_listener(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    for no_new_privileges in [false, true] {
+        listener::of_run(rig, bundle(rig)?, no_new_privileges)?;
+    }
+    Ok(())
+}
+
+/// `start` is no relative of the container's process.
+fn rootless_listener_of_start(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    listener::of_start(rig, bundle(rig)?)
 }

@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod pass;
 pub mod pty;
 pub mod schedule;
+pub mod seccomp;
 
 use std::ffi::CString;
 use std::io::{Error, Result};
@@ -55,7 +56,10 @@ pub fn call_number(name: &str) -> Option<i64> {
         "faccessat2" => libc::SYS_faccessat2,
         "mknodat" => libc::SYS_mknodat,
         "openat2" => libc::SYS_openat2,
+        "pidfd_getfd" => libc::SYS_pidfd_getfd,
+        "seccomp" => libc::SYS_seccomp,
         "statx" => libc::SYS_statx,
+        "userfaultfd" => libc::SYS_userfaultfd,
         _ => return None,
     };
     Some(number)

@@ -99,7 +99,10 @@ pub struct Book<'a> {
 impl<'a> Book<'a> {
     pub fn new(profile: &'a Profile) -> Self {
         let default = verdict(profile.default, profile.errno);
-        let newer_fail = !matches!(profile.default, "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE");
+        let newer_fail = !matches!(
+            profile.default,
+            "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_NOTIFY" | "SCMP_ACT_TRACE"
+        );
         let pages = profile.archs.iter().map(|arch| Page::new(profile, Arch::find(arch).unwrap())).collect();
         Book { profile, default, newer_fail, pages }
     }

@@ -37,7 +37,8 @@ fn errno_of(number: i64) -> i32 {
 fn profile(action: &'static str, names: &[&str]) -> Profile {
     let line = |action, names: &[&str]| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Line { action, errno: Some(44), names, conditions: Vec::new() }
+        let errno = (action == "SCMP_ACT_ERRNO").then_some(44);
+        Line { action, errno, names, conditions: Vec::new() }
     };
     let all = ["exit", "exit_group", "getpid", "close", "prctl", "seccomp", "cachestat"];
     let lines = vec![line("SCMP_ACT_ALLOW", &all), line(action, names)];
@@ -64,9 +65,9 @@ fn a_listener_is_a_descriptor() {
     let profile = profile("SCMP_ACT_NOTIFY", &["sync"]);
     let mut section = profile.section();
     section.flags = vec!["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
-    let context = mote::seccomp::Context { native: profile.native(), has_receiver: true };
+    let context = mote::seccomp::Context { native: profile.native(), has_receiver: true, ordinary: false };
     let program = mote::seccomp::compile(&section, context).unwrap();
-    assert!(program.notifies());
+    assert!(program.has_listener());
     assert_eq!(program.flags, 1 | 1 << 3 | 1 << 4 | 1 << 5);
     let code = child(|| match program.load() {
         Ok(Some(listener)) => i32::from(rustix::fd::AsRawFd::as_raw_fd(&listener) < 3),

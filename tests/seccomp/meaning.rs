@@ -18,7 +18,7 @@ fn section<'a>(default: &'a str, syscalls: Vec<Rule<'a>>) -> Seccomp<'a> {
 }
 
 fn refused(section: &Seccomp<'_>) -> String {
-    let context = Context { native: Arch::find("X86_64").unwrap(), has_receiver: false };
+    let context = Context { native: Arch::find("X86_64").unwrap(), has_receiver: false, ordinary: false };
     compile(section, context).map(drop).unwrap_err().to_string()
 }
 
@@ -28,7 +28,7 @@ fn what_is_refused() {
     let allow = "SCMP_ACT_ALLOW";
     assert_eq!(
         refused(&section("SCMP_ACT_NOTIFY", vec![])),
-        "linux.seccomp: defaultAction: SCMP_ACT_NOTIFY would hold up mote itself, before anybody listens"
+        "linux.seccomp: defaultAction: SCMP_ACT_NOTIFY needs listenerPath"
     );
     assert_eq!(refused(&section("allow", vec![])), "linux.seccomp: defaultAction: unknown action \"allow\"");
     assert_eq!(
@@ -60,18 +60,32 @@ fn what_is_refused() {
 }
 
 #[test]
-fn a_notification_needs_a_receiver_that_can_be_told() {
-    let context = Context { native: Arch::native(), has_receiver: true };
+fn a_listener_for_who_takes_it() {
+    let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let notify = |name| section("SCMP_ACT_ERRNO", vec![rule("SCMP_ACT_NOTIFY", name, &[])]);
-    assert!(compile(&notify("read"), context).unwrap().notifies());
-    let error = compile(&notify("write"), context).unwrap_err().to_string();
-    assert_eq!(error, "linux.seccomp: syscalls[0]: names: SCMP_ACT_NOTIFY cannot be used for write");
+    for section in [notify("read"), notify("write"), section("SCMP_ACT_NOTIFY", vec![])] {
+        assert!(compile(&section, context).unwrap().has_listener());
+    }
+    let nobody = Context { has_receiver: false, ..context };
+    assert!(!compile(&section("SCMP_ACT_ALLOW", vec![]), nobody).unwrap().has_listener());
+}
+
+/// Whoever is asked by default is asked about new calls, too.
+#[test]
+fn newer_calls_with_a_listener() {
+    let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
+    let newest = Call::new(Arch::native(), 900, [0; 6]);
+    for (default, verdict) in [("SCMP_ACT_NOTIFY", 0x7fc0_0000), ("SCMP_ACT_KILL", 0x0005_0026)] {
+        let section = section(default, vec![rule("SCMP_ACT_ALLOW", "openat", &[])]);
+        let program = compile(&section, context).unwrap();
+        assert_eq!(run(&native(&program.instructions), &newest).0, verdict);
+    }
 }
 
 #[test]
 fn flags() {
     let flags = |flags: &[&'static str]| {
-        let context = Context { native: Arch::native(), has_receiver: false };
+        let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
         let section = Seccomp { flags: flags.to_vec(), ..section("SCMP_ACT_ALLOW", vec![]) };
         compile(&section, context).unwrap().flags
     };
@@ -84,7 +98,7 @@ fn flags() {
 #[test]
 fn unknown_names_are_told() {
     let rules = vec![rule("SCMP_ACT_ALLOW", "reed", &[]), rule("SCMP_ACT_ALLOW", "read", &[])];
-    let context = Context { native: Arch::native(), has_receiver: false };
+    let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     let section = section("SCMP_ACT_ERRNO", rules);
     assert_eq!(compile(&section, context).unwrap().unknown, ["reed"]);
 }
@@ -121,8 +135,9 @@ fn a_program_that_is_too_large() {
 
 #[test]
 fn programs_as_they_are() {
+    let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     // A return of SECCOMP_RET_ALLOW.
-    let program = |text: &str| Program::from_base64(text, &[]).map_err(|error| error.to_string());
+    let program = |text: &str| Program::from_base64(text, &[], context).map_err(|error| error.to_string());
     let allow = if cfg!(target_endian = "little") { "BgAAAAAA/38=" } else { "AAYAAH//AAA=" };
     let program_of_one = program(allow).unwrap();
     let instructions = native(&program_of_one.instructions);

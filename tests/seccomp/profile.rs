@@ -67,8 +67,9 @@ impl Profile {
 
     /// What mote makes of it.
     pub fn compile(&self) -> Result<Program<'_>, String> {
-        let context = Context { native: self.native(), has_receiver: true };
-        compile(&self.section(), context).map_err(|error| error.to_string())
+        let section = self.section();
+        let context = Context { native: self.native(), has_receiver: section.notifies(), ordinary: false };
+        compile(&section, context).map_err(|error| error.to_string())
     }
 }
 

@@ -94,6 +94,7 @@ impl Random {
 
     fn line_action(&mut self) -> (&'static str, Option<u32>) {
         let errno = [None, None, Some(1), Some(38), Some(4095)][self.below(5)];
-        (if self.below(2) == 0 { ACTIONS[self.below(2)] } else { *self.one(&ACTIONS) }, errno)
+        let action = if self.below(2) == 0 { ACTIONS[self.below(2)] } else { *self.one(&ACTIONS) };
+        (action, errno.filter(|_| matches!(action, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE")))
     }
 }

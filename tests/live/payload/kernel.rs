@@ -112,6 +112,23 @@ pub fn call(words: &[&str]) {
     say_result(&format!("call:{name}"), sys::call(number));
 }
 
+/// What a system call answers to these arguments: `NAME ARGUMENT...` or `NUMBER ARGUMENT...`.
+pub fn ask(words: &[&str]) {
+    let words = words.concat();
+    let mut parts = words.split(' ');
+    let number = match parts.next() {
+        Some("acct") => libc::SYS_acct,
+        Some("munlockall") => libc::SYS_munlockall,
+        Some("getegid") => libc::SYS_getegid,
+        other => other.and_then(|number| number.parse().ok()).unwrap_or(-1),
+    };
+    let mut arguments = [0; 6];
+    for (place, part) in arguments.iter_mut().zip(parts) {
+        *place = part.parse::<i64>().unwrap_or(0).cast_unsigned();
+    }
+    say_result(&format!("ask:{words}"), sys::seccomp::ask(number, arguments));
+}
+
 pub fn no_new_privileges(_: &[&str]) {
     say("nnp", sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0));
 }

@@ -15,6 +15,7 @@ type Verb = fn(&[&str]);
 /// Each verb with the number of its arguments.
 const VERBS: &[(&str, usize, Verb)] = &[
     ("args", 0, process::args),
+    ("ask", 1, kernel::ask),
     ("both", 1, files::both),
     ("call", 1, kernel::call),
     ("caps", 0, kernel::caps),

@@ -14,7 +14,7 @@ const SPACE: usize = 8;
 
 /// One message: the descriptors, and the text beside them.
 pub fn receive(socket: &impl AsRawFd) -> Result<(Vec<OwnedFd>, String)> {
-    let mut text = [0u8; 256];
+    let mut text = [0u8; 4096];
     let mut space = [0u64; SPACE];
     let mut part = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
     let mut fds = Vec::new();

@@ -1,0 +1,35 @@
+//! The state of a container as others are told it (runtime.md, "State"): hooks, and who takes the descriptor of a
+//! seccomp filter.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::ffi::CStr;
+
+use miniserde::Serialize;
+
+use super::Config;
+
+/// What does not change in it (`root` as crun has it).
+#[derive(Serialize)]
+struct State<'s> {
+    #[serde(rename = "ociVersion")]
+    oci_version: &'s str,
+    id: &'s str,
+    bundle: &'s str,
+    root: &'s str,
+    annotations: BTreeMap<&'s str, &'s str>,
+}
+
+/// The state as JSON, but for status and pid, which go behind its first brace; `bundle` is absolute.
+pub fn json(config: &Config<'_>, id: &CStr, bundle: &CStr) -> String {
+    fn text(text: &CStr) -> &str {
+        text.to_str().unwrap_or_default()
+    }
+    miniserde::json::to_string(&State {
+        oci_version: config.oci_version,
+        id: text(id),
+        bundle: text(bundle),
+        root: text(config.root.path),
+        annotations: config.annotations.iter().map(|(key, value)| (text(key), text(value))).collect(),
+    })
+}
