@@ -34,7 +34,7 @@ pub enum Trees<'a> {
 impl View {
     /// Whether it is a v2 hierarchy that is shown whole.
     pub fn is_whole(&self) -> bool {
-        self.layout == Cgroups::Unified && !self.namespace
+        matches!(self.layout, Cgroups::Unified) && !self.namespace
     }
 
     /// Finds the trees of a cgroup mount.
