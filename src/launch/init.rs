@@ -28,6 +28,8 @@ pub struct Handed<'h> {
     pub doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     pub proc: Option<&'h OwnedFd>,
+    /// This program's file.
+    pub own: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
     pub joined: bool,
     /// Where the terminal's master goes.
@@ -66,7 +68,7 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
 
 fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
-    veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
+    veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
     // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
     handed.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set

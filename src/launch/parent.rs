@@ -24,6 +24,7 @@ use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_together;
 use crate::sys::signal::send;
+use crate::sys::veil;
 use crate::{host, namespace};
 
 /// A container's process on its way to the gate.
@@ -46,10 +47,7 @@ pub fn launch(
     gate: &Gate,
     console: Option<BorrowedFd<'_>>,
 ) -> Result<Launched> {
-    let proc = match plan.needs_proc() {
-        true => Some(host::proc()?),
-        false => None,
-    };
+    let proc = plan.needs_proc().then(host::proc).transpose()?;
     // Inherited by the child, to whom nobody but root could give it once it is undumpable.
     if let Some(proc) = &proc {
         plan.process.oom.apply(proc)?;
@@ -60,6 +58,7 @@ pub fn launch(
 
     error::reserve();
     let (channel, childs) = Channel::pair()?;
+    let own = veil::own();
     let back = plan.namespaces.join_before(&namespaces)?;
     let handed = |channel, joined| Handed {
         channel,
@@ -67,6 +66,7 @@ pub fn launch(
         namespaces: &namespaces,
         doors: &doors,
         proc: proc.as_ref(),
+        own: own.as_ref(),
         joined,
         console,
         directory,

@@ -18,7 +18,7 @@ use crate::process::user::become_root;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
-use crate::sys::veil::veil;
+use crate::sys::veil::{self, veil};
 use crate::{host, namespace};
 
 /// The container that is joined.
@@ -42,6 +42,8 @@ struct Handed<'h> {
     doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
+    /// This program's file.
+    own: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
     joined: bool,
 }
@@ -60,11 +62,19 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
     plan.affinity.apply()?;
     error::reserve();
     let (channel, childs) = Channel::pair()?;
+    let own = veil::own();
     let attempt = |birth| {
         let doors = container.cgroup.map(|cgroup| cgroup.doors(birth)).transpose()?.unwrap_or_default();
         let spawned = clone(
             plan,
-            Handed { container, channel: &childs, doors: &doors, proc: proc.as_ref(), joined: false },
+            Handed {
+                container,
+                channel: &childs,
+                doors: &doors,
+                proc: proc.as_ref(),
+                own: own.as_ref(),
+                joined: false,
+            },
         );
         close_together(doors.into_files());
         spawned
@@ -124,7 +134,7 @@ fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
 
 fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
-    veil().on(format_args!("prctl PR_SET_MM_MAP"))?;
+    veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
     setsid().on(format_args!("setsid"))?;
     if let Some(proc) = handed.proc {
         plan.process.label.apply(proc)?;

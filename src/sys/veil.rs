@@ -19,10 +19,11 @@ use linux_raw_sys::general::{
     __NR_mmap, __NR_prctl, __NR_pwrite64, MAP_FIXED, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open, sendfile};
 use rustix::io::{Errno, Result, pwrite};
 
+use super::fd::close_in_child;
 use super::text;
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
@@ -59,18 +60,34 @@ struct Segment {
 
 const PT_LOAD: u32 = 1;
 
-/// How much is moved at once, from a multiple of it on: of the old mapping so much is resident meanwhile, as
-/// much as one page's fault brings in. A multiple of any page.
-const CHUNK: usize = 64 << 10;
+/// Of elf(5).
+const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+const PF_R: u32 = 4;
+
+/// More than the program's file has.
+const MOST: usize = 1 << 30;
 
 unsafe extern "C" {
     /// Where the program's own header is loaded: every linker for ELF provides it.
     static __ehdr_start: Header;
 }
 
-/// Puts the process on a file in memory with the program's segments, which as an executable is the stub.
-pub fn veil() -> Result<()> {
+/// This program's file, for [`veil`]: opened where /proc is the host's. `None` where it may be run but not read.
+pub fn own() -> Option<OwnedFd> {
+    open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Puts the process on a file in memory with the program's segments, which as an executable is the stub. They are
+/// copied out of `own`, which is closed, without being mapped meanwhile; without it they are written from where they
+/// are.
+pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
+    let copied = own.map_or(0, |own| {
+        let copied = sendfile(&file, own, None, MOST).unwrap_or(0);
+        close_in_child(own.as_fd());
+        copied
+    });
     let page = super::page_size();
     let header = &raw const __ehdr_start;
     // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
@@ -89,12 +106,11 @@ pub fn veil() -> Result<()> {
             let slide = base - *first.get_or_insert(segment.vaddr as usize);
             let start = (slide + segment.vaddr as usize) & !(page - 1);
             let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
-            let mut at = start;
-            while at < end {
-                let next = end.min((at + 1).next_multiple_of(CHUNK));
-                move_out(&file, base, at, next - at, segment.flags)?;
-                at = next;
+            let pages = Pages { start, length: end - start, offset: segment.offset as usize & !(page - 1) };
+            if segment.flags & PF_W != 0 || copied < (segment.offset + segment.filesz) as usize {
+                pages.write_to(&file)?;
             }
+            pages.map_from(&file, segment.flags)?;
         }
     }
     // Over the header, which has been read for the last time.
@@ -106,24 +122,38 @@ pub fn veil() -> Result<()> {
     Ok(())
 }
 
-/// Writes `length` bytes of pages at `at` to the file, at the distance from `base`, and maps them from there.
-fn move_out(file: &OwnedFd, base: usize, at: usize, length: usize, flags: u32) -> Result<()> {
-    let (number, offset) = (file.as_raw_fd() as usize, at - base);
-    // SAFETY: the kernel reads the pages at `at`, which are the program's, mapped and readable. Nothing
-    // writes to them before they are mapped: there is one thread, and this function has its variables on the
-    // stack.
-    let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, at, length, offset) };
-    if super::check(written)? != length {
-        return Err(Errno::NOSPC);
+/// Pages of the program, and where they are in a file like it.
+struct Pages {
+    start: usize,
+    length: usize,
+    offset: usize,
+}
+
+impl Pages {
+    fn write_to(&self, file: &OwnedFd) -> Result<()> {
+        let number = file.as_raw_fd() as usize;
+        // SAFETY: the kernel reads the pages, which are the program's, mapped and readable. Nothing writes to them
+        // before they are mapped: there is one thread, and this function has its variables on the stack.
+        let written =
+            unsafe { sc::syscall4(__NR_pwrite64 as usize, number, self.start, self.length, self.offset) };
+        match super::check(written)? == self.length {
+            true => Ok(()),
+            false => Err(Errno::NOSPC),
+        }
     }
-    // PF_X, PF_W and PF_R of elf(5).
-    let bits = [(1, PROT_EXEC), (2, PROT_WRITE), (4, PROT_READ)];
-    let protection = bits.iter().filter(|(bit, _)| flags & bit != 0).fold(0, |all, (_, one)| all | one);
-    let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
-    // SAFETY: in one step the pages at `at` are replaced by ones with the same bytes and the rights of the
-    // segment, so code that is running, and data that is referred to, is there before and after.
-    super::check(unsafe { sc::syscall6(__NR_mmap as usize, at, length, protection, how, number, offset) })
-        .map(drop)
+
+    fn map_from(&self, file: &OwnedFd, flags: u32) -> Result<()> {
+        let number = file.as_raw_fd() as usize;
+        let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
+        let protection = bits.iter().filter(|(bit, _)| flags & bit != 0).fold(0, |all, (_, one)| all | one);
+        let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
+        // SAFETY: in one step the pages are replaced by ones with the same bytes and the rights of the segment, so
+        // code that is running, and data that is referred to, is there before and after.
+        let mapped = unsafe {
+            sc::syscall6(__NR_mmap as usize, self.start, self.length, protection, how, number, self.offset)
+        };
+        super::check(mapped).map(drop)
+    }
 }
 
 /// Tells the kernel that `file` is what this process runs.
