@@ -19,6 +19,7 @@ tests![
     clone3_unknown,
     clone3_forbidden,
     close_range_unknown,
+    sendfile_unknown,
     everything_unknown,
     everything_forbidden,
     clone3_joins_the_unified_cgroup,
@@ -80,6 +81,11 @@ fn clone3_forbidden(rig: &mut Rig) -> Outcome {
 
 fn close_range_unknown(rig: &mut Rig) -> Outcome {
     whole(rig, &[("close_range", libc::ENOSYS)])
+}
+
+/// By which the program is copied to memory: then it is written there.
+fn sendfile_unknown(rig: &mut Rig) -> Outcome {
+    whole(rig, &[("sendfile", libc::ENOSYS)])
 }
 
 fn everything_unknown(rig: &mut Rig) -> Outcome {

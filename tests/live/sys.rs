@@ -58,6 +58,7 @@ pub fn call_number(name: &str) -> Option<i64> {
         "openat2" => libc::SYS_openat2,
         "pidfd_getfd" => libc::SYS_pidfd_getfd,
         "seccomp" => libc::SYS_seccomp,
+        "sendfile" => libc::SYS_sendfile,
         "statx" => libc::SYS_statx,
         "userfaultfd" => libc::SYS_userfaultfd,
         _ => return None,
