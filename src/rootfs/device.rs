@@ -182,7 +182,11 @@ impl<'a> Plan<'a> {
             match &node.bind {
                 Some(Bind::Host(source)) => bind(source.take()?, root, &node.device)?,
                 Some(Bind::Made(made)) => bind(self.copy(made)?, root, &node.device)?,
-                None => make(directory, name, &node.device, owner(&node.device))?,
+                None => match make(directory, name, &node.device, owner(&node.device)) {
+                    // Mote itself is in a user namespace, as under rootless podman.
+                    Err(error) if error.is(Errno::PERM) => bind(of_host(path)?, root, &node.device)?,
+                    made => made?,
+                },
             }
         }
         if let Stage::Made(stage) = &self.stage {
@@ -293,6 +297,13 @@ fn make(
     }
     chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
         .on(format_args!("device {}: fchownat", Show(path)))
+}
+
+/// What the host has at a path; before the pivot.
+#[cold]
+#[inline(never)]
+fn of_host(path: &CStr) -> Result<OwnedFd> {
+    tree::copy_path(path, false, false).on(format_args!("device {}: open_tree", Show(path)))
 }
 
 /// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a

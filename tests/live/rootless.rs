@@ -32,6 +32,7 @@ tests![
     rootless_cgroup_mount_without_a_cgroup_v2,
     rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
     rootless_limit_is_demanded_of_root_in_a_user_namespace,
+    rootless_devices_of_root_in_a_user_namespace,
     rootless_device_rules_are_not_demanded,
     rootless_spec_runs,
     rootless_filter,
@@ -253,6 +254,10 @@ fn run_as_root_of_a_namespace(rig: &mut Rig, bundle: Bundle) -> Outcome<command:
 fn as_root_of_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
     bundle.set("linux.uidMappings[0].hostID", 0i64);
     bundle.set("linux.gidMappings[0].hostID", 0i64);
+    within_a_namespace(rig, bundle)
+}
+
+fn within_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
     // unshare(1) gives up setgroups(2) for a map of one group.
     bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
     let launched = rig.launch("run", &bundle, &[])?;
@@ -277,6 +282,21 @@ fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outc
     bundle.set("linux.resources.pids.limit", 100i64);
     let output = run_as_root_of_a_namespace(rig, bundle)?;
     rig.bad(&output, &["cgroup"])
+}
+
+/// As podman does for an ordinary user: the container has no user namespace of its own, but lives in podman's.
+fn rootless_devices_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.without_namespace("user");
+    bundle.remove("linux.uidMappings");
+    bundle.remove("linux.gidMappings");
+    bundle.verbs(&["both", "/dev/null", "both", "/dev/zero"]);
+    let mut command = within_a_namespace(rig, bundle)?;
+    rig.prepare(&mut command);
+    let inside = command::run(&mut command, "")?.good()?.facts();
+    inside.is("both:/dev/null", "ok")?;
+    inside.is("both:/dev/zero", "ok")
 }
 
 /// In a cgroup that it was given, a user may make others, but may not load programs for them. The user namespace
