@@ -124,31 +124,32 @@ impl<'a> Plan<'a> {
     #[cold]
     #[inline(never)]
     fn make_or_bind(&mut self) -> Result<()> {
-        match self.make_all() {
-            Err(error) if error.is(Errno::PERM) => {
-                self.stage = Stage::No;
-                for node in &mut self.nodes {
-                    if let Some(Bind::Made(_)) = node.bind {
-                        node.bind = Some(Bind::Host(Source::new(node.device.path, false)));
-                    }
+        self.stage = self.make_all()?;
+        if let Stage::No = self.stage {
+            for node in &mut self.nodes {
+                if let Some(Bind::Made(_)) = node.bind {
+                    node.bind = Some(Bind::Host(Source::new(node.device.path, false)));
                 }
-                Ok(())
             }
-            made => made.map(|stage| self.stage = Stage::Made(stage)),
         }
+        Ok(())
     }
 
-    /// A tmpfs that is mounted nowhere, with the nodes on it.
-    fn make_all(&self) -> Result<OwnedFd> {
-        let (_, stage) = tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), 0)?;
+    /// A tmpfs that is mounted nowhere, with the nodes on it, if this process may make them.
+    fn make_all(&self) -> Result<Stage> {
+        let stage = match tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), 0) {
+            Err(error) if error.is(Errno::PERM) => return Ok(Stage::No),
+            made => made?.1,
+        };
         // Modes are exact.
         let mask = umask(Mode::empty());
-        let made = self.nodes.iter().try_for_each(|node| match &node.bind {
+        let mut made = self.nodes.iter().map(|node| match &node.bind {
             Some(Bind::Made(made)) => make(&stage, &made.name, &node.device, made.owner),
-            _ => Ok(()),
+            _ => Ok(true),
         });
+        let denied = made.find(|made| !matches!(made, Ok(true)));
         umask(mask);
-        made.map(|()| stage)
+        Ok(if denied.transpose()?.is_some() { Stage::No } else { Stage::Made(stage) })
     }
 
     /// The parent's copy of the stage.
@@ -182,10 +183,10 @@ impl<'a> Plan<'a> {
             match &node.bind {
                 Some(Bind::Host(source)) => bind(source.take()?, root, &node.device)?,
                 Some(Bind::Made(made)) => bind(self.copy(made)?, root, &node.device)?,
-                None => match make(directory, name, &node.device, owner(&node.device)) {
+                None => match make(directory, name, &node.device, owner(&node.device))? {
+                    true => {}
                     // Mote itself is in a user namespace, as under rootless podman.
-                    Err(error) if error.is(Errno::PERM) => bind(of_host(path)?, root, &node.device)?,
-                    made => made?,
+                    false => bind(of_host(path)?, root, &node.device)?,
                 },
             }
         }
@@ -271,12 +272,13 @@ fn owner(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
     (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw))
 }
 
+/// Makes a node; `false` where this process may not.
 fn make(
     directory: &OwnedFd,
     name: &CStr,
     device: &Device<'_>,
     owner: (Option<Uid>, Option<Gid>),
-) -> Result<()> {
+) -> Result<bool> {
     let (kind, number) = node(device);
     let path = device.path;
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
@@ -289,21 +291,24 @@ fn make(
                 return Err(differs(device, "what is there already"));
             }
         }
+        Err(Errno::PERM) => return Ok(false),
         made => made.on(format_args!("device {}: mknodat", Show(path)))?,
     }
     let (uid, gid) = owner;
-    if uid.is_none() && gid.is_none() {
-        return Ok(());
+    if uid.is_some() || gid.is_some() {
+        chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            .on(format_args!("device {}: fchownat", Show(path)))?;
     }
-    chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        .on(format_args!("device {}: fchownat", Show(path)))
+    Ok(true)
 }
 
 /// What the host has at a path; before the pivot.
 #[cold]
 #[inline(never)]
 fn of_host(path: &CStr) -> Result<OwnedFd> {
-    tree::copy_path(path, false, false).on(format_args!("device {}: open_tree", Show(path)))
+    let mut source = Source::new(path, false);
+    source.open()?;
+    source.take()
 }
 
 /// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a
