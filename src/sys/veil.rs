@@ -4,7 +4,7 @@
 //! the file of the process before execve: the runtime's own on the host, which can then be opened and, when
 //! nobody runs it any more, written to (CVE-2019-5736); and as long as pages of the file are mapped, a hole
 //! in the kernel that writes to the page cache writes to the host's runtime (CVE-2026-31431). So the child
-//! moves to a file of its own in memory: every segment of the program is written there and mapped in the
+//! moves to a file of its own in memory: every segment of the program is copied there and mapped in the
 //! place of the old one, until nothing maps the host's file; then the kernel lets the new one be this
 //! process's executable. Who runs that does not run mote: its first page is a program that does nothing but
 //! exit 126. It is sealed. Of a mapped file only what is used is resident, unlike of a copy.
@@ -65,9 +65,6 @@ const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 const PF_R: u32 = 4;
 
-/// More than the program's file has.
-const MOST: usize = 1 << 30;
-
 unsafe extern "C" {
     /// Where the program's own header is loaded: every linker for ELF provides it.
     static __ehdr_start: Header;
@@ -83,11 +80,6 @@ pub fn own() -> Option<OwnedFd> {
 /// are.
 pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
-    let copied = own.map_or(0, |own| {
-        let copied = sendfile(&file, own, None, MOST).unwrap_or(0);
-        close_in_child(own.as_fd());
-        copied
-    });
     let page = super::page_size();
     let header = &raw const __ehdr_start;
     // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
@@ -95,23 +87,28 @@ pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
     let Header { phoff, phnum, .. } = unsafe { *header };
     let base = header as usize;
     let segments = (base + phoff as usize) as *const Segment;
+    // The program headers lie behind the header, in the first segment, phnum of them.
+    // SAFETY: as said; each is copied, since the page it is in will be replaced.
+    let segment = |index: u16| unsafe { segments.wrapping_add(index.into()).read() };
+    let loaded = || (0..phnum).map(segment).filter(|segment| segment.kind == PT_LOAD);
+    let copied = own.map_or(0, |own| {
+        // Not what comes behind: symbols, and all that is for debuggers.
+        let end = loaded().map(|segment| segment.offset + segment.filesz).max();
+        let copied = sendfile(&file, own, None, end.unwrap_or(0) as usize).unwrap_or(0);
+        close_in_child(own.as_fd());
+        copied as u64
+    });
     let mut first = None;
     text::forget();
-    for index in 0..usize::from(phnum) {
-        // The program headers lie behind the header, in the first segment, phnum of them.
-        let place = segments.wrapping_add(index);
-        // SAFETY: as said; it is copied, since the page it is in will be replaced.
-        let segment = unsafe { place.read() };
-        if segment.kind == PT_LOAD {
-            let slide = base - *first.get_or_insert(segment.vaddr as usize);
-            let start = (slide + segment.vaddr as usize) & !(page - 1);
-            let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
-            let pages = Pages { start, length: end - start, offset: segment.offset as usize & !(page - 1) };
-            if segment.flags & PF_W != 0 || copied < (segment.offset + segment.filesz) as usize {
-                pages.write_to(&file)?;
-            }
-            pages.map_from(&file, segment.flags)?;
+    for segment in loaded() {
+        let slide = base - *first.get_or_insert(segment.vaddr as usize);
+        let start = (slide + segment.vaddr as usize) & !(page - 1);
+        let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
+        let pages = Pages { start, length: end - start, offset: segment.offset as usize & !(page - 1) };
+        if segment.flags & PF_W != 0 || copied < segment.offset + segment.filesz {
+            pages.write_to(&file)?;
         }
+        pages.map_from(&file, segment.flags)?;
     }
     // Over the header, which has been read for the last time.
     pwrite(&file, &stub(), 0)?;
