@@ -51,9 +51,10 @@ impl Hierarchies {
         self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
     }
 
-    /// Whether a controller, or a hierarchy by its name, is one of v1.
-    pub fn has_v1(&self, controller: &str) -> bool {
-        self.v1.iter().any(|name| name.split(',').any(|one| one == controller))
+    /// The v1 hierarchy of a controller, or of its own name.
+    pub(super) fn v1_of(&self, controller: &str) -> Option<&str> {
+        let has = |name: &&String| name.split(',').any(|one| one == controller);
+        self.v1.iter().find(has).map(String::as_str)
     }
 
     /// Whether there is a cgroup of this path in a hierarchy.
@@ -63,8 +64,7 @@ impl Hierarchies {
 
     /// The v1 hierarchy of a controller, or the v2 one.
     pub(super) fn of(&self, controller: &str) -> Option<&str> {
-        let has = |name: &&String| name.split(',').any(|one| one == controller);
-        self.v1.iter().find(has).map(String::as_str).or(self.v2)
+        self.v1_of(controller).or(self.v2)
     }
 
     /// Makes the directories of `path`, with the controllers that `writes` need. `made` takes those that were

@@ -203,13 +203,13 @@ impl Cgroup {
             if path.split('/').any(|name| name == "..") {
                 return fail("`..` components are not allowed");
             }
-            let unknown = |name: &str| !self.hierarchies.has_v1(name);
+            let unknown = |name: &str| self.hierarchies.v1_of(name).is_none();
             if controllers.is_some_and(|names| names.split(',').any(unknown)) {
                 return fail("there is no such cgroup v1 hierarchy");
             }
             let path = format!("{}/{}", self.path, path.trim_matches('/'));
             let meant = |hierarchy: &&str| match controllers {
-                Some(names) => names.split(',').any(|name| hierarchy.split(',').any(|own| own == name)),
+                Some(names) => names.split(',').any(|name| self.hierarchies.v1_of(name) == Some(*hierarchy)),
                 None => self.hierarchies.has(hierarchy, &path),
             };
             let places: Vec<_> = self.hierarchies.all().filter(meant).map(String::from).collect();

@@ -83,7 +83,7 @@ struct Admitted {
     /// Its first process.
     init: OwnedFd,
     pid: i32,
-    bundle: CString,
+    bundle: String,
     cgroup: Option<String>,
     frozen: bool,
 }
@@ -128,8 +128,7 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let bundle = CString::new(status.bundle).unwrap_or_default();
-    Ok(Admitted { directory, init, pid, bundle, cgroup: status.cgroup, frozen })
+    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -202,8 +201,9 @@ fn listener(
     if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {
         return Ok(None);
     }
-    let id = CString::new(container.directory.id()).unwrap_or_default();
-    let receiver = Receiver::connect(config, &id, &container.bundle)?;
+    let [id, bundle] =
+        [container.directory.id(), &container.bundle].map(|text| CString::new(text).unwrap_or_default());
+    let receiver = Receiver::connect(config, &id, &bundle)?;
     let pid = pid.as_raw_nonzero().get();
     Ok(receiver.map(|receiver| receiver.of(pid, State::Running, container.pid)))
 }

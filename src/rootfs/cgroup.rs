@@ -23,8 +23,10 @@ pub struct View {
 /// What a cgroup mount consists of.
 #[derive(Debug)]
 pub enum Trees<'a> {
-    /// One v2 hierarchy.
-    One(Source<'a>),
+    /// The v2 hierarchy as a whole.
+    Whole(Source<'a>),
+    /// The container's own part of it.
+    Own(Source<'a>),
     /// Directories of a tmpfs, one for each hierarchy.
     Many(Vec<(CString, Source<'a>)>),
     /// A new mount of cgroup v2, whose root the kernel finds by the cgroup namespace.
@@ -32,11 +34,6 @@ pub enum Trees<'a> {
 }
 
 impl View {
-    /// Whether it is a v2 hierarchy that is shown whole.
-    pub fn is_whole(&self) -> bool {
-        matches!(self.layout, Cgroups::Unified) && !self.namespace
-    }
-
     /// Finds the trees of a cgroup mount.
     pub fn trees<'a>(&self) -> Trees<'a> {
         let own = self.path.as_deref();
@@ -48,8 +45,8 @@ impl View {
             Source::new(CString::new(path).unwrap_or_default(), false)
         };
         match (&self.layout, own) {
-            (Cgroups::Unified, Some(path)) if self.namespace => Trees::One(source("", path)),
-            (Cgroups::Unified, _) if self.is_whole() => Trees::One(source("", "")),
+            (Cgroups::Unified, Some(path)) if self.namespace => Trees::Own(source("", path)),
+            (Cgroups::Unified, _) if !self.namespace => Trees::Whole(source("", "")),
             (Cgroups::Unified | Cgroups::None, _) => Trees::New,
             // None of its own: the host's are not its to see.
             (Cgroups::Hierarchies { .. }, None) => Trees::Many(Vec::new()),

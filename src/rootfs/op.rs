@@ -92,13 +92,13 @@ impl<'a> What<'a> {
                 What::Remount
             }
             b"cgroup" | b"cgroup2" => match around.cgroup.trees() {
-                Trees::One(source) => {
-                    words.drop_of_cgroup2()?;
-                    words.private_by_default(false);
-                    match around.cgroup.is_whole() {
-                        true => What::Bind(source),
-                        false => What::Cgroup(source),
-                    }
+                Trees::Whole(source) => {
+                    words.of_cgroup2()?;
+                    What::Bind(source)
+                }
+                Trees::Own(source) => {
+                    words.of_cgroup2()?;
+                    What::Cgroup(source)
                 }
                 Trees::Many(trees) => {
                     words.parameters = alloc::vec![

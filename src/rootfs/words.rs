@@ -142,8 +142,9 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Words for the whole hierarchy are not a container's to say (cgroups(7): they are ignored); there are no others.
-    pub fn drop_of_cgroup2(&mut self) -> Result<()> {
+    /// A bind mount of cgroup v2. Words for the whole hierarchy are not a container's to say (cgroups(7): they are
+    /// ignored); there are no others.
+    pub fn of_cgroup2(&mut self) -> Result<()> {
         const KNOWN: [&CStr; 5] = [
             c"nsdelegate",
             c"favordynmods",
@@ -155,6 +156,7 @@ impl<'a> Words<'a> {
             Some((name, _)) => refuse(format_args!("options: \"{}\" means nothing to cgroup2", Show(name))),
             None => {
                 self.parameters.clear();
+                self.private_by_default(false);
                 Ok(())
             }
         }

@@ -46,8 +46,7 @@ impl Files {
         };
         let mut v1 = Vec::with_capacity(CONTROLLERS.len());
         for name in CONTROLLERS {
-            let place = hierarchies.of(name).filter(|place| Some(*place) != hierarchies.v2);
-            v1.extend(place.and_then(open).map(|directory| (name, directory)));
+            v1.extend(hierarchies.v1_of(name).and_then(open).map(|directory| (name, directory)));
         }
         Files { v1, v2: hierarchies.v2.and_then(open), bytes: Vec::new() }
     }
