@@ -61,6 +61,7 @@ fn cgroup_of_the_machine(rig: &mut Rig) -> Outcome {
     let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let path = format!("{TOP}/pids/cgroup.procs");
     let inside = seen(rig, false, "ro", &["mounts", "read", &path, "mkdir", "/sys/fs/cgroup/new"])?;
+    inside.mount_has(TOP, &["ro"])?;
     if !unified {
         inside.is(&format!("read:{path}"), "1\n")?;
     }
