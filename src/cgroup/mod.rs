@@ -9,6 +9,7 @@ mod controller;
 mod cpu;
 pub mod devices;
 pub mod directory;
+pub mod freezer;
 mod hugetlb;
 mod memory;
 mod network;
@@ -310,11 +311,6 @@ impl Cgroup {
     /// Its processes, and those of cgroups below.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         self.hierarchies.processes(&self.path)
-    }
-
-    /// Whether its processes are stopped by the freezer.
-    pub fn is_frozen(&self) -> Result<bool> {
-        self.hierarchies.is_frozen(&self.path)
     }
 }
 

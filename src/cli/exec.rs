@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use mote::container::exec::{self, Request, What};
 use mote::error::{Error, Kind, Result, Show};
+use mote::process::caps;
 use rustix::io::Errno;
 
 use super::Context;
@@ -97,7 +98,12 @@ fn command(matches: &Matches) -> Result<exec::Command<'_>> {
     for gid in matches.all("additional-gids") {
         command.additional_gids.push(id("additional-gids", gid.to_str().unwrap_or_default())?);
     }
-    command.capabilities.extend(matches.all("cap").iter().filter_map(|name| name.to_str().ok()));
+    for name in matches.all("cap") {
+        // Of a configuration it would be a warning; but who types it means it.
+        let known = name.to_str().ok().filter(|name| caps::number(name).is_some());
+        let unknown = || Error::new(Kind::Usage, format_args!("--cap {}: no such capability", Show(name)));
+        command.capabilities.push(known.ok_or_else(unknown)?);
+    }
     Ok(command)
 }
 

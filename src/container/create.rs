@@ -126,16 +126,7 @@ fn build(
     let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     text::forget();
-    let mut status = Status {
-        process: Identity::default(),
-        bundle: Status::text(&bundle.path),
-        rootfs: Status::text(&plan.rootfs.path()),
-        created: time::now(),
-        owner: host.uid,
-        cgroup: plan.cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
-        rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
-        hooks: plan.hooks.has_later(),
-    };
+    let mut status = status(&bundle.path, &plan, host.uid);
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
     let cgroup = groups(&mut plan)?;
@@ -153,6 +144,21 @@ fn build(
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
         }
+    }
+}
+
+/// What is written down of it before anything is made.
+fn status(bundle: &CString, plan: &Plan<'_>, owner: u32) -> Status {
+    Status {
+        process: Identity::default(),
+        bundle: Status::text(bundle),
+        rootfs: Status::text(&plan.rootfs.path()),
+        created: time::now(),
+        owner,
+        cgroup: plan.cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
+        rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
+        hooks: plan.hooks.has_later(),
+        early_hooks: plan.hooks.has_before_pivot(),
     }
 }
 

@@ -45,7 +45,8 @@ impl Identity {
         };
         let same = match self.inode {
             0 => start_time(self.pid).is_ok_and(|time| time == self.start_time),
-            inode => self::inode(&pidfd)? == inode,
+            // It came from a pidfs, so this pidfd is in it.
+            inode => fstat(&pidfd).on(format_args!("fstat pidfd"))?.st_ino == inode,
         };
         Ok(Some(pidfd).filter(|pidfd| same && !has_ended(pidfd)))
     }

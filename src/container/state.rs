@@ -7,9 +7,7 @@ use core::ffi::CStr;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::CONFIG;
-use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::host::Cgroups;
 use crate::spec::{Config, version};
 
 /// A container as its directory and the kernel show it.
@@ -43,22 +41,24 @@ pub struct Report {
 
 /// What is known of the container in a directory; an error when that is nothing yet.
 pub fn of(directory: &Directory) -> Result<Known> {
-    let Some(status) = Status::read(directory)? else {
-        let id = directory.id();
-        return Err(Error::new(
-            Kind::NotFound,
-            format_args!("container \"{id}\" does not exist: it is not created yet"),
-        ));
-    };
-    // The host is looked at only for a container that runs.
-    let state = status.state(directory, |path| Cgroup::open(path, &Cgroups::read()?)?.is_frozen())?;
+    let status = Status::read(directory)?.ok_or_else(|| not_yet(directory))?;
+    let state = status.state(directory)?;
     Ok(Known { status, state })
 }
 
-/// The state of one container.
+fn not_yet(directory: &Directory) -> Error {
+    let id = directory.id();
+    Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist: it is not created yet"))
+}
+
+/// The state of one container. One that is being created is there for its hooks; for others it is not yet: they may
+/// be asking until it is, to start it then, as they do with other runtimes.
 pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     let directory = store.open(id)?;
     let Known { status, state } = of(&directory)?;
+    if state == State::Creating && !status.early_hooks {
+        return Err(not_yet(&directory));
+    }
     let mut oci_version = String::from(version::CURRENT);
     let mut annotations = Vec::new();
     if let Some(mut text) = directory.read(CONFIG)? {

@@ -8,6 +8,7 @@ use miniserde::Serialize;
 
 use super::process::Identity;
 use super::store::Directory;
+use crate::cgroup::freezer::is_frozen;
 use crate::error::Result;
 use crate::intelrdt;
 use crate::json::Decoder;
@@ -35,6 +36,8 @@ pub struct Status {
     pub rdt: intelrdt::Made,
     /// Its configuration has hooks for after `create`.
     pub hooks: bool,
+    /// And for during it: they may ask for its state.
+    pub early_hooks: bool,
 }
 
 /// As it is written. Names are crun's where it has one.
@@ -52,6 +55,8 @@ struct Written<'a> {
     #[serde(rename = "cgroup-path")]
     cgroup: Option<&'a str>,
     hooks: bool,
+    #[serde(rename = "early-hooks")]
+    early_hooks: bool,
     #[serde(rename = "resctrl-groups")]
     rdt: &'a [String],
 }
@@ -92,6 +97,7 @@ impl Status {
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
             hooks: self.hooks,
+            early_hooks: self.early_hooks,
             rdt: &self.rdt.0,
         };
         directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
@@ -113,6 +119,7 @@ impl Status {
             "owner" => status.owner = d.integer(),
             "resctrl-groups" => status.rdt.0 = d.list(|d| d.string().into()),
             "hooks" => status.hooks = d.boolean(),
+            "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
         });
         decoder.finish()?;
@@ -120,11 +127,7 @@ impl Status {
     }
 
     /// The state now, whatever happened to the mote that made it.
-    pub fn state(
-        &self,
-        directory: &Directory,
-        is_frozen: impl FnOnce(&str) -> Result<bool>,
-    ) -> Result<State> {
+    pub fn state(&self, directory: &Directory) -> Result<State> {
         if self.process.pid == 0 {
             return Ok(if directory.is_busy() { State::Creating } else { State::Stopped });
         }
@@ -142,9 +145,9 @@ impl Status {
                 return Ok(State::Creating);
             }
         }
-        match self.cgroup.as_deref().map(is_frozen) {
-            Some(Ok(true)) => Ok(State::Paused),
-            _ => Ok(State::Running),
+        match self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
+            true => Ok(State::Paused),
+            false => Ok(State::Running),
         }
     }
 

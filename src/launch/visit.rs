@@ -20,7 +20,7 @@ pub fn visit(
     entry: Entry,
     init: &OwnedFd,
     directory: BorrowedFd<'_>,
-    act: impl FnOnce(&Root) -> Result<()>,
+    act: impl FnOnce(&mut Root) -> Result<()>,
 ) -> Result<()> {
     // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
@@ -28,7 +28,7 @@ pub fn visit(
     let (channel, visitors) = Channel::pair()?;
     let visitor = || -> Infallible {
         close_in_child(directory);
-        let done = go_in(entry, init).and_then(|root| act(&root));
+        let done = go_in(entry, init).and_then(|mut root| act(&mut root));
         visitors.send(&match done {
             Ok(()) => Message::Ready,
             Err(error) => Message::Failed(error),

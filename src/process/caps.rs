@@ -54,6 +54,11 @@ pub static NAMES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
+/// The number of a capability by its name.
+pub fn number(name: &str) -> Option<usize> {
+    NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// The sets as bits. A configuration without `capabilities` gives none at all.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -80,7 +85,7 @@ impl Plan {
         let mut bits = |set: &str, names: &[&str], most: u64, why: &str| {
             let mut refused: Option<Error> = None;
             let bits = names.iter().fold(0u64, |bits, name| {
-                let number = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
+                let number = number(name);
                 if let Some(number) = number.filter(|number| most & 1 << number != 0) {
                     return bits | 1 << number;
                 }

@@ -8,7 +8,7 @@ use rustix::process::fchdir;
 
 use super::idmap::Find;
 use super::op::Op;
-use super::path::Root;
+use super::path::{Root, is_root};
 use super::{Surroundings, open_sources, ops, refuse};
 use crate::error::{At, On, Result, Show};
 use crate::spec::Mount;
@@ -24,9 +24,15 @@ impl<'a> Plan<'a> {
     /// of whoever mounts it.
     pub fn new(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
+            let place = Show(mount.destination);
+            if is_root(mount.destination) {
+                return refuse(format_args!(
+                    "mounts[{index}] {place}: nobody inside would see it over the root"
+                ));
+            }
             let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
             if matches!(kind, b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2") {
-                let (place, kind) = (Show(mount.destination), kind.escape_ascii());
+                let kind = kind.escape_ascii();
                 return refuse(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
             }
         }
@@ -43,7 +49,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Inside: makes all of them, or none.
-    pub fn apply(&self, root: &Root) -> Result<()> {
+    pub fn apply(&self, root: &mut Root) -> Result<()> {
         for (index, mount) in self.mounts.iter().enumerate() {
             if let Err(error) = mount.apply(root).and_then(|()| mount.finish()) {
                 for made in self.mounts.iter().take(index).rev() {

@@ -166,9 +166,9 @@ impl<'a> Plan<'a> {
         // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
-        let root = self.attach_root().at(format_args!("root.path"))?;
+        let mut root = self.attach_root().at(format_args!("root.path"))?;
         for mount in &self.mounts {
-            mount.apply(&root)?;
+            mount.apply(&mut root)?;
         }
         self.devices.apply(&root)?;
         let terminal = terminal(&root)?;
@@ -192,7 +192,8 @@ impl<'a> Plan<'a> {
     /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
     /// takes no shared one, and what is mounted below it has its own words for that.
     pub fn enter(&self, root: &Root) -> Result<()> {
-        pivot::enter(root, self.pivot)?;
+        // What lies beneath it is above the host's root, but where that is, when it is not at the bundle's path.
+        pivot::enter(root, self.pivot, if self.in_place { 0 } else { root.covered() })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
             kind => {

@@ -9,7 +9,7 @@ use core::fmt;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, fstat, fstatfs, mkdirat, symlinkat};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 
 use super::cgroup::Trees;
@@ -119,13 +119,10 @@ impl<'a> Op<'a> {
     /// Plans `mounts[index]`.
     pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
         let (mut words, ends) = Words::read(mount)?;
-        // Going there later would leave the host's root above it: pivot_root(2) takes what is mounted on that along.
-        if is_root(mount.destination) && !words.remount {
-            return refuse(format_args!("nothing can be mounted over the root"));
-        }
         let what = What::new(mount, &mut words, &ends, around)?;
-        if words.copy_up && !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs") {
-            return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone"));
+        let root = is_root(mount.destination);
+        if words.copy_up && (root || !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs")) {
+            return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"));
         }
         let kind = match &what {
             What::New { kind, .. } => {
@@ -165,7 +162,7 @@ impl<'a> Op<'a> {
     }
 
     /// Makes it.
-    pub fn apply(&self, root: &Root) -> Result<()> {
+    pub fn apply(&self, root: &mut Root) -> Result<()> {
         self.mount(root).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
@@ -180,7 +177,7 @@ impl<'a> Op<'a> {
         ))
     }
 
-    fn mount(&self, root: &Root) -> Result<()> {
+    fn mount(&self, root: &mut Root) -> Result<()> {
         match &self.what {
             What::Bind(source) => match source.link() {
                 Some(link) => self.copy_link(root, link),
@@ -190,10 +187,10 @@ impl<'a> Op<'a> {
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" && self.words.is_read_only() {
+                    let tree = fcntl_dupfd_cloexec(&tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
                     self.last.0.set(Some(tree));
-                } else {
-                    root.release(tree);
                 }
+                self.made(root, tree);
                 Ok(())
             }
             What::Cgroups(trees) => self.cgroups(root, trees),
@@ -202,7 +199,7 @@ impl<'a> Op<'a> {
     }
 
     /// What the host has at the destination.
-    fn bind(&self, root: &Root, source: &Source<'_>) -> Result<()> {
+    fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
         let tree = source.take()?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
@@ -212,7 +209,18 @@ impl<'a> Op<'a> {
         };
         tree::change(tree.as_fd(), self.words.all)?;
         tree::change(tree.as_fd(), self.words.top)?;
-        root.attach(tree, target)
+        tree::attach(&tree, target.as_fd())?;
+        root.release(target);
+        self.made(root, tree);
+        Ok(())
+    }
+
+    /// It is in place: what is mounted over the root is the root from here on.
+    fn made(&self, root: &mut Root, tree: OwnedFd) {
+        match is_root(self.destination) {
+            true => root.cover(tree),
+            false => root.release(tree),
+        }
     }
 
     /// The destination, should it be a link too (`dest-nofollow`). Those that the kernel shows are not a
@@ -298,7 +306,7 @@ impl<'a> Op<'a> {
     }
 
     /// A tmpfs with one directory for each hierarchy, and links for the controllers that share one.
-    fn cgroups(&self, root: &Root, trees: &[(CString, Source<'_>)]) -> Result<()> {
+    fn cgroups(&self, root: &mut Root, trees: &[(CString, Source<'_>)]) -> Result<()> {
         let directory = self.create(root, c"tmpfs", c"cgroup")?;
         for (name, source) in trees {
             let make = || {
@@ -322,7 +330,7 @@ impl<'a> Op<'a> {
         tree::change(directory.as_fd(), self.words.all)?;
         let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.words.top };
         tree::change(directory.as_fd(), change)?;
-        root.release(directory);
+        self.made(root, directory);
         Ok(())
     }
 

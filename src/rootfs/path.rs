@@ -22,6 +22,8 @@ use crate::error::{Error, On, Result, Show};
 /// The root of the container's tree.
 pub struct Root {
     fd: OwnedFd,
+    /// How many roots lie beneath it.
+    covered: u32,
     /// How many more descriptors are left open.
     lazy: Cell<u32>,
     /// openat2 is not to be had here.
@@ -47,7 +49,7 @@ pub(super) const MAX_LINKS: usize = 40;
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root { fd, lazy: Cell::new(LAZY), refused: Cell::new(false) }
+        Root { fd, covered: 0, lazy: Cell::new(LAZY), refused: Cell::new(false) }
     }
 
     /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
@@ -65,6 +67,20 @@ impl Root {
         self.release(tree);
         self.release(target);
         Ok(())
+    }
+
+    /// What was mounted over the root is the root now.
+    #[cold]
+    #[inline(never)]
+    pub fn cover(&mut self, tree: OwnedFd) {
+        self.covered += 1;
+        let beneath = core::mem::replace(&mut self.fd, tree);
+        self.release(beneath);
+    }
+
+    /// How many roots lie beneath this one.
+    pub fn covered(&self) -> u32 {
+        self.covered
     }
 
     /// The root's own descriptor.

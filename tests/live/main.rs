@@ -46,6 +46,7 @@ const ROOMS: &[&[Test]] = &[
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
+    rootfs::over::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::propagation::TESTS,
     rootfs::device::TESTS,

@@ -36,6 +36,7 @@ const FORBIDDEN: Refused = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
 const AGAIN: &[&[Test]] = &[
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
+    rootfs::over::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
     rootfs::idmap::TESTS,

@@ -18,6 +18,7 @@ tests![
     mounts_of_a_user_namespace,
     mounts_with_mapped_owners,
     mounts_all_or_none,
+    mounts_over_the_root_are_refused,
     mounts_of_namespaces_are_refused,
     mounts_are_removed_without_links,
     mounts_bad_input,
@@ -142,6 +143,15 @@ fn mounts_all_or_none(rig: &mut Rig) -> Outcome {
         mounts(rig, "add", &list)?.bad(&words)?;
         same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not said)")?;
     }
+    rig.delete()
+}
+
+/// What runs there has its root already.
+fn mounts_over_the_root_are_refused(rig: &mut Rig) -> Outcome {
+    container(rig, false)?;
+    let list = json!([{"destination": "/..", "type": "tmpfs", "source": "tmpfs"}]);
+    mounts(rig, "add", &list)?.bad(&["mounts[0] /..", "over the root"])?;
+    mounts(rig, "remove", &json!([{"destination": "/"}]))?.bad(&["mounts[0] /"])?;
     rig.delete()
 }
 

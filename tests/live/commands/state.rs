@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::command::start;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
@@ -12,6 +13,7 @@ tests![
     "commands",
     state_has_its_keys,
     state_of_a_created_container,
+    state_is_there_when_it_is_created,
     state_of_a_running_container,
     state_of_a_stopped_container,
     state_of_an_unknown_id_is_refused,
@@ -50,6 +52,27 @@ fn state_of_a_created_container(rig: &mut Rig) -> Outcome {
     holds(&format!("{pid} is one of {processes:?}"), known)?;
     sys::pidfd(pid)?;
     rig.delete()
+}
+
+/// Who asks until there is a container may start it then.
+fn state_is_there_when_it_is_created(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    for _ in 0..10 {
+        let mut creating = start(&mut rig.launch("create", &bundle, &[])?, false)?;
+        let first = loop {
+            let over = creating.is_over()?;
+            let output = rig.mote(&["state", &rig.id])?;
+            if over || output.code() == 0 {
+                break output;
+            }
+            contains("the error", &output.stderr, "not exist")?;
+        };
+        same("the first answer", Json::parse(&first.good()?.stdout)?.at("status").text(), "created")?;
+        same("exit code", creating.status()?.0.code(), Some(0))?;
+        rig.delete()?;
+    }
+    Ok(())
 }
 
 fn state_of_a_running_container(rig: &mut Rig) -> Outcome {

@@ -204,6 +204,7 @@ fn capability(rig: &mut Rig) -> Outcome {
     sets(&inside, "CHOWN KILL NET_BIND_SERVICE SYS_CHROOT AUDIT_WRITE", "")?;
     let inside = facts(rig, &["--cap", "CAP_CHOWN", "--user", "1000:1000"], &["caps"])?;
     inside.is("cap:bounding", &format!("CHOWN {THREE}"))?;
+    rig.misused(&run(&mut program(rig, &["--cap", "CAP_MOON"], &["/payload"]), "")?, "--cap CAP_MOON")?;
     rig.delete()
 }
 

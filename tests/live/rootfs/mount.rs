@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use crate::check::{Outcome, contains, lacks, same, skip_allowed};
+use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
@@ -23,7 +23,6 @@ tests![
     devpts_is_a_new_instance,
     devpts_ptmx_can_be_opened,
     remount_changes_a_mount,
-    mounts_over_the_root_are_refused,
     mounts_over_the_root_through_a_link,
     an_unknown_type_is_refused,
     an_unknown_option_is_the_kernels_to_refuse,
@@ -156,22 +155,6 @@ fn remount_changes_a_mount(rig: &mut Rig) -> Outcome {
     inside.is("list:/fresh", "")?;
     inside.mount_has("/fresh", &["ro", "nosuid"])?;
     same("mounts there", inside.all("mount:/fresh").len(), 1)
-}
-
-/// The host's root would be above it.
-fn mounts_over_the_root_are_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
-    for destination in ["/", "/.", "//", "/..", "."] {
-        let mut bundle = rig.bundle()?;
-        let options = json!(["bind"]);
-        bundle.mount(
-            json!({"destination": (destination), "type": "bind", "source": "/tmp", "options": options}),
-        );
-        rig.refused(&bundle, &["nothing can be mounted over the root"])?;
-    }
-    Ok(())
 }
 
 /// A link in the image leads there all the same: the mount is beneath what the container has.
