@@ -5,6 +5,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 pub mod attack;
+pub mod audit;
 pub mod bpf;
 pub mod pass;
 pub mod pty;

@@ -42,9 +42,18 @@ pub fn native(program: &[u64]) -> Vec<Instruction> {
     program.iter().map(split).collect()
 }
 
-/// Runs a program: its verdict, and how many instructions that took.
-pub fn run(program: &[Instruction], call: &Call) -> (u32, usize) {
-    let (mut at, mut steps, mut accumulator) = (0, 0, None);
+/// How a program ran.
+pub struct Run {
+    pub verdict: u32,
+    /// Instructions.
+    pub steps: usize,
+    /// It has looked at the call's number.
+    pub saw_number: bool,
+}
+
+/// Runs a program.
+pub fn run(program: &[Instruction], call: &Call) -> Run {
+    let (mut at, mut steps, mut accumulator, mut saw_number) = (0, 0, None, false);
     loop {
         let &(code, yes, no, value) = program.get(at).expect("a jump out of the program");
         steps += 1;
@@ -52,8 +61,11 @@ pub fn run(program: &[Instruction], call: &Call) -> (u32, usize) {
         let held = || accumulator.expect("a test before the first load");
         let mut branch = |met: bool| at += usize::from(if met { yes } else { no });
         match code {
-            0x06 => return (value, steps),
-            0x20 => accumulator = Some(call.word(value)),
+            0x06 => return Run { verdict: value, steps, saw_number },
+            0x20 => {
+                accumulator = Some(call.word(value));
+                saw_number |= value == 0;
+            }
             0x54 => accumulator = Some(held() & value),
             0x05 => at += value as usize,
             0x15 => branch(held() == value),

@@ -13,7 +13,7 @@ const ALLOW: u32 = 0x7fff_0000;
 fn shape(program: &[Instruction]) -> (usize, f64, usize) {
     let arch = Arch::find("X86_64").unwrap();
     let calls = (0..450).map(|number| run(program, &Call::new(arch, number, [0; 6])));
-    let steps: Vec<usize> = calls.filter(|(verdict, _)| *verdict == ALLOW).map(|(_, steps)| steps).collect();
+    let steps: Vec<usize> = calls.filter(|ran| ran.verdict == ALLOW).map(|ran| ran.steps).collect();
     let mean = steps.iter().sum::<usize>() as f64 / steps.len() as f64;
     (program.len(), mean, *steps.iter().max().unwrap())
 }

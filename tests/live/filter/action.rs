@@ -1,10 +1,13 @@
 //! Every action, flag and place where a filter is loaded.
 
+use std::fs;
+
 use super::{profile, rule};
-use crate::check::{Outcome, contains, same, skip_allowed};
-use crate::command::run;
+use crate::check::{Outcome, contains, fail, same, skip_allowed};
+use crate::command::{LIMIT, run};
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
+use crate::sys::audit::Log;
 use crate::tests;
 
 tests![
@@ -19,6 +22,7 @@ tests![
     trap,
     trace_without_a_tracer,
     log,
+    log_is_written,
     flags,
     names_of_other_kernels,
     names_of_other_kernels_refused,
@@ -119,6 +123,37 @@ fn log(rig: &mut Rig) -> Outcome {
     let inside = rig.facts(&mut bundle, &["ask", "munlockall", "read", "/proc/self/status"])?;
     inside.is("ask:munlockall", "0")?;
     contains("the status", inside.get("read:/proc/self/status"), "\nSeccomp:\t2\n")
+}
+
+/// By the action, and by the flag for what has none of its own.
+fn log_is_written(rig: &mut Rig) -> Outcome {
+    let Ok(log) = Log::open() else { return skip_allowed("no audit log is to be had here") };
+    let call = libc::SYS_munlockall;
+    for (action, flags, code) in
+        [("SCMP_ACT_LOG", vec![], "0x7ffc0000"), (NUMBER, vec!["SECCOMP_FILTER_FLAG_LOG"], "0x50000")]
+    {
+        let mut bundle = rig.bundle()?;
+        let mut section = profile(vec![rule(action, &["munlockall"])]);
+        section.set("flags", flags);
+        bundle.set("linux.seccomp", section);
+        bundle.verbs(&["ask", "munlockall"]);
+        let file = rig.dir.join("pid").display().to_string();
+        rig.run(&bundle, &["--pid-file", &file])?.good()?;
+        let words = [
+            format!(" pid={} ", fs::read_to_string(&file)?),
+            format!(" syscall={call} "),
+            format!(" code={code}"),
+        ];
+        // Others are logged, too.
+        loop {
+            match log.next(LIMIT)? {
+                Some(record) if words.iter().all(|word| record.contains(word)) => break,
+                Some(_) => {}
+                None => return fail(format_args!("not logged: {words:?}")),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Alone and together; what they change cannot be seen from inside, but that the kernel has taken them.
