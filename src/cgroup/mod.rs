@@ -134,6 +134,11 @@ impl Plan {
         }
     }
 
+    /// Whether memory may run out in it.
+    pub fn limits_memory(&self) -> bool {
+        self.writes.iter().any(|write| write.controller() == "memory")
+    }
+
     /// When the container's process joins.
     pub fn join(&self) -> Join {
         self.join

@@ -3,6 +3,7 @@
 //! `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
 
 use alloc::format;
+use core::fmt;
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -81,6 +82,37 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// What there is to say of a cgroup in which a process was killed for memory. In bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shortage {
+    /// `None` for none: a cgroup above has one.
+    limit: Option<i64>,
+    /// `None` where the kernel does not say (v2 before linux 5.19).
+    peak: Option<i64>,
+}
+
+impl Shortage {
+    /// `None` when nobody was killed there, or nobody knows.
+    pub fn of(cgroup: &Cgroup) -> Option<Self> {
+        let [events, limit, peak] = match cgroup.hierarchies.v1_of("memory") {
+            Some(_) => ["memory.oom_control", "memory.limit_in_bytes", "memory.max_usage_in_bytes"],
+            None => ["memory.events", "memory.max", "memory.peak"],
+        };
+        let killed = value(&cgroup.text(events)?, "oom_kill");
+        (killed > 0).then(|| Shortage { limit: cgroup.number(limit), peak: cgroup.number(peak) })
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of memory")?;
+        if let Some(limit) = self.limit {
+            write!(f, ": linux.resources.memory.limit {limit}")?;
+        }
+        self.peak.map_or(Ok(()), |peak| write!(f, ", peak {peak}"))
     }
 }
 

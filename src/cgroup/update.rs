@@ -140,11 +140,11 @@ impl Cgroup {
     }
 
     /// The number that a file begins with; none for `max`, or where there is no such file.
-    fn number(&self, file: &str) -> Option<i64> {
+    pub(super) fn number(&self, file: &str) -> Option<i64> {
         self.text(file)?.split_ascii_whitespace().next()?.parse().ok()
     }
 
-    fn text(&self, file: &str) -> Option<String> {
+    pub(super) fn text(&self, file: &str) -> Option<String> {
         let hierarchy = self.hierarchies.of(controller(file))?;
         self.hierarchies.read(&format!("{hierarchy}{}/{file}", self.path)).ok()
     }

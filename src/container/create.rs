@@ -17,6 +17,7 @@ use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
+use crate::cgroup::oom::Shortage;
 use crate::error::{Error, Result};
 use crate::hooks::Point;
 use crate::host::Host;
@@ -137,7 +138,11 @@ fn build(
             let more = status.hooks || !status.rdt.is_empty();
             Ok(Built { relay, notify, more, cgroup, launched })
         }
-        (Err(error), cgroup) => {
+        (Err(mut error), cgroup) => {
+            // Nobody else has been in it.
+            if let Some(shortage) = cgroup.as_ref().and_then(Shortage::of) {
+                error.append(format_args!(": {shortage}"));
+            }
             let _ = cgroup.map(|cgroup| cgroup.remove());
             let _ = status.rdt.remove();
             // runtime.md, "Lifecycle": what fails from here on goes on with its end.

@@ -8,6 +8,7 @@ use super::attend::{attend, hold_signals};
 use super::create::{Built, Request, Stay, Up, bring_up};
 use super::delete;
 use super::store::Store;
+use crate::cgroup::oom::Shortage;
 use crate::error::{Error, On, Result};
 
 /// How a container is attended in the foreground.
@@ -46,6 +47,10 @@ pub fn run(
     directory.unlock()?;
     let Built { relay, notify, more, cgroup, launched } = built;
     let code = attend(&launched, relay, notify)?;
+    // 128 and SIGKILL: the kernel's killer says nothing itself.
+    if let Some(shortage) = cgroup.as_ref().filter(|_| code == 137).and_then(Shortage::of) {
+        warnings.push(Error::invalid(format_args!("the container's process was killed: {shortage}")));
+    }
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
         // What cannot be removed is left for `delete` to find; the program's exit status is the answer.

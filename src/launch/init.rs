@@ -1,15 +1,17 @@
 //! The child's list: from clone3 to the start gate, in order, each line with its reason where it stands.
 
 use core::convert::Infallible;
+use core::ffi::CStr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, getpid, set_dumpable_behavior, setsid, umask};
+use rustix::thread::set_name;
 
 use super::finish::{self, Program, give_up};
 use super::gate::Gate;
 use super::message::{Channel, Message};
-use crate::cgroup::{Doors, Join};
+use crate::cgroup::{self, Doors, Join};
 use crate::error::{Error, On, Result};
 use crate::hooks::Point;
 use crate::plan::Plan;
@@ -86,7 +88,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
 
     // The namespaces given by path; then files are made by the root of the user namespace.
     if !handed.joined {
-        plan.namespaces.join_inside(handed.namespaces)?;
+        plan.namespaces.join_inside(handed.namespaces, false)?;
     }
     if plan.process.user_namespace {
         become_root()?;
@@ -104,6 +106,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     handed.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
     // The tree of files; the last thing that sees the host's.
+    stage(plan, c"mote: its root");
     let (terminal, console) = (plan.process.terminal, handed.console);
     let (root, terminal) = plan.rootfs.apply(|root| match (terminal, console) {
         (Some(terminal), Some(console)) => terminal.open(root, console).map(Some),
@@ -119,6 +122,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
+    stage(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
     let [out, err] = plan.hooks.lines();
@@ -131,6 +135,13 @@ fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
         unshare(linux_raw_sys::general::CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP"))?;
     }
     Ok(())
+}
+
+/// With a limit of memory it may be killed any moment: by its name the kernel's log, and mote, know what it was doing.
+fn stage(plan: &Plan<'_>, name: &CStr) {
+    if plan.cgroup.as_ref().is_some_and(cgroup::Plan::limits_memory) {
+        let _ = set_name(name);
+    }
 }
 
 /// Until the parent has done its part: the id maps, the hooks on the host.

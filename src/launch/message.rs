@@ -24,6 +24,8 @@ pub enum Message {
     Failed(Error),
     /// The other side is gone; after `Go`, because it has become the program.
     End,
+    /// The other side is gone, and has not heard what was said to it last.
+    Deaf,
 }
 
 /// One end of the line.
@@ -79,7 +81,7 @@ impl Channel {
             Message::Ready => (READY, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
-            Message::End => return,
+            Message::End | Message::Deaf => return,
         };
         let errno: [u8; 2] = u16::to_le_bytes(errno);
         let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
@@ -95,12 +97,14 @@ impl Channel {
     /// Waits for the next message.
     pub fn receive(&self) -> Result<Message> {
         let mut packet = [0u8; 512];
+        let mut deaf = false;
         let length = loop {
             match recv(&self.0, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                // CONNRESET is told once, before what the other side said last: it went away without
-                // hearing what this side said. The next call gives its words, or the end.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
+                Err(Errno::INTR) => {}
+                // Told once, before what the other side said last: it went away without hearing what this side
+                // said. The next call gives its words, or the end.
+                Err(Errno::CONNRESET) => deaf = true,
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
         };
@@ -114,6 +118,7 @@ impl Channel {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }
+            _ if deaf => Message::Deaf,
             _ => Message::End,
         })
     }

@@ -1,6 +1,7 @@
 //! The parent's list: from the plan to a container's process at its start gate.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use linux_raw_sys::general as sys;
@@ -53,13 +54,14 @@ pub fn launch(
         plan.process.oom.apply(proc)?;
     }
     let namespaces = plan.namespaces.open()?;
-    let doors = open_doors(plan, cgroup)?;
+    let middle = plan.namespaces.need_middle();
+    let doors = open_doors(plan, cgroup, middle)?;
     open_trees(plan, &namespaces)?;
 
     error::reserve();
     let (channel, childs) = Channel::pair()?;
     let own = veil::own();
-    let back = plan.namespaces.join_before(&namespaces)?;
+    let back = if middle { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
     let handed = |channel, joined| Handed {
         channel,
         gate,
@@ -76,11 +78,15 @@ pub fn launch(
     if plan.namespaces.are_shared() {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
-    let (new, middle) = (plan.namespaces.new, plan.namespaces.need_middle());
+    let new = plan.namespaces.new;
     let spawned = match middle {
         true => {
-            let join = |plan: &mut &mut Plan<'_>| plan.namespaces.join_inside(&namespaces);
-            through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, true)))
+            let all = plan.namespaces.is_joined(NamespaceKind::User);
+            let join = |plan: &mut &mut Plan<'_>| match all {
+                true => plan.namespaces.join_inside(&namespaces, true),
+                false => plan.namespaces.join_before(&namespaces).map(drop),
+            };
+            through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
         }
         false => {
             spawn(new, doors.birth(), || init::run(plan, handed(childs, false))).on(format_args!("clone3"))
@@ -99,10 +105,10 @@ pub fn launch(
     }
 }
 
-fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
+fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>, middle: bool) -> Result<Doors> {
     let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
     // From a middle process in another user namespace CLONE_INTO_CGROUP would be refused.
-    let birth = planned.join() == Join::Birth && !plan.namespaces.is_joined(NamespaceKind::User);
+    let birth = planned.join() == Join::Birth && !middle && !plan.namespaces.is_joined(NamespaceKind::User);
     cgroup.doors(birth)
 }
 
@@ -113,8 +119,8 @@ fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }
 
-/// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns:
-/// a middle process does `join`, and makes the container's process as its own sibling (CLONE_PARENT), with
+/// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns; and
+/// who joins another pid namespace may have no way back: a middle process does `join`, and makes the container's process as its own sibling (CLONE_PARENT), with
 /// the namespaces of `new`. It shares nothing but the channel, and says there, before the container's process
 /// does, which pid that has.
 pub(super) fn through_middle<S>(
@@ -221,19 +227,28 @@ impl Launched {
     fn failure(&self, message: Message) -> Error {
         match message {
             Message::Failed(error) => error,
-            _ => Error::new(
-                Kind::State,
-                format_args!("the container's process died while it was set up: {}", self.how()),
-            ),
+            _ => {
+                let mut space = [0u8; 16];
+                let (what, how) = (self.stage(&mut space), self.how());
+                Error::new(
+                    Kind::State,
+                    format_args!("the container's process died while {what} was set up: {how}"),
+                )
+            }
         }
+    }
+
+    /// What it was doing by the name that it has given itself (`init.rs`).
+    fn stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
+        let name = host::process_file(self.pid.as_raw_nonzero().get(), "comm", space);
+        let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
+        name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
     }
 
     /// How it ended, which is soon after it hung up.
     fn how(&self) -> &'static str {
         match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-            Ok(Some(status)) if status.terminating_signal() == Some(9) => {
-                "killed by SIGKILL, perhaps for want of memory (linux.resources.memory.limit)"
-            }
+            Ok(Some(status)) if status.terminating_signal() == Some(9) => "killed by SIGKILL",
             Ok(Some(status)) if status.terminating_signal() == Some(31) => {
                 "killed by a seccomp filter (SIGSYS)"
             }

@@ -12,6 +12,7 @@ use super::message::{Channel, Message};
 use super::parent::{Launched, through_middle};
 use crate::cgroup::{Cgroup, Doors, Join};
 use crate::error::{self, On, Result};
+use crate::host;
 use crate::plan::Tenant;
 use crate::process::terminal;
 use crate::process::user::become_root;
@@ -19,7 +20,6 @@ use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::veil::{self, veil};
-use crate::{host, namespace};
 
 /// The container that is joined.
 #[derive(Clone, Copy)]
@@ -112,10 +112,8 @@ fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
         let join = |_: &mut Handed<'_>| plan.entry.join(init, true);
         return through_middle(0, handed, join, |handed| run(plan, &Handed { joined: true, ..handed }));
     }
-    let back = plan.entry.join_before(init)?;
-    let spawned = spawn(0, handed.doors.birth(), || run(plan, &handed)).on(format_args!("clone3"));
-    namespace::go_back(&back)?;
-    spawned
+    plan.entry.join_before(init)?;
+    spawn(0, handed.doors.birth(), || run(plan, &handed)).on(format_args!("clone3"))
 }
 
 /// The process's own part. It never comes back.

@@ -1,13 +1,10 @@
 //! Entering the namespaces of a container that runs (setns(2) with a pidfd, linux 5.8): all at once.
 
-use alloc::vec::Vec;
-
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use super::{flag, own};
-use crate::error::{On, Result, Show};
+use super::flag;
+use crate::error::{On, Result};
 use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// Which of its namespaces are the container's, as bits `CLONE_NEW*`.
@@ -27,17 +24,13 @@ impl Entry {
         self.flags & flag(Kind::User) != 0
     }
 
-    /// The parent's part, before the clone: a pid namespace is entered by children only. Gives what to go
-    /// back to with [`super::go_back`].
-    pub fn join_before(self, init: &OwnedFd) -> Result<Vec<(Kind, OwnedFd)>> {
-        let mut back = Vec::new();
-        if self.flags & flag(Kind::Pid) != 0 {
-            let path = own(Kind::Pid);
-            let before = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-            back.push((Kind::Pid, before.on(format_args!("openat {}", Show(path)))?));
-            enter(init, flag(Kind::Pid))?;
+    /// The parent's part, before the clone: a pid namespace is entered by children only. It stays so: there will be
+    /// no other child, and an ordinary user has no way back (podman's user namespace does not own the host's).
+    pub fn join_before(self, init: &OwnedFd) -> Result<()> {
+        match self.flags & flag(Kind::Pid) {
+            0 => Ok(()),
+            flag => enter(init, flag),
         }
-        Ok(back)
     }
 
     /// Those that its tree of files is of.

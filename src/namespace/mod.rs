@@ -9,7 +9,7 @@
 //! - The others are joined by the child. Not so under a new user namespace, in which it would have no
 //!   rights over them: then the parent joins them, clones, and goes back.
 //! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
-//!   container's process as its sibling (`launch/parent.rs`).
+//!   container's process as its sibling (`launch/parent.rs`). So it is where there is no way back for the parent.
 
 pub mod device;
 pub mod entry;
@@ -29,6 +29,7 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{At, Error, On, Result, Show};
+use crate::host;
 use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// One namespace that is joined.
@@ -131,10 +132,20 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether a middle process is needed, between mote and the container's: a user namespace that is joined
-    /// must own the new ones, and decides who may join a pid namespace.
+    /// must own the new ones, and decides who may join a pid namespace; and out of a namespace that is joined before
+    /// the clone only who has rights over its own goes back, which the first user namespace owns.
     #[inline]
     pub fn need_middle(&self) -> bool {
-        self.is_joined(Kind::User) && (self.new != 0 || self.is_joined(Kind::Pid))
+        match self.is_joined(Kind::User) {
+            true => self.new != 0 || self.is_joined(Kind::Pid),
+            false => self.joined.iter().any(|join| self.is_before(join)) && host::in_user_namespace(),
+        }
+    }
+
+    /// Whether it is joined before the container's process is made: the pid namespace, which only children enter,
+    /// and under a new user namespace all the others.
+    fn is_before(&self, join: &Join<'_>) -> bool {
+        join.kind == Kind::Pid || self.is_new(Kind::User)
     }
 
     /// Whether the container's process is born where others may see it, with the host's rights still.
@@ -142,15 +153,11 @@ impl<'a> Plan<'a> {
         self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
     }
 
-    /// The parent's part, before the clone: the pid namespace, and under a new user namespace all the
-    /// others. Gives what to go back to.
+    /// The part of the parent, or of a middle process, before the clone. Gives what to go back to.
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
-        if self.need_middle() {
-            return Ok(back);
-        }
         for (join, fd) in self.joined.iter().zip(opened) {
-            if join.kind == Kind::Pid || self.is_new(Kind::User) && join.kind != Kind::User {
+            if self.is_before(join) {
                 let own = own(join.kind);
                 let own = open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                     .on(format_args!("openat {}", Show(own)))?;
@@ -163,14 +170,13 @@ impl<'a> Plan<'a> {
 
     /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
     /// own must be entered before it, those that it owns after it; so what is refused at first is tried
-    /// again inside. The middle process also enters the pid namespace, for its child: it is not seen there
-    /// itself, and numbers are still the host's to it.
-    pub fn join_inside(&self, opened: &[OwnedFd]) -> Result<()> {
+    /// again inside. `pid` is for the middle process, which also enters the pid namespace, for its child: it is not
+    /// seen there itself, and numbers are still the host's to it.
+    pub fn join_inside(&self, opened: &[OwnedFd], pid: bool) -> Result<()> {
         if self.is_new(Kind::User) {
             return Ok(());
         }
         let mut refused = 0u32;
-        let pid = self.need_middle();
         let mine = || self.joined.iter().zip(opened).filter(|(join, _)| pid || join.kind != Kind::Pid);
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
             match enter(join.kind, fd) {

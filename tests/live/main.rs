@@ -24,6 +24,7 @@ mod hooks;
 mod json;
 mod missing;
 mod namespaces;
+mod nested;
 mod payload;
 mod process;
 mod rig;
@@ -110,6 +111,7 @@ const ROOMS: &[&[Test]] = &[
     terminal::socket::TESTS,
     terminal::attack::TESTS,
     rootless::TESTS,
+    nested::TESTS,
     missing::TESTS,
     crash::TESTS,
     clients::TESTS,

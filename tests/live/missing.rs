@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::rig::{Layout, Peer, Refused, Rig};
 use crate::runner::{Case, Test};
-use crate::{attack, cgroups, namespaces, rootfs, rootless};
+use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
 use crate::{json, tests};
 
 tests![
@@ -52,6 +52,7 @@ const AGAIN: &[&[Test]] = &[
     namespaces::device::TESTS,
     cgroups::path::TESTS,
     rootless::TESTS,
+    nested::TESTS,
 ];
 
 pub fn again() -> impl Iterator<Item = Case> {

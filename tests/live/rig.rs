@@ -83,6 +83,8 @@ pub struct Rig<'a> {
     pub user: Option<u32>,
     /// The network namespace in which it is called.
     pub network: Option<File>,
+    /// The user namespace of its caller.
+    pub user_namespace: Option<File>,
     bundles: Cell<u32>,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Rig<'a> {
             refused: &[],
             user: None,
             network: None,
+            user_namespace: None,
             bundles: Cell::new(0),
         })
     }
@@ -165,6 +168,7 @@ impl<'a> Rig<'a> {
         command.current_dir(&self.dir);
         let (layout, user) = (self.layout, self.user);
         let network = self.network.as_ref().map(File::as_raw_fd);
+        let user_namespace = self.user_namespace.as_ref().map(File::as_raw_fd);
         let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
         let refused: Vec<_> = self.refused.iter().filter_map(numbers).collect();
         let mut program = sys::filter(&refused);
@@ -174,7 +178,8 @@ impl<'a> Rig<'a> {
             if !refused.is_empty() {
                 sys::confine(&mut program)?;
             }
-            user.map_or(Ok(()), |id| sys::become_user(id, id))
+            user.map_or(Ok(()), |id| sys::become_user(id, id))?;
+            user_namespace.map_or(Ok(()), sys::join)
         });
     }
 

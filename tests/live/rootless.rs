@@ -43,7 +43,7 @@ tests![
 const USER: u32 = 12345;
 
 /// Makes the rig that of an ordinary user.
-fn ordinary(rig: &mut Rig) -> Outcome {
+pub fn ordinary(rig: &mut Rig) -> Outcome {
     let limit = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     if limit.trim() == "0" {
         return skip_allowed("this machine has no user namespaces");
@@ -68,7 +68,7 @@ fn bundle(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-fn own(dir: &Path) -> Outcome {
+pub fn own(dir: &Path) -> Outcome {
     sys::chown(dir, USER, USER)?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{place, says, unified, unified_top};
-use crate::check::{Outcome, different, holds, same, skip_allowed};
+use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
@@ -14,6 +14,7 @@ tests_in_layouts![
     memory_limit,
     memory_reservation,
     memory_limit_kills,
+    memory_limit_kills_while_it_is_set_up,
     cpu_shares,
     cpu_quota_and_period,
     cpuset,
@@ -94,7 +95,29 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["say", "before", "eat", "131072"]);
     let output = rig.run(&bundle, &[])?;
     output.facts().is("eat", "(not said)")?;
+    if rig.is(Peer::Mote) {
+        contains("the error", &output.stderr, "out of memory: linux.resources.memory.limit 33554432, peak ")?;
+    }
     same("exit code", output.code(), 137)
+}
+
+/// What it mounts is charged to it, too.
+fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
+    file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") })?;
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("asks for mote's words");
+    }
+    let mut bundle = rig.bundle()?;
+    fs::create_dir(bundle.inside("large"))?;
+    fs::write(bundle.inside("large/file"), vec![1u8; 32 << 20])?;
+    bundle.mount(
+        json!({"destination": "/large", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}),
+    );
+    // Without swap that the file could go to.
+    bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
+    bundle.verbs(&[]);
+    let words = ["died while its root was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
+    rig.refused(&bundle, &words)
 }
 
 fn cpu_shares(rig: &mut Rig) -> Outcome {

@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::unified;
-use crate::check::{Outcome, same, skip_allowed};
+use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
+use crate::json::Json;
 use crate::rig::{Peer, Rig};
 use crate::tests_in_layouts;
 
-tests_in_layouts![memory_of_1_mib_runs_a_tiny_program, memory_of_256_kib_runs_a_tiny_program];
+tests_in_layouts![memory_of_1_mib_runs_a_tiny_program, smallest_memory_of_features_runs_a_tiny_program];
 
 /// `exit(7)`, in the words of this machine.
 #[cfg(target_arch = "x86_64")]
@@ -80,9 +81,12 @@ fn memory_of_1_mib_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
     runs_within(rig, 1 << 20)
 }
 
-fn memory_of_256_kib_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
+fn smallest_memory_of_features_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
     if !rig.is(Peer::Mote) {
         return skip_allowed("the peers need more for themselves");
     }
-    runs_within(rig, 256 << 10)
+    let features = Json::parse(&rig.mote(&["features"])?.good()?.stdout)?;
+    let smallest = features.at("annotations").at("io.github.mote.memory.limit.minimum").text().parse()?;
+    holds("it is small", smallest <= 256 << 10)?;
+    runs_within(rig, smallest)
 }

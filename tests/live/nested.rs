@@ -1,0 +1,114 @@
+//! mote as rootless podman calls it: in a user namespace that an ordinary user has made, and that owns no other
+//! namespace of the host's, so that what is left once is left for good.
+
+use std::fs::{self, File};
+use std::process::Command;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, different, same};
+use crate::command::{Running, start};
+use crate::json;
+use crate::rig::Rig;
+use crate::rootless::{ordinary, own};
+use crate::tests;
+
+tests![
+    "rootless",
+    nested_exec,
+    nested_pid_namespace,
+    nested_pid_namespace_with_hooks,
+    nested_namespaces_under_a_new_user_namespace,
+];
+
+/// Makes the rig that of somebody in such a namespace, which lasts as long as what comes back.
+fn nested(rig: &mut Rig) -> Outcome<Running> {
+    ordinary(rig)?;
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", "echo made=1; read word"]);
+    command.env("MOTE_LIVE_HOST", &rig.marker);
+    rig.prepare(&mut command);
+    let mut running = start(&mut command, true)?;
+    running.lines.until("made=1")?;
+    rig.user_namespace = Some(File::open(format!("/proc/{}/ns/user", running.pid()))?);
+    Ok(running)
+}
+
+/// Without a user namespace of its own.
+fn bundle(rig: &Rig) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    bundle.remove("linux.cgroupsPath");
+    // unshare(1) gives up setgroups(2) for a map of one group.
+    bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
+    own(&bundle.dir)?;
+    Ok(bundle)
+}
+
+fn nested_exec(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    let mut bundle = bundle(rig)?;
+    let _running = rig.waiting(&mut bundle)?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id", "ns"])?.good()?.facts();
+    different("pid", inside.get("pid"), "1")?;
+    let path = format!("/proc/{}/ns/pid", rig.pid()?);
+    inside.is("ns:pid", &fs::read_link(path)?.display().to_string())?;
+    rig.delete()
+}
+
+/// A second container in namespaces of the first.
+fn second(rig: &mut Rig, kinds: &[(&str, &str)], change: impl FnOnce(&mut Bundle)) -> Outcome {
+    let mut first = bundle(rig)?;
+    let _running = rig.waiting(&mut first)?;
+    let (id, pid) = (rig.id.clone(), rig.pid()?);
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["id", "ns"]);
+    for (kind, file) in kinds {
+        bundle.namespace(kind, Some(format!("/proc/{pid}/ns/{file}").as_ref()));
+    }
+    change(&mut bundle);
+    rig.id = format!("{id}-two");
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    rig.id = id;
+    for (_, file) in kinds {
+        let path = format!("/proc/{pid}/ns/{file}");
+        inside.is(&format!("ns:{file}"), &fs::read_link(path)?.display().to_string())?;
+    }
+    rig.delete()
+}
+
+fn nested_pid_namespace(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    second(rig, &[("pid", "pid")], |_| {})
+}
+
+/// Which are the host's all the same.
+fn nested_pid_namespace_with_hooks(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    let log = rig.dir.join("log");
+    fs::write(&log, "")?;
+    crate::sys::chown(&log, rig.user.unwrap_or_default(), rig.user.unwrap_or_default())?;
+    let (program, path) = (rig.suite.payload.display().to_string(), log.display().to_string());
+    second(rig, &[("pid", "pid"), ("network", "net")], |bundle| {
+        let args = vec!["payload", "into", path.as_str(), "ns"];
+        bundle.set("hooks.poststart", json!([{"path": program, "args": args}]));
+    })?;
+    let said = fs::read_to_string(&log)?;
+    for kind in ["pid", "net"] {
+        let own = fs::read_link(format!("/proc/self/ns/{kind}"))?.display().to_string();
+        let line = format!("ns:{kind}={own}");
+        same(&line, said.lines().any(|said| said == line), true)?;
+    }
+    Ok(())
+}
+
+fn nested_namespaces_under_a_new_user_namespace(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    second(rig, &[("network", "net"), ("ipc", "ipc")], |bundle| {
+        let map = json!([{"containerID": 0i64, "hostID": 0i64, "size": 1i64}]);
+        bundle.namespace("user", None);
+        bundle.set("linux.uidMappings", map.clone());
+        bundle.set("linux.gidMappings", map);
+        // A new sysfs is refused to who does not own the network.
+        bundle.without_mount("/sys");
+        bundle.without_mount("/dev/mqueue");
+    })
+}
