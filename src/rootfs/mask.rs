@@ -76,11 +76,16 @@ impl Cover {
             true => &mut self.empty,
             false => &mut self.null,
         };
-        if cover.is_none() {
-            *cover = Some(if directory { empty(root, label)? } else { null(root)? });
+        if let Some(cover) = cover {
+            return root.attach(tree::copy(cover.as_fd(), false)?, target);
         }
-        let Some(cover) = cover else { return Ok(()) };
-        root.attach(tree::copy(cover.as_fd(), false)?, target)
+        if directory {
+            // The first is attached itself: what is mounted nowhere can be copied only since linux 6.15.
+            tree::attach(cover.insert(empty(root, label)?), target.as_fd())?;
+            root.release(target);
+            return Ok(());
+        }
+        root.attach(tree::copy(cover.insert(null(root)?).as_fd(), false)?, target)
     }
 }
 
