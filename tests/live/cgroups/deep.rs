@@ -1,6 +1,5 @@
 //! Cgroups that a container has made in its own, deeper than a path may be long.
 
-use super::within;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::clean::{cgroups, processes};
@@ -12,12 +11,14 @@ use crate::{json, sys, tests};
 tests!["cgroups", alone: true, cgroups_deeper_than_a_path_v1, cgroups_deeper_than_a_path_v2];
 
 fn cgroups_deeper_than_a_path_v1(rig: &mut Rig) -> Outcome {
-    within(rig, Layout::V1, |rig| deep(rig, "/sys/fs/cgroup/pids", "2500"))
+    rig.set_layout(Layout::V1)?;
+    deep(rig, "/sys/fs/cgroup/pids", "2500")
 }
 
 /// Fewer: there the kernel takes longer for each, the deeper it is.
 fn cgroups_deeper_than_a_path_v2(rig: &mut Rig) -> Outcome {
-    within(rig, Layout::V2, |rig| deep(rig, "/sys/fs/cgroup", "1000"))
+    rig.set_layout(Layout::V2)?;
+    deep(rig, "/sys/fs/cgroup", "1000")
 }
 
 /// Made by a container that has ended, and by one that is killed.
