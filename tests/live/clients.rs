@@ -77,7 +77,8 @@ impl<'a, 'b> Podman<'a, 'b> {
     fn settings(&self) -> Outcome {
         let networks = self.rig.dir.join("networks");
         let text = format!(
-            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
+            "[containers]\nlog_driver = \"k8s-file\"\n\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
              [network]\nnetwork_config_dir = \"{}\"\n",
             networks.display()
         );
