@@ -8,7 +8,7 @@
 //! bundle  plan  launch     config.json read; decided; carried out
 //! namespace cgroup rootfs process hooks seccomp  one room for each kind of kernel object
 //! spec                     the words of runtime-spec
-//! host  sys  error  json  pass  netlink   facts, system calls, errors, the decoder
+//! host  sys  error  json  pass  netlink  dbus   facts, system calls, errors, the decoder
 //! ```
 #![no_std]
 
@@ -19,6 +19,7 @@ extern crate std;
 pub mod bundle;
 pub mod cgroup;
 pub mod container;
+pub mod dbus;
 mod errno;
 pub mod error;
 pub mod hooks;

@@ -1,0 +1,251 @@
+//! A line to somebody who understands D-Bus ("Authentication Protocol", unix(7)): who calls is known by the socket's
+//! credentials, so nothing has to be told. What is to be said then is sent at once: hello to a bus, and the first calls.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+};
+
+use super::address::Address;
+use super::message::{Call, ERROR, RETURN, SIGNAL, Writer};
+use super::read::{HEAD, Message, length};
+use crate::error::{At, Error, On, Result};
+use crate::sys::time::uptime;
+
+/// How long an answer may take, in seconds: a manager may start many units first.
+const PATIENCE: i64 = 30;
+
+/// A signal that is longer is passed over: none that is waited for is.
+const LONGEST: usize = 1 << 16;
+
+/// An empty identity: it is the one that the socket tells, whatever ids are called in a user namespace.
+const WHO: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+
+/// The line.
+pub struct Line {
+    fd: OwnedFd,
+    /// Of whoever is at the other end.
+    pub address: Address,
+    out: Vec<u8>,
+    input: Vec<u8>,
+    /// So much of it is taken already.
+    taken: usize,
+    /// So much of what comes is to be passed over.
+    over: usize,
+    serial: u32,
+    /// The second at which patience ends.
+    end: i64,
+}
+
+/// An answer that is a no: what kind, and the reason.
+#[derive(Debug)]
+pub struct Refusal {
+    pub name: String,
+    pub text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.text)
+    }
+}
+
+impl Line {
+    /// A line to an address.
+    pub fn open(address: &Address) -> Result<Self> {
+        Self::connect(address).at(format_args!("D-Bus at {address}"))
+    }
+
+    fn connect(address: &Address) -> Result<Self> {
+        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .on(format_args!("socket"))?;
+        // For connect as well, where many are waiting to be let in.
+        set_socket_timeout(&fd, Timeout::Send, Some(Duration::from_secs(PATIENCE as u64)))
+            .on(format_args!("setsockopt SO_SNDTIMEO"))?;
+        let name = address.socket().on(format_args!("address"))?;
+        connect(&fd, &name).on(format_args!("connect"))?;
+        let (address, out, end) = (address.clone(), Vec::new(), uptime() + PATIENCE);
+        let mut line = Line { fd, address, out, input: Vec::new(), taken: 0, over: 0, serial: 0, end };
+        // By itself: systemd reads a call that comes along, but does not look at it before something else comes.
+        line.send(WHO)?;
+        while !line.is_known()? {}
+        if line.address.bus {
+            line.say(&bus("Hello", "", Writer::default()));
+        }
+        Ok(line)
+    }
+
+    /// Asks a bus for signals that fit a rule. Without a bus all signals come.
+    pub fn listen(&mut self, rule: &str) {
+        if self.address.bus {
+            let mut body = Writer::default();
+            body.text(rule);
+            self.say(&bus("AddMatch", "s", body));
+        }
+    }
+
+    /// Gets a call ready to be sent; gives its number.
+    pub fn say(&mut self, call: &Call) -> u32 {
+        self.serial += 1;
+        // Messages are aligned within themselves, wherever they are in the stream.
+        self.out.append(&mut call.encode(self.serial));
+        self.serial
+    }
+
+    /// Sends what is ready, and hands on what comes until `take` has what it waits for.
+    pub fn hear(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+        let address = self.address.clone();
+        self.flush().at(format_args!("D-Bus at {address}"))?;
+        loop {
+            let message = self.next().at(format_args!("D-Bus at {address}"))?;
+            if let Some(message) = message
+                && take(&message)?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The answer to a call that is ready.
+    pub fn answer<T>(
+        &mut self,
+        number: u32,
+        read: impl Fn(&Message<'_>) -> Option<T>,
+    ) -> Result<core::result::Result<T, Refusal>> {
+        let mut answer = None;
+        self.hear(&mut |message| {
+            answer = match message.kind {
+                _ if message.reply_to != number => return Ok(false),
+                RETURN => Some(Ok(read(message).ok_or_else(malformed)?)),
+                ERROR => Some(Err(Refusal::of(message))),
+                _ => return Ok(false),
+            };
+            Ok(true)
+        })?;
+        answer.ok_or_else(malformed)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.end = uptime() + PATIENCE;
+        self.send(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    fn send(&self, mut rest: &[u8]) -> Result<()> {
+        while !rest.is_empty() {
+            match send(&self.fd, rest, SendFlags::NOSIGNAL) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(silence()),
+                Err(errno) => return Err(Error::system(errno, format_args!("sendto"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes next; `None` when that was passed over.
+    fn next(&mut self) -> Result<Option<Message<'_>>> {
+        if self.over > 0 {
+            self.fill(1)?;
+            let here = self.over.min(self.input.len() - self.taken);
+            (self.taken, self.over) = (self.taken + here, self.over - here);
+            return Ok(None);
+        }
+        self.fill(HEAD)?;
+        let head = self.input.get(self.taken..).unwrap_or_default();
+        let length = length(head).ok_or_else(malformed)?;
+        if length > LONGEST {
+            // What answers a call is never so long.
+            self.over = if head.get(1) == Some(&SIGNAL) { length } else { return Err(malformed()) };
+            return Ok(None);
+        }
+        self.fill(length)?;
+        let whole = self.input.get(self.taken..self.taken + length).unwrap_or_default();
+        self.taken += length;
+        Message::decode(whole).map(Some).ok_or_else(malformed)
+    }
+
+    /// One line of the talk about who this is; whether it was the last.
+    fn is_known(&mut self) -> Result<bool> {
+        let mut count = 1;
+        let end = loop {
+            self.fill(count)?;
+            let input = self.input.get(self.taken..).unwrap_or_default();
+            match input.windows(2).position(|two| two == b"\r\n") {
+                Some(end) => break self.taken + end,
+                None if input.len() > 1024 => return Err(malformed()),
+                None => count = input.len() + 1,
+            }
+        };
+        let said = self.input.get(self.taken..end).unwrap_or_default();
+        let known = said.starts_with(b"OK ");
+        if !known && !said.starts_with(b"DATA") {
+            let said = String::from_utf8_lossy(said);
+            return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {said}")));
+        }
+        self.taken = end + 2;
+        Ok(known)
+    }
+
+    /// Reads until there are so many bytes that nobody has taken.
+    fn fill(&mut self, count: usize) -> Result<()> {
+        if self.input.len() - self.taken >= count {
+            return Ok(());
+        }
+        self.input.drain(..self.taken);
+        self.taken = 0;
+        while self.input.len() < count {
+            // Whoever says much, but not what is waited for, is as silent.
+            let left = Timespec { tv_sec: self.end - uptime(), tv_nsec: 0 };
+            match poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left)) {
+                Ok(1..) if left.tv_sec > 0 => {}
+                Ok(_) => return Err(silence()),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(Error::system(errno, format_args!("poll"))),
+            }
+            let mut space = [0u8; 4096];
+            match recv(&self.fd, &mut space, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Err(Error::system(Errno::CONNRESET, format_args!("recvfrom"))),
+                Ok((count, _)) => self.input.extend_from_slice(space.get(..count).unwrap_or_default()),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// What an error says.
+    pub fn of(message: &Message<'_>) -> Self {
+        let text = message.body("s").and_then(|mut body| body.text());
+        Refusal { name: message.error.into(), text: text.unwrap_or_default().into() }
+    }
+}
+
+/// A call of the bus itself. Nobody waits for the answer.
+fn bus(member: &'static str, signature: &'static str, body: Writer) -> Call {
+    let name = "org.freedesktop.DBus";
+    let path = "/org/freedesktop/DBus".into();
+    // Hello is answered all the same; a bus wants it to be a call like any other.
+    Call { destination: name, path, interface: name, member, signature, body, silent: member != "Hello" }
+}
+
+#[cold]
+fn silence() -> Error {
+    Error::system(Errno::TIMEDOUT, format_args!("no answer within {PATIENCE} seconds"))
+}
+
+#[cold]
+fn malformed() -> Error {
+    Error::invalid(format_args!("what came is not a message"))
+}
