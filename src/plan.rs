@@ -23,7 +23,7 @@ use crate::spec::{Config, Process};
 
 /// What is said on the command line, and of the bundle.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct Options<'a, 'm> {
     pub id: &'a CStr,
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
@@ -31,8 +31,8 @@ pub struct Options<'a> {
     pub pivot: bool,
     /// `--no-new-keyring` takes it away.
     pub new_keyring: bool,
-    /// `--cgroup-manager disabled`.
-    pub no_cgroup: bool,
+    /// `--cgroup-manager`.
+    pub manager: cgroup::Manager<'m>,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
 }
@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
     pub fn new(
         config: &Config<'a>,
         host: &Host,
-        options: &Options<'a>,
+        options: &Options<'a, '_>,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         let Some(process) = &config.process else {
@@ -107,7 +107,7 @@ impl<'a> Plan<'a> {
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
         let id = options.id.to_str().unwrap_or_default();
-        let cgroup = cgroup::Plan::new(linux, id, options.no_cgroup, host)?;
+        let cgroup = cgroup::Plan::new(config, id, options.manager, host)?;
         let hooks = hooks::Plan::new(config, options.id, options.bundle);
         let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
         let around = rootfs::Surroundings {
@@ -116,7 +116,7 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
-            cgroup: view(host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
+            cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup))?,
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
         let around = Around {
@@ -146,7 +146,8 @@ impl<'a> Plan<'a> {
 
     /// Whether the container's process has to wait for its parent before it does anything.
     pub fn needs_parent(&self) -> bool {
-        self.maps.is_some() || !self.devices.is_empty()
+        let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_moved);
+        self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
     /// Whether some step goes through the host's procfs.
@@ -292,9 +293,18 @@ fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Progra
 }
 
 /// What the container sees of the hierarchies.
-fn view(host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> rootfs::cgroup::View {
+fn view(
+    config: &Config<'_>,
+    host: &Host,
+    cgroup: Option<&cgroup::Plan>,
+    namespace: bool,
+) -> Result<rootfs::cgroup::View> {
+    if config.annotation(c"run.oci.systemd.force_cgroup_v1").is_some() {
+        let why = "cgroups are mounted as the host has them";
+        return Err(Error::unsupported(format_args!("annotations.run.oci.systemd.force_cgroup_v1: {why}")));
+    }
     let path = cgroup.map(|cgroup| cgroup.path.clone());
-    rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace }
+    Ok(rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace })
 }
 
 /// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.

@@ -105,6 +105,17 @@ impl Hierarchies {
         }
     }
 
+    /// Makes what is not there of the directories of a path.
+    pub(super) fn make_all(&self, hierarchy: &str, path: &str) -> Result<()> {
+        for end in path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]) {
+            match self.make_one(hierarchy, path.get(..end).unwrap_or_default(), &mut Vec::new()) {
+                Err(error) if error.is(Errno::EXIST) => {}
+                one => one?,
+            }
+        }
+        Ok(())
+    }
+
     fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         let whole = Self::path(hierarchy, path);
         mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;

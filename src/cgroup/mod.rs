@@ -1,4 +1,4 @@
-//! Control groups with the cgroupfs manager (cgroups(7); config-linux.md, "Control groups").
+//! Control groups (cgroups(7); config-linux.md, "Control groups"); those that systemd makes are in `systemd/`.
 //!
 //! A container has one cgroup of the same path in every hierarchy that is mounted. Limits are written
 //! before anybody is in it: lowering a limit below what is in use fails or kills. Who joins, and when, is
@@ -11,6 +11,7 @@ pub mod devices;
 pub mod directory;
 pub mod freezer;
 mod hugetlb;
+mod join;
 mod memory;
 mod network;
 pub mod oom;
@@ -18,15 +19,18 @@ pub mod path;
 mod rdma;
 pub mod rules;
 pub mod stat;
+pub mod systemd;
 pub mod tasks;
 pub mod tree;
 mod unified;
 mod update;
 pub mod write;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::mem;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,11 +39,24 @@ use rustix::process::Pid;
 
 use crate::error::{At, Error, On, Result};
 use crate::host::{self, Cgroups, Host};
-use crate::spec::Linux;
+use crate::spec::Config;
 use crate::spec::device::DeviceRule;
-use crate::spec::resources::Resources;
 use directory::Hierarchies;
+pub use join::Join;
+use systemd::hold::Holder;
+use systemd::{Mover, Place, Scope};
 use write::{Absent, Write};
+
+/// Who makes them.
+#[derive(Clone, Copy, Debug)]
+pub enum Manager<'a> {
+    /// Mote itself (the cgroupfs manager).
+    Mote,
+    /// The same, below a cgroup that has been given away: `/a/b`.
+    Below(&'a str),
+    Systemd(Place<'a>),
+    Nobody,
+}
 
 /// The cgroup and its limits.
 #[derive(Debug)]
@@ -53,50 +70,16 @@ pub struct Plan {
     join: Join,
     /// Nothing was asked of it: an ordinary user does without where it may not have one.
     optional: bool,
+    /// What systemd is asked for.
+    pub scope: Option<Box<Scope>>,
 }
-
-/// How the container's process gets into its cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
-    /// It is born there (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
-    /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
-    Birth,
-    /// It moves in before it sets up the container. `pids.max` 0 leaves no room to be born, but room to
-    /// move in: "organisational operations are not blocked" (cgroup-v2.rst).
-    Early,
-    /// It moves in as the last step, so that what setting up takes is not charged to a small limit.
-    Late,
-}
-
-impl Join {
-    /// By the limits that are in force in the cgroup.
-    pub fn of(resources: &Resources<'_>) -> Self {
-        let mut small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
-        let mut pids = resources.pids;
-        for (file, value) in &resources.unified {
-            if *file == c"pids.max" {
-                pids = Some(i64::from(*value != c"0"));
-            } else if *file == c"memory.max" || *file == c"memory.high" {
-                // Up to 999999, or something with a unit.
-                small |= value.count_bytes() < 7 && *value != c"max";
-            }
-        }
-        match pids {
-            _ if small => Join::Late,
-            Some(0) => Join::Early,
-            _ => Join::Birth,
-        }
-    }
-}
-
-/// Below this limit of memory the container's process joins late. Setting up charges some 100 KB.
-const SMALL: i64 = 4 << 20;
 
 impl Plan {
-    /// Decides path, writes and way of joining; `None` when cgroups are left alone (`disabled`) or the
+    /// Decides path, writes and way of joining; `None` when cgroups are left alone (`Manager::Nobody`) or the
     /// host has none.
-    pub fn new(linux: &Linux<'_>, id: &str, disabled: bool, host: &Host) -> Result<Option<Self>> {
-        if disabled {
+    pub fn new(config: &Config<'_>, id: &str, manager: Manager<'_>, host: &Host) -> Result<Option<Self>> {
+        let linux = &config.linux;
+        if let Manager::Nobody = manager {
             return Ok(None);
         }
         let mut writes = write::plan(&linux.resources, &host.cgroups)?;
@@ -108,16 +91,26 @@ impl Plan {
         }
         let optional = linux.cgroups_path.is_none() && writes.is_empty();
         let devices = plan_devices(&linux.resources.devices, None, &host.cgroups, &mut writes)?;
-        let join = Join::of(&linux.resources);
-        let path = path::plan(linux.cgroups_path, id)?;
-        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, devices, join, optional }))
+        let mut join = Join::of(&linux.resources);
+        let mut scope = None;
+        let path = match manager {
+            Manager::Systemd(place) => {
+                let (planned, path) = Scope::plan(config, id, place, &writes)?;
+                scope = Some(Box::new(planned));
+                join = join.beside_a_holder(linux.resources.pids);
+                path
+            }
+            Manager::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
+            Manager::Mote | Manager::Nobody => path::plan(linux.cgroups_path, id)?,
+        };
+        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, devices, join, optional, scope }))
     }
 
     /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is
     /// removed again when it fails.
     pub fn create(&self) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
-        let cgroup = Cgroup { hierarchies, path: self.path.clone(), below: Vec::new() };
+        let cgroup = Cgroup::new(hierarchies, &self.path);
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
         let limited = created.and_then(|()| cgroup.write(&self.writes, None));
@@ -137,6 +130,11 @@ impl Plan {
     /// Whether memory may run out in it.
     pub fn limits_memory(&self) -> bool {
         self.writes.iter().any(|write| write.controller() == "memory")
+    }
+
+    /// Whether the container's process waits until it is moved in, by [`Cgroup::take_in`].
+    pub fn is_moved(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.outside)
     }
 
     /// When the container's process joins.
@@ -181,6 +179,10 @@ pub struct Cgroup {
     path: String,
     /// Hierarchies in which processes join a cgroup below it, and that one's path.
     below: Vec<(String, String)>,
+    /// Keeps it in being until somebody has joined, where systemd made it.
+    holder: Cell<Option<Holder>>,
+    /// Who moves processes into it, where this one may not.
+    mover: Option<Mover>,
 }
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
@@ -194,7 +196,11 @@ pub struct Doors {
 impl Cgroup {
     /// The cgroup that a container was given; it may be gone.
     pub fn open(path: &str, layout: &Cgroups) -> Result<Self> {
-        Ok(Cgroup { hierarchies: Hierarchies::open(layout)?, path: path.into(), below: Vec::new() })
+        Ok(Cgroup::new(Hierarchies::open(layout)?, path))
+    }
+
+    fn new(hierarchies: Hierarchies, path: &str) -> Self {
+        Cgroup { hierarchies, path: path.into(), below: Vec::new(), holder: Cell::new(None), mover: None }
     }
 
     /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or
@@ -236,7 +242,10 @@ impl Cgroup {
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
     /// parent; `birth` is whether the v2 one is joined by clone3.
     pub fn doors(&self, birth: bool) -> Result<Doors> {
-        self.hierarchies.doors(&|hierarchy| self.entrance(hierarchy), birth)
+        match self.mover {
+            Some(_) => Ok(Doors::default()),
+            None => self.hierarchies.doors(&|hierarchy| self.entrance(hierarchy), birth),
+        }
     }
 
     /// Writes all, in order. The kernel may refuse one for what another file still says: a limit of memory above
@@ -301,6 +310,18 @@ impl Cgroup {
     /// Removes it, and kills nobody: its container never got into it.
     pub fn remove_unentered(&self) -> Result<()> {
         self.hierarchies.remove_unentered(&self.path)
+    }
+
+    /// Has a process moved in, where it cannot go by itself.
+    pub fn take_in(&self, pid: Pid) -> Result<()> {
+        self.mover.as_ref().map_or(Ok(()), |mover| self.take_in_by(mover, pid))
+    }
+
+    /// Lets go of the place, where systemd made it: the container's process is in it.
+    pub fn release(&self) {
+        if let Some(holder) = self.holder.take() {
+            drop(holder);
+        }
     }
 
     /// Sends a signal to every process in it (`kill --all`).

@@ -12,26 +12,38 @@ const MAX: usize = 4096 - 128;
 /// The path from the hierarchies' roots: `/a/b`. A relative one is taken from there too; without one the
 /// container's id is the name.
 pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
-    let Some(given) = cgroups_path else { return Ok(format!("/{id}")) };
-    let fail = |why: &str| Error::invalid(format_args!("linux.cgroupsPath: {why}"));
-    let text = given.to_str().map_err(|_| fail("not UTF-8"))?;
+    match cgroups_path {
+        None => Ok(format!("/{id}")),
+        Some(given) => check(given).map_err(|why| refused("linux.cgroupsPath", why)),
+    }
+}
+
+/// Why a field is not a path.
+#[cold]
+pub fn refused(field: &str, why: &str) -> Error {
+    Error::invalid(format_args!("{field}: {why}"))
+}
+
+/// A path as it was given, from the root on; or why it is none.
+pub fn check(given: &CStr) -> Result<String, &'static str> {
+    let text = given.to_str().map_err(|_| "not UTF-8")?;
     let mut path = String::with_capacity(text.len() + 1);
     for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
         if name == ".." {
-            return Err(fail("must not contain \"..\""));
+            return Err("must not contain \"..\"");
         }
         // A file of every cgroup could not be a directory; the kernel says EEXIST, which is no help.
         if name.starts_with("cgroup.") || name.contains('\n') {
-            return Err(fail("not the name of a cgroup"));
+            return Err("not the name of a cgroup");
         }
         path.push('/');
         path.push_str(name);
     }
     if path.len() > MAX {
-        return Err(fail("too long for a path"));
+        return Err("too long for a path");
     }
     match path.is_empty() {
-        true => Err(fail("must not be the root")),
+        true => Err("must not be the root"),
         false => Ok(path),
     }
 }

@@ -28,8 +28,13 @@ impl Cgroup {
     /// ends processes instead.
     ///
     /// When it fails, what was written before is written back. Not so rules of devices on v1, which come last, and
-    /// controllers that were enabled.
-    pub fn update(&self, resources: &Resources<'_>, earlier: &[DeviceRule]) -> Result<()> {
+    /// controllers that were enabled. At the end `tell` hears of it, and may fail as well.
+    pub fn update(
+        &self,
+        resources: &Resources<'_>,
+        earlier: &[DeviceRule],
+        tell: &mut dyn FnMut(&Cgroup, &[Write]) -> Result<()>,
+    ) -> Result<()> {
         let layout = self.hierarchies.layout();
         let memory = self.whole_memory(resources.memory, &layout)?;
         let cpu = self.whole_cpu(resources.cpu, &layout);
@@ -45,11 +50,13 @@ impl Cgroup {
         };
         self.hierarchies.enable(&self.path, &writes)?;
         let mut undo = Vec::new();
+        let told = writes.clone();
         let limited = self.change(&memory, writes, &mut undo);
         let changed = limited.and_then(|()| match program {
             Some(program) => program.replace(self.hierarchies.open_v2(&self.path)?.as_fd()),
             None => Ok(()),
         });
+        let changed = changed.and_then(|()| tell(self, &told));
         if changed.is_err() {
             for write in undo.iter().rev() {
                 let _ = self.write(slice::from_ref(write), None);
@@ -162,7 +169,7 @@ impl Cgroup {
 
 impl Hierarchies {
     /// The layout that this is.
-    fn layout(&self) -> Cgroups {
+    pub(super) fn layout(&self) -> Cgroups {
         match self.v2 {
             Some(".") => Cgroups::Unified,
             v2 => Cgroups::Hierarchies { names: self.v1.clone(), unified: v2.is_some() },

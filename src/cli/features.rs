@@ -121,7 +121,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
         linux: Linux {
             namespaces: NAMESPACES.iter().map(|(name, _)| *name).collect(),
             capabilities: caps::NAMES.to_vec(),
-            cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+            cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
             seccomp: Seccomp {
                 enabled: true,
                 actions: seccomp::ACTIONS.to_vec(),

@@ -29,6 +29,7 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use lexopt::Parser;
+use mote::container::keeper::{Asked, Buses};
 use mote::container::store::Store;
 use mote::error::{Error, Kind, Result};
 
@@ -70,7 +71,7 @@ static GLOBAL: [Opt; 12] = [
     value("root", None, "DIR", "directory for the state of containers"),
     value("rootless", None, "VALUE", "accepted for runc's callers: mote sees for itself"),
     flag("systemd-cgroup", None, "use systemd for cgroups"),
-    value("cgroup-manager", None, "cgroupfs|systemd|disabled", "who makes cgroups (cgroupfs)"),
+    value("cgroup-manager", None, "cgroupfs|systemd|delegated|disabled", "who makes cgroups (cgroupfs)"),
     flag("version", Some('v'), "print the version"),
     flag("help", Some('h'), "print this help"),
     flag("V", Some('V'), "print the version"),
@@ -84,7 +85,7 @@ static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "pri
 pub struct Context {
     pub store: Store,
     pub log: Log,
-    pub no_cgroup: bool,
+    pub manager: Manager,
     /// Where somebody waits to hear that a container is ready (sd_notify(3)).
     pub notify_socket: Option<CString>,
     /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
@@ -132,26 +133,10 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
         };
     };
     *log = Log::open(&global)?;
-    let manager = global.text("cgroup-manager")?;
-    let no_cgroup = manager == Some("disabled");
-    match manager {
-        None | Some("cgroupfs" | "disabled") if !global.has("systemd-cgroup") => {}
-        None | Some("systemd" | "cgroupfs" | "disabled") => {
-            return Err(Error::unsupported(format_args!(
-                "--systemd-cgroup: the systemd cgroup manager is not supported yet"
-            )));
-        }
-        Some(other) => {
-            return Err(Error::new(
-                Kind::Usage,
-                format_args!("--cgroup-manager: unknown manager \"{other}\""),
-            ));
-        }
-    }
     let context = Context {
         store: Store::new(root(&global)?),
         log: log.clone(),
-        no_cgroup,
+        manager: Manager::read(&global)?,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
     };
@@ -169,6 +154,51 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
         return output::print(&command.help());
     }
     (command.run)(&context, &matches)
+}
+
+/// Who makes cgroups, with what the environment says of where systemd is.
+pub enum Manager {
+    Cgroupfs,
+    Delegated,
+    Systemd([Option<CString>; 3]),
+    Disabled,
+}
+
+impl Manager {
+    fn read(global: &Matches) -> Result<Self> {
+        match global.text("cgroup-manager")? {
+            _ if global.has("systemd-cgroup") => Ok(Self::systemd()),
+            None | Some("cgroupfs") => Ok(Manager::Cgroupfs),
+            Some("systemd") => Ok(Self::systemd()),
+            Some("delegated") => Ok(Manager::Delegated),
+            Some("disabled") => Ok(Manager::Disabled),
+            Some(other) => {
+                let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
+                Err(Error::new(Kind::Usage, unknown))
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn systemd() -> Self {
+        let names = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS"];
+        Manager::Systemd(names.map(variable))
+    }
+
+    /// As the library is asked.
+    pub fn asked(&self) -> Asked<'_> {
+        match self {
+            Manager::Cgroupfs => Asked::Cgroupfs,
+            Manager::Delegated => Asked::Delegated,
+            Manager::Disabled => Asked::Nobody,
+            Manager::Systemd([session, runtime, system]) => Asked::Systemd(Buses {
+                session: session.as_deref(),
+                runtime: runtime.as_deref(),
+                system: system.as_deref(),
+            }),
+        }
+    }
 }
 
 /// A socket that the environment names.

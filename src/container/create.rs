@@ -8,6 +8,7 @@ use core::ffi::CStr;
 
 use super::announce::Announce;
 use super::console::Console;
+use super::keeper::{Asked, Keeper};
 use super::listener::Receiver;
 use super::notify::{Notify, Place};
 use super::process::Identity;
@@ -16,8 +17,8 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
-use crate::cgroup::Cgroup;
 use crate::cgroup::oom::Shortage;
+use crate::cgroup::{Cgroup, Join};
 use crate::error::{Error, Result};
 use crate::hooks::Point;
 use crate::host::Host;
@@ -48,7 +49,7 @@ pub struct Request<'a> {
     pub seccomp_receiver: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
-    pub no_cgroup: bool,
+    pub manager: Asked<'a>,
 }
 
 /// How long mote stays with it.
@@ -114,12 +115,13 @@ fn build(
     config.set_seccomp_receiver(request.seccomp_receiver);
     let notify = Systemd::listen(directory, request, stay)?;
     let host = Host::read()?;
+    let mut keeper = Keeper::find(request.manager)?;
     let options = Options {
         id: request.id,
         bundle: &bundle.path,
         pivot: request.pivot,
         new_keyring: request.new_keyring,
-        no_cgroup: request.no_cgroup,
+        manager: keeper.manager(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
@@ -127,15 +129,15 @@ fn build(
     let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     text::forget();
-    let mut status = status(&bundle.path, &plan, host.uid);
+    let mut status = Status { owner: host.uid, bus: keeper.address(), ..status(&bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = groups(&mut plan)?;
+    let cgroup = groups(&mut plan, &mut keeper, directory)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
     let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {
-            let more = status.hooks || !status.rdt.is_empty();
+            let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
             Ok(Built { relay, notify, more, cgroup, launched })
         }
         (Err(mut error), cgroup) => {
@@ -143,7 +145,7 @@ fn build(
             if let Some(shortage) = cgroup.as_ref().and_then(Shortage::of) {
                 error.append(format_args!(": {shortage}"));
             }
-            let _ = cgroup.map(|cgroup| cgroup.remove());
+            undo(&plan, &mut keeper, cgroup);
             let _ = status.rdt.remove();
             // runtime.md, "Lifecycle": what fails from here on goes on with its end.
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
@@ -153,17 +155,19 @@ fn build(
 }
 
 /// What is written down of it before anything is made.
-fn status(bundle: &CString, plan: &Plan<'_>, owner: u32) -> Status {
+fn status(bundle: &CString, plan: &Plan<'_>) -> Status {
+    let cgroup = plan.cgroup.as_ref();
     Status {
         process: Identity::default(),
         bundle: Status::text(bundle),
         rootfs: Status::text(&plan.rootfs.path()),
         created: time::now(),
-        owner,
-        cgroup: plan.cgroup.as_ref().map(|cgroup| cgroup.path.clone()),
+        cgroup: cgroup.map(|cgroup| cgroup.path.clone()),
+        scope: cgroup.and_then(|cgroup| cgroup.scope.as_ref()).map(|scope| scope.name.clone()),
         rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
         hooks: plan.hooks.has_later(),
         early_hooks: plan.hooks.has_before_pivot(),
+        ..Status::default()
     }
 }
 
@@ -184,9 +188,9 @@ fn receiver(
 }
 
 /// Makes its cgroup, where that can and need be, and its groups of resctrl.
-fn groups(plan: &mut Plan<'_>) -> Result<Option<Cgroup>> {
+fn groups(plan: &mut Plan<'_>, keeper: &mut Keeper, directory: &Directory) -> Result<Option<Cgroup>> {
     let cgroup = match &plan.cgroup {
-        Some(planned) => planned.create()?,
+        Some(planned) => keeper.create(planned, directory)?,
         None => None,
     };
     if cgroup.is_none() && plan.cgroup.take().is_some() {
@@ -194,10 +198,18 @@ fn groups(plan: &mut Plan<'_>) -> Result<Option<Cgroup>> {
     }
     match plan.rdt.as_ref().map(intelrdt::Plan::create) {
         Some(Err(error)) => {
-            let _ = cgroup.map(|cgroup| cgroup.remove());
+            undo(plan, keeper, cgroup);
             Err(error)
         }
         _ => Ok(cgroup),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn undo(plan: &Plan<'_>, keeper: &mut Keeper, cgroup: Option<Cgroup>) {
+    if let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) {
+        keeper.remove(planned, cgroup);
     }
 }
 
@@ -253,6 +265,9 @@ fn process(
     let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
+    if plan.cgroup.as_ref().is_some_and(|planned| planned.join() == Join::Birth) {
+        release(cgroup);
+    }
     let accompanied = accompany(directory, request, &launched, status)
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
@@ -262,6 +277,7 @@ fn process(
                 plan.hooks.run(Point::Poststart, pid)
             }
         });
+    release(cgroup);
     match accompanied.and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
@@ -269,6 +285,13 @@ fn process(
             request.announce.retract();
             Err(error)
         }
+    }
+}
+
+/// Its process is in the cgroup, or will never be.
+fn release(cgroup: Option<&Cgroup>) {
+    if let Some(cgroup) = cgroup {
+        cgroup.release();
     }
 }
 

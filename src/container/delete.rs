@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use super::keeper;
 use super::kept::Kept;
 use super::state;
 use super::status::{State, Status};
@@ -67,6 +68,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
             0 => cgroup.remove_unentered()?,
             _ => cgroup.remove()?,
         }
+        keeper::end(directory, status, &cgroups)?;
     }
     status.rdt.remove()?;
     // The first process last: in a pid namespace it ends when all others have.

@@ -14,6 +14,7 @@ use rustix::process::Pid;
 use super::announce::Announce;
 use super::attend::{attend, hold_signals};
 use super::console::Console;
+use super::keeper;
 use super::listener::Receiver;
 use super::relay::Relay;
 use super::state::{self, Known};
@@ -21,6 +22,7 @@ use super::status::State;
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
+use crate::cgroup::systemd::Mover;
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups, Host};
 use crate::launch::listener::Listener;
@@ -85,6 +87,8 @@ struct Admitted {
     pid: i32,
     bundle: String,
     cgroup: Option<String>,
+    /// Who moves it into that.
+    mover: Option<Mover>,
     frozen: bool,
 }
 
@@ -128,11 +132,12 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, frozen })
+    let mover = if status.scope.is_some() { keeper::mover(&status) } else { None };
+    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, mover, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
-fn cgroup_of(pid: i32) -> Result<String> {
+pub(super) fn cgroup_of(pid: i32) -> Result<String> {
     let mut space = [0u8; 4096];
     let text = core::str::from_utf8(host::process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
     let found = text.lines().find_map(|line| line.strip_prefix("0::"));
@@ -145,7 +150,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, cgroup, frozen, .. } = container;
+    let Admitted { directory, init, cgroup, mover, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -163,7 +168,10 @@ fn start(
     let mut plan =
         Tenant::new(&config, &process, &Host::read()?, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
-        Some(path) => Some(Cgroup::open(path, &Cgroups::read()?)?.below(request.cgroup)?),
+        Some(path) => {
+            let cgroup = Cgroup::open(path, &Cgroups::read()?)?.moved_by(mover.clone());
+            Some(cgroup.below(request.cgroup)?)
+        }
         None => None,
     };
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;

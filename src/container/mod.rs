@@ -9,6 +9,7 @@ pub mod events;
 pub mod exec;
 pub mod id;
 pub mod interval;
+pub mod keeper;
 pub mod kept;
 pub mod kill;
 pub mod list;

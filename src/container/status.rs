@@ -32,6 +32,9 @@ pub struct Status {
     pub owner: u32,
     /// Path of the cgroup; `None` when it has none of its own.
     pub cgroup: Option<String>,
+    /// The scope that systemd made for it, and where to find that systemd.
+    pub scope: Option<String>,
+    pub bus: Option<String>,
     /// Its groups of resctrl.
     pub rdt: intelrdt::Made,
     /// Its configuration has hooks for after `create`.
@@ -54,6 +57,9 @@ struct Written<'a> {
     owner: u32,
     #[serde(rename = "cgroup-path")]
     cgroup: Option<&'a str>,
+    scope: Option<&'a str>,
+    #[serde(rename = "systemd-bus")]
+    bus: Option<&'a str>,
     hooks: bool,
     #[serde(rename = "early-hooks")]
     early_hooks: bool,
@@ -96,6 +102,8 @@ impl Status {
             created: &self.created,
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
+            scope: self.scope.as_deref(),
+            bus: self.bus.as_deref(),
             hooks: self.hooks,
             early_hooks: self.early_hooks,
             rdt: &self.rdt.0,
@@ -121,6 +129,8 @@ impl Status {
             "hooks" => status.hooks = d.boolean(),
             "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
+            "scope" => status.scope = Some(d.string().into()),
+            "systemd-bus" => status.bus = Some(d.string().into()),
         });
         decoder.finish()?;
         Ok(Some(status))

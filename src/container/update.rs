@@ -1,19 +1,23 @@
 //! `update`: changes limits of a container.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
+use super::keeper;
 use super::state::{self, Known};
-use super::status::State;
+use super::status::{State, Status};
 use super::store::Store;
 use crate::bundle::{CONFIG, read_all, read_file};
 use crate::cgroup::Cgroup;
+use crate::cgroup::write::Write;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
 use crate::intelrdt;
 use crate::spec::Config;
+use crate::spec::device::DeviceRule;
 use crate::spec::resources::Resources;
 use crate::sys::fd::inherited;
 
@@ -62,9 +66,7 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
         }
     };
     match &status.cgroup {
-        Some(path) => {
-            Cgroup::open(path, &Cgroups::read()?)?.update(&resources, &config.linux.resources.devices)?;
-        }
+        Some(path) => limit(status, path, &resources, &config.linux.resources.devices)?,
         None => return Err(refuse("it has no cgroup")),
     }
     if request.schemata.is_empty() {
@@ -72,4 +74,22 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     }
     let rdt = config.linux.intel_rdt.as_ref().ok_or_else(|| refuse("it has no linux.intelRdt"))?;
     intelrdt::Plan::new(rdt, directory.id())?.update(request.schemata).at(format_args!("linux.intelRdt"))
+}
+
+/// Writes the limits; a scope's are told to systemd as well.
+fn limit(status: &Status, path: &str, resources: &Resources<'_>, earlier: &[DeviceRule]) -> Result<()> {
+    let mut kept = keeper::kept(status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
+    let mut tell = |cgroup: &Cgroup, writes: &[Write]| match &mut kept {
+        None => Ok(()),
+        Some((scope, systemd)) => cgroup.tell(scope, systemd, writes, &changed(earlier, &resources.devices)),
+    };
+    Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut tell)
+}
+
+/// All rules of devices, where there are new ones.
+fn changed(earlier: &[DeviceRule], given: &[DeviceRule]) -> Vec<DeviceRule> {
+    match given.is_empty() || given == earlier {
+        true => Vec::new(),
+        false => [earlier, given].concat(),
+    }
 }

@@ -96,7 +96,7 @@ pub fn launch(
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None };
-    match launched.help(plan, proc.as_ref(), &namespaces) {
+    match launched.help(plan, proc.as_ref(), &namespaces, cgroup) {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.kill();
@@ -159,7 +159,14 @@ pub(super) fn through_middle<S>(
 
 impl Launched {
     /// What the child may not do itself: most of it in a new user namespace.
-    fn help(&mut self, plan: &Plan<'_>, proc: Option<&OwnedFd>, namespaces: &[OwnedFd]) -> Result<()> {
+    fn help(
+        &mut self,
+        plan: &Plan<'_>,
+        proc: Option<&OwnedFd>,
+        namespaces: &[OwnedFd],
+        cgroup: Option<&Cgroup>,
+    ) -> Result<()> {
+        cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(self.pid))?;
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
         }

@@ -88,7 +88,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         spawned => spawned?,
     };
     let launched = Launched { pid, pidfd, channel, listener: None, moved: None };
-    match help(plan, launched.pid) {
+    match help(plan, container.cgroup, launched.pid) {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.kill();
@@ -98,7 +98,8 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
 }
 
 /// What the child may not do itself.
-fn help(plan: &Tenant<'_>, pid: Pid) -> Result<()> {
+fn help(plan: &Tenant<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
+    cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(pid))?;
     // Raising them takes rights in the first user namespace.
     if plan.process.user_namespace {
         plan.process.rlimits.apply(Some(pid))?;

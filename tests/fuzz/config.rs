@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use mote::cgroup::Manager;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
 use mote::spec::Config;
@@ -15,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|document: &[u8]| {
         bundle: c"/bundle",
         pivot: true,
         new_keyring: true,
-        no_cgroup: false,
+        manager: Manager::Mote,
         preserve_fds: 0,
     };
     let names = ["cpu,cpuacct", "devices", "memory", "pids"].map(String::from).to_vec();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use mote::cgroup::Manager;
 use mote::error::Result;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
@@ -42,7 +43,7 @@ pub fn plan(document: &[u8], host: &Host) -> Result<String> {
         bundle: c"/bundle",
         pivot: true,
         new_keyring: true,
-        no_cgroup: false,
+        manager: Manager::Mote,
         preserve_fds: 0,
     };
     let mut warnings = Vec::new();

@@ -1,0 +1,50 @@
+//! How a container's process gets into its cgroup, and when: by the limits there.
+
+use crate::spec::resources::Resources;
+
+/// How the container's process gets into its cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// It is born there (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
+    /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
+    Birth,
+    /// It moves in before it sets up the container. `pids.max` 0 leaves no room to be born, but room to
+    /// move in: "organisational operations are not blocked" (cgroup-v2.rst).
+    Early,
+    /// It moves in as the last step, so that what setting up takes is not charged to a small limit.
+    Late,
+}
+
+impl Join {
+    /// By the limits that are in force in the cgroup.
+    pub fn of(resources: &Resources<'_>) -> Self {
+        let mut small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
+        let mut pids = resources.pids;
+        for (file, value) in &resources.unified {
+            if *file == c"pids.max" {
+                pids = Some(i64::from(*value != c"0"));
+            } else if *file == c"memory.max" || *file == c"memory.high" {
+                // Up to 999999, or something with a unit.
+                small |= value.count_bytes() < 7 && *value != c"max";
+            }
+        }
+        match pids {
+            _ if small => Join::Late,
+            Some(0) => Join::Early,
+            _ => Join::Birth,
+        }
+    }
+}
+
+impl Join {
+    /// Nobody is born where one process is all there may be, and one is there.
+    pub(super) fn beside_a_holder(self, pids: Option<i64>) -> Self {
+        match (self, pids) {
+            (Join::Birth, Some(..=1)) if pids != Some(-1) => Join::Early,
+            _ => self,
+        }
+    }
+}
+
+/// Below this limit of memory the container's process joins late. Setting up charges some 100 KB.
+const SMALL: i64 = 4 << 20;

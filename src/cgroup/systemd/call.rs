@@ -1,0 +1,238 @@
+//! What is asked of systemd (org.freedesktop.systemd1(5), "The Manager Object").
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use rustix::process::Pid;
+
+use super::Scope;
+use super::name::object;
+use super::property::Property;
+use crate::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
+use crate::dbus::read::Message;
+use crate::dbus::{Address, Line, Refusal};
+use crate::error::{Error, Kind, Result};
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+
+/// Its jobs' ends.
+const JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+
+/// A line to it.
+pub struct Systemd {
+    line: Line,
+    /// The cgroup in which it has its units; empty for the root.
+    pub root: String,
+    /// It is a user's.
+    pub user: bool,
+    /// Properties that it does not know, as far as it has told.
+    unknown: Vec<String>,
+}
+
+/// How a job went.
+type Outcome = core::result::Result<(), Refusal>;
+
+impl Systemd {
+    /// A line by the first of the addresses where systemd answers; the error is the first's.
+    pub fn connect(addresses: &[Address], user: bool) -> Result<Self> {
+        let mut first = None;
+        for address in addresses {
+            match Self::ask(address, user) {
+                Err(error) => drop(first.get_or_insert(error)),
+                systemd => return systemd,
+            }
+        }
+        Err(first.unwrap_or_else(|| {
+            Error::invalid(format_args!(
+                "no bus of systemd: XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS are not set"
+            ))
+        }))
+    }
+
+    fn ask(address: &Address, user: bool) -> Result<Self> {
+        let mut line = Line::open(address)?;
+        line.listen(JOBS);
+        let number = line.say(&get(OBJECT.into(), MANAGER, "ControlGroup"));
+        match line.answer(number, |message| Some(String::from(message.body("v")?.text_variant()?)))? {
+            Ok(root) => {
+                Ok(Systemd { line, root: root.trim_end_matches('/').into(), user, unknown: Vec::new() })
+            }
+            Err(refusal) => Err(refused("Get ControlGroup", "", &refusal)),
+        }
+    }
+
+    /// Where it was found.
+    pub fn address(&self) -> &Address {
+        &self.line.address
+    }
+
+    /// The same, in words.
+    #[cold]
+    #[inline(never)]
+    pub fn shown(&self) -> String {
+        self.address().to_string()
+    }
+
+    /// Makes a scope around a process. An older systemd does not know every property: what is not asked for by name
+    /// is left out then, for it is written to the cgroup's files as well.
+    pub fn start(&mut self, scope: &Scope, about: &str, pid: Pid) -> Result<()> {
+        loop {
+            let number = self.line.say(&self.transient(scope, about, pid));
+            let Err(refusal) = self.job(number)? else { return Ok(()) };
+            let missing = refusal.property().filter(|name| {
+                let sent = self.known(&scope.properties).any(|(known, _)| known == name);
+                sent && !scope.asked.iter().any(|(asked, _)| asked == name)
+            });
+            match missing {
+                Some(name) => self.unknown.push(name.into()),
+                None => return Err(refused("StartTransientUnit", &scope.name, &refusal)),
+            }
+        }
+    }
+
+    fn transient(&self, scope: &Scope, about: &str, pid: Pid) -> Call {
+        let mut body = Writer::default();
+        body.text(&scope.name);
+        body.text("fail");
+        body.array(8, &mut |body| {
+            body.named("Description", &Value::Text(about.into()));
+            body.named("PIDs", &Value::Numbers([pid.as_raw_nonzero().get() as u32].into()));
+            let properties = self.known(&scope.properties).chain(&scope.asked);
+            properties.for_each(|(name, value)| body.named(name, value));
+        });
+        // No other units beside it.
+        body.array(8, &mut |_| {});
+        manager("StartTransientUnit", "ssa(sv)a(sa(sv))", body)
+    }
+
+    fn known<'p>(&self, properties: &'p [Property]) -> impl Iterator<Item = &'p Property> {
+        properties.iter().filter(|(name, _)| !self.unknown.iter().any(|unknown| unknown == name))
+    }
+
+    /// Changes properties until the next boot.
+    pub fn change(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.bool(true);
+        body.array(8, &mut |body| self.known(properties).for_each(|(name, value)| body.named(name, value)));
+        let number = self.line.say(&manager("SetUnitProperties", "sba(sv)", body));
+        let changed = self.line.answer(number, |_| Some(()))?;
+        changed.map_err(|refusal| refused("SetUnitProperties", unit, &refusal))
+    }
+
+    /// Moves a process into a cgroup of a unit: `/a` below its own.
+    pub fn attach(&mut self, unit: &str, below: &str, pid: Pid) -> Result<()> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.text(if below.is_empty() { "/" } else { below });
+        body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
+        let number = self.line.say(&manager("AttachProcessesToUnit", "ssau", body));
+        let attached = self.line.answer(number, |_| Some(()))?;
+        attached.map_err(|refusal| refused("AttachProcessesToUnit", unit, &refusal))
+    }
+
+    /// Ends a unit. One that is not there is as good as ended.
+    pub fn stop(&mut self, unit: &str) -> Result<()> {
+        let mut body = Writer::default();
+        body.text(unit);
+        body.text("replace");
+        let number = self.line.say(&manager("StopUnit", "ss", body));
+        match self.job(number)? {
+            Err(refusal) if !refusal.is("NoSuchUnit") => Err(refused("StopUnit", unit, &refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How systemd describes a unit.
+    pub fn description(&mut self, unit: &str) -> Result<String> {
+        let number = self.line.say(&get(object(unit), "org.freedesktop.systemd1.Unit", "Description"));
+        let read = |message: &Message<'_>| Some(String::from(message.body("v")?.text_variant()?));
+        let told = self.line.answer(number, read)?;
+        told.map_err(|refusal| refused("Get Description", unit, &refusal))
+    }
+
+    /// Waits until the job that a call gives is done.
+    fn job(&mut self, number: u32) -> Result<Outcome> {
+        let (mut job, mut outcome) = (None, None);
+        self.line.hear(&mut |message| {
+            match message.kind {
+                RETURN if message.reply_to == number => {
+                    let path = message.body("o").and_then(|mut body| body.text()).unwrap_or_default();
+                    job = Some((String::from(path), String::from(message.sender)));
+                }
+                ERROR if message.reply_to == number => outcome = Some(Err(Refusal::of(message))),
+                SIGNAL if message.member == "JobRemoved" => {
+                    // Anybody may send signals to anybody on a bus.
+                    let own = job.as_ref().filter(|(_, sender)| sender == message.sender);
+                    if let (Some((path, _)), Some([of, _, result])) = (own, removed(message))
+                        && path == of
+                    {
+                        outcome = Some(done(result));
+                    }
+                }
+                _ => {}
+            }
+            Ok(outcome.is_some())
+        })?;
+        Ok(outcome.unwrap_or(Ok(())))
+    }
+}
+
+/// A job's path, its unit and its result.
+fn removed<'m>(message: &Message<'m>) -> Option<[&'m str; 3]> {
+    let mut body = message.body("uoss")?;
+    body.u32()?;
+    Some([body.text()?, body.text()?, body.text()?])
+}
+
+fn done(result: &str) -> Outcome {
+    match result {
+        "done" => Ok(()),
+        other => Err(Refusal { name: "JobRemoved".into(), text: format!("its result is \"{other}\"") }),
+    }
+}
+
+impl Refusal {
+    fn is(&self, name: &str) -> bool {
+        self.name.strip_suffix(name).is_some_and(|above| above.ends_with('.'))
+    }
+
+    /// The property that is not known, or whose value is not: weight 0 is newer than weights.
+    fn property(&self) -> Option<&str> {
+        if self.is("InvalidArgs") && self.text.split(' ').any(|word| word == "CPUWeight") {
+            return Some("CPUWeight");
+        }
+        let name = self.text.strip_prefix("Cannot set property ")?.split([',', ' ']).next();
+        name.filter(|_| self.is("PropertyReadOnly"))
+    }
+}
+
+#[cold]
+fn refused(call: &str, unit: &str, refusal: &Refusal) -> Error {
+    let blank = if unit.is_empty() { "" } else { " " };
+    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {refusal}"))
+}
+
+fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call {
+    Call {
+        destination: SERVICE,
+        path: OBJECT.into(),
+        interface: MANAGER,
+        member,
+        signature,
+        body,
+        silent: false,
+    }
+}
+
+fn get(path: String, interface: &str, property: &str) -> Call {
+    let mut body = Writer::default();
+    body.text(interface);
+    body.text(property);
+    let interface = "org.freedesktop.DBus.Properties";
+    Call { destination: SERVICE, path, interface, member: "Get", signature: "ss", body, silent: false }
+}

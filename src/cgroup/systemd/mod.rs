@@ -1,0 +1,234 @@
+//! Cgroups that systemd makes: a scope for each container (systemd.scope(5), org.freedesktop.systemd1(5), "Control
+//! Group APIs and Delegation").
+//!
+//! The scope is systemd's, with the limits that it knows as properties. Below it the container has a cgroup of its
+//! own, where all limits are written exactly, as without systemd.
+
+mod annotation;
+pub mod call;
+mod device;
+pub mod hold;
+pub mod name;
+pub mod property;
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::process::Pid;
+
+use super::directory::Hierarchies;
+use super::write::Write;
+use super::{Cgroup, Plan, path};
+use crate::dbus::Address;
+use crate::dbus::message::Value;
+use crate::error::{At, Result, Show};
+use crate::host::CGROUP_ROOT;
+use crate::spec::Config;
+use crate::spec::device::DeviceRule;
+use call::Systemd;
+use hold::Holder;
+use name::{Names, scope_of};
+use property::{Property, is_relative};
+
+/// What of a manager decides where cgroups are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The cgroup in which it has its units.
+    pub root: &'a str,
+    /// It is a user's.
+    pub user: bool,
+    /// This process is elsewhere, and may not move others there.
+    pub outside: bool,
+}
+
+/// A scope to be made.
+#[derive(Debug)]
+pub struct Scope {
+    pub name: String,
+    /// Its cgroup.
+    pub path: String,
+    /// systemd moves the container's process into it.
+    pub outside: bool,
+    properties: Vec<Property>,
+    /// Those that annotations ask for. They come last, for what is set last holds.
+    asked: Vec<Property>,
+}
+
+impl Scope {
+    /// Decides; gives also the path of the container's own cgroup, which may be the scope's.
+    #[cold]
+    #[inline(never)]
+    pub fn plan(config: &Config<'_>, id: &str, place: Place<'_>, writes: &[Write]) -> Result<(Self, String)> {
+        let slice = if place.user { "user.slice" } else { "system.slice" };
+        let names = Names::plan(config.linux.cgroups_path, id, slice)?;
+        let path = names.path(place.root);
+        let own = format!("{path}{}", subgroup(config)?);
+        let yes = |name: &'static str| (Cow::from(name), Value::Bool(true));
+        let mut properties = Vec::from([
+            ("Slice".into(), Value::Text(names.slice)),
+            // It is not there to be stopped before others at shutdown.
+            ("DefaultDependencies".into(), Value::Bool(false)),
+            yes("Delegate"),
+            yes("CPUAccounting"),
+            yes("MemoryAccounting"),
+            yes("IOAccounting"),
+            yes("TasksAccounting"),
+            // One that has failed, as by an OOM kill, is not kept to be seen: its name is free again.
+            ("CollectMode".into(), Value::Text("inactive-or-failed".into())),
+        ]);
+        properties.append(&mut property::plan(writes));
+        properties.extend(at_start(writes));
+        // Programs for devices are not a user's to load.
+        if !place.user {
+            properties.append(&mut device::plan(&config.linux.resources.devices));
+        }
+        let asked = annotation::plan(&config.annotations)?;
+        Ok((Scope { name: names.scope, path, outside: place.outside, properties, asked }, own))
+    }
+
+    /// Takes it away again, with the container's cgroup, as far as that can be done.
+    #[cold]
+    #[inline(never)]
+    pub fn remove(&self, cgroup: Cgroup, systemd: &mut Systemd) {
+        let _ = cgroup.remove();
+        cgroup.release();
+        let _ = systemd.stop(&self.name);
+        let _ = cgroup.hierarchies.remove(&self.path);
+    }
+}
+
+/// What cannot be changed later: what is killed when memory is at an end.
+fn at_start(writes: &[Write]) -> Option<Property> {
+    let group = writes.iter().rev().find(|write| write.file == "memory.oom.group")?;
+    let word = if group.value == "1" { "kill" } else { "continue" };
+    Some(("OOMPolicy".into(), Value::Text(word.into())))
+}
+
+/// The container's cgroup below the scope's: as crun has it, `/container`, unless an annotation says otherwise.
+fn subgroup(config: &Config<'_>) -> Result<String> {
+    const KEY: &CStr = c"run.oci.systemd.subgroup";
+    match config.annotation(KEY) {
+        Some(given) if given.is_empty() => Ok(String::new()),
+        Some(given) => {
+            path::check(given).map_err(|why| path::refused("annotations.run.oci.systemd.subgroup", why))
+        }
+        None => Ok("/container".into()),
+    }
+}
+
+impl Plan {
+    /// Has the scope made, and makes the cgroup in it; `about` describes it to whoever looks. Whoever joins holds it
+    /// from then on ([`Cgroup::release`]). When it fails nothing is left.
+    #[cold]
+    #[inline(never)]
+    pub fn create_scope(&self, scope: &Scope, systemd: &mut Systemd, about: &str) -> Result<Cgroup> {
+        let hierarchies = Hierarchies::open(&self.layout)?;
+        let holder = Holder::start()?;
+        systemd.start(scope, about, holder.pid)?;
+        let made = self.make_below(scope, &hierarchies, &holder);
+        let mover =
+            scope.outside.then(|| Mover { scope: scope.name.clone(), address: systemd.address().clone() });
+        let cgroup = Cgroup { holder: Some(holder).into(), mover, ..Cgroup::new(hierarchies, &self.path) };
+        let limited = made.and_then(|()| {
+            if scope.path != self.path {
+                cgroup.write_scope(&self.writes, &scope.path)?;
+            }
+            cgroup.write(&self.writes, None)?;
+            cgroup.restrict(self.devices.as_ref())
+        });
+        match limited {
+            Ok(()) => Ok(cgroup),
+            Err(error) => {
+                scope.remove(cgroup, systemd);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the directories that systemd has not made. Nobody may be in a cgroup whose controllers are handed down
+    /// (cgroups(7), "no internal processes"), so the holder goes below first.
+    fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, holder: &Holder) -> Result<()> {
+        for hierarchy in hierarchies.all() {
+            let whole = Hierarchies::path(hierarchy, &self.path);
+            let v2 = hierarchies.v2 == Some(hierarchy);
+            hierarchies.make_all(hierarchy, &self.path).at(format_args!("cgroup {whole}"))?;
+            if v2 && scope.path != self.path {
+                holder.move_to(hierarchies, &whole)?;
+            }
+        }
+        hierarchies.enable(&self.path, &self.writes)
+    }
+}
+
+/// The systemd that has a scope.
+#[derive(Clone, Debug)]
+pub struct Mover {
+    pub scope: String,
+    pub address: Address,
+}
+
+/// Whether this process may move others from its own cgroup v2 to one of this path: who does writes to both, and to
+/// the one that they are below of (cgroups(7), "Cgroups delegation containment").
+pub fn may_move(own: &str, path: &str) -> bool {
+    let names = own.split('/').zip(path.split('/')).take_while(|(one, other)| one == other);
+    let end = names.map(|(name, _)| name.len() + 1).sum::<usize>().saturating_sub(1);
+    let above = path.get(..end).unwrap_or_default();
+    let file = format!("{}{above}/cgroup.procs", Show(CGROUP_ROOT));
+    accessat(CWD, file.as_str(), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+impl Cgroup {
+    /// Has systemd move in who joins.
+    pub fn moved_by(self, mover: Option<Mover>) -> Self {
+        Cgroup { mover, ..self }
+    }
+
+    /// Has a process moved in.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_in_by(&self, Mover { scope, address }: &Mover, pid: Pid) -> Result<()> {
+        let path = self.entrance(self.hierarchies.v2.unwrap_or_default());
+        let below = path.strip_prefix(scope_of(path, scope)).unwrap_or_default();
+        Systemd::connect(core::slice::from_ref(address), true)?.attach(scope, below, pid)
+    }
+
+    /// Writes to the scope's own cgroup what means nothing below it.
+    fn write_scope(&self, writes: &[Write], path: &str) -> Result<()> {
+        let mut relative = writes.to_vec();
+        relative.retain(|write| is_relative(&write.file));
+        match relative.is_empty() {
+            true => Ok(()),
+            false => Cgroup::open(path, &self.hierarchies.layout())?.write(&relative, None),
+        }
+    }
+
+    /// What `update` has written, told to systemd, and to the scope's cgroup.
+    #[cold]
+    #[inline(never)]
+    pub fn tell(
+        &self,
+        scope: &str,
+        systemd: &mut Systemd,
+        writes: &[Write],
+        rules: &[DeviceRule],
+    ) -> Result<()> {
+        let mut writes: Vec<Write> = writes.to_vec();
+        // A quota alone is for the period that is there.
+        for write in writes.iter_mut().filter(|write| write.file == "cpu.max") {
+            write.value = self.text("cpu.max").map_or_else(String::new, |text| text.trim().into());
+        }
+        let mut properties = property::plan(&writes);
+        if !rules.is_empty() && !systemd.user {
+            properties.append(&mut device::plan(rules));
+        }
+        if !properties.is_empty() {
+            systemd.change(scope, &properties)?;
+        }
+        let own = scope_of(&self.path, scope);
+        if own == self.path { Ok(()) } else { self.write_scope(&writes, own) }
+    }
+}

@@ -1,0 +1,217 @@
+//! Who makes a container's cgroup: mote, or systemd, which then keeps it.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fs::getxattr;
+
+use super::exec::cgroup_of;
+use super::status::Status;
+use super::store::Directory;
+use crate::cgroup::systemd::call::Systemd;
+use crate::cgroup::systemd::name::scope_of;
+use crate::cgroup::systemd::{Mover, Place, may_move};
+use crate::cgroup::{self, Cgroup};
+use crate::dbus::{Address, parse};
+use crate::error::{At, Error, Result, Show};
+use crate::host::{self, Cgroups};
+
+/// Whom the command line names.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    Cgroupfs,
+    /// Mote, below the cgroup that whoever runs it was given.
+    Delegated,
+    Systemd(Buses<'a>),
+    Nobody,
+}
+
+/// Where the environment says that buses are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Buses<'a> {
+    /// DBUS_SESSION_BUS_ADDRESS
+    pub session: Option<&'a CStr>,
+    /// XDG_RUNTIME_DIR
+    pub runtime: Option<&'a CStr>,
+    /// DBUS_SYSTEM_BUS_ADDRESS
+    pub system: Option<&'a CStr>,
+}
+
+impl Buses<'_> {
+    /// Where systemd is looked for: root's at its own socket, which needs no bus; a user's, then that of the system.
+    fn addresses(&self, ordinary: bool) -> Vec<Address> {
+        let mut list = Vec::new();
+        if ordinary {
+            list.extend(self.session.into_iter().flat_map(|text| parse(text.to_bytes())));
+            if let Some(runtime) = self.runtime.map(CStr::to_bytes).filter(|path| path.starts_with(b"/")) {
+                list.push(Address::path(&[runtime, b"/bus"].concat(), true));
+                list.push(Address::path(&[runtime, b"/systemd/private"].concat(), false));
+            }
+        } else {
+            list.push(Address::path(b"/run/systemd/private", false));
+        }
+        match self.system {
+            Some(text) => list.extend(parse(text.to_bytes())),
+            None => list.push(Address::path(b"/run/dbus/system_bus_socket", true)),
+        }
+        list
+    }
+}
+
+/// Who does it.
+pub enum Keeper {
+    Mote,
+    Below(String),
+    Systemd {
+        systemd: Box<Systemd>,
+        /// This process is not among its cgroups.
+        outside: bool,
+    },
+    Nobody,
+}
+
+impl Keeper {
+    /// Finds who was asked for.
+    pub fn find(asked: Asked<'_>) -> Result<Self> {
+        match asked {
+            Asked::Cgroupfs => Ok(Keeper::Mote),
+            Asked::Nobody => Ok(Keeper::Nobody),
+            Asked::Delegated => delegated().map(Keeper::Below),
+            Asked::Systemd(buses) => connect(buses),
+        }
+    }
+
+    /// The same, as a plan sees it.
+    pub fn manager(&self) -> cgroup::Manager<'_> {
+        match self {
+            Keeper::Mote => cgroup::Manager::Mote,
+            Keeper::Nobody => cgroup::Manager::Nobody,
+            Keeper::Below(path) => cgroup::Manager::Below(path),
+            Keeper::Systemd { systemd, outside } => {
+                cgroup::Manager::Systemd(Place { root: &systemd.root, user: systemd.user, outside: *outside })
+            }
+        }
+    }
+
+    /// What to ask again when the container is deleted.
+    pub fn address(&self) -> Option<String> {
+        match self {
+            Keeper::Systemd { systemd, .. } => Some(systemd.shown()),
+            _ => None,
+        }
+    }
+
+    /// Makes the cgroup of a plan. When that fails nothing is left.
+    pub fn create(&mut self, plan: &cgroup::Plan, directory: &Directory) -> Result<Option<Cgroup>> {
+        match (self, &plan.scope) {
+            (Keeper::Systemd { systemd, .. }, Some(scope)) => {
+                plan.create_scope(scope, systemd, &about(directory)).map(Some)
+            }
+            _ => plan.create(),
+        }
+    }
+
+    /// Takes it away again.
+    #[cold]
+    #[inline(never)]
+    pub fn remove(&mut self, plan: &cgroup::Plan, cgroup: Cgroup) {
+        match (self, &plan.scope) {
+            (Keeper::Systemd { systemd, .. }, Some(scope)) => scope.remove(cgroup, systemd),
+            _ => drop(cgroup.remove()),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn connect(buses: Buses<'_>) -> Result<Keeper> {
+    let ordinary = host::is_ordinary();
+    let systemd = Systemd::connect(&buses.addresses(ordinary), ordinary).at(format_args!("systemd"))?;
+    let outside = ordinary && !own_cgroup().is_ok_and(|own| may_move(&own, &systemd.root));
+    Ok(Keeper::Systemd { systemd: Box::new(systemd), outside })
+}
+
+/// The systemd that made a container's scope, with the scope's name; `None` for one without.
+#[cold]
+#[inline(never)]
+pub fn kept(status: &Status) -> Option<(&str, Result<Systemd>)> {
+    let scope = status.scope.as_deref()?;
+    let address = Address::read(status.bus.as_deref().unwrap_or_default());
+    let systemd = Systemd::connect(&[address], host::is_ordinary());
+    Some((scope, systemd.at(format_args!("systemd"))))
+}
+
+/// The end of the scope of a container whose cgroup is removed.
+#[cold]
+#[inline(never)]
+pub fn end(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<()> {
+    let Some((scope, systemd)) = kept(status) else { return Ok(()) };
+    // It ends with its last process, and a systemd that is gone has taken its scopes along.
+    if let Ok(mut systemd) = systemd {
+        // A create that was killed may never have come to ask for it, or in vain: it is somebody else's then.
+        if status.process.pid != 0 || systemd.description(scope)? == about(directory) {
+            systemd.stop(scope)?;
+        } else {
+            return Ok(());
+        }
+    }
+    // Where systemd makes none: in hierarchies of v1 that it does not know.
+    let path = status.cgroup.as_deref().unwrap_or_default();
+    match scope_of(path, scope) {
+        "" => Ok(()),
+        own => Cgroup::open(own, layout)?.remove_unentered(),
+    }
+}
+
+/// How a container's scope is described, and known.
+#[cold]
+#[inline(never)]
+fn about(directory: &Directory) -> String {
+    format!("container {}", directory.path())
+}
+
+/// The cgroup that was given to whoever runs this: the one that this process is in, or the one above it
+/// (systemd.resource-control(5), Delegate=, DelegateSubgroup=). systemd marks them.
+#[cold]
+#[inline(never)]
+fn delegated() -> Result<String> {
+    const OPTION: &str = "--cgroup-manager delegated";
+    let Cgroups::Unified = Cgroups::read()? else {
+        return Err(Error::unsupported(format_args!("{OPTION}: needs cgroup v2 alone")));
+    };
+    let own = own_cgroup()?;
+    let own = own.as_str();
+    let above = own.rsplit_once('/').map_or("", |(above, _)| above);
+    let marked = [own, above].into_iter().find(|path| !path.is_empty() && is_given(path));
+    marked
+        .map(String::from)
+        .ok_or_else(|| Error::invalid(format_args!("{OPTION}: cgroup {own} is not delegated")))
+}
+
+/// The cgroup v2 that this process is in.
+fn own_cgroup() -> Result<String> {
+    cgroup_of(rustix::process::getpid().as_raw_nonzero().get())
+}
+
+/// Who moves in those that join a container which is there already, where this process may not.
+#[cold]
+#[inline(never)]
+pub fn mover(status: &Status) -> Option<Mover> {
+    let (scope, path) = status.scope.as_deref().zip(status.cgroup.as_deref())?;
+    if !host::is_ordinary() || own_cgroup().is_ok_and(|own| may_move(&own, path)) {
+        return None;
+    }
+    let address = Address::read(status.bus.as_deref().unwrap_or_default());
+    Some(Mover { scope: scope.into(), address })
+}
+
+fn is_given(path: &str) -> bool {
+    let directory = format!("{}{path}", Show(host::CGROUP_ROOT));
+    [c"user.delegate", c"trusted.delegate"].iter().any(|name| {
+        let mut value = [0u8; 1];
+        getxattr(directory.as_str(), *name, &mut value).is_ok_and(|_| value == *b"1")
+    })
+}
