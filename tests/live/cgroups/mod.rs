@@ -1,13 +1,16 @@
 //! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
 
 pub mod block;
+pub mod bus;
 pub mod deep;
 pub mod devices;
 pub mod kill;
 pub mod limit;
 pub mod path;
+pub mod scope;
 pub mod small;
 pub mod stranger;
+pub mod systemd;
 pub mod unified;
 pub mod update;
 

@@ -1,0 +1,209 @@
+//! The life of scopes that systemd makes: names that are taken, failures, crashes, users; and cgroups that systemd
+//! has given away.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::says;
+use super::systemd::{bundle, has, nothing_left, property, removed, unit, with_systemd};
+use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
+use crate::command::{LIMIT, run, start};
+use crate::json;
+use crate::rig::Rig;
+use crate::{sys, tests};
+
+tests![
+    "systemd",
+    systemd_name_taken,
+    systemd_failure_leaves_nothing,
+    systemd_foreground,
+    systemd_killed_create,
+    systemd_by_the_bus,
+    systemd_rootless,
+    delegated_cgroup,
+    delegated_needs_a_mark,
+];
+
+fn systemd_name_taken(rig: &mut Rig) -> Outcome {
+    let mut first = bundle(rig)?;
+    let _running = rig.waiting(&mut first)?;
+    let id = rig.id.clone();
+    rig.id = format!("{id}-second");
+    let output = rig.run(&first, &[])?;
+    output.bad(&["StartTransientUnit", &unit(rig), "org.freedesktop.systemd1.UnitExists"])?;
+    // And what is not its own it does not take away.
+    rig.delete()?;
+    rig.id = id;
+    rig.status_is("running")?;
+    removed(rig)
+}
+
+fn systemd_failure_leaves_nothing(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    // Below the scope.
+    bundle.set("linux.resources.unified", json!({"memory.max": "what"}));
+    rig.refused(&bundle, &["linux.resources.unified", "memory.max"])?;
+    has(rig, &[("LoadState", "not-found")])?;
+    // In the child.
+    bundle.remove("linux.resources.unified");
+    bundle.set("process.args", json!(["/no/such/program"]));
+    rig.refused(&bundle, &["/no/such/program"])?;
+    nothing_left(rig)
+}
+
+fn systemd_foreground(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    for code in ["0", "7"] {
+        bundle.verbs(&["exit", code]);
+        same("exit code", rig.run(&bundle, &[])?.code().to_string().as_str(), code)?;
+        nothing_left(rig)?;
+    }
+    Ok(())
+}
+
+/// Killed at any moment: `delete --force` leaves nothing.
+fn systemd_killed_create(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.verbs(&["wait", "1"]);
+    let begin = Instant::now();
+    rig.create(&bundle, &[])?;
+    let whole = begin.elapsed();
+    rig.delete()?;
+    for round in 0..24u32 {
+        let mut running = start(&mut rig.launch("create", &bundle, &[])?, false)?;
+        // The moments are what is tried: there is nothing to wait for.
+        std::thread::sleep(whole.mul_f64(f64::from(round) / 20.0));
+        let _ = running.signal(libc::SIGKILL);
+        running.status()?;
+        rig.delete()?;
+        soon_gone(rig, round)?;
+    }
+    nothing_left(rig)
+}
+
+/// A request that was sent before the end is carried out after it, for a process that is no more.
+fn soon_gone(rig: &Rig, round: u32) -> Outcome {
+    let begin = Instant::now();
+    while property(rig, "LoadState")? != "not-found" {
+        if begin.elapsed() > LIMIT {
+            return fail(format_args!("round {round}: the scope is {}", property(rig, "ActiveState")?));
+        }
+        // Nobody tells that a unit was forgotten.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn systemd_by_the_bus(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    let bus = Path::new("/run/dbus/system_bus_socket");
+    if !bus.exists() {
+        return skip_allowed("no bus");
+    }
+    bundle.verbs(&[]);
+    // systemd's own socket is hidden from the runtime.
+    let mut command = rig.launch("run", &bundle, &[])?;
+    sys::before_exec(&mut command, || {
+        sys::unshare(libc::CLONE_NEWNS)?;
+        sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))
+    });
+    run(&mut command, "")?.good()?;
+    nothing_left(rig)
+}
+
+/// A user who has a systemd of his own.
+fn user() -> Outcome<(u32, PathBuf)> {
+    for entry in fs::read_dir("/run/user").into_iter().flatten() {
+        let path = entry?.path();
+        let id = path.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0);
+        if id != 0 && path.join("systemd/private").exists() {
+            return Ok((id, path));
+        }
+    }
+    skip_allowed("no user's systemd")
+}
+
+fn systemd_rootless(rig: &mut Rig) -> Outcome {
+    with_systemd(rig)?;
+    let (id, runtime) = user()?;
+    let mut bundle = rig.bundle()?;
+    let map = json!([{"containerID": 0i64, "hostID": (i64::from(id)), "size": 1i64}]);
+    bundle.namespace("user", None);
+    bundle.set("linux.uidMappings", map.clone());
+    bundle.set("linux.gidMappings", map);
+    bundle.set("linux.cgroupsPath", format!(":mote:{}", rig.cgroup));
+    bundle.set("linux.resources.pids.limit", 13i64);
+    bundle.verbs(&["wait", "1"]);
+    bundle.write()?;
+    run(Command::new("chown").arg("-R").arg(format!("{id}:{id}")).arg(&rig.dir), "")?.good()?;
+    rig.user = Some(id);
+    let dir = bundle.dir.display().to_string();
+    let mut kept = Vec::new();
+    for words in [
+        vec!["run", "--detach", "--bundle", &dir, &rig.id],
+        vec!["exec", &rig.id, "/payload", "id"],
+        vec!["update", "--pids-limit", "17", &rig.id],
+    ] {
+        let mut command = rig.command(&words);
+        command.env("XDG_RUNTIME_DIR", &runtime);
+        let mut running = start(&mut command, false)?;
+        let (status, errors) = running.status()?;
+        holds(&format!("{words:?}: {errors}"), status.success())?;
+        // The container still says something there.
+        kept.push(running);
+    }
+    let table = fs::read_to_string(format!("/proc/{}/cgroup", rig.pid()?))?;
+    contains(
+        "its cgroup",
+        &table,
+        &format!("/user@{id}.service/user.slice/mote-{}.scope/container", rig.cgroup),
+    )?;
+    let own = PathBuf::from("/sys/fs/cgroup").join(table.trim().trim_start_matches("0::/"));
+    same("pids.max", says(&own, "pids.max")?.as_str(), "17")?;
+    same("pids.max of the scope", says(own.parent().unwrap_or(&own), "pids.max")?.as_str(), "17")?;
+    rig.delete()?;
+    holds("the scope is gone", !own.parent().is_some_and(Path::exists))
+}
+
+/// Without systemd, in a service that was given its cgroup.
+fn delegated_cgroup(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    rig.globals.clear();
+    bundle.set("linux.cgroupsPath", rig.cgroup.as_str());
+    bundle.set("linux.resources.pids.limit", 13i64);
+    bundle.verbs(&["read", "/proc/self/cgroup"]);
+    bundle.without_namespace("cgroup");
+    bundle.write()?;
+    let unit = format!("{}.service", rig.id);
+    let mut command = Command::new("systemd-run");
+    command.args(["--quiet", "--wait", "--pipe", "--collect", "--unit", &unit]);
+    command.args(["--property", "Delegate=yes", "--property", "DelegateSubgroup=own"]);
+    command.arg(&rig.suite.runtime).arg("--root").arg(&rig.state).args([
+        "--cgroup-manager",
+        "delegated",
+        "run",
+    ]);
+    command.arg("--bundle").arg(&bundle.dir).arg(&rig.id);
+    let inside = run(&mut command, "")?.good()?.facts();
+    let path = format!("0::/system.slice/{unit}/{}", rig.cgroup);
+    contains("its cgroup", inside.get("read:/proc/self/cgroup"), &path)
+}
+
+fn delegated_needs_a_mark(rig: &mut Rig) -> Outcome {
+    let bundle = bundle(rig)?;
+    rig.globals = vec!["--cgroup-manager".to_string(), "delegated".to_string()];
+    bundle.write()?;
+    let dir = bundle.dir.display().to_string();
+    let mut command = Command::new("systemd-run");
+    command
+        .args(["--quiet", "--wait", "--pipe", "--collect"])
+        .arg(&rig.suite.runtime)
+        .arg("--root")
+        .arg(&rig.state);
+    command.args(&rig.globals).args(["run", "--bundle", &dir, &rig.id]);
+    let output = run(&mut command, "")?;
+    contains("the error", &output.stderr, "--cgroup-manager delegated: ")?;
+    contains("the error", &output.stderr, "is not delegated")
+}

@@ -1,0 +1,327 @@
+//! Cgroups that systemd makes: scopes with limits as properties, and the same limits exactly in the cgroup below. On a
+//! machine with systemd, whose cgroups are v2.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::says;
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, same, skip_allowed};
+use crate::command::{Running, run};
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "systemd",
+    systemd_has_the_limits,
+    systemd_scope_and_cgroup,
+    systemd_subgroup_by_annotation,
+    systemd_properties_by_annotation,
+    systemd_bad_property_is_refused,
+    systemd_other_paths_are_refused,
+    systemd_update,
+    systemd_update_that_fails_changes_nothing,
+    systemd_pause,
+    systemd_exec,
+    systemd_one_process,
+    systemd_small_memory,
+    systemd_oom,
+    systemd_devices,
+    systemd_cgroup_mount,
+];
+
+/// Makes the rig that of a machine with systemd.
+pub fn with_systemd(rig: &mut Rig) -> Outcome {
+    if !Path::new("/run/systemd/private").exists() {
+        return skip_allowed("no systemd");
+    }
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return skip_allowed("systemd has cgroups v1");
+    }
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have other names and other words");
+    }
+    rig.globals = vec!["--systemd-cgroup".to_string()];
+    Ok(())
+}
+
+/// A bundle whose scope has the name of the test's cgroup.
+pub fn bundle(rig: &mut Rig) -> Outcome<Bundle> {
+    with_systemd(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("system.slice::{}", rig.cgroup));
+    Ok(bundle)
+}
+
+pub fn unit(rig: &Rig) -> String {
+    format!("{}.scope", rig.cgroup)
+}
+
+pub fn scope(rig: &Rig) -> PathBuf {
+    Path::new("/sys/fs/cgroup/system.slice").join(unit(rig))
+}
+
+/// What systemd says of the scope.
+pub fn property(rig: &Rig, name: &str) -> Outcome<String> {
+    let words = ["show", "--property", name, "--value", &unit(rig)];
+    Ok(run(Command::new("systemctl").args(words), "")?.good()?.stdout.trim().to_string())
+}
+
+pub fn has(rig: &Rig, properties: &[(&str, &str)]) -> Outcome {
+    properties.iter().try_for_each(|(name, value)| same(name, property(rig, name)?.as_str(), *value))
+}
+
+/// No scope, and nothing else.
+pub fn nothing_left(rig: &Rig) -> Outcome {
+    has(rig, &[("LoadState", "not-found")])?;
+    rig.nothing_left()
+}
+
+pub fn removed(rig: &Rig) -> Outcome {
+    rig.delete()?;
+    nothing_left(rig)
+}
+
+fn limited(rig: &mut Rig) -> Outcome<Running> {
+    let mut bundle = bundle(rig)?;
+    let cpu = json!({"shares": 2048i64, "quota": 12345i64, "period": 50000i64, "cpus": "0", "mems": "0"});
+    let memory = json!({"limit": 67108864i64, "swap": 100663296i64, "reservation": 1048576i64});
+    bundle.set("linux.resources", json!({"memory": memory, "cpu": cpu, "pids": {"limit": 20i64}}));
+    bundle.set("linux.resources.unified", json!({"memory.high": "60000000", "cpu.max.burst": "1000"}));
+    rig.waiting(&mut bundle)
+}
+
+fn systemd_has_the_limits(rig: &mut Rig) -> Outcome {
+    let _running = limited(rig)?;
+    let (scope, own) = (scope(rig), scope(rig).join("container"));
+    for (file, value) in [
+        ("memory.max", "67108864"),
+        ("memory.swap.max", "33554432"),
+        ("memory.low", "1048576"),
+        ("memory.high", "59998208"),
+        ("pids.max", "20"),
+        ("cpu.weight", "174"),
+        ("cpu.max.burst", "1000"),
+        ("cpuset.cpus", "0"),
+        ("cpuset.mems", "0"),
+    ] {
+        for place in [&scope, &own] {
+            same(&format!("{file} in {}", place.display()), says(place, file)?.as_str(), value)?;
+        }
+    }
+    // Whole hundredths around the exact one.
+    same("cpu.max", says(&own, "cpu.max")?.as_str(), "12345 50000")?;
+    same("cpu.max of the scope", says(&scope, "cpu.max")?.as_str(), "12500 50000")?;
+    has(
+        rig,
+        &[
+            ("MemoryMax", "67108864"),
+            ("MemorySwapMax", "33554432"),
+            ("MemoryLow", "1048576"),
+            ("MemoryHigh", "60000000"),
+            ("TasksMax", "20"),
+            ("CPUWeight", "174"),
+            ("CPUQuotaPerSecUSec", "250ms"),
+            ("CPUQuotaPeriodUSec", "50ms"),
+            ("AllowedCPUs", "0"),
+            ("AllowedMemoryNodes", "0"),
+        ],
+    )?;
+    removed(rig)
+}
+
+fn systemd_scope_and_cgroup(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.remove("linux.cgroupsPath");
+    let _running = rig.waiting(&mut bundle)?;
+    let pid = rig.pid()?;
+    let path = format!("0::/system.slice/mote-{}.scope/container\n", rig.id);
+    same("its cgroup", fs::read_to_string(format!("/proc/{pid}/cgroup"))?, path)?;
+    rig.cgroup = format!("mote-{}", rig.id);
+    same("its processes", says(&scope(rig).join("container"), "cgroup.procs")?, pid.to_string())?;
+    same("processes of the scope", says(&scope(rig), "cgroup.procs")?.as_str(), "")?;
+    let state = rig.state.join(&rig.id);
+    has(
+        rig,
+        &[
+            ("Slice", "system.slice"),
+            ("Delegate", "yes"),
+            ("DefaultDependencies", "no"),
+            ("MemoryAccounting", "yes"),
+            ("TasksAccounting", "yes"),
+            ("ActiveState", "active"),
+            ("Description", &format!("container {}", state.display())),
+        ],
+    )?;
+    removed(rig)
+}
+
+fn systemd_subgroup_by_annotation(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    for (name, below) in [("", ""), ("a/b", "/a/b")] {
+        bundle.set("annotations", json!({"run.oci.systemd.subgroup": name}));
+        bundle.set("linux.resources.pids.limit", 9i64);
+        let _running = rig.waiting(&mut bundle)?;
+        let own = format!("{}{below}", scope(rig).display());
+        same("pids.max", says(Path::new(&own), "pids.max")?.as_str(), "9")?;
+        same("its processes", says(Path::new(&own), "cgroup.procs")?, rig.pid()?.to_string())?;
+        removed(rig)?;
+    }
+    bundle.set("annotations", json!({"run.oci.systemd.subgroup": "a/../b"}));
+    rig.refused(&bundle, &["annotations.run.oci.systemd.subgroup", "\"..\""])
+}
+
+fn systemd_properties_by_annotation(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.set(
+        "annotations",
+        json!({
+            "org.systemd.property.TimeoutStopSec": "uint64 7",
+            "org.systemd.property.CollectMode": "'inactive'",
+            "org.systemd.property.After": "['basic.target', 'sysinit.target']",
+            "org.systemd.property.IPAccounting": "true",
+        }),
+    );
+    let _running = rig.waiting(&mut bundle)?;
+    has(rig, &[("TimeoutStopUSec", "7s"), ("CollectMode", "inactive"), ("IPAccounting", "yes")])?;
+    contains("After", &property(rig, "After")?, "basic.target")?;
+    removed(rig)
+}
+
+fn systemd_bad_property_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.set("annotations", json!({"org.systemd.property.TimeoutStopSec": "'soon'"}));
+    rig.refused(&bundle, &["annotations.org.systemd.property.TimeoutStopSec", "not a number of seconds"])?;
+    bundle.set("annotations", json!({"org.systemd.property.CollectMode": "'never'"}));
+    let words = ["StartTransientUnit", &unit(rig), "org.freedesktop.DBus.Error.InvalidArgs"];
+    rig.refused(&bundle, &words)?;
+    // Of the others those that it does not know are left out, but what is asked for by name is not.
+    bundle.set("annotations", json!({"org.systemd.property.NoSuchThing": "5"}));
+    rig.refused(&bundle, &["StartTransientUnit", &unit(rig), "NoSuchThing"])?;
+    nothing_left(rig)
+}
+
+fn systemd_other_paths_are_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    for path in ["/a/b", "system.slice:x", "a/b.slice:x:y", "system.slice:x:a b"] {
+        bundle.set("linux.cgroupsPath", path);
+        rig.refused(&bundle, &["linux.cgroupsPath", path])?;
+    }
+    Ok(())
+}
+
+fn systemd_update(rig: &mut Rig) -> Outcome {
+    let _running = limited(rig)?;
+    let resources = json!({
+        "memory": {"limit": 134217728i64, "swap": 134217728i64},
+        "cpu": {"quota": 20000i64, "shares": 1024i64},
+        "pids": {"limit": 30i64},
+    });
+    run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?.good()?;
+    let (scope, own) = (scope(rig), scope(rig).join("container"));
+    for (file, value) in [
+        ("memory.max", "134217728"),
+        ("memory.swap.max", "0"),
+        ("pids.max", "30"),
+        ("cpu.weight", "100"),
+        ("cpu.max", "20000 50000"),
+    ] {
+        for place in [&scope, &own] {
+            same(&format!("{file} in {}", place.display()), says(place, file)?.as_str(), value)?;
+        }
+    }
+    has(rig, &[("MemoryMax", "134217728"), ("TasksMax", "30"), ("CPUQuotaPerSecUSec", "400ms")])?;
+    // What systemd writes anew is the same.
+    run(Command::new("systemctl").arg("daemon-reload"), "")?.good()?;
+    same("memory.max", says(&own, "memory.max")?.as_str(), "134217728")?;
+    same("memory.max of the scope", says(&scope, "memory.max")?.as_str(), "134217728")?;
+    removed(rig)
+}
+
+fn systemd_update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
+    let _running = limited(rig)?;
+    let resources = json!({"pids": {"limit": 30i64}, "cpu": {"cpus": "4000"}});
+    let output = run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?;
+    output.bad(&["linux.resources.cpu.cpus"])?;
+    same("pids.max", says(&scope(rig).join("container"), "pids.max")?.as_str(), "20")?;
+    has(rig, &[("TasksMax", "20")])?;
+    removed(rig)
+}
+
+fn systemd_pause(rig: &mut Rig) -> Outcome {
+    let _running = limited(rig)?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.status_is("paused")?;
+    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.status_is("running")?;
+    // Deleted while it is paused.
+    rig.mote(&["pause", &rig.id])?.good()?;
+    removed(rig)
+}
+
+fn systemd_exec(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.without_namespace("cgroup");
+    let _running = rig.waiting(&mut bundle)?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.good()?.facts();
+    let path = format!("0::/system.slice/{}/container", unit(rig));
+    contains("the cgroup", inside.get("read:/proc/self/cgroup"), &path)?;
+    removed(rig)
+}
+
+/// There is no room for two, at no moment.
+fn systemd_one_process(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    for limit in [1i64, 2] {
+        bundle.set("linux.resources.pids.limit", limit);
+        let _running = rig.waiting(&mut bundle)?;
+        same("processes", says(&scope(rig), "pids.current")?.as_str(), "1")?;
+        removed(rig)?;
+    }
+    Ok(())
+}
+
+fn systemd_small_memory(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.set("linux.resources.memory.limit", 1_048_576i64);
+    let _running = rig.waiting(&mut bundle)?;
+    has(rig, &[("MemoryMax", "1048576")])?;
+    removed(rig)
+}
+
+/// The scope has failed then, and would be kept to be seen.
+fn systemd_oom(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.set("linux.resources.memory", json!({"limit": 16777216i64, "swap": 16777216i64}));
+    bundle.verbs(&["eat", "131072"]);
+    let output = rig.run(&bundle, &[])?;
+    same("exit code", output.code(), 137)?;
+    nothing_left(rig)
+}
+
+fn systemd_devices(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    let all = json!({"allow": false, "access": "rwm"});
+    let kmsg = json!({"allow": true, "type": "c", "major": 1i64, "minor": 11i64, "access": "r"});
+    bundle.set("linux.resources.devices", Json::List(vec![all, kmsg]));
+    let _running = rig.waiting(&mut bundle)?;
+    has(rig, &[("DevicePolicy", "strict")])?;
+    contains("DeviceAllow", &property(rig, "DeviceAllow")?, "/dev/char/1:11 r")?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "write", "/dev/null"])?.good()?.facts();
+    inside.is("write:/dev/null", "ok")?;
+    removed(rig)
+}
+
+fn systemd_cgroup_mount(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
+    bundle.namespace("cgroup", None);
+    bundle.set("linux.resources.pids.limit", 11i64);
+    let inside = rig.facts(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
+    inside.is("read:/sys/fs/cgroup/pids.max", "11\n")?;
+    contains("the cgroup", inside.get("read:/proc/self/cgroup"), "0::/")?;
+    nothing_left(rig)
+}
