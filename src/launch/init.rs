@@ -85,7 +85,6 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     plan.process.keyring.apply(handed.proc)?;
     // The modes of what is made below are meant exactly.
     umask(Mode::empty());
-
     // The namespaces given by path; then files are made by the root of the user namespace.
     if !handed.joined {
         plan.namespaces.join_inside(handed.namespaces, false)?;
@@ -105,8 +104,8 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     plan.uts.apply()?;
     handed.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
-    // The tree of files; the last thing that sees the host's.
     stage(plan, c"mote: its root");
+    // The tree of files; the last thing that sees the host's.
     let (terminal, console) = (plan.process.terminal, handed.console);
     let (root, terminal) = plan.rootfs.apply(|root| match (terminal, console) {
         (Some(terminal), Some(console)) => terminal.open(root, console).map(Some),

@@ -79,18 +79,12 @@ pub fn launch(
         set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
     let new = plan.namespaces.new;
-    let spawned = match middle {
-        true => {
-            let all = plan.namespaces.is_joined(NamespaceKind::User);
-            let join = |plan: &mut &mut Plan<'_>| match all {
-                true => plan.namespaces.join_inside(&namespaces, true),
-                false => plan.namespaces.join_before(&namespaces).map(drop),
-            };
-            through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
-        }
-        false => {
-            spawn(new, doors.birth(), || init::run(plan, handed(childs, false))).on(format_args!("clone3"))
-        }
+    let spawned = if middle {
+        let all = plan.namespaces.is_joined(NamespaceKind::User);
+        let join = |plan: &mut &mut Plan<'_>| plan.namespaces.join_in_middle(&namespaces);
+        through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
+    } else {
+        spawn(new, doors.birth(), || init::run(plan, handed(childs, false))).on(format_args!("clone3"))
     };
     namespace::go_back(&back)?;
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));

@@ -168,6 +168,15 @@ impl<'a> Plan<'a> {
         Ok(back)
     }
 
+    /// The middle process's part: whoever it makes is in the user namespace that is joined, and in all others; or, if
+    /// none is, in those that are joined before the clone.
+    pub fn join_in_middle(&self, opened: &[OwnedFd]) -> Result<()> {
+        match self.is_joined(Kind::User) {
+            true => self.join_inside(opened, true),
+            false => self.join_before(opened).map(drop),
+        }
+    }
+
     /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
     /// own must be entered before it, those that it owns after it; so what is refused at first is tried
     /// again inside. `pid` is for the middle process, which also enters the pid namespace, for its child: it is not
