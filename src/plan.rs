@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::cgroup;
+use crate::cgroup::delegate::Delegation;
 use crate::error::{At, Error, Result, Show};
 use crate::hooks;
 use crate::host::Host;
@@ -17,7 +18,7 @@ use crate::process::{
 };
 use crate::rootfs::{self, idmap::User};
 use crate::seccomp;
-use crate::spec::linux::NamespaceKind as Kind;
+use crate::spec::linux::{Mappings, NamespaceKind as Kind};
 use crate::spec::process::CpuAffinity;
 use crate::spec::{Config, Process};
 
@@ -107,9 +108,9 @@ impl<'a> Plan<'a> {
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
         let id = options.id.to_str().unwrap_or_default();
-        let cgroup = cgroup::Plan::new(config, id, options.manager, host)?;
-        let hooks = hooks::Plan::new(config, options.id, options.bundle);
         let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
+        let cgroup = control(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
+        let hooks = hooks::Plan::new(config, options.id, options.bundle);
         let around = rootfs::Surroundings {
             bundle: options.bundle,
             user: user_namespace.then_some(User { mappings, joined }),
@@ -154,6 +155,19 @@ impl<'a> Plan<'a> {
     pub fn needs_proc(&self) -> bool {
         self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
     }
+}
+
+/// Its cgroup, and what of that is given away.
+fn control(
+    config: &Config<'_>,
+    namespaces: &namespace::Plan<'_>,
+    mappings: Option<Mappings<'_>>,
+    options: &Options<'_, '_>,
+    host: &Host,
+) -> Result<Option<cgroup::Plan>> {
+    let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &host.cgroups)?;
+    let id = options.id.to_str().unwrap_or_default();
+    cgroup::Plan::new(config, id, (options.manager, delegation), host)
 }
 
 /// Every decision about a process that joins a container (`exec`).

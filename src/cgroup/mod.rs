@@ -7,6 +7,7 @@
 mod block;
 mod controller;
 mod cpu;
+pub mod delegate;
 pub mod devices;
 pub mod directory;
 pub mod freezer;
@@ -41,6 +42,7 @@ use crate::error::{At, Error, On, Result};
 use crate::host::{self, Cgroups, Host};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
+use delegate::{Delegation, Descent};
 use directory::Hierarchies;
 pub use join::Join;
 use systemd::hold::Holder;
@@ -72,12 +74,18 @@ pub struct Plan {
     optional: bool,
     /// What systemd is asked for.
     pub scope: Option<Box<Scope>>,
+    delegation: Option<Box<Delegation>>,
 }
 
 impl Plan {
     /// Decides path, writes and way of joining; `None` when cgroups are left alone (`Manager::Nobody`) or the
     /// host has none.
-    pub fn new(config: &Config<'_>, id: &str, manager: Manager<'_>, host: &Host) -> Result<Option<Self>> {
+    pub fn new(
+        config: &Config<'_>,
+        id: &str,
+        (manager, delegation): (Manager<'_>, Option<Box<Delegation>>),
+        host: &Host,
+    ) -> Result<Option<Self>> {
         let linux = &config.linux;
         if let Manager::Nobody = manager {
             return Ok(None);
@@ -103,7 +111,16 @@ impl Plan {
             Manager::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
             Manager::Mote | Manager::Nobody => path::plan(linux.cgroups_path, id)?,
         };
-        Ok(Some(Plan { path, layout: host.cgroups.clone(), writes, devices, join, optional, scope }))
+        Ok(Some(Plan {
+            path,
+            layout: host.cgroups.clone(),
+            writes,
+            devices,
+            join,
+            optional,
+            scope,
+            delegation,
+        }))
     }
 
     /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is
@@ -114,7 +131,7 @@ impl Plan {
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
         let limited = created.and_then(|()| cgroup.write(&self.writes, None));
-        match limited.and_then(|()| cgroup.restrict(self.devices.as_ref())) {
+        match limited.and_then(|()| self.hand_over(&cgroup)) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
                 // Not what was there before, with whoever is in it.
@@ -125,6 +142,24 @@ impl Plan {
                 }
             }
         }
+    }
+
+    /// The last steps to a cgroup that is as it shall be.
+    fn hand_over(&self, cgroup: &Cgroup) -> Result<()> {
+        cgroup.restrict(self.devices.as_ref())?;
+        match &self.delegation {
+            Some(delegation) => delegation.apply(&cgroup.hierarchies, &self.path),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens what a process needs to join (see [`Cgroup::doors`]), and to go on to the cgroup below that is its own.
+    pub fn doors(&self, cgroup: &Cgroup, birth: bool) -> Result<Doors> {
+        let mut doors = cgroup.doors(birth)?;
+        if let Some(delegation) = &self.delegation {
+            doors.descent = delegation.descent(&cgroup.hierarchies, &self.path)?;
+        }
+        Ok(doors)
     }
 
     /// Whether memory may run out in it.
@@ -191,6 +226,8 @@ pub struct Doors {
     files: Vec<OwnedFd>,
     /// The v2 directory to be born in.
     pub birth: Option<OwnedFd>,
+    /// Further down, after the cgroup namespace is made.
+    pub descent: Option<Descent>,
 }
 
 impl Cgroup {

@@ -11,6 +11,7 @@ use rustix::thread::set_name;
 use super::finish::{self, Program, give_up};
 use super::gate::Gate;
 use super::message::{Channel, Message};
+use crate::cgroup::delegate::Descent;
 use crate::cgroup::{self, Doors, Join};
 use crate::error::{Error, On, Result};
 use crate::hooks::Point;
@@ -133,7 +134,7 @@ fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
     if plan.namespaces.cgroup {
         unshare(linux_raw_sys::general::CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP"))?;
     }
-    Ok(())
+    handed.doors.descent.as_ref().map_or(Ok(()), Descent::go)
 }
 
 /// With a limit of memory it may be killed any moment: by its name the kernel's log, and mote, know what it was doing.

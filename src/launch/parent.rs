@@ -103,7 +103,7 @@ fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>, middle: bool) -> Result<
     let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
     // From a middle process in another user namespace CLONE_INTO_CGROUP would be refused.
     let birth = planned.join() == Join::Birth && !middle && !plan.namespaces.is_joined(NamespaceKind::User);
-    cgroup.doors(birth)
+    planned.doors(cgroup, birth)
 }
 
 // Not into its caller: see scripts/layout.ld.

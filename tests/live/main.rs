@@ -87,6 +87,7 @@ const ROOMS: &[&[Test]] = &[
     cgroups::kill::TESTS,
     cgroups::stranger::TESTS,
     cgroups::deep::TESTS,
+    cgroups::delegate::TESTS,
     cgroups::systemd::TESTS,
     cgroups::scope::TESTS,
     cgroups::bus::TESTS,

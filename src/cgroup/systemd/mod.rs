@@ -20,6 +20,7 @@ use core::ffi::CStr;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::Pid;
 
+use super::delegate::Delegation;
 use super::directory::Hierarchies;
 use super::write::Write;
 use super::{Cgroup, Plan, path};
@@ -138,7 +139,10 @@ impl Plan {
                 cgroup.write_scope(&self.writes, &scope.path)?;
             }
             cgroup.write(&self.writes, None)?;
-            cgroup.restrict(self.devices.as_ref())
+            self.hand_over(&cgroup)?;
+            // Nor may the holder stay where the container hands controllers down.
+            let below = self.delegation.as_deref().and_then(Delegation::below);
+            below.map_or(Ok(()), |below| cgroup.move_holder(below))
         });
         match limited {
             Ok(()) => Ok(cgroup),
@@ -182,6 +186,17 @@ pub fn may_move(own: &str, path: &str) -> bool {
 }
 
 impl Cgroup {
+    /// Moves the holder to a cgroup below.
+    #[cold]
+    #[inline(never)]
+    fn move_holder(&self, below: &str) -> Result<()> {
+        let Some(holder) = self.holder.take() else { return Ok(()) };
+        let v2 = self.hierarchies.v2.unwrap_or_default();
+        let moved = holder.move_to(&self.hierarchies, &format!("{v2}{}{below}", self.path));
+        self.holder.set(Some(holder));
+        moved
+    }
+
     /// Has systemd move in who joins.
     pub fn moved_by(self, mover: Option<Mover>) -> Self {
         Cgroup { mover, ..self }

@@ -3,6 +3,7 @@
 pub mod block;
 pub mod bus;
 pub mod deep;
+pub mod delegate;
 pub mod devices;
 pub mod kill;
 pub mod limit;
