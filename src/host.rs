@@ -128,6 +128,11 @@ impl Cgroups {
         matches!(self, Cgroups::Hierarchies { names, .. } if names.iter().any(has))
     }
 
+    /// Whether there is v2 and nothing else.
+    pub fn is_unified(&self) -> bool {
+        matches!(self, Cgroups::Unified)
+    }
+
     /// Whether there is a v2 hierarchy; it has what v1 has not.
     pub fn has_v2(&self) -> bool {
         matches!(self, Cgroups::Unified | Cgroups::Hierarchies { unified: true, .. })

@@ -46,12 +46,12 @@ impl Delegation {
         layout: &Cgroups,
     ) -> Result<Option<Box<Self>>> {
         let below = config.annotation(c"run.oci.delegate-cgroup");
-        let given = namespace && *layout == Cgroups::Unified && config.mounts.iter().any(is_writable);
+        let given = namespace && layout.is_unified() && config.mounts.iter().any(is_writable);
         if below.is_none() && !given {
             return Ok(None);
         }
         const FIELD: &str = "annotations.run.oci.delegate-cgroup";
-        if *layout != Cgroups::Unified {
+        if !layout.is_unified() {
             return Err(Error::unsupported(format_args!("{FIELD}: is for cgroup v2 alone")));
         }
         let below = below.map(path::check).transpose().map_err(|why| path::refused(FIELD, why))?;

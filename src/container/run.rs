@@ -48,7 +48,9 @@ pub fn run(
     let Built { relay, notify, more, cgroup, launched } = built;
     let code = attend(&launched, relay, notify)?;
     // 128 and SIGKILL: the kernel's killer says nothing itself.
-    if let Some(shortage) = cgroup.as_ref().filter(|_| code == 137).and_then(Shortage::of) {
+    if code == 137
+        && let Some(shortage) = cgroup.as_ref().and_then(Shortage::of)
+    {
         warnings.push(Error::invalid(format_args!("the container's process was killed: {shortage}")));
     }
     // Somebody may have deleted it.

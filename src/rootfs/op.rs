@@ -120,8 +120,8 @@ impl<'a> Op<'a> {
     pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
         let (mut words, ends) = Words::read(mount)?;
         let what = What::new(mount, &mut words, &ends, around)?;
-        let root = is_root(mount.destination);
-        if words.copy_up && (root || !matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs")) {
+        let tmpfs = matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs");
+        if words.copy_up && (!tmpfs || is_root(mount.destination)) {
             return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"));
         }
         let kind = match &what {
