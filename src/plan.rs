@@ -151,6 +151,13 @@ impl<'a> Plan<'a> {
         self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
+    /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
+    /// CLONE_INTO_CGROUP would be refused.
+    pub fn is_born_inside(&self, middle: bool) -> bool {
+        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join() == cgroup::Join::Birth);
+        planned && !middle && !self.namespaces.is_joined(Kind::User)
+    }
+
     /// Whether some step goes through the host's procfs.
     pub fn needs_proc(&self) -> bool {
         self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()

@@ -3,14 +3,15 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use rustix::io::write;
+use rustix::io::{Errno, write};
 
 use super::directory::Hierarchies;
 use super::write::Write;
 use crate::error::{At, Error, On, Result};
 
-/// What whoever reads statistics expects.
-const USUAL: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+/// What whoever reads statistics expects; first those that control whole processes, not threads (cgroup-v2.rst,
+/// "Threads").
+const USUAL: [&str; 5] = ["memory", "io", "cpuset", "cpu", "pids"];
 
 impl Hierarchies {
     /// A controller works in a cgroup when every cgroup above hands it down. Those that limits need must be; the
@@ -46,14 +47,24 @@ impl Hierarchies {
                     self.hand_down(&directory, name).at(format_args!("linux.resources.{field}"))?;
                 }
             }
-            for name in USUAL {
-                let done = needing.iter().any(|write| write.controller() == name);
-                if !done && !lists(&enabled, name) && lists(&available, name) {
-                    let _ = self.hand_down(&directory, name);
-                }
-            }
+            self.hand_down_usual(&directory, &available, &enabled);
         }
         Ok(())
+    }
+
+    /// As far as it goes. A cgroup in which processes are is to stay what it is: there the first is refused, and the
+    /// others would make it, and all below it, threaded. Such is the root that a container sees of itself.
+    fn hand_down_usual(&self, directory: &str, available: &str, enabled: &str) {
+        let whole = ["memory", "io"].iter().any(|name| lists(available, name));
+        if !whole && self.read(&format!("{directory}/cgroup.procs")).is_ok_and(|list| !list.is_empty()) {
+            return;
+        }
+        for name in USUAL.iter().filter(|name| lists(available, name) && !lists(enabled, name)) {
+            match self.hand_down(directory, name) {
+                Err(error) if error.is(Errno::BUSY) || error.is(Errno::OPNOTSUPP) => return,
+                _ => {}
+            }
+        }
     }
 
     fn hand_down(&self, directory: &str, name: &str) -> Result<()> {

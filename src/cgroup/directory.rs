@@ -116,6 +116,21 @@ impl Hierarchies {
         Ok(())
     }
 
+    /// Makes those of a path threaded that are invalid below a threaded one.
+    pub(super) fn make_threaded(&self, path: &str) -> Result<bool> {
+        let Some(v2) = self.v2 else { return Ok(false) };
+        let mut any = false;
+        for end in path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]) {
+            let kind = format!("{v2}{}/cgroup.type", path.get(..end).unwrap_or_default());
+            if self.read(&kind)?.trim() == "domain invalid" {
+                let fd = self.open_to_write(&kind)?;
+                write(&fd, b"threaded").on(format_args!("write threaded to {kind}"))?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
     fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         let whole = Self::path(hierarchy, path);
         mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;

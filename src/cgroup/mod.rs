@@ -10,6 +10,7 @@ mod cpu;
 pub mod delegate;
 pub mod devices;
 pub mod directory;
+mod doors;
 pub mod freezer;
 mod hugetlb;
 mod join;
@@ -34,16 +35,17 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::mem;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
-use crate::error::{At, Error, On, Result};
+use crate::error::{At, Error, Result};
 use crate::host::{self, Cgroups, Host};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
-use delegate::{Delegation, Descent};
+use delegate::Delegation;
 use directory::Hierarchies;
+pub use doors::Doors;
 pub use join::Join;
 use systemd::hold::Holder;
 use systemd::{Mover, Place, Scope};
@@ -70,7 +72,7 @@ pub struct Plan {
     /// Where v2 has the say about devices.
     devices: Option<devices::Program>,
     join: Join,
-    /// Nothing was asked of it: an ordinary user does without where it may not have one.
+    /// Nothing was asked of it: who may not have one does without.
     optional: bool,
     /// What systemd is asked for.
     pub scope: Option<Box<Scope>>,
@@ -136,7 +138,9 @@ impl Plan {
             Err(error) => {
                 // Not what was there before, with whoever is in it.
                 cgroup.hierarchies.undo(&made);
-                match self.optional && is_denied(&error) && host::is_ordinary() {
+                // Rules of devices are no user's to load, but root's are wanted.
+                let useless = || host::is_ordinary() || error.is(io::Errno::ROFS) && self.devices.is_none();
+                match self.optional && is_denied(&error) && useless() {
                     true => Ok(None),
                     false => Err(error),
                 }
@@ -218,16 +222,6 @@ pub struct Cgroup {
     holder: Cell<Option<Holder>>,
     /// Who moves processes into it, where this one may not.
     mover: Option<Mover>,
-}
-
-/// What the child needs to join: files to write a zero to, which stands for the writer.
-#[derive(Default)]
-pub struct Doors {
-    files: Vec<OwnedFd>,
-    /// The v2 directory to be born in.
-    pub birth: Option<OwnedFd>,
-    /// Further down, after the cgroup namespace is made.
-    pub descent: Option<Descent>,
 }
 
 impl Cgroup {
@@ -361,6 +355,11 @@ impl Cgroup {
         }
     }
 
+    /// Makes it threaded where it can be nothing else (cgroup-v2.rst, "Threads"); whether that was so.
+    pub fn make_threaded(&self) -> Result<bool> {
+        self.hierarchies.make_threaded(&self.path)
+    }
+
     /// Sends a signal to every process in it (`kill --all`).
     pub fn signal_all(&self, signal: i32) -> Result<()> {
         self.hierarchies.signal_all(&self.path, signal)
@@ -374,25 +373,5 @@ impl Cgroup {
     /// Its processes, and those of cgroups below.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         self.hierarchies.processes(&self.path)
-    }
-}
-
-impl Doors {
-    /// The child's part: goes in.
-    pub fn enter(&self) -> Result<()> {
-        for file in &self.files {
-            io::write(file, b"0").on(format_args!("write 0 to tasks"))?;
-        }
-        Ok(())
-    }
-
-    /// Everything open in it.
-    pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
-        self.birth.into_iter().chain(self.files)
-    }
-
-    /// The directory for CLONE_INTO_CGROUP.
-    pub fn birth(&self) -> Option<BorrowedFd<'_>> {
-        self.birth.as_ref().map(AsFd::as_fd)
     }
 }

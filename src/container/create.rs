@@ -17,8 +17,8 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
+use crate::cgroup::Cgroup;
 use crate::cgroup::oom::Shortage;
-use crate::cgroup::{Cgroup, Join};
 use crate::error::{Error, Result};
 use crate::hooks::Point;
 use crate::host::Host;
@@ -265,7 +265,7 @@ fn process(
     let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
-    if plan.cgroup.as_ref().is_some_and(|planned| planned.join() == Join::Birth) {
+    if plan.is_born_inside(plan.namespaces.need_middle()) {
         release(cgroup);
     }
     let accompanied = accompany(directory, request, &launched, status)

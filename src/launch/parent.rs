@@ -6,6 +6,7 @@ use core::convert::Infallible;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open,
     set_dumpable_behavior, waitid, waitpid,
@@ -15,7 +16,7 @@ use super::gate::Gate;
 use super::init::{self, Handed};
 use super::listener::Listener;
 use super::message::{Channel, Message};
-use crate::cgroup::{Cgroup, Doors, Join};
+use crate::cgroup::{Cgroup, Doors};
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
 use crate::namespace::device::Moved;
@@ -84,7 +85,7 @@ pub fn launch(
         let join = |plan: &mut &mut Plan<'_>| plan.namespaces.join_in_middle(&namespaces);
         through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
     } else {
-        spawn(new, doors.birth(), || init::run(plan, handed(childs, false))).on(format_args!("clone3"))
+        born(plan, childs, &doors, cgroup, handed)
     };
     namespace::go_back(&back)?;
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
@@ -99,11 +100,32 @@ pub fn launch(
     }
 }
 
+/// The container's process as a child of this one.
+fn born<'h>(
+    plan: &mut Plan<'_>,
+    line: Channel,
+    doors: &Doors,
+    cgroup: Option<&Cgroup>,
+    handed: impl Fn(Channel, bool) -> Handed<'h>,
+) -> Result<(Pid, OwnedFd)> {
+    let (new, mut line) = (plan.namespaces.new, Some(line));
+    let mut attempt = || {
+        spawn(new, doors.birth(), || match line.take() {
+            Some(line) => init::run(plan, handed(line, false)),
+            None => exit(1),
+        })
+    };
+    match (attempt(), cgroup) {
+        // Below a threaded cgroup a new one takes nobody in until it is threaded, too; nothing tells of it before.
+        (Err(Errno::OPNOTSUPP), Some(cgroup)) if cgroup.make_threaded()? => attempt(),
+        (spawned, _) => spawned,
+    }
+    .on(format_args!("clone3"))
+}
+
 fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>, middle: bool) -> Result<Doors> {
     let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
-    // From a middle process in another user namespace CLONE_INTO_CGROUP would be refused.
-    let birth = planned.join() == Join::Birth && !middle && !plan.namespaces.is_joined(NamespaceKind::User);
-    planned.doors(cgroup, birth)
+    planned.doors(cgroup, plan.is_born_inside(middle))
 }
 
 // Not into its caller: see scripts/layout.ld.

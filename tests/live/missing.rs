@@ -24,7 +24,7 @@ tests![
     everything_forbidden,
     clone3_joins_the_unified_cgroup,
     clone3_joins_the_unified_cgroup_in_a_user_namespace,
-    clone3_cgroup_that_takes_nobody,
+    clone3_threaded_cgroup,
     clone3_time_namespace_is_refused,
     clone3_that_would_be_refused_anyway,
 ];
@@ -216,20 +216,26 @@ fn clone3_joins_the_unified_cgroup_in_a_user_namespace(rig: &mut Rig) -> Outcome
 }
 
 /// Below a threaded cgroup a new one is invalid until it is threaded too: nobody may join it (cgroup-v2.rst).
-fn clone3_cgroup_that_takes_nobody(rig: &mut Rig) -> Outcome {
+fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
     let above = cgroups::unified_top().join(&rig.cgroup);
     fs::create_dir(&above)?;
     fs::write(above.join("cgroup.type"), "threaded")?;
     let mut bundle = rig.bundle()?;
-    bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
-    bundle.verbs(&[]);
+    let path = format!("/{}/one/leaf", rig.cgroup);
+    bundle.set("linux.cgroupsPath", path.as_str());
     for refused in [&[][..], UNKNOWN] {
         rig.refused = refused;
-        let output = rig.run(&bundle, &[])?;
-        rig.bad(&output, &["clone3", "not supported"])?;
-        holds("the cgroup is gone", !above.join("leaf").exists())?;
+        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
+        holds("the cgroup is gone", !above.join("one/leaf").exists())?;
     }
+    rig.refused = &[];
+    let _running = rig.waiting(&mut bundle)?;
+    let kind = above.join("one/leaf/cgroup.type");
+    same("its type", fs::read_to_string(kind)?.trim(), "threaded")?;
+    rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.good()?.facts().is("cgroup:", &path)?;
+    rig.delete()?;
+    fs::remove_dir(above.join("one"))?;
     Ok(fs::remove_dir(&above)?)
 }
 

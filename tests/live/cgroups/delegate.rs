@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use super::unified_top;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
+use crate::command::start;
 use crate::json;
 use crate::rig::{Layout, Peer, Rig};
 use crate::tests;
@@ -16,6 +17,7 @@ tests![
     cgroup_of_another_user,
     cgroup_that_is_mounted_read_only_is_not_given,
     cgroup_without_a_namespace_is_not_given,
+    cgroup_above_with_processes_is_left,
     delegated_cgroup_below,
     delegated_cgroup_below_is_its_roots,
     delegated_cgroup_that_leads_out_is_refused,
@@ -92,6 +94,29 @@ fn cgroup_without_a_namespace_is_not_given(rig: &mut Rig) -> Outcome {
     bundle.without_namespace("cgroup");
     bundle.user_namespace(FIRST.into());
     given(rig, &mut bundle, 0, "!EACCES")
+}
+
+/// As where mote itself is in a container: it would be threaded, and all below it.
+fn cgroup_above_with_processes_is_left(rig: &mut Rig) -> Outcome {
+    rig.set_layout(Layout::V2)?;
+    let above = unified_top().join(&rig.cgroup);
+    fs::create_dir(&above)?;
+    let mut holder = start(&mut rig.host(&["say", "held", "stdin"]), true)?;
+    holder.lines.until("say=held")?;
+    fs::write(above.join("cgroup.procs"), holder.pid().to_string())?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
+    rig.facts(&mut bundle, &["say", "in"])?.is("say", "in")?;
+    for (name, want) in [("cgroup.type", "domain"), ("cgroup.subtree_control", "")] {
+        same(name, fs::read_to_string(above.join(name))?.trim(), want)?;
+    }
+    holder.close_input();
+    holder.status()?;
+    // It leaves a moment after its end.
+    while fs::read_to_string(above.join("cgroup.events"))?.contains("populated 1") {
+        std::thread::yield_now();
+    }
+    Ok(fs::remove_dir(above)?)
 }
 
 fn below(rig: &mut Rig, name: &str) -> Outcome<Bundle> {

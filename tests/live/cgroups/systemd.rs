@@ -11,6 +11,7 @@ use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{Running, run};
 use crate::json;
 use crate::json::Json;
+use crate::namespaces::join;
 use crate::rig::{Peer, Rig};
 use crate::tests;
 
@@ -31,6 +32,8 @@ tests![
     systemd_oom,
     systemd_devices,
     systemd_cgroup_mount,
+    systemd_in_a_user_namespace_that_is_joined,
+    systemd_delegated_cgroup,
 ];
 
 /// Makes the rig that of a machine with systemd.
@@ -323,5 +326,34 @@ fn systemd_cgroup_mount(rig: &mut Rig) -> Outcome {
     let inside = rig.facts(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
     inside.is("read:/sys/fs/cgroup/pids.max", "11\n")?;
     contains("the cgroup", inside.get("read:/proc/self/cgroup"), "0::/")?;
+    nothing_left(rig)
+}
+
+/// Nobody is born into its scope then, which must last until it has gone there.
+fn systemd_in_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    let (_holder, pid) = join::held_user(rig, &[])?;
+    bundle.namespace("user", Some(&join::proc_path(pid, "user")));
+    for _ in 0..5 {
+        let inside = rig.facts(&mut bundle, &["cgroup"])?;
+        inside.is("cgroup:", &format!("/system.slice/{}/container", unit(rig)))?;
+    }
+    nothing_left(rig)
+}
+
+/// The container has its limits, and its own below them.
+fn systemd_delegated_cgroup(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.namespace("cgroup", None);
+    bundle.set("annotations.\"run.oci.delegate-cgroup\"", "inner");
+    bundle.set("linux.resources.pids.limit", 40i64);
+    let _running = rig.waiting(&mut bundle)?;
+    let own = scope(rig).join("container");
+    same("the limit", says(&own, "pids.max")?.as_str(), "40")?;
+    same("its own", says(&own, "inner/pids.max")?.as_str(), "max")?;
+    let pid = rig.pid()?.to_string();
+    same("who is in it", says(&own, "inner/cgroup.procs")?, pid)?;
+    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
+    rig.delete()?;
     nothing_left(rig)
 }

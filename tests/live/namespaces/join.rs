@@ -31,7 +31,7 @@ tests![
     join_by_a_relative_path_is_refused,
 ];
 
-fn proc_path(pid: i32, file: &str) -> PathBuf {
+pub fn proc_path(pid: i32, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/ns/{file}"))
 }
 
@@ -95,7 +95,7 @@ fn join_time(rig: &mut Rig) -> Outcome {
 }
 
 /// A user namespace with a map, and what else it is to own.
-fn held_user(rig: &Rig, then: &[&str]) -> Outcome<(Running, i32)> {
+pub fn held_user(rig: &Rig, then: &[&str]) -> Outcome<(Running, i32)> {
     if rig.is(Peer::Runc) {
         return skip_allowed("this runc wants maps even for a user namespace that is there");
     }

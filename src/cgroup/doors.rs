@@ -1,0 +1,39 @@
+//! The ways into a cgroup: opened by the parent, since permission is judged by who opened a file; gone by the child.
+
+use alloc::vec::Vec;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io;
+
+use super::delegate::Descent;
+use crate::error::{On, Result};
+
+/// What the child needs to join: files to write a zero to, which stands for the writer.
+#[derive(Default)]
+pub struct Doors {
+    pub(super) files: Vec<OwnedFd>,
+    /// The v2 directory to be born in.
+    pub birth: Option<OwnedFd>,
+    /// Further down, after the cgroup namespace is made.
+    pub descent: Option<Descent>,
+}
+
+impl Doors {
+    /// The child's part: goes in.
+    pub fn enter(&self) -> Result<()> {
+        for file in &self.files {
+            io::write(file, b"0").on(format_args!("write 0 to tasks"))?;
+        }
+        Ok(())
+    }
+
+    /// Everything open in it.
+    pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
+        self.birth.into_iter().chain(self.files)
+    }
+
+    /// The directory for CLONE_INTO_CGROUP.
+    pub fn birth(&self) -> Option<BorrowedFd<'_>> {
+        self.birth.as_ref().map(AsFd::as_fd)
+    }
+}
