@@ -43,10 +43,9 @@ pub struct Count {
     pub skipped: usize,
 }
 
-/// Runs all tests whose names contain one of the words.
+/// Runs all tests whose names contain one of the words, or, after a `^`, begin with it.
 pub fn run(suite: &Suite, cases: &[Case], words: &[String]) -> Count {
-    let wanted =
-        |case: &&Case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str()));
+    let wanted = |case: &&Case| words.is_empty() || words.iter().any(|word| is_meant(&case.name, word));
     let (alone, together): (Vec<&Case>, Vec<&Case>) =
         cases.iter().filter(wanted).partition(|case| case.test.alone);
     let count = Mutex::new(Count::default());
@@ -114,5 +113,12 @@ fn report(case: &Case, result: Outcome, count: &Mutex<Count>) {
             println!("FAIL {}: {}", case.name, why.trim_end().replace('\n', " / "));
             count.failed += 1;
         }
+    }
+}
+
+fn is_meant(name: &str, word: &str) -> bool {
+    match word.strip_prefix('^') {
+        Some(start) => name.starts_with(start),
+        None => name.contains(word),
     }
 }
