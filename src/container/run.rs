@@ -47,11 +47,11 @@ pub fn run(
     directory.unlock()?;
     let Built { relay, notify, more, cgroup, launched } = built;
     let code = attend(&launched, relay, notify)?;
-    // 128 and SIGKILL: the kernel's killer says nothing itself.
+    // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
     if code == 137
         && let Some(shortage) = cgroup.as_ref().and_then(Shortage::of)
     {
-        warnings.push(Error::invalid(format_args!("the container's process was killed: {shortage}")));
+        warnings.push(Error::invalid(format_args!("the container's cgroup ran {shortage}")));
     }
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
