@@ -1,6 +1,7 @@
 //! Controllers of cgroup v2, handed down to where they are needed (cgroup-v2.rst, "Controlling Controllers").
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use rustix::io::{Errno, write};
@@ -59,7 +60,13 @@ impl Hierarchies {
         if !whole && self.read(&format!("{directory}/cgroup.procs")).is_ok_and(|list| !list.is_empty()) {
             return;
         }
-        for name in USUAL.iter().filter(|name| lists(available, name) && !lists(enabled, name)) {
+        let missing = || USUAL.iter().filter(|name| lists(available, name) && !lists(enabled, name));
+        let all = missing().map(|name| format!("+{name} ")).collect::<String>();
+        // At once where that goes: each write stops the world of cgroups.
+        if all.is_empty() || self.control(directory, &all).is_ok() {
+            return;
+        }
+        for name in missing() {
             match self.hand_down(directory, name) {
                 Err(error) if error.is(Errno::BUSY) || error.is(Errno::OPNOTSUPP) => return,
                 _ => {}
@@ -68,9 +75,13 @@ impl Hierarchies {
     }
 
     fn hand_down(&self, directory: &str, name: &str) -> Result<()> {
+        self.control(directory, &format!("+{name}"))
+    }
+
+    fn control(&self, directory: &str, words: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.subtree_control");
         let fd = self.open_to_write(&file)?;
-        write(&fd, format!("+{name}").as_bytes()).map(drop).on(format_args!("write +{name} to {file}"))
+        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {file}"))
     }
 }
 
