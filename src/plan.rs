@@ -117,7 +117,7 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
-            cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup))?,
+            cgroup: view(host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
         let around = Around {
@@ -153,9 +153,9 @@ impl<'a> Plan<'a> {
 
     /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
     /// CLONE_INTO_CGROUP would be refused.
-    pub fn is_born_inside(&self, middle: bool) -> bool {
+    pub fn is_born_inside(&self) -> bool {
         let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join() == cgroup::Join::Birth);
-        planned && !middle && !self.namespaces.is_joined(Kind::User)
+        planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.need_middle()
     }
 
     /// Whether some step goes through the host's procfs.
@@ -172,6 +172,10 @@ fn control(
     options: &Options<'_, '_>,
     host: &Host,
 ) -> Result<Option<cgroup::Plan>> {
+    if config.annotation(c"run.oci.systemd.force_cgroup_v1").is_some() {
+        let why = "cgroups are mounted as the host has them";
+        return Err(Error::unsupported(format_args!("annotations.run.oci.systemd.force_cgroup_v1: {why}")));
+    }
     let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &host.cgroups)?;
     let id = options.id.to_str().unwrap_or_default();
     cgroup::Plan::new(config, id, (options.manager, delegation), host)
@@ -314,18 +318,9 @@ fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Progra
 }
 
 /// What the container sees of the hierarchies.
-fn view(
-    config: &Config<'_>,
-    host: &Host,
-    cgroup: Option<&cgroup::Plan>,
-    namespace: bool,
-) -> Result<rootfs::cgroup::View> {
-    if config.annotation(c"run.oci.systemd.force_cgroup_v1").is_some() {
-        let why = "cgroups are mounted as the host has them";
-        return Err(Error::unsupported(format_args!("annotations.run.oci.systemd.force_cgroup_v1: {why}")));
-    }
+fn view(host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> rootfs::cgroup::View {
     let path = cgroup.map(|cgroup| cgroup.path.clone());
-    Ok(rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace })
+    rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace }
 }
 
 /// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.

@@ -61,7 +61,7 @@ impl Hierarchies {
             return;
         }
         let missing = || USUAL.iter().filter(|name| lists(available, name) && !lists(enabled, name));
-        let all = missing().map(|name| format!("+{name} ")).collect::<String>();
+        let all = switched_on(missing().copied());
         // At once where that goes: each write stops the world of cgroups.
         if all.is_empty() || self.control(directory, &all).is_ok() {
             return;
@@ -83,6 +83,11 @@ impl Hierarchies {
         let fd = self.open_to_write(&file)?;
         write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {file}"))
     }
+}
+
+/// In the words of cgroup.subtree_control.
+pub(super) fn switched_on<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("+{name} ")).collect()
 }
 
 fn lists(list: &str, name: &str) -> bool {

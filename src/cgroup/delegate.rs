@@ -6,12 +6,14 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::{Errno, read, write};
 
+use super::controller::switched_on;
 use super::directory::Hierarchies;
 use super::path;
 use crate::error::{At, Error, On, Result};
@@ -66,17 +68,17 @@ impl Delegation {
         })))
     }
 
-    /// Gives away what has been made: the container's cgroup, and that below it.
+    /// Gives away the container's cgroup, and makes that below it; `made` as for [`Hierarchies::create`].
     #[cold]
     #[inline(never)]
-    pub(super) fn apply(&self, hierarchies: &Hierarchies, path: &str) -> Result<()> {
+    pub(super) fn apply(&self, hierarchies: &Hierarchies, path: &str, made: &mut Vec<String>) -> Result<()> {
         let Some(v2) = hierarchies.v2 else { return Ok(()) };
         if let Some(owner) = self.owner {
             give(hierarchies, &Hierarchies::path(v2, path), owner, None)?;
         }
         if let Some((below, [uid, gid])) = &self.below {
             let path = format!("{path}{below}");
-            hierarchies.make_all(v2, &path).at(format_args!("cgroup {path}"))?;
+            hierarchies.make_all(v2, &path, made).at(format_args!("cgroup {path}"))?;
             give(hierarchies, &Hierarchies::path(v2, &path), *uid, Some(*gid))?;
         }
         Ok(())
@@ -93,15 +95,11 @@ impl Delegation {
     pub(super) fn descent(&self, hierarchies: &Hierarchies, path: &str) -> Result<Option<Descent>> {
         let (Some(v2), Some(below)) = (hierarchies.v2, self.below()) else { return Ok(None) };
         let own = Hierarchies::path(v2, path);
-        let mut controllers = String::new();
-        for name in hierarchies.read(&format!("{own}/cgroup.controllers"))?.split_ascii_whitespace() {
-            controllers.push_str(if controllers.is_empty() { "+" } else { " +" });
-            controllers.push_str(name);
-        }
+        let controllers = hierarchies.read(&format!("{own}/cgroup.controllers"))?;
         Ok(Some(Descent {
             procs: hierarchies.open_to_write(&format!("{own}{below}/cgroup.procs"))?,
             control: hierarchies.open_to_write(&format!("{own}/cgroup.subtree_control"))?,
-            controllers,
+            controllers: switched_on(controllers.split_ascii_whitespace()),
         }))
     }
 }

@@ -12,6 +12,7 @@ use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, Signal};
 use rustix::thread::sched_yield;
 
+use super::path::way;
 use super::write::Write;
 use super::{Doors, freezer, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
@@ -90,12 +91,8 @@ impl Hierarchies {
         match self.make_one(hierarchy, path, made) {
             Err(error) if error.is(Errno::EXIST) => self.must_be_empty(&Self::path(hierarchy, path)),
             Err(error) if error.is(Errno::NOENT) => {
-                for (end, _) in path.match_indices('/').skip(1) {
-                    match self.make_one(hierarchy, path.get(..end).unwrap_or_default(), made) {
-                        Err(error) if error.is(Errno::EXIST) => {}
-                        one => one?,
-                    }
-                }
+                let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+                self.make_all(hierarchy, above, made)?;
                 if v2 {
                     self.enable(path, writes)?;
                 }
@@ -106,9 +103,9 @@ impl Hierarchies {
     }
 
     /// Makes what is not there of the directories of a path.
-    pub(super) fn make_all(&self, hierarchy: &str, path: &str) -> Result<()> {
-        for end in path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]) {
-            match self.make_one(hierarchy, path.get(..end).unwrap_or_default(), &mut Vec::new()) {
+    pub(super) fn make_all(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
+        for one in way(path) {
+            match self.make_one(hierarchy, one, made) {
                 Err(error) if error.is(Errno::EXIST) => {}
                 one => one?,
             }
@@ -120,8 +117,8 @@ impl Hierarchies {
     pub(super) fn make_threaded(&self, path: &str) -> Result<bool> {
         let Some(v2) = self.v2 else { return Ok(false) };
         let mut any = false;
-        for end in path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]) {
-            let kind = format!("{v2}{}/cgroup.type", path.get(..end).unwrap_or_default());
+        for one in way(path) {
+            let kind = format!("{v2}{one}/cgroup.type");
             if self.read(&kind)?.trim() == "domain invalid" {
                 let fd = self.open_to_write(&kind)?;
                 write(&fd, b"threaded").on(format_args!("write threaded to {kind}"))?;

@@ -133,7 +133,7 @@ impl Plan {
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
         let limited = created.and_then(|()| cgroup.write(&self.writes, None));
-        match limited.and_then(|()| self.hand_over(&cgroup)) {
+        match limited.and_then(|()| self.hand_over(&cgroup, &mut made)) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
                 // Not what was there before, with whoever is in it.
@@ -149,10 +149,10 @@ impl Plan {
     }
 
     /// The last steps to a cgroup that is as it shall be.
-    fn hand_over(&self, cgroup: &Cgroup) -> Result<()> {
+    fn hand_over(&self, cgroup: &Cgroup, made: &mut Vec<String>) -> Result<()> {
         cgroup.restrict(self.devices.as_ref())?;
         match &self.delegation {
-            Some(delegation) => delegation.apply(&cgroup.hierarchies, &self.path),
+            Some(delegation) => delegation.apply(&cgroup.hierarchies, &self.path, made),
             None => Ok(()),
         }
     }
@@ -350,9 +350,7 @@ impl Cgroup {
 
     /// Lets go of the place, where systemd made it: the container's process is in it.
     pub fn release(&self) {
-        if let Some(holder) = self.holder.take() {
-            drop(holder);
-        }
+        drop(self.holder.take());
     }
 
     /// Makes it threaded where it can be nothing else (cgroup-v2.rst, "Threads"); whether that was so.

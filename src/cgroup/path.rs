@@ -48,9 +48,21 @@ pub fn check(given: &CStr) -> Result<String, &'static str> {
     }
 }
 
+/// The cgroups on the way to one, from the top, and itself at the end: `/a`, `/a/b`.
+pub fn way(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
+    ends.map(|end| path.get(..end).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::plan;
+    use super::{plan, way};
+
+    #[test]
+    fn ways() {
+        assert!(way("/a").eq(["/a"]));
+        assert!(way("/a/b/c").eq(["/a", "/a/b", "/a/b/c"]));
+    }
 
     #[test]
     fn paths() {

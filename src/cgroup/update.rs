@@ -20,6 +20,9 @@ use crate::host::Cgroups;
 use crate::spec::device::DeviceRule;
 use crate::spec::resources::{Cpu, Memory, Resources};
 
+/// Hears what has been written, and all rules of devices if there are new ones.
+pub type Tell<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
+
 impl Cgroup {
     /// Sets what is given of `resources` and leaves the rest. Rules of devices come after `earlier`, those of the
     /// container's configuration; where both are the same, there is nothing to do.
@@ -33,7 +36,7 @@ impl Cgroup {
         &self,
         resources: &Resources<'_>,
         earlier: &[DeviceRule],
-        tell: &mut dyn FnMut(&Cgroup, &[Write]) -> Result<()>,
+        tell: &mut Tell<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
         let memory = self.whole_memory(resources.memory, &layout)?;
@@ -44,9 +47,13 @@ impl Cgroup {
             writes.push(Write::new("memory.oom_control", &0, "memory.disableOOMKiller"));
         }
         let given = &resources.devices;
-        let program = match given.is_empty() || given == earlier {
+        let rules = match given.is_empty() || given == earlier {
+            true => Vec::new(),
+            false => [earlier, given].concat(),
+        };
+        let program = match rules.is_empty() {
             true => None,
-            false => plan_devices(&[earlier, given].concat(), Some(earlier.len()), &layout, &mut writes)?,
+            false => plan_devices(&rules, Some(earlier.len()), &layout, &mut writes)?,
         };
         self.hierarchies.enable(&self.path, &writes)?;
         let mut undo = Vec::new();
@@ -56,7 +63,7 @@ impl Cgroup {
             Some(program) => program.replace(self.hierarchies.open_v2(&self.path)?.as_fd()),
             None => Ok(()),
         });
-        let changed = changed.and_then(|()| tell(self, &told));
+        let changed = changed.and_then(|()| tell(self, &told, &rules));
         if changed.is_err() {
             for write in undo.iter().rev() {
                 let _ = self.write(slice::from_ref(write), None);

@@ -265,7 +265,7 @@ fn process(
     let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
-    if plan.is_born_inside(plan.namespaces.need_middle()) {
+    if plan.is_born_inside() {
         release(cgroup);
     }
     let accompanied = accompany(directory, request, &launched, status)

@@ -132,7 +132,7 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let mover = if status.scope.is_some() { keeper::mover(&status) } else { None };
+    let mover = keeper::mover(&status);
     Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, mover, frozen })
 }
 

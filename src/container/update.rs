@@ -1,7 +1,6 @@
 //! `update`: changes limits of a container.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fs::CWD;
@@ -79,17 +78,9 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
 /// Writes the limits; a scope's are told to systemd as well.
 fn limit(status: &Status, path: &str, resources: &Resources<'_>, earlier: &[DeviceRule]) -> Result<()> {
     let mut kept = keeper::kept(status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
-    let mut tell = |cgroup: &Cgroup, writes: &[Write]| match &mut kept {
+    let mut tell = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut kept {
         None => Ok(()),
-        Some((scope, systemd)) => cgroup.tell(scope, systemd, writes, &changed(earlier, &resources.devices)),
+        Some((scope, systemd)) => cgroup.tell(scope, systemd, writes, rules),
     };
     Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut tell)
-}
-
-/// All rules of devices, where there are new ones.
-fn changed(earlier: &[DeviceRule], given: &[DeviceRule]) -> Vec<DeviceRule> {
-    match given.is_empty() || given == earlier {
-        true => Vec::new(),
-        false => [earlier, given].concat(),
-    }
 }

@@ -56,7 +56,7 @@ pub fn launch(
     }
     let namespaces = plan.namespaces.open()?;
     let middle = plan.namespaces.need_middle();
-    let doors = open_doors(plan, cgroup, middle)?;
+    let doors = open_doors(plan, cgroup)?;
     open_trees(plan, &namespaces)?;
 
     error::reserve();
@@ -123,9 +123,9 @@ fn born<'h>(
     .on(format_args!("clone3"))
 }
 
-fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>, middle: bool) -> Result<Doors> {
+fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
     let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
-    planned.doors(cgroup, plan.is_born_inside(middle))
+    planned.doors(cgroup, plan.is_born_inside())
 }
 
 // Not into its caller: see scripts/layout.ld.
@@ -136,9 +136,9 @@ fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
 }
 
 /// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns; and
-/// who joins another pid namespace may have no way back: a middle process does `join`, and makes the container's process as its own sibling (CLONE_PARENT), with
-/// the namespaces of `new`. It shares nothing but the channel, and says there, before the container's process
-/// does, which pid that has.
+/// who joins another pid namespace may have no way back. So a middle process does `join`, and makes the container's
+/// process as its own sibling (CLONE_PARENT), with the namespaces of `new`. It shares nothing but the channel, and says
+/// there, before the container's process does, which pid that has.
 pub(super) fn through_middle<S>(
     new: u64,
     mut state: S,

@@ -56,13 +56,9 @@ impl Systemd {
     fn ask(address: &Address, user: bool) -> Result<Self> {
         let mut line = Line::open(address)?;
         line.listen(JOBS);
-        let number = line.say(&get(OBJECT.into(), MANAGER, "ControlGroup"));
-        match line.answer(number, |message| Some(String::from(message.body("v")?.text_variant()?)))? {
-            Ok(root) => {
-                Ok(Systemd { line, root: root.trim_end_matches('/').into(), user, unknown: Vec::new() })
-            }
-            Err(refusal) => Err(refused("Get ControlGroup", "", &refusal)),
-        }
+        let root = get(&mut line, OBJECT.into(), MANAGER, "ControlGroup")?;
+        let root = root.map_err(|refusal| refused("Get ControlGroup", "", &refusal))?;
+        Ok(Systemd { line, root: root.trim_end_matches('/').into(), user, unknown: Vec::new() })
     }
 
     /// Where it was found.
@@ -119,9 +115,7 @@ impl Systemd {
         body.text(unit);
         body.bool(true);
         body.array(8, &mut |body| self.known(properties).for_each(|(name, value)| body.named(name, value)));
-        let number = self.line.say(&manager("SetUnitProperties", "sba(sv)", body));
-        let changed = self.line.answer(number, |_| Some(()))?;
-        changed.map_err(|refusal| refused("SetUnitProperties", unit, &refusal))
+        self.order("SetUnitProperties", "sba(sv)", body, unit)
     }
 
     /// Moves a process into a cgroup of a unit: `/a` below its own.
@@ -130,9 +124,20 @@ impl Systemd {
         body.text(unit);
         body.text(if below.is_empty() { "/" } else { below });
         body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
-        let number = self.line.say(&manager("AttachProcessesToUnit", "ssau", body));
-        let attached = self.line.answer(number, |_| Some(()))?;
-        attached.map_err(|refusal| refused("AttachProcessesToUnit", unit, &refusal))
+        self.order("AttachProcessesToUnit", "ssau", body, unit)
+    }
+
+    /// What is done when it is answered.
+    fn order(
+        &mut self,
+        member: &'static str,
+        signature: &'static str,
+        body: Writer,
+        unit: &str,
+    ) -> Result<()> {
+        let number = self.line.say(&manager(member, signature, body));
+        let done = self.line.answer(number, |_| Some(()))?;
+        done.map_err(|refusal| refused(member, unit, &refusal))
     }
 
     /// Ends a unit. One that is not there is as good as ended.
@@ -149,9 +154,7 @@ impl Systemd {
 
     /// How systemd describes a unit.
     pub fn description(&mut self, unit: &str) -> Result<String> {
-        let number = self.line.say(&get(object(unit), "org.freedesktop.systemd1.Unit", "Description"));
-        let read = |message: &Message<'_>| Some(String::from(message.body("v")?.text_variant()?));
-        let told = self.line.answer(number, read)?;
+        let told = get(&mut self.line, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
         told.map_err(|refusal| refused("Get Description", unit, &refusal))
     }
 
@@ -229,10 +232,19 @@ fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call 
     }
 }
 
-fn get(path: String, interface: &str, property: &str) -> Call {
+/// A property that is a text.
+fn get(
+    line: &mut Line,
+    path: String,
+    interface: &str,
+    property: &str,
+) -> Result<core::result::Result<String, Refusal>> {
     let mut body = Writer::default();
     body.text(interface);
     body.text(property);
     let interface = "org.freedesktop.DBus.Properties";
-    Call { destination: SERVICE, path, interface, member: "Get", signature: "ss", body, silent: false }
+    let call =
+        Call { destination: SERVICE, path, interface, member: "Get", signature: "ss", body, silent: false };
+    let number = line.say(&call);
+    line.answer(number, |message| Some(String::from(message.body("v")?.text_variant()?)))
 }

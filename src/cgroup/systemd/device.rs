@@ -30,9 +30,7 @@ pub fn plan(rules: &[DeviceRule]) -> Vec<Property> {
     }
     let policy = if all { "auto" } else { "strict" };
     let pairs = |list| (Cow::from("DeviceAllow"), Value::Pairs(list));
-    let mut properties = [("DevicePolicy".into(), Value::Text(policy.into())), pairs(Vec::new())]
-        .into_iter()
-        .collect::<Vec<_>>();
+    let mut properties = Vec::from([("DevicePolicy".into(), Value::Text(policy.into())), pairs(Vec::new())]);
     if !all {
         let mut list = Vec::new();
         default_rules().chain(allowed).for_each(|rule| add(&rule, &mut list));

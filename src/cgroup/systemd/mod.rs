@@ -135,11 +135,10 @@ impl Plan {
             scope.outside.then(|| Mover { scope: scope.name.clone(), address: systemd.address().clone() });
         let cgroup = Cgroup { holder: Some(holder).into(), mover, ..Cgroup::new(hierarchies, &self.path) };
         let limited = made.and_then(|()| {
-            if scope.path != self.path {
-                cgroup.write_scope(&self.writes, &scope.path)?;
-            }
+            cgroup.write_scope(&self.writes, &scope.path)?;
             cgroup.write(&self.writes, None)?;
-            self.hand_over(&cgroup)?;
+            // Whatever was made, all of it is removed when it fails.
+            self.hand_over(&cgroup, &mut Vec::new())?;
             // Nor may the holder stay where the container hands controllers down.
             let below = self.delegation.as_deref().and_then(Delegation::below);
             below.map_or(Ok(()), |below| cgroup.move_holder(below))
@@ -159,7 +158,9 @@ impl Plan {
         for hierarchy in hierarchies.all() {
             let whole = Hierarchies::path(hierarchy, &self.path);
             let v2 = hierarchies.v2 == Some(hierarchy);
-            hierarchies.make_all(hierarchy, &self.path).at(format_args!("cgroup {whole}"))?;
+            hierarchies
+                .make_all(hierarchy, &self.path, &mut Vec::new())
+                .at(format_args!("cgroup {whole}"))?;
             if v2 && scope.path != self.path {
                 holder.move_to(hierarchies, &whole)?;
             }
@@ -211,11 +212,11 @@ impl Cgroup {
         Systemd::connect(core::slice::from_ref(address), true)?.attach(scope, below, pid)
     }
 
-    /// Writes to the scope's own cgroup what means nothing below it.
+    /// Writes to the scope's own cgroup, where it is another one, what means nothing below it.
     fn write_scope(&self, writes: &[Write], path: &str) -> Result<()> {
         let mut relative = writes.to_vec();
         relative.retain(|write| is_relative(&write.file));
-        match relative.is_empty() {
+        match relative.is_empty() || path == self.path {
             true => Ok(()),
             false => Cgroup::open(path, &self.hierarchies.layout())?.write(&relative, None),
         }
@@ -243,7 +244,6 @@ impl Cgroup {
         if !properties.is_empty() {
             systemd.change(scope, &properties)?;
         }
-        let own = scope_of(&self.path, scope);
-        if own == self.path { Ok(()) } else { self.write_scope(&writes, own) }
+        self.write_scope(&writes, scope_of(&self.path, scope))
     }
 }

@@ -120,6 +120,9 @@ fn cgroup_above_with_processes_is_left(rig: &mut Rig) -> Outcome {
 }
 
 fn below(rig: &mut Rig, name: &str) -> Outcome<Bundle> {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc knows no such annotation");
+    }
     let mut bundle = bundle(rig, &["rw"])?;
     bundle.set("annotations.\"run.oci.delegate-cgroup\"", name);
     Ok(bundle)
@@ -127,9 +130,6 @@ fn below(rig: &mut Rig, name: &str) -> Outcome<Bundle> {
 
 /// The namespace's root is the container's cgroup, with its limits out of reach; controllers are handed down.
 fn delegated_cgroup_below(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc knows no such annotation");
-    }
     let mut bundle = below(rig, "inner")?;
     bundle.verbs(&["read", "/proc/self/cgroup", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
@@ -148,9 +148,6 @@ fn delegated_cgroup_below(rig: &mut Rig) -> Outcome {
 }
 
 fn delegated_cgroup_below_is_its_roots(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc knows no such annotation");
-    }
     let mut bundle = below(rig, "/a/b")?;
     bundle.user_namespace(FIRST.into());
     bundle.verbs(&["mkdir", "/sys/fs/cgroup/a/b/c", "wait", "1"]);
@@ -162,9 +159,6 @@ fn delegated_cgroup_below_is_its_roots(rig: &mut Rig) -> Outcome {
 }
 
 fn delegated_cgroup_that_leads_out_is_refused(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc knows no such annotation");
-    }
     for name in ["..", "../../../victim", "../escape", "a/../b", ""] {
         let mut bundle = below(rig, name)?;
         bundle.verbs(&[]);
@@ -176,9 +170,6 @@ fn delegated_cgroup_that_leads_out_is_refused(rig: &mut Rig) -> Outcome {
 fn delegated_cgroup_of_v1_is_refused(rig: &mut Rig) -> Outcome {
     let mut bundle = below(rig, "inner")?;
     rig.set_layout(Layout::V1)?;
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc knows no such annotation");
-    }
     bundle.verbs(&[]);
     rig.refused(&bundle, &["annotations.run.oci.delegate-cgroup: is for cgroup v2 alone"])
 }

@@ -38,6 +38,13 @@ fn bundle(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> 
     Ok(bundle)
 }
 
+/// The same, of which there is more to say than a socket holds: mote waits with its message half sent.
+fn with_much_to_say(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
+    let mut bundle = bundle(rig, agent, no_new_privileges)?;
+    bundle.set("annotations.long", "more than a socket holds".repeat(1 << 16));
+    Ok(bundle)
+}
+
 fn has_run(bundle: &Bundle) -> bool {
     bundle.inside("/tmp/trace").exists()
 }
@@ -109,8 +116,7 @@ fn nobody_is_named(rig: &mut Rig) -> Outcome {
 fn hung_up(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let agent = Agent::new(rig)?;
-        let mut bundle = bundle(rig, &agent, no_new_privileges)?;
-        bundle.set("annotations.long", LONG.repeat(1 << 16));
+        let bundle = with_much_to_say(rig, &agent, no_new_privileges)?;
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         drop(agent.accept()?);
         running.finish()?.bad(&["linux.seccomp.listenerPath", "send"])?;
@@ -123,8 +129,7 @@ fn hung_up(rig: &mut Rig) -> Outcome {
 
 fn hung_up_at_start(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
-    let mut bundle = bundle(rig, &agent, true)?;
-    bundle.set("annotations.long", LONG.repeat(1 << 16));
+    let bundle = with_much_to_say(rig, &agent, true)?;
     rig.create(&bundle, &[])?;
     let running = start(&mut rig.command(&["start", &rig.id]), false)?;
     drop(agent.accept()?);
@@ -134,15 +139,11 @@ fn hung_up_at_start(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// Of such words there are more than a socket holds: mote waits with its message half sent.
-const LONG: &str = "more than a socket holds";
-
 /// The container's process has its filter, and does not go on without anybody to answer.
 fn mote_is_killed_meanwhile(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let agent = Agent::new(rig)?;
-        let mut bundle = bundle(rig, &agent, no_new_privileges)?;
-        bundle.set("annotations.long", LONG.repeat(1 << 16));
+        let bundle = with_much_to_say(rig, &agent, no_new_privileges)?;
         let mut running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let stream = agent.accept()?;
         holds("something is sent", sys::readable(&stream, crate::command::LIMIT)?)?;
@@ -160,8 +161,7 @@ fn mote_is_killed_meanwhile(rig: &mut Rig) -> Outcome {
 
 fn mote_is_killed_meanwhile_at_start(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
-    let mut bundle = bundle(rig, &agent, true)?;
-    bundle.set("annotations.long", LONG.repeat(1 << 16));
+    let bundle = with_much_to_say(rig, &agent, true)?;
     rig.create(&bundle, &[])?;
     let pidfd = sys::pidfd(rig.pid()?)?;
     let mut running = start(&mut rig.command(&["start", &rig.id]), false)?;

@@ -29,18 +29,29 @@ fn tree(rig: &Rig, name: &str) -> Outcome<PathBuf> {
     Ok(tree)
 }
 
-/// A bundle whose mounts begin with trees over the root.
-fn covered(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
+/// A bundle to whose mounts `first` adds some that come before the others.
+fn beginning(rig: &Rig, first: impl FnOnce(&mut Bundle) -> Outcome) -> Outcome<Bundle> {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers make it, or ignore it");
+    }
     let mut bundle = rig.bundle()?;
     let others = bundle.config.at("mounts").clone();
     bundle.set("mounts", json!([]));
-    for name in names {
-        bundle.bind(&tree(rig, name)?, destination, &["bind"]);
-    }
+    first(&mut bundle)?;
     for mount in others.items() {
         bundle.mount(mount.clone());
     }
     Ok(bundle)
+}
+
+/// One whose mounts begin with trees over the root.
+fn covered(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
+    beginning(rig, |bundle| {
+        for name in names {
+            bundle.bind(&tree(rig, name)?, destination, &["bind"]);
+        }
+        Ok(())
+    })
 }
 
 /// What is seen from inside, with options of `run`.
@@ -66,9 +77,6 @@ fn is_the_root(inside: &Facts, name: &str) -> Outcome {
 }
 
 fn a_bind_over_the_root(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
     for (name, destination) in [("one", "/"), ("two", "/."), ("three", "//"), ("four", "/..")] {
         let mut bundle = covered(rig, &[name], destination)?;
         is_the_root(&seen(rig, &mut bundle, &[])?, name)?;
@@ -79,9 +87,6 @@ fn a_bind_over_the_root(rig: &mut Rig) -> Outcome {
 }
 
 fn a_bind_over_the_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
     let mut bundle = covered(rig, &["one"], "/")?;
     bundle.user_namespace(100_000);
     std::os::unix::fs::chown(rig.dir.join("one"), Some(100_000), Some(100_000))?;
@@ -89,18 +94,12 @@ fn a_bind_over_the_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 }
 
 fn a_bind_over_the_root_without_pivot(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
     let mut bundle = covered(rig, &["one"], "/")?;
     is_the_root(&seen(rig, &mut bundle, &["--no-pivot"])?, "one")
 }
 
 /// Then the root is where the bundle has it while they run.
 fn a_bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
     let mut bundle = covered(rig, &["one"], "/")?;
     let payload = rig.suite.payload.display().to_string();
     let place = bundle.inside("one").display().to_string();
@@ -115,26 +114,18 @@ fn a_bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
 }
 
 fn two_over_the_root(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
     let mut bundle = covered(rig, &["one", "two"], "/")?;
     is_the_root(&seen(rig, &mut bundle, &[])?, "two")?;
     same("made in the covered one", rig.dir.join("one/new").exists(), false)
 }
 
 fn a_read_only_tmpfs_over_the_root(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
-    }
-    let mut bundle = covered(rig, &[], "/")?;
-    let others = bundle.config.at("mounts").clone();
     let options = json!(["ro", "size=64k", "nosuid"]);
-    bundle
-        .set("mounts", json!([{"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": options}]));
-    for mount in others.items() {
-        bundle.mount(mount.clone());
-    }
+    let tmpfs = json!({"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": options});
+    let mut bundle = beginning(rig, |bundle| {
+        bundle.mount(tmpfs);
+        Ok(())
+    })?;
     bundle.bind(&rig.suite.payload.clone(), "/payload", &["bind", "ro"]);
     let inside = seen(rig, &mut bundle, &[])?;
     inside.is("create:/new", "!EROFS")?;
