@@ -34,7 +34,7 @@ const MAX_WHERE: usize = 320;
 /// One step of a field path.
 #[derive(Clone, Copy)]
 enum Step<'a> {
-    Member(&'a str),
+    Member(&'a [u8]),
     Element(u32),
 }
 
@@ -138,8 +138,10 @@ impl<'a> Decoder<'a> {
         let mut error = Error::invalid(format_args!("{}:{line}:{column}: ", self.name));
         for (i, step) in self.path.iter().enumerate() {
             match step {
-                Step::Member(name) if i == 0 => error.append(format_args!("{name}")),
-                Step::Member(name) => error.append(format_args!(".{name}")),
+                Step::Member(name) => {
+                    let dot = if i == 0 { "" } else { "." };
+                    error.append(format_args!("{dot}{}", core::str::from_utf8(name).unwrap_or_default()));
+                }
                 Step::Element(index) => error.append(format_args!("[{index}]")),
             }
         }
@@ -191,27 +193,33 @@ impl<'a> Decoder<'a> {
 
     /// Skips white space and gives the next byte, if there is one, without taking it.
     fn after_space(&mut self) -> Option<u8> {
-        loop {
-            match self.peek()? {
-                b' ' | b'\t' | b'\r' => self.advance(1),
-                b'\n' => {
-                    self.advance(1);
+        let mut count = 0;
+        let next = loop {
+            match self.rest.get(count).copied() {
+                Some(b' ' | b'\t' | b'\r') => count += 1,
+                Some(b'\n') => {
+                    count += 1;
                     self.line += 1;
-                    self.line_start = self.offset;
+                    self.line_start = self.offset + count;
                 }
-                byte => return Some(byte),
+                next => break next,
             }
+        };
+        if count > 0 {
+            self.advance(count);
         }
+        next
     }
 
     /// The same, where there must be one; 0 when there is none.
     fn next(&mut self) -> u8 {
-        match self.after_space() {
-            Some(byte) => byte,
-            None => {
+        match self.peek() {
+            // As programs write it, nearly always.
+            Some(byte @ b'!'..) => byte,
+            _ => self.after_space().unwrap_or_else(|| {
                 self.broken("the document ends too early");
                 0
-            }
+            }),
         }
     }
 
@@ -266,7 +274,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The name of the next member, a NUL behind it, its colon taken; `None` at the object's end.
-    fn name(&mut self, members: &mut Members) -> Option<&'a str> {
+    fn name(&mut self, members: &mut Members) -> Option<&'a [u8]> {
         match self.next() {
             b'}' => {
                 self.close();
@@ -299,7 +307,7 @@ impl<'a> Decoder<'a> {
         while let Some(name) = self.name(members) {
             let name = without_nul(name);
             self.path.push(Step::Member(name));
-            let index = names.iter().position(|listed| *listed == name);
+            let index = names.iter().position(|listed| listed.as_bytes() == name);
             let bit = index.map_or(0, |index| 1 << index);
             if members.seen & bit != 0 {
                 self.wrong("given twice");
@@ -344,7 +352,6 @@ impl<'a> Decoder<'a> {
         }
         self.path.push(Step::Element(elements.count));
         elements.count += 1;
-        self.begin();
         self.is_good()
     }
 

@@ -122,81 +122,39 @@ impl<'a> Decoder<'a> {
         value
     }
 
-    /// A string with its NUL behind it, in the document's own bytes.
+    /// A string with its NUL behind it, in the document's own bytes, which are UTF-8. Nothing when there is none, of
+    /// which is told here.
     #[inline(never)]
-    pub(super) fn raw_string(&mut self) -> &'a str {
-        let bytes = self.raw_bytes();
-        self.utf8(bytes)
-    }
-
-    fn utf8(&mut self, bytes: &'a [u8]) -> &'a str {
-        let text = core::str::from_utf8(bytes);
-        text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| {
-            self.wrong("a string that is not UTF-8");
-            "\0"
-        })
-    }
-
-    /// Nothing when there is no string, of which is told here.
-    fn raw_bytes(&mut self) -> &'a mut [u8] {
+    pub(super) fn raw_string(&mut self) -> &'a mut [u8] {
         match self.begin() {
-            b'"' => self.advance(1),
+            b'"' => {}
             other => self.expected("a string", other),
         }
-        match self.unescape() {
-            Ok((read, write)) => {
-                let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(read).unwrap_or_default();
-                self.rest = rest;
-                self.offset += read;
-                text.get_mut(..=write).unwrap_or_default()
-            }
+        let text = self.rest.get_mut(1..).unwrap_or_default();
+        let plain = plain(text);
+        let (read, write) = match unescape(text, plain) {
+            Ok(ends) => ends,
             Err((at, why)) => {
-                self.advance(at);
+                self.advance(1 + at);
                 self.broken(why);
-                Default::default()
+                return Default::default();
             }
+        };
+        let (text, rest) = mem::take(&mut self.rest).split_at_mut_checked(1 + read).unwrap_or_default();
+        self.rest = rest;
+        self.offset += 1 + read;
+        let text = text.get_mut(1..write + 2).unwrap_or_default();
+        // It is ASCII when the quote is the first byte that is not plain, as nearly always.
+        if read > plain + 1 && core::str::from_utf8(text).is_err() {
+            self.wrong("a string that is not UTF-8");
+            return Default::default();
         }
-    }
-
-    /// Unescapes what comes up to the quote that ends it, where it stands: how much was read, and written with a
-    /// NUL behind it; or what is wrong where.
-    fn unescape(&mut self) -> core::result::Result<(usize, usize), (usize, &'static str)> {
-        // Nearly every string is plain: its first special byte is the quote that ends it.
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-        let mut read = self.rest.iter().position(special).unwrap_or(self.rest.len());
-        let mut write = read;
-        loop {
-            let byte = *self.rest.get(read).ok_or((read, "a string does not end"))?;
-            read += 1;
-            let mut bytes = [byte, 0, 0, 0];
-            let mut count = 1;
-            match byte {
-                b'"' => break,
-                0..=0x1f => return Err((read - 1, "a control character in a string")),
-                b'\\' => {
-                    let found = escape(self.rest.get(read..).unwrap_or_default());
-                    let (character, taken) = found.ok_or((read - 1, "not a JSON escape"))?;
-                    read += taken;
-                    count = character.encode_utf8(&mut bytes).len();
-                }
-                _ => {}
-            }
-            for byte in bytes.into_iter().take(count) {
-                if let Some(place) = self.rest.get_mut(write) {
-                    *place = byte;
-                }
-                write += 1;
-            }
-        }
-        if let Some(end) = self.rest.get_mut(write) {
-            *end = 0;
-        }
-        Ok((read, write))
+        text
     }
 
     /// A string.
     pub fn string(&mut self) -> &'a str {
-        without_nul(self.raw_string())
+        core::str::from_utf8(without_nul(self.raw_string())).unwrap_or_default()
     }
 
     /// A string as the kernel takes it: without a NUL inside, with one behind it.
@@ -208,18 +166,17 @@ impl<'a> Decoder<'a> {
 
     /// A path of something that is no directory: slashes at its end say nothing.
     pub fn file_path(&mut self) -> &'a CStr {
-        let bytes = self.raw_bytes();
+        let bytes = self.raw_string();
         let mut end = bytes.len();
         while let Some([.., slash @ b'/', _]) = bytes.get_mut(..end) {
             *slash = 0;
             end -= 1;
         }
-        let text = self.utf8(bytes.get(..end).unwrap_or_default());
-        self.without_inner_nul(text)
+        self.without_inner_nul(bytes.get(..end).unwrap_or_default())
     }
 
-    pub(super) fn without_inner_nul(&mut self, text: &'a str) -> &'a CStr {
-        CStr::from_bytes_with_nul(text.as_bytes()).unwrap_or_else(|_| {
+    pub(super) fn without_inner_nul(&mut self, text: &'a [u8]) -> &'a CStr {
+        CStr::from_bytes_with_nul(text).unwrap_or_else(|_| {
             self.wrong("contains a NUL byte");
             c""
         })
@@ -244,8 +201,8 @@ impl<'a> Decoder<'a> {
 }
 
 /// A string without the NUL that [`Decoder::raw_string`] leaves behind it.
-pub(super) fn without_nul(text: &str) -> &str {
-    text.get(..text.len() - 1).unwrap_or_default()
+pub(super) fn without_nul(text: &[u8]) -> &[u8] {
+    text.split_last().map(|(_, text)| text).unwrap_or_default()
 }
 
 /// The character of an escape sequence, given what follows the backslash, and how many bytes it takes.
@@ -277,4 +234,57 @@ fn escape(text: &[u8]) -> Option<(char, usize)> {
 
 fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+}
+
+/// How many bytes at a text's beginning stand for themselves: printable ASCII but quotes and backslashes. Where the text
+/// ends soon, not all of them.
+fn plain(text: &[u8]) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let mut count = 0;
+    while let Some(eight) = text.get(count..).and_then(|text| text.first_chunk()) {
+        let eight = u64::from_le_bytes(*eight);
+        let is_below = |bytes: u64, limit: u8| bytes.wrapping_sub(EACH * u64::from(limit));
+        let is = |byte: u8| is_below(eight ^ (EACH * u64::from(byte)), 1);
+        // Told by the highest bit of each byte, up to the first one that has it.
+        let special = eight | is_below(eight, b' ') | is(b'"') | is(b'\\');
+        let first = (special & (EACH * 0x80)).trailing_zeros() as usize / 8;
+        if first < 8 {
+            return count + first;
+        }
+        count += 8;
+    }
+    count
+}
+
+/// Unescapes what stands before the quote that ends it, of which the first `plain` bytes are as they are, and puts a
+/// NUL behind it: how much was read and written; or what is wrong where.
+fn unescape(text: &mut [u8], plain: usize) -> Result<(usize, usize), (usize, &'static str)> {
+    let (mut read, mut write) = (plain, plain);
+    loop {
+        let byte = *text.get(read).ok_or((read, "a string does not end"))?;
+        read += 1;
+        let mut bytes = [byte, 0, 0, 0];
+        let mut count = 1;
+        match byte {
+            b'"' => break,
+            0..=0x1f => return Err((read - 1, "a control character in a string")),
+            b'\\' => {
+                let found = escape(text.get(read..).unwrap_or_default());
+                let (character, taken) = found.ok_or((read - 1, "not a JSON escape"))?;
+                read += taken;
+                count = character.encode_utf8(&mut bytes).len();
+            }
+            _ => {}
+        }
+        for byte in bytes.into_iter().take(count) {
+            if let Some(place) = text.get_mut(write) {
+                *place = byte;
+            }
+            write += 1;
+        }
+    }
+    if let Some(end) = text.get_mut(write) {
+        *end = 0;
+    }
+    Ok((read, write))
 }

@@ -168,33 +168,49 @@ impl Root {
     /// Makes what is missing of a path: finds how far it goes, and makes the next name there, until all
     /// of it is. A dangling link is followed: what it points to is made.
     fn create(&self, path: &CStr, make: Make) -> Raw<OwnedFd> {
+        match self.create_to_link(path.to_bytes(), make)? {
+            (Found::Here(fd), _) => Ok(fd),
+            (Found::Link(link), at) => self.create_through(link, path.to_bytes(), at, make),
+        }
+    }
+
+    /// The same up to the first such link, and where its name begins.
+    fn create_to_link(&self, path: &[u8], make: Make) -> Raw<(Found, usize)> {
+        let (mut above, mut at) = self.longest(path)?;
+        loop {
+            let (name, after) = first_name(path, at);
+            let last = after == path.len();
+            match make_one(&above, name, if last { make } else { Make::Directory })? {
+                Found::Here(fd) if !last => self.release(core::mem::replace(&mut above, fd)),
+                found => {
+                    self.release(above);
+                    return Ok((found, at));
+                }
+            }
+            at = after;
+        }
+    }
+
+    // On a stack of its own: three pages that are rarely needed.
+    #[cold]
+    #[inline(never)]
+    fn create_through(&self, mut link: OwnedFd, path: &[u8], mut at: usize, make: Make) -> Raw<OwnedFd> {
         let mut space = [[0u8; PATH_MAX]; 2];
         let [current, next] = &mut space;
-        join(current, &[path.to_bytes()])?;
+        join(current, &[path])?;
         for _ in 0..MAX_LINKS {
-            let path = text(current).to_bytes();
-            let (mut above, mut at) = self.longest(path)?;
-            let link = loop {
-                let (name, after) = first_name(path, at);
-                let last = after == path.len();
-                match make_one(&above, name, if last { make } else { Make::Directory })? {
-                    Found::Here(fd) if last => {
-                        self.release(above);
-                        return Ok(fd);
-                    }
-                    Found::Here(fd) => self.release(core::mem::replace(&mut above, fd)),
-                    Found::Link(fd) => break fd,
-                }
-                at = after;
-            };
             let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
             let (target, _) = readlinkat_raw(&link, c"", &mut target[..])?;
-            through_link(path, at, target, next)?;
+            through_link(text(current).to_bytes(), at, target, next)?;
             core::mem::swap(current, next);
             // The link may lead to something that is there.
             match self.open(text(current)) {
                 Err(Errno::NOENT) => {}
                 other => return other,
+            }
+            match self.create_to_link(text(current).to_bytes(), make)? {
+                (Found::Here(fd), _) => return Ok(fd),
+                (Found::Link(fd), begin) => (link, at) = (fd, begin),
             }
         }
         Err(Errno::LOOP)
