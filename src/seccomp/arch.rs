@@ -120,6 +120,6 @@ impl Arch {
 
     /// The slot of the call that carries others, when there is one.
     pub(super) fn slot(&self, name: &str) -> Option<usize> {
-        Name::find(name)?.slot(self.column)
+        Name::find(name.as_bytes())?.slot(self.column)
     }
 }

@@ -1,5 +1,6 @@
 //! The middle: rules by name become, for each architecture, runs of numbers with their verdicts.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::arch::{Arch, X32};
@@ -34,7 +35,7 @@ pub(super) struct Profile {
     pub archs: Vec<&'static Arch>,
 }
 
-/// A rule about a call; the next one of the same call is at `next`.
+/// A rule about a call; the next one of the same call is the `next`th entry.
 #[derive(Clone, Copy)]
 struct Entry {
     rule: u32,
@@ -43,15 +44,12 @@ struct Entry {
     next: u32,
 }
 
-/// No entry.
-const END: u32 = u32::MAX;
-
-/// The rules about each call of one architecture.
+/// The rules about each call of one architecture. The next one takes its place, in the same memory.
 struct Calls {
-    arch: &'static Arch,
+    /// The first entry of each, counted from 1; 0 is none.
     slots: Vec<u32>,
     entries: Vec<Entry>,
-    /// One above the last slot that the profile names; 0 when it names none above 0.
+    /// One above the last slot that the profile names.
     end: usize,
 }
 
@@ -60,12 +58,13 @@ impl Profile {
     pub(super) fn graph(&self, graph: &mut Graph) -> Id {
         let verdicts: Vec<Id> = self.rules.iter().map(|rule| graph.verdict(rule.action)).collect();
         let mut next = graph.verdict(KILL_THREAD);
+        let mut calls = Calls::new(self);
         for (index, arch) in self.archs.iter().enumerate().rev() {
             // x32 is asked for with the numbers of x86_64.
             if self.archs.iter().take(index).any(|before| before.audit == arch.audit) {
                 continue;
             }
-            let runs = self.runs(graph, &verdicts, arch);
+            let runs = self.runs(graph, &verdicts, arch, &mut calls);
             let folded = tree::fold(graph, &runs);
             let numbers = tree::tree(graph, &folded);
             next = graph.branch(ARCH, Op::Equal, arch.audit, numbers, next);
@@ -74,12 +73,13 @@ impl Profile {
     }
 
     /// The verdicts of all numbers of an architecture.
-    fn runs(&self, graph: &mut Graph, verdicts: &[Id], arch: &Arch) -> Vec<Run> {
+    fn runs(&self, graph: &mut Graph, verdicts: &[Id], arch: &Arch, calls: &mut Calls) -> Vec<Run> {
         let mut runs = Vec::with_capacity(self.names.len());
         for half in [0, X32] {
             let mut of_both = self.archs.iter().filter(|other| other.audit == arch.audit);
             if let Some(arch) = of_both.find(|arch| arch.base & X32 == half) {
-                Calls::new(self, arch).runs(self, graph, verdicts, &mut runs);
+                calls.sort(self, arch);
+                calls.runs(self, arch, graph, verdicts, &mut runs);
             } else if arch.has_x32() {
                 tree::push(&mut runs, (half, graph.verdict(KILL_THREAD)));
                 // A tracer that has a call skipped sets its number to -1, and the filter is asked again.
@@ -93,59 +93,66 @@ impl Profile {
 }
 
 impl Calls {
-    /// Sorts the rules by number.
-    fn new(profile: &Profile, arch: &'static Arch) -> Self {
-        let entries = Vec::with_capacity(profile.names.len());
-        let mut calls = Calls { arch, slots: Vec::new(), entries, end: 0 };
-        calls.slots.resize(SLOTS, END);
+    fn new(profile: &Profile) -> Self {
+        Calls { slots: vec![0; SLOTS], entries: Vec::with_capacity(profile.names.len()), end: 0 }
+    }
+
+    /// Sorts the rules by the numbers of an architecture.
+    fn sort(&mut self, profile: &Profile, arch: &Arch) {
+        self.entries.clear();
+        self.slots.iter_mut().take(self.end).for_each(|slot| *slot = 0);
+        self.end = 0;
         let (socketcall, ipc) = (arch.slot("socketcall"), arch.slot("ipc"));
         // From the last on, since each is put before those of the same call.
         for &(name, rule) in profile.names.iter().rev() {
             let idle = profile.rules.get(rule as usize).is_none_or(|rule| rule.idle);
             if let Some(slot) = name.slot(arch.column) {
-                calls.add(slot, rule, None, idle);
+                self.add(slot, rule, None, idle);
             }
             match (name.carrier(), socketcall, ipc) {
-                (Some(Carrier::Socketcall(part)), Some(slot), _) => calls.add(slot, rule, Some(part), idle),
-                (Some(Carrier::Ipc(part)), _, Some(slot)) => calls.add(slot, rule, Some(part), idle),
+                (Some(Carrier::Socketcall(part)), Some(slot), _) => self.add(slot, rule, Some(part), idle),
+                (Some(Carrier::Ipc(part)), _, Some(slot)) => self.add(slot, rule, Some(part), idle),
                 _ => {}
             }
         }
-        calls
     }
 
+    #[inline(always)]
     fn add(&mut self, slot: usize, rule: u32, part: Option<u8>, idle: bool) {
-        if slot > 0 {
-            self.end = self.end.max(slot + 1);
-        }
+        self.end = self.end.max(slot + 1);
         if let Some(head) = self.slots.get_mut(slot).filter(|_| !idle) {
             self.entries.push(Entry { rule, part, next: *head });
-            *head = (self.entries.len() - 1) as u32;
+            *head = self.entries.len() as u32;
         }
     }
 
     /// The verdicts of all numbers.
-    fn runs(&self, profile: &Profile, graph: &mut Graph, verdicts: &[Id], runs: &mut Vec<Run>) {
+    fn runs(&self, profile: &Profile, arch: &Arch, graph: &mut Graph, verdicts: &[Id], runs: &mut Vec<Run>) {
         let default = graph.verdict(profile.default);
-        let newer_fail = profile.newer_fail && self.end > 0;
-        let base = self.arch.base;
+        let newer_fail = profile.newer_fail && self.end > 1;
+        let base = arch.base;
         tree::push(runs, (base & X32, default));
-        if newer_fail && self.arch.is_s390() {
+        if newer_fail && arch.is_s390() {
             tree::push(runs, (0, graph.verdict(NO_SUCH_CALL)));
             tree::push(runs, (1, default));
         }
         let mut alternatives = Vec::new();
-        for (slot, &head) in self.slots.iter().enumerate().filter(|(_, head)| **head != END) {
+        let mut behind = base;
+        for (slot, &head) in self.slots.iter().take(self.end).enumerate().filter(|(_, head)| **head != 0) {
             alternatives.clear();
-            let decided = self.gather(profile, graph, verdicts, head, &mut alternatives);
+            let decided = self.gather(profile, arch, graph, verdicts, head, &mut alternatives);
             let verdict = decided.unwrap_or_else(|| {
                 let rules = alternatives.iter().rev();
-                rules.fold(default, |no, rule| args::chain(graph, self.arch, rule, no))
+                rules.fold(default, |no, rule| args::chain(graph, arch, rule, no))
             });
             let number = names::number(slot) + base;
+            if number != behind {
+                tree::push(runs, (behind, default));
+            }
             tree::push(runs, (number, verdict));
-            tree::push(runs, (number + 1, default));
+            behind = number + 1;
         }
+        tree::push(runs, (behind, default));
         if newer_fail {
             tree::push(runs, (names::number(self.end) + base, graph.verdict(NO_SUCH_CALL)));
         }
@@ -156,12 +163,13 @@ impl Calls {
     fn gather(
         &self,
         profile: &Profile,
+        arch: &Arch,
         graph: &mut Graph,
         verdicts: &[Id],
         mut at: u32,
         alternatives: &mut Vec<Alternative>,
     ) -> Option<Id> {
-        while let Some(entry) = self.entries.get(at as usize) {
+        while let Some(entry) = self.entries.get((at as usize).wrapping_sub(1)) {
             at = entry.next;
             let index = entry.rule as usize;
             let (Some(rule), Some(&verdict)) = (profile.rules.get(index), verdicts.get(index)) else {
@@ -176,7 +184,7 @@ impl Calls {
             let mut rest = rule.conditions.as_slice();
             loop {
                 let (conditions, behind) = rest.split_at(size.min(rest.len()));
-                let conditions = place(conditions, self.arch, entry.part);
+                let conditions = place(conditions, arch, entry.part);
                 if args::is_empty(&conditions) {
                     return Some(verdict);
                 }

@@ -15,7 +15,7 @@
 //!   (runc; without it new calls look forbidden, and programs give up).
 //! - Calls behind socketcall(2) and ipc(2) are meant, too, when they are named.
 //!
-//! The program of docker's profile has a quarter of libseccomp's instructions, and a call meets eleven of them on
+//! The program of docker's profile has a quarter of libseccomp's instructions, and a call meets twelve of them on
 //! average (tests/seccomp/shape.rs). The kernel runs it once for every call when it is loaded, so that this is what
 //! loading costs; and it is made in less time than that: nothing needs to be kept from one container to the next.
 //!
@@ -33,6 +33,7 @@ mod table;
 mod tree;
 
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use core::fmt;
 
 use crate::error::{At, Error, Result};
@@ -66,7 +67,7 @@ pub struct Program<'a> {
     /// `SECCOMP_FILTER_FLAG_*`.
     pub flags: u32,
     /// Names that no architecture has as a system call: rules for them were left out.
-    pub unknown: Vec<&'a str>,
+    pub unknown: Vec<&'a CStr>,
     /// Whoever takes the listener's descriptor out of the process has no right over it but that of its user.
     pub ordinary: bool,
 }
@@ -111,7 +112,7 @@ fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Progra
         let rule = rule(written, default, context).at(format_args!("syscalls[{index}]"))?;
         profile.rules.push(rule);
         for name in &written.names {
-            match Name::find(name) {
+            match Name::find(name.to_bytes()) {
                 Some(found) => profile.names.push((found, index as u32)),
                 None => unknown.push(*name),
             }

@@ -25,13 +25,13 @@ pub(super) enum Carrier {
 
 impl Name {
     /// The row of this name.
-    pub(super) fn find(name: &str) -> Option<Self> {
-        let mut at = hash(name.as_bytes());
+    pub(super) fn find(name: &[u8]) -> Option<Self> {
+        let mut at = hash(name);
         loop {
             let row = *HASHED.get(at)?;
             let bounds = (STARTS.get(usize::from(row)), STARTS.get(usize::from(row) + 1));
             let (Some(start), Some(end)) = bounds else { return None };
-            if TEXT.get(usize::from(*start)..usize::from(*end)) == Some(name.as_bytes()) {
+            if TEXT.get(usize::from(*start)..usize::from(*end)) == Some(name) {
                 return Some(Name(row));
             }
             at = (at + 1) % HASHES;

@@ -15,22 +15,25 @@ pub(super) fn push(runs: &mut Vec<Run>, run: Run) {
     }
 }
 
-/// Numbers that stand alone within a run become one test for equality: `A B A` is one run then, and the tree has
-/// two leaves less.
+/// Numbers that stand alone within a run become tests for equality, up to so many one after another.
+const ALONE: usize = 3;
+
+/// `A B A C A` is one run then, of two tests, and the tree has four leaves less.
 pub(super) fn fold(graph: &mut Graph, runs: &[Run]) -> Vec<Run> {
     let mut folded: Vec<Run> = Vec::with_capacity(runs.len());
     let mut rest = runs;
-    while let [first, behind @ ..] = rest {
+    while let [(start, whole), behind @ ..] = rest {
         rest = behind;
-        if let [one, after, later @ ..] = behind
-            && one.0 + 1 == after.0
-            && first.1 == after.1
-        {
-            folded.push((first.0, graph.branch(NUMBER, Op::Equal, one.0, one.1, first.1)));
-            rest = later;
-        } else {
-            folded.push(*first);
+        let mut verdict = *whole;
+        for _ in 0..ALONE {
+            let [one, after, ..] = rest else { break };
+            if one.0 + 1 != after.0 || after.1 != *whole {
+                break;
+            }
+            verdict = graph.branch(NUMBER, Op::Equal, one.0, one.1, verdict);
+            rest = rest.get(2..).unwrap_or_default();
         }
+        folded.push((*start, verdict));
     }
     folded
 }

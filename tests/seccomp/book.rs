@@ -155,7 +155,7 @@ impl Page {
     fn new(profile: &Profile, arch: &'static Arch) -> Self {
         let mut page = Page { arch, lines: HashMap::new(), newest: 0, newest_own: 0 };
         for (index, line) in profile.lines.iter().enumerate() {
-            for name in &line.names {
+            for name in line.words() {
                 let (own, carried) = (number(arch.name, name), carrier(arch.name, name));
                 if carried.is_none() {
                     page.newest_own = page.newest_own.max(own.unwrap_or(0));

@@ -8,7 +8,7 @@ use mote::seccomp::{ARCHS, Arch};
 use crate::book::{self, Book};
 use crate::library::Library;
 use crate::machine::{Call, Instruction, check, native, run};
-use crate::profile::Profile;
+use crate::profile::{Line, Profile};
 use crate::random::Random;
 
 /// Why libseccomp's verdict may be another one.
@@ -118,7 +118,7 @@ impl<'a> Pair<'a> {
 
     fn named(&self, arch: &Arch) -> Vec<u32> {
         let lines = self.profile.lines.iter().filter(|line| !line.conditions.is_empty());
-        let names = lines.flat_map(|line| &line.names).map(String::as_str).chain(["socketcall", "ipc"]);
+        let names = lines.flat_map(Line::words).chain(["socketcall", "ipc"]);
         names.filter_map(|name| book::number(arch.name, name)).collect()
     }
 }

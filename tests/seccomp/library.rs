@@ -60,7 +60,7 @@ impl Library {
             let one = |&(index, op, a, b): &(u8, u8, u64, u64)| format!("/{index}/{op}/{a}/{b}");
             let conditions: Vec<String> = line.conditions.iter().map(one).collect();
             let twice = (0..6).any(|index| line.conditions.iter().filter(|c| c.0 == index).count() > 1);
-            for name in &line.names {
+            for name in line.words() {
                 match twice {
                     true => conditions.iter().for_each(|one| request += &format!(" {action}/{name}{one}")),
                     false => request += &format!(" {action}/{name}{}", conditions.concat()),

@@ -1,14 +1,16 @@
 //! Single sentences of a profile, and what is refused with which error.
 
+use std::ffi::CStr;
+
 use mote::seccomp::{Arch, Context, Program, compile};
 use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
 use crate::differential::Pair;
 use crate::machine::{Call, check, native, run};
-use crate::profile::{Line, Profile};
+use crate::profile::{self, Line, Profile};
 use crate::random::Random;
 
-fn rule<'a>(action: &'a str, name: &'a str, args: &[(u8, &'a str, u64)]) -> Rule<'a> {
+fn rule<'a>(action: &'a str, name: &'a CStr, args: &[(u8, &'a str, u64)]) -> Rule<'a> {
     let arg = |&(index, op, value): &(u8, &'a str, u64)| Arg { index, op, value, value_two: 0 };
     Rule { names: vec![name], action, errno_ret: None, args: args.iter().map(arg).collect() }
 }
@@ -32,19 +34,19 @@ fn what_is_refused() {
     );
     assert_eq!(refused(&section("allow", vec![])), "linux.seccomp: defaultAction: unknown action \"allow\"");
     assert_eq!(
-        one(Rule { errno_ret: Some(4096), ..rule("SCMP_ACT_ERRNO", "read", &[]) }),
+        one(Rule { errno_ret: Some(4096), ..rule("SCMP_ACT_ERRNO", c"read", &[]) }),
         "linux.seccomp: syscalls[0]: action: error number 4096 is above 4095"
     );
     assert_eq!(
-        one(rule(allow, "read", &[(0, "SCMP_CMP_EQ", 1), (6, "SCMP_CMP_EQ", 1)])),
+        one(rule(allow, c"read", &[(0, "SCMP_CMP_EQ", 1), (6, "SCMP_CMP_EQ", 1)])),
         "linux.seccomp: syscalls[0]: args[1]: index: 6 is not within 0 and 5"
     );
     assert_eq!(
-        one(rule(allow, "read", &[(0, "==", 1)])),
+        one(rule(allow, c"read", &[(0, "==", 1)])),
         "linux.seccomp: syscalls[0]: args[0]: op: unknown operator \"==\""
     );
     assert_eq!(
-        one(rule("SCMP_ACT_NOTIFY", "read", &[])),
+        one(rule("SCMP_ACT_NOTIFY", c"read", &[])),
         "linux.seccomp: syscalls[0]: action: SCMP_ACT_NOTIFY needs listenerPath"
     );
     let odd = |architectures, flags| refused(&Seccomp { architectures, flags, ..section(allow, vec![]) });
@@ -63,7 +65,7 @@ fn what_is_refused() {
 fn a_listener_for_who_takes_it() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let notify = |name| section("SCMP_ACT_ERRNO", vec![rule("SCMP_ACT_NOTIFY", name, &[])]);
-    for section in [notify("read"), notify("write"), section("SCMP_ACT_NOTIFY", vec![])] {
+    for section in [notify(c"read"), notify(c"write"), section("SCMP_ACT_NOTIFY", vec![])] {
         assert!(compile(&section, context).unwrap().has_listener());
     }
     let nobody = Context { has_receiver: false, ..context };
@@ -76,7 +78,7 @@ fn newer_calls_with_a_listener() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let newest = Call::new(Arch::native(), 900, [0; 6]);
     for (default, verdict) in [("SCMP_ACT_NOTIFY", 0x7fc0_0000), ("SCMP_ACT_KILL", 0x0005_0026)] {
-        let section = section(default, vec![rule("SCMP_ACT_ALLOW", "openat", &[])]);
+        let section = section(default, vec![rule("SCMP_ACT_ALLOW", c"openat", &[])]);
         let program = compile(&section, context).unwrap();
         assert_eq!(run(&native(&program.instructions), &newest).verdict, verdict);
     }
@@ -97,10 +99,10 @@ fn flags() {
 
 #[test]
 fn unknown_names_are_told() {
-    let rules = vec![rule("SCMP_ACT_ALLOW", "reed", &[]), rule("SCMP_ACT_ALLOW", "read", &[])];
+    let rules = vec![rule("SCMP_ACT_ALLOW", c"reed", &[]), rule("SCMP_ACT_ALLOW", c"read", &[])];
     let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     let section = section("SCMP_ACT_ERRNO", rules);
-    assert_eq!(compile(&section, context).unwrap().unknown, ["reed"]);
+    assert_eq!(compile(&section, context).unwrap().unknown, [c"reed"]);
 }
 
 /// Every name on many architectures, with rules of their own: jumps of all lengths.
@@ -111,7 +113,7 @@ fn a_large_program() {
     let line = |(index, name): (usize, &&str)| Line {
         action: ["SCMP_ACT_ALLOW", "SCMP_ACT_TRAP"][index % 2],
         errno: None,
-        names: vec![(*name).to_owned()],
+        names: vec![profile::name(name)],
         conditions: if index % 3 == 0 { vec![(1, 6, index as u64, 0)] } else { Vec::new() },
     };
     let archs = vec!["X86_64", "X86", "X32", "ARM", "AARCH64"];
@@ -127,7 +129,7 @@ fn a_large_program() {
 fn a_program_that_is_too_large() {
     for rules in [4000, 100_000] {
         let rules = (0..rules)
-            .map(|value| rule("SCMP_ACT_ALLOW", "read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
+            .map(|value| rule("SCMP_ACT_ALLOW", c"read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
         let error = refused(&section("SCMP_ACT_ERRNO", rules.collect()));
         assert_eq!(error, "linux.seccomp: it makes a program of more than 4096 instructions");
     }
