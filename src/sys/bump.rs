@@ -11,15 +11,16 @@ use core::ptr::{self, null_mut};
 use linux_raw_sys::general::{__NR_mmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
 
 /// In the program's own .bss: enough for most commands, and no page of it exists before it is touched.
-const FIRST: usize = 64 << 10;
+const FIRST: usize = 128 << 10;
 
 /// What the area grows by, at least.
 const CHUNK: usize = 256 << 10;
 
-/// The allocator.
+/// The allocator. Its state shares a page with what it gives out first.
+#[repr(C)]
 pub struct Bump {
-    first: UnsafeCell<[u8; FIRST]>,
     state: UnsafeCell<State>,
+    first: UnsafeCell<[u8; FIRST]>,
 }
 
 struct State {
@@ -34,7 +35,7 @@ impl Bump {
     /// An allocator that has given out nothing.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        Bump { first: UnsafeCell::new([0; FIRST]), state: UnsafeCell::new(State { next: 0, end: 0 }) }
+        Bump { state: UnsafeCell::new(State { next: 0, end: 0 }), first: UnsafeCell::new([0; FIRST]) }
     }
 
     #[allow(clippy::mut_from_ref)]
