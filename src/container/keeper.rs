@@ -6,7 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fs::getxattr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, access, getxattr, inotify};
+use rustix::io::Errno;
 
 use super::exec::cgroup_of;
 use super::status::Status;
@@ -148,6 +150,9 @@ pub fn kept(status: &Status) -> Option<(&str, Result<Systemd>)> {
 #[cold]
 #[inline(never)]
 pub fn end(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<()> {
+    if matches!(layout, Cgroups::Unified) && ends_by_itself(status) {
+        return Ok(());
+    }
     let Some((scope, systemd)) = kept(status) else { return Ok(()) };
     // It ends with its last process, and a systemd that is gone has taken its scopes along.
     if let Ok(mut systemd) = systemd {
@@ -164,6 +169,30 @@ pub fn end(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<(
         "" => Ok(()),
         own => Cgroup::open(own, layout)?.remove_unentered(),
     }
+}
+
+/// Whether nothing is left of a scope, so that there is no need to ask: when it is empty systemd removes its cgroup,
+/// and then the unit, and with that, before the name can be used again, the unit's file. Which it is about to do.
+fn ends_by_itself(status: &Status) -> bool {
+    const UNITS: &str = "/run/systemd/transient";
+    /// Milliseconds. It takes a few; with something left in the scope it would never come.
+    const PATIENCE: i64 = 200;
+    let (Some(scope), Some(path)) = (&status.scope, &status.cgroup) else { return false };
+    let is_there = |path: &str| access(path, Access::EXISTS).is_ok();
+    // A user's systemd has its files elsewhere.
+    if host::is_ordinary() || !is_there(UNITS) {
+        return false;
+    }
+    let Ok(inotify) = inotify::init(inotify::CreateFlags::CLOEXEC) else { return false };
+    let file = format!("{UNITS}/{scope}");
+    let unlinked = match inotify::add_watch(&inotify, file.as_str(), inotify::WatchFlags::DELETE_SELF) {
+        Ok(_) => {
+            let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE * 1_000_000 };
+            poll(&mut [PollFd::new(&inotify, PollFlags::IN)], Some(&patience)) == Ok(1)
+        }
+        Err(errno) => errno == Errno::NOENT,
+    };
+    unlinked && !is_there(&format!("{}{}", Show(host::CGROUP_ROOT), scope_of(path, scope)))
 }
 
 /// How a container's scope is described, and known.
