@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::says;
-use super::systemd::{bundle, has, nothing_left, property, removed, unit, with_systemd};
+use super::systemd::{bundle, has, nothing_left, property, removed, scope, unit, with_systemd};
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, run, start};
 use crate::json;
@@ -21,6 +21,8 @@ tests![
     systemd_foreground,
     systemd_killed_create,
     systemd_by_the_bus,
+    systemd_is_not_asked_to_end_what_ends,
+    systemd_ends_what_does_not,
     systemd_rootless,
     delegated_cgroup,
     delegated_needs_a_mark,
@@ -111,6 +113,37 @@ fn systemd_by_the_bus(rig: &mut Rig) -> Outcome {
     });
     run(&mut command, "")?.good()?;
     nothing_left(rig)
+}
+
+/// An empty scope goes by itself, which is waited for, without a word to systemd.
+fn systemd_is_not_asked_to_end_what_ends(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    for _ in 0..8 {
+        let _running = rig.waiting(&mut bundle)?;
+        let mut command = rig.command(&["delete", "--force", &rig.id]);
+        sys::before_exec(&mut command, || {
+            sys::unshare(libc::CLONE_NEWNS)?;
+            sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))?;
+            sys::cover(Path::new("/dev/null"), Path::new("/run/dbus/system_bus_socket"))
+        });
+        run(&mut command, "")?.good()?;
+        nothing_left(rig)?;
+    }
+    Ok(())
+}
+
+/// Somebody else's process is in the scope.
+fn systemd_ends_what_does_not(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.set("annotations.\"run.oci.systemd.subgroup\"", "container");
+    let _running = rig.waiting(&mut bundle)?;
+    let beside = scope(rig).join("beside");
+    fs::create_dir(&beside)?;
+    let script = "echo $$ >cgroup.procs && echo in && exec sleep 1000";
+    let mut other = start(Command::new("sh").args(["-c", script]).current_dir(&beside), false)?;
+    other.lines.until("in")?;
+    removed(rig)?;
+    holds("the other one was ended", !other.status()?.0.success())
 }
 
 /// A user who has a systemd of his own.
