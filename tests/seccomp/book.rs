@@ -149,6 +149,11 @@ impl<'a> Book<'a> {
         let skipped = page.arch.name.starts_with("S390") && call.number == 0;
         call.number > page.newest_own || skipped
     }
+
+    /// Whether all that the profile names of the call's architecture are parts of other calls.
+    pub fn names_only_parts(&self, call: &Call) -> bool {
+        self.page(call).is_some_and(|page| page.newest > 0 && page.newest_own == 0)
+    }
 }
 
 impl Page {

@@ -24,6 +24,8 @@ pub enum Why {
     /// runc looks for the newest call by names that libseccomp calls something else on architectures with
     /// socketcall(2) and ipc(2), and so takes calls that the profile allows for newer than the profile.
     OlderThanItLooks,
+    /// And when the profile names no others there it finds no newest one, so that nothing is newer.
+    NothingIsNewer,
     /// Numbers from 0x8000_0000 on, which have not the bit of x32: to libseccomp they are x32's all the same, runc
     /// looks at the bit. No such call can ever be.
     NoNumber,
@@ -78,6 +80,8 @@ impl<'a> Pair<'a> {
             Why::NoNumber
         } else if looks_newer {
             Why::OlderThanItLooks
+        } else if ours == NO_SUCH_CALL && self.book.names_only_parts(call) {
+            Why::NothingIsNewer
         } else if !ran.saw_number && self.is_listed(call) {
             Why::NumberNotLoaded
         } else if allowed.has(theirs) {

@@ -68,7 +68,7 @@ impl Library {
             }
         }
         let Some(answer) = self.ask(&request) else {
-            // 2.5.4 crashes on some.
+            // 2.5.4 crashes on some, or is ended (libseccomp.py).
             *self = Self::start("again").ok_or("no answer")?;
             return Err("a crash".to_owned());
         };
