@@ -150,14 +150,15 @@ pub fn kept(status: &Status) -> Option<(&str, Result<Systemd>)> {
 #[cold]
 #[inline(never)]
 pub fn end(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<()> {
-    if matches!(layout, Cgroups::Unified) && ends_by_itself(status) {
+    // A create that was killed may never have come to ask for it, or in vain: it is somebody else's then.
+    let is_own = status.process.pid != 0;
+    if is_own && matches!(layout, Cgroups::Unified) && ends_by_itself(status) {
         return Ok(());
     }
     let Some((scope, systemd)) = kept(status) else { return Ok(()) };
     // It ends with its last process, and a systemd that is gone has taken its scopes along.
     if let Ok(mut systemd) = systemd {
-        // A create that was killed may never have come to ask for it, or in vain: it is somebody else's then.
-        if status.process.pid != 0 || systemd.description(scope)? == about(directory) {
+        if is_own || systemd.description(scope)? == about(directory) {
             systemd.stop(scope)?;
         } else {
             return Ok(());

@@ -198,7 +198,8 @@ impl Root {
         let mut space = [[0u8; PATH_MAX]; 2];
         let [current, next] = &mut space;
         join(current, &[path])?;
-        for _ in 0..MAX_LINKS {
+        // So many tries in all, of which one is over.
+        for _ in 1..MAX_LINKS {
             let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
             let (target, _) = readlinkat_raw(&link, c"", &mut target[..])?;
             through_link(text(current).to_bytes(), at, target, next)?;
