@@ -311,7 +311,7 @@ fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Progra
     }
     match program.unknown.first() {
         Some(name) if annotation(config, c"run.oci.seccomp_fail_unknown_syscall") => {
-            let name = Show(name);
+            let name = name.escape_ascii();
             Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))
         }
         _ => Ok(Some(program)),

@@ -154,7 +154,12 @@ impl<'a> Decoder<'a> {
 
     /// A string.
     pub fn string(&mut self) -> &'a str {
-        core::str::from_utf8(without_nul(self.raw_string())).unwrap_or_default()
+        core::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    /// A string's bytes, which are UTF-8.
+    pub fn bytes(&mut self) -> &'a [u8] {
+        without_nul(self.raw_string())
     }
 
     /// A string as the kernel takes it: without a NUL inside, with one behind it.

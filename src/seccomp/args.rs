@@ -107,11 +107,6 @@ pub(super) fn pack(conditions: &mut Conditions) {
     *conditions = packed;
 }
 
-/// Whether there is no condition.
-pub(super) fn is_empty(conditions: &Conditions) -> bool {
-    conditions.iter().all(Condition::is_none)
-}
-
 /// The tests of one rule: to its verdict where all conditions hold, or on to `no`.
 pub(super) fn chain(graph: &mut Graph, arch: &Arch, rule: &Alternative, no: Id) -> Id {
     let mut next = rule.verdict;

@@ -186,9 +186,8 @@ impl Graph {
         if test.op == Op::Return {
             return program.push(instruction(RET_K, 0, 0, test.value));
         }
-        for branch in [yes, no] {
-            self.bring_near(branch, program, behind);
-        }
+        self.bring_near(yes, program, behind);
+        self.bring_near(no, program, behind);
         let jump = |to: Id| program.len() - behind.get(to as usize).copied().unwrap_or(0) - 1;
         program.push(instruction(JMP | test.op as u16, jump(yes) as u8, jump(no) as u8, test.value));
         if test.mask != u32::MAX {
@@ -228,7 +227,7 @@ impl Graph {
                 continue;
             }
             let left = if test.mask == u32::MAX { Loaded::Word(test.word) } else { Loaded::Anything };
-            for branch in [*yes, *no] {
+            let mut reach = |branch: Id| {
                 if let Some(there) = loaded.get_mut(branch as usize) {
                     *there = match (*there, left) {
                         (Loaded::Unreached, left) => left,
@@ -236,7 +235,9 @@ impl Graph {
                         _ => Loaded::Anything,
                     };
                 }
-            }
+            };
+            reach(*yes);
+            reach(*no);
         }
         loaded
     }

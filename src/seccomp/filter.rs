@@ -35,7 +35,7 @@ pub(super) struct Profile {
     pub archs: Vec<&'static Arch>,
 }
 
-/// A rule about a call; the next one of the same call is the `next`th entry.
+/// A rule about a call that depends on its arguments; the next one of the same call is the `next`th entry.
 #[derive(Clone, Copy)]
 struct Entry {
     rule: u32,
@@ -44,13 +44,26 @@ struct Entry {
     next: u32,
 }
 
-/// The rules about each call of one architecture. The next one takes its place, in the same memory.
+/// What the rules say of each call of one architecture. The next one takes its place, in the same memory.
 struct Calls {
-    /// The first entry of each, counted from 1; 0 is none.
+    /// [`DECIDED`] and a verdict; or the first entry, counted from 1; or nothing, which is 0.
     slots: Vec<u32>,
     entries: Vec<Entry>,
     /// One above the last slot that the profile names.
     end: usize,
+}
+
+/// There is a rule without conditions about the call, beside which all others mean nothing.
+const DECIDED: u32 = 1 << 31;
+
+/// What a rule says of its calls.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// What would be done anyway.
+    Nothing,
+    Verdict(Id),
+    /// It depends on the arguments.
+    Depends,
 }
 
 impl Profile {
@@ -78,7 +91,7 @@ impl Profile {
         for half in [0, X32] {
             let mut of_both = self.archs.iter().filter(|other| other.audit == arch.audit);
             if let Some(arch) = of_both.find(|arch| arch.base & X32 == half) {
-                calls.sort(self, arch);
+                calls.sort(self, arch, verdicts);
                 calls.runs(self, arch, graph, verdicts, &mut runs);
             } else if arch.has_x32() {
                 tree::push(&mut runs, (half, graph.verdict(KILL_THREAD)));
@@ -98,31 +111,43 @@ impl Calls {
     }
 
     /// Sorts the rules by the numbers of an architecture.
-    fn sort(&mut self, profile: &Profile, arch: &Arch) {
+    fn sort(&mut self, profile: &Profile, arch: &Arch, verdicts: &[Id]) {
         self.entries.clear();
         self.slots.iter_mut().take(self.end).for_each(|slot| *slot = 0);
         self.end = 0;
+        let effects = profile.rules.iter().zip(verdicts);
+        let effects: Vec<Effect> = effects.map(|(rule, verdict)| rule.effect(arch, *verdict)).collect();
         let (socketcall, ipc) = (arch.slot("socketcall"), arch.slot("ipc"));
         // From the last on, since each is put before those of the same call.
         for &(name, rule) in profile.names.iter().rev() {
-            let idle = profile.rules.get(rule as usize).is_none_or(|rule| rule.idle);
+            let Some(&effect) = effects.get(rule as usize) else { continue };
             if let Some(slot) = name.slot(arch.column) {
-                self.add(slot, rule, None, idle);
+                self.add(slot, rule, effect, None);
             }
-            match (name.carrier(), socketcall, ipc) {
-                (Some(Carrier::Socketcall(part)), Some(slot), _) => self.add(slot, rule, Some(part), idle),
-                (Some(Carrier::Ipc(part)), _, Some(slot)) => self.add(slot, rule, Some(part), idle),
-                _ => {}
+            let (carrier, part) = match name.carrier() {
+                _ if socketcall.or(ipc).is_none() => continue,
+                Some(Carrier::Socketcall(part)) => (socketcall, part),
+                Some(Carrier::Ipc(part)) => (ipc, part),
+                None => continue,
+            };
+            if let Some(slot) = carrier {
+                let effect = if matches!(effect, Effect::Nothing) { effect } else { Effect::Depends };
+                self.add(slot, rule, effect, Some(part));
             }
         }
     }
 
     #[inline(always)]
-    fn add(&mut self, slot: usize, rule: u32, part: Option<u8>, idle: bool) {
+    fn add(&mut self, slot: usize, rule: u32, effect: Effect, part: Option<u8>) {
         self.end = self.end.max(slot + 1);
-        if let Some(head) = self.slots.get_mut(slot).filter(|_| !idle) {
-            self.entries.push(Entry { rule, part, next: *head });
-            *head = self.entries.len() as u32;
+        let Some(said) = self.slots.get_mut(slot) else { return };
+        match effect {
+            Effect::Verdict(verdict) => *said = DECIDED | verdict,
+            Effect::Depends if *said & DECIDED == 0 => {
+                self.entries.push(Entry { rule, part, next: *said });
+                *said = self.entries.len() as u32;
+            }
+            _ => {}
         }
     }
 
@@ -137,15 +162,23 @@ impl Calls {
             tree::push(runs, (1, default));
         }
         let mut alternatives = Vec::new();
-        let mut behind = base;
-        for (slot, &head) in self.slots.iter().take(self.end).enumerate().filter(|(_, head)| **head != 0) {
-            alternatives.clear();
-            let decided = self.gather(profile, arch, graph, verdicts, head, &mut alternatives);
-            let verdict = decided.unwrap_or_else(|| {
+        let (mut behind, mut before) = (base, 0);
+        for (slot, &said) in self.slots.iter().take(self.end).enumerate().filter(|(_, said)| **said != 0) {
+            let number = names::number(slot) + base;
+            // Most calls stand among others that are decided alike.
+            if number == behind && said == before {
+                behind += 1;
+                continue;
+            }
+            before = said;
+            let verdict = if said & DECIDED != 0 {
+                said & !DECIDED
+            } else {
+                alternatives.clear();
+                self.gather(profile, arch, graph, verdicts, said, &mut alternatives);
                 let rules = alternatives.iter().rev();
                 rules.fold(default, |no, rule| args::chain(graph, arch, rule, no))
-            });
-            let number = names::number(slot) + base;
+            };
             if number != behind {
                 tree::push(runs, (behind, default));
             }
@@ -158,8 +191,7 @@ impl Calls {
         }
     }
 
-    /// All rules about a call in the order in which they are asked, or the verdict of the first without conditions,
-    /// beside which the others mean nothing.
+    /// All rules about a call, none of which decides it alone, in the order in which they are asked.
     fn gather(
         &self,
         profile: &Profile,
@@ -168,30 +200,22 @@ impl Calls {
         verdicts: &[Id],
         mut at: u32,
         alternatives: &mut Vec<Alternative>,
-    ) -> Option<Id> {
+    ) {
         while let Some(entry) = self.entries.get((at as usize).wrapping_sub(1)) {
             at = entry.next;
             let index = entry.rule as usize;
             let (Some(rule), Some(&verdict)) = (profile.rules.get(index), verdicts.get(index)) else {
                 continue;
             };
-            // Most have none, and are no part of anything.
-            if rule.conditions.is_empty() && entry.part.is_none() {
-                return Some(verdict);
-            }
             // At least one rule, and one for each condition where any is enough.
             let size = if rule.any { 1 } else { 6 };
             let mut rest = rule.conditions.as_slice();
             loop {
+                if alternatives.len() >= bpf::MOST {
+                    return graph.fill();
+                }
                 let (conditions, behind) = rest.split_at(size.min(rest.len()));
                 let conditions = place(conditions, arch, entry.part);
-                if args::is_empty(&conditions) {
-                    return Some(verdict);
-                }
-                if alternatives.len() >= bpf::MOST {
-                    graph.fill();
-                    return Some(verdict);
-                }
                 args::insert(alternatives, Alternative { conditions, verdict });
                 rest = behind;
                 if rest.is_empty() {
@@ -199,7 +223,20 @@ impl Calls {
                 }
             }
         }
-        None
+    }
+}
+
+impl Rule {
+    /// On an architecture of 32 bits, conditions on the upper halves of arguments always hold.
+    fn effect(&self, arch: &Arch, verdict: Id) -> Effect {
+        let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
+        let holds = |condition: &Condition| condition.mask & all == 0;
+        match self.any {
+            _ if self.idle => Effect::Nothing,
+            true if self.conditions.iter().any(holds) => Effect::Verdict(verdict),
+            false if self.conditions.iter().all(holds) => Effect::Verdict(verdict),
+            _ => Effect::Depends,
+        }
     }
 }
 

@@ -31,7 +31,8 @@ impl Name {
             let row = *HASHED.get(at)?;
             let bounds = (STARTS.get(usize::from(row)), STARTS.get(usize::from(row) + 1));
             let (Some(start), Some(end)) = bounds else { return None };
-            if TEXT.get(usize::from(*start)..usize::from(*end)) == Some(name) {
+            let there = TEXT.get(usize::from(*start)..usize::from(*end));
+            if there.is_some_and(|there| are_equal(there, name)) {
                 return Some(Name(row));
             }
             at = (at + 1) % HASHES;
@@ -39,6 +40,7 @@ impl Name {
     }
 
     /// Its slot in a column, below [`SLOTS`]: in the order of the numbers.
+    #[inline(always)]
     pub(super) fn slot(self, column: u8) -> Option<usize> {
         match *NUMBERS.get(usize::from(column))?.get(usize::from(self.0))? {
             NIL => None,
@@ -55,6 +57,14 @@ impl Name {
             socket => Some(Carrier::Socketcall(socket)),
         }
     }
+}
+
+/// `==` of slices is memcmp(3), which goes byte by byte in musl.
+fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    let (eights, other_eights) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+    one.len() == other.len()
+        && pack::end(one) == pack::end(other)
+        && eights.iter().zip(other_eights).all(|(one, other)| one == other)
 }
 
 /// The number of a slot, without what the architecture adds to all.

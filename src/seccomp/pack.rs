@@ -155,13 +155,33 @@ const fn same(one: &[u8], other: &[u8]) -> bool {
     at == one.len() && at == other.len()
 }
 
-/// FNV-1a, folded.
+/// A multiplication for every eight bytes, of which the highest bits are the best mixed.
+#[inline(always)]
 pub(super) const fn hash(name: &[u8]) -> usize {
-    let mut hash = 0x811c_9dc5_u32;
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = end(name);
     let mut rest = name;
-    while let [first, behind @ ..] = rest {
-        hash = (hash ^ *first as u32).wrapping_mul(0x0100_0193);
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        hash = hash.wrapping_mul(MIX) ^ u64::from_le_bytes(*eight);
         rest = behind;
     }
-    (hash ^ hash >> 16) as usize % HASHES
+    (hash.wrapping_mul(MIX) >> (u64::BITS - HASHES.ilog2())) as usize
+}
+
+/// The last eight bytes, or all that there are; with the length they tell one name from another.
+pub(super) const fn end(name: &[u8]) -> u64 {
+    if let Some(last) = name.last_chunk() {
+        return u64::from_le_bytes(*last);
+    }
+    match (name.first_chunk(), name.last_chunk(), name) {
+        (Some(first), Some(last), _) => {
+            (u32::from_le_bytes(*first) as u64) << 32 | u32::from_le_bytes(*last) as u64
+        }
+        (_, _, [one, two @ .., three]) => {
+            let two = if let [two] = two { *two } else { 0 };
+            u32::from_le_bytes([*one, two, *three, 0]) as u64
+        }
+        (_, _, [one]) => *one as u64,
+        _ => 0,
+    }
 }

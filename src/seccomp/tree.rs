@@ -1,4 +1,4 @@
-//! Numbers to verdicts: runs of equal verdicts, and a balanced tree of comparisons over them.
+//! Numbers to verdicts: runs of equal verdicts, and a tree of comparisons over them.
 
 use alloc::vec::Vec;
 
@@ -38,13 +38,17 @@ pub(super) fn fold(graph: &mut Graph, runs: &[Run]) -> Vec<Run> {
     folded
 }
 
-/// The tree.
+/// The tree. Each half has as many numbers as the other, since the kernel asks for every number when it loads the
+/// program, or, where runs are short, as many runs: one counts as two numbers more.
 pub(super) fn tree(graph: &mut Graph, runs: &[Run]) -> Id {
     match runs {
         [] => 0,
         [only] => only.1,
         _ => {
-            let (low, high) = runs.split_at(runs.len() / 2);
+            let place = |at: usize| runs.get(at).map_or(0, |run| u64::from(run.0) + 2 * at as u64);
+            let last = runs.len() - 1;
+            let middle = u64::midpoint(place(0), place(last));
+            let (low, high) = runs.split_at((1..last).find(|at| place(*at) > middle).unwrap_or(last));
             let start = high.first().map_or(0, |first| first.0);
             let yes = tree(graph, high);
             let no = tree(graph, low);

@@ -22,7 +22,8 @@ pub struct Seccomp<'a> {
 /// One of `syscalls`.
 #[derive(Debug, Default)]
 pub struct Rule<'a> {
-    pub names: Vec<&'a CStr>,
+    /// UTF-8.
+    pub names: Vec<&'a [u8]>,
     pub action: &'a str,
     pub errno_ret: Option<u32>,
     pub args: Vec<Arg<'a>>,
@@ -135,7 +136,7 @@ impl<'a> Rule<'a> {
     fn read(d: &mut Decoder<'a>) -> Self {
         let mut rule = Rule::default();
         members!(d, {
-            "names" => rule.names = d.list(Decoder::cstr),
+            "names" => rule.names = d.list(Decoder::bytes),
             "action" => rule.action = word(d, "action", &ACTIONS),
             "errnoRet" => rule.errno_ret = Some(errno_ret(d)),
             "args" => rule.args = d.list(Arg::read),

@@ -44,7 +44,7 @@ fn read(section: &Seccomp<'_>) -> Profile {
     let lines = section.syscalls.iter().map(|rule| Line {
         action: word(rule.action, &mote::spec::seccomp::ACTIONS),
         errno: rule.errno_ret,
-        names: rule.names.iter().map(|name| (*name).to_owned()).collect(),
+        names: rule.names.iter().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect(),
         conditions: rule
             .args
             .iter()
@@ -70,7 +70,7 @@ fn profiles_of_engines() {
     let mut random = Random(0xe9e);
     for (name, mut profile) in captured() {
         for line in &mut profile.lines {
-            line.names.retain(|name| known.agrees(&mut library, name.to_str().unwrap()));
+            line.names.retain(|name| known.agrees(&mut library, name));
         }
         profile.lines.retain(|line| !line.names.is_empty());
         let theirs = library.compile(&profile, 2).unwrap_or_else(|why| panic!("{name}: {why}"));

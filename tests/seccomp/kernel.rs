@@ -3,7 +3,7 @@
 
 use mote::seccomp::Program;
 
-use crate::profile::{self, Line, Profile};
+use crate::profile::{Line, Profile};
 
 /// What happens in a child: it calls nothing that allocates, for other threads may have held the allocator.
 fn child(work: impl FnOnce() -> i32) -> i32 {
@@ -36,7 +36,7 @@ fn errno_of(number: i64) -> i32 {
 
 fn profile(action: &'static str, names: &[&str]) -> Profile {
     let line = |action, names: &[&str]| {
-        let names = names.iter().map(|name| profile::name(name)).collect();
+        let names = names.iter().map(ToString::to_string).collect();
         let errno = (action == "SCMP_ACT_ERRNO").then_some(44);
         Line { action, errno, names, conditions: Vec::new() }
     };

@@ -1,18 +1,16 @@
 //! Single sentences of a profile, and what is refused with which error.
 
-use std::ffi::CStr;
-
 use mote::seccomp::{Arch, Context, Program, compile};
 use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
 use crate::differential::Pair;
 use crate::machine::{Call, check, native, run};
-use crate::profile::{self, Line, Profile};
+use crate::profile::{Line, Profile};
 use crate::random::Random;
 
-fn rule<'a>(action: &'a str, name: &'a CStr, args: &[(u8, &'a str, u64)]) -> Rule<'a> {
+fn rule<'a>(action: &'a str, name: &'a str, args: &[(u8, &'a str, u64)]) -> Rule<'a> {
     let arg = |&(index, op, value): &(u8, &'a str, u64)| Arg { index, op, value, value_two: 0 };
-    Rule { names: vec![name], action, errno_ret: None, args: args.iter().map(arg).collect() }
+    Rule { names: vec![name.as_bytes()], action, errno_ret: None, args: args.iter().map(arg).collect() }
 }
 
 fn section<'a>(default: &'a str, syscalls: Vec<Rule<'a>>) -> Seccomp<'a> {
@@ -34,19 +32,19 @@ fn what_is_refused() {
     );
     assert_eq!(refused(&section("allow", vec![])), "linux.seccomp: defaultAction: unknown action \"allow\"");
     assert_eq!(
-        one(Rule { errno_ret: Some(4096), ..rule("SCMP_ACT_ERRNO", c"read", &[]) }),
+        one(Rule { errno_ret: Some(4096), ..rule("SCMP_ACT_ERRNO", "read", &[]) }),
         "linux.seccomp: syscalls[0]: action: error number 4096 is above 4095"
     );
     assert_eq!(
-        one(rule(allow, c"read", &[(0, "SCMP_CMP_EQ", 1), (6, "SCMP_CMP_EQ", 1)])),
+        one(rule(allow, "read", &[(0, "SCMP_CMP_EQ", 1), (6, "SCMP_CMP_EQ", 1)])),
         "linux.seccomp: syscalls[0]: args[1]: index: 6 is not within 0 and 5"
     );
     assert_eq!(
-        one(rule(allow, c"read", &[(0, "==", 1)])),
+        one(rule(allow, "read", &[(0, "==", 1)])),
         "linux.seccomp: syscalls[0]: args[0]: op: unknown operator \"==\""
     );
     assert_eq!(
-        one(rule("SCMP_ACT_NOTIFY", c"read", &[])),
+        one(rule("SCMP_ACT_NOTIFY", "read", &[])),
         "linux.seccomp: syscalls[0]: action: SCMP_ACT_NOTIFY needs listenerPath"
     );
     let odd = |architectures, flags| refused(&Seccomp { architectures, flags, ..section(allow, vec![]) });
@@ -65,7 +63,7 @@ fn what_is_refused() {
 fn a_listener_for_who_takes_it() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let notify = |name| section("SCMP_ACT_ERRNO", vec![rule("SCMP_ACT_NOTIFY", name, &[])]);
-    for section in [notify(c"read"), notify(c"write"), section("SCMP_ACT_NOTIFY", vec![])] {
+    for section in [notify("read"), notify("write"), section("SCMP_ACT_NOTIFY", vec![])] {
         assert!(compile(&section, context).unwrap().has_listener());
     }
     let nobody = Context { has_receiver: false, ..context };
@@ -78,7 +76,7 @@ fn newer_calls_with_a_listener() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let newest = Call::new(Arch::native(), 900, [0; 6]);
     for (default, verdict) in [("SCMP_ACT_NOTIFY", 0x7fc0_0000), ("SCMP_ACT_KILL", 0x0005_0026)] {
-        let section = section(default, vec![rule("SCMP_ACT_ALLOW", c"openat", &[])]);
+        let section = section(default, vec![rule("SCMP_ACT_ALLOW", "openat", &[])]);
         let program = compile(&section, context).unwrap();
         assert_eq!(run(&native(&program.instructions), &newest).verdict, verdict);
     }
@@ -99,10 +97,10 @@ fn flags() {
 
 #[test]
 fn unknown_names_are_told() {
-    let rules = vec![rule("SCMP_ACT_ALLOW", c"reed", &[]), rule("SCMP_ACT_ALLOW", c"read", &[])];
+    let rules = vec![rule("SCMP_ACT_ALLOW", "reed", &[]), rule("SCMP_ACT_ALLOW", "read", &[])];
     let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     let section = section("SCMP_ACT_ERRNO", rules);
-    assert_eq!(compile(&section, context).unwrap().unknown, [c"reed"]);
+    assert_eq!(compile(&section, context).unwrap().unknown, [b"reed"]);
 }
 
 /// Every name on many architectures, with rules of their own: jumps of all lengths.
@@ -113,7 +111,7 @@ fn a_large_program() {
     let line = |(index, name): (usize, &&str)| Line {
         action: ["SCMP_ACT_ALLOW", "SCMP_ACT_TRAP"][index % 2],
         errno: None,
-        names: vec![profile::name(name)],
+        names: vec![name.to_string()],
         conditions: if index % 3 == 0 { vec![(1, 6, index as u64, 0)] } else { Vec::new() },
     };
     let archs = vec!["X86_64", "X86", "X32", "ARM", "AARCH64"];
@@ -129,7 +127,7 @@ fn a_large_program() {
 fn a_program_that_is_too_large() {
     for rules in [4000, 100_000] {
         let rules = (0..rules)
-            .map(|value| rule("SCMP_ACT_ALLOW", c"read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
+            .map(|value| rule("SCMP_ACT_ALLOW", "read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
         let error = refused(&section("SCMP_ACT_ERRNO", rules.collect()));
         assert_eq!(error, "linux.seccomp: it makes a program of more than 4096 instructions");
     }

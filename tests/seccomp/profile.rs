@@ -1,7 +1,5 @@
 //! Profiles as the tests make them, to be given to mote, to libseccomp, and to be read by the book.
 
-use std::ffi::CString;
-
 use mote::seccomp::{Arch, Context, Program, compile};
 use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
@@ -24,20 +22,15 @@ pub type Condition = (u8, u8, u64, u64);
 pub struct Line {
     pub action: &'static str,
     pub errno: Option<u32>,
-    pub names: Vec<CString>,
+    pub names: Vec<String>,
     pub conditions: Vec<Condition>,
 }
 
 impl Line {
     /// Its names as most want them.
     pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| name.to_str().unwrap())
+        self.names.iter().map(String::as_str)
     }
-}
-
-/// A name as a line has it.
-pub fn name(name: &str) -> CString {
-    CString::new(name).unwrap()
 }
 
 #[derive(Clone, Debug)]
@@ -69,7 +62,7 @@ impl Profile {
                 .lines
                 .iter()
                 .map(|line| Rule {
-                    names: line.names.iter().map(CString::as_c_str).collect(),
+                    names: line.names.iter().map(String::as_bytes).collect(),
                     action: line.action,
                     errno_ret: line.errno,
                     args: line.conditions.iter().map(arg).collect(),

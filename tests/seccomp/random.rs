@@ -1,6 +1,6 @@
 //! Profiles at random: few names with many rules each, and values on both sides of 32 bits.
 
-use crate::profile::{Condition, Line, Profile, name};
+use crate::profile::{Condition, Line, Profile};
 
 /// A small generator of numbers (xorshift64), the same in every run.
 pub struct Random(pub u64);
@@ -79,11 +79,11 @@ impl Random {
         let mut lines: Vec<Line> = (0..self.below(12))
             .map(|_| {
                 let (action, errno) = if agreeing { action } else { self.line_action() };
-                let names = (0..1 + self.below(2)).map(|_| name(self.one::<&str>(&pool))).collect();
+                let names = (0..1 + self.below(2)).map(|_| self.one::<&str>(&pool).to_string()).collect();
                 Line { action, errno, names, conditions: self.conditions(4) }
             })
             .collect();
-        let many = (0..self.below(60)).map(|_| name(self.one::<&str>(names))).collect::<Vec<_>>();
+        let many = (0..self.below(60)).map(|_| self.one::<&str>(names).to_string()).collect::<Vec<_>>();
         if !many.is_empty() {
             let at = self.below(lines.len() + 1);
             lines.insert(at, Line { action: action.0, errno: action.1, names: many, conditions: Vec::new() });
