@@ -37,6 +37,9 @@ pub enum Cgroups {
     None,
     /// cgroup v2 alone.
     Unified,
+    /// The same, and in its directory `systemd` the v1 hierarchy of that name, which has no controllers: for a
+    /// container that asks for it.
+    Named,
     /// cgroup v1 hierarchies, each in the directory that lists its controllers (`cpu,cpuacct`), and
     /// perhaps a v2 one in `unified` (systemd's "hybrid").
     Hierarchies { names: Vec<String>, unified: bool },
@@ -46,6 +49,7 @@ pub enum Cgroups {
 pub const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
 
 /// statfs(2) magic numbers of include/uapi/linux/magic.h.
+const CGROUP_SUPER_MAGIC: u64 = 0x27_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
@@ -109,7 +113,7 @@ impl Cgroups {
             match entry.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}
                 // The directory stays when nothing is mounted on it.
-                Ok("unified") => unified = is_cgroup2(c"/sys/fs/cgroup/unified"),
+                Ok("unified") => unified = is_a(c"/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC),
                 Ok(name) => names.push(String::from(name)),
             }
         }
@@ -128,14 +132,14 @@ impl Cgroups {
         matches!(self, Cgroups::Hierarchies { names, .. } if names.iter().any(has))
     }
 
-    /// Whether there is v2 and nothing else.
+    /// Whether all controllers are those of v2.
     pub fn is_unified(&self) -> bool {
-        matches!(self, Cgroups::Unified)
+        matches!(self, Cgroups::Unified | Cgroups::Named)
     }
 
     /// Whether there is a v2 hierarchy; it has what v1 has not.
     pub fn has_v2(&self) -> bool {
-        matches!(self, Cgroups::Unified | Cgroups::Hierarchies { unified: true, .. })
+        self.is_unified() || matches!(self, Cgroups::Hierarchies { unified: true, .. })
     }
 
     /// Whether a controller is to be looked for on v2.
@@ -144,8 +148,13 @@ impl Cgroups {
     }
 }
 
-fn is_cgroup2(path: &CStr) -> bool {
-    statfs(path).is_ok_and(|found| found.f_type as u64 == CGROUP2_SUPER_MAGIC)
+/// Whether the v1 hierarchy of [`Cgroups::Named`] is mounted.
+pub fn has_named() -> bool {
+    is_a(c"/sys/fs/cgroup/systemd", CGROUP_SUPER_MAGIC)
+}
+
+fn is_a(path: &CStr, magic: u64) -> bool {
+    statfs(path).is_ok_and(|found| found.f_type as u64 == magic)
 }
 
 /// The host's procfs, checked to be one.

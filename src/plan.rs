@@ -4,11 +4,11 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::cgroup;
 use crate::cgroup::delegate::Delegation;
+use crate::cgroup::{self, FORCE_V1};
 use crate::error::{At, Error, Result, Show};
 use crate::hooks;
-use crate::host::Host;
+use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
 use crate::process::keyring::Keyring;
@@ -16,8 +16,9 @@ use crate::process::{
     affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
     user,
 };
-use crate::rootfs::{self, idmap::User};
+use crate::rootfs::{self, cgroup::View, idmap::User};
 use crate::seccomp;
+use crate::spec::config::Mount;
 use crate::spec::linux::{Mappings, NamespaceKind as Kind};
 use crate::spec::process::CpuAffinity;
 use crate::spec::{Config, Process};
@@ -117,7 +118,7 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: mount_label(config)?,
             in_place: hooks.has_before_pivot(),
-            cgroup: view(host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
+            cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
         let around = Around {
@@ -172,13 +173,38 @@ fn control(
     options: &Options<'_, '_>,
     host: &Host,
 ) -> Result<Option<cgroup::Plan>> {
-    if config.annotation(c"run.oci.systemd.force_cgroup_v1").is_some() {
-        let why = "cgroups are mounted as the host has them";
-        return Err(Error::unsupported(format_args!("annotations.run.oci.systemd.force_cgroup_v1: {why}")));
-    }
-    let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &host.cgroups)?;
+    let layout = match forced_v1(config) {
+        // With v1 its hierarchies are there already, as mounted.
+        Some(path) if matches!(host.cgroups, Cgroups::Unified) => named(config, path, options.manager)?,
+        _ => host.cgroups.clone(),
+    };
+    let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &layout)?;
     let id = options.id.to_str().unwrap_or_default();
-    cgroup::Plan::new(config, id, (options.manager, delegation), host)
+    cgroup::Plan::new(config, id, (options.manager, delegation), &layout)
+}
+
+/// The hierarchies for an old systemd, which looks for its own at a path.
+#[cold]
+#[inline(never)]
+fn named(config: &Config<'_>, path: &CStr, manager: cgroup::Manager<'_>) -> Result<Cgroups> {
+    if let cgroup::Manager::Nobody = manager {
+        return Err(Error::invalid(format_args!("{FORCE_V1}: the container has no cgroup")));
+    }
+    let is_there = |mount: &Mount<'_>| {
+        mount.destination == path && matches!(mount.kind.map(CStr::to_bytes), Some(b"cgroup" | b"cgroup2"))
+    };
+    match config.mounts.iter().any(is_there) {
+        true => Ok(Cgroups::Named),
+        false => {
+            let path = Show(path);
+            let why = format_args!("{FORCE_V1}: no mount of type cgroup has the destination {path}");
+            Err(Error::invalid(why))
+        }
+    }
+}
+
+fn forced_v1<'a>(config: &Config<'a>) -> Option<&'a CStr> {
+    config.annotation(c"run.oci.systemd.force_cgroup_v1")
 }
 
 /// Every decision about a process that joins a container (`exec`).
@@ -319,9 +345,9 @@ fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Progra
 }
 
 /// What the container sees of the hierarchies.
-fn view(host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> rootfs::cgroup::View {
-    let path = cgroup.map(|cgroup| cgroup.path.clone());
-    rootfs::cgroup::View { layout: host.cgroups.clone(), path, namespace }
+fn view<'a>(config: &Config<'a>, host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> View<'a> {
+    let layout = cgroup.map_or(&host.cgroups, |cgroup| &cgroup.layout).clone();
+    View { layout, path: cgroup.map(|cgroup| cgroup.path.clone()), namespace, named: forced_v1(config) }
 }
 
 /// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.

@@ -14,9 +14,9 @@ use rustix::thread::sched_yield;
 
 use super::path::way;
 use super::write::Write;
-use super::{Doors, freezer, tasks, tree};
+use super::{Doors, FORCE_V1, freezer, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
-use crate::host::{CGROUP_ROOT, Cgroups};
+use crate::host::{CGROUP_ROOT, Cgroups, has_named};
 
 /// /sys/fs/cgroup, and what is mounted in it.
 pub struct Hierarchies {
@@ -25,6 +25,12 @@ pub struct Hierarchies {
     pub(super) v1: Vec<String>,
     /// The v2 one's directory: `.` when it is the only one.
     pub(super) v2: Option<&'static str>,
+}
+
+#[cold]
+fn not_mounted() -> Error {
+    let path = "/sys/fs/cgroup/systemd";
+    Error::invalid(format_args!("{FORCE_V1}: the cgroup v1 hierarchy name=systemd is not mounted at {path}"))
 }
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -36,6 +42,9 @@ impl Hierarchies {
         let (v1, v2) = match layout {
             Cgroups::None => (Vec::new(), None),
             Cgroups::Unified => (Vec::new(), Some(".")),
+            // What is below v2's root is a cgroup of that otherwise.
+            Cgroups::Named if !has_named() => return Err(not_mounted()),
+            Cgroups::Named => (Vec::from(["systemd".into()]), Some(".")),
             Cgroups::Hierarchies { names, unified } => (names.clone(), unified.then_some("unified")),
         };
         Ok(Hierarchies { root, v1, v2 })

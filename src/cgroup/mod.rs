@@ -40,7 +40,7 @@ use rustix::io;
 use rustix::process::Pid;
 
 use crate::error::{At, Error, Result};
-use crate::host::{self, Cgroups, Host};
+use crate::host::{self, Cgroups};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
 use delegate::Delegation;
@@ -50,6 +50,9 @@ pub use join::Join;
 use systemd::hold::Holder;
 use systemd::{Mover, Place, Scope};
 use write::{Absent, Write};
+
+/// What asks for [`Cgroups::Named`], in errors.
+pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
 
 /// Who makes them.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +70,7 @@ pub enum Manager<'a> {
 pub struct Plan {
     /// `/a/b`, below the hierarchies' roots.
     pub path: String,
-    layout: Cgroups,
+    pub layout: Cgroups,
     writes: Vec<Write>,
     /// Where v2 has the say about devices.
     devices: Option<devices::Program>,
@@ -86,21 +89,21 @@ impl Plan {
         config: &Config<'_>,
         id: &str,
         (manager, delegation): (Manager<'_>, Option<Box<Delegation>>),
-        host: &Host,
+        layout: &Cgroups,
     ) -> Result<Option<Self>> {
         let linux = &config.linux;
         if let Manager::Nobody = manager {
             return Ok(None);
         }
-        let mut writes = write::plan(&linux.resources, &host.cgroups)?;
-        if host.cgroups == Cgroups::None {
+        let mut writes = write::plan(&linux.resources, layout)?;
+        if matches!(layout, Cgroups::None) {
             return match writes.is_empty() && linux.resources.devices.is_empty() {
                 true => Ok(None),
                 false => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
             };
         }
-        let optional = linux.cgroups_path.is_none() && writes.is_empty();
-        let devices = plan_devices(&linux.resources.devices, None, &host.cgroups, &mut writes)?;
+        let optional = linux.cgroups_path.is_none() && writes.is_empty() && !matches!(layout, Cgroups::Named);
+        let devices = plan_devices(&linux.resources.devices, None, layout, &mut writes)?;
         let mut join = Join::of(&linux.resources);
         let mut scope = None;
         let path = match manager {
@@ -113,16 +116,7 @@ impl Plan {
             Manager::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
             Manager::Mote | Manager::Nobody => path::plan(linux.cgroups_path, id)?,
         };
-        Ok(Some(Plan {
-            path,
-            layout: host.cgroups.clone(),
-            writes,
-            devices,
-            join,
-            optional,
-            scope,
-            delegation,
-        }))
+        Ok(Some(Plan { path, layout: layout.clone(), writes, devices, join, optional, scope, delegation }))
     }
 
     /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is

@@ -21,7 +21,7 @@ use crate::cgroup::Cgroup;
 use crate::cgroup::oom::Shortage;
 use crate::error::{Error, Result};
 use crate::hooks::Point;
-use crate::host::Host;
+use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
@@ -163,6 +163,7 @@ fn status(bundle: &CString, plan: &Plan<'_>) -> Status {
         rootfs: Status::text(&plan.rootfs.path()),
         created: time::now(),
         cgroup: cgroup.map(|cgroup| cgroup.path.clone()),
+        named: cgroup.is_some_and(|cgroup| matches!(cgroup.layout, Cgroups::Named)),
         scope: cgroup.and_then(|cgroup| cgroup.scope.as_ref()).map(|scope| scope.name.clone()),
         rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
         hooks: plan.hooks.has_later(),

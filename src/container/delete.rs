@@ -59,9 +59,9 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     if let Some(process) = &process {
         let _ = send(process, rustix::process::Signal::KILL.as_raw());
     }
-    let cgroups = Cgroups::read()?;
+    let cgroups = status.layout()?;
     if let Some(path) = &status.cgroup
-        && cgroups != Cgroups::None
+        && !matches!(cgroups, Cgroups::None)
     {
         let cgroup = Cgroup::open(path, &cgroups)?;
         match status.process.pid {

@@ -87,6 +87,7 @@ struct Admitted {
     pid: i32,
     bundle: String,
     cgroup: Option<String>,
+    layout: Cgroups,
     /// Who moves it into that.
     mover: Option<Mover>,
     frozen: bool,
@@ -103,7 +104,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
         // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
         // process is in one of them; this one joins it there.
         Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
-            container.cgroup = Some(cgroup_of(container.pid)?);
+            (container.cgroup, container.layout) = (Some(cgroup_of(container.pid)?), Cgroups::read()?);
             start(&container, request, &mut Vec::new())?
         }
         started => started?,
@@ -132,8 +133,8 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let mover = keeper::mover(&status);
-    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, mover, frozen })
+    let (layout, mover) = (status.layout()?, keeper::mover(&status));
+    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, layout, mover, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -150,7 +151,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, cgroup, mover, frozen, .. } = container;
+    let Admitted { directory, init, cgroup, layout, mover, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -169,7 +170,7 @@ fn start(
         Tenant::new(&config, &process, &Host::read()?, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
-            let cgroup = Cgroup::open(path, &Cgroups::read()?)?.moved_by(mover.clone());
+            let cgroup = Cgroup::open(path, layout)?.moved_by(mover.clone());
             Some(cgroup.below(request.cgroup)?)
         }
         None => None,

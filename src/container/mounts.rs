@@ -65,7 +65,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
             pivot: true,
             label: None,
             in_place: false,
-            cgroup: View { layout: Cgroups::None, path: None, namespace: false },
+            cgroup: View { layout: Cgroups::None, path: None, namespace: false, named: None },
         },
     )?;
     let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;

@@ -10,6 +10,7 @@ use super::process::Identity;
 use super::store::Directory;
 use crate::cgroup::freezer::is_frozen;
 use crate::error::Result;
+use crate::host::{Cgroups, has_named};
 use crate::intelrdt;
 use crate::json::Decoder;
 use crate::launch::gate;
@@ -32,6 +33,8 @@ pub struct Status {
     pub owner: u32,
     /// Path of the cgroup; `None` when it has none of its own.
     pub cgroup: Option<String>,
+    /// It has one in the v1 hierarchy name=systemd, too, on a host with v2.
+    pub named: bool,
     /// The scope that systemd made for it, and where to find that systemd.
     pub scope: Option<String>,
     pub bus: Option<String>,
@@ -57,6 +60,8 @@ struct Written<'a> {
     owner: u32,
     #[serde(rename = "cgroup-path")]
     cgroup: Option<&'a str>,
+    #[serde(rename = "cgroup-v1-named")]
+    named: bool,
     scope: Option<&'a str>,
     #[serde(rename = "systemd-bus")]
     bus: Option<&'a str>,
@@ -102,6 +107,7 @@ impl Status {
             created: &self.created,
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
+            named: self.named,
             scope: self.scope.as_deref(),
             bus: self.bus.as_deref(),
             hooks: self.hooks,
@@ -129,11 +135,21 @@ impl Status {
             "hooks" => status.hooks = d.boolean(),
             "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
+            "cgroup-v1-named" => status.named = d.boolean(),
             "scope" => status.scope = Some(d.string().into()),
             "systemd-bus" => status.bus = Some(d.string().into()),
         });
         decoder.finish()?;
         Ok(Some(status))
+    }
+
+    /// The hierarchies in which its cgroup is.
+    pub fn layout(&self) -> Result<Cgroups> {
+        match Cgroups::read()? {
+            // Whoever mounted it may have unmounted it.
+            Cgroups::Unified if self.named && has_named() => Ok(Cgroups::Named),
+            layout => Ok(layout),
+        }
     }
 
     /// The state now, whatever happened to the mote that made it.

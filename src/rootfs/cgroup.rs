@@ -5,19 +5,23 @@
 
 use alloc::ffi::CString;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use super::source::Source;
 use crate::host::{CGROUP_ROOT, Cgroups};
 
 /// Which part of the hierarchies the container sees.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct View<'a> {
     pub layout: Cgroups,
     /// Its own cgroup, `/a/b`; `None` when it has none of its own.
     pub path: Option<String>,
     /// Whether it has a cgroup namespace. Without one a v2 hierarchy is shown whole, as runc and crun do.
     pub namespace: bool,
+    /// Where the v1 hierarchy of [`Cgroups::Named`] is shown.
+    pub named: Option<&'a CStr>,
 }
 
 /// What a cgroup mount consists of.
@@ -33,9 +37,9 @@ pub enum Trees<'a> {
     New,
 }
 
-impl View {
-    /// Finds the trees of a cgroup mount.
-    pub fn trees<'a>(&self) -> Trees<'a> {
+impl View<'_> {
+    /// Finds the trees of a cgroup mount at this place.
+    pub fn trees<'a>(&self, destination: &CStr) -> Trees<'a> {
         let own = self.path.as_deref();
         let source = |name: &str, path: &str| {
             let root = CGROUP_ROOT.to_bytes();
@@ -45,9 +49,12 @@ impl View {
             Source::new(CString::new(path).unwrap_or_default(), false)
         };
         match (&self.layout, own) {
-            (Cgroups::Unified, Some(path)) if self.namespace => Trees::Own(source("", path)),
-            (Cgroups::Unified, _) if !self.namespace => Trees::Whole(source("", "")),
-            (Cgroups::Unified | Cgroups::None, _) => Trees::New,
+            (Cgroups::Named, Some(path)) if self.named == Some(destination) => {
+                Trees::Many(vec![(c"systemd".into(), source("systemd", path))])
+            }
+            (Cgroups::Unified | Cgroups::Named, Some(path)) if self.namespace => Trees::Own(source("", path)),
+            (Cgroups::Unified | Cgroups::Named, _) if !self.namespace => Trees::Whole(source("", "")),
+            (Cgroups::Unified | Cgroups::Named | Cgroups::None, _) => Trees::New,
             // None of its own: the host's are not its to see.
             (Cgroups::Hierarchies { .. }, None) => Trees::Many(Vec::new()),
             (Cgroups::Hierarchies { names, unified }, Some(path)) => {

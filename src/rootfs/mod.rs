@@ -65,7 +65,7 @@ pub struct Surroundings<'a, 'm> {
     pub label: Option<label::Label<'a>>,
     /// There are hooks that look for what is mounted at the bundle's own path.
     pub in_place: bool,
-    pub cgroup: View,
+    pub cgroup: View<'a>,
 }
 
 impl<'a> Plan<'a> {

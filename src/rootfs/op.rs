@@ -91,7 +91,7 @@ impl<'a> What<'a> {
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 What::Remount
             }
-            b"cgroup" | b"cgroup2" => match around.cgroup.trees() {
+            b"cgroup" | b"cgroup2" => match around.cgroup.trees(mount.destination) {
                 Trees::Whole(source) => {
                     words.of_cgroup2()?;
                     What::Bind(source)

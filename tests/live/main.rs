@@ -79,6 +79,7 @@ const ROOMS: &[&[Test]] = &[
     filter::listener::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
+    cgroups::named::TESTS,
     cgroups::block::TESTS,
     cgroups::unified::TESTS,
     cgroups::update::TESTS,

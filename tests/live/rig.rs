@@ -31,6 +31,8 @@ pub enum Layout {
     V1,
     /// The unified hierarchy alone, with the controllers that v1 does not hold.
     V2,
+    /// The same, and in its directory `systemd`, which is left there, the v1 hierarchy of that name.
+    Named,
 }
 
 /// Names of system calls, and the error that each answers.
@@ -305,6 +307,14 @@ fn show(layout: Layout) -> std::io::Result<()> {
     if layout == Layout::V1 {
         return sys::umount(&top.join("unified"));
     }
-    sys::umount(top)?;
-    sys::mount("cgroup2", top, "cgroup2", 0, "")
+    if !top.join("cgroup.controllers").exists() {
+        sys::umount(top)?;
+        sys::mount("cgroup2", top, "cgroup2", 0, "")?;
+    }
+    if layout == Layout::Named {
+        let named = top.join("systemd");
+        std::fs::create_dir_all(&named)?;
+        sys::mount("cgroup", &named, "cgroup", 0, "none,name=systemd")?;
+    }
+    Ok(())
 }

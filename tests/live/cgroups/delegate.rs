@@ -27,9 +27,14 @@ tests![
 const FILES: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 const FIRST: u32 = 100_000;
 
-/// With a cgroup namespace and a mount of its own cgroups, on v2 alone.
+/// The same on v2 alone.
 fn bundle(rig: &mut Rig, options: &[&str]) -> Outcome<Bundle> {
     rig.set_layout(Layout::V2)?;
+    with_mount(rig, options)
+}
+
+/// With a cgroup namespace and a mount of its own cgroups.
+pub fn with_mount(rig: &Rig, options: &[&str]) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.namespace("cgroup", None);
     let options = options.to_vec();

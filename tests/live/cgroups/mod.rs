@@ -7,6 +7,7 @@ pub mod delegate;
 pub mod devices;
 pub mod kill;
 pub mod limit;
+pub mod named;
 pub mod path;
 pub mod scope;
 pub mod small;
@@ -58,7 +59,8 @@ pub fn within(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> O
 
 /// Whether the runtime sees one hierarchy for everything.
 pub fn unified(rig: &Rig) -> bool {
-    rig.layout == Layout::V2 || Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+    matches!(rig.layout, Layout::V2 | Layout::Named)
+        || Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// Where the unified hierarchy is mounted on this machine.

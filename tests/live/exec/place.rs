@@ -148,7 +148,7 @@ fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
     match rig.layout {
         Layout::Machine => same("hierarchies it is in", mine, all)?,
         Layout::V1 => same("hierarchies it is in", mine, all - 1)?,
-        Layout::V2 => contains("the unified one", &first, &format!("0::{name}\n"))?,
+        _ => contains("the unified one", &first, &format!("0::{name}\n"))?,
     }
     same("its cgroups", other, first.replace(&name, &format!("{name}{below}")))?;
     crate::sys::kill(pid.trim().parse()?, libc::SIGTERM)?;

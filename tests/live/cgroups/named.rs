@@ -1,0 +1,104 @@
+//! On a host with cgroup v2 alone, the v1 hierarchy name=systemd for a container with an old systemd
+//! (`run.oci.systemd.force_cgroup_v1`).
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::delegate::with_mount;
+use super::{path_of, unified_top};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::rig::{Layout, Peer, Rig};
+use crate::{sys, tests};
+
+// The directory that the hierarchy is mounted on is a cgroup of the whole machine.
+tests![
+    "cgroups",
+    alone: true,
+    named_hierarchy,
+    named_hierarchy_goes_with_a_failure,
+    named_hierarchy_that_is_not_mounted_is_refused,
+    named_hierarchy_without_a_place_is_refused,
+];
+
+/// The hierarchy as the machine sees it, until dropped, and the directory with which the rig's layout is made.
+struct Named(PathBuf);
+
+impl Named {
+    fn mount(rig: &Rig) -> Outcome<Self> {
+        let place = rig.suite.dir.join("named");
+        fs::create_dir(&place)?;
+        sys::mount("cgroup", &place, "cgroup", 0, "none,name=systemd")?;
+        Ok(Named(place))
+    }
+
+    fn has(&self, rig: &Rig) -> bool {
+        self.0.join(&rig.cgroup).exists()
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = sys::umount(&self.0);
+        let _ = fs::remove_dir(&self.0);
+        let _ = fs::remove_dir(unified_top().join("systemd"));
+    }
+}
+
+fn bundle(rig: &mut Rig, layout: Layout) -> Outcome<Bundle> {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc knows no such annotation");
+    }
+    rig.set_layout(layout)?;
+    let mut bundle = with_mount(rig, &["rw"])?;
+    bundle.set("annotations.\"run.oci.systemd.force_cgroup_v1\"", "/sys/fs/cgroup");
+    Ok(bundle)
+}
+
+fn named_hierarchy(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig, Layout::Named)?;
+    let named = Named::mount(rig)?;
+    let (top, new) = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd/new");
+    bundle.verbs(&["list", top, "read", "/proc/self/cgroup", "mkdir", new, "wait", "1"]);
+    let mut running = rig.create(&bundle, &[])?;
+    let pid = rig.pid()?;
+    for hierarchy in ["name=systemd", ""] {
+        same("its cgroup", path_of(pid, hierarchy)?, format!("/{}", rig.cgroup))?;
+    }
+    rig.mote(&["start", &rig.id])?.good()?;
+    let said = running.lines.until("waiting=1")?;
+    said.is("list:/sys/fs/cgroup", "systemd")?;
+    said.is("mkdir:/sys/fs/cgroup/systemd/new", "ok")?;
+    holds("it is made in the hierarchy", named.0.join(&rig.cgroup).join("new").exists())?;
+    // Seen from the namespaces of its cgroups, who joins is where the first process is.
+    let other = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.good()?.facts();
+    for facts in [&said, &other] {
+        let cgroups = facts.get("read:/proc/self/cgroup");
+        contains("its cgroups", cgroups, ":name=systemd:/\n")?;
+        contains("its cgroups", cgroups, "0::/\n")?;
+    }
+    rig.delete()?;
+    holds("it is removed", !named.has(rig))
+}
+
+fn named_hierarchy_goes_with_a_failure(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig, Layout::Named)?;
+    let named = Named::mount(rig)?;
+    bundle.set("process.args", crate::json!(["/no/such/program"]));
+    rig.refused(&bundle, &["/no/such/program"])?;
+    holds("nothing is left of it", !named.has(rig))
+}
+
+/// What is at that place then is a cgroup of v2, or nothing.
+fn named_hierarchy_that_is_not_mounted_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig, Layout::V2)?;
+    bundle.verbs(&[]);
+    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "is not mounted"])
+}
+
+fn named_hierarchy_without_a_place_is_refused(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig, Layout::V2)?;
+    bundle.set("annotations.\"run.oci.systemd.force_cgroup_v1\"", "/elsewhere");
+    bundle.verbs(&[]);
+    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "/elsewhere"])
+}
