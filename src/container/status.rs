@@ -163,12 +163,17 @@ impl Status {
         // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
         // socket, but nobody behind it.
         if directory.has_gate() {
-            if gate::is_attended(directory.fd(), directory.path())? {
+            let is_attended = || gate::is_attended(directory.fd(), directory.path());
+            if is_attended()? {
                 return Ok(State::Created);
             }
-            // It does not listen before it is set up.
+            // It does not listen before it is set up...
             if directory.is_busy() {
                 return Ok(State::Creating);
+            }
+            // ...which may have been done between the two questions.
+            if is_attended()? {
+                return Ok(State::Created);
             }
         }
         match self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
