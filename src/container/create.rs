@@ -5,6 +5,7 @@ use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::mem;
 
 use super::announce::Announce;
 use super::console::Console;
@@ -273,10 +274,15 @@ fn process(
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
             Stay::Created => launched.ready(),
-            Stay::Running | Stay::Ended => {
-                launched.go()?;
-                plan.hooks.run(Point::Poststart, pid)
-            }
+            Stay::Running | Stay::Ended => launched.go(),
+        })
+        .and_then(|()| match mem::take(&mut status.early_hooks) {
+            true => status.write(directory),
+            false => Ok(()),
+        })
+        .and_then(|()| match stay {
+            Stay::Created => Ok(()),
+            Stay::Running | Stay::Ended => plan.hooks.run(Point::Poststart, pid),
         });
     release(cgroup);
     match accompanied.and_then(|()| console.relay()) {

@@ -42,7 +42,7 @@ pub struct Status {
     pub rdt: intelrdt::Made,
     /// Its configuration has hooks for after `create`.
     pub hooks: bool,
-    /// And for during it: they may ask for its state.
+    /// And for during it, which is not over: they may ask for its state.
     pub early_hooks: bool,
 }
 
@@ -159,6 +159,10 @@ impl Status {
         }
         if self.process.open()?.is_none() {
             return Ok(State::Stopped);
+        }
+        // With `run` there is no gate.
+        if self.early_hooks && directory.is_busy() {
+            return Ok(State::Creating);
         }
         // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
         // socket, but nobody behind it.

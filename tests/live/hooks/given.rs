@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{Hooked, POINTS};
-use crate::check::{Outcome, contains, different, holds, same};
-use crate::command::run;
+use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
+use crate::command::{run, start};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
@@ -14,6 +14,7 @@ tests![
     "hooks",
     state_at_each_point,
     state_of_an_older_configuration,
+    state_asked_for,
     state_larger_than_a_pipe,
     state_is_not_read,
     arguments,
@@ -71,6 +72,40 @@ fn state_of_an_older_configuration(rig: &mut Rig) -> Outcome {
     rig.run(&hooked.bundle, &[])?.good()?;
     let states = states(&hooked)?;
     same("ociVersion", states.first().map(|state| state.at("ociVersion").text()), Some("1.0.0"))
+}
+
+/// What a hook is told on the host when it asks the runtime.
+fn state_asked_for(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers know no status while there are hooks");
+    }
+    let mut hooked = Hooked::new(rig)?;
+    let (program, root) = (rig.suite.runtime.display().to_string(), rig.state.display().to_string());
+    let args = vec!["mote", "--root", root.as_str(), "state", rig.id.as_str()];
+    let hook = json!({"path": program, "args": args});
+    for point in ["prestart", "createRuntime", "poststart"] {
+        hooked.bundle.set(&format!("hooks.{point}[+]"), hook.clone());
+    }
+    hooked.bundle.verbs(&["wait", "1"]);
+    let log = hooked.log.display().to_string();
+    hooked.bundle.set("annotations.\"run.oci.hooks.stdout\"", log.as_str());
+    let seen = |want: &[&str]| -> Outcome {
+        let text = hooked.text()?;
+        let states = text.lines().filter(|line| line.contains("\"status\"")).map(str::trim);
+        let want = want.iter().map(|status| format!("\"status\": \"{status}\","));
+        same("the status", states.map(String::from).collect::<Vec<_>>(), want.collect::<Vec<_>>())?;
+        Ok(fs::write(&hooked.log, "")?)
+    };
+    let mut running = start(&mut rig.launch("run", &hooked.bundle, &["--detach"])?, false)?;
+    same("exit code", running.status()?.0.code(), Some(0))?;
+    seen(&["creating", "creating", "running"])?;
+    rig.delete()?;
+    let _created = rig.create(&hooked.bundle, &[])?;
+    seen(&["creating", "creating"])?;
+    rig.status_is("created")?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    seen(&["running"])?;
+    rig.delete()
 }
 
 fn state_larger_than_a_pipe(rig: &mut Rig) -> Outcome {
