@@ -116,7 +116,7 @@ fn build(
     config.set_seccomp_receiver(request.seccomp_receiver);
     let notify = Systemd::listen(directory, request, stay)?;
     let host = Host::read()?;
-    let mut keeper = Keeper::find(request.manager)?;
+    let mut keeper = Keeper::find(request.manager, directory)?;
     let options = Options {
         id: request.id,
         bundle: &bundle.path,

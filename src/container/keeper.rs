@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Access, access, getxattr, inotify};
+use rustix::fs::{Access, AtFlags, CWD, access, getxattr, inotify, statat};
 use rustix::io::Errno;
 
 use super::exec::cgroup_of;
@@ -77,12 +77,12 @@ pub enum Keeper {
 
 impl Keeper {
     /// Finds who was asked for.
-    pub fn find(asked: Asked<'_>) -> Result<Self> {
+    pub fn find(asked: Asked<'_>, directory: &Directory) -> Result<Self> {
         match asked {
             Asked::Cgroupfs => Ok(Keeper::Mote),
             Asked::Nobody => Ok(Keeper::Nobody),
             Asked::Delegated => delegated().map(Keeper::Below),
-            Asked::Systemd(buses) => connect(buses),
+            Asked::Systemd(buses) => connect(buses, directory),
         }
     }
 
@@ -110,7 +110,9 @@ impl Keeper {
     pub fn create(&mut self, plan: &cgroup::Plan, directory: &Directory) -> Result<Option<Cgroup>> {
         match (self, &plan.scope) {
             (Keeper::Systemd { systemd, .. }, Some(scope)) => {
-                plan.create_scope(scope, systemd, &about(directory)).map(Some)
+                let made = plan.create_scope(scope, systemd, &about(directory)).map(Some);
+                remember(systemd, directory);
+                made
             }
             _ => plan.create(),
         }
@@ -129,21 +131,53 @@ impl Keeper {
 
 #[cold]
 #[inline(never)]
-fn connect(buses: Buses<'_>) -> Result<Keeper> {
+fn connect(buses: Buses<'_>, directory: &Directory) -> Result<Keeper> {
     let ordinary = host::is_ordinary();
-    let systemd = Systemd::connect(&buses.addresses(ordinary), ordinary).at(format_args!("systemd"))?;
+    let systemd = reach(&buses.addresses(ordinary), ordinary, directory)?;
     let outside = ordinary && !own_cgroup().is_ok_and(|own| may_move(&own, &systemd.root));
     Ok(Keeper::Systemd { systemd: Box::new(systemd), outside })
+}
+
+/// A line to it, with what is remembered of it.
+fn reach(addresses: &[Address], ordinary: bool, directory: &Directory) -> Result<Systemd> {
+    let mut systemd = Systemd::connect(addresses, ordinary).at(format_args!("systemd"))?;
+    if let Ok(Some(text)) = directory.read(UNKNOWN)
+        && let mut lines = text.split(|byte| *byte == b'\n')
+        && lines.next() == Some(incarnation(&systemd).as_bytes())
+    {
+        systemd.unknown = lines.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    }
+    Ok(systemd)
+}
+
+/// The properties that an older systemd does not know, beside all containers: else each would cost a call in vain at
+/// every start.
+const UNKNOWN: &CStr = c"../.systemd-unknown";
+
+/// Writes them down. What cannot be is asked again.
+pub fn remember(systemd: &Systemd, directory: &Directory) {
+    if systemd.has_learnt {
+        let text = format!("{}\n{}", incarnation(systemd), systemd.unknown.join("\n"));
+        let _ = directory.replace(UNKNOWN, text.as_bytes());
+    }
+}
+
+/// Which systemd it is: one that is newer, or was executed anew, has made its socket again.
+fn incarnation(systemd: &Systemd) -> String {
+    let shown = systemd.shown();
+    match statat(CWD, shown.as_str(), AtFlags::empty()) {
+        Ok(stat) => format!("{shown} {} {}.{}", stat.st_ino, stat.st_ctime, stat.st_ctime_nsec),
+        Err(_) => shown,
+    }
 }
 
 /// The systemd that made a container's scope, with the scope's name; `None` for one without.
 #[cold]
 #[inline(never)]
-pub fn kept(status: &Status) -> Option<(&str, Result<Systemd>)> {
+pub fn kept<'s>(directory: &Directory, status: &'s Status) -> Option<(&'s str, Result<Systemd>)> {
     let scope = status.scope.as_deref()?;
     let address = Address::read(status.bus.as_deref().unwrap_or_default());
-    let systemd = Systemd::connect(&[address], host::is_ordinary());
-    Some((scope, systemd.at(format_args!("systemd"))))
+    Some((scope, reach(&[address], host::is_ordinary(), directory)))
 }
 
 /// The end of the scope of a container whose cgroup is removed.
@@ -155,7 +189,7 @@ pub fn end(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<(
     if is_own && matches!(layout, Cgroups::Unified) && ends_by_itself(status) {
         return Ok(());
     }
-    let Some((scope, systemd)) = kept(status) else { return Ok(()) };
+    let Some((scope, systemd)) = kept(directory, status) else { return Ok(()) };
     // It ends with its last process, and a systemd that is gone has taken its scopes along.
     if let Ok(mut systemd) = systemd {
         if is_own || systemd.description(scope)? == about(directory) {

@@ -8,7 +8,7 @@ use rustix::fs::CWD;
 use super::keeper;
 use super::state::{self, Known};
 use super::status::{State, Status};
-use super::store::Store;
+use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_all, read_file};
 use crate::cgroup::Cgroup;
 use crate::cgroup::write::Write;
@@ -65,7 +65,7 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
         }
     };
     match &status.cgroup {
-        Some(path) => limit(status, path, &resources, &config.linux.resources.devices)?,
+        Some(path) => limit(&directory, status, path, &resources, &config.linux.resources.devices)?,
         None => return Err(refuse("it has no cgroup")),
     }
     if request.schemata.is_empty() {
@@ -76,11 +76,22 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
 }
 
 /// Writes the limits; a scope's are told to systemd as well.
-fn limit(status: &Status, path: &str, resources: &Resources<'_>, earlier: &[DeviceRule]) -> Result<()> {
-    let mut kept = keeper::kept(status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
+fn limit(
+    directory: &Directory,
+    status: &Status,
+    path: &str,
+    resources: &Resources<'_>,
+    earlier: &[DeviceRule],
+) -> Result<()> {
+    let mut kept =
+        keeper::kept(directory, status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
     let mut tell = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut kept {
         None => Ok(()),
-        Some((scope, systemd)) => cgroup.tell(scope, systemd, writes, rules),
+        Some((scope, systemd)) => {
+            let told = cgroup.tell(scope, systemd, writes, rules);
+            keeper::remember(systemd, directory);
+            told
+        }
     };
     Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut tell)
 }

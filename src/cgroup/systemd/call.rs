@@ -29,8 +29,10 @@ pub struct Systemd {
     pub root: String,
     /// It is a user's.
     pub user: bool,
-    /// Properties that it does not know, as far as it has told.
-    unknown: Vec<String>,
+    /// Properties that it does not know, as far as it has told; nothing is asked of those.
+    pub unknown: Vec<String>,
+    /// Some of it has been told on this line.
+    pub has_learnt: bool,
 }
 
 /// How a job went.
@@ -58,7 +60,13 @@ impl Systemd {
         line.listen(JOBS);
         let root = get(&mut line, OBJECT.into(), MANAGER, "ControlGroup")?;
         let root = root.map_err(|refusal| refused("Get ControlGroup", "", &refusal))?;
-        Ok(Systemd { line, root: root.trim_end_matches('/').into(), user, unknown: Vec::new() })
+        Ok(Systemd {
+            line,
+            root: root.trim_end_matches('/').into(),
+            user,
+            unknown: Vec::new(),
+            has_learnt: false,
+        })
     }
 
     /// Where it was found.
@@ -78,16 +86,22 @@ impl Systemd {
     pub fn start(&mut self, scope: &Scope, about: &str, pid: Pid) -> Result<()> {
         loop {
             let number = self.line.say(&self.transient(scope, about, pid));
-            let Err(refusal) = self.job(number)? else { return Ok(()) };
-            let missing = refusal.property().filter(|name| {
-                let sent = self.known(&scope.properties).any(|(known, _)| known == name);
-                sent && !scope.asked.iter().any(|(asked, _)| asked == name)
-            });
-            match missing {
-                Some(name) => self.unknown.push(name.into()),
-                None => return Err(refused("StartTransientUnit", &scope.name, &refusal)),
+            match self.job(number)? {
+                Ok(()) => return Ok(()),
+                Err(refusal) if self.learns(&refusal, &scope.properties, &scope.asked) => {}
+                Err(refusal) => return Err(refused("StartTransientUnit", &scope.name, &refusal)),
             }
         }
+    }
+
+    /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
+    fn learns(&mut self, refusal: &Refusal, sent: &[Property], asked: &[Property]) -> bool {
+        let missing = refusal.property().filter(|name| {
+            self.known(sent).any(|(known, _)| known == name) && !asked.iter().any(|(asked, _)| asked == name)
+        });
+        self.unknown.extend(missing.map(String::from));
+        self.has_learnt |= missing.is_some();
+        missing.is_some()
     }
 
     fn transient(&self, scope: &Scope, about: &str, pid: Pid) -> Call {
@@ -111,11 +125,21 @@ impl Systemd {
 
     /// Changes properties until the next boot.
     pub fn change(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
-        let mut body = Writer::default();
-        body.text(unit);
-        body.bool(true);
-        body.array(8, &mut |body| self.known(properties).for_each(|(name, value)| body.named(name, value)));
-        self.order("SetUnitProperties", "sba(sv)", body, unit)
+        const CALL: &str = "SetUnitProperties";
+        while self.known(properties).next().is_some() {
+            let mut body = Writer::default();
+            body.text(unit);
+            body.bool(true);
+            body.array(8, &mut |body| {
+                self.known(properties).for_each(|(name, value)| body.named(name, value))
+            });
+            match self.order(CALL, "sba(sv)", body)? {
+                Ok(()) => break,
+                Err(refusal) if self.learns(&refusal, properties, &[]) => {}
+                Err(refusal) => return Err(refused(CALL, unit, &refusal)),
+            }
+        }
+        Ok(())
     }
 
     /// Moves a process into a cgroup of a unit: `/a` below its own.
@@ -124,20 +148,14 @@ impl Systemd {
         body.text(unit);
         body.text(if below.is_empty() { "/" } else { below });
         body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
-        self.order("AttachProcessesToUnit", "ssau", body, unit)
+        const CALL: &str = "AttachProcessesToUnit";
+        self.order(CALL, "ssau", body)?.map_err(|refusal| refused(CALL, unit, &refusal))
     }
 
     /// What is done when it is answered.
-    fn order(
-        &mut self,
-        member: &'static str,
-        signature: &'static str,
-        body: Writer,
-        unit: &str,
-    ) -> Result<()> {
+    fn order(&mut self, member: &'static str, signature: &'static str, body: Writer) -> Result<Outcome> {
         let number = self.line.say(&manager(member, signature, body));
-        let done = self.line.answer(number, |_| Some(()))?;
-        done.map_err(|refusal| refused(member, unit, &refusal))
+        self.line.answer(number, |_| Some(()))
     }
 
     /// Ends a unit. One that is not there is as good as ended.

@@ -16,6 +16,8 @@ use crate::{json, sys, tests};
 tests![
     "bus",
     bus_property_that_is_not_known,
+    bus_property_that_is_not_known_to_another,
+    bus_property_that_is_not_known_to_be_changed,
     bus_property_that_is_asked_for_is_not_left_out,
     bus_long_signals_and_those_of_others,
     bus_that_goes_away,
@@ -53,7 +55,7 @@ enum Manner {
 
 struct Bus {
     address: String,
-    /// The calls of StartTransientUnit, as they came.
+    /// The calls of StartTransientUnit and SetUnitProperties, as they came.
     starts: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -124,7 +126,7 @@ fn serve(mut stream: UnixStream, manner: Manner, starts: &Mutex<Vec<Vec<u8>>>) -
             message(RETURN, &[number(serial), signature("v")], &root)
         } else if is_in("StopUnit", &call) {
             [done(serial), job("done", ":1.1")].concat()
-        } else if is_in("StartTransientUnit", &call) {
+        } else if is_in("StartTransientUnit", &call) || is_in("SetUnitProperties", &call) {
             starts.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(call.clone());
             let (answer, end) = start(serial, &call, manner);
             stream.write_all(&answer)?;
@@ -248,6 +250,42 @@ fn bus_property_that_is_not_known(rig: &mut Rig) -> Outcome {
     let (top, _) = place(rig, "pids", "pids")?;
     let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
     same("pids.max", says(&own, "pids.max")?.as_str(), "13")?;
+    rig.delete()?;
+    rig.nothing_left()
+}
+
+/// What one systemd has said is not asked of it again; of another it is.
+fn bus_property_that_is_not_known_to_another(rig: &mut Rig) -> Outcome {
+    let bundle = bundle(rig)?;
+    let old = Bus::new(rig, "old", Manner::Without("TasksMax"))?;
+    for _ in 0..2 {
+        old.call(rig, "run", &bundle)?.good()?;
+    }
+    same("calls with the property", old.has("TasksMax"), [true, false, false])?;
+    let new = Bus::new(rig, "new", Manner::Good)?;
+    new.call(rig, "run", &bundle)?.good()?;
+    same("calls with the property", new.has("TasksMax"), [true])?;
+    // The same again, as after an upgrade.
+    std::fs::remove_file(rig.dir.join("old"))?;
+    let upgraded = Bus::new(rig, "old", Manner::Without("TasksMax"))?;
+    upgraded.call(rig, "run", &bundle)?.good()?;
+    same("calls with the property", upgraded.has("TasksMax"), [true, false])?;
+    rig.nothing_left()
+}
+
+fn bus_property_that_is_not_known_to_be_changed(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig)?;
+    bundle.remove("linux.resources.pids");
+    let bus = Bus::new(rig, "bus", Manner::Without("TasksMax"))?;
+    bundle.verbs(&["wait", "1"]);
+    bus.call(rig, "create", &bundle)?.good()?;
+    for limit in ["5", "6"] {
+        rig.mote(&["update", "--pids-limit", limit, &rig.id])?.good()?;
+        let (top, _) = place(rig, "pids", "pids")?;
+        let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
+        same("pids.max", says(&own, "pids.max")?.as_str(), limit)?;
+    }
+    same("calls with the property", bus.has("TasksMax"), [false, true])?;
     rig.delete()?;
     rig.nothing_left()
 }
