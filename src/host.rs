@@ -9,7 +9,9 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, fstatfs, open, openat, statat, statfs};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, open, openat, statat, statfs,
+};
 use rustix::io::read;
 
 use crate::error::{On, Result};
@@ -101,9 +103,13 @@ impl Cgroups {
         if magic as u64 == CGROUP2_SUPER_MAGIC {
             return Ok(Cgroups::Unified);
         }
+        let own = fstat(&root).on(format_args!("fstat /sys/fs/cgroup"))?.st_dev;
+        // systemd makes directories for hierarchies that the kernel then has not, or has in v2.
+        let is_mounted =
+            |name: &CStr| statat(&root, name, AtFlags::empty()).is_ok_and(|stat| stat.st_dev != own);
         let (mut names, mut unified) = (Vec::new(), false);
         let mut space = [MaybeUninit::uninit(); 2048];
-        let mut entries = RawDir::new(root, &mut space);
+        let mut entries = RawDir::new(&root, &mut space);
         while let Some(entry) = entries.next() {
             let entry = entry.on(format_args!("getdents64 /sys/fs/cgroup"))?;
             // Links are second names: `cpu` for `cpu,cpuacct`.
@@ -112,9 +118,9 @@ impl Cgroups {
             }
             match entry.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}
-                // The directory stays when nothing is mounted on it.
                 Ok("unified") => unified = is_a(c"/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC),
-                Ok(name) => names.push(String::from(name)),
+                Ok(name) if is_mounted(entry.file_name()) => names.push(String::from(name)),
+                Ok(_) => {}
             }
         }
         names.sort_unstable();
@@ -184,8 +190,7 @@ pub fn is_ordinary() -> bool {
 
 /// Whether this process lives in a user namespace other than the first; no when /proc does not say.
 pub fn in_user_namespace() -> bool {
-    statat(CWD, c"/proc/self/ns/user", rustix::fs::AtFlags::empty())
-        .is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
+    statat(CWD, c"/proc/self/ns/user", AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
 }
 
 #[cfg(test)]
