@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says, unified, unified_top};
+use super::{place, says};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -41,20 +41,9 @@ struct Value {
 
 /// The file, or a skip where the machine has no such controller.
 fn file(rig: &Rig, value: &Value) -> Outcome<(PathBuf, &'static str)> {
-    let missing = || skip_allowed(format_args!("no {} controller in this layout", value.controller));
-    if unified(rig) {
-        let top = unified_top();
-        let list = fs::read_to_string(top.join("cgroup.controllers"))?;
-        if !list.split_whitespace().any(|name| name == value.controller) {
-            return missing();
-        }
-        return Ok((top.join(&rig.cgroup).join(value.v2.0), value.v2.1));
-    }
-    let top = PathBuf::from("/sys/fs/cgroup").join(value.controller);
-    if !top.exists() {
-        return missing();
-    }
-    Ok((top.join(&rig.cgroup).join(value.v1.0), value.v1.1))
+    let (directory, v2) = place(rig, value.controller, value.controller)?;
+    let (name, want) = if v2 { value.v2 } else { value.v1 };
+    Ok((directory.join(name), want))
 }
 
 /// Runs a container with these resources and reads the values back.

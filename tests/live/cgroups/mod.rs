@@ -72,15 +72,19 @@ pub fn unified_top() -> PathBuf {
 /// Where the container's files of a controller are, by its names on v1 and on v2, and whether that is v2; a skip
 /// where the runtime sees none.
 pub fn place(rig: &Rig, v1: &str, v2: &str) -> Outcome<(PathBuf, bool)> {
-    let top = Path::new("/sys/fs/cgroup").join(v1);
-    if !unified(rig) && top.exists() {
-        return Ok((top.join(&rig.cgroup), false));
+    if !unified(rig) && is_v1(v1) {
+        return Ok((Path::new("/sys/fs/cgroup").join(v1).join(&rig.cgroup), false));
     }
     let list = fs::read_to_string(unified_top().join("cgroup.controllers"))?;
     match rig.layout != Layout::V1 && list.split_whitespace().any(|name| name == v2) {
         true => Ok((unified_top().join(&rig.cgroup), true)),
         false => skip_allowed(format_args!("no {v2} controller in this layout")),
     }
+}
+
+/// Whether a hierarchy of this name is mounted; the directory may be there without.
+pub fn is_v1(name: &str) -> bool {
+    Path::new("/sys/fs/cgroup").join(name).join("cgroup.procs").exists()
 }
 
 /// What a file says, without blanks around it.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{chief, path_of, unified, unified_top};
+use super::{chief, is_v1, path_of, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::rig::{Peer, Rig};
 use crate::tests_in_layouts;
@@ -95,7 +95,8 @@ fn every_hierarchy_is_joined(rig: &mut Rig) -> Outcome {
     for entry in fs::read_dir("/sys/fs/cgroup")? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() && !["unified", "systemd"].contains(&name.as_str()) {
+        let is_v1 = entry.file_type()?.is_dir() && is_v1(&name);
+        if is_v1 && !["unified", "systemd"].contains(&name.as_str()) {
             let controller = name.split(',').next().unwrap_or("");
             same(&name, path_of(pid, controller)?, format!("/{}", rig.cgroup))?;
         }

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use super::unified;
+use super::place;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -47,15 +46,7 @@ pub fn tiny_program() -> Vec<u8> {
 }
 
 fn runs_within(rig: &Rig, bytes: i64) -> Outcome {
-    if unified(rig) {
-        let list = fs::read_to_string(super::unified_top().join("cgroup.controllers"))?;
-        if !list.contains("memory") {
-            return skip_allowed("no memory controller in this layout");
-        }
-    }
-    if !unified(rig) && !Path::new("/sys/fs/cgroup/memory").exists() {
-        return skip_allowed("no memory controller in this layout");
-    }
+    place(rig, "memory", "memory")?;
     let mut bundle = rig.bundle()?;
     let program = bundle.inside("tiny");
     fs::write(&program, tiny_program())?;

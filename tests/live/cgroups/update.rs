@@ -160,6 +160,7 @@ fn update_of_memory_to_none(rig: &mut Rig) -> Outcome {
 /// v1 refuses by itself.
 fn update_of_memory_below_its_use_is_refused(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
+    place(rig, "pids", "pids")?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", memory(128, 128));
     bundle.verbs(&["eat", "65536", "wait", "1"]);

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
-use crate::cgroups::unified_top;
+use crate::cgroups::{is_v1, unified_top};
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, start};
 use crate::json::Json;
@@ -103,7 +103,7 @@ impl Number {
 
 /// Whether the runtime sees a controller.
 fn has(rig: &Rig, controller: &str) -> bool {
-    let v1 = Path::new("/sys/fs/cgroup").join(controller).exists();
+    let v1 = is_v1(controller);
     let list = fs::read_to_string(unified_top().join("cgroup.controllers")).unwrap_or_default();
     let v2 = list.split_whitespace().any(|name| name == controller);
     (v1 && rig.layout != Layout::V2) || (v2 && rig.layout != Layout::V1)
