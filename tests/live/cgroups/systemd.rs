@@ -1,11 +1,11 @@
 //! Cgroups that systemd makes: scopes with limits as properties, and the same limits exactly in the cgroup below. On a
-//! machine with systemd, whose cgroups are v2.
+//! machine with systemd, whose cgroups are v2 but in one test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::says;
+use super::{path_of, says, unified};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{Running, run};
@@ -34,15 +34,21 @@ tests![
     systemd_cgroup_mount,
     systemd_in_a_user_namespace_that_is_joined,
     systemd_delegated_cgroup,
+    systemd_of_v1,
 ];
 
 /// Makes the rig that of a machine with systemd.
 pub fn with_systemd(rig: &mut Rig) -> Outcome {
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if Path::new("/run/systemd/private").exists() && !unified {
+        return skip_allowed("systemd has cgroups v1");
+    }
+    with_any_systemd(rig)
+}
+
+fn with_any_systemd(rig: &mut Rig) -> Outcome {
     if !Path::new("/run/systemd/private").exists() {
         return skip_allowed("no systemd");
-    }
-    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        return skip_allowed("systemd has cgroups v1");
     }
     if !rig.is(Peer::Mote) {
         return skip_allowed("the peers have other names and other words");
@@ -54,6 +60,10 @@ pub fn with_systemd(rig: &mut Rig) -> Outcome {
 /// A bundle whose scope has the name of the test's cgroup.
 pub fn bundle(rig: &mut Rig) -> Outcome<Bundle> {
     with_systemd(rig)?;
+    named(rig)
+}
+
+fn named(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", format!("system.slice::{}", rig.cgroup));
     Ok(bundle)
@@ -356,4 +366,33 @@ fn systemd_delegated_cgroup(rig: &mut Rig) -> Outcome {
     rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
     rig.delete()?;
     nothing_left(rig)
+}
+
+/// Limits in the hierarchies of v1 and, if there are both, in that of v2; and systemd knows them.
+fn systemd_of_v1(rig: &mut Rig) -> Outcome {
+    with_any_systemd(rig)?;
+    if unified(rig) {
+        return skip_allowed("systemd has cgroups v2 alone");
+    }
+    let mut bundle = named(rig)?;
+    bundle.set("linux.resources", json!({"pids": {"limit": 20i64}, "cpu": {"shares": 512i64}}));
+    let _running = rig.waiting(&mut bundle)?;
+    let own = format!("/system.slice/{}/container", unit(rig));
+    let is_inside = |limit: &str| -> Outcome {
+        for hierarchy in ["pids", "cpu", "freezer", "name=systemd"] {
+            same(hierarchy, path_of(rig.pid()?, hierarchy)?, own.clone())?;
+        }
+        let read = |controller, file| says(&PathBuf::from(format!("/sys/fs/cgroup/{controller}{own}")), file);
+        same("pids.max", read("pids", "pids.max")?.as_str(), limit)?;
+        same("cpu.shares", read("cpu", "cpu.shares")?.as_str(), "512")?;
+        has(rig, &[("TasksMax", limit), ("CPUShares", "512"), ("Delegate", "yes")])
+    };
+    is_inside("20")?;
+    rig.mote(&["update", "--pids-limit", "30", &rig.id])?.good()?;
+    run(Command::new("systemctl").arg("daemon-reload"), "")?.good()?;
+    is_inside("30")?;
+    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.status_is("paused")?;
+    removed(rig)
 }

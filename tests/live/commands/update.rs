@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cgroups::{place, says};
+use crate::cgroups::{is_v1, place, says};
 use crate::check::{Outcome, same};
 use crate::json;
 use crate::rig::{Layout, Rig};
@@ -32,6 +32,10 @@ fn update_by_options(rig: &mut Rig) -> Outcome {
         ("--pids-limit", "33", "pids", "pids.max", "33"),
         ("--pids-limit", "-1", "pids", "pids.max", "max"),
     ] {
+        // The kernel may have it in v2 alone.
+        if !is_v1(controller) {
+            continue;
+        }
         rig.mote(&["update", option, value, &rig.id])?.good()?;
         same(&format!("{option} {value}: {file}"), limit(rig, controller, file)?.as_str(), text)?;
     }
