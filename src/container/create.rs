@@ -130,7 +130,8 @@ fn build(
     let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     text::forget();
-    let mut status = Status { owner: host.uid, bus: keeper.address(), ..status(&bundle.path, &plan) };
+    let mut status =
+        Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
     let cgroup = groups(&mut plan, &mut keeper, directory)?;
@@ -156,7 +157,8 @@ fn build(
 }
 
 /// What is written down of it before anything is made.
-fn status(bundle: &CString, plan: &Plan<'_>) -> Status {
+fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
+    let annotations = config.annotations.iter();
     let cgroup = plan.cgroup.as_ref();
     Status {
         process: Identity::default(),
@@ -169,6 +171,8 @@ fn status(bundle: &CString, plan: &Plan<'_>) -> Status {
         rdt: plan.rdt.as_ref().map(intelrdt::Plan::own_groups).unwrap_or_default(),
         hooks: plan.hooks.has_later(),
         early_hooks: plan.hooks.has_before_pivot(),
+        oci_version: config.oci_version.into(),
+        annotations: annotations.map(|(name, value)| (Status::text(name), Status::text(value))).collect(),
         ..Status::default()
     }
 }

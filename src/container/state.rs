@@ -6,11 +6,7 @@ use core::ffi::CStr;
 
 use super::status::{State, Status};
 use super::store::{Directory, Store};
-use crate::bundle::CONFIG;
 use crate::error::{Error, Kind, Result};
-use crate::json::Decoder;
-use crate::members;
-use crate::spec::version;
 
 /// A container as its directory and the kernel show it.
 pub struct Known {
@@ -61,24 +57,8 @@ pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     if state == State::Creating && !status.early_hooks {
         return Err(not_yet(&directory));
     }
-    let mut oci_version = String::from(version::CURRENT);
-    let mut annotations = Vec::new();
-    if let Some(mut text) = directory.read(CONFIG)? {
-        // Of all that it says only this: `state` is asked for often.
-        let mut decoder = Decoder::new("config.json", &mut text);
-        let string = |text: &CStr| String::from_utf8_lossy(text.to_bytes()).into_owned();
-        let d = &mut decoder;
-        members!(d, {
-            "ociVersion" => oci_version = d.string().into(),
-            "annotations" => {
-                let list = d.map(|d, _| string(d.cstr())).into_iter();
-                annotations = list.map(|(name, value)| (string(name), value)).collect();
-            },
-        });
-        decoder.finish()?;
-    }
     Ok(Report {
-        oci_version,
+        oci_version: status.oci_version,
         id: directory.id().into(),
         state,
         pid: if state == State::Stopped { 0 } else { status.process.pid },
@@ -86,6 +66,6 @@ pub fn report(store: &Store, id: &CStr) -> Result<Report> {
         rootfs: status.rootfs,
         created: status.created,
         owner: status.owner,
-        annotations,
+        annotations: status.annotations,
     })
 }

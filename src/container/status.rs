@@ -1,10 +1,14 @@
 //! What mote knows of a container, as it stands in its state directory: the file `status`, JSON.
 
-use alloc::ffi::CString;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::slice;
 
 use miniserde::Serialize;
+use miniserde::ser::{Fragment, Map};
 
 use super::process::Identity;
 use super::store::Directory;
@@ -44,6 +48,9 @@ pub struct Status {
     pub hooks: bool,
     /// And for during it, which is not over: they may ask for its state.
     pub early_hooks: bool,
+    /// Of its configuration, what `state` tells: it is asked for often, and a configuration is long.
+    pub oci_version: String,
+    pub annotations: Vec<(String, String)>,
 }
 
 /// As it is written. Names are crun's where it has one.
@@ -70,6 +77,26 @@ struct Written<'a> {
     early_hooks: bool,
     #[serde(rename = "resctrl-groups")]
     rdt: &'a [String],
+    #[serde(rename = "ociVersion")]
+    oci_version: &'a str,
+    annotations: Pairs<'a>,
+}
+
+/// A map, in the order that it has.
+struct Pairs<'a>(&'a [(String, String)]);
+
+impl Serialize for Pairs<'_> {
+    fn begin(&self) -> Fragment<'_> {
+        Fragment::Map(Box::new(Entries(self.0.iter())))
+    }
+}
+
+struct Entries<'a>(slice::Iter<'a, (String, String)>);
+
+impl Map for Entries<'_> {
+    fn next(&mut self) -> Option<(Cow<'_, str>, &dyn Serialize)> {
+        self.0.next().map(|(name, value)| (Cow::from(name), value as &dyn Serialize))
+    }
 }
 
 /// The specification's states, and `paused`, as every runtime calls it.
@@ -113,6 +140,8 @@ impl Status {
             hooks: self.hooks,
             early_hooks: self.early_hooks,
             rdt: &self.rdt.0,
+            oci_version: &self.oci_version,
+            annotations: Pairs(&self.annotations),
         };
         directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
     }
@@ -132,6 +161,11 @@ impl Status {
             "created" => status.created = d.string().into(),
             "owner" => status.owner = d.integer(),
             "resctrl-groups" => status.rdt.0 = d.list(|d| d.string().into()),
+            "ociVersion" => status.oci_version = d.string().into(),
+            "annotations" => {
+                let list = d.map(|d, _| String::from(d.string())).into_iter();
+                status.annotations = list.map(|(name, value)| (Self::text(name), value)).collect();
+            },
             "hooks" => status.hooks = d.boolean(),
             "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
@@ -187,7 +221,7 @@ impl Status {
     }
 
     /// A path as the status keeps it: JSON is UTF-8.
-    pub fn text(path: &CString) -> String {
+    pub fn text(path: &CStr) -> String {
         String::from_utf8_lossy(path.to_bytes()).into_owned()
     }
 }
