@@ -25,7 +25,10 @@ fn collect(directory: &Path, files: &mut Vec<File>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, files)?;
+            // What cargo makes, as for the fuzz targets.
+            if !path.ends_with("target") {
+                collect(&path, files)?;
+            }
         } else if path.extension().is_some_and(|end| end == "rs") {
             let text = fs::read_to_string(&path)?;
             files.push(File { path: path.display().to_string(), code: code(&text), text });
