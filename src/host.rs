@@ -132,6 +132,15 @@ impl Cgroups {
 }
 
 impl Cgroups {
+    /// The hierarchies of a container that was made there, with [`Cgroups::Named`] if that was so: whoever mounted it may
+    /// have unmounted it.
+    pub fn of(self, named: bool) -> Self {
+        match self {
+            Cgroups::Unified if named && has_named() => Cgroups::Named,
+            layout => layout,
+        }
+    }
+
     /// Whether a controller is in one of the v1 hierarchies.
     pub fn has_v1(&self, controller: &str) -> bool {
         let has = |name: &String| name.split(',').any(|one| one == controller);

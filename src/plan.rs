@@ -18,7 +18,6 @@ use crate::process::{
 };
 use crate::rootfs::{self, cgroup::View, idmap::User};
 use crate::seccomp;
-use crate::spec::config::Mount;
 use crate::spec::linux::{Mappings, NamespaceKind as Kind};
 use crate::spec::process::CpuAffinity;
 use crate::spec::{Config, Process};
@@ -190,10 +189,7 @@ fn named(config: &Config<'_>, path: &CStr, manager: cgroup::Manager<'_>) -> Resu
     if let cgroup::Manager::Nobody = manager {
         return Err(Error::invalid(format_args!("{FORCE_V1}: the container has no cgroup")));
     }
-    let is_there = |mount: &Mount<'_>| {
-        mount.destination == path && matches!(mount.kind.map(CStr::to_bytes), Some(b"cgroup" | b"cgroup2"))
-    };
-    match config.mounts.iter().any(is_there) {
+    match config.mounts.iter().any(|mount| mount.is_cgroup() && mount.destination == path) {
         true => Ok(Cgroups::Named),
         false => {
             let path = Show(path);

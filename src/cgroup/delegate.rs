@@ -7,7 +7,6 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
@@ -121,10 +120,7 @@ impl Descent {
 
 /// Whether it is the mount through which cgroups are made: at the usual place, and not read-only.
 fn is_writable(mount: &Mount<'_>) -> bool {
-    let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
-    matches!(kind, b"cgroup" | b"cgroup2")
-        && mount.destination == c"/sys/fs/cgroup"
-        && !mount.options.contains(&c"ro")
+    mount.is_cgroup() && mount.destination == c"/sys/fs/cgroup" && !mount.options.contains(&c"ro")
 }
 
 /// Changes the owner of a cgroup, and of the files that are a delegatee's: limits are not among them.

@@ -59,7 +59,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     if let Some(process) = &process {
         let _ = send(process, rustix::process::Signal::KILL.as_raw());
     }
-    let cgroups = status.layout()?;
+    let cgroups = Cgroups::read()?.of(status.named);
     if let Some(path) = &status.cgroup
         && !matches!(cgroups, Cgroups::None)
     {

@@ -18,13 +18,13 @@ use super::keeper;
 use super::listener::Receiver;
 use super::relay::Relay;
 use super::state::{self, Known};
-use super::status::State;
+use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::Mover;
 use crate::error::{Error, Kind, Result};
-use crate::host::{self, Cgroups, Host};
+use crate::host::{self, Host};
 use crate::launch::listener::Listener;
 use crate::launch::parent::Launched;
 use crate::launch::tenant::{Container, launch};
@@ -87,7 +87,8 @@ struct Admitted {
     pid: i32,
     bundle: String,
     cgroup: Option<String>,
-    layout: Cgroups,
+    /// In the v1 hierarchy name=systemd, too.
+    named: bool,
     /// Who moves it into that.
     mover: Option<Mover>,
     frozen: bool,
@@ -104,7 +105,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
         // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
         // process is in one of them; this one joins it there.
         Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
-            (container.cgroup, container.layout) = (Some(cgroup_of(container.pid)?), Cgroups::read()?);
+            (container.cgroup, container.named) = (Some(cgroup_of(container.pid)?), false);
             start(&container, request, &mut Vec::new())?
         }
         started => started?,
@@ -133,8 +134,9 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let (layout, mover) = (status.layout()?, keeper::mover(&status));
-    Ok(Admitted { directory, init, pid, bundle: status.bundle, cgroup: status.cgroup, layout, mover, frozen })
+    let mover = keeper::mover(&status);
+    let Status { bundle, cgroup, named, .. } = status;
+    Ok(Admitted { directory, init, pid, bundle, cgroup, named, mover, frozen })
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -151,7 +153,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, cgroup, layout, mover, frozen, .. } = container;
+    let Admitted { directory, init, cgroup, named, mover, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -166,11 +168,11 @@ fn start(
         }
     };
     process.terminal |= request.terminal;
-    let mut plan =
-        Tenant::new(&config, &process, &Host::read()?, directory.id(), request.preserve_fds, warnings)?;
+    let host = Host::read()?;
+    let mut plan = Tenant::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
-            let cgroup = Cgroup::open(path, layout)?.moved_by(mover.clone());
+            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.moved_by(mover.clone());
             Some(cgroup.below(request.cgroup)?)
         }
         None => None,

@@ -14,7 +14,6 @@ use super::process::Identity;
 use super::store::Directory;
 use crate::cgroup::freezer::is_frozen;
 use crate::error::Result;
-use crate::host::{Cgroups, has_named};
 use crate::intelrdt;
 use crate::json::Decoder;
 use crate::launch::gate;
@@ -175,15 +174,6 @@ impl Status {
         });
         decoder.finish()?;
         Ok(Some(status))
-    }
-
-    /// The hierarchies in which its cgroup is.
-    pub fn layout(&self) -> Result<Cgroups> {
-        match Cgroups::read()? {
-            // Whoever mounted it may have unmounted it.
-            Cgroups::Unified if self.named && has_named() => Ok(Cgroups::Named),
-            layout => Ok(layout),
-        }
     }
 
     /// The state now, whatever happened to the mote that made it.

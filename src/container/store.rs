@@ -6,6 +6,7 @@
 //!         config.json the configuration it was created with
 //!         start       its start gate, a socket, while it is created and not started
 //!         notify/     its socket to systemd (`notify.rs`)
+//! ROOT/.systemd-unknown  what an older systemd does not know (`keeper.rs`)
 //! ```
 //!
 //! The status is written before anything is made, so that whatever happens to mote, `delete --force` finds

@@ -124,15 +124,11 @@ impl Calls {
             if let Some(slot) = name.slot(arch.column) {
                 self.add(slot, rule, effect, None);
             }
-            let (carrier, part) = match name.carrier() {
-                _ if socketcall.or(ipc).is_none() => continue,
-                Some(Carrier::Socketcall(part)) => (socketcall, part),
-                Some(Carrier::Ipc(part)) => (ipc, part),
-                None => continue,
-            };
-            if let Some(slot) = carrier {
-                let effect = if matches!(effect, Effect::Nothing) { effect } else { Effect::Depends };
-                self.add(slot, rule, effect, Some(part));
+            let effect = if matches!(effect, Effect::Nothing) { effect } else { Effect::Depends };
+            match (name.carrier(), socketcall, ipc) {
+                (Some(Carrier::Socketcall(part)), Some(slot), _) => self.add(slot, rule, effect, Some(part)),
+                (Some(Carrier::Ipc(part)), _, Some(slot)) => self.add(slot, rule, effect, Some(part)),
+                _ => {}
             }
         }
     }
@@ -231,11 +227,11 @@ impl Rule {
     fn effect(&self, arch: &Arch, verdict: Id) -> Effect {
         let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
         let holds = |condition: &Condition| condition.mask & all == 0;
-        match self.any {
+        let mut conditions = self.conditions.iter();
+        match if self.any { conditions.any(holds) } else { conditions.all(holds) } {
             _ if self.idle => Effect::Nothing,
-            true if self.conditions.iter().any(holds) => Effect::Verdict(verdict),
-            false if self.conditions.iter().all(holds) => Effect::Verdict(verdict),
-            _ => Effect::Depends,
+            true => Effect::Verdict(verdict),
+            false => Effect::Depends,
         }
     }
 }

@@ -32,7 +32,7 @@ impl Name {
             let bounds = (STARTS.get(usize::from(row)), STARTS.get(usize::from(row) + 1));
             let (Some(start), Some(end)) = bounds else { return None };
             let there = TEXT.get(usize::from(*start)..usize::from(*end));
-            if there.is_some_and(|there| are_equal(there, name)) {
+            if there.is_some_and(|there| pack::same(there, name)) {
                 return Some(Name(row));
             }
             at = (at + 1) % HASHES;
@@ -57,14 +57,6 @@ impl Name {
             socket => Some(Carrier::Socketcall(socket)),
         }
     }
-}
-
-/// `==` of slices is memcmp(3), which goes byte by byte in musl.
-fn are_equal(one: &[u8], other: &[u8]) -> bool {
-    let (eights, other_eights) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-    one.len() == other.len()
-        && pack::end(one) == pack::end(other)
-        && eights.iter().zip(other_eights).all(|(one, other)| one == other)
 }
 
 /// The number of a slot, without what the architecture adds to all.

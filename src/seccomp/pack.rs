@@ -147,12 +147,20 @@ const fn find(name: &str) -> usize {
     row
 }
 
-const fn same(one: &[u8], other: &[u8]) -> bool {
-    let mut at = 0;
-    while at < one.len() && at < other.len() && one[at] == other[at] {
-        at += 1;
+/// What `==` does: of slices that is memcmp(3), which goes byte by byte in musl, and is nothing for constants.
+pub(super) const fn same(mut one: &[u8], mut other: &[u8]) -> bool {
+    if one.len() != other.len() || end(one) != end(other) {
+        return false;
     }
-    at == one.len() && at == other.len()
+    while let (Some((eight, rest)), Some((other_eight, other_rest))) =
+        (one.split_first_chunk(), other.split_first_chunk())
+    {
+        if u64::from_le_bytes(*eight) != u64::from_le_bytes(*other_eight) {
+            return false;
+        }
+        (one, other) = (rest, other_rest);
+    }
+    true
 }
 
 /// A multiplication for every eight bytes, of which the highest bits are the best mixed.

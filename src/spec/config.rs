@@ -127,6 +127,11 @@ impl<'a> Root<'a> {
 }
 
 impl<'a> Mount<'a> {
+    /// Whether it shows cgroups, of whatever version the host has.
+    pub fn is_cgroup(&self) -> bool {
+        matches!(self.kind.map(CStr::to_bytes), Some(b"cgroup" | b"cgroup2"))
+    }
+
     fn read(d: &mut Decoder<'a>) -> Self {
         let mut mount = Mount::default();
         members!(d, {

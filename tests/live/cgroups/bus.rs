@@ -240,6 +240,12 @@ fn bundle(rig: &mut Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
+fn has_limit(rig: &Rig, limit: &str) -> Outcome {
+    let (top, _) = place(rig, "pids", "pids")?;
+    let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
+    same("pids.max", says(&own, "pids.max")?.as_str(), limit)
+}
+
 fn bus_property_that_is_not_known(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     let bus = Bus::new(rig, "bus", Manner::Without("TasksMax"))?;
@@ -247,9 +253,7 @@ fn bus_property_that_is_not_known(rig: &mut Rig) -> Outcome {
     bus.call(rig, "create", &bundle)?.good()?;
     same("calls with the property", bus.has("TasksMax"), [true, false])?;
     same("calls with another", bus.has("CollectMode"), [true, true])?;
-    let (top, _) = place(rig, "pids", "pids")?;
-    let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
-    same("pids.max", says(&own, "pids.max")?.as_str(), "13")?;
+    has_limit(rig, "13")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -281,9 +285,7 @@ fn bus_property_that_is_not_known_to_be_changed(rig: &mut Rig) -> Outcome {
     bus.call(rig, "create", &bundle)?.good()?;
     for limit in ["5", "6"] {
         rig.mote(&["update", "--pids-limit", limit, &rig.id])?.good()?;
-        let (top, _) = place(rig, "pids", "pids")?;
-        let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
-        same("pids.max", says(&own, "pids.max")?.as_str(), limit)?;
+        has_limit(rig, limit)?;
     }
     same("calls with the property", bus.has("TasksMax"), [false, true])?;
     rig.delete()?;

@@ -39,11 +39,11 @@ tests![
 
 /// Makes the rig that of a machine with systemd.
 pub fn with_systemd(rig: &mut Rig) -> Outcome {
-    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    if Path::new("/run/systemd/private").exists() && !unified {
-        return skip_allowed("systemd has cgroups v1");
+    with_any_systemd(rig)?;
+    match unified(rig) {
+        true => Ok(()),
+        false => skip_allowed("systemd has cgroups v1"),
     }
-    with_any_systemd(rig)
 }
 
 fn with_any_systemd(rig: &mut Rig) -> Outcome {
