@@ -22,7 +22,7 @@ use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
-use crate::sys::pidfd::wait_for;
+use crate::sys::pidfd::{has_ended, wait_while};
 use crate::sys::signal::{Set, block, send};
 
 /// When hooks are run, in order.
@@ -151,7 +151,17 @@ impl<'a> Plan<'a> {
     #[inline]
     pub fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, &mut |result| result),
+            true => self.each(point, pid, None, &mut |result| result),
+            false => Ok(()),
+        }
+    }
+
+    /// The same as long as the container's `process` lives: a hook that has not ended by then is killed, and has failed.
+    /// So whoever kills the process of a container that is being created ends its creation.
+    #[inline]
+    pub fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
+        match self.has(point) {
+            true => self.each(point, pid, Some(process), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -161,18 +171,24 @@ impl<'a> Plan<'a> {
         if !self.has(point) {
             return;
         }
-        let _ = self.each(point, pid, &mut |result| {
+        let _ = self.each(point, pid, None, &mut |result| {
             result.err().into_iter().for_each(&mut *warn);
             Ok(())
         });
     }
 
-    fn each(&self, point: Point, pid: i32, judge: &mut dyn FnMut(Result<()>) -> Result<()>) -> Result<()> {
+    fn each(
+        &self,
+        point: Point,
+        pid: i32,
+        beside: Option<&OwnedFd>,
+        judge: &mut dyn FnMut(Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let programs = self.list(point);
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
-            let ran = program.run(name, &state, &self.outputs).map_err(|error| error.of(Kind::Hook));
+            let ran = program.run(name, &state, &self.outputs, beside).map_err(|error| error.of(Kind::Hook));
             judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
@@ -228,7 +244,13 @@ impl<'a> Program<'a> {
     }
 
     /// `point` is what the errors call it.
-    fn run(&self, point: &str, state: &OwnedFd, outputs: &[Output<'_>; 2]) -> Result<()> {
+    fn run(
+        &self,
+        point: &str,
+        state: &OwnedFd,
+        outputs: &[Output<'_>; 2],
+        beside: Option<&OwnedFd>,
+    ) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
         let printed = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
@@ -247,7 +269,7 @@ impl<'a> Program<'a> {
             let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
             return Err(Error::system(errno, format_args!("execve")));
         }
-        self.wait(point, &pidfd, &printed)
+        self.wait(point, &pidfd, &printed, beside)
     }
 
     /// In the new process.
@@ -262,9 +284,15 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Waits for its end, not longer than its timeout.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd) -> Result<()> {
-        let ended = wait_for(pidfd, self.timeout).on(format_args!("poll"))?;
+    /// Waits for its end, not longer than its timeout, or the process `beside` lives.
+    fn wait(
+        &self,
+        point: &str,
+        pidfd: &OwnedFd,
+        printed: &OwnedFd,
+        beside: Option<&OwnedFd>,
+    ) -> Result<()> {
+        let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }
@@ -277,6 +305,9 @@ impl<'a> Program<'a> {
         let colon = if words.is_empty() { "" } else { ": " };
         let seconds = self.timeout.unwrap_or(0);
         match status.and_then(|status| status.exit_status()) {
+            _ if !ended && beside.is_some_and(has_ended) => {
+                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{words}")))
+            }
             _ if !ended => {
                 Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
             }

@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, Signal};
-use rustix::thread::sched_yield;
+use rustix::thread::{Timespec, nanosleep, sched_yield};
 
 use super::path::way;
 use super::write::Write;
@@ -219,34 +219,40 @@ impl Hierarchies {
 
     /// Removes the cgroup from every hierarchy. Processes still in it are killed.
     pub fn remove(&self, path: &str) -> Result<()> {
-        let mut killed = false;
-        for hierarchy in self.all() {
-            let whole = Self::path(hierarchy, path);
+        let removed = |hierarchy| self.remove_left(hierarchy, path, &mut || self.kill(path));
+        self.all().try_for_each(removed)
+    }
+
+    /// Removes it from a hierarchy; while somebody is in it, `end` is to see to their end. One more may come when the
+    /// others have gone: a process of a mote that was killed may have been on its way in, and a write to cgroup.procs that
+    /// has begun comes to its end, also for one that was killed.
+    fn remove_left(&self, hierarchy: &str, path: &str, end: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        const ROUNDS: u32 = 10;
+        let whole = Self::path(hierarchy, path);
+        for _ in 0..ROUNDS {
             match self.remove_directory(&whole) {
-                Err(error) if error.is(Errno::BUSY) && !killed => {
-                    killed = true;
-                    self.kill(path)?;
-                    self.remove_directory(&whole)?;
-                }
-                other => other?,
+                Err(error) if error.is(Errno::BUSY) => end()?,
+                other => return other,
             }
         }
-        Ok(())
+        self.remove_directory(&whole)
     }
 
     /// Removes a cgroup that nobody is known to have entered, and kills nobody. A child of a mote that was killed
     /// may still be about to end by itself.
     pub fn remove_unentered(&self, path: &str) -> Result<()> {
-        for hierarchy in self.all() {
-            let whole = Self::path(hierarchy, path);
-            if !tasks::wait_for_end(&self.root, &whole, 5)? {
-                return Err(Error::invalid(format_args!(
-                    "cgroup {whole}: processes of somebody else are in it"
-                )));
+        let ended = |whole: &str| match tasks::wait_for_end(&self.root, whole, 5)? {
+            true => Ok(()),
+            false => {
+                let why = format_args!("cgroup {whole}: processes of somebody else are in it");
+                Err(Error::invalid(why))
             }
-            self.remove_directory(&whole)?;
-        }
-        Ok(())
+        };
+        let removed = |hierarchy| {
+            let whole = Self::path(hierarchy, path);
+            self.remove_left(hierarchy, path, &mut || ended(&whole))
+        };
+        self.all().try_for_each(removed)
     }
 
     /// rmdir(2), after the directories below: the container may have made cgroups of its own in it.
@@ -302,16 +308,20 @@ impl Hierarchies {
 
 /// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has heard of
 /// its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a cgroup that is busy
-/// though nobody is in it is tried again while other processes are let run, for a bounded number of times.
+/// though nobody is in it is tried again while other processes are let run, for a bounded number of times. On a busy machine
+/// that process may wait for its turn on another CPU, which yielding this one does not bring nearer: then this sleeps.
 fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
-    for _ in 0..200 {
+    for round in 0..2000 {
         match unlinkat(above, name, AtFlags::REMOVEDIR) {
             Err(Errno::BUSY) => {
                 let directory = openat(above, name, DIRECTORY, Mode::empty())?;
                 if !tasks::is_empty(&directory) {
                     return Err(Errno::BUSY);
                 }
-                sched_yield();
+                match round < 200 {
+                    true => sched_yield(),
+                    false => drop(nanosleep(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 })),
+                }
             }
             other => return other,
         }

@@ -5,7 +5,8 @@ use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::mem;
+
+use rustix::fd::OwnedFd;
 
 use super::announce::Announce;
 use super::console::Console;
@@ -21,12 +22,13 @@ use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
 use crate::cgroup::oom::Shortage;
 use crate::error::{Error, Result};
-use crate::hooks::Point;
+use crate::hooks::{self, Point};
 use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
 use crate::plan::{Options, Plan, ProcessPlan};
+use crate::rootfs::id::RootId;
 use crate::spec::Config;
 use crate::sys::text;
 
@@ -142,6 +144,7 @@ fn build(
             let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
             Ok(Built { relay, notify, more, cgroup, launched })
         }
+        (Err(error), _) if !directory.is_there() => Err(error),
         (Err(mut error), cgroup) => {
             // Nobody else has been in it.
             if let Some(shortage) = cgroup.as_ref().and_then(Shortage::of) {
@@ -149,6 +152,8 @@ fn build(
             }
             undo(&plan, &mut keeper, cgroup);
             let _ = status.rdt.remove();
+            // As with `delete`, before its hooks: nobody is to wait for those.
+            let _ = directory.remove();
             // runtime.md, "Lifecycle": what fails from here on goes on with its end.
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
@@ -268,25 +273,28 @@ fn process(
         Stay::Created => Gate::socket(directory.fd(), directory.path())?,
         Stay::Running | Stay::Ended => Gate::Parent,
     };
-    let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs())?;
+    let known = |pid, pidfd: &OwnedFd| {
+        status.process = Identity::of(pid, pidfd)?;
+        status.write(directory)
+    };
+    let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs(), known)?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
     if plan.is_born_inside() {
         release(cgroup);
     }
-    let accompanied = accompany(directory, request, &launched, status)
+    let record = |root: &RootId| directory.record_root(root);
+    let accompanied = request
+        .announce
+        .tell(launched.pid, &launched.pidfd)
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
-            Stay::Created => launched.ready(),
-            Stay::Running | Stay::Ended => launched.go(),
-        })
-        .and_then(|()| match mem::take(&mut status.early_hooks) {
-            true => status.write(directory),
-            false => Ok(()),
+            Stay::Created => launched.ready(&gate, record),
+            Stay::Running | Stay::Ended => launched.go(record),
         })
         .and_then(|()| match stay {
             Stay::Created => Ok(()),
-            Stay::Running | Stay::Ended => plan.hooks.run(Point::Poststart, pid),
+            Stay::Running | Stay::Ended => poststart(directory, &plan.hooks, pid),
         });
     release(cgroup);
     match accompanied.and_then(|()| console.relay()) {
@@ -306,14 +314,13 @@ fn release(cgroup: Option<&Cgroup>) {
     }
 }
 
-/// While the child sets up: its status, and those who want to know its pid.
-fn accompany(
-    directory: &Directory,
-    request: &Request<'_>,
-    launched: &Launched,
-    status: &mut Status,
-) -> Result<()> {
-    status.process = Identity::of(launched.pid, &launched.pidfd)?;
-    status.write(directory)?;
-    request.announce.tell(launched.pid, &launched.pidfd)
+/// The container runs: its hooks may do with it what others may.
+fn poststart(directory: &Directory, hooks: &hooks::Plan<'_>, pid: i32) -> Result<()> {
+    if !hooks.has(Point::Poststart) {
+        return Ok(());
+    }
+    directory.unlock()?;
+    let done = hooks.run(Point::Poststart, pid);
+    directory.lock()?;
+    done
 }

@@ -1,32 +1,38 @@
 //! `delete`: undoes what `create` did.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::keeper;
 use super::kept::Kept;
+use super::lock::{locked, seized};
 use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
-use crate::cgroup::Cgroup;
+use crate::bundle::CONFIG;
+use crate::cgroup::systemd::name::Names;
+use crate::cgroup::{Cgroup, path};
 use crate::cgroup::tasks::PATIENCE;
 use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
+use crate::spec::Config;
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
 /// Removes a container that has stopped, or was never started. With `force` any: its processes are killed,
 /// and one that does not exist is as good as removed.
 pub fn delete(store: &Store, id: &CStr, force: bool, warnings: &mut Vec<Error>) -> Result<()> {
-    let directory = match store.open_locked(id) {
+    let directory = match if force { seized(store, id) } else { locked(store, id) } {
         Err(error) if force && error.kind() == Kind::NotFound => return Ok(()),
         directory => directory?,
     };
     // A create that was killed before it wrote anything made nothing either.
     let known = match state::of(&directory) {
         Err(error) if error.kind() == Kind::NotFound => return directory.remove(),
-        Err(_) if force && Status::read(&directory).is_err() => return directory.remove(),
+        Err(_) if force && Status::read(&directory).is_err() => return remove_unknown(&directory),
         known => known?,
     };
     match known.state {
@@ -42,10 +48,37 @@ pub fn delete(store: &Store, id: &CStr, force: bool, warnings: &mut Vec<Error>) 
     remove(&directory, warnings)
 }
 
+/// Removes a container whose record cannot be read. Where its cgroup is, its configuration says, or else its id; whoever is
+/// in there is killed.
+#[cold]
+#[inline(never)]
+fn remove_unknown(directory: &Directory) -> Result<()> {
+    let layout = Cgroups::read()?;
+    if !matches!(layout, Cgroups::None) {
+        Cgroup::open(&likely_cgroup(directory), &layout)?.remove()?;
+    }
+    directory.remove()
+}
+
+fn likely_cgroup(directory: &Directory) -> String {
+    let own = || format!("/{}", directory.id());
+    let Ok(Some(mut text)) = directory.read(CONFIG) else { return own() };
+    let config = Config::decode("config.json", &mut text);
+    let Some(given) = config.ok().and_then(|config| config.linux.cgroups_path) else { return own() };
+    let scope = Names::plan(Some(given), directory.id(), "system.slice").map(|names| names.path("/"));
+    scope.or_else(|_| path::plan(Some(given), directory.id())).unwrap_or_else(|_| own())
+}
+
 /// Ends what is left of it, removes it, and runs the hooks for that; `warnings` takes those that fail.
 pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result<()> {
     let Some(status) = Status::read(directory)? else { return directory.remove() };
-    let kept = if status.hooks { Some(Kept::read(directory, &status)?) } else { None };
+    // A `delete` that was killed may have begun to remove the directory: then hooks cannot be known any more.
+    let known = status.hooks && directory.has_config();
+    let kept = if known { Some(Kept::read(directory, &status)?) } else { None };
+    if status.process.pid == 0 {
+        // From here on it is not being created: see `lock::kill_creator`.
+        directory.remove_config()?;
+    }
     remove_known(directory, &status)?;
     // Not before: what cannot be understood must not keep it from being removed.
     if let Some(mut kept) = kept {

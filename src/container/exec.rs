@@ -16,6 +16,7 @@ use super::attend::{attend, hold_signals};
 use super::console::Console;
 use super::keeper;
 use super::listener::Receiver;
+use super::lock::locked;
 use super::relay::Relay;
 use super::state::{self, Known};
 use super::status::{State, Status};
@@ -29,6 +30,7 @@ use crate::launch::listener::Listener;
 use crate::launch::parent::Launched;
 use crate::launch::tenant::{Container, launch};
 use crate::plan::Tenant;
+use crate::rootfs::id::Expected;
 use crate::seccomp::Program;
 use crate::spec::Config;
 use crate::spec::process::Process;
@@ -84,6 +86,8 @@ struct Admitted {
     directory: Directory,
     /// Its first process.
     init: OwnedFd,
+    /// And the root of that.
+    root: Expected,
     pid: i32,
     bundle: String,
     cgroup: Option<String>,
@@ -97,7 +101,7 @@ struct Admitted {
 /// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
 /// number for a signal that ended it.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
-    let mut container = admit(store.open_locked(request.id)?, request)?;
+    let mut container = admit(locked(store, request.id)?, request)?;
     if !request.detach {
         hold_signals()?;
     }
@@ -136,7 +140,15 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
     let (pid, frozen) = (status.process.pid, state == State::Paused);
     let mover = keeper::mover(&status);
     let Status { bundle, cgroup, named, .. } = status;
-    Ok(Admitted { directory, init, pid, bundle, cgroup, named, mover, frozen })
+    let root = root_of(&directory)?;
+    Ok(Admitted { directory, init, root, pid, bundle, cgroup, named, mover, frozen })
+}
+
+/// The root that a process joining the container has to find. A container without a record of it is not set up, and not
+/// joined.
+pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
+    let lost = || Error::invalid(format_args!("container \"{}\" is not set up", directory.id()));
+    Expected::new(directory.root()?.ok_or_else(lost)?)
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
@@ -153,7 +165,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, cgroup, named, mover, frozen, .. } = container;
+    let Admitted { directory, init, root, cgroup, named, mover, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -186,13 +198,14 @@ fn start(
             console: console.childs(),
             frozen: *frozen,
             directory: directory.fd(),
+            root: *root,
         },
     )?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
     let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
     let told = heard.and_then(|()| request.announce.tell(launched.pid, &launched.pidfd));
-    match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
+    match told.and_then(|()| launched.go(|_| Ok(()))).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use rustix::io::Errno;
 
+use super::lock::locked;
 use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
@@ -13,12 +14,18 @@ use crate::host::Cgroups;
 use crate::sys::signal::send;
 
 /// Sends signal number `signal`; with `all` to every process in the container's cgroup, and then it is no
-/// error that its first one has ended.
+/// error that its first one has ended. For the first one alone nobody is waited for: what hangs can be killed.
 pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
-    let directory = store.open_locked(id)?;
+    let directory = store.open(id)?;
     let known = state::of(&directory)?;
     let Known { status, state } = &known;
-    if all && let Some(path) = &status.cgroup {
+    // Until it is set up, its first process is all that there is of it.
+    if all
+        && *state != State::Creating
+        && let Some(path) = &status.cgroup
+    {
+        // The freezer is used, as by `pause`.
+        let _locked = locked(store, id)?;
         return Cgroup::open(path, &Cgroups::read()?)?.signal_all(signal);
     }
     let gone = || known.not_running(&directory);

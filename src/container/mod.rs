@@ -14,6 +14,7 @@ pub mod kept;
 pub mod kill;
 pub mod list;
 pub mod listener;
+pub mod lock;
 pub mod mounts;
 pub mod notify;
 pub mod pattern;

@@ -5,6 +5,8 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
+use super::exec::root_of;
+use super::lock::locked;
 use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
@@ -30,7 +32,7 @@ pub enum Change {
 /// Changes the mounts of a container that is created or runs: all that are listed in the file, or none is added.
 /// The file has an array as `mounts` of config.json.
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
-    let directory = store.open_locked(id)?;
+    let directory = locked(store, id)?;
     let known = state::of(&directory)?;
     let Known { status, state } = &known;
     let refuse = |why: &str| {
@@ -48,11 +50,11 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
         return Err(refuse("it has no mount namespace"));
     }
-    let entry = Entry::new(namespaces);
+    let (entry, expected) = (Entry::new(namespaces), root_of(&directory)?);
     let mut list = read_file(CWD, file)?;
     let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
-        return visit(entry, &init, directory.fd(), |root| extra::remove(&mounts, root));
+        return visit(entry, &init, expected, directory.fd(), |root| extra::remove(&mounts, root));
     }
     // Whether it made it or joined it: it is there.
     let user = entry.has_user().then_some(User { mappings: config.linux.mappings(), joined: true });
@@ -71,5 +73,5 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
     let mut owners = idmap::Namespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
-    visit(entry, &init, directory.fd(), |root| plan.apply(root))
+    visit(entry, &init, expected, directory.fd(), |root| plan.apply(root))
 }

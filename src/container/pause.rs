@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 
+use super::lock::locked;
 use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
@@ -20,7 +21,7 @@ pub fn resume(store: &Store, id: &CStr) -> Result<()> {
 }
 
 fn change(store: &Store, id: &CStr, on: bool) -> Result<()> {
-    let directory = store.open_locked(id)?;
+    let directory = locked(store, id)?;
     let Known { status, state } = state::of(&directory)?;
     let refuse = |why: &str| {
         let (id, verb) = (directory.id(), if on { "pause" } else { "resume" });

@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use super::delete;
 use super::kept::Kept;
+use super::lock::locked;
 use super::notify::Notify;
 use super::state::{self, Known};
 use super::status::{State, Status};
@@ -24,7 +25,7 @@ pub fn start(
     seccomp_receiver: Option<&CStr>,
     warnings: &mut Vec<Error>,
 ) -> Result<()> {
-    let directory = store.open_locked(id)?;
+    let directory = locked(store, id)?;
     let Known { state, status } = state::of(&directory)?;
     let fail = |why: &str| {
         let (id, state) = (directory.id(), state.name());

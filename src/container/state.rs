@@ -39,6 +39,19 @@ pub struct Report {
 
 /// What is known of the container in a directory; an error when that is nothing yet.
 pub fn of(directory: &Directory) -> Result<Known> {
+    let known = read(directory)?;
+    if known.state != State::Creating || directory.is_busy() {
+        return Ok(known);
+    }
+    // Nobody creates it: that ended since it was read, or was killed.
+    let mut known = read(directory)?;
+    if known.status.process.pid == 0 {
+        known.state = State::Stopped;
+    }
+    Ok(known)
+}
+
+fn read(directory: &Directory) -> Result<Known> {
     let status = Status::read(directory)?.ok_or_else(|| not_yet(directory))?;
     let state = status.state(directory)?;
     Ok(Known { status, state })
@@ -54,7 +67,7 @@ fn not_yet(directory: &Directory) -> Error {
 pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     let directory = store.open(id)?;
     let Known { status, state } = of(&directory)?;
-    if state == State::Creating && !status.early_hooks {
+    if state == State::Creating && !status.early_hooks && directory.is_busy() {
         return Err(not_yet(&directory));
     }
     Ok(Report {

@@ -45,7 +45,7 @@ pub struct Status {
     pub rdt: intelrdt::Made,
     /// Its configuration has hooks for after `create`.
     pub hooks: bool,
-    /// And for during it, which is not over: they may ask for its state.
+    /// And for during it: they may ask for its state.
     pub early_hooks: bool,
     /// Of its configuration, what `state` tells: it is asked for often, and a configuration is long.
     pub oci_version: String,
@@ -176,36 +176,27 @@ impl Status {
         Ok(Some(status))
     }
 
-    /// The state now, whatever happened to the mote that made it.
+    /// The state now, as far as the record tells it: see [`super::state::of`]. A process that is not known to be set up,
+    /// with the container's root, is `Creating`, also when its parent has died: nobody may join it or change it, only end
+    /// it.
     pub fn state(&self, directory: &Directory) -> Result<State> {
         if self.process.pid == 0 {
-            return Ok(if directory.is_busy() { State::Creating } else { State::Stopped });
+            return Ok(State::Creating);
         }
         if self.process.open()?.is_none() {
             return Ok(State::Stopped);
         }
-        // With `run` there is no gate.
-        if self.early_hooks && directory.is_busy() {
+        if directory.root()?.is_none() {
             return Ok(State::Creating);
         }
-        // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
-        // socket, but nobody behind it.
-        if directory.has_gate() {
-            let is_attended = || gate::is_attended(directory.fd(), directory.path());
-            if is_attended()? {
-                return Ok(State::Created);
-            }
-            // It does not listen before it is set up...
-            if directory.is_busy() {
-                return Ok(State::Creating);
-            }
-            // ...which may have been done between the two questions.
-            if is_attended()? {
-                return Ok(State::Created);
-            }
+        // At its gate too: whoever joined it would stop there.
+        if self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
+            return Ok(State::Paused);
         }
-        match self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
-            true => Ok(State::Paused),
+        // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
+        // socket, but nobody behind it. With `run` there is none.
+        match directory.has_gate() && gate::is_attended(directory.fd(), directory.path())? {
+            true => Ok(State::Created),
             false => Ok(State::Running),
         }
     }

@@ -3,14 +3,15 @@
 //! ```text
 //! ROOT/ID/            flock(2) is held on it by whoever changes the container
 //!         status      what mote knows of it (`status.rs`), replaced by rename
+//!         root        that it is set up, with which root: a symbolic link, since one call makes it whole
 //!         config.json the configuration it was created with
-//!         start       its start gate, a socket, while it is created and not started
+//!         start       its start gate, a socket, until it is started
 //!         notify/     its socket to systemd (`notify.rs`)
 //! ROOT/.systemd-unknown  what an older systemd does not know (`keeper.rs`)
 //! ```
 //!
 //! The status is written before anything is made, so that whatever happens to mote, `delete --force` finds
-//! what there is to remove.
+//! what there is to remove. Its hooks and its bundle are acted on, so nobody else may be able to write it: see [`own`].
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -23,14 +24,16 @@ use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, renameat,
-    statat, unlinkat,
+    readlinkat, statat, symlinkat, unlinkat,
 };
 use rustix::io::{Errno, write};
+use rustix::process::geteuid;
 
 use super::{id, notify};
-use crate::bundle::read_all;
+use crate::bundle::{CONFIG, read_all};
 use crate::error::{Error, Kind, On, Result, Show};
 use crate::launch::gate;
+use crate::rootfs::id::RootId;
 
 /// The root of all state directories.
 pub struct Store {
@@ -45,6 +48,9 @@ pub struct Directory {
     id: String,
     path: String,
 }
+
+/// The path may be a link of its owner's.
+const DIRECTORY_OF_ALL: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -63,23 +69,20 @@ impl Store {
     /// A directory for a new container, locked.
     pub fn create(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
-        let path = format!("{}/{id}", self.path);
-        let mode = Mode::from_raw_mode(0o700);
-        let made = match mkdirat(CWD, path.as_str(), mode) {
-            Err(Errno::NOENT) => {
+        let root = match self.open_root()? {
+            Some(root) => root,
+            None => {
                 self.create_root()?;
-                mkdirat(CWD, path.as_str(), mode)
+                self.open_root()?.ok_or_else(|| Error::system(Errno::NOENT, format_args!("{}", self.path)))?
             }
-            made => made,
         };
-        match made {
+        match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
             Err(Errno::EXIST) => {
                 return Err(Error::new(Kind::Exists, format_args!("container \"{id}\" already exists")));
             }
-            made => made.on(format_args!("mkdirat {path}"))?,
+            made => made.on(format_args!("mkdirat {}/{id}", self.path))?,
         }
-        let fd = openat(CWD, path.as_str(), DIRECTORY, Mode::empty()).on(format_args!("openat {path}"))?;
-        let directory = Directory { fd, locked: Cell::new(false), id: id.to_string(), path };
+        let directory = self.open_in(&root, id)?;
         match directory.lock()? {
             true => Ok(directory),
             // A `delete --force` came between the two.
@@ -106,31 +109,34 @@ impl Store {
     /// The directory of a container, not locked.
     pub fn open(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
+        match self.open_root()? {
+            Some(root) => self.open_in(&root, id),
+            None => Err(missing(id)),
+        }
+    }
+
+    fn open_in(&self, root: &OwnedFd, id: &str) -> Result<Directory> {
         let path = format!("{}/{id}", self.path);
-        match openat(CWD, path.as_str(), DIRECTORY, Mode::empty()) {
+        match openat(root, id, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR) => Err(missing(id)),
             fd => {
-                let fd = fd.on(format_args!("openat {path}"))?;
+                let fd = own(fd, &path)?;
                 Ok(Directory { fd, locked: Cell::new(false), id: id.to_string(), path })
             }
         }
     }
 
-    /// The same, locked: no other command changes it meanwhile. Waits for one that does.
-    pub fn open_locked(&self, id: &CStr) -> Result<Directory> {
-        let directory = self.open(id)?;
-        match directory.lock()? {
-            true => Ok(directory),
-            false => Err(missing(&directory.id)),
+    /// The directory of all; `None` when it is not there yet.
+    fn open_root(&self) -> Result<Option<OwnedFd>> {
+        match openat(CWD, self.path.as_str(), DIRECTORY_OF_ALL, Mode::empty()) {
+            Err(Errno::NOENT) => Ok(None),
+            root => own(root, &self.path).map(Some),
         }
     }
 
     /// The ids of all containers, sorted.
     pub fn list(&self) -> Result<Vec<CString>> {
-        let root = match openat(CWD, self.path.as_str(), DIRECTORY, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(Vec::new()),
-            root => root.on(format_args!("openat {}", self.path))?,
-        };
+        let Some(root) = self.open_root()? else { return Ok(Vec::new()) };
         let mut list = Vec::new();
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut entries = RawDir::new(root, &mut space);
@@ -145,8 +151,26 @@ impl Store {
     }
 }
 
+/// A directory that nobody but the owner of this process may write in, and root, who need not. What another could have
+/// put there would be done with this process's rights: hooks run, processes killed, cgroups removed.
+fn own(opened: rustix::io::Result<OwnedFd>, path: &str) -> Result<OwnedFd> {
+    let fd = opened.on(format_args!("openat {path}"))?;
+    let stat = fstat(&fd).on(format_args!("fstat {path}"))?;
+    let (owner, user) = (stat.st_uid, geteuid().as_raw());
+    if owner != user {
+        let why = format_args!("state directory {path}: it belongs to user {owner}, not to user {user}");
+        return Err(Error::new(Kind::State, why));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        let mode = stat.st_mode & 0o7777;
+        let why = format_args!("state directory {path}: others may write in it (mode {mode:04o}; chmod go-w)");
+        return Err(Error::new(Kind::State, why));
+    }
+    Ok(fd)
+}
+
 /// The words that engines look for.
-fn missing(id: &str) -> Error {
+pub(super) fn missing(id: &str) -> Error {
     Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist"))
 }
 
@@ -170,8 +194,24 @@ impl Directory {
     pub fn lock(&self) -> Result<bool> {
         flock(&self.fd, FlockOperation::LockExclusive).on(format_args!("flock {}", self.path))?;
         self.locked.set(true);
-        let stat = fstat(&self.fd).on(format_args!("fstat {}", self.path))?;
-        Ok(stat.st_nlink > 0)
+        Ok(self.is_there())
+    }
+
+    /// Locks it, unless another command holds the lock: `false`.
+    pub fn try_lock(&self) -> Result<bool> {
+        match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            locked => {
+                locked.on(format_args!("flock {}", self.path))?;
+                self.locked.set(true);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether it is still the container's, and not removed.
+    pub fn is_there(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 0)
     }
 
     /// Lets other commands at it; it is still this container's.
@@ -219,6 +259,22 @@ impl Directory {
         }
     }
 
+    /// Writes down that the container is set up, with this root.
+    pub fn record_root(&self, root: &RootId) -> Result<()> {
+        symlinkat(format!("{root}"), &self.fd, ROOT).on(format_args!("symlinkat {}/{}", self.path, Show(ROOT)))
+    }
+
+    /// The root with which the container was set up; `None` as long as it is not.
+    pub fn root(&self) -> Result<Option<RootId>> {
+        match readlinkat(&self.fd, ROOT, [0; 64]) {
+            Err(Errno::NOENT) => Ok(None),
+            text => {
+                let text = text.on(format_args!("readlinkat {}/{}", self.path, Show(ROOT)))?;
+                Ok(text.to_str().ok().and_then(RootId::parse))
+            }
+        }
+    }
+
     /// Whether there is a start gate.
     pub fn has_gate(&self) -> bool {
         statat(&self.fd, gate::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
@@ -233,10 +289,20 @@ impl Directory {
         ))
     }
 
+    /// Whether the configuration's copy is there.
+    pub fn has_config(&self) -> bool {
+        statat(&self.fd, CONFIG, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Removes the configuration's copy alone.
+    pub fn remove_config(&self) -> Result<()> {
+        self.remove_one(CONFIG, AtFlags::empty())
+    }
+
     /// Removes all of it.
     pub fn remove(&self) -> Result<()> {
         // The status last: it is what another `delete` would go by.
-        self.remove_files(&[c"config.json", c"status"])?;
+        self.remove_files(&[CONFIG, ROOT, c"status"])?;
         match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::NOTEMPTY) => {}
@@ -262,3 +328,6 @@ impl Directory {
 
 /// What is being written.
 const NEW: &CStr = c"status.new";
+
+/// See [`Directory::record_root`].
+const ROOT: &CStr = c"root";

@@ -6,6 +6,7 @@ use core::ffi::CStr;
 use rustix::fs::CWD;
 
 use super::keeper;
+use super::lock::locked;
 use super::state::{self, Known};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
@@ -39,7 +40,7 @@ pub enum Limits<'a> {
 
 /// Changes them: all, or none as far as that can be.
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
-    let directory = store.open_locked(request.id)?;
+    let directory = locked(store, request.id)?;
     let known = state::of(&directory)?;
     let Known { status, state } = &known;
     let refuse = |why: &str| {

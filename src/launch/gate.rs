@@ -1,9 +1,9 @@
 //! The start gate: where a container's process waits until it is to become its program.
 //!
 //! With `run` the parent is still there and opens it over the channel they have. With `create` it has gone,
-//! and the gate is a socket named `start` in the container's state directory, on which the process
-//! listens: `start` connects, says GO, and hears what becomes of it: the end of the line when the program
-//! runs, or the error. That there is such a socket, and somebody listens, is what "created" means.
+//! and the gate is a socket named `start` in the container's state directory: `start` connects, says GO, and hears what
+//! becomes of it: the end of the line when the program runs, or the error. The parent has the socket listen once the
+//! process is set up, and only the process keeps it, until execve: that somebody listens is what "created" means.
 
 use alloc::format;
 use alloc::string::String;
@@ -42,7 +42,7 @@ impl Gate {
         Ok(Gate::Socket(socket))
     }
 
-    /// The child's side: from now on it can be come to.
+    /// The parent's side, when the process is set up: from now on it can be come to.
     pub fn open(&self) -> Result<()> {
         match self {
             Gate::Parent => Ok(()),
@@ -65,7 +65,7 @@ impl Gate {
         let Message::Go = parent.receive()? else {
             return Err(Error::new(
                 Kind::State,
-                format_args!("mote went away before the container was created"),
+                format_args!("the parent process died before the container was created"),
             ));
         };
         let Gate::Socket(listener) = self else { return Ok(parent) };

@@ -5,7 +5,9 @@ use core::ffi::CStr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
-use rustix::process::{DumpableBehavior, getpid, set_dumpable_behavior, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+};
 use rustix::thread::set_name;
 
 use super::finish::{self, Program, give_up};
@@ -18,6 +20,7 @@ use crate::hooks::Point;
 use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::become_root;
+use crate::rootfs::id::RootId;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_in_child;
 use crate::sys::net::loopback_up;
@@ -37,24 +40,23 @@ pub struct Handed<'h> {
     pub joined: bool,
     /// Where the terminal's master goes.
     pub console: Option<BorrowedFd<'h>>,
-    /// The state directory, whose lock is its parent's alone.
-    pub directory: BorrowedFd<'h>,
+    /// The child closes them first: the state directory, or it would hold the lock too; and the parent's end of the
+    /// channel, or it would never see that its parent has died.
+    pub parents: [BorrowedFd<'h>; 2],
 }
 
 /// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
 /// not and ends.
 pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
-    close_in_child(handed.directory);
-    let program = match set_up(plan, &handed) {
-        Ok(program) => program,
+    handed.parents.into_iter().for_each(close_in_child);
+    let ready = bind_to_parent(&handed.channel).and_then(|()| set_up(plan, &handed));
+    let program = match ready {
+        Ok((program, root)) => {
+            handed.channel.send(&Message::Ready(root));
+            program
+        }
         Err(error) => give_up(&handed.channel, error),
     };
-    if let Gate::Socket(_) = handed.gate {
-        if let Err(error) = handed.gate.open() {
-            give_up(&handed.channel, error);
-        }
-        handed.channel.send(&Message::Ready);
-    }
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
             let hooks = plan.hooks.run(Point::StartContainer, getpid().as_raw_nonzero().get());
@@ -69,7 +71,18 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
     }
 }
 
-fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
+/// Until [`set_up`] is nearly done it dies with its parent, as long as its credentials do not change
+/// (PR_SET_PDEATHSIG(2const)): one whose pid was not written down yet would be found by nobody. After that the end of the
+/// channel tells.
+fn bind_to_parent(channel: &Channel) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
+    match channel.is_over() {
+        true => exit(1),
+        false => Ok(()),
+    }
+}
+
+fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
     // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
@@ -125,8 +138,11 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Program> {
     stage(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
-    let [out, err] = plan.hooks.lines();
-    finish::identity(&plan.process, root, true, &handed.channel, [handed.gate.number(), out, err])
+    let (id, [out, err]) = (RootId::own()?, plan.hooks.lines());
+    // Before a filter is loaded, which may refuse it; and before its parent may end.
+    set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
+    let lines = [handed.gate.number(), out, err];
+    finish::identity(&plan.process, root, true, &handed.channel, lines).map(|program| (program, id))
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
@@ -148,6 +164,6 @@ fn stage(plan: &Plan<'_>, name: &CStr) {
 fn wait_for_parent(channel: &Channel) -> Result<()> {
     match channel.receive()? {
         Message::Go => Ok(()),
-        _ => Err(Error::invalid(format_args!("mote went away"))),
+        _ => Err(Error::invalid(format_args!("the parent process died"))),
     }
 }

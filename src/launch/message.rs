@@ -1,11 +1,14 @@
 //! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
 //! SOCK_SEQPACKET), whose end of file is an answer too.
 
+use core::cell::Cell;
+
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::error::{Error, On, Result};
+use crate::rootfs::id::RootId;
 
 /// A message.
 #[derive(Debug)]
@@ -14,8 +17,10 @@ pub enum Message {
     Born(i32),
     /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
     Mounted,
-    /// Child to parent: set up, and at the start gate.
-    Ready,
+    /// Child to parent: set up, with this root, and at the start gate.
+    Ready(RootId),
+    /// Child to parent: it has done what it was there for (`visit.rs`).
+    Done,
     /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
     Filter(i32),
     /// To the child: its parent has done its part; go on, or through the gate.
@@ -29,10 +34,15 @@ pub enum Message {
 }
 
 /// One end of the line.
-pub struct Channel(OwnedFd);
+pub struct Channel {
+    socket: OwnedFd,
+    /// The other side went away without hearing what was said to it last.
+    deaf: Cell<bool>,
+}
 
 const MOUNTED: u8 = b'H';
 const READY: u8 = b'R';
+const DONE: u8 = b'D';
 const BORN: u8 = b'B';
 const FILTER: u8 = b'F';
 const GO: u8 = b'G';
@@ -46,28 +56,28 @@ impl Channel {
     pub fn pair() -> Result<(Channel, Channel)> {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
-        Ok((Channel(a), Channel(b)))
+        Ok((Channel::over(a), Channel::over(b)))
     }
 
     /// The line over a connected socket.
     pub fn over(socket: OwnedFd) -> Self {
-        Channel(socket)
+        Channel { socket, deaf: Cell::new(false) }
     }
 
     /// Its descriptor's number.
     pub fn number(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 
     /// The socket, for what goes with a descriptor.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 
     /// Says it. Nobody listening is no error: they will see the end of the line themselves.
     pub fn send(&self, message: &Message) {
         let mut packet = [0u8; 512];
-        let number;
+        let (number, root);
         let (tag, (kind, errno, text)) = match message {
             Message::Born(pid) => {
                 number = pid.to_le_bytes();
@@ -78,7 +88,11 @@ impl Channel {
                 (FILTER, (0, 0, &number[..]))
             }
             Message::Mounted => (MOUNTED, Default::default()),
-            Message::Ready => (READY, Default::default()),
+            Message::Ready(id) => {
+                root = root_bytes(id);
+                (READY, (0, 0, &root[..]))
+            }
+            Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
             Message::End | Message::Deaf => return,
@@ -91,26 +105,31 @@ impl Channel {
             length += 1;
         }
         // NOSIGNAL: the other side may have died.
-        let _ = send(&self.0, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+        let _ = send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+    }
+
+    /// Whether the other side is gone, and has left no message.
+    pub fn is_over(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
     /// Waits for the next message.
     pub fn receive(&self) -> Result<Message> {
         let mut packet = [0u8; 512];
-        let mut deaf = false;
         let length = loop {
-            match recv(&self.0, &mut packet, RecvFlags::empty()) {
+            match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
                 Err(Errno::INTR) => {}
-                // Told once, before what the other side said last: it went away without hearing what this side
-                // said. The next call gives its words, or the end.
-                Err(Errno::CONNRESET) => deaf = true,
+                // Told once, before what the other side said last. The next call gives its words, or the end.
+                Err(Errno::CONNRESET) => self.deaf.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
         };
         Ok(match packet.get(..length.min(packet.len())) {
             Some([MOUNTED, ..]) => Message::Mounted,
-            Some([READY, ..]) => Message::Ready,
+            Some([READY, _, _, _, root @ ..]) => Message::Ready(root_of(root)),
+            Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
             Some([FILTER, _, _, _, a, b, c, d]) => Message::Filter(i32::from_le_bytes([*a, *b, *c, *d])),
@@ -118,8 +137,25 @@ impl Channel {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }
-            _ if deaf => Message::Deaf,
+            _ if self.deaf.get() => Message::Deaf,
             _ => Message::End,
         })
     }
+}
+
+/// Three numbers of eight bytes.
+fn root_bytes(root: &RootId) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let (places, _) = bytes.as_chunks_mut();
+    for (place, number) in places.iter_mut().zip([root.mount, root.device, root.inode]) {
+        *place = u64::to_le_bytes(number);
+    }
+    bytes
+}
+
+fn root_of(bytes: &[u8]) -> RootId {
+    let (numbers, _) = bytes.as_chunks();
+    let mut numbers = numbers.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    let mut next = || numbers.next().unwrap_or_default();
+    RootId { mount: next(), device: next(), inode: next() }
 }

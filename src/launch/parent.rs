@@ -22,9 +22,10 @@ use crate::hooks::{self, Point};
 use crate::namespace::device::Moved;
 use crate::namespace::idmap::Namespaces;
 use crate::plan::Plan;
+use crate::rootfs::id::RootId;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
-use crate::sys::fd::close_together;
+use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::signal::send;
 use crate::sys::veil;
 use crate::{host, namespace};
@@ -41,13 +42,15 @@ pub struct Launched {
 }
 
 /// Starts the container's process, and does what only its parent can. `directory` is its state directory,
-/// locked; `console` is the socket that its terminal's master is sent to. When this fails there is no process.
+/// locked; `console` is the socket that its terminal's master is sent to. `known` writes down which process it is,
+/// before that is let go on for the first time. When this fails there is no process.
 pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
     gate: &Gate,
     console: Option<BorrowedFd<'_>>,
+    known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
     let proc = plan.needs_proc().then(host::proc).transpose()?;
     // Inherited by the child, to whom nobody but root could give it once it is undumpable.
@@ -63,8 +66,8 @@ pub fn launch(
     let (channel, childs) = Channel::pair()?;
     let own = veil::own();
     let back = if middle { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
-    let handed = |channel, joined| Handed {
-        channel,
+    let handed = |childs, joined| Handed {
+        channel: childs,
         gate,
         namespaces: &namespaces,
         doors: &doors,
@@ -72,7 +75,7 @@ pub fn launch(
         own: own.as_ref(),
         joined,
         console,
-        directory,
+        parents: [directory, channel.fd()],
     };
     // Who shares a namespace with it must not look into a process that still has the host's memory, descriptors
     // and rights (CVE-2016-9962): not even before it could say so itself.
@@ -91,7 +94,8 @@ pub fn launch(
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None };
-    match launched.help(plan, proc.as_ref(), &namespaces, cgroup) {
+    let known = known(launched.pid, &launched.pidfd);
+    match known.and_then(|()| launched.help(plan, proc.as_ref(), &namespaces, cgroup)) {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.kill();
@@ -147,9 +151,15 @@ pub(super) fn through_middle<S>(
 ) -> Result<(Pid, OwnedFd)> {
     let (ours, its) = Channel::pair()?;
     let middle = || -> Infallible {
+        close_in_child(ours.fd());
         let made = join(&mut state).and_then(|()| {
             let flags = new | u64::from(sys::CLONE_PARENT);
-            spawn(flags, None, || child(state)).on(format_args!("clone3 CLONE_PARENT"))
+            spawn(flags, None, || {
+                // Or the parent would never see that the middle process has died.
+                close_in_child(its.fd());
+                child(state)
+            })
+            .on(format_args!("clone3 CLONE_PARENT"))
         });
         match made {
             Ok((pid, _)) => its.send(&Message::Born(pid.as_raw_nonzero().get())),
@@ -212,25 +222,35 @@ impl Launched {
             other => return Err(self.failure(other)),
         }
         let pid = self.pid.as_raw_nonzero().get();
-        hooks.run(Point::Prestart, pid)?;
-        hooks.run(Point::CreateRuntime, pid)?;
+        hooks.run_beside(Point::Prestart, pid, &self.pidfd)?;
+        hooks.run_beside(Point::CreateRuntime, pid, &self.pidfd)?;
         self.channel.send(&Message::Go);
         Ok(())
     }
 
-    /// Tells the child that it is known, and waits until it is at the gate.
-    pub fn ready(&mut self) -> Result<()> {
-        self.channel.send(&Message::Go);
+    /// Waits until the child is set up, has `record` write that down, and leaves the child at its gate.
+    pub fn ready(&mut self, gate: &Gate, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         match self.answer()? {
-            Message::Ready => Ok(()),
+            Message::Ready(root) => {
+                gate.open()?;
+                record(&root)?;
+                self.channel.send(&Message::Go);
+                Ok(())
+            }
             other => Err(self.failure(other)),
         }
     }
 
-    /// Tells the child to go through, and waits until the program runs.
-    pub fn go(&mut self) -> Result<()> {
+    /// Tells the child to go through as soon as it is set up, has `record` write down that it was, and waits until the
+    /// program runs.
+    pub fn go(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         self.channel.send(&Message::Go);
-        match self.answer()? {
+        let mut answer = self.answer()?;
+        if let Message::Ready(root) = answer {
+            record(&root)?;
+            answer = self.answer()?;
+        }
+        match answer {
             Message::End => {
                 self.moved = None;
                 Ok(())
@@ -241,9 +261,11 @@ impl Launched {
 
     /// What it says next, when the listener of its filter is handed over.
     fn answer(&mut self) -> Result<Message> {
-        match (self.channel.receive()?, self.listener.take()) {
-            (Message::Filter(number), Some(listener)) => listener.serve(&self.channel, &self.pidfd, number),
-            (message, _) => Ok(message),
+        match self.channel.receive()? {
+            Message::Filter(number) if let Some(listener) = self.listener.take() => {
+                listener.serve(&self.channel, &self.pidfd, number)
+            }
+            message => Ok(message),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::host;
 use crate::plan::Tenant;
 use crate::process::terminal;
 use crate::process::user::become_root;
+use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
@@ -33,12 +34,16 @@ pub struct Container<'h> {
     pub frozen: bool,
     /// Its state directory, whose lock is the parent's alone.
     pub directory: BorrowedFd<'h>,
+    /// The root that a process has there.
+    pub root: Expected,
 }
 
 /// What the child has from its parent besides the plan.
 struct Handed<'h> {
     container: Container<'h>,
     channel: &'h Channel,
+    /// The parent's end of the channel.
+    parents: BorrowedFd<'h>,
     doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
@@ -70,6 +75,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
             Handed {
                 container,
                 channel: &childs,
+                parents: channel.fd(),
                 doors: &doors,
                 proc: proc.as_ref(),
                 own: own.as_ref(),
@@ -119,7 +125,7 @@ fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
 
 /// The process's own part. It never comes back.
 fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
-    close_in_child(handed.container.directory);
+    [handed.container.directory, handed.parents].into_iter().for_each(close_in_child);
     let error = match set_up(plan, handed) {
         Ok(program) => match handed.channel.receive() {
             Ok(Message::Go) => finish::become_program(&plan.process, &program, handed.channel),
@@ -144,6 +150,8 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if !handed.joined {
         plan.entry.join(handed.container.init, false)?;
     }
+    // Before anything is done or looked up in there.
+    handed.container.root.check()?;
     if plan.process.user_namespace {
         become_root()?;
     }

@@ -10,15 +10,17 @@ use super::message::{Channel, Message};
 use crate::error::{self, Error, On, Result};
 use crate::namespace::entry::Entry;
 use crate::process::user::become_root;
+use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_in_child;
 
-/// Does `act` in the mount namespace of the container whose first process is `init`. `directory` is its state
-/// directory, locked.
+/// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
+/// `directory` is its state directory, locked.
 pub fn visit(
     entry: Entry,
     init: &OwnedFd,
+    expected: Expected,
     directory: BorrowedFd<'_>,
     act: impl FnOnce(&mut Root) -> Result<()>,
 ) -> Result<()> {
@@ -27,10 +29,10 @@ pub fn visit(
     error::reserve();
     let (channel, visitors) = Channel::pair()?;
     let visitor = || -> Infallible {
-        close_in_child(directory);
-        let done = go_in(entry, init).and_then(|mut root| act(&mut root));
+        [directory, channel.fd()].into_iter().for_each(close_in_child);
+        let done = go_in(entry, init, expected).and_then(|mut root| act(&mut root));
         visitors.send(&match done {
-            Ok(()) => Message::Ready,
+            Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
         });
         exit(0)
@@ -41,14 +43,15 @@ pub fn visit(
     let said = channel.receive();
     let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
     match said? {
-        Message::Ready => Ok(()),
+        Message::Done => Ok(()),
         Message::Failed(error) => Err(error),
         _ => Err(Error::invalid(format_args!("the process in the container died"))),
     }
 }
 
-fn go_in(entry: Entry, init: &OwnedFd) -> Result<Root> {
+fn go_in(entry: Entry, init: &OwnedFd, expected: Expected) -> Result<Root> {
     entry.join_tree(init)?;
+    expected.check()?;
     if entry.has_user() {
         become_root()?;
     }

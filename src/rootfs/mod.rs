@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod copyup;
 pub mod device;
 pub mod extra;
+pub mod id;
 pub mod idmap;
 pub mod label;
 pub mod mask;

@@ -285,9 +285,8 @@ fn changes_one_after_another(rig: &mut Rig) -> Outcome {
     fs::write(&list, "[]")?;
     let (id, list) = (rig.id.clone(), list.display().to_string());
     let _created = rig.create(&bundle, &[])?;
-    let changes: [&[&str]; 8] = [
+    let changes: [&[&str]; 7] = [
         &["start", &id],
-        &["kill", &id, "0"],
         &["pause", &id],
         &["resume", &id],
         &["update", "--pids-limit", "20", &id],

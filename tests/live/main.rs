@@ -22,6 +22,7 @@ mod facts;
 mod filter;
 mod hooks;
 mod json;
+mod killed;
 mod missing;
 mod namespaces;
 mod nested;
@@ -119,6 +120,7 @@ const ROOMS: &[&[Test]] = &[
     nested::TESTS,
     missing::TESTS,
     crash::TESTS,
+    killed::TESTS,
     clients::TESTS,
 ];
 

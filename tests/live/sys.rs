@@ -11,6 +11,7 @@ pub mod pass;
 pub mod pty;
 pub mod schedule;
 pub mod seccomp;
+pub mod trace;
 
 use std::ffi::CString;
 use std::io::{Error, Result};

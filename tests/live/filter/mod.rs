@@ -19,7 +19,7 @@ use crate::sys;
 use crate::sys::seccomp::{self, Answer, Notification};
 
 /// A profile that lets everything pass but for these rules. It names this machine: older runcs fall over else.
-fn profile(rules: Vec<Json>) -> Json {
+pub fn profile(rules: Vec<Json>) -> Json {
     let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -29,7 +29,7 @@ fn profile(rules: Vec<Json>) -> Json {
 }
 
 /// A rule about calls.
-fn rule(action: &str, names: &[&str]) -> Json {
+pub fn rule(action: &str, names: &[&str]) -> Json {
     json!({"names": (names.to_vec()), "action": action})
 }
 

@@ -1,0 +1,99 @@
+//! Which directory a process has as its root, in terms that can be written down and compared.
+
+use core::fmt;
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+use crate::error::{Error, Kind, On, Result};
+
+/// A root directory: its mount, and the file that it is there (statx(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RootId {
+    /// The mount's id, which is not given out again since linux 6.8 (STATX_MNT_ID_UNIQUE); 0 before linux 5.8.
+    pub mount: u64,
+    /// Major number in the upper half, minor in the lower.
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// What the root of a process that joins a container has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    root: RootId,
+    /// The same directory as the host's root: only the mount tells them apart.
+    like_hosts: bool,
+}
+
+/// `STATX_MNT_ID_UNIQUE` of include/uapi/linux/stat.h. A kernel that does not know it passes it over.
+const MNT_ID_UNIQUE: u32 = 0x4000;
+
+impl RootId {
+    /// Of this process's own root.
+    pub fn own() -> Result<Self> {
+        let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
+        let found = statx(CWD, c"/", AtFlags::empty(), wanted).on(format_args!("statx /"))?;
+        let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+        Ok(RootId { mount: found.stx_mnt_id, device, inode: found.stx_ino })
+    }
+
+    /// Reads what [`fmt::Display`] has written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split(' ').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some(RootId { mount: next()?, device: next()?, inode: next()? })
+    }
+}
+
+impl fmt::Display for RootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.mount, self.device, self.inode)
+    }
+}
+
+impl Expected {
+    /// On the host's side: `root` is the container's.
+    pub fn new(root: RootId) -> Result<Self> {
+        let own = RootId::own()?;
+        Ok(Expected { root, like_hosts: (own.device, own.inode) == (root.device, root.inode) })
+    }
+
+    /// Inside: an error unless this process has that root now. A process of the container may have bound its root over
+    /// itself, which changes the mount and nothing else.
+    pub fn check(&self) -> Result<()> {
+        let (found, root) = (RootId::own()?, &self.root);
+        let same_file = (found.device, found.inode) == (root.device, root.inode);
+        match same_file && (found.mount == root.mount || !self.like_hosts) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::State,
+                format_args!("/ is not the root that the container was created with: {found}, not {root}"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn text() {
+        let root = RootId { mount: u64::MAX, device: 8 << 32 | 1, inode: 2 };
+        assert_eq!(RootId::parse(&root.to_string()), Some(root));
+        for bad in ["", "1 2", "1 2 x", "-1 2 3"] {
+            assert_eq!(RootId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn own_root() {
+        let own = RootId::own().unwrap();
+        Expected::new(own).unwrap().check().unwrap();
+        let elsewhere = RootId { inode: own.inode + 1, ..own };
+        assert!(Expected::new(elsewhere).unwrap().check().is_err());
+        // The same directory by another mount: a container whose root.path is the host's root.
+        let by_another = RootId { mount: own.mount + 1, ..own };
+        assert!(Expected::new(by_another).unwrap().check().is_err());
+    }
+}
