@@ -45,10 +45,11 @@ pub fn read_file(directory: rustix::fd::BorrowedFd<'_>, path: &CStr) -> Result<V
     read_all(&file, path)
 }
 
-/// A whole file of a bearable size, or what comes through a pipe.
+/// A whole file of a bearable size, or what comes through a pipe, or what the kernel says in a file of procfs, whose size
+/// is 0.
 pub fn read_all(file: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
     let stat = fstat(&file).on(format_args!("fstat {}", Show(name)))?;
-    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size > 0;
     let too_large = || Error::invalid(format_args!("{}: larger than {} MiB", Show(name), MAX_SIZE >> 20));
     let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(too_large)?;
     // One byte more than there should be: a read that does not fill it has met the end.

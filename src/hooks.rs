@@ -285,13 +285,7 @@ impl<'a> Program<'a> {
     }
 
     /// Waits for its end, not longer than its timeout, or the process `beside` lives.
-    fn wait(
-        &self,
-        point: &str,
-        pidfd: &OwnedFd,
-        printed: &OwnedFd,
-        beside: Option<&OwnedFd>,
-    ) -> Result<()> {
+    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, beside: Option<&OwnedFd>) -> Result<()> {
         let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());

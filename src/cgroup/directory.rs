@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, Signal};
-use rustix::thread::{Timespec, nanosleep, sched_yield};
+use rustix::thread::sched_yield;
 
 use super::path::way;
 use super::write::Write;
@@ -308,20 +308,16 @@ impl Hierarchies {
 
 /// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has heard of
 /// its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a cgroup that is busy
-/// though nobody is in it is tried again while other processes are let run, for a bounded number of times. On a busy machine
-/// that process may wait for its turn on another CPU, which yielding this one does not bring nearer: then this sleeps.
+/// though nobody is in it is tried again while other processes are let run, for a bounded number of times.
 fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
-    for round in 0..2000 {
+    for _ in 0..200 {
         match unlinkat(above, name, AtFlags::REMOVEDIR) {
             Err(Errno::BUSY) => {
                 let directory = openat(above, name, DIRECTORY, Mode::empty())?;
                 if !tasks::is_empty(&directory) {
                     return Err(Errno::BUSY);
                 }
-                match round < 200 {
-                    true => sched_yield(),
-                    false => drop(nanosleep(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 })),
-                }
+                sched_yield();
             }
             other => return other,
         }

@@ -23,8 +23,8 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, renameat,
-    readlinkat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, readlinkat,
+    renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::{Errno, write};
 use rustix::process::geteuid;
@@ -163,7 +163,8 @@ fn own(opened: rustix::io::Result<OwnedFd>, path: &str) -> Result<OwnedFd> {
     }
     if stat.st_mode & 0o022 != 0 {
         let mode = stat.st_mode & 0o7777;
-        let why = format_args!("state directory {path}: others may write in it (mode {mode:04o}; chmod go-w)");
+        let why =
+            format_args!("state directory {path}: others may write in it (mode {mode:04o}; chmod go-w)");
         return Err(Error::new(Kind::State, why));
     }
     Ok(fd)
@@ -261,7 +262,11 @@ impl Directory {
 
     /// Writes down that the container is set up, with this root.
     pub fn record_root(&self, root: &RootId) -> Result<()> {
-        symlinkat(format!("{root}"), &self.fd, ROOT).on(format_args!("symlinkat {}/{}", self.path, Show(ROOT)))
+        symlinkat(format!("{root}"), &self.fd, ROOT).on(format_args!(
+            "symlinkat {}/{}",
+            self.path,
+            Show(ROOT)
+        ))
     }
 
     /// The root with which the container was set up; `None` as long as it is not.

@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::become_root;
 use crate::rootfs::id::RootId;
+use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_in_child;
 use crate::sys::net::loopback_up;
@@ -135,6 +136,11 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
+    inside(plan, handed, root)
+}
+
+/// The last part, in the container's root.
+fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root) -> Result<(Program, RootId)> {
     stage(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;

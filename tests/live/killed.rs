@@ -82,7 +82,10 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
             same("a device", facts.get("open:/dev/full"), "ok")?;
         } else {
             // Refused; or the command that was killed had sent SIGKILL, of which its processes die any moment.
-            holds(&format!("call {number}: {} {}", exec.code(), exec.stderr), [137, 255].contains(&exec.code()))?;
+            holds(
+                &format!("call {number}: {} {}", exec.code(), exec.stderr),
+                [137, 255].contains(&exec.code()),
+            )?;
         }
     } else if state.code() != 1 || !state.stderr.contains("does not exist") {
         return fail(format_args!("call {number}: state: {:?}", state.stderr));
@@ -90,7 +93,7 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
     let delete = rig.mote(&["delete", "--force", &rig.id])?;
     match (delete.code(), delete.stderr.as_str()) {
         (0, "") => Ok(()),
-        (code, errors) => { fail(format_args!("call {number}: delete: {code} {errors:?}"))},
+        (code, errors) => fail(format_args!("call {number}: delete: {code} {errors:?}")),
     }
 }
 

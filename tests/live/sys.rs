@@ -208,6 +208,15 @@ pub fn become_user(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
+/// A unix socket on which somebody waits already and nobody else can: connecting blocks.
+pub fn full_socket(path: &Path) -> Result<(OwnedFd, std::os::unix::net::UnixStream)> {
+    let socket = std::os::unix::net::UnixListener::bind(path)?;
+    // SAFETY: takes no pointer.
+    check(i64::from(unsafe { libc::listen(socket.as_raw_fd(), 0) }))?;
+    let waiting = std::os::unix::net::UnixStream::connect(path)?;
+    Ok((socket.into(), waiting))
+}
+
 pub fn chown(path: &Path, uid: u32, gid: u32) -> Result<()> {
     std::os::unix::fs::lchown(path, Some(uid), Some(gid))
 }

@@ -8,6 +8,7 @@ pub mod list;
 pub mod mounts;
 pub mod notify;
 pub mod pause;
+pub mod record;
 pub mod spec;
 pub mod state;
 pub mod text;

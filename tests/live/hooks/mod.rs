@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod given;
+pub mod hanging;
 pub mod order;
 
 use std::fs;

@@ -5,11 +5,16 @@ use std::process::Command;
 
 use super::check;
 
-fn ptrace(request: i32, pid: i32, data: i32) -> Result<()> {
+// C libraries differ in their type.
+const TRACEME: i64 = libc::PTRACE_TRACEME as i64;
+const SETOPTIONS: i64 = libc::PTRACE_SETOPTIONS as i64;
+const SYSCALL: i64 = libc::PTRACE_SYSCALL as i64;
+
+fn ptrace(request: i64, pid: i32, data: i32) -> Result<()> {
     let none = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the requests used here take no address, and a number as data.
     let answer = unsafe { libc::ptrace(request as _, pid, none, data as usize as *mut libc::c_void) };
-    check(i64::from(answer)).map(drop)
+    check(answer).map(drop)
 }
 
 fn wait(pid: i32) -> Result<i32> {
@@ -22,16 +27,16 @@ fn wait(pid: i32) -> Result<i32> {
 /// Runs a command to its `number`th system call after execve, counted from 0, and kills it before the kernel does that call.
 /// Only the command itself is counted and killed, none of its children. `false`: it ended before, by itself.
 pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
-    super::before_exec(command, || ptrace(libc::PTRACE_TRACEME, 0, 0));
+    super::before_exec(command, || ptrace(TRACEME, 0, 0));
     #[allow(clippy::zombie_processes)] // Waited for below, by a call that also tells of stops.
     let child = command.spawn()?;
     let pid = child.id().cast_signed();
     // Stopped by execve.
     wait(pid)?;
-    ptrace(libc::PTRACE_SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
+    ptrace(SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
     let (mut seen, mut signal) = (0, 0);
     loop {
-        ptrace(libc::PTRACE_SYSCALL, pid, signal)?;
+        ptrace(SYSCALL, pid, signal)?;
         let status = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
             return Ok(false);

@@ -1,0 +1,148 @@
+//! State directories that somebody else may have written, and records that cannot be read.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::check::{Outcome, holds, skip_allowed};
+use crate::clean;
+use crate::rig::{Peer, Rig};
+use crate::{sys, tests};
+
+tests![
+    "commands",
+    state_root_of_another_user,
+    state_root_that_others_may_write,
+    state_directory_of_another_user,
+    unreadable_record,
+    unreadable_record_of_a_container_without_a_path,
+    unreadable_record_without_a_configuration,
+    record_of_another_process,
+];
+
+/// Every command refuses, and a planted hook is not run.
+fn refused(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers trust whoever wrote it");
+    }
+    let mut bundle = rig.bundle()?;
+    let mark = rig.dir.join("mark");
+    let (payload, path) = (rig.suite.payload.display().to_string(), mark.display().to_string());
+    let hook = crate::json!({"path": payload, "args": (vec!["payload", "create", &path])});
+    bundle.set("hooks.poststop[+]", hook);
+    let _running = rig.waiting(&mut bundle)?;
+    spoil(true)?;
+    let id = rig.id.as_str();
+    let commands: [&[&str]; 6] = [
+        &["state", id],
+        &["kill", id, "KILL"],
+        &["exec", id, "/payload"],
+        &["delete", "--force", id],
+        &["update", "--pids-limit", "20", id],
+        &["pause", id],
+    ];
+    for command in commands {
+        let output = rig.mote(command)?;
+        holds(&format!("{command:?} fails"), [1, 255].contains(&output.code()))?;
+        crate::check::contains("the error", &output.stderr, words)?;
+    }
+    holds("the hook was not run", !mark.exists())?;
+    spoil(false)?;
+    rig.delete()?;
+    holds("the hook was run", mark.exists())?;
+    rig.nothing_left()
+}
+
+fn owned(path: &Path, by_another: bool) -> Outcome {
+    Ok(sys::chown(path, if by_another { 1000 } else { 0 }, 0)?)
+}
+
+fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
+    refused(rig, |spoil| owned(&rig.state, spoil), "it belongs to user 1000, not to user 0")
+}
+
+fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
+    let directory = rig.state.join(&rig.id);
+    refused(rig, |spoil| owned(&directory, spoil), "it belongs to user 1000, not to user 0")
+}
+
+fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
+    let open = |mode: u32| {
+        let set = |spoil| {
+            fs::set_permissions(&rig.state, fs::Permissions::from_mode(if spoil { mode } else { 0o700 }))
+        };
+        refused(rig, |spoil| Ok(set(spoil)?), "others may write in it")
+    };
+    open(0o1777)?;
+    fs::remove_file(rig.dir.join("mark"))?;
+    open(0o770)
+}
+
+/// `delete --force` finds its processes by its cgroup.
+fn unreadable(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have other records");
+    }
+    let mut bundle = rig.bundle()?;
+    if !named_by_path {
+        bundle.remove("linux.cgroupsPath");
+    }
+    let _running = rig.waiting(&mut bundle)?;
+    let directory = rig.state.join(&rig.id);
+    fs::write(directory.join("status"), "{\"pid\": ")?;
+    if !config {
+        fs::remove_file(directory.join("config.json"))?;
+    }
+    rig.mote(&["state", &rig.id])?.bad(&["status"])?;
+    rig.mote(&["delete", &rig.id])?.bad(&["status"])?;
+    holds("it still runs", !clean::processes("MOTE_LIVE", &rig.marker).is_empty())?;
+    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.nothing_left()
+}
+
+fn unreadable_record(rig: &mut Rig) -> Outcome {
+    unreadable(rig, true, true)
+}
+
+fn unreadable_record_of_a_container_without_a_path(rig: &mut Rig) -> Outcome {
+    unreadable(rig, false, true)
+}
+
+fn unreadable_record_without_a_configuration(rig: &mut Rig) -> Outcome {
+    unreadable(rig, false, false)
+}
+
+/// Whatever the record says, nobody runs with a root that is not the container's.
+fn record_of_another_process(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have other records");
+    }
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mut stranger = crate::command::start(&mut rig.host(&["say", "here", "stdin"]), true)?;
+    stranger.lines.until("say=here")?;
+    let path = rig.state.join(&rig.id).join("status");
+    let record = fs::read_to_string(&path)?;
+    let inode =
+        std::os::linux::fs::MetadataExt::st_ino(&fs::File::from(sys::pidfd(stranger.pid())?).metadata()?);
+    let forged = replace_number(&replace_number(&record, "pid", stranger.pid()), "process-inode", inode);
+    fs::write(&path, forged)?;
+    let list = rig.dir.join("mounts.json");
+    fs::write(&list, r#"[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]"#)?;
+    let exec = rig.mote(&["exec", &rig.id, "/proc/self/exe"])?;
+    crate::check::same("exit code", exec.code(), 255)?;
+    crate::check::contains("the error", &exec.stderr, "is not the root that the container was created with")?;
+    let mounts = rig.mote(&["mounts", "add", &rig.id, &list.display().to_string()])?;
+    mounts.bad(&["is not the root that the container was created with"])?;
+    fs::write(&path, record)?;
+    stranger.close_input();
+    stranger.status()?;
+    rig.delete()?;
+    rig.nothing_left()
+}
+
+fn replace_number(record: &str, name: &str, number: impl std::fmt::Display) -> String {
+    let (before, after) = record.split_once(&format!("\"{name}\":")).unwrap_or((record, ""));
+    let rest = after.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    format!("{before}\"{name}\":{number}{rest}")
+}
