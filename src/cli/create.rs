@@ -39,16 +39,27 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     context.warning(|warnings| create(&context.store, &request, warnings)).map(|()| 0)
 }
 
+/// How many descriptors the service manager has passed to this process, and not to one that has passed the environment on
+/// (sd_listen_fds(3)).
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    match number("LISTEN_PID") == Some(std::process::id()) {
+        true => number("LISTEN_FDS").unwrap_or(0),
+        false => 0,
+    }
+}
+
 /// What `create` and `run` ask the library for.
 pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request<'a>> {
+    let listen_fds = listen_fds();
     Ok(Request {
         id: matches.id(),
         bundle: matches.path("bundle").unwrap_or(c"."),
         config: matches.path("config"),
         announce: announce(matches),
         console_socket: matches.path("console-socket"),
-        preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
-        listen_fds: std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0),
+        preserve_fds: context.preserved(matches, listen_fds)?,
+        listen_fds,
         notify_socket: context.notify_socket.as_deref(),
         seccomp_receiver: context.seccomp_receiver.as_deref(),
         pivot: !matches.has("no-pivot"),

@@ -68,7 +68,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         announce: announce(matches),
         terminal: matches.has("tty"),
         console_socket: matches.path("console-socket"),
-        preserve_fds: matches.number("preserve-fds")?.unwrap_or(0),
+        preserve_fds: context.preserved(matches, 0)?,
         cgroup: &cgroup,
         ignore_paused: matches.has("ignore-paused"),
         seccomp_receiver: context.seccomp_receiver.as_deref(),

@@ -86,6 +86,8 @@ pub struct Context {
     pub store: Store,
     pub log: Log,
     pub manager: Manager,
+    /// How many descriptors from 3 on the caller has passed, whether they are the container's or not.
+    passed: u32,
     /// Where somebody waits to hear that a container is ready (sd_notify(3)).
     pub notify_socket: Option<CString>,
     /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
@@ -93,6 +95,21 @@ pub struct Context {
 }
 
 impl Context {
+    /// How many descriptors from 3 on a process is to get: `--preserve-fds`, and `more`. All must be there: what is not would
+    /// be whatever mote opens, which leads to the host (CVE-2024-21626).
+    fn preserved(&self, matches: &Matches, more: u32) -> Result<u32> {
+        let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
+        match asked.saturating_add(more) <= self.passed {
+            true => Ok(asked),
+            false => {
+                let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
+                let (count, missing) = (if more == 0 { asked } else { more }, 3 + self.passed);
+                let why = format_args!("{option} {count}: descriptor {missing} is not open");
+                Err(Error::new(Kind::Invalid, why))
+            }
+        }
+    }
+
     /// Does something, and says what was worth a word on the way.
     fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
         let mut warnings = Vec::new();
@@ -121,6 +138,8 @@ pub fn main(words: Vec<OsString>) -> i32 {
 }
 
 fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
+    // Before the log is opened.
+    let passed = mote::sys::fd::count_passed();
     let mut parser = Parser::from_iter(words);
     let global = options::global(&mut parser, &GLOBAL)?;
     if global.has("version") || global.has("V") {
@@ -137,6 +156,7 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
         store: Store::new(root(&global)?),
         log: log.clone(),
         manager: Manager::read(&global)?,
+        passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
     };

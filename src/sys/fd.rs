@@ -84,6 +84,13 @@ pub fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
     Some(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
+/// How many descriptors from 3 on are open without a gap. What a program opens gets the lowest number that is free, so before
+/// it has opened any these are all its caller's, and as long as it closes none of them nothing of its own comes among them.
+pub fn count_passed() -> u32 {
+    let open = (3..).take_while(|number| inherited(*number).is_some());
+    u32::try_from(open.count()).unwrap_or(u32::MAX)
+}
+
 /// Standard output, if it is open.
 pub fn stdout() -> Option<BorrowedFd<'static>> {
     inherited(1)

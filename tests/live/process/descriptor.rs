@@ -5,10 +5,10 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, same};
+use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::command;
 use crate::facts::Facts;
-use crate::rig::Rig;
+use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -16,7 +16,10 @@ tests![
     descriptors_are_three,
     descriptors_of_the_caller_stay_out,
     descriptors_to_preserve,
+    descriptors_that_are_not_there,
     descriptors_to_listen_on,
+    descriptors_for_somebody_else_to_listen_on,
+    program_beneath_a_descriptor_of_motes,
     descriptors_of_create_are_three,
     standard_input_is_passed,
     standard_output_and_error_are_two,
@@ -53,14 +56,90 @@ fn descriptors_of_the_caller_stay_out(rig: &mut Rig) -> Outcome {
 fn descriptors_to_listen_on(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds", "env"]);
-    let mut command = rig.launch("run", &bundle, &[])?;
-    command.env("LISTEN_FDS", "2").env("LISTEN_PID", "77");
+    let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3, 4, 5])?;
     let output = command::run(&mut command, "")?.good()?;
     let inside = output.facts();
     inside.is("fds", "0 1 2 3 4")?;
     inside.is("env:LISTEN_FDS", "2")?;
     inside.is("env:LISTEN_PID", "1")
+}
+
+/// `run` by a process whose pid is LISTEN_PID, as systemd sets it.
+fn listening(rig: &Rig, bundle: &Bundle, count: u32) -> Outcome<Command> {
+    let run = rig.launch("run", bundle, &[])?;
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("LISTEN_PID=$$ exec \"$@\"").arg("sh");
+    command.arg(run.get_program()).args(run.get_args());
+    command.env("MOTE_LIVE", &rig.marker).env("LISTEN_FDS", count.to_string());
+    rig.prepare(&mut command);
+    Ok(command)
+}
+
+/// Those of a service that is not mote: it has passed its environment on.
+fn descriptors_for_somebody_else_to_listen_on(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun does not look at LISTEN_PID");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["fds", "env"]);
+    for pid in [Some("77"), Some("1"), None] {
+        let mut command = rig.launch("run", &bundle, &[])?;
+        command.env("LISTEN_FDS", "2");
+        pid.map(|pid| command.env("LISTEN_PID", pid));
+        leak(&mut command, &[3, 4, 5])?;
+        let inside = command::run(&mut command, "")?.good()?.facts();
+        inside.is("fds", "0 1 2")?;
+        same("LISTEN_FDS", inside.all("env:LISTEN_FDS").len(), 0)?;
+    }
+    Ok(())
+}
+
+/// It would be one of mote's own.
+fn descriptors_that_are_not_there(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["fds"]);
+    let log = rig.dir.join("log").display().to_string();
+    for (globals, open, option, missing) in [
+        (&[][..], &[][..], "1", "descriptor 3"),
+        (&[], &[3, 5], "3", "descriptor 4"),
+        // The first file that mote opens is its log.
+        (&["--log", &log], &[], "1", "descriptor 3"),
+    ] {
+        rig.globals = globals.iter().map(|word: &&str| (*word).to_string()).collect();
+        let mut command = rig.launch("run", &bundle, &["--preserve-fds", option])?;
+        leak(&mut command, open)?;
+        rig.bad(&command::run(&mut command, "")?, &["--preserve-fds", missing, "is not open"])?;
+        rig.nothing_left()?;
+    }
+    rig.globals.clear();
+    let mut command = listening(rig, &bundle, 2)?;
+    leak(&mut command, &[3])?;
+    rig.bad(&command::run(&mut command, "")?, &["LISTEN_FDS 2: descriptor 4 is not open"])?;
+    rig.nothing_left()
+}
+
+/// CVE-2024-21626: a program of the host's, reached through a descriptor that mote has open. The numbers that the caller
+/// has not filled are mote's.
+fn program_beneath_a_descriptor_of_motes(rig: &mut Rig) -> Outcome {
+    let program = rig.suite.payload.display().to_string();
+    for number in 3..12 {
+        for up in ["../../..", "../../../../../..", ".."] {
+            let mut bundle = rig.bundle()?;
+            let path = format!("/proc/self/fd/{number}/{up}{program}");
+            bundle.set("process.args", vec![path.as_str(), "say", "escaped"]);
+            for (options, open) in
+                [(&[][..], &[][..]), (&["--preserve-fds", "1"], &[3]), (&["--preserve-fds", "9"], &[])]
+            {
+                let mut command = rig.launch("run", &bundle, options)?;
+                leak(&mut command, open)?;
+                let output = command::run(&mut command, "")?;
+                lacks("what is said", &output.stdout, "escaped")?;
+                holds("it fails", output.code() != 0)?;
+            }
+        }
+    }
+    rig.nothing_left()
 }
 
 fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
