@@ -17,6 +17,7 @@ use super::console::Console;
 use super::keeper;
 use super::listener::Receiver;
 use super::lock::locked;
+use super::process::check_alive;
 use super::relay::Relay;
 use super::state::{self, Known};
 use super::status::{State, Status};
@@ -110,6 +111,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
         // process is in one of them; this one joins it there.
         Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
             (container.cgroup, container.named) = (Some(cgroup_of(container.pid)?), false);
+            check_alive(&container.init, container.pid)?;
             start(&container, request, &mut Vec::new())?
         }
         started => started?,

@@ -7,6 +7,7 @@ use rustix::fs::CWD;
 
 use super::exec::root_of;
 use super::lock::locked;
+use super::process::check_alive;
 use super::state::{self, Known};
 use super::status::State;
 use super::store::Store;
@@ -71,6 +72,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
         },
     )?;
     let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
+    check_alive(&init, status.process.pid)?;
     let mut owners = idmap::Namespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
     visit(entry, &init, expected, directory.fd(), |root| plan.apply(root))

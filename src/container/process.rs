@@ -8,9 +8,9 @@ use rustix::fs::{fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::error::{Error, On, Result};
+use crate::error::{Error, Kind, On, Result};
 use crate::host;
-use crate::sys::pidfd::has_ended;
+use crate::sys::pidfd;
 
 /// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
@@ -48,7 +48,18 @@ impl Identity {
             // It came from a pidfs, so this pidfd is in it.
             inode => fstat(&pidfd).on(format_args!("fstat pidfd"))?.st_ino == inode,
         };
-        Ok(Some(pidfd).filter(|pidfd| same && !has_ended(pidfd)))
+        Ok(Some(pidfd).filter(|pidfd| same && !pidfd::has_ended(pidfd)))
+    }
+}
+
+/// After something was read about a process by its number in /proc: an error unless it was this one, which has to live still,
+/// since the number of one that has ended is given out again.
+pub fn check_alive(process: &OwnedFd, pid: i32) -> Result<()> {
+    match pidfd::has_ended(process) {
+        true => {
+            Err(Error::new(Kind::State, format_args!("container not running: its process {pid} has ended")))
+        }
+        false => Ok(()),
     }
 }
 
