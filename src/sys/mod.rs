@@ -16,6 +16,7 @@ pub mod key;
 pub mod mount;
 pub mod net;
 pub mod pidfd;
+mod program;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;

@@ -9,6 +9,9 @@
 //! process's executable. Who runs that does not run mote: its first page is a program that does nothing but
 //! exit 126. It is sealed. Of a mapped file only what is used is resident, unlike of a copy.
 //!
+//! This is so for the program's own file, however it is linked, and in a program with threads, of which the child has
+//! none. A dynamically linked program, which is not what is installed, has its libraries' pages besides until execve.
+//!
 //! Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the current user namespace, and a kernel with
 //! CONFIG_CHECKPOINT_RESTORE.
 
@@ -24,6 +27,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_cre
 use rustix::io::{Errno, Result, pwrite};
 
 use super::fd::close_in_child;
+use super::program::{PF_R, PF_W, PF_X, PT_LOAD, Pages, Program, Segment};
 use super::text;
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
@@ -44,113 +48,86 @@ struct Header {
     rest: [u16; 3],
 }
 
-/// `Elf64_Phdr`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    vaddr: u64,
-    paddr: u64,
-    filesz: u64,
-    memsz: u64,
-    align: u64,
-}
-
-const PT_LOAD: u32 = 1;
-
-/// Of elf(5).
-const PF_X: u32 = 1;
-const PF_W: u32 = 2;
-const PF_R: u32 = 4;
-
-unsafe extern "C" {
-    /// Where the program's own header is loaded: every linker for ELF provides it.
-    static __ehdr_start: Header;
-}
-
 /// This program's file, for [`veil`]: opened where /proc is the host's. `None` where it may be run but not read.
 pub fn own() -> Option<OwnedFd> {
     open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-/// Puts the process on a file in memory with the program's segments, which as an executable is the stub. They are
-/// copied out of `own`, which is closed, without being mapped meanwhile; without it they are written from where they
-/// are.
+/// Puts the process on a file in memory with the program's segments, which as an executable is the stub. `own` is closed.
+///
+/// In the file the pages of one segment follow those of the other: two segments may share a page of the program's file,
+/// which the kernel has mapped twice, with other bytes in each place by now. All are written before the first is mapped,
+/// from where they are in memory. But what a static program has not written to is copied out of `own`, as far as it has
+/// the same places there, so as not to be resident for that.
+///
+/// Errors: those of the calls; ENOEXEC for a program whose file does not begin with its first segment; EBUSY when its
+/// file is mapped once more, or is not the one executed (ld.so(8) with the program as an argument).
 pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
-    let page = super::page_size();
-    let header = &raw const __ehdr_start;
-    // SAFETY: the linker puts the symbol at the header that the kernel has loaded with the first segment;
-    // it is not written to before the stub is.
-    let Header { phoff, phnum, .. } = unsafe { *header };
-    let base = header as usize;
-    let segments = (base + phoff as usize) as *const Segment;
-    // The program headers lie behind the header, in the first segment, phnum of them.
-    // SAFETY: as said; each is copied, since the page it is in will be replaced.
-    let segment = |index: u16| unsafe { segments.wrapping_add(index.into()).read() };
-    let loaded = || (0..phnum).map(segment).filter(|segment| segment.kind == PT_LOAD);
+    let program = Program::current()?;
+    let first = program.mapped().first().filter(|first| first.offset == 0).ok_or(Errno::NOEXEC)?;
     let copied = own.map_or(0, |own| {
-        // Not what comes behind: symbols, and all that is for debuggers.
-        let end = loaded().map(|segment| segment.offset + segment.filesz).max();
-        let copied = sendfile(&file, own, None, end.unwrap_or(0) as usize).unwrap_or(0);
+        let copied = sendfile(&file, own, None, alike(&program)).unwrap_or(0);
         close_in_child(own.as_fd());
-        copied as u64
+        copied
     });
-    let mut first = None;
-    text::forget();
-    for segment in loaded() {
-        let slide = base - *first.get_or_insert(segment.vaddr as usize);
-        let start = (slide + segment.vaddr as usize) & !(page - 1);
-        let end = (slide + segment.vaddr as usize + segment.filesz as usize).next_multiple_of(page);
-        let pages = Pages { start, length: end - start, offset: segment.offset as usize & !(page - 1) };
-        if segment.flags & PF_W != 0 || copied < segment.offset + segment.filesz {
-            pages.write_to(&file)?;
+    let mut at = 0;
+    for pages in program.mapped() {
+        if pages.flags & PF_W != 0 || copied < at + pages.length {
+            write(pages, &file, at)?;
         }
-        pages.map_from(&file, segment.flags)?;
+        at += pages.length;
     }
-    // Over the header, which has been read for the last time.
+    text::forget();
+    at = 0;
+    for pages in program.mapped() {
+        map(pages, &file, at)?;
+        at += pages.length;
+    }
+    // Over the headers, which have been read for the last time.
     pwrite(&file, &stub(), 0)?;
     fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    set_executable(&file, base)?;
+    set_executable(&file, first.start)?;
     // Closed with all others before the program runs.
     core::mem::forget(file);
     Ok(())
 }
 
-/// Pages of the program, and where they are in a file like it.
-struct Pages {
-    start: usize,
-    length: usize,
-    offset: usize,
+/// How much of the program's file is as it will be in the copy: what is not written to, at the same places.
+fn alike(program: &Program) -> usize {
+    let mut length = 0;
+    for pages in program.mapped() {
+        if !program.is_static || pages.offset != length || pages.flags & PF_W != 0 {
+            break;
+        }
+        length += pages.length;
+    }
+    length
 }
 
-impl Pages {
-    fn write_to(&self, file: &OwnedFd) -> Result<()> {
-        let number = file.as_raw_fd() as usize;
-        // SAFETY: the kernel reads the pages, which are the program's, mapped and readable. Nothing writes to them
-        // before they are mapped: there is one thread, and this function has its variables on the stack.
-        let written =
-            unsafe { sc::syscall4(__NR_pwrite64 as usize, number, self.start, self.length, self.offset) };
-        match super::check(written)? == self.length {
-            true => Ok(()),
-            false => Err(Errno::NOSPC),
-        }
+/// Copies pages of the program into the file.
+fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
+    let number = file.as_raw_fd() as usize;
+    // SAFETY: the kernel reads the pages, which are the program's and mapped. Nothing writes to them before they are
+    // replaced: there is one thread, and `veil` has its variables on the stack.
+    let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, pages.start, pages.length, at) };
+    match super::check(written)? == pages.length {
+        true => Ok(()),
+        false => Err(Errno::NOSPC),
     }
+}
 
-    fn map_from(&self, file: &OwnedFd, flags: u32) -> Result<()> {
-        let number = file.as_raw_fd() as usize;
-        let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
-        let protection = bits.iter().filter(|(bit, _)| flags & bit != 0).fold(0, |all, (_, one)| all | one);
-        let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
-        // SAFETY: in one step the pages are replaced by ones with the same bytes and the rights of the segment, so
-        // code that is running, and data that is referred to, is there before and after.
-        let mapped = unsafe {
-            sc::syscall6(__NR_mmap as usize, self.start, self.length, protection, how, number, self.offset)
-        };
-        super::check(mapped).map(drop)
-    }
+/// Maps their copies in the place of pages of the program.
+fn map(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
+    let number = file.as_raw_fd() as usize;
+    let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
+    let protection = bits.iter().filter(|(bit, _)| pages.flags & bit != 0).fold(0, |all, (_, one)| all | one);
+    let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
+    // SAFETY: in one step the pages are replaced by ones with the same bytes and the rights of the segment, so
+    // code that is running, and data that is referred to, is there before and after.
+    let mapped =
+        unsafe { sc::syscall6(__NR_mmap as usize, pages.start, pages.length, protection, how, number, at) };
+    super::check(mapped).map(drop)
 }
 
 /// Tells the kernel that `file` is what this process runs.
