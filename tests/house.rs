@@ -2,12 +2,16 @@
 //!
 //! A new room of `src` needs a row in [`ROOMS`]. What breaks a rule is named by file and line.
 
+#[path = "house/sections.rs"]
+mod sections;
 #[path = "house/source.rs"]
 mod source;
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
+use sections::sections;
 use source::{File, ends_in_word, exported_macros, follows, has_word, read};
 
 /// Each room with those it may use, which are all further down.
@@ -329,6 +333,29 @@ fn every_room_is_in_the_picture() -> io::Result<()> {
     }
     found.sort();
     none("every room is in ARCHITECTURE.md", &found);
+    Ok(())
+}
+
+/// The linker puts what no pattern of scripts/layout.ld fits elsewhere, and says nothing: as when names are mangled in
+/// another way. There are kilobytes of each.
+#[test]
+fn layout_has_found_its_functions() -> io::Result<()> {
+    let program = Path::new("target/mote");
+    if !program.exists() {
+        // scripts/test has built it; plain cargo test need not.
+        assert!(std::env::var("MUST").is_err(), "{} is missing", program.display());
+        return Ok(());
+    }
+    let sections = sections(program)?;
+    let mut found = Vec::new();
+    for part in [".text.child", ".text.host", ".text.plan", ".text.other", ".bss.allocator", ".rodata.other"]
+    {
+        let size = sections.iter().find(|(name, _)| name == part).map_or(0, |(_, size)| *size);
+        if size < 4096 {
+            found.push(format!("{}: {part} has {size} bytes", program.display()));
+        }
+    }
+    none("functions lie where scripts/layout.ld wants them", &found);
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod filter;
 mod hooks;
 mod json;
 mod killed;
+mod links;
 mod missing;
 mod namespaces;
 mod nested;
@@ -123,6 +124,7 @@ const ROOMS: &[&[Test]] = &[
     missing::TESTS,
     crash::TESTS,
     killed::TESTS,
+    links::TESTS,
     clients::TESTS,
 ];
 

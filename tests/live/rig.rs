@@ -48,8 +48,7 @@ pub struct Suite {
 
 impl Suite {
     pub fn new() -> Outcome<Suite> {
-        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/target/mote");
-        let runtime = std::env::var("MOTE").unwrap_or_else(|_| built.to_string());
+        let runtime = std::env::var("MOTE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mote").to_string());
         let runtime = fs::canonicalize(&runtime).map_err(|error| format!("{runtime}: {error}"))?;
         let version = run(Command::new(&runtime).arg("--version"), "")?.stdout;
         let peer = match version.split(' ').next() {

@@ -1,0 +1,195 @@
+//! The program however it is linked, and the library in somebody else's program: the container's process is on a file of
+//! its own in memory, whatever the segments are like of the program that it was cloned from (src/sys/veil.rs).
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::check::{Outcome, contains, different, fail, lacks, same, skip, skip_allowed};
+use crate::command::{run, start};
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests![
+    "links",
+    alone: true,
+    cargo_build,
+    static_pie_with_relro,
+    static_glibc,
+    static_pie_glibc,
+    dynamic_pie_with_relro,
+    dynamic_at_fixed_addresses,
+    gaps_between_segments,
+    pages_of_segments_are_shared,
+    library_of_a_program_with_threads,
+];
+
+/// What every program is asked for: `run`, `create`, `start`, `exec`, `delete`; and what is seen of it by the container.
+const ASKED: &[&str] = &[
+    "commands::create_start_kill_delete",
+    "exec::arguments",
+    "exec::code_of_a_missing_program",
+    "exec::into_a_created_container",
+    "exec::runtime_is_not_shown_as_the_program",
+    "attack::runtime_is_not_run_as_the_joined_program",
+    "attack::runtime_is_not_shown_as_the_program",
+    "attack::runtime_is_not_run_as_the_program",
+];
+
+const HOME: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What this suite was built with, in the debug profile.
+fn cargo_build(rig: &mut Rig) -> Outcome {
+    let program = Path::new(env!("CARGO_BIN_EXE_mote"));
+    match program.exists() {
+        true => serves(rig, program),
+        false => skip_allowed("this is not the machine on which the tests were built"),
+    }
+}
+
+fn static_pie_with_relro(rig: &mut Rig) -> Outcome {
+    serves(rig, &program(rig, "musl", &["-Clink-arg=-Wl,-z,relro,-z,now"])?)
+}
+
+fn static_glibc(rig: &mut Rig) -> Outcome {
+    static_library()?;
+    serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])?)
+}
+
+fn static_pie_glibc(rig: &mut Rig) -> Outcome {
+    static_library()?;
+    serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static"])?)
+}
+
+/// As compilers have it by themselves.
+fn dynamic_pie_with_relro(rig: &mut Rig) -> Outcome {
+    serves(rig, &program(rig, "gnu", &[])?)
+}
+
+fn dynamic_at_fixed_addresses(rig: &mut Rig) -> Outcome {
+    serves(rig, &program(rig, "gnu", &["-Crelocation-model=static"])?)
+}
+
+fn gaps_between_segments(rig: &mut Rig) -> Outcome {
+    serves(rig, &program(rig, "gnu", &["-Clink-arg=-Wl,-z,max-page-size=0x200000"])?)
+}
+
+/// Each segment begins on the page of the file on which the one before ends.
+fn pages_of_segments_are_shared(rig: &mut Rig) -> Outcome {
+    let words = ["-Crelocation-model=static", "-Clink-arg=-Wl,-z,noseparate-code,-z,relro,-z,now"];
+    serves(rig, &program(rig, "gnu", &words)?)
+}
+
+fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
+    if run(Command::new("python3").arg("--version"), "").is_err() {
+        return skip("no python3");
+    }
+    let (cargo, target) = toolchain(rig, "gnu")?;
+    done(cargo_command(&cargo).args(["build", "--lib", "--target", &target]))?;
+    let built = Path::new(HOME).join("target/links").join(&target).join("debug");
+    let library = rig.dir.join("libembedded.so");
+    let mut rustc = Command::new(cargo.with_file_name("rustc"));
+    rustc.args(["--edition", "2024", "-Cpanic=abort", "--target", &target]).arg("-o").arg(&library);
+    for deps in [built.join("deps"), Path::new(HOME).join("target/links/debug/deps")] {
+        rustc.arg("-L").arg(format!("dependency={}", deps.display()));
+    }
+    rustc.arg("--extern");
+    rustc.arg(format!("mote={}", built.join("libmote.rlib").display()));
+    done(rustc.arg(Path::new(HOME).join("tests/live/links/library.rs")))?;
+
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "here"]);
+    bundle.write()?;
+    let mut python = Command::new("python3");
+    python.arg(Path::new(HOME).join("tests/live/links/threads.py")).arg(&library).arg(&rig.state);
+    python.arg(&bundle.dir).arg(&rig.id);
+    rig.prepare(&mut python);
+    let mut running = start(python.env("MOTE_LIVE", &rig.marker), false)?;
+    let (status, errors) = running.status()?;
+    same("what it says", (errors.as_str(), status.code()), ("", Some(0)))?;
+
+    let pid = rig.pid()?;
+    let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
+    let python = which("python3")?;
+    let own = fs::metadata(&python)?;
+    different("the file", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    lacks("its memory", &maps, &format!(" {}\n", python.display()))?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    contains("what the container says", &running.lines.all()?, "say=here")?;
+    rig.delete()
+}
+
+fn which(program: &str) -> Outcome<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = path.split(':').map(|dir| Path::new(dir).join(program)).find(|path| path.exists());
+    found.map_or_else(|| fail(format_args!("no {program}")), |path| Ok(fs::canonicalize(path)?))
+}
+
+/// This suite with another program, a part of it.
+fn serves(rig: &Rig, program: &Path) -> Outcome {
+    let mut suite = Command::new("/proc/self/exe");
+    suite.arg0("live").args(ASKED).env("MOTE", program).env("TMPDIR", &rig.dir).env("JOBS", "2");
+    let output = run(&mut suite, "")?;
+    let failed: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
+    same("what fails", failed.join("; ").as_str(), "")?;
+    same("exit code", output.code(), 0)?;
+    let tested = |name: &&str| {
+        output.stdout.lines().any(|line| line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(name)))
+    };
+    same("what is not tested", ASKED.iter().copied().find(|name| !tested(name)), None)
+}
+
+/// Builds the program for this processor, with glibc or musl, and these words for the compiler.
+fn program(rig: &Rig, library: &str, words: &[&str]) -> Outcome<PathBuf> {
+    let (cargo, target) = toolchain(rig, library)?;
+    let mut command = cargo_command(&cargo);
+    command.args(["rustc", "--bin", "mote", "--target", &target, "--"]).args(words);
+    done(&mut command)?;
+    // Others are built to the same place.
+    let (built, own) = (format!("{HOME}/target/links/{target}/debug/mote"), rig.dir.join("mote"));
+    fs::copy(built, &own)?;
+    Ok(own)
+}
+
+/// Cargo as it has built this suite, and the target's name.
+fn toolchain(rig: &Rig, library: &str) -> Outcome<(PathBuf, String)> {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("it is about mote");
+    }
+    let cargo = PathBuf::from(env!("CARGO"));
+    let target = format!("{}-unknown-linux-{library}", std::env::consts::ARCH);
+    let installed = cargo.parent().and_then(Path::parent).map(|root| root.join("lib/rustlib").join(&target));
+    match cargo.exists() && Path::new(HOME).exists() && installed.is_some_and(|path| path.exists()) {
+        true => Ok((cargo, target)),
+        false => skip_allowed(format_args!("no compiler here for {target}")),
+    }
+}
+
+/// Without what .cargo/config.toml has for the compiler, and what the caller has.
+fn cargo_command(cargo: &Path) -> Command {
+    let mut command = Command::new(cargo);
+    command.current_dir(HOME).env("RUSTC", cargo.with_file_name("rustc"));
+    command.env("RUSTFLAGS", "").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env("CARGO_TARGET_DIR", "target/links").env("CARGO_NET_OFFLINE", "true");
+    command
+}
+
+/// Not by `run`: compiling takes its time.
+fn done(command: &mut Command) -> Outcome {
+    let output = command.output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => fail(format_args!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+fn static_library() -> Outcome {
+    let output = Command::new("cc").arg("-print-file-name=libc.a").output()?;
+    match output.stdout.starts_with(b"/") {
+        true => Ok(()),
+        false => skip_allowed("no static glibc"),
+    }
+}

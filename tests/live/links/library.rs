@@ -1,0 +1,40 @@
+//! The library inside somebody else's program: one function for C, which tests/live/links/threads.py calls.
+#![crate_type = "cdylib"]
+
+use std::ffi::{CStr, c_char};
+
+use mote::container::announce::Announce;
+use mote::container::create::{Request, create};
+use mote::container::keeper::Asked;
+use mote::container::store::Store;
+
+/// Creates a container, which then waits for `mote start`. Gives 0, or 1 when it has said why not.
+///
+/// # Safety
+/// All three are strings of C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn embedded(root: *const c_char, bundle: *const c_char, id: *const c_char) -> i32 {
+    // SAFETY: as the caller says.
+    let [root, bundle, id] = [root, bundle, id].map(|word| unsafe { CStr::from_ptr(word) });
+    let request = Request {
+        id,
+        bundle,
+        config: None,
+        announce: Announce { pid_file: None, pidfd_socket: None },
+        console_socket: None,
+        preserve_fds: 0,
+        listen_fds: 0,
+        notify_socket: None,
+        seccomp_receiver: None,
+        pivot: true,
+        new_keyring: true,
+        manager: Asked::Cgroupfs,
+    };
+    match create(&Store::new(root.to_string_lossy().into_owned()), &request, &mut Vec::new()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error}");
+            1
+        }
+    }
+}
