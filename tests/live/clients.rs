@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::check::{Outcome, contains, fail, holds, same, skip};
+use crate::check::{Outcome, contains, fail, holds, same, skip, skip_allowed};
 use crate::command::{self, Output, Running};
 use crate::rig::{Peer, Rig};
 use crate::{clean, sys, tests};
@@ -24,6 +24,7 @@ tests![
     podman_run_read_only,
     podman_exec,
     podman_create_start_stop,
+    podman_as_the_readme_says,
 ];
 
 /// Without CAP_SYS_RESOURCE podman's own wishes are above what root may have.
@@ -34,6 +35,8 @@ struct Podman<'a, 'b> {
     cgroup: String,
     /// Holds a network and a mount namespace in which all its commands run.
     holder: Running,
+    /// The runtime's path, or a name that its configuration has.
+    runtime: String,
 }
 
 impl<'a, 'b> Podman<'a, 'b> {
@@ -43,7 +46,7 @@ impl<'a, 'b> Podman<'a, 'b> {
             return skip("no podman");
         }
         if rig.is(Peer::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            return crate::check::skip_allowed("crun refuses the hybrid layout");
+            return skip_allowed("crun refuses the hybrid layout");
         }
         let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
         let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
@@ -65,8 +68,9 @@ impl<'a, 'b> Podman<'a, 'b> {
         let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
         let mut holder = command::start(&mut rig.host(&words), true)?;
         holder.lines.until("say=held")?.is("mount:/run", "ok")?;
-        let podman = Podman { rig, cgroup: format!("/{}", rig.cgroup), holder };
-        podman.settings()?;
+        let runtime = rig.suite.runtime.display().to_string();
+        let podman = Podman { rig, cgroup: format!("/{}", rig.cgroup), holder, runtime };
+        podman.settings("[engine]\n")?;
         let output = podman.call(&["import", &archive.display().to_string(), "box"])?;
         if output.code() != 0 {
             return fail(format_args!("podman import: {}", output.stderr));
@@ -74,12 +78,14 @@ impl<'a, 'b> Podman<'a, 'b> {
         Ok(podman)
     }
 
-    fn settings(&self) -> Outcome {
+    /// The test's own, and those of the text, which begins with a table.
+    fn settings(&self, engine: &str) -> Outcome {
         let networks = self.rig.dir.join("networks");
+        let own = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n";
+        let engine = engine.replacen("[engine]\n", own, 1);
         let text = format!(
             "[containers]\nlog_driver = \"k8s-file\"\n\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
-             [network]\nnetwork_config_dir = \"{}\"\n",
+             [network]\nnetwork_config_dir = \"{}\"\n{engine}",
             networks.display()
         );
         Ok(fs::write(self.rig.dir.join("containers.conf"), text)?)
@@ -90,7 +96,7 @@ impl<'a, 'b> Podman<'a, 'b> {
         let mut command = Command::new("podman");
         command.arg("--root").arg(dir.join("storage")).arg("--runroot").arg(dir.join("runroot"));
         command.arg("--tmpdir").arg(dir.join("libpod")).args(["--storage-driver", "vfs"]);
-        command.arg("--runtime").arg(&self.rig.suite.runtime).args(words);
+        command.arg("--runtime").arg(&self.runtime).args(words);
         command.env("CONTAINERS_CONF", dir.join("containers.conf")).env("MOTE_LIVE", &self.rig.marker);
         self.rig.prepare(&mut command);
         // A network and a /run of the test's own: what the engine leaves there goes with them.
@@ -258,4 +264,58 @@ fn podman_create_start_stop(rig: &mut Rig) -> Outcome {
         works(&podman.call(&["logs", "one"])?)?;
         good(podman.call(&["rm", "one"])?)
     })
+}
+
+const README: &str = include_str!("../../README.md");
+
+/// The blocks of the page that have these words, without their indentation.
+fn block(words: &str) -> Outcome<String> {
+    let mut found = String::new();
+    for line in README.lines() {
+        match line.strip_prefix("    ") {
+            Some(line) => found.push_str(line),
+            None if line.is_empty() => {}
+            None if found.contains(words) => break,
+            None => found.clear(),
+        }
+        found.push('\n');
+    }
+    holds("the page has it", found.contains(words))?;
+    Ok(found)
+}
+
+/// The page's configuration and its command lines: by name, without a cgroup, and with errors that podman understands.
+fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("it is about mote");
+    }
+    let mut podman = Podman::new(rig)?;
+    let settings = block("[engine.runtimes]")?;
+    contains("the page", &settings, "/usr/local/bin/mote")?;
+    podman.settings(&settings.replace("/usr/local/bin/mote", &podman.runtime))?;
+    podman.runtime = "mote".to_string();
+    let commands = block("podman --runtime mote run")?;
+    let commands = commands.lines().filter_map(|line| line.strip_prefix("podman --runtime mote run "));
+    let mut count = 0;
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        let at = words.iter().position(|word| *word == "alpine").unwrap_or_default();
+        let (options, rest) = words.split_at(at);
+        let options = [options, &["--network", "none"]].concat();
+        // Where there is none, it cannot be below the test's own.
+        works(&match options.contains(&"--cgroups=disabled") {
+            true => podman.call(&[&["run"], &options[..], LIMITS, &["box"], &rest[1..]].concat())?,
+            false => podman.launch("run", &options, &rest[1..])?,
+        })?;
+        count += 1;
+    }
+    same("command lines", count, 2)?;
+    let output = podman.run(&["--network", "none"], &["moonshot"])?;
+    same("exit code", output.code(), 127)?;
+    contains(
+        "the error",
+        &output.stderr,
+        "Error: mote: process.args[0]: exec \"moonshot\": executable file not found",
+    )?;
+    podman.over()
 }
