@@ -4,6 +4,7 @@
 //! - `completion.rs`: the shells complete command lines, each with its own means (`texts/shell.rs`).
 //! - `man.rs`: the pages of `scripts/man`.
 //! - `install.rs`: what is installed, and taken away again.
+//! - `scripts.rs`: what `.ci/run` and `scripts/test` say of tests that did not run, and need of their caller.
 
 // A test may panic, and say what it skips.
 #![allow(
@@ -24,5 +25,7 @@ mod install;
 mod man;
 #[path = "texts/scratch.rs"]
 mod scratch;
+#[path = "texts/scripts.rs"]
+mod scripts;
 #[path = "texts/shell.rs"]
 mod shell;
