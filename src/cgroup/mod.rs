@@ -25,7 +25,7 @@ pub mod systemd;
 pub mod tasks;
 pub mod tree;
 mod unified;
-mod update;
+pub mod update;
 pub mod write;
 
 use alloc::boxed::Box;

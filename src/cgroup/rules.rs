@@ -89,7 +89,7 @@ pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
 }
 
 /// A rule about all there is: it clears the kernel's list and sets what goes for the rest.
-fn is_everything(rule: &DeviceRule) -> bool {
+pub fn is_everything(rule: &DeviceRule) -> bool {
     rule.kind == b'a' && rule.major.is_none() && rule.minor.is_none() && rule.access == ALL
 }
 

@@ -13,7 +13,8 @@ use core::slice;
 use rustix::fd::AsFd;
 
 use super::directory::Hierarchies;
-use super::write::{Absent, Write, controller, plan_with, set};
+use super::rules::is_everything;
+use super::write::{Absent, Field, Write, controller, plan, plan_with, set};
 use super::{Cgroup, plan_devices};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
@@ -23,9 +24,30 @@ use crate::spec::resources::{Cpu, Memory, Resources};
 /// Hears what has been written, and all rules of devices if there are new ones.
 pub type Tell<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
 
+/// The first field of `resources` for which something is to be written to a cgroup; `None` where nothing is. `earlier`
+/// are the rules of devices of the container's configuration.
+#[cold]
+#[inline(never)]
+pub fn first_given(
+    resources: &Resources<'_>,
+    earlier: &[DeviceRule],
+    layout: &Cgroups,
+) -> Result<Option<Field>> {
+    let rules = adds_rules(&resources.devices, earlier).then_some(Field("devices", None));
+    Ok(plan(resources, layout)?.first().map(|write| write.field).or(rules))
+}
+
+/// Whether rules of devices say more than those that are in force. With an update of something else engines pass on the
+/// list that they have, to which the container's configuration may have added some at its end; without devices that is
+/// what every list begins with, that nothing is allowed.
+fn adds_rules(given: &[DeviceRule], earlier: &[DeviceRule]) -> bool {
+    let nothing_allowed = |rule: &DeviceRule| !rule.allow && is_everything(rule);
+    !earlier.starts_with(given) && !matches!(given, [rule] if nothing_allowed(rule))
+}
+
 impl Cgroup {
     /// Sets what is given of `resources` and leaves the rest. Rules of devices come after `earlier`, those of the
-    /// container's configuration; where both are the same, there is nothing to do.
+    /// container's configuration; where they are what that list begins with, there is nothing to do.
     ///
     /// With `memory.checkBeforeUpdate` a limit below what is in use is refused, as v1 always does; without it v2
     /// ends processes instead.
@@ -47,9 +69,9 @@ impl Cgroup {
             writes.push(Write::new("memory.oom_control", &0, "memory.disableOOMKiller"));
         }
         let given = &resources.devices;
-        let rules = match given.is_empty() || given == earlier {
-            true => Vec::new(),
-            false => [earlier, given].concat(),
+        let rules = match adds_rules(given, earlier) {
+            true => [earlier, given].concat(),
+            false => Vec::new(),
         };
         let program = match rules.is_empty() {
             true => None,

@@ -1,6 +1,7 @@
 //! `update`: changes limits of a container.
 
 use alloc::boxed::Box;
+use alloc::format;
 use core::ffi::CStr;
 
 use rustix::fs::CWD;
@@ -12,6 +13,7 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_all, read_file};
 use crate::cgroup::Cgroup;
+use crate::cgroup::update::first_given;
 use crate::cgroup::write::Write;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
@@ -65,9 +67,14 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
             Resources::decode("standard input", &mut file)?
         }
     };
+    let earlier = &config.linux.resources.devices;
     match &status.cgroup {
-        Some(path) => limit(&directory, status, path, &resources, &config.linux.resources.devices)?,
-        None => return Err(refuse("it has no cgroup")),
+        Some(path) => limit(&directory, status, path, &resources, earlier)?,
+        None if let Some(field) = first_given(&resources, earlier, &Cgroups::read()?)? => {
+            return Err(refuse(&format!("linux.resources.{field}: it has no cgroup")));
+        }
+        // As when an engine changes what only the engine has.
+        None => {}
     }
     if request.schemata.is_empty() {
         return Ok(());

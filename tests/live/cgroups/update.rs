@@ -27,6 +27,7 @@ tests_in_layouts![
     update_that_fails_changes_nothing,
     update_of_devices,
     update_of_devices_twice,
+    update_of_something_else_leaves_devices,
     update_enables_controllers,
 ];
 
@@ -373,6 +374,25 @@ fn update_of_devices_twice(rig: &mut Rig) -> Outcome {
     if unified(rig) {
         let programs = crate::sys::bpf::programs(&super::unified_top().join(&rig.cgroup))?;
         same("programs", programs.len(), 1)?;
+    }
+    rig.delete()
+}
+
+/// Engines pass on the list that they know of, to which others have added, or what every list begins with.
+fn update_of_something_else_leaves_devices(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let nothing = json!({"allow": false, "access": "rwm"});
+    bundle
+        .set("linux.devices[+]", json!({"path": "/dev/own77", "type": "c", "major": 240i64, "minor": 77i64}));
+    bundle
+        .set("linux.devices[+]", json!({"path": "/dev/own78", "type": "c", "major": 240i64, "minor": 78i64}));
+    let whole = json!([(nothing.clone()), (rule(true, 77)), (rule(true, 78))]);
+    bundle.set("linux.resources.devices", whole.clone());
+    let _running = rig.waiting(&mut bundle)?;
+    for devices in [json!([(nothing.clone())]), json!([(nothing.clone()), (rule(true, 77))]), whole] {
+        good(rig, json!({"devices": devices}))?;
+        same("the first", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
+        same("the second", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
     }
     rig.delete()
 }

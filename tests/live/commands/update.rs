@@ -3,12 +3,21 @@
 use std::fs;
 
 use crate::cgroups::{is_v1, place, says};
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, same, skip_allowed};
+use crate::command::{Output, Running, run};
 use crate::json;
-use crate::rig::{Layout, Rig};
+use crate::json::Json;
+use crate::rig::{Layout, Peer, Rig};
 use crate::tests;
 
-tests!["commands", update_by_options, update_by_a_file, update_bad_input,];
+tests![
+    "commands",
+    update_by_options,
+    update_by_a_file,
+    update_bad_input,
+    update_without_a_cgroup_of_nothing,
+    update_without_a_cgroup_of_a_limit_is_refused,
+];
 
 /// One of the container's limits, by a name that v1 has.
 fn limit(rig: &Rig, controller: &str, file: &str) -> Outcome<String> {
@@ -79,5 +88,58 @@ fn update_bad_input(rig: &mut Rig) -> Outcome {
     rig.bad(&rig.mote(&["update", "--l3-cache-schema", "L3:0=f", &rig.id])?, &["no linux.intelRdt"])?;
     rig.kill_init()?;
     rig.bad(&rig.mote(&["update", "--pids-limit", "5", &rig.id])?, &["container not running"])?;
+    rig.delete()
+}
+
+/// A container without a cgroup, whose configuration has a rule of devices.
+fn without_cgroup(rig: &mut Rig) -> Outcome<Running> {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("runc has no such option");
+    }
+    rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.resources.devices", json!([(rule(false)), (rule(true))]));
+    rig.waiting(&mut bundle)
+}
+
+/// Everything but one device is denied, or that one is not.
+fn rule(allow: bool) -> Json {
+    match allow {
+        true => json!({"allow": true, "type": "c", "major": 10i64, "minor": 229i64, "access": "rwm"}),
+        false => json!({"allow": false, "access": "rwm"}),
+    }
+}
+
+fn with_resources(rig: &Rig, resources: Json) -> Outcome<Output> {
+    run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())
+}
+
+/// What podman sends when it changes the restart policy, a health check, the environment.
+fn update_without_a_cgroup_of_nothing(rig: &mut Rig) -> Outcome {
+    let _running = without_cgroup(rig)?;
+    for resources in [
+        json!({}),
+        json!({"devices": [(rule(false))]}),
+        json!({"devices": [(rule(false)), (rule(true))]}),
+        json!({"memory": {"limit": 0i64, "disableOOMKiller": false}, "cpu": {"shares": 0i64}, "pids": {}}),
+    ] {
+        with_resources(rig, resources)?.good()?;
+    }
+    rig.mote(&["update", &rig.id])?.good()?;
+    rig.delete()
+}
+
+fn update_without_a_cgroup_of_a_limit_is_refused(rig: &mut Rig) -> Outcome {
+    let _running = without_cgroup(rig)?;
+    for (resources, field) in [
+        (json!({"pids": {"limit": 5i64}}), "linux.resources.pids.limit: it has no cgroup"),
+        (json!({"devices": [(rule(true))]}), "linux.resources.devices: it has no cgroup"),
+        (
+            json!({"devices": [(rule(false))], "memory": {"limit": 1048576i64}}),
+            "linux.resources.memory.limit: it has no cgroup",
+        ),
+    ] {
+        rig.bad(&with_resources(rig, resources)?, &[&rig.id, field])?;
+    }
     rig.delete()
 }
