@@ -34,6 +34,8 @@ pub enum Kind {
     Program,
     /// A hook failed: the container is at its end (runtime.md, "Lifecycle").
     Hook,
+    /// Nothing failed: a word for who reads the log.
+    Remark,
 }
 
 /// The longest text kept; what is longer is cut, the reason behind it never is.

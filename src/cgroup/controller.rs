@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use rustix::io::{Errno, write};
 
-use super::directory::Hierarchies;
-use super::write::Write;
+use super::directory::{Hierarchies, Whole};
+use super::write::{Absent, Write};
 use crate::error::{At, Error, On, Result};
 
 /// What whoever reads statistics expects; first those that control whole processes, not threads (cgroup-v2.rst,
@@ -23,9 +23,12 @@ impl Hierarchies {
         let mut needing: Vec<&Write> = Vec::new();
         for write in writes {
             let name = write.controller();
-            let known = needing.iter().any(|other| other.controller() == name);
-            if !known && name != "cgroup" && self.of(name) == Some(hierarchy) {
-                needing.push(write);
+            match needing.iter_mut().find(|other| other.controller() == name) {
+                // Errors name a limit that needs the controller, not one that could be done without.
+                Some(other) if other.absent == Absent::Passes => *other = write,
+                Some(_) => {}
+                None if name != "cgroup" && self.of(name) == Some(hierarchy) => needing.push(write),
+                None => {}
             }
         }
         // Beside v1 hierarchies it has the leftovers, if any.
@@ -40,12 +43,11 @@ impl Hierarchies {
             for write in &needing {
                 let (field, name) = (write.field, write.controller());
                 if !lists(&available, name) {
-                    return Err(Error::invalid(format_args!(
-                        "linux.resources.{field}: no {name} controller in cgroup {above}/"
-                    )));
+                    return Err(self.missing(write, above));
                 }
                 if !lists(&enabled, name) {
-                    self.hand_down(&directory, name).at(format_args!("linux.resources.{field}"))?;
+                    let handed = self.hand_down(&directory, name).map_err(|error| explain(error, above));
+                    handed.at(format_args!("linux.resources.{field}"))?;
                 }
             }
             self.hand_down_usual(&directory, &available, &enabled);
@@ -81,7 +83,39 @@ impl Hierarchies {
     fn control(&self, directory: &str, words: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.subtree_control");
         let fd = self.open_to_write(&file)?;
-        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {file}"))
+        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {}", Whole(&file)))
+    }
+
+    /// A limit needs a controller that a cgroup above has not. The root has what v1 hierarchies leave, or what is
+    /// handed down to a container's cgroup namespace.
+    #[cold]
+    #[inline(never)]
+    fn missing(&self, write: &Write, above: &str) -> Error {
+        let (field, name) = (write.field, write.controller());
+        let why = match above {
+            "" if self.v1.is_empty() => {
+                ": a cgroup v1 hierarchy has it, the kernel has none, or it is not handed down"
+            }
+            "" => ": nor is a cgroup v1 hierarchy with it mounted",
+            _ => "",
+        };
+        let above = if above.is_empty() { "/" } else { above };
+        Error::invalid(format_args!("linux.resources.{field}: no {name} controller in cgroup {above}{why}"))
+    }
+}
+
+/// Why a cgroup does not hand a controller down.
+#[cold]
+#[inline(never)]
+fn explain(error: Error, above: &str) -> Error {
+    match error {
+        error if error.is(Errno::BUSY) => error.within(format_args!(
+            "cgroup {above} hands no controllers down while processes are in it (cgroups(7), \"no internal processes\")"
+        )),
+        error if error.is(Errno::OPNOTSUPP) => {
+            error.within(format_args!("cgroup {above} is threaded, and has only controllers of threads"))
+        }
+        error => error,
     }
 }
 

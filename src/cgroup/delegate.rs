@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::{Errno, read, write};
 
 use super::controller::switched_on;
-use super::directory::Hierarchies;
+use super::directory::{Hierarchies, Whole};
 use super::path;
 use crate::error::{At, Error, On, Result};
 use crate::host::Cgroups;
@@ -128,7 +128,7 @@ fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) 
     const USUAL: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
     let (uid, gid) = (Some(Uid::from_raw(uid)), gid.map(Gid::from_raw));
     let own = |path: &str| chownat(&hierarchies.root, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-    own(directory).on(format_args!("fchownat {directory}"))?;
+    own(directory).on(format_args!("fchownat {}", Whole(directory)))?;
     let mut space = [0u8; 1024];
     let list = openat(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     // Before linux 4.15 there is no list.
@@ -139,7 +139,7 @@ fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) 
         match own(&file) {
             // Of a controller that is not there.
             Err(Errno::NOENT) => {}
-            owned => owned.on(format_args!("fchownat {file}"))?,
+            owned => owned.on(format_args!("fchownat {}", Whole(&file)))?,
         }
     }
     Ok(())

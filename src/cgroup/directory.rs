@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
@@ -17,6 +18,16 @@ use super::write::Write;
 use super::{Doors, FORCE_V1, freezer, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
+
+/// A directory or file of a hierarchy by its path below [`CGROUP_ROOT`], as errors name it.
+pub(super) struct Whole<'p>(pub &'p str);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // cgroup v2 alone has its root in `.`.
+        write!(f, "{}/{}", Show(CGROUP_ROOT), self.0.trim_start_matches("./"))
+    }
+}
 
 /// /sys/fs/cgroup, and what is mounted in it.
 pub struct Hierarchies {
@@ -80,7 +91,7 @@ impl Hierarchies {
     /// not there before, for [`Hierarchies::undo`].
     pub fn create(&self, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
         for hierarchy in self.all() {
-            self.make(hierarchy, path, writes, made).at(format_args!("cgroup {hierarchy}{path}"))?;
+            self.make(hierarchy, path, writes, made).at(format_args!("cgroup {path}"))?;
         }
         Ok(())
     }
@@ -130,7 +141,7 @@ impl Hierarchies {
             let kind = format!("{v2}{one}/cgroup.type");
             if self.read(&kind)?.trim() == "domain invalid" {
                 let fd = self.open_to_write(&kind)?;
-                write(&fd, b"threaded").on(format_args!("write threaded to {kind}"))?;
+                write(&fd, b"threaded").on(format_args!("write threaded to {}", Whole(&kind)))?;
                 any = true;
             }
         }
@@ -139,7 +150,8 @@ impl Hierarchies {
 
     fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         let whole = Self::path(hierarchy, path);
-        mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
+        mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755))
+            .on(format_args!("mkdirat {}", Whole(&whole)))?;
         made.push(whole);
         match hierarchy.split(',').any(|name| name == "cpuset") && self.v2 != Some(hierarchy) {
             true => self.copy_cpuset(hierarchy, path),
@@ -152,7 +164,10 @@ impl Hierarchies {
     fn must_be_empty(&self, whole: &str) -> Result<()> {
         match tasks::all(&self.root, whole)?.len() {
             0 => Ok(()),
-            count => Err(Error::invalid(format_args!("not empty: {count} processes are in it or below"))),
+            count => {
+                let whole = Whole(whole);
+                Err(Error::invalid(format_args!("not empty: {count} processes are in {whole} or below")))
+            }
         }
     }
 
@@ -176,15 +191,15 @@ impl Hierarchies {
             match birth {
                 true => {
                     let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
-                    doors.birth = Some(fd.on(format_args!("openat {directory}"))?);
+                    doors.birth = Some(fd.on(format_args!("openat {}", Whole(&directory)))?);
                 }
-                false => doors.files.push(self.open_to_write(&format!("{directory}/cgroup.procs"))?),
+                false => doors.push(self, format!("{directory}/cgroup.procs"))?,
             }
         }
         // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
         // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
         for hierarchy in &self.v1 {
-            doors.files.push(self.open_to_write(&format!("{hierarchy}{}/tasks", path(hierarchy)))?);
+            doors.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
         }
         Ok(doors)
     }
@@ -193,7 +208,8 @@ impl Hierarchies {
     pub fn open_v2(&self, path: &str) -> Result<OwnedFd> {
         let directory = Self::path(self.v2.unwrap_or("."), path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(&self.root, directory.as_str(), flags, Mode::empty()).on(format_args!("openat {directory}"))
+        openat(&self.root, directory.as_str(), flags, Mode::empty())
+            .on(format_args!("openat {}", Whole(&directory)))
     }
 
     /// Opens a file of the cgroup in its controller's hierarchy, for writing.
@@ -206,14 +222,14 @@ impl Hierarchies {
 
     pub(super) fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
         openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat {path}"))
+            .on(format_args!("openat {}", Whole(path)))
     }
 
     pub(super) fn read(&self, path: &str) -> Result<String> {
         let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let fd = fd.on(format_args!("openat {path}"))?;
+        let fd = fd.on(format_args!("openat {}", Whole(path)))?;
         let mut space = [0u8; 1024];
-        let count = read(&fd, &mut space).on(format_args!("read {path}"))?;
+        let count = read(&fd, &mut space).on(format_args!("read {}", Whole(path)))?;
         Ok(String::from_utf8_lossy(space.get(..count).unwrap_or_default()).to_string())
     }
 
@@ -244,7 +260,7 @@ impl Hierarchies {
         let ended = |whole: &str| match tasks::wait_for_end(&self.root, whole, 5)? {
             true => Ok(()),
             false => {
-                let why = format_args!("cgroup {whole}: processes of somebody else are in it");
+                let why = format_args!("cgroup {path}: processes of somebody else are in {}", Whole(whole));
                 Err(Error::invalid(why))
             }
         };
@@ -260,16 +276,17 @@ impl Hierarchies {
         match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::BUSY) => {}
-            other => return other.on(format_args!("cgroup {whole}: rmdir")),
+            other => return other.on(format_args!("rmdir {}", Whole(whole))),
         }
         let (above, name) = whole.rsplit_once('/').unwrap_or((".", whole));
         let name = CString::new(name).unwrap_or_default();
         let remove = &mut |above: &OwnedFd, name: &CStr| match rmdir(above, name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            other => other.on(format_args!("cgroup {whole}: rmdir {}", Show(name))),
+            other => other.on(format_args!("rmdir {} in or below {}", Show(name), Whole(whole))),
         };
         tree::walk(&self.root, whole, &mut |_| Ok(()), remove)?;
-        let above = openat(&self.root, above, DIRECTORY, Mode::empty()).on(format_args!("openat {above}"))?;
+        let above = openat(&self.root, above, DIRECTORY, Mode::empty())
+            .on(format_args!("openat {}", Whole(above)))?;
         remove(&above, &name)
     }
 

@@ -1,17 +1,19 @@
 //! The ways into a cgroup: opened by the parent, since permission is judged by who opened a file; gone by the child.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 
 use super::delegate::Descent;
+use super::directory::{Hierarchies, Whole};
 use crate::error::{On, Result};
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
 #[derive(Default)]
 pub struct Doors {
-    pub(super) files: Vec<OwnedFd>,
+    files: Vec<(OwnedFd, String)>,
     /// The v2 directory to be born in.
     pub birth: Option<OwnedFd>,
     /// Further down, after the cgroup namespace is made.
@@ -19,17 +21,23 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// Opens a file to join by.
+    pub(super) fn push(&mut self, hierarchies: &Hierarchies, path: String) -> Result<()> {
+        self.files.push((hierarchies.open_to_write(&path)?, path));
+        Ok(())
+    }
+
     /// The child's part: goes in.
     pub fn enter(&self) -> Result<()> {
-        for file in &self.files {
-            io::write(file, b"0").on(format_args!("write 0 to tasks"))?;
+        for (file, path) in &self.files {
+            io::write(file, b"0").on(format_args!("write 0 to {}", Whole(path)))?;
         }
         Ok(())
     }
 
     /// Everything open in it.
     pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
-        self.birth.into_iter().chain(self.files)
+        self.birth.into_iter().chain(self.files.into_iter().map(|(file, _)| file))
     }
 
     /// The directory for CLONE_INTO_CGROUP.

@@ -17,6 +17,7 @@ mod join;
 mod memory;
 mod network;
 pub mod oom;
+pub mod own;
 pub mod path;
 mod rdma;
 pub mod rules;
@@ -39,10 +40,11 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::host::{self, Cgroups};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
+use crate::spec::resources::SMALLEST_MEMORY;
 use delegate::Delegation;
 use directory::Hierarchies;
 pub use doors::Doors;
@@ -102,6 +104,13 @@ impl Plan {
                 false => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
             };
         }
+        if let Some(limit) = linux.resources.memory.limit.filter(|limit| (1..SMALLEST_MEMORY).contains(limit))
+        {
+            return Err(Error::invalid(format_args!(
+                "linux.resources.memory.limit: {limit} is below {}, with which a container may not start",
+                SMALLEST_MEMORY
+            )));
+        }
         let optional = linux.cgroups_path.is_none() && writes.is_empty() && !matches!(layout, Cgroups::Named);
         let devices = plan_devices(&linux.resources.devices, None, layout, &mut writes)?;
         let mut join = Join::of(&linux.resources);
@@ -119,9 +128,9 @@ impl Plan {
         Ok(Some(Plan { path, layout: layout.clone(), writes, devices, join, optional, scope, delegation }))
     }
 
-    /// Makes the directories and writes the limits. `None`: not allowed, and not needed. What was made is
-    /// removed again when it fails.
-    pub fn create(&self) -> Result<Option<Cgroup>> {
+    /// Makes the directories and writes the limits. `None`: not allowed, and not needed, of which `warnings` hears. What
+    /// was made is removed again when it fails.
+    pub fn create(&self, warnings: &mut Vec<Error>) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
         let cgroup = Cgroup::new(hierarchies, &self.path);
         let mut made = Vec::new();
@@ -135,7 +144,11 @@ impl Plan {
                 // Rules of devices are no user's to load, but root's are wanted.
                 let useless = || host::is_ordinary() || error.is(io::Errno::ROFS) && self.devices.is_none();
                 match self.optional && is_denied(&error) && useless() {
-                    true => Ok(None),
+                    true => {
+                        warnings
+                            .push(error.within(format_args!("the container has no cgroup")).of(Kind::Remark));
+                        Ok(None)
+                    }
                     false => Err(error),
                 }
             }

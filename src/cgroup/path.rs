@@ -54,9 +54,31 @@ pub fn way(path: &str) -> impl Iterator<Item = &str> {
     ends.map(|end| path.get(..end).unwrap_or_default())
 }
 
+/// The deepest cgroup that two are in or below of.
+pub fn common<'p>(one: &str, path: &'p str) -> &'p str {
+    let names = one.split('/').zip(path.split('/')).take_while(|(one, other)| one == other);
+    let end = names.map(|(name, _)| name.len() + 1).sum::<usize>().saturating_sub(1);
+    path.get(..end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{plan, way};
+    use super::{common, plan, way};
+
+    #[test]
+    fn in_common() {
+        for (one, path, both) in [
+            ("/a/b", "/a/c", "/a"),
+            ("/a/b", "/a/b", "/a/b"),
+            ("/a/b", "/a", "/a"),
+            ("/a", "/a/b/c", "/a"),
+            ("/ab", "/a", ""),
+            ("/", "/a", ""),
+            ("", "/a", ""),
+        ] {
+            assert_eq!(common(one, path), both, "{one} {path}");
+        }
+    }
 
     #[test]
     fn ways() {

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
+use super::directory::Whole;
 use super::tree;
 use crate::error::{Error, On, Result};
 use crate::sys::pidfd;
@@ -116,7 +117,8 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
             // One that somebody else's frozen cgroup holds does not even end.
             if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
                 return Err(Error::invalid(format_args!(
-                    "cgroup {path}: a process was killed and does not end"
+                    "cgroup {}: a process was killed and does not end",
+                    Whole(path)
                 )));
             }
         }

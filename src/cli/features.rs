@@ -10,6 +10,7 @@ use mote::process::caps;
 use mote::rootfs::option::{WORDS, Word};
 use mote::seccomp::{FLAGS, is_flag_supported};
 use mote::spec::linux::{self, NAMESPACES};
+use mote::spec::resources::SMALLEST_MEMORY;
 use mote::spec::{seccomp, version};
 
 use super::Context;
@@ -37,7 +38,7 @@ struct Features {
     #[serde(rename = "mountOptions")]
     mount_options: Vec<&'static str>,
     linux: Linux,
-    annotations: BTreeMap<&'static str, &'static str>,
+    annotations: BTreeMap<&'static str, String>,
     #[serde(rename = "potentiallyUnsafeConfigAnnotations")]
     unsafe_annotations: Vec<&'static str>,
 }
@@ -108,10 +109,6 @@ struct MountExtensions {
     idmap: Enabled,
 }
 
-/// The `linux.resources.memory.limit`, in bytes, with which a static program of one page still starts, on one CPU: for
-/// each the kernel may keep 64 pages that it has charged, and not get them back in time.
-const SMALLEST: &str = "262144";
-
 fn run(_: &Context, _: &Matches) -> Result<i32> {
     let features = Features {
         oci_version_min: version::OLDEST,
@@ -141,8 +138,8 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
             net_devices: Enabled { enabled: true },
         },
         annotations: [
-            ("io.github.mote.version", env!("CARGO_PKG_VERSION")),
-            ("io.github.mote.memory.limit.minimum", SMALLEST),
+            ("io.github.mote.version", env!("CARGO_PKG_VERSION").to_string()),
+            ("io.github.mote.memory.limit.minimum", SMALLEST_MEMORY.to_string()),
         ]
         .into(),
         unsafe_annotations: vec!["run.oci."],

@@ -103,9 +103,11 @@ impl Log {
         self.say(Level::Error, &error.to_string());
     }
 
-    /// A warning: not shown when only errors are to be logged to a file.
+    /// A warning: not shown when only errors are to be logged to a file; of a remark neither on standard error.
     pub fn warning(&self, warning: &Error) {
-        self.say(Level::Warning, &warning.to_string());
+        if warning.kind() != Kind::Remark || self.level >= Level::Warning {
+            self.say(Level::Warning, &warning.to_string());
+        }
     }
 
     /// What mote does, for who looks for a mistake.

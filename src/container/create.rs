@@ -118,7 +118,7 @@ fn build(
     config.set_seccomp_receiver(request.seccomp_receiver);
     let notify = Systemd::listen(directory, request, stay)?;
     let host = Host::read()?;
-    let mut keeper = Keeper::find(request.manager, directory)?;
+    let mut keeper = Keeper::find(request.manager, &config, &host.cgroups, directory)?;
     let options = Options {
         id: request.id,
         bundle: &bundle.path,
@@ -136,7 +136,7 @@ fn build(
         Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = groups(&mut plan, &mut keeper, directory)?;
+    let cgroup = groups(&mut plan, &mut keeper, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
     let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
@@ -146,6 +146,7 @@ fn build(
         }
         (Err(error), _) if !directory.is_there() => Err(error),
         (Err(mut error), cgroup) => {
+            error = cgroup.iter().fold(error, |error, cgroup| cgroup.explain(error));
             // Nobody else has been in it.
             if let Some(shortage) = cgroup.as_ref().and_then(Shortage::of) {
                 error.append(format_args!(": {shortage}"));
@@ -199,9 +200,14 @@ fn receiver(
 }
 
 /// Makes its cgroup, where that can and need be, and its groups of resctrl.
-fn groups(plan: &mut Plan<'_>, keeper: &mut Keeper, directory: &Directory) -> Result<Option<Cgroup>> {
+fn groups(
+    plan: &mut Plan<'_>,
+    keeper: &mut Keeper,
+    directory: &Directory,
+    warnings: &mut Vec<Error>,
+) -> Result<Option<Cgroup>> {
     let cgroup = match &plan.cgroup {
-        Some(planned) => keeper.create(planned, directory)?,
+        Some(planned) => keeper.create(planned, directory, warnings)?,
         None => None,
     };
     if cgroup.is_none() && plan.cgroup.take().is_some() {

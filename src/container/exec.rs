@@ -24,9 +24,10 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
+use crate::cgroup::own::cgroup_of;
 use crate::cgroup::systemd::Mover;
 use crate::error::{Error, Kind, Result};
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::launch::listener::Listener;
 use crate::launch::parent::Launched;
 use crate::launch::tenant::{Container, launch};
@@ -153,14 +154,6 @@ pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
     Expected::new(directory.root()?.ok_or_else(lost)?)
 }
 
-/// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
-pub(super) fn cgroup_of(pid: i32) -> Result<String> {
-    let mut space = [0u8; 4096];
-    let text = core::str::from_utf8(host::process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
-    let found = text.lines().find_map(|line| line.strip_prefix("0::"));
-    found.map(String::from).ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/cgroup: no cgroup v2")))
-}
-
 /// Starts the process, and comes back when its program runs.
 fn start(
     container: &Admitted,
@@ -191,6 +184,7 @@ fn start(
         }
         None => None,
     };
+    let explain = |error| cgroup.iter().fold(error, |error, cgroup| cgroup.explain(error));
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
     let mut launched = launch(
         &plan,
@@ -202,7 +196,8 @@ fn start(
             directory: directory.fd(),
             root: *root,
         },
-    )?;
+    )
+    .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
     let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
@@ -212,7 +207,7 @@ fn start(
         Err(error) => {
             launched.kill();
             request.announce.retract();
-            Err(error)
+            Err(explain(error))
         }
     }
 }

@@ -10,16 +10,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, AtFlags, CWD, access, getxattr, inotify, statat};
 use rustix::io::Errno;
 
-use super::exec::cgroup_of;
 use super::status::Status;
 use super::store::Directory;
+use crate::cgroup::own::{cgroup_of, may_move};
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::name::scope_of;
-use crate::cgroup::systemd::{Mover, Place, may_move};
+use crate::cgroup::systemd::{Mover, Place};
 use crate::cgroup::{self, Cgroup};
 use crate::dbus::{Address, parse};
 use crate::error::{At, Error, Result, Show};
 use crate::host::{self, Cgroups};
+use crate::spec::Config;
 
 /// Whom the command line names.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +78,16 @@ pub enum Keeper {
 
 impl Keeper {
     /// Finds who was asked for.
-    pub fn find(asked: Asked<'_>, directory: &Directory) -> Result<Self> {
+    pub fn find(
+        asked: Asked<'_>,
+        config: &Config<'_>,
+        layout: &Cgroups,
+        directory: &Directory,
+    ) -> Result<Self> {
         match asked {
+            Asked::Cgroupfs if config.linux.cgroups_path.is_none() => {
+                Ok(cgroup::own::parent(layout).map_or(Keeper::Mote, Keeper::Below))
+            }
             Asked::Cgroupfs => Ok(Keeper::Mote),
             Asked::Nobody => Ok(Keeper::Nobody),
             Asked::Delegated => delegated().map(Keeper::Below),
@@ -107,14 +116,19 @@ impl Keeper {
     }
 
     /// Makes the cgroup of a plan. When that fails nothing is left.
-    pub fn create(&mut self, plan: &cgroup::Plan, directory: &Directory) -> Result<Option<Cgroup>> {
+    pub fn create(
+        &mut self,
+        plan: &cgroup::Plan,
+        directory: &Directory,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Option<Cgroup>> {
         match (self, &plan.scope) {
             (Keeper::Systemd { systemd, .. }, Some(scope)) => {
                 let made = plan.create_scope(scope, systemd, &about(directory)).map(Some);
                 remember(systemd, directory);
                 made
             }
-            _ => plan.create(),
+            _ => plan.create(warnings),
         }
     }
 
@@ -134,7 +148,7 @@ impl Keeper {
 fn connect(buses: Buses<'_>, directory: &Directory) -> Result<Keeper> {
     let ordinary = host::is_ordinary();
     let systemd = reach(&buses.addresses(ordinary), ordinary, directory)?;
-    let outside = ordinary && !own_cgroup().is_ok_and(|own| may_move(&own, &systemd.root));
+    let outside = ordinary && !own_cgroup().is_ok_and(|own| may_move(".", &own, &systemd.root));
     Ok(Keeper::Systemd { systemd: Box::new(systemd), outside })
 }
 
@@ -265,7 +279,7 @@ fn own_cgroup() -> Result<String> {
 #[inline(never)]
 pub fn mover(status: &Status) -> Option<Mover> {
     let (scope, path) = status.scope.as_deref().zip(status.cgroup.as_deref())?;
-    if !host::is_ordinary() || own_cgroup().is_ok_and(|own| may_move(&own, path)) {
+    if !host::is_ordinary() || own_cgroup().is_ok_and(|own| may_move(".", &own, path)) {
         return None;
     }
     let address = Address::read(status.bus.as_deref().unwrap_or_default());

@@ -39,6 +39,10 @@ pub struct Memory {
     pub check_before_update: Option<bool>,
 }
 
+/// The least `memory.limit`, in bytes, with which a static program of one page still starts, on one CPU: for each the
+/// kernel may keep 64 pages that it has charged, and not get them back in time.
+pub const SMALLEST_MEMORY: i64 = 256 << 10;
+
 /// `cpu`; times in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu<'a> {

@@ -40,7 +40,7 @@ tests![
     rootless_listener_of_start,
 ];
 
-const USER: u32 = 12345;
+pub const USER: u32 = 12345;
 
 /// Makes the rig that of an ordinary user.
 pub fn ordinary(rig: &mut Rig) -> Outcome {
@@ -57,7 +57,7 @@ pub fn ordinary(rig: &mut Rig) -> Outcome {
 }
 
 /// The bundle, all of it the user's, but for the payload, which everybody may execute.
-fn bundle(rig: &Rig) -> Outcome<Bundle> {
+pub fn mapped(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     let map = json!([{"containerID": 0i64, "hostID": 12345i64, "size": 1i64}]);
     bundle.namespace("user", None);
@@ -81,7 +81,7 @@ pub fn own(dir: &Path) -> Outcome {
 
 fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let inside = rig.facts(&mut bundle(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
+    let inside = rig.facts(&mut mapped(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("gid", "0 0 0")?;
     inside.is("pid", "1")?;
@@ -92,7 +92,7 @@ fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
 
 fn rootless_files_belong_to_the_user(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     let inside = rig.facts(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
     inside.is("stat:/etc/new", "f 644 0 0 0:0")?;
     same("the owner outside", fs::metadata(bundle.inside("etc/new"))?.uid(), USER)
@@ -102,7 +102,7 @@ fn rootless_devices_work(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let verbs =
         ["write", "/dev/null", "write", "/dev/full", "open", "/dev/ptmx", "mounts", "create", "/dev/shm/x"];
-    let inside = rig.facts(&mut bundle(rig)?, &verbs)?;
+    let inside = rig.facts(&mut mapped(rig)?, &verbs)?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
     inside.is("open:/dev/ptmx", "ok")?;
@@ -111,14 +111,14 @@ fn rootless_devices_work(rig: &mut Rig) -> Outcome {
 
 fn rootless_exit_code(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["exit", "9"]);
     same("exit code", rig.run(&bundle, &[])?.code(), 9)
 }
 
 fn rootless_life(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
     rig.status_is("created")?;
@@ -140,7 +140,7 @@ fn rootless_life(rig: &mut Rig) -> Outcome {
 /// Its groups are given up there, which nobody can do twice.
 fn rootless_exec(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     let _running = rig.waiting(&mut bundle)?;
     let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.good()?.facts();
     inside.is("uid", "0 0 0")?;
@@ -153,7 +153,7 @@ fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
     let runtime = rig.dir.join("run");
     fs::create_dir(&runtime)?;
     sys::chown(&runtime, USER, USER)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
     let call = |words: &[&str]| {
@@ -184,7 +184,7 @@ fn rootless_groups_are_refused(rig: &mut Rig) -> Outcome {
     if rig.is(Peer::Crun) {
         return skip_allowed("crun passes them over");
     }
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("process.user.additionalGids", json!([5i64]));
     rig.refused(&bundle, &["process.user.additionalGids"])
@@ -192,7 +192,7 @@ fn rootless_groups_are_refused(rig: &mut Rig) -> Outcome {
 
 fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("linux.uidMappings[0].hostID", 4444i64);
     rig.refused(&bundle, &["linux.uidMappings"])
@@ -201,7 +201,7 @@ fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
 /// Not mounted as it is: the kernel lets nobody map what is the host's.
 fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["id"]);
     bundle.bind("/tmp".as_ref(), "/tmp", &["bind", "idmap"]);
     rig.refused(&bundle, &["mounts[6]", "mount_setattr idmap", "not permitted"])
@@ -210,7 +210,7 @@ fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
 /// An ordinary user has no cgroup to make others in, most of the time.
 fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let inside = rig.facts(&mut bundle(rig)?, &["say", "runs"])?;
+    let inside = rig.facts(&mut mapped(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
 }
 
@@ -219,7 +219,7 @@ fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
     rig.set_layout(layout)?;
     ordinary(rig)?;
     for namespace in [false, true] {
-        let mut bundle = bundle(rig)?;
+        let mut bundle = mapped(rig)?;
         if namespace {
             bundle.namespace("cgroup", None);
         }
@@ -269,7 +269,7 @@ fn within_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
 
 fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["say", "runs"]);
     run_as_root_of_a_namespace(rig, bundle)?.good()?.facts().is("say", "runs")
 }
@@ -277,7 +277,7 @@ fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) ->
 /// A limit cannot be passed over in silence.
 fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.verbs(&["say", "runs"]);
     bundle.set("linux.resources.pids.limit", 100i64);
     let output = run_as_root_of_a_namespace(rig, bundle)?;
@@ -287,7 +287,7 @@ fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outc
 /// As podman does for an ordinary user: the container has no user namespace of its own, but lives in podman's.
 fn rootless_devices_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.without_namespace("user");
     bundle.remove("linux.uidMappings");
     bundle.remove("linux.gidMappings");
@@ -310,7 +310,7 @@ fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
         sys::chown(&given.join(name), USER, USER)?;
     }
     for root_in_namespace in [false, true] {
-        let mut bundle = bundle(rig)?;
+        let mut bundle = mapped(rig)?;
         bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
         bundle.set("linux.resources.devices", json!([{"allow": false, "access": "rwm"}]));
         bundle.verbs(&["cgroup", "write", "/dev/null", "device", "/tmp/mem", "c", "1", "1"]);
@@ -338,7 +338,7 @@ fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
 
 fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     let mut command = rig.command(&["spec", "--rootless"]);
     command.current_dir(&bundle.dir);
     command::run(&mut command, "")?.good()?;
@@ -353,7 +353,7 @@ fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
 
 fn rootless_filter(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = bundle(rig)?;
+    let mut bundle = mapped(rig)?;
     bundle.set(
         "linux.seccomp",
         json!({
@@ -368,7 +368,7 @@ fn rootless_filter(rig: &mut Rig) -> Outcome {
 fn rootless_listener(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     for no_new_privileges in [false, true] {
-        listener::of_run(rig, bundle(rig)?, no_new_privileges)?;
+        listener::of_run(rig, mapped(rig)?, no_new_privileges)?;
     }
     Ok(())
 }
@@ -376,5 +376,5 @@ fn rootless_listener(rig: &mut Rig) -> Outcome {
 /// `start` is no relative of the container's process.
 fn rootless_listener_of_start(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    listener::of_start(rig, bundle(rig)?)
+    listener::of_start(rig, mapped(rig)?)
 }

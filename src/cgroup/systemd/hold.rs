@@ -11,7 +11,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, set_parent_process_death_signal, waitid,
 };
 
-use crate::cgroup::directory::Hierarchies;
+use crate::cgroup::directory::{Hierarchies, Whole};
 use crate::error::{On, Result};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_all_from;
@@ -36,7 +36,7 @@ impl Holder {
         let file = format!("{directory}/cgroup.procs");
         let text = format!("{}", self.pid.as_raw_nonzero());
         let fd = hierarchies.open_to_write(&file)?;
-        write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {file}"))
+        write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", Whole(&file)))
     }
 }
 

@@ -17,7 +17,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::Pid;
 
 use super::delegate::Delegation;
@@ -26,8 +25,7 @@ use super::write::Write;
 use super::{Cgroup, Plan, path};
 use crate::dbus::Address;
 use crate::dbus::message::Value;
-use crate::error::{At, Result, Show};
-use crate::host::CGROUP_ROOT;
+use crate::error::{At, Result};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
 use call::Systemd;
@@ -160,7 +158,7 @@ impl Plan {
             let v2 = hierarchies.v2 == Some(hierarchy);
             hierarchies
                 .make_all(hierarchy, &self.path, &mut Vec::new())
-                .at(format_args!("cgroup {whole}"))?;
+                .at(format_args!("cgroup {}", self.path))?;
             if v2 && scope.path != self.path {
                 holder.move_to(hierarchies, &whole)?;
             }
@@ -174,16 +172,6 @@ impl Plan {
 pub struct Mover {
     pub scope: String,
     pub address: Address,
-}
-
-/// Whether this process may move others from its own cgroup v2 to one of this path: who does writes to both, and to
-/// the one that they are below of (cgroups(7), "Cgroups delegation containment").
-pub fn may_move(own: &str, path: &str) -> bool {
-    let names = own.split('/').zip(path.split('/')).take_while(|(one, other)| one == other);
-    let end = names.map(|(name, _)| name.len() + 1).sum::<usize>().saturating_sub(1);
-    let above = path.get(..end).unwrap_or_default();
-    let file = format!("{}{above}/cgroup.procs", Show(CGROUP_ROOT));
-    accessat(CWD, file.as_str(), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 impl Cgroup {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says};
+use super::{place, says, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Layout, Peer, Rig};
+use crate::rootless::{mapped, ordinary};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -30,6 +31,8 @@ tests_in_layouts![
     class_of_packets,
     priorities_of_packets,
     limit_without_its_controller_is_refused,
+    memory_without_its_controller_names_what_was_given,
+    error_names_files_as_they_are,
 ];
 
 /// One file of the container's cgroup: its controller, then its v1 and v2 names with the value each is to have.
@@ -289,4 +292,47 @@ fn limit_without_its_controller_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     bundle.set("linux.resources.pids.limit", 5i64);
     rig.refused(&bundle, &["pids"])
+}
+
+/// Engines add a limit of swap to that of memory.
+fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome {
+    if file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") }).is_ok() || !unified(rig) {
+        return skip_allowed("this layout has the controller");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.set("linux.resources.memory", json!({"limit": 67108864i64, "swap": 134217728i64}));
+    rig.refused(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
+    let _running = rig.waiting(&mut rig.bundle()?)?;
+    rig.bad(
+        &rig.mote(&["update", "--memory", "64m", &rig.id])?,
+        &["linux.resources.memory.limit: no memory controller in cgroup /: "],
+    )?;
+    rig.delete()
+}
+
+/// By paths that can be looked at, in whatever layout.
+fn error_names_files_as_they_are(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("asks for mote's words");
+    }
+    ordinary(rig)?;
+    let mut bundle = mapped(rig)?;
+    bundle.verbs(&[]);
+    bundle.set("linux.cgroupsPath", format!("/{}", rig.cgroup));
+    let hierarchy = match (unified(rig), rig.layout) {
+        (true, _) => String::new(),
+        (false, Layout::V1) => fs::read_dir("/sys/fs/cgroup")?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| super::is_v1(name) && name != "unified")
+            .min()
+            .map(|name| format!("/{name}"))
+            .unwrap_or_default(),
+        (false, _) => "/unified".to_string(),
+    };
+    let path = &rig.cgroup;
+    let words =
+        format!("mote: cgroup /{path}: mkdirat /sys/fs/cgroup{hierarchy}/{path}: permission denied\n");
+    let output = rig.run(&bundle, &[])?;
+    same("the error", output.stderr, words)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says, unified};
+use super::{place, says};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::run;
 use crate::json;
@@ -25,9 +25,6 @@ tests_in_layouts![
     update_of_pids,
     update_of_throttles,
     update_that_fails_changes_nothing,
-    update_of_devices,
-    update_of_devices_twice,
-    update_of_something_else_leaves_devices,
     update_enables_controllers,
 ];
 
@@ -40,7 +37,7 @@ fn update(rig: &Rig, resources: Json) -> Outcome<String> {
     Ok(if output.code() == 0 { "ok".into() } else { output.stderr })
 }
 
-fn good(rig: &Rig, resources: Json) -> Outcome {
+pub fn good(rig: &Rig, resources: Json) -> Outcome {
     same("the update", update(rig, resources)?.as_str(), "ok")
 }
 
@@ -329,70 +326,6 @@ fn update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
         same("quota and period", bandwidth(rig)?, (50000, 100_000))?;
         same("pids.max", says(&pids, "pids.max")?, "77")?;
         same("cpuset.cpus", says(&sets, "cpuset.cpus")?, "0")?;
-    }
-    rig.delete()
-}
-
-/// What a process in the container may open.
-fn opens(rig: &Rig, path: &str) -> Outcome<String> {
-    let output = rig.mote(&["exec", &rig.id, "/payload", "open", path])?.good()?;
-    Ok(output.facts().get(&format!("open:{path}")).to_string())
-}
-
-fn rule(allow: bool, minor: i64) -> Json {
-    json!({"allow": allow, "type": "c", "major": 240i64, "minor": minor, "access": "rwm"})
-}
-
-/// Devices without a driver: ENXIO when they may be opened.
-fn with_devices(rig: &Rig) -> Outcome<crate::command::Running> {
-    let mut bundle = rig.bundle()?;
-    for minor in [77, 78] {
-        let path = format!("/dev/own{minor}");
-        let node = json!({"path": path, "type": "c", "major": 240i64, "minor": minor});
-        bundle.set("linux.devices[+]", node);
-    }
-    rig.waiting(&mut bundle)
-}
-
-fn update_of_devices(rig: &mut Rig) -> Outcome {
-    let _running = with_devices(rig)?;
-    same("at first", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
-    good(rig, json!({"devices": [(rule(true, 77))]}))?;
-    same("allowed", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
-    same("not allowed", opens(rig, "/dev/own78")?.as_str(), "!EPERM")?;
-    same("of every container", opens(rig, "/dev/null")?.as_str(), "ok")?;
-    rig.delete()
-}
-
-/// There is one program at any time.
-fn update_of_devices_twice(rig: &mut Rig) -> Outcome {
-    let _running = with_devices(rig)?;
-    good(rig, json!({"devices": [(rule(true, 77))]}))?;
-    good(rig, json!({"devices": [(rule(true, 78)), (rule(false, 77))]}))?;
-    same("no more allowed", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
-    same("allowed", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
-    if unified(rig) {
-        let programs = crate::sys::bpf::programs(&super::unified_top().join(&rig.cgroup))?;
-        same("programs", programs.len(), 1)?;
-    }
-    rig.delete()
-}
-
-/// Engines pass on the list that they know of, to which others have added, or what every list begins with.
-fn update_of_something_else_leaves_devices(rig: &mut Rig) -> Outcome {
-    let mut bundle = rig.bundle()?;
-    let nothing = json!({"allow": false, "access": "rwm"});
-    bundle
-        .set("linux.devices[+]", json!({"path": "/dev/own77", "type": "c", "major": 240i64, "minor": 77i64}));
-    bundle
-        .set("linux.devices[+]", json!({"path": "/dev/own78", "type": "c", "major": 240i64, "minor": 78i64}));
-    let whole = json!([(nothing.clone()), (rule(true, 77)), (rule(true, 78))]);
-    bundle.set("linux.resources.devices", whole.clone());
-    let _running = rig.waiting(&mut bundle)?;
-    for devices in [json!([(nothing.clone())]), json!([(nothing.clone()), (rule(true, 77))]), whole] {
-        good(rig, json!({"devices": devices}))?;
-        same("the first", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
-        same("the second", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
     }
     rig.delete()
 }
