@@ -10,12 +10,12 @@ use core::fmt;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::sched_yield;
 
 use super::path::way;
 use super::write::Write;
-use super::{Doors, FORCE_V1, freezer, tasks, tree};
+use super::{Doors, FORCE_V1, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
 
@@ -150,13 +150,17 @@ impl Hierarchies {
 
     fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         let whole = Self::path(hierarchy, path);
-        mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755))
-            .on(format_args!("mkdirat {}", Whole(&whole)))?;
-        made.push(whole);
-        match hierarchy.split(',').any(|name| name == "cpuset") && self.v2 != Some(hierarchy) {
-            true => self.copy_cpuset(hierarchy, path),
-            false => Ok(()),
+        let one = mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755));
+        let is_new = one.is_ok();
+        let is_there = is_new || one == Err(Errno::EXIST);
+        let one = one.on(format_args!("mkdirat {}", Whole(&whole)));
+        if is_new {
+            made.push(whole);
         }
+        if is_there && self.v1_of("cpuset") == Some(hierarchy) {
+            self.fill_cpuset(hierarchy, path, is_new)?;
+        }
+        one
     }
 
     /// Joining a cgroup that others are in would put them under this container's limits, and kill them
@@ -171,14 +175,31 @@ impl Hierarchies {
         }
     }
 
-    /// cpuset(7): a new v1 cpuset has no CPUs and no memory nodes, and lets nobody in.
-    fn copy_cpuset(&self, hierarchy: &str, path: &str) -> Result<()> {
-        let (above, _) = path.rsplit_once('/').unwrap_or(("", path));
-        for file in ["cpuset.cpus", "cpuset.mems"] {
+    /// cpuset(7): a new v1 cpuset has no CPUs and no memory nodes, and lets nobody in. It gets those of the one above,
+    /// and so do those above that somebody has left as they were made.
+    fn fill_cpuset(&self, hierarchy: &str, path: &str, is_new: bool) -> Result<()> {
+        let text = |path: &str, file| self.read(&format!("{hierarchy}{path}/{file}"));
+        let copy = |path: &str, file, text: &str| {
             let own = format!("{hierarchy}{path}/{file}");
-            let text = self.read(&format!("{hierarchy}{above}/{file}"))?;
             let fd = self.open_to_write(&own)?;
-            write(&fd, text.trim().as_bytes()).on(format_args!("write {} to {file}", text.trim()))?;
+            write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", Whole(&own)))
+        };
+        let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if !is_new && !text(path, file)?.trim().is_empty() {
+                continue;
+            }
+            let mut given = text(above, file)?;
+            if given.trim().is_empty() {
+                given = text("", file)?;
+                for one in way(above) {
+                    match text(one, file)? {
+                        own if own.trim().is_empty() => copy(one, file, given.trim())?,
+                        own => given = own,
+                    }
+                }
+            }
+            copy(path, file, given.trim())?;
         }
         Ok(())
     }
@@ -290,13 +311,10 @@ impl Hierarchies {
         remove(&above, &name)
     }
 
-    /// Kills everything in the cgroup and waits until it is gone. On v1 a frozen process does not take
-    /// even SIGKILL, so it is thawed when the signal is there.
+    /// Kills everything in the cgroup and waits until it is gone.
     fn kill(&self, path: &str) -> Result<()> {
         self.signal_all(path, Signal::KILL.as_raw())?;
-        if freezer::is_frozen(path)? {
-            self.freeze(path, false);
-        }
+        self.must_thaw(path)?;
         for hierarchy in self.all() {
             tasks::kill(&self.root, &Self::path(hierarchy, path))?;
         }
@@ -311,13 +329,20 @@ impl Hierarchies {
         if frozen {
             self.freeze(path, false);
         }
+        if signal == Signal::KILL.as_raw() {
+            self.thaw_to_kill(path)?;
+        }
         sent
     }
 
     /// Every process in the cgroup and below.
     pub fn processes(&self, path: &str) -> Result<Vec<Pid>> {
         match self.all().next() {
-            Some(hierarchy) => tasks::all(&self.root, &Self::path(hierarchy, path)),
+            Some(hierarchy) => {
+                let mut list = tasks::all(&self.root, &Self::path(hierarchy, path))?;
+                list.retain(|process| pidfd_open(*process, PidfdFlags::empty()).is_ok());
+                Ok(list)
+            }
             None => Ok(Vec::new()),
         }
     }

@@ -4,21 +4,25 @@ use alloc::format;
 use alloc::string::String;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, pread, read, write};
 use rustix::thread::sched_yield;
 
-use super::directory::Hierarchies;
-use crate::error::{Error, On, Result};
+use super::directory::{Hierarchies, Whole};
+use super::path::way;
+use super::tree;
+use crate::error::{Error, Kind, On, Result};
 
-/// Whether the freezer holds a cgroup's processes, or is about to. Asked for with each `state`, so the file is looked
-/// for wherever a layout may have it: that is less to do than to find out the layout.
+/// Whether no process of a cgroup runs, for its own freezer or that of one above. Asked for with each `state`, so the
+/// files are looked for wherever a layout may have them: that is less to do than to find out the layout. Beside v1
+/// hierarchies v2 has a freezer too.
 pub fn is_frozen(path: &str) -> Result<bool> {
-    let mut space = [0u8; 16];
     for [hierarchy, name] in
-        [["/freezer", "freezer.state"], ["/unified", "cgroup.freeze"], ["", "cgroup.freeze"]]
+        [["", "cgroup.events"], ["/unified", "cgroup.events"], ["/freezer", "freezer.state"]]
     {
         let file = format!("/sys/fs/cgroup{hierarchy}{path}/{name}");
+        let mut space = [0u8; 256];
         let text = match openat(CWD, file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Ok(fd) => read(&fd, &mut space[..]),
@@ -29,11 +33,20 @@ pub fn is_frozen(path: &str) -> Result<bool> {
             Err(Errno::NODEV) => return Ok(false),
             text => {
                 let text = space.get(..text.on(format_args!("read {file}"))?).unwrap_or_default();
-                return Ok(matches!(text.trim_ascii(), b"1" | b"FROZEN" | b"FREEZING"));
+                match says_frozen(text) {
+                    false if !hierarchy.is_empty() => {}
+                    frozen => return Ok(frozen),
+                }
             }
         }
     }
     Ok(false)
+}
+
+/// What cgroup.events of v2 and freezer.state of v1 say of the state that holds, whichever freezer is its reason.
+fn says_frozen(text: &[u8]) -> bool {
+    let frozen = |line: &[u8]| matches!(line, b"frozen 1" | b"FROZEN" | b"FREEZING");
+    text.split(|byte| *byte == b'\n').any(frozen)
 }
 
 impl Hierarchies {
@@ -53,6 +66,65 @@ impl Hierarchies {
         !(on && is_frozen(path).unwrap_or(false)) && self.write_freezer(path, on).is_ok()
     }
 
+    /// Sees to it that SIGKILL is acted upon, which v1 keeps frozen processes from: those of cgroups too that the
+    /// container has made and frozen.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn thaw_to_kill(&self, path: &str) -> Result<()> {
+        let Some(hierarchy) = self.v1_of("freezer") else { return Ok(()) };
+        let thaw = &mut |directory: &OwnedFd| {
+            let state = openat(directory, c"freezer.state", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            match state.and_then(|state| write(&state, b"THAWED")) {
+                Ok(_) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+                Err(errno) => Err(Error::system(errno, format_args!("write THAWED to freezer.state"))),
+            }
+        };
+        tree::walk(&self.root, &Self::path(hierarchy, path), thaw, &mut |_, _| Ok(()))
+    }
+
+    /// That processes will run in a cgroup, before there are any: one that is born where it is frozen stops before its
+    /// first instruction, and whoever waits for it waits until somebody thaws it.
+    pub(super) fn must_run(&self, path: &str) -> Result<()> {
+        match is_frozen(path)? {
+            false => Ok(()),
+            true => Err(self.holds("no process would run in it", path)),
+        }
+    }
+
+    /// The freezer that keeps a cgroup frozen: its own, or that of one above, which is first.
+    #[cold]
+    #[inline(never)]
+    fn freezer_of(&self, path: &str) -> Option<String> {
+        let v2 = self.v2.map(|v2| (v2, ["cgroup.freeze", "cgroup.freeze"]));
+        let v1 = self.v1_of("freezer").map(|v1| (v1, ["freezer.self_freezing", "freezer.state"]));
+        let files = way(path).flat_map(|one| {
+            v2.into_iter().chain(v1).map(move |(top, names)| names.map(|name| format!("{top}{one}/{name}")))
+        });
+        files
+            .into_iter()
+            .find_map(|[says, file]| self.read(&says).is_ok_and(|text| text.trim() == "1").then_some(file))
+    }
+
+    /// That processes of a cgroup that were killed will end, when it is thawed: on v2 they do in any case.
+    pub(super) fn must_thaw(&self, path: &str) -> Result<()> {
+        let state = self.v1_of("freezer").and_then(|v1| self.read(&format!("{v1}{path}/freezer.state")).ok());
+        match state.is_some_and(|state| says_frozen(state.as_bytes())) && self.freezer_of(path).is_some() {
+            true => Err(self.holds("its processes were killed, and end when it is thawed", path)),
+            false => Ok(()),
+        }
+    }
+
+    /// That a cgroup is frozen, and by which file, to whoever could not do something.
+    #[cold]
+    #[inline(never)]
+    fn holds(&self, what: &str, path: &str) -> Error {
+        let text = match self.freezer_of(path) {
+            Some(file) => format!("{} says that it is frozen", Whole(&file)),
+            None => String::from("a cgroup above all that are to be seen is frozen"),
+        };
+        Error::new(Kind::State, format_args!("cgroup {path}: {what}: {text}"))
+    }
+
     /// Tells the freezer, by the file whose path is given back; it takes its time.
     fn write_freezer(&self, path: &str, on: bool) -> Result<String> {
         let Some((file, words)) = self.freezer(path) else {
@@ -62,14 +134,22 @@ impl Hierarchies {
         };
         let word = words.get(usize::from(on)).copied().unwrap_or_default();
         let fd = self.open_to_write(&file)?;
-        write(&fd, word.as_bytes()).on(format_args!("write {word} to {file}"))?;
+        write(&fd, word.as_bytes()).on(format_args!("write {word} to {}", Whole(&file)))?;
         Ok(file)
     }
 
     /// Freezes the cgroup and comes back when nothing runs in it, or thaws it. When it fails, it is thawed.
     pub fn set_frozen(&self, path: &str, on: bool) -> Result<()> {
         let file = self.write_freezer(path, on)?;
-        if !on || self.wait_until_frozen(path, &file)? {
+        if !on {
+            // Of cgroups above only the freezers are looked at: its own takes a moment.
+            let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+            return match self.freezer_of(above) {
+                None => Ok(()),
+                Some(_) => Err(self.holds("it goes on when those above do", path)),
+            };
+        }
+        if self.wait_until_frozen(path, &file)? {
             return Ok(());
         }
         self.freeze(path, false);
@@ -91,12 +171,11 @@ impl Hierarchies {
         };
         let events = format!("{v2}{path}/cgroup.events");
         let fd = openat(&self.root, events.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat {events}"))?;
+            .on(format_args!("openat {}", Whole(&events)))?;
         loop {
             let mut space = [0u8; 256];
-            let count = pread(&fd, &mut space, 0).on(format_args!("read {events}"))?;
-            let text = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
-            if text.lines().any(|line| line == "frozen 1") {
+            let count = pread(&fd, &mut space, 0).on(format_args!("read {}", Whole(&events)))?;
+            if says_frozen(space.get(..count).unwrap_or_default()) {
                 return Ok(true);
             }
             // A process in uninterruptible sleep may keep it waiting for ever.
@@ -104,7 +183,7 @@ impl Hierarchies {
             match poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })) {
                 Ok(0) => return Ok(false),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::system(errno, format_args!("poll {events}"))),
+                Err(errno) => return Err(Error::system(errno, format_args!("poll {}", Whole(&events)))),
             }
         }
     }

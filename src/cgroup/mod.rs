@@ -157,6 +157,11 @@ impl Plan {
 
     /// The last steps to a cgroup that is as it shall be.
     fn hand_over(&self, cgroup: &Cgroup, made: &mut Vec<String>) -> Result<()> {
+        // The root is never frozen, nor what was just made right below it.
+        let is_new = made.len() == cgroup.hierarchies.all().count();
+        if !is_new || self.path.rfind('/') != Some(0) {
+            cgroup.hierarchies.must_run(&self.path)?;
+        }
         cgroup.restrict(self.devices.as_ref())?;
         match &self.delegation {
             Some(delegation) => delegation.apply(&cgroup.hierarchies, &self.path, made),
@@ -368,6 +373,11 @@ impl Cgroup {
     /// Sends a signal to every process in it (`kill --all`).
     pub fn signal_all(&self, signal: i32) -> Result<()> {
         self.hierarchies.signal_all(&self.path, signal)
+    }
+
+    /// Lets go on what was sent SIGKILL while it was frozen, where it would not end else: on v1.
+    pub fn thaw_to_kill(&self) -> Result<()> {
+        self.hierarchies.thaw_to_kill(&self.path)
     }
 
     /// Stops all its processes by the freezer, or lets them go on.

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
@@ -10,15 +11,23 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::directory::Whole;
 use super::tree;
-use crate::error::{Error, On, Result};
+use crate::error::{Error, On, Result, Show};
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
-/// The processes in a cgroup, not those in cgroups below it. None when it is gone.
+/// The processes in a cgroup, not those in cgroups below it; of a threaded one the threads, since its processes are
+/// listed where its domain is (cgroup-v2.rst, "Threads"). None when it is gone.
 fn processes(directory: &OwnedFd) -> Result<Vec<Pid>> {
-    let fd = match openat(directory, c"cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    match members(directory, c"cgroup.procs") {
+        Err(error) if error.is(Errno::OPNOTSUPP) => members(directory, c"cgroup.threads"),
+        list => list,
+    }
+}
+
+fn members(directory: &OwnedFd, file: &CStr) -> Result<Vec<Pid>> {
+    let fd = match openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
         Err(Errno::NOENT | Errno::NODEV) => return Ok(Vec::new()),
-        fd => fd.on(format_args!("openat cgroup.procs"))?,
+        fd => fd.on(format_args!("openat {}", Show(file)))?,
     };
     let mut text = Vec::new();
     let mut space = [0u8; 1024];
@@ -28,16 +37,14 @@ fn processes(directory: &OwnedFd) -> Result<Vec<Pid>> {
             Ok(count) => text.extend_from_slice(space.get(..count).unwrap_or_default()),
             // Removed meanwhile.
             Err(Errno::NODEV) => return Ok(Vec::new()),
-            // A threaded cgroup: its processes are listed where its domain is (cgroup-v2.rst).
-            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Err(errno) => return Err(errno).on(format_args!("read cgroup.procs")),
+            Err(errno) => return Err(errno).on(format_args!("read {}", Show(file))),
         }
     }
     let number = |line: &[u8]| core::str::from_utf8(line).ok()?.parse().ok();
     Ok(text.split(|byte| *byte == b'\n').filter_map(number).filter_map(Pid::from_raw).collect())
 }
 
-/// Every process in the cgroup and below.
+/// Every process in the cgroup and below, also by threads that are not its first.
 pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
     let mut list = Vec::new();
     tree::walk(
@@ -62,7 +69,8 @@ fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
     let mut list = Vec::new();
     for pid in all(root, path)? {
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Err(Errno::SRCH | Errno::INVAL) => {}
+            // It has ended, or is a thread: only a process's first one has a pidfd of this kind (ENOENT: linux 6.9).
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => {}
             fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
         }
     }

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use super::lock::locked;
 use super::state::{self, Known};
@@ -30,10 +31,22 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     }
     let gone = || known.not_running(&directory);
     match status.process.open()? {
-        Some(process) if *state != State::Stopped => match send(&process, signal) {
-            Err(Errno::SRCH) => Err(gone()),
-            sent => sent.on(format_args!("pidfd_send_signal {signal}")),
-        },
+        Some(process) if *state != State::Stopped => {
+            match send(&process, signal) {
+                Err(Errno::SRCH) => return Err(gone()),
+                sent => sent.on(format_args!("pidfd_send_signal {signal}"))?,
+            }
+            match &status.cgroup {
+                // On its way to the gate, too, somebody may have frozen it.
+                Some(path)
+                    if matches!(state, State::Paused | State::Creating)
+                        && signal == Signal::KILL.as_raw() =>
+                {
+                    Cgroup::open(path, &Cgroups::read()?)?.thaw_to_kill()
+                }
+                _ => Ok(()),
+            }
+        }
         _ if all => Ok(()),
         _ => Err(gone()),
     }

@@ -90,6 +90,8 @@ const ROOMS: &[&[Test]] = &[
     cgroups::devices::TESTS,
     cgroups::small::TESTS,
     cgroups::kill::TESTS,
+    cgroups::frozen::TESTS,
+    cgroups::threaded::TESTS,
     cgroups::stranger::TESTS,
     cgroups::deep::TESTS,
     cgroups::delegate::TESTS,

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod deep;
 pub mod delegate;
 pub mod devices;
+pub mod frozen;
 pub mod kill;
 pub mod limit;
 pub mod named;
@@ -15,6 +16,7 @@ pub mod scope;
 pub mod small;
 pub mod stranger;
 pub mod systemd;
+pub mod threaded;
 pub mod unified;
 pub mod update;
 

@@ -1,8 +1,9 @@
 //! Which cgroup the container is in.
 
 use std::fs;
+use std::path::PathBuf;
 
-use super::{chief, is_v1, path_of, unified, unified_top};
+use super::{chief, is_v1, path_of, says, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::rig::{Peer, Rig};
 use crate::tests_in_layouts;
@@ -12,6 +13,8 @@ tests_in_layouts![
     path_relative,
     path_not_given,
     path_below_an_existing_cgroup,
+    path_of_an_empty_cpuset,
+    path_below_empty_cpusets,
     path_that_climbs_is_refused,
     path_is_the_root_in_a_cgroup_namespace,
     every_hierarchy_is_joined,
@@ -62,6 +65,50 @@ fn path_below_an_existing_cgroup(rig: &mut Rig) -> Outcome {
     holds("the cgroup is gone", !above.join("leaf").exists())?;
     fs::remove_dir(&above)?;
     // Those above it in the other hierarchies were made by the runtime, which may leave them.
+    crate::clean::remove_cgroups(&rig.cgroup);
+    Ok(())
+}
+
+/// Cpusets as the kernel makes them on v1: without CPUs and memory nodes, so that nobody may enter.
+fn empty_cpusets(rig: &Rig, path: &str) -> Outcome<PathBuf> {
+    if unified(rig) || !is_v1("cpuset") {
+        return skip_allowed("this layout has no cpusets of v1");
+    }
+    let top = PathBuf::from("/sys/fs/cgroup/cpuset");
+    fs::create_dir_all(top.join(path))?;
+    same("cpuset.cpus", says(&top.join(path), "cpuset.cpus")?.as_str(), "")?;
+    Ok(top)
+}
+
+fn path_of_an_empty_cpuset(rig: &mut Rig) -> Outcome {
+    let top = empty_cpusets(rig, &rig.cgroup)?;
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        same(file, says(&top.join(&rig.cgroup), file)?, says(&top, file)?)?;
+    }
+    rig.delete()
+}
+
+/// What somebody has set stays, and is what those below get.
+fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
+    let above = format!("{}/narrow/empty", rig.cgroup);
+    let top = empty_cpusets(rig, &above)?;
+    let narrow = top.join(&rig.cgroup).join("narrow");
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        fs::write(top.join(&rig.cgroup).join(file), says(&top, file)?)?;
+        fs::write(narrow.join(file), "0")?;
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("/{above}/leaf"));
+    let _running = rig.waiting(&mut bundle)?;
+    for directory in [top.join(&above), top.join(&above).join("leaf")] {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            same(file, says(&directory, file)?.as_str(), "0")?;
+        }
+    }
+    same("cpuset.cpus above", says(&top.join(&rig.cgroup), "cpuset.cpus")?, says(&top, "cpuset.cpus")?)?;
+    rig.delete()?;
     crate::clean::remove_cgroups(&rig.cgroup);
     Ok(())
 }

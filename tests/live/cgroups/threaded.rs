@@ -1,0 +1,87 @@
+//! A container below a threaded cgroup, whose processes the kernel lists at that one's domain (cgroup-v2.rst,
+//! "Threads").
+
+use std::fs;
+
+use super::{says, unified_top};
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::clean::{processes, remove_cgroups};
+use crate::command::{LIMIT, Running};
+use crate::json::Json;
+use crate::rig::{Layout, Rig};
+use crate::{sys, tests};
+
+tests![
+    "cgroups",
+    threaded_and_all_killed,
+    threaded_and_paused,
+    threaded_and_deleted_by_force,
+    threaded_processes_are_listed,
+];
+
+/// Four processes, in no pid namespace, whose first would take the others along.
+fn four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
+    rig.set_layout(Layout::V2)?;
+    let above = unified_top().join(&rig.cgroup);
+    fs::create_dir(&above)?;
+    fs::write(above.join("cgroup.type"), "threaded")?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    let mut running = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    running.lines.until("waiting=1")?;
+    if says(&above.join("leaf"), "cgroup.type")? != "threaded" {
+        return skip_allowed("the runtime makes no threaded cgroup");
+    }
+    let mut all = processes("MOTE_LIVE", &rig.marker);
+    all.sort_unstable();
+    same("processes", all.len(), 4)?;
+    Ok((running, all))
+}
+
+fn over(rig: &Rig, all: &[i32]) -> Outcome {
+    for pid in all {
+        // One that is not there any more has no pidfd.
+        let ended = sys::pidfd(*pid).and_then(|pidfd| sys::readable(&pidfd, LIMIT));
+        holds("each process ends", ended.unwrap_or(true))?;
+    }
+    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    holds("its cgroup is gone", !unified_top().join(&rig.cgroup).join("leaf").exists())?;
+    remove_cgroups(&rig.cgroup);
+    Ok(())
+}
+
+fn threaded_and_all_killed(rig: &mut Rig) -> Outcome {
+    let (_running, all) = four(rig)?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    over(rig, &all)
+}
+
+fn threaded_and_paused(rig: &mut Rig) -> Outcome {
+    let (_running, all) = four(rig)?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.status_is("paused")?;
+    let events = says(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
+    contains("cgroup.events", &events, "frozen 1")?;
+    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.status_is("running")?;
+    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    over(rig, &all)
+}
+
+fn threaded_and_deleted_by_force(rig: &mut Rig) -> Outcome {
+    let (_running, all) = four(rig)?;
+    rig.delete()?;
+    over(rig, &all)
+}
+
+fn threaded_processes_are_listed(rig: &mut Rig) -> Outcome {
+    let (_running, all) = four(rig)?;
+    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout)?;
+    same("the list", list, Json::parse(&format!("{all:?}"))?)?;
+    rig.delete()?;
+    over(rig, &all)
+}
