@@ -128,7 +128,8 @@ pub fn remove_cgroups(name: &str) {
     }
 }
 
-fn remove_cgroup(path: &Path) {
+/// Removes one, with whatever is in it.
+pub fn remove_cgroup(path: &Path) {
     let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     for pid in members.lines().filter_map(|line| line.parse().ok()) {
         let _ = sys::kill(pid, libc::SIGKILL);

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::clean::remove_cgroups;
 use crate::rig::{Layout, Peer, Refused, Rig};
 use crate::runner::{Case, Test};
 use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
@@ -235,8 +236,9 @@ fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
     same("its type", fs::read_to_string(kind)?.trim(), "threaded")?;
     rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.good()?.facts().is("cgroup:", &path)?;
     rig.delete()?;
-    fs::remove_dir(above.join("one"))?;
-    Ok(fs::remove_dir(&above)?)
+    // Its processes have ended, and leave it when the kernel comes to that.
+    remove_cgroups(&rig.cgroup);
+    holds("all of it is gone", !above.exists())
 }
 
 /// In the argument of clone(2) the bit belongs to the signal's number: the container must not run without it.

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::unified_top;
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, same, skip_allowed};
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::clean::remove_cgroup;
 use crate::command::start;
 use crate::json;
 use crate::rig::{Layout, Peer, Rig};
@@ -117,11 +118,8 @@ fn cgroup_above_with_processes_is_left(rig: &mut Rig) -> Outcome {
     }
     holder.close_input();
     holder.status()?;
-    // It leaves a moment after its end.
-    while fs::read_to_string(above.join("cgroup.events"))?.contains("populated 1") {
-        std::thread::yield_now();
-    }
-    Ok(fs::remove_dir(above)?)
+    remove_cgroup(&above);
+    holds("it is gone", !above.exists())
 }
 
 fn below(rig: &mut Rig, name: &str) -> Outcome<Bundle> {

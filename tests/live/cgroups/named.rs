@@ -8,6 +8,7 @@ use super::delegate::with_mount;
 use super::{path_of, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::clean::remove_cgroup;
 use crate::rig::{Layout, Peer, Rig};
 use crate::{sys, tests};
 
@@ -41,7 +42,7 @@ impl Drop for Named {
     fn drop(&mut self) {
         let _ = sys::umount(&self.0);
         let _ = fs::remove_dir(&self.0);
-        let _ = fs::remove_dir(unified_top().join("systemd"));
+        remove_cgroup(&unified_top().join("systemd"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Scheduling, priority for storage, personality.
 
-use crate::check::{Outcome, skip_allowed};
+use crate::check::{Outcome, fail, skip_allowed};
+use crate::command::run;
 use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::sys::schedule::Pinned;
@@ -20,18 +21,31 @@ tests![
     memory_policy_that_the_kernel_refuses,
 ];
 
+/// What a process that this test starts has from its caller: its nice value and priority for storage. A container has
+/// the same where its configuration says nothing.
+fn inherited(rig: &Rig) -> Outcome<(String, String)> {
+    let own = run(&mut rig.host(&["schedule"]), "")?.good()?.facts().get("schedule").to_string();
+    match own.split(' ').collect::<Vec<_>>()[..] {
+        [_, nice, io, _] => Ok((nice.to_string(), io.to_string())),
+        _ => fail(format_args!("{own:?} is no schedule")),
+    }
+}
+
 fn scheduler_batch_with_a_nice_value(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.scheduler", json!({"policy": "SCHED_BATCH", "nice": 7i64}));
-    rig.facts(&mut bundle, &["schedule"])?.is("schedule", "3 7 0x0 0x0")
+    let (_, io) = inherited(rig)?;
+    rig.facts(&mut bundle, &["schedule"])?.is("schedule", &format!("3 7 {io} 0x0"))
 }
 
 fn scheduler_idle(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let flags = json!(["SCHED_FLAG_RESET_ON_FORK"]);
     bundle.set("process.scheduler", json!({"policy": "SCHED_IDLE", "flags": flags}));
-    // The policy's highest bit says that children begin anew.
-    rig.facts(&mut bundle, &["schedule"])?.is("schedule", &format!("{} 0 0x0 0x0", 5 | 1 << 30))
+    // The policy's highest bit says that children begin anew. It has no nice value of its own.
+    let (nice, io) = inherited(rig)?;
+    let policy = 5 | 1 << 30;
+    rig.facts(&mut bundle, &["schedule"])?.is("schedule", &format!("{policy} {nice} {io} 0x0"))
 }
 
 fn scheduler_unknown_is_refused(rig: &mut Rig) -> Outcome {
@@ -49,13 +63,15 @@ fn scheduler_deadline_without_a_runtime_is_refused(rig: &mut Rig) -> Outcome {
 fn io_priority(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 5i64}));
-    rig.facts(&mut bundle, &["schedule"])?.is("schedule", "0 0 0x4005 0x0")
+    let (nice, _) = inherited(rig)?;
+    rig.facts(&mut bundle, &["schedule"])?.is("schedule", &format!("0 {nice} 0x4005 0x0"))
 }
 
 fn personality_of_32_bits(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.personality", json!({"domain": "LINUX32"}));
-    rig.facts(&mut bundle, &["schedule"])?.is("schedule", "0 0 0x0 0x8")
+    let (nice, io) = inherited(rig)?;
+    rig.facts(&mut bundle, &["schedule"])?.is("schedule", &format!("0 {nice} {io} 0x8"))
 }
 
 fn personality_with_flags_is_refused(rig: &mut Rig) -> Outcome {
