@@ -36,15 +36,11 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
                 Err(Errno::SRCH) => return Err(gone()),
                 sent => sent.on(format_args!("pidfd_send_signal {signal}"))?,
             }
-            match &status.cgroup {
-                // On its way to the gate, too, somebody may have frozen it.
-                Some(path)
-                    if matches!(state, State::Paused | State::Creating)
-                        && signal == Signal::KILL.as_raw() =>
-                {
-                    Cgroup::open(path, &Cgroups::read()?)?.thaw_to_kill()
-                }
-                _ => Ok(()),
+            // On its way to the gate, too, somebody may have frozen it.
+            let may_be_frozen = matches!(state, State::Paused | State::Creating);
+            match status.cgroup.as_deref().filter(|_| may_be_frozen && signal == Signal::KILL.as_raw()) {
+                Some(path) => Cgroup::open(path, &Cgroups::read()?)?.thaw_to_kill(),
+                None => Ok(()),
             }
         }
         _ if all => Ok(()),
