@@ -14,38 +14,54 @@ use super::path::way;
 use super::tree;
 use crate::error::{Error, Kind, On, Result};
 
-/// Whether no process of a cgroup runs, for its own freezer or that of one above. Asked for with each `state`, so the
-/// files are looked for wherever a layout may have them: that is less to do than to find out the layout. Beside v1
-/// hierarchies v2 has a freezer too.
+/// Whether no process of a cgroup runs, or is about to stop, for its own freezer or that of one above. Asked for with
+/// each `state`, so the files are looked for wherever a layout may have them: that is less to do than to find out the
+/// layout. Beside v1 hierarchies v2 has a freezer too.
 pub fn is_frozen(path: &str) -> Result<bool> {
-    for [hierarchy, name] in
-        [["", "cgroup.events"], ["/unified", "cgroup.events"], ["/freezer", "freezer.state"]]
-    {
+    // cgroup.freeze is about its own freezer, from the moment of the order on; cgroup.events about the state that holds.
+    // Above a cgroup right below the root there is none.
+    let events = (path.rfind('/') != Some(0)).then_some("cgroup.events");
+    let v2 = || [Some("cgroup.freeze"), events].into_iter().flatten();
+    if let Some(frozen) = any_says_frozen("", path, &mut v2())? {
+        return Ok(frozen);
+    }
+    Ok(any_says_frozen("/unified", path, &mut v2())? == Some(true)
+        || any_says_frozen("/freezer", path, &mut ["freezer.state"].into_iter())? == Some(true))
+}
+
+/// Whether one of a cgroup's files says so; `None` where there is no such cgroup.
+fn any_says_frozen(
+    hierarchy: &str,
+    path: &str,
+    names: &mut dyn Iterator<Item = &str>,
+) -> Result<Option<bool>> {
+    let mut is_there = None;
+    for name in names {
         let file = format!("/sys/fs/cgroup{hierarchy}{path}/{name}");
         let mut space = [0u8; 256];
         let text = match openat(CWD, file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Ok(fd) => read(&fd, &mut space[..]),
             Err(errno) => Err(errno),
         };
         match text {
-            // The cgroup was removed meanwhile.
-            Err(Errno::NODEV) => return Ok(false),
+            // ENODEV: removed meanwhile.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV) => return Ok(is_there),
             text => {
-                let text = space.get(..text.on(format_args!("read {file}"))?).unwrap_or_default();
-                match says_frozen(text) {
-                    false if !hierarchy.is_empty() => {}
-                    frozen => return Ok(frozen),
+                let count = text.on(format_args!("read {file}"))?;
+                if says_frozen(space.get(..count).unwrap_or_default()) {
+                    return Ok(Some(true));
                 }
+                is_there = Some(false);
             }
         }
     }
-    Ok(false)
+    Ok(is_there)
 }
 
-/// What cgroup.events of v2 and freezer.state of v1 say of the state that holds, whichever freezer is its reason.
+/// What cgroup.freeze and cgroup.events of v2, and freezer.state of v1, say of it. That of v1 is the state that holds,
+/// whichever freezer is its reason.
 fn says_frozen(text: &[u8]) -> bool {
-    let frozen = |line: &[u8]| matches!(line, b"frozen 1" | b"FROZEN" | b"FREEZING");
+    let frozen = |line: &[u8]| matches!(line, b"1" | b"frozen 1" | b"FROZEN" | b"FREEZING");
     text.split(|byte| *byte == b'\n').any(frozen)
 }
 
