@@ -296,7 +296,7 @@ fn process(
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
             Stay::Created => launched.ready(&gate, record),
-            Stay::Running | Stay::Ended => launched.go(record),
+            Stay::Running | Stay::Ended => launched.pass(record),
         })
         .and_then(|()| match stay {
             Stay::Created => Ok(()),

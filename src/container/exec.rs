@@ -202,7 +202,7 @@ fn start(
     directory.unlock()?;
     let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
     let told = heard.and_then(|()| request.announce.tell(launched.pid, &launched.pidfd));
-    match told.and_then(|()| launched.go(|_| Ok(()))).and_then(|()| console.relay()) {
+    match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();

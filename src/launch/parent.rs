@@ -241,16 +241,20 @@ impl Launched {
         }
     }
 
-    /// Tells the child to go through as soon as it is set up, has `record` write down that it was, and waits until the
-    /// program runs.
-    pub fn go(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
-        self.channel.send(&Message::Go);
-        let mut answer = self.answer()?;
-        if let Message::Ready(root) = answer {
-            record(&root)?;
-            answer = self.answer()?;
+    /// Waits until the child is set up, has `record` write that down, lets it go through, and waits until the program
+    /// runs: whoever hears of that finds it written down.
+    pub fn pass(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
+        match self.answer()? {
+            Message::Ready(root) => record(&root)?,
+            other => return Err(self.failure(other)),
         }
-        match answer {
+        self.go()
+    }
+
+    /// Tells the child to go through as soon as it is set up, and waits until the program runs.
+    pub fn go(&mut self) -> Result<()> {
+        self.channel.send(&Message::Go);
+        match self.answer()? {
             Message::End => {
                 self.moved = None;
                 Ok(())
