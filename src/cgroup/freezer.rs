@@ -101,10 +101,14 @@ impl Hierarchies {
     /// That processes will run in a cgroup, before there are any: one that is born where it is frozen stops before its
     /// first instruction, and whoever waits for it waits until somebody thaws it.
     pub(super) fn must_run(&self, path: &str) -> Result<()> {
-        match is_frozen(path)? {
-            false => Ok(()),
-            true => Err(self.holds("no process would run in it", path)),
+        let v2 = self.v2.map(|v2| format!("{v2}{path}/cgroup.events"));
+        let v1 = self.v1_of("freezer").map(|v1| format!("{v1}{path}/freezer.state"));
+        for file in v2.into_iter().chain(v1) {
+            if says_frozen(self.read(&file)?.as_bytes()) {
+                return Err(self.holds("no process would run in it", path));
+            }
         }
+        Ok(())
     }
 
     /// The freezer that keeps a cgroup frozen: its own, or that of one above, which is first.
