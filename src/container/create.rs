@@ -145,12 +145,8 @@ fn build(
             Ok(Built { relay, notify, more, cgroup, launched })
         }
         (Err(error), _) if !directory.is_there() => Err(error),
-        (Err(mut error), cgroup) => {
-            error = cgroup.iter().fold(error, |error, cgroup| cgroup.explain(error));
-            // Nobody else has been in it.
-            if let Some(shortage) = cgroup.as_ref().and_then(Shortage::of) {
-                error.append(format_args!(": {shortage}"));
-            }
+        (Err(error), cgroup) => {
+            let error = cgroup.iter().fold(error, explain);
             undo(&plan, &mut keeper, cgroup);
             let _ = status.rdt.remove();
             // As with `delete`, before its hooks: nobody is to wait for those.
@@ -160,6 +156,17 @@ fn build(
             Err(error)
         }
     }
+}
+
+/// The same error, with what the cgroup tells of it: nobody else has been in that.
+#[cold]
+#[inline(never)]
+fn explain(error: Error, cgroup: &Cgroup) -> Error {
+    let mut error = cgroup.explain(error);
+    if let Some(shortage) = Shortage::of(cgroup) {
+        error.append(format_args!(": {shortage}"));
+    }
+    error
 }
 
 /// What is written down of it before anything is made.

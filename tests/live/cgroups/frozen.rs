@@ -49,12 +49,14 @@ impl Freezer {
     }
 
     fn set(&self, on: bool) -> Outcome {
-        let (file, words) = match self.v1 {
-            true => ("freezer.state", ["THAWED", "FROZEN"]),
-            false => ("cgroup.freeze", ["0", "1"]),
+        let (file, word) = match (self.v1, on) {
+            (true, true) => ("freezer.state", "FROZEN"),
+            (true, false) => ("freezer.state", "THAWED"),
+            (false, true) => ("cgroup.freeze", "1"),
+            (false, false) => ("cgroup.freeze", "0"),
         };
         let path = self.directory.join(file);
-        fs::write(&path, words[usize::from(on)]).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(&path, word).map_err(|error| format!("{}: {error}", path.display()))?;
         if !on {
             return Ok(());
         }
