@@ -54,12 +54,12 @@ fn static_pie_with_relro(rig: &mut Rig) -> Outcome {
 }
 
 fn static_glibc(rig: &mut Rig) -> Outcome {
-    static_library()?;
+    static_library(rig)?;
     serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])?)
 }
 
 fn static_pie_glibc(rig: &mut Rig) -> Outcome {
-    static_library()?;
+    static_library(rig)?;
     serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static"])?)
 }
 
@@ -83,10 +83,8 @@ fn pages_of_segments_are_shared(rig: &mut Rig) -> Outcome {
 }
 
 fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
-    if run(Command::new("python3").arg("--version"), "").is_err() {
-        return skip("no python3");
-    }
     let (cargo, target) = toolchain(rig, "gnu")?;
+    let Some(python) = python() else { return skip("no python3") };
     done(cargo_command(&cargo).args(["build", "--lib", "--target", &target]))?;
     let built = Path::new(HOME).join("target/links").join(&target).join("debug");
     let library = rig.dir.join("libembedded.so");
@@ -102,17 +100,16 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "here"]);
     bundle.write()?;
-    let mut python = Command::new("python3");
-    python.arg(Path::new(HOME).join("tests/live/links/threads.py")).arg(&library).arg(&rig.state);
-    python.arg(&bundle.dir).arg(&rig.id);
-    rig.prepare(&mut python);
-    let mut running = start(python.env("MOTE_LIVE", &rig.marker), false)?;
+    let mut threads = Command::new(&python);
+    threads.arg(Path::new(HOME).join("tests/live/links/threads.py")).arg(&library).arg(&rig.state);
+    threads.arg(&bundle.dir).arg(&rig.id);
+    rig.prepare(&mut threads);
+    let mut running = start(threads.env("MOTE_LIVE", &rig.marker), false)?;
     let (status, errors) = running.status()?;
     same("what it says", (errors.as_str(), status.code()), ("", Some(0)))?;
 
     let pid = rig.pid()?;
     let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
-    let python = which("python3")?;
     let own = fs::metadata(&python)?;
     different("the file", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -122,10 +119,10 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn which(program: &str) -> Outcome<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').map(|dir| Path::new(dir).join(program)).find(|path| path.exists());
-    found.map_or_else(|| fail(format_args!("no {program}")), |path| Ok(fs::canonicalize(path)?))
+/// The file that is executed.
+fn python() -> Option<PathBuf> {
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
+    fs::canonicalize(String::from_utf8_lossy(&output.stdout).trim()).ok()
 }
 
 /// This suite with another program, a part of it.
@@ -186,7 +183,8 @@ fn done(command: &mut Command) -> Outcome {
     }
 }
 
-fn static_library() -> Outcome {
+fn static_library(rig: &Rig) -> Outcome {
+    toolchain(rig, "gnu")?;
     let output = Command::new("cc").arg("-print-file-name=libc.a").output()?;
     match output.stdout.starts_with(b"/") {
         true => Ok(()),

@@ -58,11 +58,14 @@ impl Suite {
         };
         let dir = std::env::temp_dir().join(format!("mote-live-{}", std::process::id()));
         fs::create_dir(&dir)?;
-        let payload = dir.join("payload");
+        let (own, payload) = (dir.join("mote"), dir.join("payload"));
         fs::copy("/proc/self/exe", &payload)?;
-        for path in [&dir, &payload] {
+        // What was built may be in somebody's home, where other users cannot run it.
+        fs::copy(&runtime, &own)?;
+        for path in [&dir, &own, &payload] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         }
+        let runtime = if peer == Peer::Mote { own } else { runtime };
         Ok(Suite { runtime, peer, dir, payload })
     }
 }
