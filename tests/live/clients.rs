@@ -298,14 +298,13 @@ fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
     let commands = commands.lines().filter_map(|line| line.strip_prefix("podman --runtime mote run "));
     let mut count = 0;
     for command in commands {
-        let words: Vec<&str> = command.split(' ').collect();
-        let at = words.iter().position(|word| *word == "alpine").unwrap_or_default();
-        let (options, rest) = words.split_at(at);
-        let options = [options, &["--network", "none"]].concat();
+        let Some((options, program)) = command.split_once(" alpine ") else { return fail(command) };
+        let words: Vec<&str> = program.split(' ').collect();
+        let options: Vec<&str> = options.split(' ').chain(["--network", "none"]).collect();
         // Where there is none, it cannot be below the test's own.
         works(&match options.contains(&"--cgroups=disabled") {
-            true => podman.call(&[&["run"], &options[..], LIMITS, &["box"], &rest[1..]].concat())?,
-            false => podman.launch("run", &options, &rest[1..])?,
+            true => podman.call(&[&["run"], options.as_slice(), LIMITS, &["box"], &words].concat())?,
+            false => podman.launch("run", &options, &words)?,
         })?;
         count += 1;
     }
