@@ -42,11 +42,8 @@ const HOME: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What this suite was built with, in the debug profile.
 fn cargo_build(rig: &mut Rig) -> Outcome {
-    let program = Path::new(env!("CARGO_BIN_EXE_mote"));
-    match program.exists() {
-        true => serves(rig, program),
-        false => skip_allowed("this is not the machine on which the tests were built"),
-    }
+    toolchain(rig, "musl")?;
+    serves(rig, Path::new(env!("CARGO_BIN_EXE_mote")))
 }
 
 fn static_pie_with_relro(rig: &mut Rig) -> Outcome {
