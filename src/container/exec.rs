@@ -70,7 +70,7 @@ pub enum What<'a> {
 #[derive(Debug, Default)]
 pub struct Command<'a> {
     pub args: Vec<&'a CStr>,
-    /// Added to the container's.
+    /// Added to the container's, of which those of the same name no longer count.
     pub env: Vec<&'a CStr>,
     pub cwd: Option<&'a CStr>,
     /// Uid and gid.
@@ -252,7 +252,6 @@ impl<'a> Command<'a> {
     /// The container's process, with what the command line says.
     fn change(&self, mut process: Process<'a>) -> Process<'a> {
         process.args = self.args.clone();
-        process.env.retain(|old| !self.env.iter().any(|new| name(new) == name(old)));
         process.env.extend_from_slice(&self.env);
         process.cwd = self.cwd.unwrap_or(process.cwd);
         process.terminal = false;
@@ -272,9 +271,4 @@ impl<'a> Command<'a> {
         }
         process
     }
-}
-
-/// The name of a variable: `NAME=value`.
-fn name(variable: &CStr) -> &[u8] {
-    variable.to_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }

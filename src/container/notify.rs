@@ -55,7 +55,6 @@ impl Place {
             ..Mount::default()
         });
         if let Some(process) = &mut config.process {
-            process.env.retain(|variable| !variable.to_bytes().starts_with(b"NOTIFY_SOCKET="));
             process.env.push(VARIABLE);
         }
     }

@@ -1,12 +1,14 @@
 //! The environment, and HOME out of the container's /etc/passwd (environ(7), passwd(5)).
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::{Errno, read};
 
-use super::exec::strings;
+use super::exec::check_lengths;
 use crate::error::Result;
 use crate::sys::exec::Strings;
 
@@ -19,12 +21,40 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Every string is given on as it is.
+    /// The variables of `process.env`. A string without `=` is given on as it is.
     pub fn new(env: &[&'a CStr]) -> Result<Self> {
-        let needs_home =
-            !env.iter().any(|v| v.to_bytes().strip_prefix(b"HOME=").is_some_and(|home| !home.is_empty()));
-        Ok(Plan { variables: strings("env", env)?, needs_home })
+        check_lengths("env", env)?;
+        let variables = last_of_each(env);
+        let needs_home = !variables.iter().any(|variable| name(variable) == b"HOME=");
+        Ok(Plan { variables: Strings::new(&variables), needs_home })
     }
+}
+
+/// Counts as none: the user's is set instead.
+const EMPTY_HOME: &CStr = c"HOME=";
+
+/// The name of a variable and its `=`; of a string without one, all of it.
+fn name(variable: &CStr) -> &[u8] {
+    variable.to_bytes().split_inclusive(|byte| *byte == b'=').next().unwrap_or_default()
+}
+
+/// The last variable of each name, at its place: engines add theirs behind the image's, and getenv(3) would find
+/// the first.
+fn last_of_each<'a>(env: &[&'a CStr]) -> Vec<&'a CStr> {
+    let mut names: Vec<_> = env.iter().enumerate().map(|(place, variable)| (name(variable), place)).collect();
+    names.sort_unstable();
+    let mut counts = vec![true; env.len()];
+    for two in names.windows(2) {
+        if let [(one, place), (next, _)] = two
+            && one == next
+            && let Some(counts) = counts.get_mut(*place)
+        {
+            *counts = false;
+        }
+    }
+    let counted =
+        env.iter().copied().zip(counts).filter(|(variable, counts)| *counts && *variable != EMPTY_HOME);
+    counted.map(|(variable, _)| variable).collect()
 }
 
 /// `HOME=...` for a user of the container, in `space`: the home directory of the first line of
@@ -101,9 +131,29 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check(env: &[&CStr], variables: &[&CStr], needs_home: bool) {
+        let plan = Plan::new(env).unwrap();
+        assert_eq!(alloc::format!("{:?}", plan.variables), alloc::format!("{variables:?}"));
+        assert_eq!(plan.needs_home, needs_home);
+    }
+
+    #[test]
+    fn the_last_of_a_name_counts_at_its_place() {
+        check(&[c"A=1", c"B=1", c"A=2", c"C=1"], &[c"B=1", c"A=2", c"C=1"], true);
+        check(&[c"PATH=/a", c"A=1", c"PATH=/b"], &[c"A=1", c"PATH=/b"], true);
+        // These are names of their own.
+        let different = [c"A=1", c"AB=1", c"A!=1", c"a=1", c"A", c"=1", c""];
+        check(&different, &different, true);
+        check(&[c"A", c"A", c"=1", c"=2"], &[c"A", c"=2"], true);
+    }
+
     #[test]
     fn an_empty_home_is_none() {
-        assert!(Plan::new(&[c"A=1", c"HOME="]).unwrap().needs_home);
-        assert!(!Plan::new(&[c"HOME=/x"]).unwrap().needs_home);
+        check(&[c"A=1", c"HOME="], &[c"A=1"], true);
+        check(&[c"HOME=/x", c"HOME="], &[], true);
+        check(&[c"HOME=", c"HOME=/x"], &[c"HOME=/x"], false);
+        check(&[c"HOME=/x"], &[c"HOME=/x"], false);
+        check(&[c"HOMES=", c"XHOME="], &[c"HOMES=", c"XHOME="], true);
     }
 }

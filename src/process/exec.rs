@@ -27,14 +27,14 @@ const PATH_MAX: usize = 4096;
 /// `MAX_ARG_STRLEN` of include/uapi/linux/binfmts.h, with the NUL.
 const MAX_STRING: usize = 32 * 4096;
 
-/// The strings as execve(2) takes them, none longer than it allows.
-pub(super) fn strings<'a>(field: &str, strings: &[&'a CStr]) -> Result<Strings<'a>> {
+/// That none of the strings is longer than execve(2) takes.
+pub(super) fn check_lengths(field: &str, strings: &[&CStr]) -> Result<()> {
     match strings.iter().position(|string| string.count_bytes() >= MAX_STRING) {
         Some(index) => Err(Error::invalid(format_args!(
             "process.{field}[{index}]: longer than {} bytes, which execve(2) does not take",
             MAX_STRING - 1
         ))),
-        None => Ok(Strings::new(strings)),
+        None => Ok(()),
     }
 }
 
@@ -53,9 +53,11 @@ impl<'a> Plan<'a> {
         let value = |variable: &&'a CStr| variable.to_bytes_with_nul().strip_prefix(b"PATH=");
         let path = match name.to_bytes().contains(&b'/') {
             true => Some(c""),
-            false => env.iter().find_map(value).and_then(|path| CStr::from_bytes_with_nul(path).ok()),
+            // The last of a name counts (`env.rs`).
+            false => env.iter().rev().find_map(value).and_then(|path| CStr::from_bytes_with_nul(path).ok()),
         };
-        Ok(Plan { name, arguments: strings("args", args)?, path: path.unwrap_or(DEFAULT_PATH) })
+        check_lengths("args", args)?;
+        Ok(Plan { name, arguments: Strings::new(args), path: path.unwrap_or(DEFAULT_PATH) })
     }
 
     /// The directories of PATH.

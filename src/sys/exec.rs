@@ -15,8 +15,8 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Strings as `argv` or `envp`: pointers with a null behind them, and one free place in front, so that
-/// one more string can be given in a process that must not allocate.
+/// Strings as `argv` or `envp`: pointers with a null behind them, and place for one more, which can so be given in a
+/// process that must not allocate.
 pub struct Strings<'a> {
     pointers: Vec<Cell<*const c_char>>,
     strings: PhantomData<&'a CStr>,
@@ -26,25 +26,23 @@ impl<'a> Strings<'a> {
     /// The array for these strings.
     pub fn new(strings: &[&'a CStr]) -> Self {
         let mut pointers = Vec::with_capacity(strings.len() + 2);
-        pointers.push(Cell::new(null()));
         pointers.extend(strings.iter().map(|string| Cell::new(string.as_ptr())));
-        pointers.push(Cell::new(null()));
+        pointers.extend([Cell::new(null()), Cell::new(null())]);
         Strings { pointers, strings: PhantomData }
     }
 
-    /// The array's address, after `first` is put in front when there is one.
-    fn address(&self, first: Option<&CStr>) -> usize {
-        if let (Some(first), Some(place)) = (first, self.pointers.first()) {
-            place.set(first.as_ptr());
+    /// The array's address, after `last` is put behind the strings when there is one.
+    fn address(&self, last: Option<&CStr>) -> usize {
+        if let (Some(last), [.., place, _]) = (last, self.pointers.as_slice()) {
+            place.set(last.as_ptr());
         }
-        let skipped = usize::from(first.is_none()) * size_of::<*const c_char>();
-        self.pointers.as_ptr() as usize + skipped
+        self.pointers.as_ptr() as usize
     }
 
     fn iter(&self) -> impl Iterator<Item = &CStr> {
-        let given = self.pointers.iter().skip(1).take_while(|pointer| !pointer.get().is_null());
-        // SAFETY: each pointer but the first came from a `&'a CStr`, and 'a outlives self.
-        given.map(|pointer| unsafe { CStr::from_ptr(pointer.get()) })
+        let given = self.pointers.split_last_chunk::<2>().map_or(&[][..], |(given, _)| given);
+        // SAFETY: each of these pointers came from a `&'a CStr`, and 'a outlives self.
+        given.iter().map(|pointer| unsafe { CStr::from_ptr(pointer.get()) })
     }
 }
 
@@ -54,10 +52,10 @@ impl fmt::Debug for Strings<'_> {
     }
 }
 
-/// Becomes another program; `first` is one more variable in front of the environment. Returns only when
+/// Becomes another program; `last` is one more variable of the environment. Returns only when
 /// the kernel refuses.
-pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, first: Option<&CStr>) -> Errno {
-    execve_raw(path, argv, envp.address(first))
+pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, last: Option<&CStr>) -> Errno {
+    execve_raw(path, argv, envp.address(last))
 }
 
 /// The same with the environment that this process has itself.

@@ -19,6 +19,7 @@ tests![
     arguments_after_two_dashes,
     environment_is_the_containers,
     environment_is_merged_by_name,
+    environment_has_the_last_of_equal_names,
     environment_without_a_value_is_refused,
     directory_is_the_containers,
     directory,
@@ -99,6 +100,23 @@ fn environment_is_merged_by_name(rig: &mut Rig) -> Outcome {
     for (name, value) in [("KEPT", "old"), ("MINEMORE", "old"), ("OTHER", ""), ("MORE", "x y")] {
         same(name, inside.all(&format!("env:{name}")), vec![value])?;
     }
+    rig.delete()
+}
+
+fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.env[+]", "MINE=of the container");
+    rig.waiting(&mut bundle)?;
+    let inside = facts(rig, &["-e", "MINE=1", "-e", "OTHER=1", "-e", "MINE=2", "-e", "HOME="], &["env"])?;
+    same("MINE", inside.all("env:MINE"), vec!["2"])?;
+    same("HOME", inside.all("env:HOME"), vec!["/"])?;
+    let marker = format!("MOTE_LIVE={}", rig.marker);
+    let process = json!({
+        "args": ["/payload", "env"], "cwd": "/", "env": ["MINE=1", "HOME=/given", "MINE=2", "HOME=", marker]
+    });
+    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    same("MINE", inside.all("env:MINE"), vec!["2"])?;
+    same("HOME", inside.all("env:HOME"), vec!["/"])?;
     rig.delete()
 }
 

@@ -21,11 +21,13 @@ tests![
     working_directory_that_is_a_file_is_refused,
     arguments_arrive_as_they_are,
     environment_is_exactly_that_of_the_configuration,
+    environment_has_the_last_of_equal_names,
     home_of_root,
     home_of_another_user,
     home_of_a_user_without_an_entry,
     home_with_a_passwd_of_nonsense,
     home_that_is_given_stays,
+    home_that_is_empty_is_looked_up,
     own_session,
 ];
 
@@ -141,6 +143,18 @@ fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     inside.is("env:WITH", "a=b c")
 }
 
+fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    for variable in ["MINE=1", "OTHER=1", "MINE=2", "MINEMORE=1", "TERM=", "MINE=3"] {
+        bundle.set("process.env[+]", variable);
+    }
+    let inside = rig.facts(&mut bundle, &["env"])?;
+    same("MINE", inside.all("env:MINE"), vec!["3"])?;
+    same("TERM", inside.all("env:TERM"), vec![""])?;
+    let names = vec!["PATH", "MOTE_LIVE", "OTHER", "MINEMORE", "TERM", "MINE", "HOME"];
+    same("the order", inside.keys("env:"), names)
+}
+
 const PASSWD: &str = "root:x:0:0:root:/home/of/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n";
 
 fn home(rig: &Rig, uid: i64, home: &str) -> Outcome {
@@ -171,6 +185,17 @@ fn home_with_a_passwd_of_nonsense(rig: &mut Rig) -> Outcome {
 fn home_that_is_given_stays(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/passwd", PASSWD)?;
+    bundle.set("process.env[+]", "HOME=/given");
+    let inside = rig.facts(&mut bundle, &["env"])?;
+    same("HOME", inside.all("env:HOME"), vec!["/given"])
+}
+
+fn home_that_is_empty_is_looked_up(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/etc/passwd", PASSWD)?;
+    bundle.set("process.env[+]", "HOME=");
+    let inside = rig.facts(&mut bundle, &["env"])?;
+    same("HOME", inside.all("env:HOME"), vec!["/home/of/root"])?;
     bundle.set("process.env[+]", "HOME=/given");
     let inside = rig.facts(&mut bundle, &["env"])?;
     same("HOME", inside.all("env:HOME"), vec!["/given"])

@@ -14,6 +14,7 @@ tests![
     "process",
     program_found_in_path,
     program_found_in_the_first_place_of_path,
+    program_found_in_the_last_path,
     program_that_cannot_be_executed_is_passed_over_in_path,
     program_relative_to_the_working_directory,
     program_not_in_path_is_refused,
@@ -55,6 +56,16 @@ fn program_found_in_the_first_place_of_path(rig: &mut Rig) -> Outcome {
     program(&bundle, "two/payload")?;
     let inside = rig.run(&bundle, &[])?.good()?.facts();
     inside.is("link:/proc/self/exe", "/one/payload")
+}
+
+/// Engines put theirs behind that of the image.
+fn program_found_in_the_last_path(rig: &mut Rig) -> Outcome {
+    let mut bundle = with_path(rig, "/one")?;
+    program(&bundle, "one/payload")?;
+    program(&bundle, "two/payload")?;
+    bundle.set("process.env[+]", "PATH=/two");
+    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    inside.is("link:/proc/self/exe", "/two/payload")
 }
 
 fn program_that_cannot_be_executed_is_passed_over_in_path(rig: &mut Rig) -> Outcome {
