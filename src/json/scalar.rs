@@ -169,12 +169,14 @@ impl<'a> Decoder<'a> {
         self.without_inner_nul(text)
     }
 
-    /// A path of something that is no directory: slashes at its end say nothing.
-    pub fn file_path(&mut self) -> &'a CStr {
+    /// The same, without those bytes at its end that say nothing.
+    pub fn cstr_without_end(&mut self, says_nothing: fn(&u8) -> bool) -> &'a CStr {
         let bytes = self.raw_string();
         let mut end = bytes.len();
-        while let Some([.., slash @ b'/', _]) = bytes.get_mut(..end) {
-            *slash = 0;
+        while let Some([.., last, _]) = bytes.get_mut(..end)
+            && says_nothing(last)
+        {
+            *last = 0;
             end -= 1;
         }
         self.without_inner_nul(bytes.get(..end).unwrap_or_default())

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::hooks::Hooks;
 use super::linux::{self, IdMapping, Linux};
 use super::process::Process;
-use super::version;
+use super::version::{self, CURRENT};
 use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
@@ -91,7 +91,11 @@ impl<'a> Config<'a> {
             "annotations" => self.annotations = d.map(annotation),
             "linux" => self.linux.read(d),
         });
-        d.check(!self.oci_version.is_empty(), "ociVersion is missing");
+        if self.oci_version.is_empty() {
+            d.fail(format_args!(
+                "ociVersion is missing: the version of the specification, such as \"{CURRENT}\""
+            ));
+        }
         d.check(root, "root is missing");
     }
 }
@@ -105,10 +109,10 @@ pub fn mounts<'a>(name: &'a str, text: &'a mut [u8]) -> Result<Vec<Mount<'a>>> {
 
 fn oci_version<'a>(d: &mut Decoder<'a>) -> &'a str {
     let text = d.string();
-    if !version::is_supported(text) {
-        d.fail(format_args!("\"{text}\" is not a version 1.x.y of the specification"));
-    }
-    text
+    version::supported(text).unwrap_or_else(|| {
+        d.fail(format_args!("\"{text}\" is not a version 1.x.y of the specification, such as \"{CURRENT}\""));
+        ""
+    })
 }
 
 fn annotation<'a>(d: &mut Decoder<'a>, name: &CStr) -> &'a CStr {

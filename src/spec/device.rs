@@ -71,7 +71,7 @@ impl<'a> Device<'a> {
         device.kind = d.need(kind, "type is missing");
         d.check(!device.path.is_empty(), "path is missing");
         if device.kind != DeviceKind::Fifo {
-            (device.major, device.minor) = both(d, major, minor);
+            (device.major, device.minor) = numbers(d, major, minor);
         }
         device
     }
@@ -89,16 +89,14 @@ fn file_mode(d: &mut Decoder<'_>) -> u32 {
 impl DeviceRule {
     pub(super) fn read(d: &mut Decoder<'_>) -> Self {
         const KINDS: [(&str, u8); 4] = [("a", b'a'), ("b", b'b'), ("c", b'c'), ("", b'a')];
-        let mut allow = None;
         let mut rule = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: 0 };
         members!(d, {
-            "allow" => allow = Some(d.boolean()),
+            "allow" => rule.allow = d.boolean(),
             "type" => rule.kind = d.keyword("device type", &KINDS).unwrap_or(b'a'),
             "major" => rule.major = number_or_all(d, MAX_MAJOR),
             "minor" => rule.minor = number_or_all(d, MAX_MINOR),
             "access" => rule.access = access(d),
         });
-        rule.allow = d.need(allow, "allow is missing");
         if rule.access == 0 {
             rule.access = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
         }
@@ -146,7 +144,8 @@ pub(super) fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
     d.need(number, "-1 is not a device number")
 }
 
-/// A device's numbers, where it must have both.
-pub(super) fn both(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
-    d.need(major.zip(minor), "needs major and minor")
+/// A device's numbers; one that is missing is 0.
+pub(super) fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
+    d.check(major.is_some() || minor.is_some(), "needs major and minor");
+    (major.unwrap_or(0), minor.unwrap_or(0))
 }

@@ -155,10 +155,13 @@ impl<'a> Linux<'a> {
             "netDevices" => self.net_devices = d.map(net_device),
             "cgroupsPath" => self.cgroups_path = non_empty(d),
             "resources" => self.resources.read(d),
-            "intelRdt" => self.intel_rdt = Some(IntelRdt::read(d)),
+            "intelRdt" => self.intel_rdt = Some(IntelRdt::read(d)).filter(|rdt| !rdt.is_empty()),
             "memoryPolicy" => self.memory_policy = Some(MemoryPolicy::read(d)),
             "sysctl" => self.sysctl = d.map(|d, _| d.cstr()),
-            "seccomp" => self.seccomp.insert(Seccomp::default()).read(d),
+            "seccomp" => {
+                self.seccomp.insert(Seccomp::default()).read(d);
+                self.seccomp.take_if(|seccomp| seccomp.is_empty());
+            },
             "rootfsPropagation" => self.rootfs_propagation = propagation(d),
             "maskedPaths" => self.masked_paths = d.list(absolute),
             "readonlyPaths" => self.readonly_paths = d.list(absolute),
@@ -174,7 +177,8 @@ pub(super) fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
 }
 
 pub(super) fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
-    let path = d.file_path();
+    // It is no directory.
+    let path = d.cstr_without_end(|byte| *byte == b'/');
     check_absolute(d, path)
 }
 
@@ -245,22 +249,18 @@ impl IdMapping {
 
     /// The range must be of ids, and not empty.
     fn read(d: &mut Decoder<'_>) -> Self {
-        let mut given: [Option<u32>; 3] = [None; 3];
-        let [container_id, host_id, size] = &mut given;
+        let mut mapping = IdMapping::default();
         members!(d, {
-            "containerID" => *container_id = Some(d.integer()),
-            "hostID" => *host_id = Some(d.integer()),
-            "size" => *size = Some(d.integer()),
+            "containerID" => mapping.container_id = d.integer(),
+            "hostID" => mapping.host_id = d.integer(),
+            "size" => mapping.size = d.integer(),
         });
-        let [Some(container_id), Some(host_id), Some(size)] = given else {
-            d.wrong("needs containerID, hostID and size");
-            return IdMapping::default();
-        };
+        let IdMapping { container_id, host_id, size } = mapping;
         let fits = |start: u32| start.checked_add(size).is_some();
         if size == 0 || !fits(container_id) || !fits(host_id) {
             d.fail(format_args!("not a range of ids: {container_id} {host_id} {size}"));
         }
-        IdMapping { container_id, host_id, size }
+        mapping
     }
 }
 
@@ -293,12 +293,19 @@ fn net_device<'a>(d: &mut Decoder<'a>, _: &CStr) -> Option<&'a CStr> {
 }
 
 impl<'a> IntelRdt<'a> {
+    /// Nothing is asked for.
+    fn is_empty(&self) -> bool {
+        let schemata = [self.l3_cache_schema, self.mem_bw_schema].into_iter().flatten();
+        let mut schemata = schemata.chain(self.schemata.iter().copied());
+        self.clos_id.is_none() && !self.enable_monitoring && schemata.all(CStr::is_empty)
+    }
+
     fn read(d: &mut Decoder<'a>) -> Self {
         let mut rdt = IntelRdt::default();
         members!(d, {
             "closID" => rdt.clos_id = non_empty(d),
-            "l3CacheSchema" => rdt.l3_cache_schema = Some(line(d)),
-            "memBwSchema" => rdt.mem_bw_schema = Some(line(d)),
+            "l3CacheSchema" => rdt.l3_cache_schema = Some(line(d)).filter(|line| !line.is_empty()),
+            "memBwSchema" => rdt.mem_bw_schema = Some(line(d)).filter(|line| !line.is_empty()),
             "schemata" => rdt.schemata = d.list(line),
             "enableMonitoring" => rdt.enable_monitoring = d.boolean(),
         });

@@ -123,7 +123,7 @@ impl<'a> Process<'a> {
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "terminal" => self.terminal = d.boolean(),
-            "consoleSize" => self.console_size = Some(ConsoleSize::read(d)),
+            "consoleSize" => self.console_size = ConsoleSize::read(d),
             "user" => self.user.read(d),
             "args" => self.args = d.list(Decoder::cstr),
             "env" => self.env = d.list(Decoder::cstr),
@@ -164,16 +164,13 @@ fn rlimits(d: &mut Decoder<'_>) -> Vec<Rlimit> {
 
 impl Rlimit {
     fn read(d: &mut Decoder<'_>) -> Self {
-        let (mut resource, mut soft, mut hard) = (None, None, None);
+        let (mut resource, mut soft, mut hard) = (None, 0, 0);
         members!(d, {
             "type" => resource = d.one_of("limit", RLIMITS.iter().copied()),
-            "soft" => soft = Some(d.integer()),
-            "hard" => hard = Some(d.integer()),
+            "soft" => soft = d.integer(),
+            "hard" => hard = d.integer(),
         });
-        let (Some(resource), Some(soft), Some(hard)) = (resource, soft, hard) else {
-            d.wrong("needs type, soft and hard");
-            return Rlimit { resource: 0, soft: 0, hard: 0 };
-        };
+        let resource = d.need(resource, "type is missing");
         if soft > hard {
             d.fail(format_args!("soft {soft} is above hard {hard}"));
         }
@@ -182,28 +179,25 @@ impl Rlimit {
 }
 
 impl ConsoleSize {
-    fn read(d: &mut Decoder<'_>) -> Self {
+    fn read(d: &mut Decoder<'_>) -> Option<Self> {
         let mut size = ConsoleSize::default();
         members!(d, {
             "height" => size.height = d.integer(),
             "width" => size.width = d.integer(),
         });
-        size
+        // Engines write zeros for "not known".
+        Some(size).filter(|size| size.height != 0 && size.width != 0)
     }
 }
 
 impl User {
     fn read(&mut self, d: &mut Decoder<'_>) {
-        let (mut uid, mut gid) = (None, None);
         members!(d, {
-            "uid" => uid = Some(id(d)),
-            "gid" => gid = Some(id(d)),
+            "uid" => self.uid = id(d),
+            "gid" => self.gid = id(d),
             "umask" => self.umask = Some(umask(d)),
             "additionalGids" => self.additional_gids = d.list(id),
         });
-        // A misspelt one must not make the process root.
-        let (uid, gid) = d.need(uid.zip(gid), "needs uid and gid");
-        (self.uid, self.gid) = (uid, gid);
     }
 }
 

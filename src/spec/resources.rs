@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::device::{DeviceRule, MAX_MAJOR, MAX_MINOR, both, device_number};
+use super::device::{DeviceRule, MAX_MAJOR, MAX_MINOR, device_number, numbers};
 use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
@@ -102,7 +102,7 @@ pub struct Network<'a> {
 }
 
 /// One of `rdma`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rdma {
     pub hca_handles: Option<u32>,
     pub hca_objects: Option<u32>,
@@ -126,7 +126,10 @@ impl<'a> Resources<'a> {
             "blockIO" => self.block_io.read(d),
             "hugepageLimits" => self.hugepage_limits = d.list(HugepageLimit::read),
             "network" => self.network.read(d),
-            "rdma" => self.rdma = d.map(Rdma::read),
+            "rdma" => {
+                self.rdma = d.map(Rdma::read);
+                self.rdma.retain(|(_, rdma)| *rdma != Rdma::default());
+            },
             "unified" => self.unified = d.map(unified),
         });
     }
@@ -208,7 +211,8 @@ impl<'a> Cpu<'a> {
 
 /// A list of CPUs or memory nodes: the kernel's own parser has the last word (cpuset(7), "List format").
 fn list<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
-    let text = d.cstr();
+    // Out of a file it has a line's end, which the kernel drops.
+    let text = d.cstr_without_end(u8::is_ascii_whitespace);
     let good = text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b));
     d.check(good, "not a list of numbers");
     Some(text).filter(|text| !text.is_empty())
@@ -251,34 +255,32 @@ impl WeightDevice {
             "weight" => device.weight = Some(d.integer()),
             "leafWeight" => device.leaf_weight = Some(d.integer()),
         });
-        (device.major, device.minor) = both(d, major, minor);
-        d.check(device.weight.is_some() || device.leaf_weight.is_some(), "needs weight or leafWeight");
+        (device.major, device.minor) = numbers(d, major, minor);
         device
     }
 }
 
 impl ThrottleDevice {
     fn read(d: &mut Decoder<'_>) -> Self {
-        let (mut major, mut minor, mut rate) = (None, None, None);
+        let (mut major, mut minor, mut rate) = (None, None, 0);
         members!(d, {
             "major" => major = Some(device_number(d, MAX_MAJOR)),
             "minor" => minor = Some(device_number(d, MAX_MINOR)),
-            "rate" => rate = Some(d.integer()),
+            "rate" => rate = d.integer(),
         });
-        let (major, minor) = both(d, major, minor);
-        ThrottleDevice { major, minor, rate: d.need(rate, "rate is missing") }
+        let (major, minor) = numbers(d, major, minor);
+        ThrottleDevice { major, minor, rate }
     }
 }
 
 impl<'a> HugepageLimit<'a> {
     fn read(d: &mut Decoder<'a>) -> Self {
-        let (mut page_size, mut limit) = (None, None);
+        let (mut page_size, mut limit) = (None, 0);
         members!(d, {
             "pageSize" => page_size = Some(page_size_name(d)),
-            "limit" => limit = Some(d.integer()),
+            "limit" => limit = d.integer(),
         });
-        let (page_size, limit) = d.need(page_size.zip(limit), "needs pageSize and limit");
-        HugepageLimit { page_size, limit }
+        HugepageLimit { page_size: d.need(page_size, "pageSize is missing"), limit }
     }
 }
 
@@ -301,12 +303,12 @@ impl<'a> Network<'a> {
 }
 
 fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
-    let (mut name, mut priority) = (None, None);
+    let (mut name, mut priority) = (None, 0);
     members!(d, {
         "name" => name = Some(interface(d)),
-        "priority" => priority = Some(d.integer()),
+        "priority" => priority = d.integer(),
     });
-    d.need(name.zip(priority), "needs name and priority")
+    (d.need(name, "name is missing"), priority)
 }
 
 /// The kernel reads a name up to the next blank, and takes what follows for the priority.
@@ -324,7 +326,6 @@ impl Rdma {
             "hcaHandles" => rdma.hca_handles = Some(d.integer()),
             "hcaObjects" => rdma.hca_objects = Some(d.integer()),
         });
-        d.check(rdma.hca_handles.is_some() || rdma.hca_objects.is_some(), "needs hcaHandles or hcaObjects");
         rdma
     }
 }

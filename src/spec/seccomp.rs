@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::process::word;
+use super::process::{non_empty, word};
 use crate::json::Decoder;
 use crate::members;
 
@@ -108,20 +108,37 @@ impl<'a> Seccomp<'a> {
         actions.any(|action| action == "SCMP_ACT_NOTIFY")
     }
 
+    /// Nothing is asked for, which is no filter, as for runc.
+    pub(super) fn is_empty(&self) -> bool {
+        self.default_action.is_empty()
+            && self.architectures.is_empty()
+            && self.flags.is_empty()
+            && self.syscalls.is_empty()
+            && self.listener_path.is_none()
+    }
+
     pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
-            "defaultAction" => self.default_action = word(d, "action", &ACTIONS),
+            "defaultAction" => self.default_action = action(d),
             "defaultErrnoRet" => self.default_errno_ret = Some(errno_ret(d)),
             "architectures" => self.architectures = d.list(|d| word(d, "architecture", &ARCHITECTURES)),
             "flags" => self.flags = d.list(|d| word(d, "flag", &FLAGS)),
-            "listenerPath" => self.listener_path = Some(d.cstr()),
-            "listenerMetadata" => self.listener_metadata = Some(d.cstr()),
+            "listenerPath" => self.listener_path = non_empty(d),
+            "listenerMetadata" => self.listener_metadata = non_empty(d),
             "syscalls" => self.syscalls = d.list(Rule::read),
         });
-        d.check(!self.default_action.is_empty(), "defaultAction is missing");
+        d.check(!self.default_action.is_empty() || self.is_empty(), "defaultAction is missing");
         let heard = self.listener_metadata.is_none() || self.listener_path.is_some();
         d.check(heard, "listenerMetadata without listenerPath");
     }
+}
+
+fn action<'a>(d: &mut Decoder<'a>) -> &'a str {
+    let action = d.string();
+    if !action.is_empty() && !ACTIONS.contains(&action) {
+        d.fail(format_args!("unknown action \"{action}\""));
+    }
+    action
 }
 
 fn errno_ret(d: &mut Decoder<'_>) -> u32 {
@@ -137,7 +154,7 @@ impl<'a> Rule<'a> {
         let mut rule = Rule::default();
         members!(d, {
             "names" => rule.names = d.list(Decoder::bytes),
-            "action" => rule.action = word(d, "action", &ACTIONS),
+            "action" => rule.action = action(d),
             "errnoRet" => rule.errno_ret = Some(errno_ret(d)),
             "args" => rule.args = d.list(Arg::read),
         });
@@ -149,16 +166,14 @@ impl<'a> Rule<'a> {
 
 impl<'a> Arg<'a> {
     fn read(d: &mut Decoder<'a>) -> Self {
-        let (mut index, mut value, mut op) = (None, None, None);
         let mut arg = Arg::default();
         members!(d, {
-            "index" => index = Some(d.within(0, 5) as u8),
-            "value" => value = Some(d.integer()),
+            "index" => arg.index = d.within(0, 5) as u8,
+            "value" => arg.value = d.integer(),
             "valueTwo" => arg.value_two = d.integer(),
-            "op" => op = Some(word(d, "operator", &OPERATORS)),
+            "op" => arg.op = word(d, "operator", &OPERATORS),
         });
-        d.check(index.is_some() && value.is_some() && op.is_some(), "needs index, value and op");
-        (arg.index, arg.value, arg.op) = (index.unwrap_or(0), value.unwrap_or(0), op.unwrap_or_default());
+        d.check(!arg.op.is_empty(), "op is missing");
         arg
     }
 }

@@ -6,31 +6,34 @@ pub const CURRENT: &str = "1.3.0";
 /// The oldest version whose configurations are understood.
 pub const OLDEST: &str = "1.0.0";
 
-/// Whether a configuration of this version can be read: any 1.x in the form of SemVer 2.0. The
-/// specification is compatible within a major version, and engines write `1.0.2-dev`.
-pub fn is_supported(version: &str) -> bool {
+/// The version of a configuration, without the `v` of a tag's name, when it can be read: any of major version 1, within
+/// which the specification is compatible. It should be in the form of SemVer 2.0, as `1.0.2-dev` is; runc and crun take
+/// `1.0` too, which people write.
+pub fn supported(version: &str) -> Option<&str> {
+    let version = version.strip_prefix('v').unwrap_or(version);
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let mut numbers = core.split('.');
     let major = numbers.next() == Some("1");
-    let (minor, patch) = (is_number(numbers.next()), is_number(numbers.next()));
-    major && minor && patch && numbers.next().is_none()
+    let others = numbers.clone().count() <= 2 && numbers.all(is_number);
+    Some(version).filter(|_| major && others)
 }
 
-fn is_number(text: Option<&str>) -> bool {
-    let good =
-        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()) && (t == "0" || !t.starts_with('0'));
-    text.is_some_and(good)
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn versions() {
-        for good in ["1.0.0", "1.0.2-dev", "1.3.0", "1.10.0+build"] {
-            assert!(super::is_supported(good), "{good}");
+        for good in ["1.0.0", "1.0.2-dev", "1.3.0", "1.10.0+build", "1", "1.0", "1.0-rc1"] {
+            assert_eq!(super::supported(good), Some(good));
         }
-        for bad in ["", "1", "1.0", "2.0.0", "0.5.0", "1.0.0.0", "1.a.0", "v1.0.0", "1.00.0", "1.-1.0"] {
-            assert!(!super::is_supported(bad), "{bad}");
+        assert_eq!(super::supported("v1.0.2"), Some("1.0.2"));
+        for bad in
+            ["", "v", "2.0.0", "0.5.0", "1.0.0.0", "1.a.0", "vv1.0.0", "1.00.0", "1.-1.0", "1.", "11.0.0"]
+        {
+            assert_eq!(super::supported(bad), None, "{bad}");
         }
     }
 }

@@ -36,6 +36,7 @@ tests_in_layouts![
 ];
 
 /// One file of the container's cgroup: its controller, then its v1 and v2 names with the value each is to have.
+#[derive(Clone, Copy)]
 struct Value {
     controller: &'static str,
     v1: (&'static str, &'static str),
@@ -128,7 +129,9 @@ fn cpu_quota_and_period(rig: &mut Rig) -> Outcome {
 fn cpuset(rig: &mut Rig) -> Outcome {
     let cpus = Value { controller: "cpuset", v1: ("cpuset.cpus", "0"), v2: ("cpuset.cpus", "0") };
     let mems = Value { controller: "cpuset", v1: ("cpuset.mems", "0"), v2: ("cpuset.mems", "0") };
-    reads_back(rig, json!({"cpu": {"cpus": "0", "mems": "0"}}), &[cpus, mems])
+    reads_back(rig, json!({"cpu": {"cpus": "0", "mems": "0"}}), &[cpus, mems])?;
+    // As they come out of a file.
+    reads_back(rig, json!({"cpu": {"cpus": "0\n", "mems": "0\n"}}), &[cpus, mems])
 }
 
 fn cpuset_that_is_not_there_is_refused(rig: &mut Rig) -> Outcome {

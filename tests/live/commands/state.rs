@@ -12,6 +12,7 @@ use crate::{sys, tests};
 tests![
     "commands",
     state_has_its_keys,
+    state_has_the_version_of_the_configuration,
     state_of_a_created_container,
     state_is_there_when_it_is_created,
     state_of_a_running_container,
@@ -37,6 +38,21 @@ fn state_has_its_keys(rig: &mut Rig) -> Outcome {
     same("id", state.at("id").text(), rig.id.as_str())?;
     contains("ociVersion", state.at("ociVersion").text(), "1.")?;
     rig.delete()
+}
+
+/// Also in a form that is not quite that of the specification.
+fn state_has_the_version_of_the_configuration(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers say their own");
+    }
+    for (given, said) in [("1.0.2-dev", "1.0.2-dev"), ("1.0", "1.0"), ("v1.0.2", "1.0.2")] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("ociVersion", given);
+        let _running = rig.waiting(&mut bundle)?;
+        same("ociVersion", rig.state()?.at("ociVersion").text(), said)?;
+        rig.delete()?;
+    }
+    Ok(())
 }
 
 fn state_of_a_created_container(rig: &mut Rig) -> Outcome {

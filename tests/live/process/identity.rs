@@ -10,6 +10,7 @@ use crate::tests;
 tests![
     "process",
     user_and_group,
+    user_of_whom_little_is_said,
     additional_groups,
     the_callers_groups_are_dropped,
     umask_is_022,
@@ -37,6 +38,22 @@ fn user_and_group(rig: &mut Rig) -> Outcome {
     let inside = rig.facts(&mut bundle, &["id"])?;
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "1001 1001 1001")
+}
+
+/// As for the peers: what is missing is 0.
+fn user_of_whom_little_is_said(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    for (user, uid, gid) in [
+        (json!({"uid": 1000i64}), "1000 1000 1000", "0 0 0"),
+        (json!({"gid": 1000i64}), "0 0 0", "1000 1000 1000"),
+        (json!({}), "0 0 0", "0 0 0"),
+    ] {
+        bundle.set("process.user", user);
+        let inside = rig.facts(&mut bundle, &["id"])?;
+        inside.is("uid", uid)?;
+        inside.is("gid", gid)?;
+    }
+    Ok(())
 }
 
 fn additional_groups(rig: &mut Rig) -> Outcome {

@@ -12,6 +12,7 @@ tests![
     limits_not_named_are_the_callers,
     limit_without_an_end,
     resctrl_missing_is_refused,
+    resctrl_of_nothing_needs_none,
     limit_twice_is_refused,
     limit_of_an_unknown_name_is_refused,
     limit_soft_above_hard_is_refused,
@@ -142,13 +143,22 @@ fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
         return skip_allowed("this machine has resctrl");
     }
     for rdt in [
-        json!({}),
+        json!({"schemata": ["L3:0=f"]}),
         json!({"closID": "/"}),
         json!({"closID": "a", "schemata": ["L3:0=f"], "enableMonitoring": true}),
     ] {
         let mut bundle = rig.bundle()?;
         bundle.set("linux.intelRdt", rdt);
         rig.refused(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
+    }
+    Ok(())
+}
+
+fn resctrl_of_nothing_needs_none(rig: &mut Rig) -> Outcome {
+    for rdt in [json!({}), json!({"closID": "", "schemata": [], "enableMonitoring": false})] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("linux.intelRdt", rdt);
+        rig.facts(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ tests![
     belongs_to_the_user_in_a_user_namespace,
     size_is_that_of_the_callers,
     size_of_the_configuration,
+    size_of_zero_in_the_configuration,
     size_follows_the_callers,
     callers_is_raw_meanwhile,
     callers_is_as_before_after_a_signal,
@@ -118,6 +119,16 @@ fn size_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &["size"])?;
     bundle.set("process.consoleSize", json!({"height": 44i64, "width": 55i64}));
     Screen::new()?.run(&mut rig.launch("run", &bundle, &[])?)?.is("size", "44 55")
+}
+
+/// As docker writes it when it does not know.
+fn size_of_zero_in_the_configuration(rig: &mut Rig) -> Outcome {
+    let mut bundle = bundle(rig, &["size"])?;
+    for size in [json!({"height": 0i64, "width": 0i64}), json!({})] {
+        bundle.set("process.consoleSize", size);
+        Screen::new()?.run(&mut rig.launch("run", &bundle, &[])?)?.is("size", "33 101")?;
+    }
+    Ok(())
 }
 
 fn size_follows_the_callers(rig: &mut Rig) -> Outcome {
