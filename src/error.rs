@@ -6,6 +6,7 @@
 //! (`on`), the field or object it was done for (`at`), and the command.
 
 use alloc::boxed::Box;
+use core::ascii::escape_default;
 use core::fmt::{self, Write};
 use rustix::io::Errno;
 
@@ -189,6 +190,13 @@ impl Error {
 }
 
 impl Data {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(usize::from(self.len)) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
     fn shorten(&mut self, most: usize) {
         if usize::from(self.len) <= most {
             return;
@@ -204,12 +212,12 @@ impl Data {
 }
 
 impl Write for Data {
-    /// Control bytes become `?`: names come from containers and images, and an error is one line.
+    /// Control bytes are written as `\n` or `\x1b`: names come from containers and images, and an error is one line.
     fn write_str(&mut self, s: &str) -> fmt::Result {
         for byte in s.bytes() {
-            if let Some(place) = self.text.get_mut(usize::from(self.len)) {
-                *place = if byte < b' ' || byte == 0x7f { b'?' } else { byte };
-                self.len += 1;
+            match byte < b' ' || byte == 0x7f {
+                true => escape_default(byte).for_each(|byte| self.push(byte)),
+                false => self.push(byte),
             }
         }
         Ok(())
@@ -272,14 +280,32 @@ pub struct Show<'a>(pub &'a core::ffi::CStr);
 
 impl fmt::Display for Show<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.to_bytes().utf8_chunks() {
-            f.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                f.write_char('?')?;
-            }
+        show(self.0.to_bytes(), f)
+    }
+}
+
+/// Prints what another program, or the kernel, has to say, on one line: `; ` between its lines.
+pub struct Said<'a>(pub &'a [u8]);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.0.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
+        for (number, line) in lines.filter(|line| !line.is_empty()).enumerate() {
+            f.write_str(if number > 0 { "; " } else { "" })?;
+            show(line, f)?;
         }
         Ok(())
     }
+}
+
+fn show(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        f.write_str(chunk.valid())?;
+        if !chunk.invalid().is_empty() {
+            f.write_char('?')?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -298,7 +324,19 @@ mod tests {
     #[test]
     fn one_line_whatever_the_names() {
         let error = Error::invalid(format_args!("a\nb\x1b[31m"));
-        assert_eq!(error.to_string(), "a?b?[31m");
+        assert_eq!(error.to_string(), r"a\nb\x1b[31m");
+    }
+
+    #[test]
+    fn one_line_of_what_others_say() {
+        for (said, line) in [
+            (&b"one"[..], "one"),
+            (b"\n one \r\n\n\ttwo\xff\n", "one; two?"),
+            (b"a\x1b[2J\nb", r"a\x1b[2J; b"),
+            (b" \n", ""),
+        ] {
+            assert_eq!(Error::invalid(format_args!("{}", Said(said))).to_string(), line);
+        }
     }
 
     #[test]

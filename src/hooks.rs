@@ -17,7 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use crate::error::{At, Error, Kind, On, Result, Show};
+use crate::error::{At, Error, Kind, On, Result, Said, Show};
 use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
@@ -294,9 +294,8 @@ impl<'a> Program<'a> {
             waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).on(format_args!("waitid"))?;
         let mut space = [0u8; WORDS];
         let count = pread(printed, &mut space, 0).unwrap_or(0);
-        let words = space.get(..count).unwrap_or_default().trim_ascii().utf8_chunks().next();
-        let words = words.map_or("", |chunk| chunk.valid());
-        let colon = if words.is_empty() { "" } else { ": " };
+        let words = space.get(..count).unwrap_or_default().trim_ascii();
+        let (colon, words) = (if words.is_empty() { "" } else { ": " }, Said(words));
         let seconds = self.timeout.unwrap_or(0);
         match status.and_then(|status| status.exit_status()) {
             _ if !ended && beside.is_some_and(has_ended) => {

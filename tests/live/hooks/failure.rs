@@ -19,6 +19,7 @@ tests![
     failing_poststart_of_start,
     failing_poststop,
     failing_poststop_of_delete,
+    failing_with_many_lines,
     failing_with_many_words,
     missing,
     missing_poststop,
@@ -148,6 +149,14 @@ fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
 }
 
 /// The error stays one line of a bearable length.
+fn failing_with_many_lines(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    hooked.add("createRuntime", &["warn", "\n  one\ttwo\r\n\nthree", "exit", "1"]);
+    let output = rig.run(&hooked.bundle, &[])?;
+    rig.bad(&output, &["exit code 1: one\\ttwo; three\n"])?;
+    rig.nothing_left()
+}
+
 fn failing_with_many_words(rig: &mut Rig) -> Outcome {
     for point in ["createRuntime", "createContainer"] {
         let mut hooked = Hooked::new(rig)?;
