@@ -31,7 +31,9 @@ pub enum Kind {
     Usage,
     /// The kernel refused; [`Error::errno`] has the reason.
     System,
-    /// The program is not there (ENOENT) or cannot be executed.
+    /// The program is not there.
+    NoProgram,
+    /// The program cannot be executed.
     Program,
     /// A hook failed: the container is at its end (runtime.md, "Lifecycle").
     Hook,
@@ -106,7 +108,7 @@ impl Error {
     /// The program cannot be run.
     #[cold]
     pub fn program(errno: Errno, what: fmt::Arguments<'_>) -> Self {
-        Self::system(errno, what).of(Kind::Program)
+        Self::system(errno, what).of(if errno == Errno::NOENT { Kind::NoProgram } else { Kind::Program })
     }
 
     /// The same error, with what it happened to before it.
@@ -172,13 +174,14 @@ impl Error {
 
     /// The other end of [`Error::to_parts`]. An unknown kind is taken for `System`.
     pub(crate) fn from_parts(kind: u8, errno: u16, text: &[u8]) -> Self {
-        const KINDS: [Kind; 8] = [
+        const KINDS: [Kind; 9] = [
             Kind::Invalid,
             Kind::Unsupported,
             Kind::NotFound,
             Kind::Exists,
             Kind::State,
             Kind::Usage,
+            Kind::NoProgram,
             Kind::Program,
             Kind::Hook,
         ];

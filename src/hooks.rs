@@ -18,6 +18,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::error::{At, Error, Kind, On, Result, Said, Show};
+use crate::executable::explain;
 use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
@@ -267,7 +268,7 @@ impl<'a> Program<'a> {
         if let Ok(4) = read(&reader, &mut errno) {
             let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
-            return Err(Error::system(errno, format_args!("execve")));
+            return Err(explain(Error::system(errno, format_args!("execve")), self.path));
         }
         self.wait(point, &pidfd, &printed, beside)
     }

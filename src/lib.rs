@@ -22,6 +22,7 @@ pub mod container;
 pub mod dbus;
 mod errno;
 pub mod error;
+pub mod executable;
 pub mod hooks;
 pub mod host;
 pub mod intelrdt;

@@ -5,7 +5,6 @@ use std::ffi::CString;
 use mote::container::exec::{self, Request, What};
 use mote::error::{Error, Kind, Result, Show};
 use mote::process::caps;
-use rustix::io::Errno;
 
 use super::Context;
 use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, announce};
@@ -49,7 +48,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         Err(error) if error.kind() != Kind::Usage => {
             context.log.error(&error);
             Ok(match error.kind() {
-                Kind::Program if error.is(Errno::NOENT) => 127,
+                Kind::NoProgram => 127,
                 Kind::Program => 126,
                 _ => 255,
             })

@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, statat};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result, Show};
+use crate::error::{Error, Kind, Result, Show};
+use crate::executable::{check, explain};
 use crate::sys::exec::{Strings, execve};
 
 /// The arguments, and where the program may be.
@@ -42,10 +42,7 @@ impl<'a> Plan<'a> {
     /// `env` is the container's: its PATH counts, not the runtime's.
     pub fn new(args: &[&'a CStr], env: &[&'a CStr]) -> Result<Self> {
         let Some(name) = args.first().copied().filter(|name| !name.is_empty()) else {
-            return Err(Error::program(
-                Errno::NOENT,
-                format_args!("process.args[0]: exec \"\": executable file not found in $PATH"),
-            ));
+            return Err(not_in_path(c""));
         };
         if name.to_bytes().split(|byte| *byte == b'/').any(|part| part.len() > NAME_MAX) {
             return Err(Error::system(Errno::NAMETOOLONG, format_args!("process.args[0]: exec")));
@@ -89,46 +86,44 @@ impl<'a> Plan<'a> {
         let mut space = [0; PATH_MAX];
         let mut refused = None;
         for (place, directory) in self.directories().enumerate() {
-            match self.within(directory, &mut space).and_then(executable) {
+            match self.within(directory, &mut space).and_then(check) {
                 Ok(()) => return Ok(place),
                 Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(errno) => refused = refused.or(Some(errno)),
+                Err(errno) => refused = refused.or(Some((place, errno))),
             }
         }
-        Err(self.error(refused.unwrap_or(Errno::NOENT)))
+        Err(match refused {
+            Some((place, errno)) => self.refused(place, errno),
+            None if self.name.to_bytes().contains(&b'/') => self.refused(0, Errno::NOENT),
+            None => not_in_path(self.name),
+        })
     }
 
     /// Becomes the program found; returns only with the reason why not.
     pub fn run(&self, place: usize, env: &Strings<'_>, home: Option<&CStr>) -> Error {
         let mut space = [0; PATH_MAX];
         let directory = self.directories().nth(place).unwrap_or_default();
-        match self.within(directory, &mut space) {
-            Ok(path) => self.error(execve(path, &self.arguments, env, home)),
-            Err(errno) => self.error(errno),
-        }
+        let path = self.within(directory, &mut space);
+        let refused = path.map(|path| execve(path, &self.arguments, env, home));
+        self.refused(place, refused.unwrap_or_else(|errno| errno))
     }
 
-    /// Engines tell 126 from 127 by these words.
-    fn error(&self, errno: Errno) -> Error {
-        match errno {
-            Errno::NOENT if !self.name.to_bytes().contains(&b'/') => Error::program(
-                errno,
-                format_args!(
-                    "process.args[0]: exec \"{}\": executable file not found in $PATH",
-                    Show(self.name)
-                ),
-            ),
-            errno => Error::program(errno, format_args!("process.args[0]: exec \"{}\"", Show(self.name))),
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, place: usize, errno: Errno) -> Error {
+        let error = Error::program(errno, format_args!("process.args[0]: exec \"{}\"", Show(self.name)));
+        let mut space = [0; PATH_MAX];
+        let directory = self.directories().nth(place).unwrap_or_default();
+        match self.within(directory, &mut space) {
+            Ok(path) => explain(error, path),
+            Err(_) => error,
         }
     }
 }
 
-/// A file that this process may execute.
-fn executable(path: &CStr) -> rustix::io::Result<()> {
-    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())?;
-    let stat = statat(CWD, path, AtFlags::empty())?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(()),
-        _ => Err(Errno::ACCESS),
-    }
+/// Engines tell 127 from 126 by these words.
+#[cold]
+fn not_in_path(name: &CStr) -> Error {
+    let text = format_args!("process.args[0]: exec \"{}\": executable file not found in $PATH", Show(name));
+    Error::new(Kind::NoProgram, text)
 }

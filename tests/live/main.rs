@@ -71,6 +71,7 @@ const ROOMS: &[&[Test]] = &[
     process::selinux::TESTS,
     process::limit::TESTS,
     process::program::TESTS,
+    process::interpreter::TESTS,
     process::end::TESTS,
     process::schedule::TESTS,
     process::signal::TESTS,

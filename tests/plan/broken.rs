@@ -49,12 +49,12 @@ fn document(members: &str) -> String {
 }
 
 fn show(error: &Error) -> String {
-    let program = error.kind() == Kind::Program;
+    let program = matches!(error.kind(), Kind::Program | Kind::NoProgram);
     assert!(error.errno() == 0 || program, "a plan makes no system call: {error}");
     match error.kind() {
         Kind::Invalid => format!("invalid: {error}"),
         Kind::Unsupported => format!("unsupported: {error}"),
-        Kind::Program => format!("program: {error}"),
+        Kind::Program | Kind::NoProgram => format!("program: {error}"),
         other => panic!("{other:?}: {error}"),
     }
 }

@@ -4,6 +4,7 @@ pub mod capability;
 pub mod descriptor;
 pub mod end;
 pub mod identity;
+pub mod interpreter;
 pub mod label;
 pub mod limit;
 pub mod program;
