@@ -107,9 +107,11 @@ fn command(matches: &Matches) -> Result<exec::Command<'_>> {
 }
 
 /// `UID[:GID]`, both numbers: names are the engine's to look up.
-fn user(text: &str) -> Result<(u32, u32)> {
-    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
-    Ok((id("user", uid)?, id("user", gid)?))
+fn user(text: &str) -> Result<(u32, Option<u32>)> {
+    match text.split_once(':') {
+        Some((uid, gid)) => Ok((id("user", uid)?, Some(id("user", gid)?))),
+        None => Ok((id("user", text)?, None)),
+    }
 }
 
 fn id(option: &str, text: &str) -> Result<u32> {

@@ -73,8 +73,8 @@ pub struct Command<'a> {
     /// Added to the container's, of which those of the same name no longer count.
     pub env: Vec<&'a CStr>,
     pub cwd: Option<&'a CStr>,
-    /// Uid and gid.
-    pub user: Option<(u32, u32)>,
+    /// Uid, and gid if it is another one, too.
+    pub user: Option<(u32, Option<u32>)>,
     pub additional_gids: Vec<u32>,
     /// Added to the bounding, effective and permitted sets.
     pub capabilities: Vec<&'a str>,
@@ -259,7 +259,8 @@ impl<'a> Command<'a> {
         process.apparmor_profile = self.apparmor_profile.or(process.apparmor_profile);
         process.selinux_label = self.selinux_label.or(process.selinux_label);
         if let Some((uid, gid)) = self.user {
-            (process.user.uid, process.user.gid) = (uid, gid);
+            process.user.uid = uid;
+            process.user.gid = gid.unwrap_or(process.user.gid);
         }
         process.user.additional_gids.extend_from_slice(&self.additional_gids);
         if !self.capabilities.is_empty() {

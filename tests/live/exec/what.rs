@@ -27,6 +27,7 @@ tests![
     user_is_the_containers,
     user,
     user_and_group,
+    user_alone_is_in_the_containers_group,
     additional_groups,
     capabilities_are_the_containers,
     capability,
@@ -175,6 +176,22 @@ fn user(rig: &mut Rig) -> Outcome {
     for bad in ["root", "1000:", "-1", "4294967295", "1:2:3", ""] {
         refused(&exec(rig, &["--user", bad], &[])?, 64, &["--user"])?;
     }
+    rig.delete()
+}
+
+fn user_alone_is_in_the_containers_group(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("with crun it is group 0");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": [5i64]}));
+    rig.waiting(&mut bundle)?;
+    let inside = facts(rig, &["--user", "1002"], &["id"])?;
+    inside.is("uid", "1002 1002 1002")?;
+    inside.is("gid", "1001 1001 1001")?;
+    inside.is("groups", "5")?;
+    let inside = facts(rig, &["--user", "1002:0"], &["id"])?;
+    inside.is("gid", "0 0 0")?;
     rig.delete()
 }
 
