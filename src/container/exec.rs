@@ -76,7 +76,7 @@ pub struct Command<'a> {
     /// Uid, and gid if it is another one, too.
     pub user: Option<(u32, Option<u32>)>,
     pub additional_gids: Vec<u32>,
-    /// Added to the bounding, effective and permitted sets.
+    /// Added to the bounding, effective and permitted sets, and to the ambient one where they are inheritable.
     pub capabilities: Vec<&'a str>,
     pub no_new_privileges: bool,
     pub apparmor_profile: Option<&'a CStr>,
@@ -265,10 +265,13 @@ impl<'a> Command<'a> {
         process.user.additional_gids.extend_from_slice(&self.additional_gids);
         if !self.capabilities.is_empty() {
             let sets = process.capabilities.get_or_insert_default();
-            // Not the inheritable, and so not the ambient either (capabilities(7)).
             for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
                 set.extend_from_slice(&self.capabilities);
             }
+            // Only what is inheritable can be ambient (capabilities(7)), and that is what the configuration says.
+            let inheritable =
+                |name: &&&str| sets.inheritable.iter().any(|known| known.eq_ignore_ascii_case(name));
+            sets.ambient.extend(self.capabilities.iter().filter(inheritable));
         }
         process
     }

@@ -8,44 +8,87 @@ use rustix::process::Signal;
 use super::lock::locked;
 use super::state::{self, Known};
 use super::status::State;
-use super::store::Store;
+use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::send;
 
-/// Sends signal number `signal`; with `all` to every process in the container's cgroup, and then it is no
-/// error that its first one has ended. For the first one alone nobody is waited for: what hangs can be killed.
+/// SIGKILL.
+const KILL: i32 = Signal::KILL.as_raw();
+
+/// Sends signal number `signal` to the container's first process; with `all` to every process in the container's
+/// cgroup, and then it is no error that the first one has ended.
+///
+/// SIGKILL ends the container, as for runc: also its other processes, where they do not end with the first one or have
+/// outlived it, and when it is paused.
+///
+/// For the first process alone nobody is waited for: what hangs can be killed.
 pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     let directory = store.open(id)?;
     let known = state::of(&directory)?;
-    let Known { status, state } = &known;
+    if known.state != State::Created || signal == KILL || !ends_by_default(signal) {
+        return deliver(&directory, &known, signal, all, &|| locked(store, id).map(Some));
+    }
+    // The first process of a pid namespace gets no signal that it has no handler for, and at the gate it has none: what
+    // waits there is nothing yet that would want to hear of its end. Locked, so that nobody starts it meanwhile.
+    let directory = locked(store, id)?;
+    let known = state::of(&directory)?;
+    let signal = if known.state == State::Created { KILL } else { signal };
+    deliver(&directory, &known, signal, all, &|| Ok(None))
+}
+
+/// `lock` is called before the freezer is used, as by `pause`.
+fn deliver(
+    directory: &Directory,
+    known: &Known,
+    signal: i32,
+    all: bool,
+    lock: &dyn Fn() -> Result<Option<Directory>>,
+) -> Result<()> {
+    let Known { status, state } = known;
+    let process = status.process.open()?.filter(|_| *state != State::Stopped);
+    let ends_all = || process.as_ref().is_some_and(|process| status.process.leads_pid_namespace(process));
+    let is_wider = all || signal == KILL && (*state == State::Paused || !ends_all());
     // Until it is set up, its first process is all that there is of it.
-    if all
-        && *state != State::Creating
+    let cgroup = status.cgroup.as_ref().filter(|_| is_wider && *state != State::Creating);
+    let mut reached = all;
+    // KILL goes there in any case: it may have left the cgroup, and who waits for it may hold the lock.
+    if let Some(process) = process.filter(|_| cgroup.is_none() || signal == KILL) {
+        match send(&process, signal) {
+            Err(Errno::SRCH) => {}
+            sent => reached = sent.on(format_args!("pidfd_send_signal {signal}")).map(|()| true)?,
+        }
+    }
+    if let Some(path) = cgroup {
+        let _locked = lock()?;
+        let cgroup = Cgroup::open(path, &Cgroups::read()?)?;
+        reached = reached || !cgroup.processes()?.is_empty();
+        cgroup.signal_all(signal)?;
+    }
+    // The freezer of v1 keeps them from ending: in a paused container, or where somebody froze it on its way to the gate.
+    if signal == KILL
+        && matches!(state, State::Paused | State::Creating)
         && let Some(path) = &status.cgroup
     {
-        // The freezer is used, as by `pause`.
-        let _locked = locked(store, id)?;
-        return Cgroup::open(path, &Cgroups::read()?)?.signal_all(signal);
+        Cgroup::open(path, &Cgroups::read()?)?.thaw_to_kill()?;
     }
-    let gone = || known.not_running(&directory);
-    match status.process.open()? {
-        Some(process) if *state != State::Stopped => {
-            match send(&process, signal) {
-                Err(Errno::SRCH) => return Err(gone()),
-                sent => sent.on(format_args!("pidfd_send_signal {signal}"))?,
-            }
-            // On its way to the gate, too, somebody may have frozen it.
-            let may_be_frozen = matches!(state, State::Paused | State::Creating);
-            match status.cgroup.as_deref().filter(|_| may_be_frozen && signal == Signal::KILL.as_raw()) {
-                Some(path) => Cgroup::open(path, &Cgroups::read()?)?.thaw_to_kill(),
-                None => Ok(()),
-            }
-        }
-        _ if all => Ok(()),
-        _ => Err(gone()),
-    }
+    if reached { Ok(()) } else { Err(known.not_running(directory)) }
+}
+
+/// Whether a process without a handler ends by a signal (signal(7), "Standard signals").
+fn ends_by_default(signal: i32) -> bool {
+    let others = [
+        Signal::CHILD,
+        Signal::CONT,
+        Signal::STOP,
+        Signal::TSTP,
+        Signal::TTIN,
+        Signal::TTOU,
+        Signal::URG,
+        Signal::WINCH,
+    ];
+    signal != 0 && others.iter().all(|other| other.as_raw() != signal)
 }
 
 /// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).

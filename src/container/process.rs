@@ -50,6 +50,14 @@ impl Identity {
         };
         Ok(Some(pidfd).filter(|pidfd| same && !pidfd::has_ended(pidfd)))
     }
+
+    /// Whether it is the first of a pid namespace, with which all processes there end (pid_namespaces(7)); not when it
+    /// has ended. `process` is its pidfd.
+    pub fn leads_pid_namespace(&self, process: &OwnedFd) -> bool {
+        let mut space = [0u8; 4096];
+        let is_first = host::process_file(self.pid, "status", &mut space).is_ok_and(is_first);
+        is_first && !pidfd::has_ended(process)
+    }
 }
 
 /// After something was read about a process by its number in /proc: an error unless it was this one, which has to live still,
@@ -61,6 +69,12 @@ pub fn check_alive(process: &OwnedFd, pid: i32) -> Result<()> {
         }
         false => Ok(()),
     }
+}
+
+/// Whether the last of the process's numbers, from the outermost namespace to its own, is 1 (proc_pid_status(5), NSpid).
+fn is_first(status: &[u8]) -> bool {
+    let numbers = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    numbers.is_some_and(|numbers| numbers.ends_with(b"\t1"))
 }
 
 fn inode(pidfd: &OwnedFd) -> Result<u64> {
@@ -86,7 +100,15 @@ fn parse_start_time(stat: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_start_time;
+    use super::{is_first, parse_start_time};
+
+    #[test]
+    fn first_of_a_namespace() {
+        assert!(is_first(b"Name:\ta\nNSpid:\t4711\t1\nNSpgid:\t4711\t1\n"));
+        for other in [&b"NSpid:\t4711\n"[..], b"NSpid:\t4711\t11\n", b"NSpid:\t1\t2\n", b"Name:\t1\n", b""] {
+            assert!(!is_first(other));
+        }
+    }
 
     #[test]
     fn a_name_with_everything() {

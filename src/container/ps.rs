@@ -20,15 +20,17 @@ use crate::host::Cgroups;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve_with_own_environment};
 
-/// Their pids on the host, in order. A container without a cgroup of its own is known by its first process alone.
+/// Their pids on the host, in order: none when it has stopped, unless some have outlived the first. A container without
+/// a cgroup of its own is known by its first process alone.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
     let known = state::of(&directory)?;
-    if matches!(known.state, State::Stopped | State::Creating) {
-        return Err(known.not_running(&directory));
-    }
     let status = &known.status;
-    let mut pids = Vec::from([status.process.pid]);
+    let mut pids = match known.state {
+        State::Creating => return Err(known.not_running(&directory)),
+        State::Stopped => Vec::new(),
+        _ => Vec::from([status.process.pid]),
+    };
     if let Some(path) = &status.cgroup {
         let all = Cgroup::open(path, &Cgroups::read()?)?.processes()?;
         pids.extend(all.iter().map(|pid| pid.as_raw_nonzero().get()));

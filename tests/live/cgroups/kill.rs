@@ -3,10 +3,10 @@
 use std::os::fd::OwnedFd;
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, fail, holds, same};
+use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::clean::processes;
 use crate::command::{LIMIT, Running};
-use crate::rig::Rig;
+use crate::rig::{Peer, Rig};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
@@ -14,6 +14,9 @@ tests_in_layouts![
     kill_all_without_a_pid_namespace,
     kill_all_with_another_signal,
     kill_reaches_the_first_process_alone,
+    kill_without_a_pid_namespace_reaches_every_process,
+    kill_of_those_who_outlived_the_first_process,
+    kill_of_a_paused_container,
     delete_kills_what_the_first_process_left,
     delete_by_force_without_a_pid_namespace,
     run_ends_with_its_leftovers,
@@ -86,6 +89,65 @@ fn kill_reaches_the_first_process_alone(rig: &mut Rig) -> Outcome {
     same("processes that live on", processes.iter().filter(alive).count(), 2)?;
     rig.delete()?;
     all_end(&processes)
+}
+
+/// KILL does, with nothing said of all.
+fn kill_without_a_pid_namespace_reaches_every_process(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun kills the first alone");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+    same("processes", processes.len(), 4)?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    all_end(&processes)?;
+    rig.status_is("stopped")?;
+    // Now there is nobody.
+    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+fn kill_of_those_who_outlived_the_first_process(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun kills the first alone");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+    rig.kill_init()?;
+    rig.status_is("stopped")?;
+    let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
+    same("those who are left", list.split(',').count(), 3)?;
+    // To these nothing else is sent.
+    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    all_end(&processes)?;
+    rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+fn kill_of_a_paused_container(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("with crun it stays as it is with v1");
+    }
+    for namespace in [true, false] {
+        let mut bundle = rig.bundle()?;
+        if !namespace {
+            bundle.without_namespace("pid");
+        }
+        bundle.verbs(&["fork", "3", "wait", "1"]);
+        let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+        rig.mote(&["pause", &rig.id])?.good()?;
+        rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+        all_end(&processes)?;
+        rig.status_is("stopped")?;
+        rig.delete()?;
+    }
+    Ok(())
 }
 
 fn delete_kills_what_the_first_process_left(rig: &mut Rig) -> Outcome {

@@ -16,6 +16,7 @@ tests![
     kill_of_an_unknown_id_is_refused,
     kill_of_a_stopped_container_is_refused,
     kill_of_a_created_container,
+    kill_of_a_created_container_by_other_signals,
     kill_takes_the_signal_after_the_id,
 ];
 
@@ -111,6 +112,34 @@ fn kill_of_a_created_container(rig: &mut Rig) -> Outcome {
     holds("init ends", sys::readable(&pidfd, LIMIT)?)?;
     rig.status_is("stopped")?;
     rig.mote(&["delete", &rig.id])?.good()?;
+    Ok(())
+}
+
+/// Its program has no handler yet: what would end it by default does, also in a pid namespace, whose first process hears
+/// of nothing else that it does not handle.
+fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers' own handlers are there");
+    }
+    for (namespace, signal) in [(true, "TERM"), (true, "INT"), (true, "RTMIN"), (false, "TERM")] {
+        let mut bundle = rig.bundle()?;
+        bundle.verbs(&["say", "ran"]);
+        if !namespace {
+            bundle.without_namespace("pid");
+        }
+        let mut created = rig.create(&bundle, &[])?;
+        let pidfd = sys::pidfd(rig.pid()?)?;
+        for harmless in ["0", "CONT", "WINCH", "CHLD", "URG"] {
+            rig.mote(&["kill", &rig.id, harmless])?.good()?;
+        }
+        rig.status_is("created")?;
+        rig.mote(&["kill", &rig.id, signal])?.good()?;
+        holds(&format!("init ends by {signal}"), sys::readable(&pidfd, LIMIT)?)?;
+        rig.status_is("stopped")?;
+        rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+        same("what its program says", created.lines.all()?.as_str(), "")?;
+        rig.mote(&["delete", &rig.id])?.good()?;
+    }
     Ok(())
 }
 

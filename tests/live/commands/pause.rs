@@ -53,6 +53,10 @@ fn ps_of_all_processes(rig: &mut Rig) -> Outcome {
     contains("ps's own columns", &table, "PPID")?;
     contains("ps's own columns", &table, &pid.to_string())?;
     rig.kill_init()?;
-    rig.bad(&rig.mote(&["ps", &rig.id])?, &["not running"])?;
+    if rig.is(Peer::Mote) {
+        same("the table", rig.mote(&["ps", &rig.id])?.good()?.stdout.as_str(), "PID\n")?;
+        let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
+        same("the list", list.as_str(), "[]\n")?;
+    }
     rig.delete()
 }

@@ -31,6 +31,7 @@ tests![
     additional_groups,
     capabilities_are_the_containers,
     capability,
+    capability_that_is_inheritable_is_ambient,
     no_new_privileges,
     file_with_everything,
     file_with_members_left_out,
@@ -240,6 +241,28 @@ fn capability(rig: &mut Rig) -> Outcome {
     let inside = facts(rig, &["--cap", "CAP_CHOWN", "--user", "1000:1000"], &["caps"])?;
     inside.is("cap:bounding", &format!("CHOWN {THREE}"))?;
     rig.misused(&run(&mut program(rig, &["--cap", "CAP_MOON"], &["/payload"]), "")?, "--cap CAP_MOON")?;
+    rig.delete()
+}
+
+/// So that a program has it for which an ordinary user asks it.
+fn capability_that_is_inheritable_is_ambient(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun leaves the ambient set");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.capabilities.inheritable", json!(["CAP_SYS_CHROOT"]));
+    rig.waiting(&mut bundle)?;
+    let options = ["--cap", "CAP_SYS_CHROOT", "--cap", "CAP_CHOWN", "--user", "1000:1000"];
+    let inside = facts(rig, &options, &["caps"])?;
+    for (set, capabilities) in [
+        ("bounding", "CHOWN KILL NET_BIND_SERVICE SYS_CHROOT AUDIT_WRITE"),
+        ("inheritable", "SYS_CHROOT"),
+        ("ambient", "SYS_CHROOT"),
+        ("effective", "SYS_CHROOT"),
+        ("permitted", "SYS_CHROOT"),
+    ] {
+        inside.is(&format!("cap:{set}"), capabilities)?;
+    }
     rig.delete()
 }
 
