@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::tcgetwinsize;
 
-use super::relay::Relay;
+use super::relay::{self, Relay};
 use crate::error::{At, Error, On, Result, Show};
 use crate::pass;
 use crate::process::terminal::Plan;
@@ -38,6 +38,7 @@ impl Console {
             }
             (None, Some(plan)) if attended => {
                 plan.size = plan.size.or_else(own_size);
+                plan.plain = !relay::prints_on_terminal();
                 let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
                 let (ours, childs) =
                     socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;

@@ -8,7 +8,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, read, write};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::error::{On, Result};
 use crate::sys::fd::{inherited, stdout};
@@ -51,6 +51,10 @@ impl Relay {
         if let Some((fd, before)) = &before {
             let mut raw = before.clone();
             raw.make_raw();
+            if !prints_on_terminal() {
+                // Whoever prints there does not come through here.
+                raw.output_modes = before.output_modes;
+            }
             tcsetattr(fd, OptionalActions::Drain, &raw).on(format_args!("ioctl TCSETSW"))?;
         }
         let (inward, outward) = (Buffer::new(), Buffer::new());
@@ -136,6 +140,11 @@ impl Relay {
             }
         }
     }
+}
+
+/// Whether mote's standard output is a terminal.
+pub fn prints_on_terminal() -> bool {
+    stdout().is_some_and(isatty)
 }
 
 impl Drop for Relay {

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, Uid, fchown, fstatfs, openat};
 use rustix::process::ioctl_tiocsctty;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::error::{At, Error, On, Result};
 use crate::pass;
@@ -20,6 +20,8 @@ use crate::spec::process::ConsoleSize;
 pub struct Plan {
     /// `None`: of the terminal that mote itself has, if it stays to attend, else unknown.
     pub size: Option<ConsoleSize>,
+    /// What is printed goes to no terminal: its lines end as they were written, not with `\r\n`.
+    pub plain: bool,
     /// Whose it is.
     uid: u32,
 }
@@ -30,7 +32,7 @@ const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 impl Plan {
     /// A terminal for the user of the process.
     pub fn new(wanted: bool, size: Option<ConsoleSize>, uid: u32) -> Option<Self> {
-        wanted.then_some(Plan { size, uid })
+        wanted.then_some(Plan { size, plain: false, uid })
     }
 
     /// Makes it, sends the master away, and gives the side of the process.
@@ -55,6 +57,12 @@ impl Plan {
         if let Some(ConsoleSize { height, width }) = self.size {
             let size = Winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
             tcsetwinsize(&peer, size).on(format_args!("ioctl TIOCSWINSZ {height} {width}"))?;
+        }
+        if self.plain {
+            // Before anything is printed: the kernel does it as it is written (termios(3), ONLCR).
+            let mut modes = tcgetattr(&peer).on(format_args!("ioctl TCGETS"))?;
+            modes.output_modes.remove(OutputModes::ONLCR);
+            tcsetattr(&peer, OptionalActions::Now, &modes).on(format_args!("ioctl TCSETS"))?;
         }
         fchown(&peer, Some(Uid::from_raw(self.uid)), None).on(format_args!("fchown {}", self.uid))?;
         pass::send(console, b"/dev/ptmx", master.as_fd())?;

@@ -63,6 +63,10 @@ pub struct Running {
 pub struct Lines(BufReader<PipeReader>);
 
 impl Lines {
+    pub fn new(pipe: PipeReader) -> Lines {
+        Lines(BufReader::new(pipe))
+    }
+
     /// The next line; empty at the end.
     pub fn next(&mut self) -> Outcome<String> {
         let mut line = Vec::new();
@@ -132,7 +136,7 @@ pub fn start(command: &mut Command, input: bool) -> Outcome<Running> {
     Ok(Running {
         done: sys::pidfd(child.id().cast_signed())?,
         child,
-        lines: Lines(BufReader::new(pipe)),
+        lines: Lines::new(pipe),
         errors,
         input: writer,
     })

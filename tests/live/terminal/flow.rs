@@ -32,8 +32,11 @@ fn printed(size: i32) -> Vec<u8> {
 }
 
 fn whole(seen: &[u8], size: i32) -> Outcome {
-    let wanted = printed(size);
-    let same = seen.iter().zip(&wanted).take_while(|(one, other)| one == other).count();
+    is(seen, &printed(size))
+}
+
+fn is(seen: &[u8], wanted: &[u8]) -> Outcome {
+    let same = seen.iter().zip(wanted).take_while(|(one, other)| one == other).count();
     if same == wanted.len() && seen.len() == wanted.len() {
         return Ok(());
     }
@@ -61,12 +64,12 @@ fn output_right_before_the_end_of_exec(rig: &mut Rig) -> Outcome {
 
 fn output_into_a_pipe(rig: &mut Rig) -> Outcome {
     let output = command::run(&mut run(rig, &["pour", "1024"])?, "")?.good()?;
-    whole(output.stdout.as_bytes(), 1024)?;
+    is(output.stdout.as_bytes(), &water(1024))?;
     container(rig)?;
     let mut running = command::start(&mut exec(rig, &[], &["pour", "128"]), false)?;
     let text = running.lines.all()?;
     running.finish()?.good()?;
-    whole(text.as_bytes(), 128)?;
+    is(text.as_bytes(), &water(128))?;
     rig.delete()
 }
 

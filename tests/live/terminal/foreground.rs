@@ -2,11 +2,11 @@
 
 use super::screen::Screen;
 use super::{bundle, container, exec, only_mote, run};
-use crate::check::{Outcome, contains, holds, same};
-use crate::command;
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::command::{self, Lines};
 use crate::facts::Facts;
 use crate::json;
-use crate::rig::Rig;
+use crate::rig::{Peer, Rig};
 use crate::sys::pty;
 use crate::tests;
 
@@ -28,6 +28,8 @@ tests![
     end_of_input_is_the_programs,
     exit_codes,
     without_one_outside,
+    output_that_is_no_terminal_has_plain_lines,
+    output_that_is_no_terminal_beside_one,
 ];
 
 const VERBS: &[&str] = &["tty", "id", "fds", "stat", "/dev/pts/0", "stat", "/dev/console"];
@@ -233,6 +235,44 @@ fn exit_codes(rig: &mut Rig) -> Outcome {
         let seat = screen.start(&mut exec(rig, &[], &[verb, word]))?;
         same("exit code", screen.finish(seat)?.code(), code)?;
     }
+    rig.delete()
+}
+
+/// As with runc: no `\r` in what goes to a file or to the next program.
+fn output_that_is_no_terminal_has_plain_lines(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Crun) {
+        return skip_allowed("crun leaves them");
+    }
+    let output = command::run(&mut run(rig, &["say", "one", "say", "two"])?, "")?.good()?;
+    same("what is printed", output.stdout.as_str(), "say=one\nsay=two\n")?;
+    container(rig)?;
+    let output = command::run(&mut exec(rig, &[], &["say", "one", "say", "two"]), "")?.good()?;
+    same("what is printed", output.stdout.as_str(), "say=one\nsay=two\n")?;
+    // On a terminal they are as ever.
+    let mut screen = Screen::new()?;
+    let seat = screen.start(&mut exec(rig, &[], &["say", "one", "say", "two"]))?;
+    screen.finish(seat)?.good()?;
+    contains("what is printed", &String::from_utf8_lossy(&screen.seen), "say=one\r\nsay=two\r\n")?;
+    rig.delete()
+}
+
+/// `mote run ... | less`: keys go through one by one, and the other program still prints on the terminal.
+fn output_that_is_no_terminal_beside_one(rig: &mut Rig) -> Outcome {
+    container(rig)?;
+    let mut screen = Screen::new()?;
+    let before = pty::modes(screen.peer())?;
+    let (pipe, output) = std::io::pipe()?;
+    let mut command = exec(rig, &[], &["say", "here", "line", "say", "there"]);
+    let seat = screen.start_printing(&mut command, output.into())?;
+    let mut lines = Lines::new(pipe);
+    lines.until("say=here")?;
+    let (([_, output_before, ..], _), ([input, output, _, local], _)) = (before, pty::modes(screen.peer())?);
+    same("the modes of its output", output, output_before)?;
+    holds("keys go through", input & libc::ICRNL == 0 && local & (libc::ICANON | libc::ECHO) == 0)?;
+    screen.keys(b"x\n")?;
+    lines.until("say=there")?;
+    screen.finish(seat)?.good()?;
+    same("its modes", pty::modes(screen.peer())?, before)?;
     rig.delete()
 }
 

@@ -53,8 +53,13 @@ impl Screen {
 
     /// Starts a command in a new session whose terminal this is. Its errors go elsewhere.
     pub fn start(&self, command: &mut Command) -> Outcome<Seat> {
+        self.start_printing(command, self.peer.try_clone()?)
+    }
+
+    /// The same, but that its output goes elsewhere, too.
+    pub fn start_printing(&self, command: &mut Command, output: OwnedFd) -> Outcome<Seat> {
         let errors = sys::memory_file()?;
-        command.stdin(self.peer.try_clone()?).stdout(self.peer.try_clone()?).stderr(errors.try_clone()?);
+        command.stdin(self.peer.try_clone()?).stdout(output).stderr(errors.try_clone()?);
         sys::before_exec(command, pty::lead);
         let child = command.spawn()?;
         Ok(Seat { done: sys::pidfd(child.id().cast_signed())?, child, errors })

@@ -51,6 +51,8 @@ fn through(rig: &Rig, user_namespace: bool) -> Outcome {
     same("/dev/console", inside.get("stat:/dev/console"), inside.get("stat:/dev/pts/0"))?;
     screen.keys(b"some words\n")?;
     screen.until("line=some words")?;
+    // What its lines end in is for who has the master.
+    contains("the lines", &String::from_utf8_lossy(&screen.seen), "tty:control=ok\r\n")?;
     drop(created);
     rig.delete()
 }
