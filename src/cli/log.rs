@@ -125,7 +125,9 @@ impl Log {
             Level::Debug => "debug: ",
         };
         if level < Level::Debug || self.sink.is_none() {
-            let _ = stderr().map(|stderr| write(stderr, format!("mote: {word}{text}\n").as_bytes()));
+            // Who wants JSON has a name of its own for mote, and puts that before what it finds here.
+            let name = if self.json { "" } else { "mote: " };
+            let _ = stderr().map(|stderr| write(stderr, format!("{name}{word}{text}\n").as_bytes()));
         }
         if let Some(sink) = self.sink.as_ref().filter(|_| level <= self.level) {
             sink.write(level, text, self.json);

@@ -156,6 +156,10 @@ fn logged(rig: &mut Rig, format: &str) -> Outcome<String> {
     rig.globals.extend(words);
     let output = rig.mote(&["state", &rig.id])?;
     rig.bad(&output, &["does not exist"])?;
+    if rig.is(Peer::Mote) {
+        // An engine that reads JSON puts the name before it.
+        same("a name before it", output.stderr.starts_with("mote: "), format != "json")?;
+    }
     Ok(fs::read_to_string(path)?)
 }
 
