@@ -113,6 +113,7 @@ const ROOMS: &[&[Test]] = &[
     commands::text::TESTS,
     commands::update::TESTS,
     exec::what::TESTS,
+    exec::file::TESTS,
     exec::end::TESTS,
     exec::place::TESTS,
     exec::moment::TESTS,

@@ -1,6 +1,7 @@
 //! `exec`: what another process in a container is like, reported by itself.
 
 pub mod end;
+pub mod file;
 pub mod moment;
 pub mod place;
 pub mod what;
