@@ -13,11 +13,12 @@ use crate::intelrdt;
 use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
 use crate::process::keyring::Keyring;
 use crate::process::{
-    affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
-    user,
+    affinity, caps, env, exec, fds, foreign, keyring, label, mempolicy, oom, rlimit, scheduler, signals,
+    terminal, user,
 };
 use crate::rootfs::{self, cgroup::View, idmap::User};
 use crate::seccomp;
+use crate::spec::annotation::is_unknown;
 use crate::spec::linux::{Mappings, NamespaceKind as Kind};
 use crate::spec::process::CpuAffinity;
 use crate::spec::{Config, Process};
@@ -91,9 +92,7 @@ impl<'a> Plan<'a> {
         options: &Options<'a, '_>,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
-        let Some(process) = &config.process else {
-            return Err(Error::invalid(format_args!("process is missing")));
-        };
+        let process = process(config, warnings)?;
         let linux = &config.linux;
 
         let mut namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
@@ -360,6 +359,18 @@ fn mount_label<'a>(config: &Config<'a>) -> Result<Option<(&'static CStr, &'a CSt
             Show(given)
         ))),
     }
+}
+
+/// The process, when nothing is known already that keeps it from being run. Of crun's annotations that are not known
+/// there is a warning: it must be no error (config.md, "Annotations").
+fn process<'c, 'a>(config: &'c Config<'a>, warnings: &mut Vec<Error>) -> Result<&'c Process<'a>> {
+    let Some(process) = &config.process else {
+        return Err(Error::invalid(format_args!("process is missing")));
+    };
+    for (key, _) in config.annotations.iter().filter(|(key, _)| is_unknown(key)) {
+        warnings.push(Error::invalid(format_args!("annotations.{}: nothing is done for it", Show(key))));
+    }
+    foreign::check(&config.annotations, &process.args).map(|()| process)
 }
 
 /// An annotation that is set, and not to "0".

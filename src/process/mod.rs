@@ -7,6 +7,7 @@ pub mod cwd;
 pub mod env;
 pub mod exec;
 pub mod fds;
+pub mod foreign;
 pub mod keyring;
 pub mod label;
 pub mod mempolicy;

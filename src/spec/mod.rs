@@ -4,6 +4,7 @@
 //! snake case; strings are borrowed from the decoded file. Rules between fields are the rooms' business
 //! (their `plan`), rules inside one value are checked here, where line and column are known.
 
+pub mod annotation;
 pub mod config;
 pub mod device;
 pub mod hooks;

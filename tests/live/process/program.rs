@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, same, skip_allowed};
 use crate::command;
 use crate::json;
-use crate::rig::Rig;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
 use crate::tests;
 
 tests![
@@ -25,6 +26,8 @@ tests![
     program_missing_is_told_by_create,
     no_arguments_is_refused,
     a_script_runs_its_interpreter,
+    program_of_a_handler_is_refused,
+    annotation_unknown_is_a_warning,
 ];
 
 /// The image has the payload at this path too.
@@ -152,4 +155,37 @@ fn a_script_runs_its_interpreter(rig: &mut Rig) -> Outcome {
     let output = rig.run(&bundle, &[])?;
     output.facts().is("say", "/bin/script")?;
     same("exit code", output.code(), 7)
+}
+
+/// As a virtual machine, or as WebAssembly: nothing else would be what was asked for.
+fn program_of_a_handler_is_refused(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers have handlers, or look at no annotations");
+    }
+    for (key, value) in [("run.oci.handler", "krun"), ("module.wasm.image/variant", "compat")] {
+        let mut bundle = rig.bundle()?;
+        bundle.verbs(&["say", "ran"]);
+        bundle.set("annotations", Json::Object(vec![(key.to_string(), value.into())]));
+        rig.refused(&bundle, &[&format!("annotations.{key}: \"{value}\"")])?;
+        let created = command::run(&mut rig.launch("create", &bundle, &[])?, "")?;
+        rig.bad(&created, &["there are no handlers"])?;
+    }
+    rig.nothing_left()
+}
+
+/// Of crun's; those of others are none of the runtime's business.
+fn annotation_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers say nothing");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["say", "ran"]);
+    let keys = ["run.oci.moonshot", "io.moonshot", "run.oci.keep_original_groups"];
+    let all = keys.map(|key| (key.to_string(), "0".into()));
+    bundle.set("annotations", Json::Object(all.to_vec()));
+    let output = rig.run(&bundle, &[])?;
+    same("exit code", output.code(), 0)?;
+    let line = "mote: warning: annotations.run.oci.moonshot: nothing is done for it\n";
+    same("the standard error", output.stderr.as_str(), line)?;
+    output.facts().is("say", "ran")
 }
