@@ -337,7 +337,7 @@ fn bus_that_lets_nobody_in(rig: &mut Rig) -> Outcome {
 fn bus_bad_answers(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig)?;
     for (name, manner, words) in [
-        ("refusing", Manner::Refusing, &["StartTransientUnit", "Error.AccessDenied: no?never"][..]),
+        ("refusing", Manner::Refusing, &["StartTransientUnit", "Error.AccessDenied: no; never"][..]),
         ("half", Manner::Half, &["recvfrom", "connection reset"]),
         ("long", Manner::Long, &["not a message"]),
         ("garbage", Manner::Garbage, &["not a message"]),

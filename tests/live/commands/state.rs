@@ -179,7 +179,8 @@ fn state_of_a_reused_pid_is_stopped(rig: &mut Rig) -> Outcome {
         .fold(text.clone(), |text, value| text.replace(&value.to_string(), &(value + 1).to_string()));
     fs::write(&path, changed)?;
     rig.status_is("stopped")?;
-    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    // KILL would go to those in its cgroup, where such a process would not be.
+    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
     sys::kill(pid, 0)?;
     // What has the number now is not the container's: it must outlive it.
     fs::write(&path, text)?;
