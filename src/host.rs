@@ -14,6 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::read;
 
+use rustix::thread::CapabilitySet;
+
 use crate::error::{On, Result};
 
 /// The facts.
@@ -22,8 +24,12 @@ pub struct Host {
     /// Effective ids of this process, in its own user namespace.
     pub uid: u32,
     pub gid: u32,
-    /// Permitted capabilities of this process, as bits.
+    /// Whether it has additional groups; yes where /proc does not say.
+    pub has_groups: bool,
+    /// Permitted capabilities of this process, as bits, in its own user namespace.
     pub capabilities: u64,
+    /// Those of them that are in effect.
+    pub effective: u64,
     /// Its bounding set; all of them where /proc does not say.
     pub bounding: u64,
     /// Signals that this process was told to ignore (nohup(1), a shell's background jobs): bit n-1 is
@@ -65,18 +71,32 @@ impl Host {
         let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
         let status = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
+        // A list of groups may be long: a line that is cut says nothing.
+        let status = status.rsplit_once('\n').map_or("", |(whole, _)| whole);
         // One file instead of four calls, and a call for each signal and capability; but it need not be there.
         let (uid, gid) = match (effective(status, "Uid:"), effective(status, "Gid:")) {
             (Some(uid), Some(gid)) => (uid, gid),
             _ => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
         };
-        let capabilities = match bits(status, "CapPrm:") {
-            Some(bits) => bits,
-            None => rustix::thread::capabilities(None).on(format_args!("capget"))?.permitted.bits(),
+        let (capabilities, effective) = match (bits(status, "CapPrm:"), bits(status, "CapEff:")) {
+            (Some(permitted), Some(effective)) => (permitted, effective),
+            _ => {
+                let sets = rustix::thread::capabilities(None).on(format_args!("capget"))?;
+                (sets.permitted.bits(), sets.effective.bits())
+            }
         };
+        let has_groups = line(status, "Groups:").is_none_or(|groups| !groups.is_empty());
         let bounding = bits(status, "CapBnd:").unwrap_or(u64::MAX);
         let ignored_signals = bits(status, "SigIgn:").unwrap_or(u64::MAX);
-        Ok(Host { uid, gid, capabilities, bounding, ignored_signals, cgroups: Cgroups::read()? })
+        let cgroups = Cgroups::read()?;
+        Ok(Host { uid, gid, has_groups, capabilities, effective, bounding, ignored_signals, cgroups })
+    }
+}
+
+impl Host {
+    /// Whether this process has a capability in its own user namespace (capabilities(7)).
+    pub fn has(&self, capability: u32) -> bool {
+        self.effective & 1 << capability != 0
     }
 }
 
@@ -192,9 +212,17 @@ pub fn process_file<'s>(pid: i32, name: &str, space: &'s mut [u8]) -> Result<&'s
     Ok(space.get(..count).unwrap_or_default())
 }
 
-/// Whether this is an ordinary user's process; root of a user namespace that such a user made is one too.
+/// Whether other processes of the host take this one for an ordinary user's, who go by its user (SO_PEERCRED); root of a
+/// user namespace that such a user made is one too.
 pub fn is_ordinary() -> bool {
     !rustix::process::geteuid().is_root() || in_user_namespace()
+}
+
+/// Whether this process has CAP_SYS_ADMIN in the first user namespace, where the kernel asks for it before it takes a rule
+/// for devices.
+pub fn is_administrator() -> bool {
+    let sets = rustix::thread::capabilities(None);
+    sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) && !in_user_namespace()
 }
 
 /// Whether this process lives in a user namespace other than the first; no when /proc does not say.

@@ -4,11 +4,13 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use linux_raw_sys::general::CAP_SYS_PTRACE;
+
 use crate::cgroup::delegate::Delegation;
 use crate::cgroup::{self, FORCE_V1};
 use crate::error::{At, Error, Result, Show};
 use crate::hooks;
-use crate::host::{Cgroups, Host};
+use crate::host::{self, Cgroups, Host};
 use crate::intelrdt;
 use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
 use crate::process::keyring::Keyring;
@@ -231,8 +233,8 @@ impl<'a> Tenant<'a> {
         let entry = Entry::new(&linux.namespaces);
         let around = Around {
             user_namespace: entry.has_user(),
-            // An ordinary user gave it up for all who are in a namespace of its own.
-            denied: entry.has_user() && host.uid != 0,
+            // Asked there.
+            denied: false,
             new_keyring: true,
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),
@@ -250,7 +252,7 @@ const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
 /// What the rest of a plan says about its process.
 struct Around<'p> {
     user_namespace: bool,
-    /// setgroups(2) is denied there.
+    /// mote is going to give up setgroups(2) there.
     denied: bool,
     new_keyring: bool,
     preserve_fds: u32,
@@ -272,7 +274,12 @@ impl<'a> ProcessPlan<'a> {
         let warn = &mut |warning| warnings.push(warning);
         Ok(ProcessPlan {
             user_namespace: around.user_namespace,
-            user: user::Plan::new(&process.user, around.denied, annotation(config, KEEP_GROUPS))?,
+            user: user::Plan::new(
+                &process.user,
+                around.denied,
+                host.has_groups,
+                annotation(config, KEEP_GROUPS),
+            )?,
             caps: caps::Plan::new(process.capabilities.as_ref(), sets, warn),
             no_new_privileges: process.no_new_privileges,
             rlimits: rlimit::Plan::new(&process.rlimits),
@@ -296,6 +303,12 @@ impl<'a> ProcessPlan<'a> {
         })
     }
 
+    /// Whether setgroups(2) may be denied where it is, which only a process there can tell: a namespace that mote makes or
+    /// is in has that from above, and who made one that is joined may have given it up.
+    pub fn asks_for_groups(&self) -> bool {
+        self.user.sets_groups() && (self.user_namespace || host::in_user_namespace())
+    }
+
     /// Whether some step goes through the host's procfs.
     pub fn needs_proc(&self) -> bool {
         !self.oom.is_empty() || !self.label.is_empty()
@@ -317,7 +330,7 @@ fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Progra
     let context = seccomp::Context {
         native: seccomp::Arch::native(),
         has_receiver: config.seccomp_receiver().is_some(),
-        ordinary: host.uid != 0,
+        ordinary: !host.has(CAP_SYS_PTRACE),
     };
     if let Some(data) = data {
         let flags = section.map_or(&[][..], |section| &section.flags);

@@ -73,10 +73,10 @@ impl Program {
 
     /// Whether the container can do without, where the kernel refuses.
     fn is_dispensable(&self, error: &Error) -> bool {
-        // An ordinary user's container is in a user namespace, whose root cannot make nodes (mknod(2) asks for
-        // CAP_MKNOD in the first one), and nodes that are bound into it keep the host's permissions.
+        // Who is not that has containers in a user namespace, whose root cannot make nodes (mknod(2) asks for CAP_MKNOD
+        // in the first one), and nodes that are bound into it keep the host's permissions.
         if [Errno::PERM, Errno::ACCESS, Errno::NOSYS].iter().any(|errno| error.is(*errno)) {
-            return !self.asked || host::is_ordinary();
+            return !self.asked || !host::is_administrator();
         }
         // A kernel without CONFIG_CGROUP_BPF.
         error.is(Errno::INVAL) && !self.asked

@@ -141,8 +141,9 @@ impl Plan {
             Err(error) => {
                 // Not what was there before, with whoever is in it.
                 cgroup.hierarchies.undo(&made);
-                // Rules of devices are no user's to load, but root's are wanted.
-                let useless = || host::is_ordinary() || error.is(io::Errno::ROFS) && self.devices.is_none();
+                // Rules of devices are no user's to load, but an administrator's are wanted.
+                let useless =
+                    || !host::is_administrator() || error.is(io::Errno::ROFS) && self.devices.is_none();
                 match self.optional && is_denied(&error) && useless() {
                     true => {
                         warnings
@@ -217,7 +218,7 @@ fn plan_devices(
 
 /// As for a program, and for the same reason: see [`devices::Program`].
 fn is_excused(write: &Write, error: &Error) -> bool {
-    write.controller() == "devices" && is_denied(error) && host::is_ordinary()
+    write.controller() == "devices" && is_denied(error) && !host::is_administrator()
 }
 
 fn is_denied(error: &Error) -> bool {

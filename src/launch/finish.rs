@@ -24,11 +24,12 @@ pub struct Program {
 }
 
 /// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
-/// made. `channel` and `lines`, -1 for none, are the descriptors that stay open until execve.
+/// made, `denied` whether setgroups(2) is. `channel` and `lines`, -1 for none, are the descriptors that stay open until
+/// execve.
 pub fn identity(
     process: &ProcessPlan<'_>,
     root: Root,
-    make_cwd: bool,
+    (make_cwd, denied): (bool, bool),
     channel: &Channel,
     lines: [RawFd; 3],
 ) -> Result<Program> {
@@ -62,7 +63,7 @@ pub fn identity(
     }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
     process.caps.apply_before_ids(process.user.uid)?;
-    process.user.apply()?;
+    process.user.apply(denied)?;
     process.caps.apply_after_ids()?;
     // Changing ids has set it to what fs.suid_dumpable says.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;

@@ -19,7 +19,7 @@ use crate::error::{Error, On, Result};
 use crate::hooks::Point;
 use crate::plan::Plan;
 use crate::process::terminal;
-use crate::process::user::become_root;
+use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::RootId;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
@@ -35,6 +35,8 @@ pub struct Handed<'h> {
     pub doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     pub proc: Option<&'h OwnedFd>,
+    /// The same, when whether setgroups(2) is denied is to be read there.
+    pub setgroups: Option<&'h OwnedFd>,
     /// This program's file.
     pub own: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
@@ -100,14 +102,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
     plan.process.keyring.apply(handed.proc)?;
     // The modes of what is made below are meant exactly.
     umask(Mode::empty());
-    // The namespaces given by path; then files are made by the root of the user namespace.
-    if !handed.joined {
-        plan.namespaces.join_inside(handed.namespaces, false)?;
-    }
-    if plan.process.user_namespace {
-        become_root()?;
-    }
-
+    let denied = join_namespaces(plan, handed)?;
     // The cgroup before its namespace: that one's root is where it is made.
     let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join());
     if join != Some(Join::Late) {
@@ -136,11 +131,11 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
-    inside(plan, handed, root)
+    inside(plan, handed, root, denied)
 }
 
-/// The last part, in the container's root.
-fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root) -> Result<(Program, RootId)> {
+/// The last part, in the container's root; `denied` is whether setgroups(2) is.
+fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root, denied: bool) -> Result<(Program, RootId)> {
     stage(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
@@ -148,7 +143,22 @@ fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root) -> Result<(Program, 
     // Before a filter is loaded, which may refuse it; and before its parent may end.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
     let lines = [handed.gate.number(), out, err];
-    finish::identity(&plan.process, root, true, &handed.channel, lines).map(|program| (program, id))
+    finish::identity(&plan.process, root, (true, denied), &handed.channel, lines).map(|program| (program, id))
+}
+
+/// The namespaces given by path; what follows is done as root of the user namespace. Gives whether setgroups(2) is denied
+/// there.
+fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
+    if !handed.joined {
+        if handed.setgroups.is_some() {
+            plan.process.user.drop_groups();
+        }
+        plan.namespaces.join_inside(handed.namespaces, false)?;
+    }
+    if plan.process.user_namespace {
+        become_root()?;
+    }
+    handed.setgroups.map_or(Ok(false), is_setgroups_denied)
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

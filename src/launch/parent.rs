@@ -52,7 +52,8 @@ pub fn launch(
     console: Option<BorrowedFd<'_>>,
     known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
-    let proc = plan.needs_proc().then(host::proc).transpose()?;
+    let asks = plan.process.asks_for_groups();
+    let proc = (asks || plan.needs_proc()).then(host::proc).transpose()?;
     // Inherited by the child, to whom nobody but root could give it once it is undumpable.
     if let Some(proc) = &proc {
         plan.process.oom.apply(proc)?;
@@ -72,6 +73,7 @@ pub fn launch(
         namespaces: &namespaces,
         doors: &doors,
         proc: proc.as_ref(),
+        setgroups: proc.as_ref().filter(|_| asks),
         own: own.as_ref(),
         joined,
         console,
@@ -85,7 +87,7 @@ pub fn launch(
     let new = plan.namespaces.new;
     let spawned = if middle {
         let all = plan.namespaces.is_joined(NamespaceKind::User);
-        let join = |plan: &mut &mut Plan<'_>| plan.namespaces.join_in_middle(&namespaces);
+        let join = |plan: &mut &mut Plan<'_>| join_in_middle(plan, &namespaces);
         through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
     } else {
         born(plan, childs, &doors, cgroup, handed)
@@ -102,6 +104,11 @@ pub fn launch(
             Err(error)
         }
     }
+}
+
+fn join_in_middle(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+    plan.process.user.drop_groups();
+    plan.namespaces.join_in_middle(namespaces)
 }
 
 /// The container's process as a child of this one.

@@ -15,7 +15,7 @@ use crate::error::{self, On, Result};
 use crate::host;
 use crate::plan::Tenant;
 use crate::process::terminal;
-use crate::process::user::become_root;
+use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
@@ -47,6 +47,8 @@ struct Handed<'h> {
     doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
+    /// The same, when whether setgroups(2) is denied is to be read there.
+    setgroups: Option<&'h OwnedFd>,
     /// This program's file.
     own: Option<&'h OwnedFd>,
     /// The middle process has joined the namespaces already.
@@ -56,8 +58,9 @@ struct Handed<'h> {
 /// Starts a process in the container, up to where it waits for [`Launched::go`]. When this fails there is
 /// none.
 pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
+    let asks = plan.process.asks_for_groups();
+    let proc = (asks || plan.process.needs_proc()).then(host::proc).transpose()?;
     // Inherited by the child: to which nobody but root could give it any more, being undumpable.
-    let proc = plan.process.needs_proc().then(host::proc).transpose()?;
     if let Some(proc) = &proc {
         plan.process.oom.apply(proc)?;
     }
@@ -78,6 +81,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
                 parents: channel.fd(),
                 doors: &doors,
                 proc: proc.as_ref(),
+                setgroups: proc.as_ref().filter(|_| asks),
                 own: own.as_ref(),
                 joined: false,
             },
@@ -116,7 +120,10 @@ fn help(plan: &Tenant<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
 fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
     let init = handed.container.init;
     if plan.entry.has_user() {
-        let join = |_: &mut Handed<'_>| plan.entry.join(init, true);
+        let join = |_: &mut Handed<'_>| {
+            plan.process.user.drop_groups();
+            plan.entry.join(init, true)
+        };
         return through_middle(0, handed, join, |handed| run(plan, &Handed { joined: true, ..handed }));
     }
     plan.entry.join_before(init)?;
@@ -155,6 +162,7 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if plan.process.user_namespace {
         become_root()?;
     }
+    let denied = handed.setgroups.map_or(Ok(false), is_setgroups_denied)?;
     // Late, so that what was done until now is not charged to the container.
     handed.doors.enter()?;
     // Inside: "/" is the container's.
@@ -163,5 +171,5 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if let (Some(terminal), Some(console)) = (plan.process.terminal, handed.container.console) {
         terminal::take(terminal.open(&root, console)?)?;
     }
-    finish::identity(&plan.process, root, false, handed.channel, [-1, -1, -1])
+    finish::identity(&plan.process, root, (false, denied), handed.channel, [-1, -1, -1])
 }

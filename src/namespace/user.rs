@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use linux_raw_sys::general::{CAP_SETGID, CAP_SETUID};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
@@ -18,7 +19,7 @@ use crate::spec::linux::{IdMapping, Mappings};
 pub struct Plan {
     uids: Vec<IdMapping>,
     gids: Vec<IdMapping>,
-    /// An ordinary user may map its own group only where setgroups(2) is given up (CVE-2014-8989).
+    /// Without CAP_SETGID a group can be mapped only where setgroups(2) is given up (CVE-2014-8989).
     deny_setgroups: bool,
 }
 
@@ -46,9 +47,9 @@ impl Plan {
             ([], []) => (&own_uid[..], &own_gid[..]),
             given => given,
         };
-        check("linux.uidMappings", uids, host.uid, host)?;
-        check("linux.gidMappings", gids, host.gid, host)?;
-        let deny_setgroups = host.uid != 0;
+        check("linux.uidMappings", uids, host.uid, host.has(CAP_SETUID))?;
+        check("linux.gidMappings", gids, host.gid, host.has(CAP_SETGID))?;
+        let deny_setgroups = !host.has(CAP_SETGID);
         Ok(Some(Plan { uids: uids.to_vec(), gids: gids.to_vec(), deny_setgroups }))
     }
 
@@ -91,18 +92,19 @@ fn own(id: u32) -> IdMapping {
     IdMapping { container_id: 0, host_id: id, size: 1 }
 }
 
-fn check(field: &str, mappings: &[IdMapping], own: u32, host: &Host) -> Result<()> {
+/// Without `any`, the capability for it, a process maps its own id and no other (user_namespaces(7)).
+fn check(field: &str, mappings: &[IdMapping], own: u32, any: bool) -> Result<()> {
     if mappings.is_empty() {
         return Err(Error::invalid(format_args!(
             "{field}: missing or empty, and linux.namespaces has a new user namespace"
         )));
     }
     let single = matches!(mappings, [IdMapping { host_id, size: 1, .. }] if *host_id == own);
-    match host.uid != 0 && !single {
-        true => Err(Error::unsupported(format_args!(
+    match any || single {
+        true => Ok(()),
+        false => Err(Error::unsupported(format_args!(
             "{field}: an ordinary user can map only its own id {own}; newuidmap and newgidmap are not supported yet"
         ))),
-        false => Ok(()),
     }
 }
 

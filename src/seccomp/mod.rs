@@ -86,7 +86,7 @@ pub struct Context {
     /// Whether somebody takes the filter's listener: `listenerPath`, or an annotation. There is one then, whether
     /// SCMP_ACT_NOTIFY is used or not, as in crun.
     pub has_receiver: bool,
-    /// An ordinary user's container.
+    /// mote has no CAP_SYS_PTRACE, and so no right over the process but that of its user.
     pub ordinary: bool,
 }
 

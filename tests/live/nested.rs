@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, different, same};
-use crate::command::{Running, start};
+use crate::check::{Outcome, contains, different, same};
+use crate::command::{Output, Running, run, start};
 use crate::json;
 use crate::rig::Rig;
 use crate::rootless::{ordinary, own};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "rootless",
@@ -18,6 +18,11 @@ tests![
     nested_pid_namespace,
     nested_pid_namespace_with_hooks,
     nested_namespaces_under_a_new_user_namespace,
+    nested_groups_that_cannot_be_dropped,
+    nested_groups_that_cannot_be_set,
+    nested_groups_in_another_user_namespace,
+    nested_groups_of_a_user_namespace_that_is_joined,
+    nested_groups_of_the_hosts_root_in_exec,
 ];
 
 /// Makes the rig that of somebody in such a namespace, which lasts as long as what comes back.
@@ -111,4 +116,77 @@ fn nested_namespaces_under_a_new_user_namespace(rig: &mut Rig) -> Outcome {
         bundle.without_mount("/sys");
         bundle.without_mount("/dev/mqueue");
     })
+}
+
+/// unshare(1) gives up setgroups(2) for a map of one group, and who made the namespace has its own as before.
+fn groups(rig: &Rig, bundle: &mut Bundle) -> Outcome {
+    bundle.remove("annotations");
+    bundle.verbs(&["id"]);
+    let inside = rig.run(bundle, &[])?.good()?.facts();
+    inside.is("uid", "0 0 0")?;
+    inside.is("groups", "")
+}
+
+fn nested_groups_that_cannot_be_dropped(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    let mut bundle = bundle(rig)?;
+    groups(rig, &mut bundle)
+}
+
+fn nested_groups_that_cannot_be_set(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    let mut bundle = bundle(rig)?;
+    bundle.remove("annotations");
+    bundle.set("process.user.additionalGids", json!([0i64]));
+    rig.refused(&bundle, &["process.user.additionalGids", "setgroups(2) is denied in the user namespace"])
+}
+
+/// One that is made there has it from there.
+fn nested_groups_in_another_user_namespace(rig: &mut Rig) -> Outcome {
+    let _holder = nested(rig)?;
+    let mut bundle = bundle(rig)?;
+    let map = json!([{"containerID": 0i64, "hostID": 0i64, "size": 1i64}]);
+    bundle.namespace("user", None);
+    bundle.set("linux.uidMappings", map.clone());
+    bundle.set("linux.gidMappings", map);
+    groups(rig, &mut bundle)
+}
+
+/// The host's root in a namespace of somebody who gave it up: what root may drop it drops before.
+fn nested_groups_of_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
+    let holder = nested(rig)?;
+    let path = format!("/proc/{}/ns/user", holder.pid());
+    (rig.user, rig.user_namespace) = (None, None);
+    for own in [vec![], vec![5, 6]] {
+        let mut bundle = bundle(rig)?;
+        bundle.remove("annotations");
+        bundle.namespace("user", Some(path.as_ref()));
+        bundle.verbs(&["id"]);
+        let output = with_groups(rig.launch("run", &bundle, &[])?, own)?.good()?;
+        output.facts().is("uid", "0 0 0")?;
+        output.facts().is("groups", "")?;
+    }
+    Ok(())
+}
+
+fn with_groups(mut command: Command, groups: Vec<u32>) -> Outcome<Output> {
+    sys::before_exec(&mut command, move || sys::set_groups(&groups));
+    run(&mut command, "")
+}
+
+fn nested_groups_of_the_hosts_root_in_exec(rig: &mut Rig) -> Outcome {
+    let holder = nested(rig)?;
+    let path = format!("/proc/{}/ns/user", holder.pid());
+    (rig.user, rig.user_namespace) = (None, None);
+    let mut bundle = bundle(rig)?;
+    bundle.remove("annotations");
+    bundle.namespace("user", Some(path.as_ref()));
+    let _running = rig.waiting(&mut bundle)?;
+    for own in [vec![], vec![5, 6]] {
+        let command = rig.command(&["exec", &rig.id, "/payload", "id"]);
+        with_groups(command, own)?.good()?.facts().is("groups", "")?;
+    }
+    let output = rig.mote(&["exec", "--additional-gids", "7", &rig.id, "/payload", "id"])?;
+    contains("the error", &output.stderr, "setgroups(2) is denied")?;
+    rig.delete()
 }

@@ -31,7 +31,16 @@ pub fn host(name: &str) -> Host {
         "user" => (1000, 0, Cgroups::Unified),
         other => panic!("no host is called {other}"),
     };
-    Host { uid: id, gid: id, capabilities, bounding: u64::MAX, ignored_signals: 0, cgroups }
+    Host {
+        uid: id,
+        gid: id,
+        has_groups: true,
+        capabilities,
+        effective: capabilities,
+        bounding: u64::MAX,
+        ignored_signals: 0,
+        cgroups,
+    }
 }
 
 /// The plan of a document as text, warnings first.

@@ -1,10 +1,12 @@
 //! Namespaces the configuration asks for are new; those it does not name are the caller's.
 
+use std::process::Command;
+
 use super::{needs_time, on_host};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, same, skip_allowed};
 use crate::rig::{Peer, Rig};
-use crate::tests;
+use crate::{command, sys, tests};
 
 tests![
     "namespaces",
@@ -30,6 +32,7 @@ tests![
     loopback_is_up,
     a_kind_twice_is_refused,
     an_unknown_kind_is_refused,
+    user_map_of_a_user_with_the_capabilities_for_it,
 ];
 
 /// The configuration's name of each kind and the name of its file.
@@ -224,4 +227,25 @@ fn an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "moon");
     rig.refused(&bundle, &["linux.namespaces[5].type", "moon"])
+}
+
+/// It is the capability that maps, not the number 0.
+fn user_map_of_a_user_with_the_capabilities_for_it(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    // In v1 hierarchies only uid 0 moves processes of others.
+    rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);
+    bundle.user_namespace(100_000);
+    bundle.verbs(&["id", "read", "/proc/self/setgroups"]);
+    sys::chown(&rig.dir, 12345, 12345)?;
+    let launched = rig.launch("run", &bundle, &[])?;
+    let some = "chown dac_override dac_read_search fowner setgid setuid setpcap sys_chroot sys_ptrace sys_admin setfcap";
+    let some: Vec<String> = some.split(' ').map(|name| format!("+{name}")).collect();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "12345", "--regid", "12345", "--clear-groups"]);
+    command.args(["--inh-caps", &some.join(","), "--ambient-caps", &some.join(",")]);
+    command.arg(launched.get_program()).args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
+    rig.prepare(&mut command);
+    let inside = command::run(&mut command, "")?.good()?.facts();
+    inside.is("uid", "0 0 0")?;
+    inside.is("read:/proc/self/setgroups", "allow\n")
 }
