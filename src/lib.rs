@@ -8,7 +8,7 @@
 //! bundle  plan  launch     config.json read; decided; carried out
 //! namespace cgroup rootfs process hooks seccomp  one room for each kind of kernel object
 //! spec                     the words of runtime-spec
-//! host  sys  error  json  pass  netlink  dbus   facts, system calls, errors, the decoder
+//! host  caller  sys  error  json  pass  netlink  dbus   facts, system calls, errors, the decoder
 //! ```
 #![no_std]
 
@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bundle;
+pub mod caller;
 pub mod cgroup;
 pub mod container;
 pub mod dbus;

@@ -24,7 +24,6 @@ static ALLOCATOR: Bump = Bump::new();
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // The symbol's name, and the pointers that C has for arguments.
 unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
-    mote::sys::fd::fill_standard();
     // SAFETY: these are main's own arguments.
     let arguments = unsafe { arguments(argc, argv) };
     let words: Vec<OsString> =

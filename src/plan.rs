@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use linux_raw_sys::general::CAP_SYS_PTRACE;
+use rustix::fd::OwnedFd;
 
 use crate::cgroup::delegate::Delegation;
 use crate::cgroup::{self, FORCE_V1};
@@ -307,6 +308,18 @@ impl<'a> ProcessPlan<'a> {
     /// is in has that from above, and who made one that is joined may have given it up.
     pub fn asks_for_groups(&self) -> bool {
         self.user.sets_groups() && (self.user_namespace || host::in_user_namespace())
+    }
+
+    /// Whether its filter is loaded while it still has the rights for that, before its ids change; with no_new_privs that
+    /// takes none, and waits for the last moment.
+    pub fn is_filtered_early(&self) -> bool {
+        self.seccomp.is_some() && !self.no_new_privileges
+    }
+
+    /// Sets for this process what its child is to be born with, since it could not set it itself. What comes back takes
+    /// that back, at its end: once there is the child.
+    pub fn lend<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<(rlimit::Lent, Option<oom::Lent<'p>>)> {
+        Ok((self.rlimits.lend()?, self.oom.lend(proc)?))
     }
 
     /// Whether some step goes through the host's procfs.

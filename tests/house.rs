@@ -18,7 +18,22 @@ use source::{File, ends_in_word, exported_macros, follows, has_word, read};
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli", "sys"]),
     // Of the rooms only their tables, for `features`.
-    ("cli", &["container", "hooks", "seccomp", "pass", "process", "rootfs", "spec", "host", "error", "sys"]),
+    (
+        "cli",
+        &[
+            "container",
+            "hooks",
+            "seccomp",
+            "pass",
+            "process",
+            "rootfs",
+            "spec",
+            "host",
+            "caller",
+            "error",
+            "sys",
+        ],
+    ),
     ("container", EVERYTHING),
     ("bundle", &["json", "error", "sys"]),
     // Not `spec`: after planning nobody reads the configuration.
@@ -55,7 +70,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Kernel objects: what one needs of another it is given by `plan`.
-    ("process", &["spec", "pass", "executable", "host", "error", "sys"]),
+    ("process", &["spec", "pass", "executable", "host", "caller", "error", "sys"]),
     ("rootfs", &["spec", "host", "error", "sys"]),
     ("cgroup", &["spec", "dbus", "host", "error", "sys"]),
     ("namespace", &["spec", "netlink", "host", "error", "sys"]),
@@ -68,6 +83,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("spec", &["json", "error"]),
     ("executable", &["error"]),
     ("host", &["error", "sys"]),
+    ("caller", &["error", "sys"]),
     ("json", &["error"]),
     ("error", &["errno", "sys"]),
     ("errno", &[]),
@@ -102,6 +118,7 @@ const EVERYTHING: &[&str] = &[
     "spec",
     "host",
     "json",
+    "caller",
     "error",
     "sys",
 ];

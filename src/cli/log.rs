@@ -5,12 +5,13 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use miniserde::Serialize;
+use mote::caller::file_mode;
 use mote::container::time;
 use mote::error::{At, Error, Kind, On, Result, Show};
 use mote::pass;
 use mote::sys::fd::stderr;
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::write;
 use rustix::net::SocketType;
 
@@ -145,7 +146,7 @@ impl Sink {
             return Ok(Sink::Journal { socket: connect(JOURNAL)?, identifier: identifier(name) });
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-        let file = openat(CWD, name.strip_prefix("file:").unwrap_or(name), flags, Mode::from_raw_mode(0o644));
+        let file = openat(CWD, name.strip_prefix("file:").unwrap_or(name), flags, file_mode(0o644));
         file.on(format_args!("openat")).map(Sink::File)
     }
 

@@ -29,6 +29,7 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use lexopt::Parser;
+use mote::caller;
 use mote::container::keeper::{Asked, Buses};
 use mote::container::store::Store;
 use mote::error::{Error, Kind, Result};
@@ -122,7 +123,7 @@ impl Context {
 /// Runs a command line; gives the exit code.
 pub fn main(words: Vec<OsString>) -> i32 {
     let mut log = Log::default();
-    match dispatch(words, &mut log) {
+    match caller::settle().and_then(|()| dispatch(words, &mut log)) {
         Ok(code) => {
             log.debug(|| format!("exit code {code}"));
             code

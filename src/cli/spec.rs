@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 
+use mote::caller::file_mode;
 use mote::error::{Error, Kind, On, Result};
 use mote::host::{Cgroups, Host};
 use mote::spec::version;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::{Errno, write};
 
 use super::Context;
@@ -41,7 +42,7 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
         CString::new(path.as_str()).map_err(|_| Error::invalid(format_args!("a path with a NUL byte")))?;
     let how = if file.is_some() { OFlags::TRUNC } else { OFlags::EXCL };
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
-    let out = match openat(CWD, path_c.as_c_str(), flags, Mode::from_raw_mode(0o666)) {
+    let out = match openat(CWD, path_c.as_c_str(), flags, file_mode(0o666)) {
         Err(Errno::EXIST) => return Err(Error::new(Kind::Exists, format_args!("{path} already exists"))),
         out => out.on(format_args!("openat {path}"))?,
     };

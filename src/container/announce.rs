@@ -5,11 +5,12 @@ use alloc::format;
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, OFlags, openat, renameat, unlinkat};
 use rustix::io::write;
 use rustix::net::SocketType;
 use rustix::process::Pid;
 
+use crate::caller::file_mode;
 use crate::error::{At, On, Result, Show};
 use crate::pass;
 
@@ -54,7 +55,7 @@ fn write_pid(path: &CStr, pid: Pid) -> Result<()> {
     let write_new = || {
         let _ = unlinkat(CWD, new.as_c_str(), AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = openat(CWD, new.as_c_str(), flags, Mode::from_raw_mode(0o644))?;
+        let file = openat(CWD, new.as_c_str(), flags, file_mode(0o644))?;
         write(&file, format!("{}", pid.as_raw_nonzero()).as_bytes())?;
         renameat(CWD, new.as_c_str(), CWD, path)
     };

@@ -10,10 +10,7 @@ use super::notify::Notify;
 use super::relay::Relay;
 use crate::error::{Error, On, Result};
 use crate::launch::parent::Launched;
-use crate::sys::signal::{self, Set, block, send};
-
-/// SIGCHLD, which is mote's own; every other signal is the process's.
-const SIGCHLD: i32 = sys::SIGCHLD as i32;
+use crate::sys::signal::{self, SIGCHLD, Set, block, send};
 
 /// The size of mote's own terminal has changed.
 const SIGWINCH: i32 = sys::SIGWINCH as i32;
@@ -72,7 +69,7 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>, mut notify: Option<No
     }
 }
 
-/// A signal came: the exit code if it told of the process's end.
+/// A signal came: the exit code if it told of the process's end. SIGCHLD is mote's own, every other is the process's.
 fn hear(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
         return reap(launched.pid);

@@ -82,11 +82,16 @@ impl Store {
             }
             made => made.on(format_args!("mkdirat {}/{id}", self.path))?,
         }
-        let directory = self.open_in(&root, id)?;
-        match directory.lock()? {
-            true => Ok(directory),
+        let locked = self.open_in(&root, id).and_then(|new| new.lock().map(|still| still.then_some(new)));
+        match locked {
+            Ok(Some(directory)) => Ok(directory),
+            // Out of descriptors, before anything is in it.
+            Err(error) => {
+                let _ = unlinkat(&root, id, AtFlags::REMOVEDIR);
+                Err(error)
+            }
             // A `delete --force` came between the two.
-            false => Err(Error::new(
+            Ok(None) => Err(Error::new(
                 Kind::State,
                 format_args!("container \"{id}\" was deleted while it was created"),
             )),

@@ -38,11 +38,6 @@ pub fn identity(
     let [one, two, three] = lines;
     process.fds.apply(&mut [channel.number(), one, two, three, root.fd().as_raw_fd()])?;
 
-    // Limits last of what root does, since they bind mote too, and before ids change: a hard limit can
-    // be raised only with CAP_SYS_RESOURCE. Under a user namespace the parent has set them.
-    if !process.user_namespace {
-        process.rlimits.apply(None)?;
-    }
     let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
 
     // In its cgroup, whose CPUs and nodes are all that there are; SCHED_DEADLINE takes no other list afterwards.
@@ -58,7 +53,9 @@ pub fn identity(
 
     // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it
     // can wait for the very last moment, when mote has no calls of its own left to make.
-    if !process.no_new_privileges {
+    if process.is_filtered_early() {
+        // The filter may refuse that, or kill for it.
+        process.rlimits.apply()?;
         load_filter(process, channel)?;
     }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
@@ -105,8 +102,8 @@ pub fn become_program(process: &ProcessPlan<'_>, program: &Program, channel: &Ch
     if let Err(error) = process.signals.apply() {
         return error;
     }
-    if process.no_new_privileges
-        && let Err(error) = load_filter(process, channel)
+    if !process.is_filtered_early()
+        && let Err(error) = process.rlimits.apply().and_then(|()| load_filter(process, channel))
     {
         return error;
     }

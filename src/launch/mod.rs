@@ -7,7 +7,7 @@
 //!     cgroup made, limits written
 //!     trees, namespaces, cgroup files opened
 //!     clone3(namespaces | INTO_CGROUP | PIDFD) ---> joins the namespaces given by path
-//!     id maps, limits, network devices         GO-> (in a new user namespace, or with devices, it waits)
+//!     id maps, network devices                 GO-> (in a new user namespace, or with devices, it waits)
 //!     status file, pid file                         cgroup, clocks, mounts, devices, masks, pivot
 //!                                         <-READY   identity, capabilities, program found
 //!     GO: its pid is written down              ---> start gate: with create, until

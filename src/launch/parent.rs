@@ -54,14 +54,11 @@ pub fn launch(
 ) -> Result<Launched> {
     let asks = plan.process.asks_for_groups();
     let proc = (asks || plan.needs_proc()).then(host::proc).transpose()?;
-    // Inherited by the child, to whom nobody but root could give it once it is undumpable.
-    if let Some(proc) = &proc {
-        plan.process.oom.apply(proc)?;
-    }
     let namespaces = plan.namespaces.open()?;
     let middle = plan.namespaces.need_middle();
     let doors = open_doors(plan, cgroup)?;
     open_trees(plan, &namespaces)?;
+    let lent = plan.process.lend(proc.as_ref())?;
 
     error::reserve();
     let (channel, childs) = Channel::pair()?;
@@ -93,6 +90,7 @@ pub fn launch(
         born(plan, childs, &doors, cgroup, handed)
     };
     namespace::go_back(&back)?;
+    drop(lent);
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None };
@@ -202,9 +200,6 @@ impl Launched {
         cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(self.pid))?;
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
-        }
-        if plan.process.user_namespace {
-            plan.process.rlimits.apply(Some(self.pid))?;
         }
         if let Some(rdt) = &plan.rdt {
             rdt.join(self.pid)?;

@@ -60,10 +60,7 @@ struct Handed<'h> {
 pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
     let asks = plan.process.asks_for_groups();
     let proc = (asks || plan.process.needs_proc()).then(host::proc).transpose()?;
-    // Inherited by the child: to which nobody but root could give it any more, being undumpable.
-    if let Some(proc) = &proc {
-        plan.process.oom.apply(proc)?;
-    }
+    let lent = plan.process.lend(proc.as_ref())?;
     // The child may be seen in the container from its first moment on, with the host's memory, descriptors
     // and rights (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
@@ -97,6 +94,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         Err(error) if birth && error.is(Errno::AGAIN) => attempt(false)?,
         spawned => spawned?,
     };
+    drop(lent);
     let launched = Launched { pid, pidfd, channel, listener: None, moved: None };
     match help(plan, container.cgroup, launched.pid) {
         Ok(()) => Ok(launched),
@@ -110,10 +108,6 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
 /// What the child may not do itself.
 fn help(plan: &Tenant<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
     cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(pid))?;
-    // Raising them takes rights in the first user namespace.
-    if plan.process.user_namespace {
-        plan.process.rlimits.apply(Some(pid))?;
-    }
     plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
 }
 

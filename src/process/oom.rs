@@ -4,7 +4,8 @@ use alloc::string::{String, ToString};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::write;
+use rustix::io::{self, read, write};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::error::{On, Result};
 
@@ -23,14 +24,43 @@ impl Plan {
         self.0.is_none()
     }
 
-    /// Sets it for this process, through the host's procfs, before ids change: that makes /proc/self
-    /// root's. Lowering it takes CAP_SYS_RESOURCE.
-    pub fn apply(&self, proc: &OwnedFd) -> Result<()> {
-        let Some(score) = &self.0 else { return Ok(()) };
-        let file = openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat /proc/self/oom_score_adj"))?;
+    /// Sets it for this process, through the host's procfs: its child is born with it, to whom nobody but root could
+    /// give it once it is undumpable. Lowering it takes CAP_SYS_RESOURCE.
+    pub fn lend<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<Option<Lent<'p>>> {
+        let (Some(score), Some(proc)) = (&self.0, proc) else { return Ok(None) };
+        let file = open(proc).on(format_args!("openat /proc/self/oom_score_adj"))?;
+        let mut before = [0; 8];
+        let length = read(&file, &mut before).on(format_args!("read oom_score_adj"))?;
+        if before.get(..length).unwrap_or_default().trim_ascii() == score.as_bytes() {
+            return Ok(None);
+        }
         write(&file, score.as_bytes())
-            .map(drop)
-            .on(format_args!("process.oomScoreAdj: write {score} to oom_score_adj"))
+            .on(format_args!("process.oomScoreAdj: write {score} to oom_score_adj"))?;
+        Ok(Some(Lent { proc, before, length }))
     }
+}
+
+/// What the score of this process was, and is again at its end.
+pub struct Lent<'p> {
+    proc: &'p OwnedFd,
+    before: [u8; 8],
+    length: usize,
+}
+
+impl Drop for Lent<'_> {
+    #[cold]
+    #[inline(never)]
+    fn drop(&mut self) {
+        // Whoever joins a container is undumpable before it has a child there, and its procfs files are root's.
+        let file = open(self.proc)
+            .or_else(|_| set_dumpable_behavior(DumpableBehavior::Dumpable).and_then(|()| open(self.proc)));
+        // Where it may not be lowered again, mote is the more likely to be killed, and that is all.
+        if let Ok(file) = file {
+            let _ = write(&file, self.before.get(..self.length).unwrap_or_default());
+        }
+    }
+}
+
+fn open(proc: &OwnedFd) -> io::Result<OwnedFd> {
+    openat(proc, c"self/oom_score_adj", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
 }

@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 
-use rustix::process::Pid;
+use rustix::io;
 
+use crate::caller::restore_open_files;
 use crate::error::{On, Result};
 use crate::spec::process::{RLIMITS, Rlimit};
-use crate::sys::rlimit::prlimit;
+use crate::sys::rlimit::{NOFILE, limit, set_limit};
 
 /// The limits to set.
 #[derive(Debug, Default)]
@@ -18,19 +19,54 @@ impl Plan {
         Plan(limits.to_vec())
     }
 
-    /// Whether there is anything to do.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child is born
+    /// with them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
+    pub fn lend(&self) -> Result<Lent> {
+        let mut lent = Lent(Vec::new());
+        for wanted in &self.0 {
+            told(lent.raise(wanted), wanted)?;
+        }
+        Ok(lent)
     }
 
-    /// Sets the limits of this process, or of `pid`. Raising a hard limit takes CAP_SYS_RESOURCE in the
-    /// first user namespace: the child of a new one has it not, so its parent does it.
-    pub fn apply(&self, pid: Option<Pid>) -> Result<()> {
-        for Rlimit { resource, soft, hard } in self.0.iter().copied() {
-            let name = RLIMITS.get(resource as usize).copied().unwrap_or_default();
-            prlimit(pid, resource, soft, hard)
-                .on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))?;
+    /// Sets them, which takes no rights in a child that was born with [`Plan::lend`]. Late: they bind mote as well, which
+    /// has files to open and to write. That of open files is the caller's again where it is not among them.
+    pub fn apply(&self) -> Result<()> {
+        for wanted in &self.0 {
+            told(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
+        }
+        match self.0.iter().any(|wanted| wanted.resource == NOFILE) {
+            true => Ok(()),
+            false => restore_open_files().on(format_args!("prlimit RLIMIT_NOFILE")),
+        }
+    }
+}
+
+/// The limits that were raised, as they were; to be so again at its end.
+pub struct Lent(Vec<Rlimit>);
+
+impl Lent {
+    fn raise(&mut self, wanted: &Rlimit) -> io::Result<()> {
+        let (soft, hard) = limit(wanted.resource)?;
+        let raised = (soft.max(wanted.soft), hard.max(wanted.hard));
+        if raised != (soft, hard) {
+            set_limit(wanted.resource, raised.0, raised.1)?;
+            self.0.push(Rlimit { resource: wanted.resource, soft, hard });
         }
         Ok(())
     }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        for before in &self.0 {
+            // Lowering is allowed to everybody.
+            let _ = set_limit(before.resource, before.soft, before.hard);
+        }
+    }
+}
+
+fn told(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
+    let name = RLIMITS.get(*resource as usize).copied().unwrap_or_default();
+    done.on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))
 }

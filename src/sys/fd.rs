@@ -103,19 +103,21 @@ pub fn stderr() -> Option<BorrowedFd<'static>> {
 
 /// Opens /dev/null in place of those of the standard three that are closed: the next thing opened would
 /// take their numbers, and be handed to the container as its standard output.
-pub fn fill_standard() {
+///
+/// Errors: those of open(2).
+pub fn fill_standard() -> Result<()> {
     // SAFETY: descriptors are only looked at, and poll(2) answers POLLNVAL for one that is not open.
     let standard = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
     let mut fds = standard.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready == 0) {
-        return;
+    match poll(&mut fds, Some(&now)) {
+        // EINVAL: three are more than may be open at all (poll(2)), so nothing can take their numbers.
+        Ok(0) | Err(Errno::INVAL) => return Ok(()),
+        ready => ready?,
+    };
+    for _ in fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)) {
+        // The lowest number that is free.
+        core::mem::forget(open(c"/dev/null", OFlags::RDWR, Mode::empty())?);
     }
-    for fd in &fds {
-        if fd.revents().contains(PollFlags::NVAL)
-            && let Ok(null) = open(c"/dev/null", OFlags::RDWR, Mode::empty())
-        {
-            core::mem::forget(null);
-        }
-    }
+    Ok(())
 }

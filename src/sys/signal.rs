@@ -7,6 +7,9 @@ use linux_raw_sys::general::{
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 
+/// A child has ended.
+pub const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
+
 /// A set of signals as the kernel has it: bit n-1 is signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set(pub u64);

@@ -65,6 +65,7 @@ const ROOMS: &[&[Test]] = &[
     attack::proc::TESTS,
     attack::race::TESTS,
     attack::stop::TESTS,
+    process::caller::TESTS,
     process::identity::TESTS,
     process::capability::TESTS,
     process::label::TESTS,

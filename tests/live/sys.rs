@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod audit;
 pub mod bpf;
+pub mod caller;
 pub mod pass;
 pub mod pty;
 pub mod schedule;

@@ -16,7 +16,7 @@ use crate::json::Json;
 use crate::rig::Rig;
 
 /// All points, in order.
-const POINTS: [&str; 6] =
+pub const POINTS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// A container with hooks, and the file in its image to which they all write.

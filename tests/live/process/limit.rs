@@ -1,16 +1,23 @@
 //! Resource limits and the score for the out-of-memory killer.
 
-use crate::check::{Outcome, skip_allowed};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, holds, same, skip_allowed};
+use crate::facts::Facts;
 use crate::json;
 use crate::json::Json;
 use crate::rig::Rig;
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "process",
     limits_are_set,
     limits_not_named_are_the_callers,
     limit_without_an_end,
+    limits_bind_the_program_alone,
+    limits_bind_the_program_alone_in_a_user_namespace,
+    limits_bind_the_program_alone_behind_a_filter,
+    limits_bind_the_program_alone_of_create,
+    limits_bind_the_program_alone_of_exec,
     resctrl_missing_is_refused,
     resctrl_of_nothing_needs_none,
     limit_twice_is_refused,
@@ -84,6 +91,81 @@ fn limit_without_an_end(rig: &mut Rig) -> Outcome {
     std::fs::write(bundle.dir.join("config.json"), text)?;
     let inside = crate::command::run(&mut command, "")?.good()?.facts();
     inside.is("limit:FSIZE", &format!("{} -1", 1 << 30))
+}
+
+/// Limits under which nothing could be set up: no file may be opened or grow, and there is no memory.
+fn tight(rig: &Rig, change: impl Fn(&mut Bundle)) -> Outcome {
+    let run = |kind: &str, most: i64| {
+        let mut bundle = rig.bundle()?;
+        bundle.verbs(&["limits"]);
+        bundle.file("/etc/file", "text")?;
+        // Who it is in the user namespace, too.
+        for path in ["etc", "etc/file"] {
+            sys::chown(&bundle.inside(path), 100_000, 100_000)?;
+        }
+        let options = json!(["tmpcopyup"]);
+        bundle.mount(json!({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": options}));
+        bundle.set("process.rlimits[+]", limit(&format!("RLIMIT_{kind}"), most, most));
+        change(&mut bundle);
+        // Through a pipe: what it says is no file either.
+        rig.spawn(&bundle, &[])?.finish()
+    };
+    for (kind, most) in [("NOFILE", 3), ("NOFILE", 32), ("FSIZE", 0)] {
+        run(kind, most)?.good()?.facts().is(&format!("limit:{kind}"), &format!("{most} {most}"))?;
+    }
+    let output = run("DATA", 0)?;
+    same("what the runtime says", output.stderr.contains("mote"), false)?;
+    holds("the program is ended by a signal", output.code() > 128)
+}
+
+fn limits_bind_the_program_alone(rig: &mut Rig) -> Outcome {
+    tight(rig, |_| {})
+}
+
+fn limits_bind_the_program_alone_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    tight(rig, |bundle| bundle.user_namespace(100_000))
+}
+
+/// A filter that would end the process for setting one.
+fn limits_bind_the_program_alone_behind_a_filter(rig: &mut Rig) -> Outcome {
+    let rules = json!([{"names": ["prlimit64", "setrlimit"], "action": "SCMP_ACT_KILL_PROCESS"}]);
+    for no_new_privileges in [false, true] {
+        let mut bundle = rig.bundle()?;
+        bundle.verbs(&["say", "runs"]);
+        bundle.set("process.noNewPrivileges", no_new_privileges);
+        bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 32, 32));
+        let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": (rules.clone())});
+        bundle.set("linux.seccomp", filter);
+        rig.run(&bundle, &[])?.good()?.facts().is("say", "runs")?;
+    }
+    Ok(())
+}
+
+/// Also what `start` brings about, and hooks, which are given descriptors.
+fn limits_bind_the_program_alone_of_create(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["limits"]);
+    bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 3, 3));
+    bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": ["payload", "say", "hook"]}]));
+    let mut created = rig.create(&bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    Facts::parse(&created.lines.all()?).is("limit:NOFILE", "3 3")?;
+    rig.delete()
+}
+
+fn limits_bind_the_program_alone_of_exec(rig: &mut Rig) -> Outcome {
+    for user_namespace in [false, true] {
+        let mut bundle = rig.bundle()?;
+        bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 3, 3));
+        if user_namespace {
+            bundle.user_namespace(100_000);
+        }
+        let _running = rig.waiting(&mut bundle)?;
+        let inside = rig.mote(&["exec", &rig.id, "/payload", "limits"])?.good()?.facts();
+        inside.is("limit:NOFILE", "3 3")?;
+        rig.delete()?;
+    }
+    Ok(())
 }
 
 fn limit_twice_is_refused(rig: &mut Rig) -> Outcome {

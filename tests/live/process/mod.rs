@@ -1,5 +1,6 @@
 //! The process: who it is, what it may, what it is given, and how its end is told.
 
+pub mod caller;
 pub mod capability;
 pub mod descriptor;
 pub mod end;
