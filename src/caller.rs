@@ -69,6 +69,12 @@ pub fn file_mode(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & !ITS_UMASK.load(Relaxed))
 }
 
+/// The caller's umask and its soft limit of open files again. In the child that is to become a hook.
+pub fn restore() -> io::Result<()> {
+    umask(Mode::from_raw_mode(ITS_UMASK.load(Relaxed)));
+    restore_open_files()
+}
+
 /// The caller's soft limit of open files again. In the child that is to become another program.
 pub fn restore_open_files() -> io::Result<()> {
     match ITS_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {

@@ -4,6 +4,16 @@
 //! Each gets the container's state on its standard input, as a file in memory: a hook that does not read it
 //! keeps nobody waiting. What it prints goes to the files that annotations name, or is kept for the error, should
 //! there be one, and is nobody else's: mote's own standard output is the container's already.
+//!
+//! The specification leaves open where a hook is run, and with what environment when it has none. As with runc:
+//!
+//! | | working directory | environment |
+//! |---|---|---|
+//! | `prestart`, `createRuntime`, `poststart`, `poststop` | the bundle | mote's own |
+//! | `createContainer` | the container's root | `process.env` |
+//! | `startContainer` | `process.cwd` | `process.env`, with HOME |
+//!
+//! What else it has of mote's caller is in `caller.rs`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,19 +22,21 @@ use core::fmt::{self, Write};
 
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
-use rustix::io::{Errno, pread, read, write};
+use rustix::io::{self, Errno, pread, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Signal, WaitId, WaitIdOptions, chdir, waitid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
+use crate::caller::{self, restore_signals};
 use crate::error::{At, Error, Kind, On, Result, Said, Show};
 use crate::executable::explain;
 use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
+use crate::sys::fd::close_all_from;
 use crate::sys::pidfd::{has_ended, wait_while};
-use crate::sys::signal::{Set, block, send};
+use crate::sys::signal::send;
 
 /// When hooks are run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +69,8 @@ pub static POINTS: [(&str, &str); 6] = [
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     lists: [Vec<Program<'a>>; 6],
+    /// Absolute.
+    bundle: &'a CStr,
     /// The state as JSON, but for its beginning: status and pid.
     state: String,
     /// Where standard output and standard error go.
@@ -73,12 +87,28 @@ struct Output<'a> {
 /// The annotations that name them.
 const OUTPUTS: [&CStr; 2] = [c"run.oci.hooks.stdout", c"run.oci.hooks.stderr"];
 
+/// What hooks are run with that are run in the container's namespaces.
+pub struct Inside<'i> {
+    /// For those without an environment of their own; and one more variable.
+    pub environment: (&'i Strings<'i>, Option<&'i CStr>),
+    /// What is done in a hook's process before its program runs: at least it goes where that belongs.
+    pub enter: &'i dyn Fn() -> io::Result<()>,
+}
+
+/// Where hooks are run.
+#[derive(Clone, Copy)]
+enum Place<'p> {
+    /// Perhaps only as long as a process lives.
+    Host(Option<&'p OwnedFd>),
+    Inside(&'p Inside<'p>),
+}
+
 /// One hook.
 #[derive(Debug)]
 struct Program<'a> {
     path: &'a CStr,
     args: Strings<'a>,
-    /// `None`: mote's own.
+    /// `None`: see the table above.
     env: Option<Strings<'a>>,
     /// Seconds.
     timeout: Option<u32>,
@@ -89,7 +119,7 @@ const WORDS: usize = 200;
 
 impl<'a> Plan<'a> {
     /// The hooks of a configuration; `bundle` is absolute.
-    pub fn new(config: &Config<'a>, id: &CStr, bundle: &CStr) -> Self {
+    pub fn new(config: &Config<'a>, id: &CStr, bundle: &'a CStr) -> Self {
         let hooks = &config.hooks;
         let lists = [
             &hooks.prestart,
@@ -105,7 +135,7 @@ impl<'a> Plan<'a> {
         }
         let state = state::json(config, id, bundle);
         let outputs = OUTPUTS.map(|key| Output { path: config.annotation(key), file: None });
-        Plan { lists, state, outputs }
+        Plan { lists, bundle, state, outputs }
     }
 
     /// Opens the files for what hooks print, while the host's tree is at hand.
@@ -148,11 +178,11 @@ impl<'a> Plan<'a> {
         self.has(Point::Poststart) || self.has(Point::Poststop)
     }
 
-    /// Runs those of a point, up to the first that fails. `pid` is the container's process as the hooks see it.
+    /// Runs those of a point on the host, up to the first that fails. `pid` is the container's process as they see it.
     #[inline]
     pub fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, None, &mut |result| result),
+            true => self.each(point, pid, Place::Host(None), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -162,7 +192,16 @@ impl<'a> Plan<'a> {
     #[inline]
     pub fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, Some(process), &mut |result| result),
+            true => self.each(point, pid, Place::Host(Some(process)), &mut |result| result),
+            false => Ok(()),
+        }
+    }
+
+    /// The same in the container's namespaces.
+    #[inline]
+    pub fn run_inside(&self, point: Point, pid: i32, inside: &Inside<'_>) -> Result<()> {
+        match self.has(point) {
+            true => self.each(point, pid, Place::Inside(inside), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -172,7 +211,7 @@ impl<'a> Plan<'a> {
         if !self.has(point) {
             return;
         }
-        let _ = self.each(point, pid, None, &mut |result| {
+        let _ = self.each(point, pid, Place::Host(None), &mut |result| {
             result.err().into_iter().for_each(&mut *warn);
             Ok(())
         });
@@ -182,14 +221,14 @@ impl<'a> Plan<'a> {
         &self,
         point: Point,
         pid: i32,
-        beside: Option<&OwnedFd>,
+        place: Place<'_>,
         judge: &mut dyn FnMut(Result<()>) -> Result<()>,
     ) -> Result<()> {
         let programs = self.list(point);
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
-            let ran = program.run(name, &state, &self.outputs, beside).map_err(|error| error.of(Kind::Hook));
+            let ran = program.run(name, &state, self, place).map_err(|error| error.of(Kind::Hook));
             judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
@@ -230,6 +269,19 @@ fn memory() -> Result<OwnedFd> {
     memfd_create(c"hook", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))
 }
 
+/// What can fail in a hook's process before its program runs.
+#[derive(Clone, Copy)]
+enum Call {
+    Dup2,
+    Chdir,
+    CloseRange,
+    Sigprocmask,
+    Execve,
+}
+
+/// Their names.
+const CALLS: [&str; 5] = ["dup2", "chdir", "close_range", "rt_sigprocmask", "execve"];
+
 impl<'a> Program<'a> {
     fn new(hook: &Hook<'a>) -> Self {
         Program {
@@ -245,48 +297,76 @@ impl<'a> Program<'a> {
     }
 
     /// `point` is what the errors call it.
-    fn run(
-        &self,
-        point: &str,
-        state: &OwnedFd,
-        outputs: &[Output<'_>; 2],
-        beside: Option<&OwnedFd>,
-    ) -> Result<()> {
+    fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: Place<'_>) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
         let printed = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
         let become_hook = || {
-            let [out, err] = outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&printed));
-            let errno = self.execute(state, out, err);
-            let _ = write(&writer, &errno.raw_os_error().to_ne_bytes());
+            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&printed));
+            let (call, errno) = self.execute([state, out, err], &writer, all.bundle, place);
+            let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
+            let _ = write(&writer, &[call as u8, a, b, c, d]);
             exit(127)
         };
         let (_, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
         drop(writer);
-        // Execve closes the pipe; the number comes where it fails.
-        let mut errno = [0u8; 4];
-        if let Ok(4) = read(&reader, &mut errno) {
+        // Execve closes the pipe; what failed comes where it does not come to that.
+        let mut failed = [0u8; 5];
+        if let Ok(5) = read(&reader, &mut failed) {
             let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            let [call, errno @ ..] = failed;
             let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
-            return Err(explain(Error::system(errno, format_args!("execve")), self.path));
+            let name = CALLS.get(usize::from(call)).copied().unwrap_or_default();
+            let error = Error::system(errno, format_args!("{name}"));
+            return Err(if call == Call::Execve as u8 { explain(error, self.path) } else { error });
         }
-        self.wait(point, &pidfd, &printed, beside)
+        self.wait(point, &pidfd, &printed, place)
     }
 
-    /// In the new process.
-    fn execute(&self, state: &OwnedFd, out: &OwnedFd, err: &OwnedFd) -> Errno {
-        let standard = dup2_stdin(state).and_then(|()| dup2_stdout(out)).and_then(|()| dup2_stderr(err));
-        match standard.and_then(|()| block(Set::NONE)) {
-            Ok(_) => match &self.env {
-                Some(env) => execve(self.path, &self.args, env, None),
-                None => execve_with_own_environment(self.path, &self.args),
-            },
-            Err(errno) => errno,
+    /// In the new process, whose `standard` descriptors are all that it keeps: neither mote's own nor what its caller has
+    /// left open is a hook's. Comes back with what failed, for `line`, which execve closes.
+    fn execute(
+        &self,
+        standard: [&OwnedFd; 3],
+        line: &OwnedFd,
+        bundle: &CStr,
+        place: Place<'_>,
+    ) -> (Call, Errno) {
+        let [state, out, err] = standard;
+        let result = dup2_stdin(state).and_then(|()| dup2_stdout(out)).and_then(|()| dup2_stderr(err));
+        if let Err(errno) = result {
+            return (Call::Dup2, errno);
         }
+        let entered = match place {
+            Place::Inside(inside) => (inside.enter)(),
+            Place::Host(_) => caller::restore().and_then(|()| match chdir(bundle) {
+                // A bundle may be removed before its container: what cleans up after that is run all the same.
+                Err(Errno::NOENT) => chdir(c"/"),
+                changed => changed,
+            }),
+        };
+        if let Err(errno) = entered {
+            return (Call::Chdir, errno);
+        }
+        if let Err(errno) = close_all_from(3, &mut [line.as_raw_fd()]) {
+            return (Call::CloseRange, errno);
+        }
+        if let Err(errno) = restore_signals(u64::MAX) {
+            return (Call::Sigprocmask, errno);
+        }
+        let errno = match (&self.env, place) {
+            (Some(env), _) => execve(self.path, &self.args, env, None),
+            (None, Place::Inside(Inside { environment: (env, more), .. })) => {
+                execve(self.path, &self.args, env, *more)
+            }
+            (None, Place::Host(_)) => execve_with_own_environment(self.path, &self.args),
+        };
+        (Call::Execve, errno)
     }
 
     /// Waits for its end, not longer than its timeout, or the process `beside` lives.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, beside: Option<&OwnedFd>) -> Result<()> {
+    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, place: Place<'_>) -> Result<()> {
+        let beside = if let Place::Host(beside) = place { beside } else { None };
         let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());

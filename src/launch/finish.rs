@@ -23,6 +23,13 @@ pub struct Program {
     home: Option<[u8; 512]>,
 }
 
+impl Program {
+    /// The variable, if it is not among the configured.
+    pub fn home(&self) -> Option<&CStr> {
+        self.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok())
+    }
+}
+
 /// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
 /// made, `denied` whether setgroups(2) is. `channel` and `lines`, -1 for none, are the descriptors that stay open until
 /// execve.
@@ -107,6 +114,5 @@ pub fn become_program(process: &ProcessPlan<'_>, program: &Program, channel: &Ch
     {
         return error;
     }
-    let home = program.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok());
-    process.exec.run(program.place, &process.env.variables, home)
+    process.exec.run(program.place, &process.env.variables, program.home())
 }

@@ -5,18 +5,21 @@ use core::ffi::CStr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+    DumpableBehavior, Signal, fchdir, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+    umask,
 };
 use rustix::thread::set_name;
 
 use super::finish::{self, Program, give_up};
 use super::gate::Gate;
 use super::message::{Channel, Message};
+use crate::caller;
 use crate::cgroup::delegate::Descent;
 use crate::cgroup::{self, Doors, Join};
 use crate::error::{Error, On, Result};
-use crate::hooks::Point;
+use crate::hooks::{Inside, Point};
 use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
@@ -62,8 +65,7 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
     };
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
-            let hooks = plan.hooks.run(Point::StartContainer, getpid().as_raw_nonzero().get());
-            let error = match hooks {
+            let error = match start_hooks(plan, &program) {
                 Ok(()) => finish::become_program(&plan.process, &program, &channel),
                 Err(error) => error,
             };
@@ -124,7 +126,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
     if plan.hooks.has_before_pivot() {
         handed.channel.send(&Message::Mounted);
         wait_for_parent(&handed.channel)?;
-        plan.hooks.run(Point::CreateContainer, getpid().as_raw_nonzero().get())?;
+        create_hooks(plan, &root)?;
     }
     plan.rootfs.enter(&root)?;
     terminal.map_or(Ok(()), terminal::take)?;
@@ -159,6 +161,28 @@ fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
         become_root()?;
     }
     handed.setgroups.map_or(Ok(false), is_setgroups_denied)
+}
+
+/// On the host's tree still, at the place where the container's root is mounted.
+fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
+    let enter = || caller::restore().and_then(|()| fchdir(root.fd()));
+    let inside = Inside { environment: (&plan.process.env.variables, None), enter: &enter };
+    plan.hooks.run_inside(Point::CreateContainer, own_pid(), &inside)
+}
+
+/// As the program will be: where it is, with its limits and its environment.
+fn start_hooks(plan: &Plan<'_>, program: &Program) -> Result<()> {
+    let process = &plan.process;
+    let enter = || match process.is_filtered_early() {
+        true => Ok(()),
+        false => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
+    };
+    let inside = Inside { environment: (&process.env.variables, program.home()), enter: &enter };
+    plan.hooks.run_inside(Point::StartContainer, own_pid(), &inside)
+}
+
+fn own_pid() -> i32 {
+    getpid().as_raw_nonzero().get()
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

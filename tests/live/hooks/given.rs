@@ -1,6 +1,7 @@
 //! What a hook is given: the state on its standard input, arguments, environment, descriptors, signals, time.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 
 use super::{Hooked, POINTS};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
@@ -8,7 +9,7 @@ use crate::command::{run, start};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "hooks",
@@ -23,6 +24,9 @@ tests![
     environment_not_given,
     environment_of_nothing,
     descriptors_and_signals,
+    working_directories,
+    working_directory_that_is_gone,
+    umasks,
     time_enough,
     outputs_in_files,
     output_that_cannot_be_opened_is_refused,
@@ -173,7 +177,7 @@ fn environment(rig: &mut Rig) -> Outcome {
     seen.is("env:TWO", "x y=z")
 }
 
-/// Then it has mote's own.
+/// Then it has mote's own, but inside the container that is nobody's business: there it has the container's.
 fn environment_not_given(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in POINTS {
@@ -184,8 +188,10 @@ fn environment_not_given(rig: &mut Rig) -> Outcome {
     command.env_clear().env("MOTE_LIVE", &rig.marker).env("OUTSIDE", "of the caller");
     run(&mut command, "")?.good()?;
     let seen = hooked.facts()?;
-    same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 6])?;
-    seen.is("env:TERM", "(not said)")
+    same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 4])?;
+    same("TERM", seen.all("env:TERM"), vec!["dumb"; 2])?;
+    // As its program, which has none in its configuration.
+    same("HOME", seen.all("env:HOME"), vec!["/"])
 }
 
 fn environment_of_nothing(rig: &mut Rig) -> Outcome {
@@ -206,17 +212,69 @@ fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
         hooked.add(point, &["fds", "signals"]);
     }
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    let mut command = rig.launch("run", &hooked.bundle, &[])?;
+    // What the caller has left open is not theirs.
+    let open = fs::File::open(&hooked.log)?;
+    sys::before_exec(&mut command, move || {
+        [3, 9, 300].iter().try_for_each(|number| sys::duplicate_to(open.as_raw_fd(), *number))
+    });
+    run(&mut command, "")?.good()?;
     let seen = hooked.facts()?;
-    // Mote adds none to what it was started with itself.
-    let host = run(&mut rig.host(&["fds"]), "")?.good()?.facts();
-    let own = host.get("fds");
-    same("fds", seen.all("fds"), vec![own, own, own, "0 1 2", own, own])?;
+    same("fds", seen.all("fds"), vec!["0 1 2"; 6])?;
     same("blocked", seen.all("blocked"), vec![""; 6])?;
     same("ignored", seen.all("ignored"), vec![""; 6])?;
     // What it has as input is no file that anybody else could find.
     different("its input", seen.get("fd:0"), "")?;
     contains("its input", seen.get("fd:0"), "memfd")
+}
+
+fn working_directories(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        hooked.add(point, &["cwd"]);
+    }
+    hooked.bundle.set("process.cwd", "/tmp");
+    hooked.bundle.verbs(&["wait", "1"]);
+    // Each command is called from a directory of its own.
+    let _created = rig.create(&hooked.bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    rig.delete()?;
+    let seen = hooked.facts()?;
+    let bundle = hooked.bundle.dir.display().to_string();
+    let root = format!("{bundle}/rootfs");
+    let (bundle, root) = (bundle.as_str(), root.as_str());
+    same("cwd", seen.all("cwd"), vec![bundle, bundle, root, "/tmp", bundle, bundle])
+}
+
+/// An engine may remove a bundle before its container; what cleans up is run all the same.
+fn working_directory_that_is_gone(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    let said = rig.dir.join("said").display().to_string();
+    let args = json!(["payload", "into", (said.as_str()), "cwd"]);
+    hooked.bundle.set("hooks.poststop", json!([{"path": (hooked.program.as_str()), "args": args}]));
+    hooked.bundle.verbs(&["wait", "1"]);
+    let _created = rig.create(&hooked.bundle, &[])?;
+    fs::rename(&hooked.bundle.dir, rig.dir.join("elsewhere"))?;
+    rig.delete()?;
+    same("what was said", fs::read_to_string(said)?.as_str(), "cwd=/\n")
+}
+
+/// The caller's, and inside the container's.
+fn umasks(rig: &mut Rig) -> Outcome {
+    let mut hooked = Hooked::new(rig)?;
+    for point in POINTS {
+        hooked.add(point, &["umask"]);
+    }
+    hooked.bundle.set("process.user.umask", 0o31i64);
+    hooked.bundle.verbs(&[]);
+    let mut command = rig.launch("run", &hooked.bundle, &[])?;
+    sys::before_exec(&mut command, || {
+        sys::caller::set_umask(0o027);
+        Ok(())
+    });
+    run(&mut command, "")?.good()?;
+    let (own, its) = ("0027", "0031");
+    same("umask", hooked.facts()?.all("umask"), vec![own, own, own, its, own, own])
 }
 
 /// A limit that is not reached changes nothing; nor does the largest.

@@ -19,12 +19,14 @@ tests![
     "process",
     caller_ignores_signals,
     caller_ignores_signals_of_exec,
+    caller_ignores_signals_with_hooks,
     caller_ignores_signals_of_create_and_delete,
     caller_has_no_standard_descriptors,
     caller_has_no_standard_descriptors_and_no_null,
     caller_allows_few_open_files,
     caller_allows_too_few_open_files,
     caller_limits_open_files_of_exec,
+    caller_limits_open_files_of_hooks,
     caller_has_a_umask_that_shuts_out_itself,
     caller_has_a_umask_for_its_own_files,
     caller_has_a_umask_for_cgroups,
@@ -89,6 +91,16 @@ fn said(bundle: &Bundle, key: &str) -> Outcome<Vec<String>> {
     Ok(facts.all(key).into_iter().map(String::from).collect())
 }
 
+fn caller_ignores_signals_with_hooks(rig: &mut Rig) -> Outcome {
+    let mut bundle = hooked(rig, &crate::hooks::POINTS, "signals")?;
+    bundle.verbs(&[]);
+    after(rig.launch("run", &bundle, &[])?, ignore_and_block_signals)?.good()?;
+    for key in ["ignored", "blocked"] {
+        same(key, said(&bundle, key)?, vec![String::new(); 6])?;
+    }
+    Ok(())
+}
+
 /// Each of the commands has children to wait for.
 fn caller_ignores_signals_of_create_and_delete(rig: &mut Rig) -> Outcome {
     let mut bundle = hooked(rig, &["prestart", "poststart", "poststop"], "signals")?;
@@ -96,7 +108,7 @@ fn caller_ignores_signals_of_create_and_delete(rig: &mut Rig) -> Outcome {
     after(rig.launch("create", &bundle, &[])?, ignore_and_block_signals)?.good()?;
     after(rig.command(&["start", &rig.id]), ignore_and_block_signals)?.good()?;
     after(rig.command(&["delete", "--force", &rig.id]), ignore_and_block_signals)?.good()?;
-    same("ran", said(&bundle, "blocked")?, vec![String::new(); 3])?;
+    same("ignored", said(&bundle, "ignored")?, vec![String::new(); 3])?;
     rig.nothing_left()
 }
 
@@ -164,6 +176,18 @@ fn caller_limits_open_files_of_exec(rig: &mut Rig) -> Outcome {
     let output = after(command, move || drop(set_limit(NOFILE, 4, hard)))?;
     output.good()?.facts().is("limit:NOFILE", &format!("4 {hard}"))?;
     rig.delete()
+}
+
+/// On the host they have the caller's, inside the container's.
+fn caller_limits_open_files_of_hooks(rig: &mut Rig) -> Outcome {
+    let (_, hard) = open_files()?;
+    let mut bundle = hooked(rig, &crate::hooks::POINTS, "limits")?;
+    bundle.set("process.rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 60i64, "hard": 70i64}]));
+    bundle.verbs(&[]);
+    after(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, 50, hard)))?.good()?;
+    let (callers, its) = (format!("50 {hard}"), "60 70".to_string());
+    let all = [&callers, &callers, &callers, &its, &callers, &callers].map(String::clone);
+    same("the limits", said(&bundle, "limit:NOFILE")?, all.to_vec())
 }
 
 /// An ordinary user who could not enter a directory that was made under such a umask.
