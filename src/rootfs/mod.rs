@@ -14,6 +14,7 @@ pub mod label;
 pub mod mask;
 pub mod op;
 pub mod option;
+pub mod order;
 pub mod path;
 pub mod pivot;
 pub mod source;
@@ -29,12 +30,13 @@ use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::{MountPropagationFlags, mount_change};
 
-use crate::error::{At, Error, On, Result};
+use crate::error::{At, Error, On, Result, Show};
 use crate::spec::{Config, Mount};
 use crate::sys::mount::SetAttr;
 use cgroup::View;
 use idmap::{Find, User};
 use op::Op;
+use order::HostRoot;
 use path::{Make, Root};
 use source::Source;
 
@@ -97,11 +99,26 @@ impl<'a> Plan<'a> {
     /// The parent's part: opens what comes from the host, as far as it may. `find` is for idmapped mounts.
     pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
         self.devices.make_on_host().at(format_args!("linux.devices"))?;
+        self.look_inside()?;
         self.each_source(|source| source.open_if_allowed(find))?;
         if !self.root.is_open() {
             self.read_links()?;
         }
         self.check_root()
+    }
+
+    /// Finds the sources that lie in the container's own root: what is there when their turn comes is what is meant.
+    /// Before the first mount that is what the host has.
+    fn look_inside(&mut self) -> Result<()> {
+        let mut root = None;
+        for (index, mount) in self.mounts.iter_mut().enumerate().skip(1) {
+            let destination = mount.destination();
+            let Some(source) = mount.bound() else { continue };
+            if let Some(root) = root.get_or_insert_with(|| HostRoot::new(self.root.path())) {
+                source.look_inside(root).at(format_args!("mounts[{index}] {}", Show(destination)))?;
+            }
+        }
+        Ok(())
     }
 
     /// The container's cgroup could not be made.
@@ -128,9 +145,7 @@ impl<'a> Plan<'a> {
     fn check_root(&mut self) -> Result<()> {
         match self.root.is_directory()? {
             true => Ok(()),
-            false => {
-                refuse(format_args!("root.path: {} is not a directory", crate::error::Show(self.root.path())))
-            }
+            false => refuse(format_args!("root.path: {} is not a directory", Show(self.root.path()))),
         }
     }
 
@@ -222,7 +237,7 @@ fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op
     let mut ops = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let op = Op::new(index, mount, around);
-        ops.push(op.at(format_args!("mounts[{index}] {}", crate::error::Show(mount.destination)))?);
+        ops.push(op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?);
     }
     Ok(ops)
 }

@@ -15,7 +15,7 @@ use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
 use super::cgroup::Trees;
 use super::copyup;
 use super::label::{is_parameter, set_attribute};
-use super::path::{Make, Root, is_directory, is_root, make_link};
+use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link, read_link};
 use super::source::Source;
 use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
@@ -137,7 +137,7 @@ impl<'a> Op<'a> {
     }
 
     /// Where it is mounted.
-    pub fn destination(&self) -> &CStr {
+    pub fn destination(&self) -> &'a CStr {
         self.destination
     }
 
@@ -150,6 +150,14 @@ impl<'a> Op<'a> {
         };
         let many = many.into_iter().flatten().map(|(_, source)| source);
         one.into_iter().chain(many)
+    }
+
+    /// What the configuration names as its source.
+    pub fn bound(&mut self) -> Option<&mut Source<'a>> {
+        match &mut self.what {
+            What::Bind(source) => Some(source),
+            _ => None,
+        }
     }
 
     /// It has no cgroup of its own, but that of whoever starts it: its cgroup namespace begins there.
@@ -179,9 +187,10 @@ impl<'a> Op<'a> {
 
     fn mount(&self, root: &mut Root) -> Result<()> {
         match &self.what {
-            What::Bind(source) => match source.link() {
-                Some(link) => self.copy_link(root, link),
-                None => self.bind(root, source),
+            What::Bind(source) => match (source.link(), source.link_inside()) {
+                (Some(link), _) => self.copy_link(root, link),
+                (None, Some(inside)) => self.copy_link_inside(root, source, inside),
+                (None, None) => self.bind(root, source),
             },
             What::Cgroup(source) => self.bind(root, source),
             What::New { kind, source } => {
@@ -200,7 +209,7 @@ impl<'a> Op<'a> {
 
     /// What the host has at the destination.
     fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
-        let tree = source.take()?;
+        let tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
         let target = match source.over_links() {
@@ -247,6 +256,18 @@ impl<'a> Op<'a> {
         match made {
             true => Ok(()),
             false => refuse(format_args!("what is there already is not a link to {}", Show(link))),
+        }
+    }
+
+    /// The same, of a source in the container's own root. What is no link is mounted as ever.
+    #[cold]
+    #[inline(never)]
+    fn copy_link_inside(&self, root: &mut Root, source: &Source<'_>, inside: &CStr) -> Result<()> {
+        let found = root.open_itself(inside).on(format_args!("source {}: openat2", Show(source.path())))?;
+        let mut space = [0u8; PATH_MAX];
+        match read_link(&found, &mut space).on(format_args!("readlinkat"))? {
+            Some(link) => self.copy_link(root, link),
+            None => self.bind(root, source),
         }
     }
 

@@ -93,6 +93,18 @@ impl Root {
         self.resolve(path, ResolveFlags::empty())
     }
 
+    /// What is at `path` itself, be it a link.
+    #[cold]
+    #[inline(never)]
+    pub fn open_itself(&self, path: &CStr) -> Raw<OwnedFd> {
+        let mut space = [0u8; PATH_MAX];
+        let Ok((above, name)) = split(path, &mut space) else { return self.open(path) };
+        let above = self.open(above)?;
+        let found = openat(&above, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        self.release(above);
+        found
+    }
+
     fn resolve(&self, path: &CStr, more: ResolveFlags) -> Raw<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
         let mut races = 0;
@@ -312,6 +324,18 @@ pub fn make_link(directory: &OwnedFd, name: &CStr, target: &CStr) -> Raw<bool> {
 fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
     let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
     readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
+}
+
+/// What a link says; `None` where it is none.
+#[cold]
+#[inline(never)]
+pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> Raw<Option<&'s CStr>> {
+    // The last byte stays NUL: a link's text is shorter than that.
+    match readlinkat_raw(link, c"", space.get_mut(..PATH_MAX - 1).unwrap_or_default()) {
+        // By its descriptor, what is none is not there.
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        read => read.map(|_| Some(text(space))),
+    }
 }
 
 /// Whether a path is the root, as far as its words tell.

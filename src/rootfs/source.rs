@@ -2,7 +2,8 @@
 //!
 //! The parent opens it before the clone when it may (OPEN_TREE_CLONE takes CAP_SYS_ADMIN), so that the
 //! child looks nothing up on the host, and needs no rights there in its user namespace. An ordinary user
-//! has that capability only in the child's namespaces: then the child opens it, before anything else.
+//! has that capability only in the child's namespaces: then the child opens it, before anything else. What lies in the
+//! container's own root is opened by the child when its turn comes (`order.rs`).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -12,13 +13,14 @@ use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::idmap::{Find, Idmap, User};
-use super::option::Links;
-use super::path::{PATH_MAX, is_directory};
+use super::option::{FOLLOWED, Links};
+use super::order::HostRoot;
+use super::path::{PATH_MAX, Root, is_directory};
 use super::words::Ends;
 use super::{refuse, tree};
 use crate::error::{Error, On, Result, Show};
@@ -33,11 +35,14 @@ pub struct Source<'a> {
 }
 
 /// What few mounts have.
+#[derive(Default)]
 struct Rare {
     links: Links,
     /// What the link that is to be copied says.
     link: Option<CString>,
     idmap: Option<Idmap>,
+    /// Where it is in the container's own root, in which it is to be looked up.
+    inside: Option<CString>,
 }
 
 impl<'a> Source<'a> {
@@ -60,7 +65,23 @@ impl<'a> Source<'a> {
             true => Some(Idmap::new(mount, ends.idmap, user)?),
             false => None,
         };
-        self.rare = Some(Box::new(Rare { links, link: None, idmap }));
+        self.rare = Some(Box::new(Rare { links, idmap, ..Rare::default() }));
+        Ok(())
+    }
+
+    /// Before it is opened, and after other mounts: it may lie in the container's own root.
+    pub fn look_inside(&mut self, root: &HostRoot) -> Result<()> {
+        let links = self.rare.as_ref().map_or(FOLLOWED, |rare| rare.links);
+        let Some(inside) = root.within(&self.path, !links.source && !links.copied) else { return Ok(()) };
+        let rare = self.rare.get_or_insert_default();
+        if rare.idmap.is_some() {
+            // Who may map it is in no mount namespace that has it.
+            return Err(Error::unsupported(format_args!(
+                "source: {} is in the container's own root, where owners cannot be mapped after other mounts",
+                Show(&self.path)
+            )));
+        }
+        rare.inside = Some(inside);
         Ok(())
     }
 
@@ -79,9 +100,15 @@ impl<'a> Source<'a> {
         self.rare.as_ref()?.link.as_deref()
     }
 
+    /// The link that is to be copied is looked up in the container's own root: gives the path there.
+    pub fn link_inside(&self) -> Option<&CStr> {
+        self.rare.as_ref().filter(|rare| rare.links.copied)?.inside.as_deref()
+    }
+
     /// Reads a link that is to be copied. What is none is mounted as ever.
     pub fn read_link(&mut self) -> Result<()> {
         if let Some(rare) = &mut self.rare
+            && rare.inside.is_none()
             && core::mem::take(&mut rare.links.copied)
         {
             rare.link = what_link_says(&self.path).on(format_args!("readlinkat {}", Show(&self.path)))?;
@@ -117,7 +144,10 @@ impl<'a> Source<'a> {
     #[inline(never)]
     fn open_rare(&mut self, find: Option<&mut Find<'_>>) -> Result<bool> {
         self.read_link()?;
-        let Some(rare) = self.rare.as_ref().filter(|rare| rare.link.is_none()) else { return Ok(true) };
+        let Some(rare) = self.rare.as_ref().filter(|rare| rare.link.is_none() && rare.inside.is_none())
+        else {
+            return Ok(true);
+        };
         if self.tree.get_mut().is_some() {
             return Ok(true);
         }
@@ -148,7 +178,27 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The tree, to be attached: once.
+    /// The tree, to be attached: once. One in the container's own `root` is opened now.
+    pub fn tree(&self, root: &Root) -> Result<OwnedFd> {
+        match self.rare.as_ref().and_then(|rare| rare.inside.as_deref()) {
+            Some(inside) => self.open_inside(root, inside),
+            None => self.take(),
+        }
+    }
+
+    /// Links lead to where they do in the container, and never out of it.
+    #[cold]
+    #[inline(never)]
+    fn open_inside(&self, root: &Root, inside: &CStr) -> Result<OwnedFd> {
+        let nofollow = self.rare.as_ref().is_some_and(|rare| rare.links.source);
+        let found = if nofollow { root.open_itself(inside) } else { root.open(inside) };
+        let found = found.on(format_args!("source {}: openat2", Show(&self.path)))?;
+        let tree = tree::copy(found.as_fd(), self.recursive)?;
+        root.release(found);
+        Ok(tree)
+    }
+
+    /// The tree that was opened before.
     pub fn take(&self) -> Result<OwnedFd> {
         self.tree.take().ok_or_else(|| Error::invalid(format_args!("{} was not opened", Show(&self.path))))
     }

@@ -38,6 +38,7 @@ const AGAIN: &[&[Test]] = &[
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
     rootfs::over::TESTS,
+    rootfs::order::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
     rootfs::idmap::TESTS,

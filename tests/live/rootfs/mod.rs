@@ -7,6 +7,7 @@ pub mod device;
 pub mod idmap;
 pub mod mask;
 pub mod mount;
+pub mod order;
 pub mod over;
 pub mod propagation;
 pub mod root;
