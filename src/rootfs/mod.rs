@@ -234,10 +234,14 @@ impl<'a> Plan<'a> {
 
 /// Plans a list of mounts.
 fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op<'a>>> {
-    let mut ops = Vec::with_capacity(mounts.len());
+    let mut ops: Vec<Op<'_>> = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let op = Op::new(index, mount, around);
-        ops.push(op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?);
+        let mut op = op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?;
+        if let Some(before) = ops.last() {
+            op.follow(before);
+        }
+        ops.push(op);
     }
     Ok(ops)
 }

@@ -30,6 +30,8 @@ pub struct Op<'a> {
     destination: &'a CStr,
     what: What<'a>,
     words: Words<'a>,
+    /// The entry before it has the same destination.
+    again: bool,
     /// A tmpfs is made read-only when everything below it is in place.
     last: Kept,
 }
@@ -133,7 +135,17 @@ impl<'a> Op<'a> {
             What::Bind(_) | What::Cgroup(_) | What::Remount => None,
         };
         words.label(kind.zip(around.label));
-        Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
+        Ok(Op { index, destination: mount.destination, what, words, again: false, last: Kept::default() })
+    }
+
+    /// Tells it of the entry before it.
+    pub fn follow(&mut self, before: &Op<'_>) {
+        self.again = self.destination == before.destination && !before.goes_over_links();
+    }
+
+    /// It is mounted on the destination itself, should that be a link.
+    fn goes_over_links(&self) -> bool {
+        matches!(&self.what, What::Bind(source) if source.over_links())
     }
 
     /// Where it is mounted.
@@ -214,7 +226,7 @@ impl<'a> Op<'a> {
         let make = if directory { Make::Directory } else { Make::File };
         let target = match source.over_links() {
             true => self.itself(root, make)?,
-            false => root.make(self.destination, make)?,
+            false => self.place(root, make)?,
         };
         tree::change(tree.as_fd(), self.words.all)?;
         tree::change(tree.as_fd(), self.words.top)?;
@@ -228,7 +240,16 @@ impl<'a> Op<'a> {
     fn made(&self, root: &mut Root, tree: OwnedFd) {
         match is_root(self.destination) {
             true => root.cover(tree),
-            false => root.release(tree),
+            false => root.attached(self.index, tree),
+        }
+    }
+
+    /// The destination. Where the entry before it is mounted that is the root of its tree: the kernel would find it
+    /// by going through all that are mounted there, one by one, and so for each the longer the more there are.
+    fn place(&self, root: &mut Root, make: Make) -> Result<OwnedFd> {
+        match self.again.then(|| root.last(self.index - 1)).flatten() {
+            Some(tree) => Ok(tree),
+            None => root.make(self.destination, make),
         }
     }
 
@@ -272,7 +293,7 @@ impl<'a> Op<'a> {
     }
 
     /// A new filesystem at the destination.
-    fn create(&self, root: &Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
+    fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
         let target = self.target(root, kind)?;
         let mut mode = [0u8; 8];
         let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
@@ -319,10 +340,10 @@ impl<'a> Op<'a> {
     /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
     /// processes take for granted what they read in them, and a link in the image would put them where
     /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
-    fn target(&self, root: &Root, kind: &CStr) -> Result<OwnedFd> {
+    fn target(&self, root: &mut Root, kind: &CStr) -> Result<OwnedFd> {
         match kind.to_bytes() {
             b"proc" | b"sysfs" => root.make_without_links(self.destination, Make::Directory),
-            _ => root.make(self.destination, Make::Directory),
+            _ => self.place(root, Make::Directory),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Root {
     lazy: Cell<u32>,
     /// openat2 is not to be had here.
     refused: Cell<bool>,
+    /// The entry of `mounts` that was attached last, and its tree.
+    last: Option<(usize, OwnedFd)>,
 }
 
 /// What is made when a path is missing.
@@ -49,7 +51,7 @@ pub(super) const MAX_LINKS: usize = 40;
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root { fd, covered: 0, lazy: Cell::new(LAZY), refused: Cell::new(false) }
+        Root { fd, covered: 0, lazy: Cell::new(LAZY), refused: Cell::new(false), last: None }
     }
 
     /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
@@ -67,6 +69,18 @@ impl Root {
         self.release(tree);
         self.release(target);
         Ok(())
+    }
+
+    /// `mounts[index]` is attached.
+    pub fn attached(&mut self, index: usize, tree: OwnedFd) {
+        if let Some((_, before)) = self.last.replace((index, tree)) {
+            self.release(before);
+        }
+    }
+
+    /// The tree of `mounts[index]`, if that was attached last.
+    pub fn last(&mut self, index: usize) -> Option<OwnedFd> {
+        self.last.take_if(|(last, _)| *last == index).map(|(_, tree)| tree)
     }
 
     /// What was mounted over the root is the root now.

@@ -49,6 +49,7 @@ const ROOMS: &[&[Test]] = &[
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
+    rootfs::many::TESTS,
     rootfs::over::TESTS,
     rootfs::order::TESTS,
     rootfs::cgroup::TESTS,
