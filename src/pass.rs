@@ -36,16 +36,38 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<(
     Ok(())
 }
 
-/// Receives the descriptor of such a message.
+/// Sends a byte with descriptors, at most [`MANY`], in one message.
+pub fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(fds));
+    sendmsg(socket, &[IoSlice::new(b"T")], &mut control, SendFlags::NOSIGNAL)
+        .on(format_args!("sendmsg SCM_RIGHTS"))
+        .map(drop)
+}
+
+/// How many descriptors go with one message; the kernel takes 253 (`SCM_MAX_FD`).
+pub const MANY: usize = 64;
+
+/// Receives the descriptor of a message.
 pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut fd = [None];
+    receive_many(socket, &mut fd)?;
+    let [fd] = fd;
+    fd.ok_or_else(|| Error::invalid(format_args!("recvmsg: no descriptor came")))
+}
+
+/// Receives the descriptors of a message, in order. Those for which there is no place are closed.
+pub fn receive_many(socket: BorrowedFd<'_>, fds: &mut [Option<OwnedFd>]) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut text = [0u8; 64];
     recvmsg(socket.as_fd(), &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)
         .on(format_args!("recvmsg"))?;
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+    let came = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
-    fd.ok_or_else(|| Error::invalid(format_args!("recvmsg: no descriptor came")))
+    fds.iter_mut().zip(came.flatten()).for_each(|(place, fd)| *place = Some(fd));
+    Ok(())
 }

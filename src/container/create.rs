@@ -300,6 +300,7 @@ fn process(
     let accompanied = request
         .announce
         .tell(launched.pid, &launched.pidfd)
+        .and_then(|()| launched.supply(plan))
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
             Stay::Created => launched.ready(&gate, record),

@@ -1,6 +1,7 @@
 //! `mounts`: mounts are added to a container, and taken away.
 
 use alloc::ffi::CString;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fs::CWD;
@@ -55,7 +56,8 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     let mut list = read_file(CWD, file)?;
     let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
-        return visit(entry, &init, expected, directory.fd(), |root| extra::remove(&mounts, root));
+        let none = &mut |_| Ok(Vec::new());
+        return visit(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
     }
     // Whether it made it or joined it: it is there.
     let user = entry.has_user().then_some(User { mappings: config.linux.mappings(), joined: true });
@@ -75,5 +77,6 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     check_alive(&init, status.process.pid)?;
     let mut owners = idmap::Namespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
-    visit(entry, &init, expected, directory.fd(), |root| plan.apply(root))
+    let portion = &mut |entry| plan.portion(entry, &mut |mappings| owners.get(mappings));
+    visit(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
 }

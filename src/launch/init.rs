@@ -118,11 +118,11 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
 
     stage(plan, c"mote: its root");
     // The tree of files; the last thing that sees the host's.
-    let (terminal, console) = (plan.process.terminal, handed.console);
-    let (root, terminal) = plan.rootfs.apply(|root| match (terminal, console) {
-        (Some(terminal), Some(console)) => terminal.open(root, console).map(Some),
-        _ => Ok(None),
-    })?;
+    let terminal = plan.process.terminal.zip(handed.console);
+    let more = &mut |entry, trees: &mut _| handed.channel.ask(entry, trees);
+    let (root, terminal) = plan
+        .rootfs
+        .apply(more, |root| terminal.map(|(terminal, console)| terminal.open(root, console)).transpose())?;
     if plan.hooks.has_before_pivot() {
         handed.channel.send(&Message::Mounted);
         wait_for_parent(&handed.channel)?;

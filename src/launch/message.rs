@@ -1,6 +1,7 @@
 //! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
 //! SOCK_SEQPACKET), whose end of file is an answer too.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -8,13 +9,18 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::error::{Error, On, Result};
+use crate::pass::{receive_many, send_many};
 use crate::rootfs::id::RootId;
+use crate::rootfs::supply::Portion;
 
 /// A message.
 #[derive(Debug)]
 pub enum Message {
     /// Middle process to parent: the container's process has this pid.
     Born(i32),
+    /// Child to parent: the trees of `mounts` from this entry on are wanted. The answer is a portion of them
+    /// (`rootfs/supply.rs`).
+    Wanted(i32),
     /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
     Mounted,
     /// Child to parent: set up, with this root, and at the start gate.
@@ -45,6 +51,7 @@ const READY: u8 = b'R';
 const DONE: u8 = b'D';
 const BORN: u8 = b'B';
 const FILTER: u8 = b'F';
+const WANTED: u8 = b'W';
 const GO: u8 = b'G';
 const FAILED: u8 = b'E';
 
@@ -87,6 +94,10 @@ impl Channel {
                 number = fd.to_le_bytes();
                 (FILTER, (0, 0, &number[..]))
             }
+            Message::Wanted(entry) => {
+                number = entry.to_le_bytes();
+                (WANTED, (0, 0, &number[..]))
+            }
             Message::Mounted => (MOUNTED, Default::default()),
             Message::Ready(id) => {
                 root = root_bytes(id);
@@ -114,6 +125,25 @@ impl Channel {
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
+    /// Asks the parent for trees, from this entry of `mounts` on.
+    #[cold]
+    #[inline(never)]
+    pub fn ask(&self, entry: usize, trees: &mut Portion) -> Result<()> {
+        self.send(&Message::Wanted(i32::try_from(entry).unwrap_or(i32::MAX)));
+        receive_many(self.fd(), trees)?;
+        match trees.first() {
+            Some(Some(_)) => Ok(()),
+            // It has ended, or is about to.
+            _ => Err(Error::invalid(format_args!("the parent process sent no trees"))),
+        }
+    }
+
+    /// Answers it.
+    pub fn supply(&self, trees: &[OwnedFd]) -> Result<()> {
+        let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+        send_many(self.fd(), &trees)
+    }
+
     /// Waits for the next message.
     pub fn receive(&self) -> Result<Message> {
         let mut packet = [0u8; 512];
@@ -133,6 +163,7 @@ impl Channel {
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
             Some([FILTER, _, _, _, a, b, c, d]) => Message::Filter(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some([WANTED, _, _, _, a, b, c, d]) => Message::Wanted(i32::from_le_bytes([*a, *b, *c, *d])),
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))

@@ -39,6 +39,8 @@ pub struct Launched {
     pub listener: Option<Listener>,
     /// Network interfaces that go back if it does not come to run.
     pub(super) moved: Option<Box<Moved>>,
+    /// The namespaces given by path, where it will ask for trees.
+    pub(super) asks: Option<Vec<OwnedFd>>,
 }
 
 /// Starts the container's process, and does what only its parent can. `directory` is its state directory,
@@ -57,7 +59,7 @@ pub fn launch(
     let namespaces = plan.namespaces.open()?;
     let middle = plan.namespaces.need_middle();
     let doors = open_doors(plan, cgroup)?;
-    open_trees(plan, &namespaces)?;
+    let all = open_trees(plan, &namespaces)?;
     let lent = plan.process.lend(proc.as_ref())?;
 
     error::reserve();
@@ -93,10 +95,10 @@ pub fn launch(
     drop(lent);
     close_together(doors.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
-    let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None };
+    let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None, asks: None };
     let known = known(launched.pid, &launched.pidfd);
     match known.and_then(|()| launched.help(plan, proc.as_ref(), &namespaces, cgroup)) {
-        Ok(()) => Ok(launched),
+        Ok(()) => Ok(Launched { asks: (!all).then_some(namespaces), ..launched }),
         Err(error) => {
             launched.kill();
             Err(error)
@@ -139,7 +141,7 @@ fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
 
 // Not into its caller: see scripts/layout.ld.
 #[inline(never)]
-fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<bool> {
     let mut owners = Namespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }
@@ -212,6 +214,31 @@ impl Launched {
             self.channel.send(&Message::Go);
         }
         Ok(())
+    }
+
+    /// Opens for the child what it asks for, where not all was opened before.
+    pub fn supply(&mut self, plan: &Plan<'_>) -> Result<()> {
+        match self.asks.take() {
+            Some(namespaces) => self.supply_rest(plan, &namespaces),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn supply_rest(&self, plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+        let mut owners = Namespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
+        loop {
+            let entry = match self.channel.receive()? {
+                Message::Wanted(entry) => usize::try_from(entry).unwrap_or_default(),
+                other => return Err(self.failure(other)),
+            };
+            let (trees, last) = plan.rootfs.portion(entry, &mut |mappings| owners.get(mappings))?;
+            self.channel.supply(&trees)?;
+            if last {
+                return Ok(());
+            }
+        }
     }
 
     /// Runs the hooks of the host's side while the child waits with all mounted.

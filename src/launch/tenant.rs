@@ -95,7 +95,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
         spawned => spawned?,
     };
     drop(lent);
-    let launched = Launched { pid, pidfd, channel, listener: None, moved: None };
+    let launched = Launched { pid, pidfd, channel, listener: None, moved: None, asks: None };
     match help(plan, container.cgroup, launched.pid) {
         Ok(()) => Ok(launched),
         Err(error) => {

@@ -1,5 +1,6 @@
 //! A visit to a container's tree of files: a process goes in, does something there, and ends.
 
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,17 +13,19 @@ use crate::namespace::entry::Entry;
 use crate::process::user::become_root;
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
+use crate::rootfs::supply::More;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_in_child;
 
 /// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
-/// `directory` is its state directory, locked.
+/// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
 pub fn visit(
     entry: Entry,
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
-    act: impl FnOnce(&mut Root) -> Result<()>,
+    portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>,
+    act: impl FnOnce(&mut Root, &mut More<'_>) -> Result<()>,
 ) -> Result<()> {
     // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
@@ -30,7 +33,8 @@ pub fn visit(
     let (channel, visitors) = Channel::pair()?;
     let visitor = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
-        let done = go_in(entry, init, expected).and_then(|mut root| act(&mut root));
+        let done = go_in(entry, init, expected)
+            .and_then(|mut root| act(&mut root, &mut |entry, trees| visitors.ask(entry, trees)));
         visitors.send(&match done {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
@@ -40,12 +44,26 @@ pub fn visit(
     let (_, pidfd) = spawn(0, None, visitor).on(format_args!("clone3"))?;
     // Its end is the visitor's alone now: should that die without a word, the line ends.
     drop(visitors);
-    let said = channel.receive();
+    let said = listen(&channel, portion);
+    // One that waits for trees hears that there are none.
+    drop(channel);
     let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
     match said? {
         Message::Done => Ok(()),
         Message::Failed(error) => Err(error),
         _ => Err(Error::invalid(format_args!("the process in the container died"))),
+    }
+}
+
+/// Until it has done, or failed.
+fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>) -> Result<Message> {
+    loop {
+        match channel.receive()? {
+            Message::Wanted(entry) => {
+                channel.supply(&portion(usize::try_from(entry).unwrap_or_default())?)?
+            }
+            other => return Ok(other),
+        }
     }
 }
 

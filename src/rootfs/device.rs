@@ -104,10 +104,10 @@ impl<'a> Plan<'a> {
         Plan { nodes, links: !host_dev, stage }
     }
 
-    /// The nodes to be bound, for the parent to open.
-    pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
-        self.nodes.iter_mut().filter_map(|node| match &mut node.bind {
-            Some(Bind::Host(source)) => Some(source),
+    /// The nodes of the host's to be bound, from one on, each with its place in the list.
+    pub fn sources(&self, from: usize) -> impl Iterator<Item = (usize, &Source<'a>)> {
+        self.nodes.iter().enumerate().skip(from).filter_map(|(index, node)| match &node.bind {
+            Some(Bind::Host(source)) => Some((index, source)),
             _ => None,
         })
     }
@@ -160,15 +160,15 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Makes them. The umask is 0, so modes are exact.
-    pub fn apply(&self, root: &Root) -> Result<()> {
+    /// Makes them. The umask is 0, so modes are exact. `fill` opens what the host has for one of them.
+    pub fn apply(&self, root: &Root, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
         // Nearly all of them lie in /dev: it is looked up once.
         let dev = root.make(c"/dev", Make::Directory)?;
         if let Stage::Made(stage) = &self.stage {
             // Where it is in nobody's way: before linux 6.15 only what is mounted can be copied.
             tree::attach_at_path(stage.as_fd(), c"/")?;
         }
-        for node in &self.nodes {
+        for (index, node) in self.nodes.iter().enumerate() {
             let path = node.device.path;
             let within = in_dev(path);
             let other;
@@ -181,7 +181,12 @@ impl<'a> Plan<'a> {
                 }
             };
             match &node.bind {
-                Some(Bind::Host(source)) => bind(source.take()?, root, &node.device)?,
+                Some(Bind::Host(source)) => {
+                    if source.is_wanted() {
+                        fill(index)?;
+                    }
+                    bind(source.take()?, root, &node.device)?;
+                }
                 Some(Bind::Made(made)) => bind(self.copy(made)?, root, &node.device)?,
                 None => match make(directory, name, &node.device, owner(&node.device))? {
                     true => {}
@@ -306,9 +311,7 @@ fn make(
 #[cold]
 #[inline(never)]
 fn of_host(path: &CStr) -> Result<OwnedFd> {
-    let mut source = Source::new(path, false);
-    source.open()?;
-    source.take()
+    Source::new(path, false).open(None)
 }
 
 /// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a

@@ -3,13 +3,15 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use rustix::fd::OwnedFd;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
 use super::idmap::Find;
 use super::op::Op;
 use super::path::{Root, is_root};
-use super::{Surroundings, open_sources, ops, refuse};
+use super::supply::{More, Sources};
+use super::{Surroundings, ops, read_links, refuse};
 use crate::error::{At, On, Result, Show};
 use crate::spec::Mount;
 
@@ -39,19 +41,33 @@ impl<'a> Plan<'a> {
         Ok(Plan { mounts: ops(mounts, around)? })
     }
 
-    /// Opens what comes from the host.
+    /// Opens what comes from the host, as far as there is room.
     pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
-        open_sources(&mut self.mounts, |source| {
-            source.open_if_allowed(find)?;
-            // What is not allowed here is allowed nowhere.
-            source.open().map(|()| true)
-        })
+        read_links(&mut self.mounts)?;
+        self.sources().open_first(Some(find)).map(drop)
+    }
+
+    fn sources(&self) -> Sources<'_, 'a> {
+        Sources { mounts: &self.mounts, devices: None }
+    }
+
+    /// The trees that the process inside asks for.
+    pub fn portion(&self, entry: usize, find: &mut Find<'_>) -> Result<Vec<OwnedFd>> {
+        Ok(self.sources().portion(entry, find)?.0)
     }
 
     /// Inside: makes all of them, or none.
-    pub fn apply(&self, root: &mut Root) -> Result<()> {
+    pub fn apply(&self, root: &mut Root, more: &mut More<'_>) -> Result<()> {
+        let mut make = |index, mount: &Op<'_>| {
+            if mount.is_wanting() {
+                self.sources().fill(index, more)?;
+            }
+            mount.apply(root)?;
+            root.release_last();
+            mount.finish()
+        };
         for (index, mount) in self.mounts.iter().enumerate() {
-            if let Err(error) = mount.apply(root).and_then(|()| mount.finish()) {
+            if let Err(error) = make(index, mount) {
                 for made in self.mounts.iter().take(index).rev() {
                     let _ = detach(root, made.destination());
                 }

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod copyup;
 pub mod device;
 pub mod extra;
+mod filesystem;
 pub mod id;
 pub mod idmap;
 pub mod label;
@@ -18,6 +19,7 @@ pub mod order;
 pub mod path;
 pub mod pivot;
 pub mod source;
+pub mod supply;
 pub mod tree;
 mod walk;
 mod words;
@@ -28,6 +30,7 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::error::{At, Error, On, Result, Show};
@@ -39,6 +42,7 @@ use op::Op;
 use order::HostRoot;
 use path::{Make, Root};
 use source::Source;
+use supply::{ALL, More, Sources};
 
 /// Everything that is mounted, made or covered, in order.
 #[derive(Debug)]
@@ -96,15 +100,29 @@ impl<'a> Plan<'a> {
         self.root.path().into()
     }
 
-    /// The parent's part: opens what comes from the host, as far as it may. `find` is for idmapped mounts.
-    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
+    /// The parent's part: opens what comes from the host, as far as it may and has room; `find` is for idmapped mounts.
+    /// Gives whether that was all; for what is left the child will ask, unless it is the only one who may.
+    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<bool> {
         self.devices.make_on_host().at(format_args!("linux.devices"))?;
         self.look_inside()?;
-        self.each_source(|source| source.open_if_allowed(find))?;
-        if !self.root.is_open() {
-            self.read_links()?;
+        read_links(&mut self.mounts)?;
+        match self.root.open(None) {
+            Err(error) if error.is(Errno::PERM) => return Ok(true),
+            opened => self.root.set(opened.at(format_args!("root.path"))?),
         }
-        self.check_root()
+        let next = self.sources().open_first(Some(find))?;
+        self.check_root().map(|()| next == ALL)
+    }
+
+    /// What takes trees from the host, but for the root.
+    fn sources(&self) -> Sources<'_, 'a> {
+        Sources { mounts: &self.mounts, devices: Some(&self.devices) }
+    }
+
+    /// The parent's part while the child makes the mounts: the trees that it asks for, and whether they are the last.
+    pub fn portion(&self, entry: usize, find: &mut Find<'_>) -> Result<(Vec<OwnedFd>, bool)> {
+        let (trees, next) = self.sources().portion(entry, find)?;
+        Ok((trees, next == ALL))
     }
 
     /// Finds the sources that lie in the container's own root: what is there when their turn comes is what is meant.
@@ -128,16 +146,13 @@ impl<'a> Plan<'a> {
         self.mounts.iter_mut().for_each(Op::without_cgroup);
     }
 
-    /// What the child, which does not allocate, is not to read.
+    /// The child's part where it is the one who may: the same as the parent's. What there is no room for is opened
+    /// when its turn comes.
     #[cold]
     #[inline(never)]
-    fn read_links(&mut self) -> Result<()> {
-        open_sources(&mut self.mounts, |source| source.read_link().map(|()| true))
-    }
-
-    /// Opens what could not be opened before, or ends at the first that is refused.
-    fn open_rest(&mut self) -> Result<()> {
-        self.each_source(|source| source.open().map(|()| true))?;
+    fn open_own(&mut self) -> Result<()> {
+        self.root.set(self.root.open(None).at(format_args!("root.path"))?);
+        self.sources().open_first(None)?;
         self.check_root()
     }
 
@@ -149,23 +164,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn each_source(&mut self, mut open: impl FnMut(&mut Source<'a>) -> Result<bool>) -> Result<()> {
-        if !open(&mut self.root).at(format_args!("root.path"))? {
-            return Ok(());
-        }
-        open_sources(&mut self.mounts, &mut open)?;
-        for source in self.devices.sources() {
-            open(source).at(format_args!("linux.devices"))?;
-        }
-        Ok(())
-    }
-
     /// The parent's copies of what the child has, to be closed: a mount that a process holds open cannot
     /// be unmounted inside.
     pub fn take_trees(&mut self) -> impl Iterator<Item = OwnedFd> {
         let mut trees = Vec::new();
         trees.extend(self.devices.take_stage());
-        let _ = self.each_source(|source| {
+        trees.extend(self.root.take().ok());
+        let _ = self.sources().each(0, &mut |_, source| {
             trees.extend(source.take().ok());
             Ok(true)
         });
@@ -173,20 +178,36 @@ impl<'a> Plan<'a> {
     }
 
     /// The child's part, in its new mount namespace, up to the last thing that needs the host's tree.
-    /// `terminal` makes the container's terminal, if it is to have one, out of its devpts.
+    /// `more` asks the parent for trees; `terminal` makes the container's terminal, if it is to have one, out of its
+    /// devpts.
     pub fn apply(
         &mut self,
+        more: &mut More<'_>,
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
-        self.open_rest()?;
+        let own = !self.root.is_open();
+        if own {
+            self.open_own()?;
+        }
+        let sources = self.sources();
+        let mut fill = |entry| if own { sources.open_own(entry) } else { sources.fill(entry, more) };
         // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
         let mut root = self.attach_root().at(format_args!("root.path"))?;
-        for mount in &self.mounts {
+        let mut before = None;
+        for (entry, mount) in self.mounts.iter().enumerate() {
+            if mount.is_wanting() {
+                fill(entry)?;
+            }
+            if !before.is_some_and(|before| mount.follows(before)) {
+                root.release_last();
+            }
             mount.apply(&mut root)?;
+            before = Some(mount);
         }
-        self.devices.apply(&root)?;
+        root.release_last();
+        self.devices.apply(&root, &mut |index| fill(self.mounts.len() + index))?;
         let terminal = terminal(&root)?;
         if let Some(terminal) = &terminal {
             cover_console(&root, terminal).at(format_args!("/dev/console"))?;
@@ -234,26 +255,20 @@ impl<'a> Plan<'a> {
 
 /// Plans a list of mounts.
 fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op<'a>>> {
-    let mut ops: Vec<Op<'_>> = Vec::with_capacity(mounts.len());
+    let mut ops = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let op = Op::new(index, mount, around);
-        let mut op = op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?;
-        if let Some(before) = ops.last() {
-            op.follow(before);
-        }
-        ops.push(op);
+        ops.push(op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?);
     }
     Ok(ops)
 }
 
-/// Opens what they take from the host.
-fn open_sources<'a>(
-    mounts: &mut [Op<'a>],
-    mut open: impl FnMut(&mut Source<'a>) -> Result<bool>,
-) -> Result<()> {
+/// Reads links that are to be copied: the child does not allocate.
+fn read_links(mounts: &mut [Op<'_>]) -> Result<()> {
     for (index, mount) in mounts.iter_mut().enumerate() {
-        for source in mount.sources() {
-            open(source).at(format_args!("mounts[{index}]"))?;
+        let destination = mount.destination();
+        if let Some(source) = mount.bound() {
+            source.read_link().at(format_args!("mounts[{index}] {}", Show(destination)))?;
         }
     }
     Ok(())

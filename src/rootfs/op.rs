@@ -8,18 +8,15 @@ use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, fstat, fstatfs, mkdirat, symlinkat};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
+use rustix::fs::fstatfs;
+use rustix::io::fcntl_dupfd_cloexec;
 
 use super::cgroup::Trees;
-use super::copyup;
-use super::label::{is_parameter, set_attribute};
 use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link, read_link};
 use super::source::Source;
 use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
-use crate::error::{At, Error, On, Result, Show};
+use crate::error::{At, On, Result, Show};
 use crate::spec::Mount;
 use crate::sys::mount::SetAttr;
 
@@ -27,16 +24,18 @@ use crate::sys::mount::SetAttr;
 #[derive(Debug)]
 pub struct Op<'a> {
     index: usize,
-    destination: &'a CStr,
+    pub(super) destination: &'a CStr,
     what: What<'a>,
-    words: Words<'a>,
-    /// The entry before it has the same destination.
-    again: bool,
+    pub(super) words: Words<'a>,
     /// A tmpfs is made read-only when everything below it is in place.
     last: Kept,
 }
 
-/// A tree kept for a last change.
+/// The last change.
+const READ_ONLY: SetAttr =
+    SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
+
+/// A tree kept for it.
 #[derive(Default)]
 struct Kept(Cell<Option<OwnedFd>>);
 
@@ -135,12 +134,12 @@ impl<'a> Op<'a> {
             What::Bind(_) | What::Cgroup(_) | What::Remount => None,
         };
         words.label(kind.zip(around.label));
-        Ok(Op { index, destination: mount.destination, what, words, again: false, last: Kept::default() })
+        Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
     }
 
-    /// Tells it of the entry before it.
-    pub fn follow(&mut self, before: &Op<'_>) {
-        self.again = self.destination == before.destination && !before.goes_over_links();
+    /// Whether the entry before it was mounted at the same place.
+    pub fn follows(&self, before: &Op<'_>) -> bool {
+        self.destination == before.destination && !before.goes_over_links()
     }
 
     /// It is mounted on the destination itself, should that be a link.
@@ -154,14 +153,19 @@ impl<'a> Op<'a> {
     }
 
     /// What is taken from the host.
-    pub fn sources(&mut self) -> impl Iterator<Item = &mut Source<'a>> {
-        let (one, many) = match &mut self.what {
+    pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
+        let (one, many) = match &self.what {
             What::Bind(source) | What::Cgroup(source) => (Some(source), None),
             What::Cgroups(trees) => (None, Some(trees)),
             _ => (None, None),
         };
         let many = many.into_iter().flatten().map(|(_, source)| source);
         one.into_iter().chain(many)
+    }
+
+    /// Whether one of them is not open yet.
+    pub fn is_wanting(&self) -> bool {
+        self.sources().any(Source::is_wanted)
     }
 
     /// What the configuration names as its source.
@@ -189,8 +193,7 @@ impl<'a> Op<'a> {
     /// After every mount is in place.
     pub fn finish(&self) -> Result<()> {
         let Some(tree) = self.last.0.take() else { return Ok(()) };
-        let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
-        tree::change(tree.as_fd(), readonly).at(format_args!(
+        tree::change(tree.as_fd(), READ_ONLY).at(format_args!(
             "mounts[{}] {}",
             self.index,
             Show(self.destination)
@@ -208,8 +211,7 @@ impl<'a> Op<'a> {
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" && self.words.is_read_only() {
-                    let tree = fcntl_dupfd_cloexec(&tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
-                    self.last.0.set(Some(tree));
+                    self.read_only_last(root, &tree)?;
                 }
                 self.made(root, tree);
                 Ok(())
@@ -217,6 +219,16 @@ impl<'a> Op<'a> {
             What::Cgroups(trees) => self.cgroups(root, trees),
             What::Remount => self.remount(root),
         }
+    }
+
+    /// When everything below it is in place; where descriptors are short, now: mount points below it must be there then.
+    fn read_only_last(&self, root: &Root, tree: &OwnedFd) -> Result<()> {
+        let tree = fcntl_dupfd_cloexec(tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
+        match root.has_room(&tree) {
+            true => self.last.0.set(Some(tree)),
+            false => tree::change(tree.as_fd(), READ_ONLY)?,
+        }
+        Ok(())
     }
 
     /// What the host has at the destination.
@@ -237,17 +249,17 @@ impl<'a> Op<'a> {
     }
 
     /// It is in place: what is mounted over the root is the root from here on.
-    fn made(&self, root: &mut Root, tree: OwnedFd) {
+    pub(super) fn made(&self, root: &mut Root, tree: OwnedFd) {
         match is_root(self.destination) {
             true => root.cover(tree),
-            false => root.attached(self.index, tree),
+            false => root.attached(tree),
         }
     }
 
-    /// The destination. Where the entry before it is mounted that is the root of its tree: the kernel would find it
+    /// The destination. Where the entry before it is mounted, that is the root of its tree: the kernel would find it
     /// by going through all that are mounted there, one by one, and so for each the longer the more there are.
-    fn place(&self, root: &mut Root, make: Make) -> Result<OwnedFd> {
-        match self.again.then(|| root.last(self.index - 1)).flatten() {
+    pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<OwnedFd> {
+        match root.take_last() {
             Some(tree) => Ok(tree),
             None => root.make(self.destination, make),
         }
@@ -291,115 +303,4 @@ impl<'a> Op<'a> {
             None => self.bind(root, source),
         }
     }
-
-    /// A new filesystem at the destination.
-    fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
-        let target = self.target(root, kind)?;
-        let mut mode = [0u8; 8];
-        let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
-        let inherited =
-            match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
-                true => {
-                    Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode))))
-                }
-                false => None,
-            };
-        let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
-        let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
-        let tree = match tree::create(root, kind, source, parameters, self.words.top.set & !late) {
-            Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
-            made => made?,
-        };
-        set_attribute(&tree, given);
-        if self.words.copy_up {
-            copyup::copy(&target, &tree)?;
-        }
-        tree::change(tree.as_fd(), self.words.all)?;
-        tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.words.top })?;
-        tree::attach(&tree, target.as_fd())?;
-        root.release(target);
-        Ok(tree)
-    }
-
-    /// In a user namespace that does not own the network namespace a new sysfs is refused. The host's is as good
-    /// when it is only read; with all below it, which may not be uncovered there, and nothing of it writable.
-    #[cold]
-    #[inline(never)]
-    fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
-        if !self.words.is_read_only() {
-            return Err(refused);
-        }
-        let tree = tree::copy_path(c"/sys", true, false).on(format_args!("open_tree /sys"))?;
-        // The rule for access times may not be changed of what is another user namespace's.
-        let set = self.words.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
-        let change =
-            SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
-        tree::change(tree.as_fd(), change).map(|()| tree)
-    }
-
-    /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
-    /// processes take for granted what they read in them, and a link in the image would put them where
-    /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
-    fn target(&self, root: &mut Root, kind: &CStr) -> Result<OwnedFd> {
-        match kind.to_bytes() {
-            b"proc" | b"sysfs" => root.make_without_links(self.destination, Make::Directory),
-            _ => self.place(root, Make::Directory),
-        }
-    }
-
-    /// A tmpfs with one directory for each hierarchy, and links for the controllers that share one.
-    fn cgroups(&self, root: &mut Root, trees: &[(CString, Source<'_>)]) -> Result<()> {
-        let directory = self.create(root, c"tmpfs", c"cgroup")?;
-        for (name, source) in trees {
-            let make = || {
-                mkdirat(&directory, name.as_c_str(), Mode::from_raw_mode(0o755))
-                    .on(format_args!("mkdirat"))?;
-                let tree = source.take()?;
-                tree::attach_at(&tree, &directory, name)?;
-                root.release(tree);
-                for alias in name
-                    .to_bytes()
-                    .split(|byte| *byte == b',')
-                    .filter(|alias| alias.len() < name.count_bytes())
-                {
-                    symlinkat(name.as_c_str(), &directory, alias).on(format_args!("symlinkat"))?;
-                }
-                Ok(())
-            };
-            make().at(format_args!("{}", Show(name)))?;
-        }
-        // All of them at once; copies of shared mounts are in the host's peer group until then.
-        tree::change(directory.as_fd(), self.words.all)?;
-        let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.words.top };
-        tree::change(directory.as_fd(), change)?;
-        self.made(root, directory);
-        Ok(())
-    }
-
-    /// Changes what is mounted at the destination already.
-    fn remount(&self, root: &Root) -> Result<()> {
-        let target = root.open(self.destination).on(format_args!("openat2"))?;
-        tree::change(target.as_fd(), self.words.all)?;
-        tree::change(target.as_fd(), self.words.top)?;
-        if self.words.parameters.is_empty() {
-            return Ok(());
-        }
-        let context =
-            fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
-                .on(format_args!("fspick"))?;
-        for (name, value) in &self.words.parameters {
-            tree::configure(&context, name, value.as_deref())?;
-        }
-        fsconfig_reconfigure(context.as_fd()).map_err(|errno| {
-            tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
-        })
-    }
-}
-
-/// The permission bits of a mode as text: a tmpfs takes those of the directory it covers.
-fn octal(mode: u32, space: &mut [u8; 8]) -> &CStr {
-    for (place, byte) in space.iter_mut().enumerate().take(4) {
-        *byte = b'0' + (mode >> (3 * (3 - place)) & 7) as u8;
-    }
-    CStr::from_bytes_until_nul(space).unwrap_or_default()
 }

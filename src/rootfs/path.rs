@@ -15,6 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as Raw};
 
+use super::supply::Room;
 use super::tree;
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
@@ -24,12 +25,12 @@ pub struct Root {
     fd: OwnedFd,
     /// How many roots lie beneath it.
     covered: u32,
-    /// How many more descriptors are left open.
-    lazy: Cell<u32>,
+    /// Which descriptors are left open.
+    room: Room,
     /// openat2 is not to be had here.
     refused: Cell<bool>,
-    /// The entry of `mounts` that was attached last, and its tree.
-    last: Option<(usize, OwnedFd)>,
+    /// The tree that was attached last, while the next one may be attached to it.
+    last: Option<OwnedFd>,
 }
 
 /// What is made when a path is missing.
@@ -42,25 +43,26 @@ pub enum Make {
 /// `PATH_MAX` of include/uapi/linux/limits.h, with the NUL.
 pub(super) const PATH_MAX: usize = 4096;
 
-/// Well below any usual limit of open files.
-const LAZY: u32 = 256;
-
 /// As many as the kernel follows (path_resolution(7)).
 pub(super) const MAX_LINKS: usize = 40;
 
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root { fd, covered: 0, lazy: Cell::new(LAZY), refused: Cell::new(false), last: None }
+        Root { fd, covered: 0, room: Room::new(4, 512), refused: Cell::new(false), last: None }
     }
 
     /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
     /// hundreds are left to that: closing one by one would be a fifth of all system calls.
     pub fn release(&self, fd: OwnedFd) {
-        if let Some(left) = self.lazy.get().checked_sub(1) {
-            self.lazy.set(left);
+        if self.has_room(&fd) {
             core::mem::forget(fd);
         }
+    }
+
+    /// Whether a descriptor may be left open.
+    pub fn has_room(&self, fd: &OwnedFd) -> bool {
+        self.room.has(fd)
     }
 
     /// Attaches a tree at a descriptor that was found here, and ends the use of both.
@@ -71,16 +73,22 @@ impl Root {
         Ok(())
     }
 
-    /// `mounts[index]` is attached.
-    pub fn attached(&mut self, index: usize, tree: OwnedFd) {
-        if let Some((_, before)) = self.last.replace((index, tree)) {
-            self.release(before);
-        }
+    /// A tree is attached.
+    pub fn attached(&mut self, tree: OwnedFd) {
+        self.release_last();
+        self.last = Some(tree);
     }
 
-    /// The tree of `mounts[index]`, if that was attached last.
-    pub fn last(&mut self, index: usize) -> Option<OwnedFd> {
-        self.last.take_if(|(last, _)| *last == index).map(|(_, tree)| tree)
+    /// The tree that was attached last.
+    pub fn take_last(&mut self) -> Option<OwnedFd> {
+        self.last.take()
+    }
+
+    /// The next one goes elsewhere.
+    pub fn release_last(&mut self) {
+        if let Some(tree) = self.last.take() {
+            self.release(tree);
+        }
     }
 
     /// What was mounted over the root is the root now.

@@ -116,58 +116,39 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Opens it, unless that is done.
-    pub fn open(&mut self) -> Result<()> {
-        if self.rare.is_some() {
-            return self.open_rare(None).map(drop);
-        }
-        if !self.is_open() {
-            let tree = tree::copy_path(&self.path, self.recursive, false);
-            self.tree = Cell::new(Some(tree.on(format_args!("open_tree {}", Show(&self.path)))?));
-        }
-        Ok(())
-    }
-
-    /// The parent's part: opens it if this process may; `false` when only the child can. `find` is for mappings.
-    pub fn open_if_allowed(&mut self, find: &mut Find<'_>) -> Result<bool> {
-        if self.rare.is_some() {
-            return self.open_rare(Some(find));
-        }
-        match self.open() {
-            Err(error) if error.is(Errno::PERM) => Ok(false),
-            other => other.map(|()| true),
+    /// Whether it is not opened yet, and will not be in the container's own root.
+    pub fn is_wanted(&self) -> bool {
+        match self.rare.as_deref() {
+            Some(Rare { link: Some(_), .. } | Rare { inside: Some(_), .. }) => false,
+            _ => !self.is_open(),
         }
     }
 
-    /// In the parent with `find`, in the child without.
-    #[cold]
-    #[inline(never)]
-    fn open_rare(&mut self, find: Option<&mut Find<'_>>) -> Result<bool> {
-        self.read_link()?;
-        let Some(rare) = self.rare.as_ref().filter(|rare| rare.link.is_none() && rare.inside.is_none())
-        else {
-            return Ok(true);
-        };
-        if self.tree.get_mut().is_some() {
-            return Ok(true);
-        }
-        let tree = match tree::copy_path(&self.path, self.recursive, rare.links.source) {
-            Err(Errno::PERM) if find.is_some() => return Ok(false),
-            tree => tree.on(format_args!("open_tree {}", Show(&self.path)))?,
-        };
-        match (&rare.idmap, find) {
+    /// Opens it on the host. Only the parent, with `find`, can map its owners.
+    pub fn open(&self, find: Option<&mut Find<'_>>) -> Result<OwnedFd> {
+        let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
+        let tree = tree::copy_path(&self.path, self.recursive, link);
+        let tree = tree.on(format_args!("open_tree {}", Show(&self.path)))?;
+        match (self.rare.as_ref().and_then(|rare| rare.idmap.as_ref()), find) {
             (Some(idmap), Some(find)) => idmap.apply(&tree, find)?,
             // Who may not open it in the parent may map nothing of the host's.
             (Some(_), None) => return Err(Error::system(Errno::PERM, format_args!("mount_setattr idmap"))),
             (None, _) => {}
         }
-        self.tree = Cell::new(Some(tree));
-        Ok(true)
+        Ok(tree)
     }
 
-    /// Whether that is done.
-    pub fn is_open(&mut self) -> bool {
-        self.tree.get_mut().is_some()
+    /// It was opened.
+    pub fn set(&self, tree: OwnedFd) {
+        self.tree.set(Some(tree));
+    }
+
+    /// Whether it was.
+    pub fn is_open(&self) -> bool {
+        let tree = self.tree.take();
+        let open = tree.is_some();
+        self.tree.set(tree);
+        open
     }
 
     /// Whether it is a directory; so is, for all one knows, what is not opened yet.

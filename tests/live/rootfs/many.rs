@@ -9,9 +9,22 @@ use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
 use crate::json;
 use crate::rig::{Peer, Rig};
-use crate::tests;
+use crate::rootless::{ordinary, own};
+use crate::{rootless, tests};
 
-tests!["rootfs", many_at_one_destination, many_at_one_destination_are_looked_up_once,];
+tests![
+    "rootfs",
+    many_at_one_destination,
+    many_at_one_destination_are_looked_up_once,
+    many_with_few_descriptors,
+    many_with_few_descriptors_in_a_user_namespace,
+    many_with_few_descriptors_and_hooks,
+    many_with_few_descriptors_of_an_ordinary_user,
+    many_with_few_descriptors_idmapped,
+    many_with_few_descriptors_of_created,
+    many_with_few_descriptors_added,
+    many_with_one_missing,
+];
 
 /// The last one is seen, and all are there.
 fn many_at_one_destination(rig: &mut Rig) -> Outcome {
@@ -68,4 +81,145 @@ fn many_at_one_destination_are_looked_up_once(rig: &mut Rig) -> Outcome {
     // One for its source.
     let bind = |bundle: &mut Bundle| bundle.bind(&source, "/place", &["bind"]);
     same("of a directory", lookups(rig, 60, bind)?, lookups(rig, 10, bind)? + 50)
+}
+
+/// How many descriptors the runtime may have, hard.
+const FEW: u64 = 256;
+
+/// A bundle with hundreds of everything that takes a descriptor.
+fn crowded(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome<Bundle> {
+    let source = source(rig)?;
+    for number in 0..300 {
+        bundle.bind(&source, &format!("/bind/{number}"), options);
+    }
+    for number in 0..100 {
+        let options = json!(["ro", "size=16k"]);
+        bundle
+            .mount(json!({"destination": (format!("/tmpfs/{number}")), "type": "tmpfs", "options": options}));
+    }
+    for number in 0..100 {
+        let path = format!("/dev/null{number}");
+        bundle.set("linux.devices[+]", json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64}));
+        bundle.file(&format!("/masked/{number}"), "secret")?;
+        bundle.set("linux.maskedPaths[+]", format!("/masked/{number}"));
+        bundle.set("linux.readonlyPaths[+]", format!("/bind/{number}"));
+    }
+    let dirs = (0..300).map(|number| format!("bind/{number}")).chain((0..100).map(|n| format!("tmpfs/{n}")));
+    for dir in dirs {
+        fs::create_dir_all(bundle.inside(&dir))?;
+    }
+    Ok(bundle)
+}
+
+/// Runs it with few descriptors, and looks at the last of each kind.
+fn all_there(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
+    let look = "mounts read /bind/0/file read /bind/299/file create /tmpfs/99/new read /masked/99 \
+        write /dev/null99 create /bind/99/new";
+    bundle.verbs(&look.split_whitespace().collect::<Vec<_>>());
+    let mut command = rig.launch("run", &bundle, words)?;
+    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    let inside = run(&mut command, "")?.good()?.facts();
+    inside.is("read:/bind/0/file", "from the host")?;
+    inside.is("read:/bind/299/file", "from the host")?;
+    inside.is("create:/tmpfs/99/new", "!EROFS")?;
+    inside.is("read:/masked/99", "")?;
+    inside.is("write:/dev/null99", "ok")?;
+    inside.is("create:/bind/99/new", "!EROFS")?;
+    // A hundred of them twice, to be read-only.
+    same("mounts", inside.keys("mount:/bind/").len(), 400)?;
+    same("tmpfs", inside.keys("mount:/tmpfs/").len(), 100)
+}
+
+fn many_with_few_descriptors(rig: &mut Rig) -> Outcome {
+    all_there(rig, crowded(rig, rig.bundle()?, &["rbind"])?, &[])
+}
+
+fn many_with_few_descriptors_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    bundle.user_namespace(100_000);
+    all_there(rig, bundle, &[])
+}
+
+fn many_with_few_descriptors_and_hooks(rig: &mut Rig) -> Outcome {
+    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    let payload = rig.suite.payload.display().to_string();
+    for point in ["createRuntime", "createContainer", "startContainer"] {
+        let path = if point == "startContainer" { "/payload" } else { payload.as_str() };
+        bundle.set(&format!("hooks.{point}"), json!([{"path": path, "args": ["payload", "stdin"]}]));
+    }
+    all_there(rig, bundle, &[])
+}
+
+/// Whose sources the container's process opens.
+fn many_with_few_descriptors_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
+    ordinary(rig)?;
+    let mut bundle = crowded(rig, rootless::bundle(rig)?, &["rbind"])?;
+    // Of the host's devices there are no hundred that everybody may have.
+    bundle.remove("linux.devices");
+    bundle.file("/dev/null99", "")?;
+    bundle.bind("/dev/null".as_ref(), "/dev/null99", &["bind"]);
+    own(&bundle.dir)?;
+    all_there(rig, bundle, &[])
+}
+
+fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
+    if rig.is(Peer::Runc) {
+        return skip_allowed("this runc overlooks the words");
+    }
+    let mut bundle = crowded(rig, rig.bundle()?, &["bind", "idmap=uids=0-7-10;gids=0-7-10"])?;
+    bundle.remove("linux.readonlyPaths");
+    bundle.set("linux.readonlyPaths", json!(["/bind/99"]));
+    bundle.bind(&source(rig)?, "/last", &["bind", "idmap=uids=0-9-10;gids=0-9-10"]);
+    bundle.verbs(&["stat", "/bind/299/file", "stat", "/last/file"]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    let inside = run(&mut command, "")?.good()?.facts();
+    inside.is("stat:/bind/299/file", "f 644 7 7 0:0")?;
+    inside.is("stat:/last/file", "f 644 9 9 0:0")
+}
+
+fn many_with_few_descriptors_of_created(rig: &mut Rig) -> Outcome {
+    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    bundle.verbs(&["read", "/bind/299/file"]);
+    let mut command = rig.launch("create", &bundle, &[])?;
+    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    let mut running = crate::command::start(&mut command, false)?;
+    let (status, errors) = running.status()?;
+    same("create", (status.code(), errors.as_str()), (Some(0), ""))?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    crate::facts::Facts::parse(&running.lines.all()?).is("read:/bind/299/file", "from the host")?;
+    rig.delete()
+}
+
+fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("runc has no such command, and crun an experimental one");
+    }
+    let source = source(rig)?.display().to_string();
+    let mut bundle = rig.bundle()?;
+    let _running = rig.waiting(&mut bundle)?;
+    let mut list = json!([]);
+    for number in 0..300 {
+        let (place, options) = (format!("/added/{number}"), json!(["bind"]));
+        list.set("[+]", json!({"destination": place, "source": (source.as_str()), "options": options}));
+    }
+    let file = rig.dir.join("list");
+    fs::write(&file, list.to_string())?;
+    let mut command = rig.command(&["mounts", "add", &rig.id, &file.display().to_string()]);
+    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    run(&mut command, "")?.good()?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/added/299/file"])?.good()?.facts();
+    inside.is("read:/added/299/file", "from the host")?;
+    rig.delete()
+}
+
+/// One that the parent opens late is as well an error that names it.
+fn many_with_one_missing(rig: &mut Rig) -> Outcome {
+    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    bundle.bind(&rig.dir.join("nothing"), "/data", &["bind"]);
+    bundle.verbs(&[]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    rig.bad(&run(&mut command, "")?, &["mounts[406] /data", "nothing", "no such file"])?;
+    rig.nothing_left()
 }

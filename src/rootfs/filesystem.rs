@@ -1,0 +1,131 @@
+//! Entries of `mounts` that make a filesystem, or change one.
+
+use alloc::ffi::CString;
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, fstat, mkdirat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fspick};
+
+use super::label::{is_parameter, set_attribute};
+use super::op::Op;
+use super::path::{Make, Root};
+use super::source::Source;
+use super::{copyup, tree};
+use crate::error::{At, Error, On, Result, Show};
+use crate::sys::mount::SetAttr;
+
+impl Op<'_> {
+    /// A new filesystem at the destination.
+    pub(super) fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
+        let target = self.target(root, kind)?;
+        let mut mode = [0u8; 8];
+        let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
+        let inherited =
+            match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
+                true => {
+                    Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode))))
+                }
+                false => None,
+            };
+        let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
+        let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
+        let tree = match tree::create(root, kind, source, parameters, self.words.top.set & !late) {
+            Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
+            made => made?,
+        };
+        set_attribute(&tree, given);
+        if self.words.copy_up {
+            copyup::copy(&target, &tree)?;
+        }
+        tree::change(tree.as_fd(), self.words.all)?;
+        tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.words.top })?;
+        tree::attach(&tree, target.as_fd())?;
+        root.release(target);
+        Ok(tree)
+    }
+
+    /// In a user namespace that does not own the network namespace a new sysfs is refused. The host's is as good
+    /// when it is only read; with all below it, which may not be uncovered there, and nothing of it writable.
+    #[cold]
+    #[inline(never)]
+    fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
+        if !self.words.is_read_only() {
+            return Err(refused);
+        }
+        let tree = tree::copy_path(c"/sys", true, false).on(format_args!("open_tree /sys"))?;
+        // The rule for access times may not be changed of what is another user namespace's.
+        let set = self.words.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
+        let change =
+            SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
+        tree::change(tree.as_fd(), change).map(|()| tree)
+    }
+
+    /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
+    /// processes take for granted what they read in them, and a link in the image would put them where
+    /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
+    fn target(&self, root: &mut Root, kind: &CStr) -> Result<OwnedFd> {
+        match kind.to_bytes() {
+            b"proc" | b"sysfs" => root.make_without_links(self.destination, Make::Directory),
+            _ => self.place(root, Make::Directory),
+        }
+    }
+
+    /// A tmpfs with one directory for each hierarchy, and links for the controllers that share one.
+    pub(super) fn cgroups(&self, root: &mut Root, trees: &[(CString, Source<'_>)]) -> Result<()> {
+        let directory = self.create(root, c"tmpfs", c"cgroup")?;
+        for (name, source) in trees {
+            let make = || {
+                mkdirat(&directory, name.as_c_str(), Mode::from_raw_mode(0o755))
+                    .on(format_args!("mkdirat"))?;
+                let tree = source.take()?;
+                tree::attach_at(&tree, &directory, name)?;
+                root.release(tree);
+                for alias in name
+                    .to_bytes()
+                    .split(|byte| *byte == b',')
+                    .filter(|alias| alias.len() < name.count_bytes())
+                {
+                    symlinkat(name.as_c_str(), &directory, alias).on(format_args!("symlinkat"))?;
+                }
+                Ok(())
+            };
+            make().at(format_args!("{}", Show(name)))?;
+        }
+        // All of them at once; copies of shared mounts are in the host's peer group until then.
+        tree::change(directory.as_fd(), self.words.all)?;
+        let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.words.top };
+        tree::change(directory.as_fd(), change)?;
+        self.made(root, directory);
+        Ok(())
+    }
+
+    /// Changes what is mounted at the destination already.
+    pub(super) fn remount(&self, root: &Root) -> Result<()> {
+        let target = root.open(self.destination).on(format_args!("openat2"))?;
+        tree::change(target.as_fd(), self.words.all)?;
+        tree::change(target.as_fd(), self.words.top)?;
+        if self.words.parameters.is_empty() {
+            return Ok(());
+        }
+        let context =
+            fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
+                .on(format_args!("fspick"))?;
+        for (name, value) in &self.words.parameters {
+            tree::configure(&context, name, value.as_deref())?;
+        }
+        fsconfig_reconfigure(context.as_fd()).map_err(|errno| {
+            tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
+        })
+    }
+}
+
+/// The permission bits of a mode as text: a tmpfs takes those of the directory it covers.
+fn octal(mode: u32, space: &mut [u8; 8]) -> &CStr {
+    for (place, byte) in space.iter_mut().enumerate().take(4) {
+        *byte = b'0' + (mode >> (3 * (3 - place)) & 7) as u8;
+    }
+    CStr::from_bytes_until_nul(space).unwrap_or_default()
+}
