@@ -13,7 +13,7 @@ use super::label::{is_parameter, set_attribute};
 use super::op::Op;
 use super::path::{Make, Root};
 use super::source::Source;
-use super::{copyup, tree};
+use super::{classic, copyup, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
@@ -32,7 +32,12 @@ impl Op<'_> {
             };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
-        let tree = match tree::create(root, kind, source, parameters, self.words.top.set & !late) {
+        let attributes = self.words.top.set & !late;
+        let made = match classic::is_needed(source, parameters.clone()) {
+            true => classic::create(root, kind, source, parameters, attributes),
+            false => tree::create(root, kind, source, parameters, attributes),
+        };
+        let tree = match made {
             Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
             made => made?,
         };

@@ -5,6 +5,7 @@
 //! descriptors found by walking inside it (`path.rs`). The host's tree is left with pivot_root.
 
 pub mod cgroup;
+mod classic;
 pub mod copyup;
 pub mod device;
 pub mod extra;

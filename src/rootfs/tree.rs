@@ -14,6 +14,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, fchdir};
 
+use super::classic::LONGEST;
 use super::path::Root;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
@@ -99,14 +100,24 @@ pub fn create<'a>(
 pub fn filesystem<'a>(
     kind: &CStr,
     source: &CStr,
-    parameters: impl Iterator<Item = Parameter<'a>>,
+    mut parameters: impl Iterator<Item = Parameter<'a>>,
+    attributes: u64,
+) -> Result<(OwnedFd, OwnedFd)> {
+    let set = |context: &OwnedFd| parameters.try_for_each(|(name, value)| configure(context, name, value));
+    filesystem_with(kind, source, set, attributes)
+}
+
+/// The same; `set` sets its parameters.
+#[inline]
+pub fn filesystem_with(
+    kind: &CStr,
+    source: &CStr,
+    set: impl FnOnce(&OwnedFd) -> Result<()>,
     attributes: u64,
 ) -> Result<(OwnedFd, OwnedFd)> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).on(format_args!("fsopen {}", Show(kind)))?;
     configure(&context, c"source", Some(source))?;
-    for (name, value) in parameters {
-        configure(&context, name, value)?;
-    }
+    set(&context)?;
     if let Err(errno) = fsconfig_create(context.as_fd()) {
         return Err(explain(&context, errno, format_args!("fsconfig {} FSCONFIG_CMD_CREATE", Show(kind))));
     }
@@ -123,6 +134,11 @@ pub fn configure(context: &OwnedFd, name: &CStr, value: Option<&CStr>) -> Result
     };
     let equals = if value.is_some() { "=" } else { "" };
     set.map_err(|errno| {
+        if name.count_bytes().max(value.map_or(0, CStr::count_bytes)) > LONGEST {
+            let name = name.to_str().unwrap_or_default();
+            let what = format_args!("fsconfig {name:.100}{equals}...: longer than {LONGEST} bytes");
+            return Error::system(errno, what);
+        }
         let what = format_args!("fsconfig {}{equals}{}", Show(name), Show(value.unwrap_or_default()));
         explain(context, errno, what)
     })

@@ -5,6 +5,7 @@ pub mod bind;
 pub mod cgroup;
 pub mod device;
 pub mod idmap;
+pub mod long;
 pub mod many;
 pub mod mask;
 pub mod mount;
