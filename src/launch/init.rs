@@ -158,7 +158,7 @@ fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
         plan.namespaces.join_inside(handed.namespaces, false)?;
     }
     if plan.process.user_namespace {
-        become_root()?;
+        become_root_inside(plan)?;
     }
     handed.setgroups.map_or(Ok(false), is_setgroups_denied)
 }
@@ -183,6 +183,15 @@ fn start_hooks(plan: &Plan<'_>, program: &Program) -> Result<()> {
 
 fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
+}
+
+/// What the root of the user namespace makes from here on belongs to it.
+fn become_root_inside(plan: &Plan<'_>) -> Result<()> {
+    become_root()?;
+    match plan.namespaces.makes_ipc_inside() {
+        true => unshare(linux_raw_sys::general::CLONE_NEWIPC).on(format_args!("unshare CLONE_NEWIPC")),
+        false => Ok(()),
+    }
 }
 
 fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {

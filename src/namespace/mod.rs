@@ -5,6 +5,8 @@
 //!   user namespace first, so that it owns the others.
 //! - A new cgroup namespace is the exception: its root is where its maker is, so the child makes it after
 //!   it is in its cgroup. So is a time namespace with offsets: they freeze when a process enters it.
+//! - So is an IPC namespace in a user namespace: the root of its message queues (mq_overview(7)) belongs to who makes
+//!   it, and the child is root there only when it has its maps.
 //! - A pid namespace is entered by children only: the parent joins it before the clone.
 //! - The others are joined by the child. Not so under a new user namespace, in which it would have no
 //!   rights over them: then the parent joins them, clones, and goes back.
@@ -71,6 +73,9 @@ impl<'a> Plan<'a> {
         }
         plan.cgroup = plan.is_new(Kind::Cgroup);
         plan.new &= !u64::from(sys::CLONE_NEWCGROUP);
+        if plan.makes_ipc_inside() {
+            plan.new &= !u64::from(sys::CLONE_NEWIPC);
+        }
         if offsets {
             plan.new &= !u64::from(sys::CLONE_NEWTIME);
         }
@@ -102,6 +107,11 @@ impl<'a> Plan<'a> {
     /// Joined by its path.
     pub fn is_joined(&self, kind: Kind) -> bool {
         self.has(kind) && !self.is_new(kind)
+    }
+
+    /// The child makes a new IPC namespace as root of its user namespace.
+    pub fn makes_ipc_inside(&self) -> bool {
+        self.has(Kind::User) && self.is_new(Kind::Ipc)
     }
 
     /// Something of this kind of namespace will be changed: it must not be the host's own, not even by a

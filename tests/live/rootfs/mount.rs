@@ -3,17 +3,22 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use crate::check::{Outcome, contains, lacks, same};
+use super::source;
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, different, lacks, same};
 use crate::json;
 use crate::json::Json;
+use crate::namespaces::join::{held_user, proc_path};
 use crate::rig::{Peer, Rig};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "rootfs",
     proc_is_of_the_containers_pids,
     sysfs_is_read_only,
     mqueue_is_mounted,
+    filesystems_belong_to_the_root_of_a_new_user_namespace,
+    filesystems_belong_to_the_root_of_a_joined_user_namespace,
     tmpfs_size_and_mode,
     tmpfs_takes_the_mode_of_its_place,
     tmpfs_options_are_seen,
@@ -51,6 +56,49 @@ fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
     let inside = rig.facts(&mut bundle, &["mounts", "create", "/dev/mqueue/one"])?;
     contains("the line", inside.get("mount:/dev/mqueue"), " - mqueue mqueue ")?;
     inside.is("create:/dev/mqueue/one", "ok")
+}
+
+/// Of every type that a user namespace may mount, but for those that are the kernel's own everywhere.
+fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
+    let lower = source(rig)?;
+    let lower = format!("lowerdir={}:{}", lower.display(), bundle.inside("etc").display());
+    for (place, kind, options) in [
+        ("/new/tmpfs", "tmpfs", vec![]),
+        ("/new/ramfs", "ramfs", vec![]),
+        ("/new/mqueue", "mqueue", vec![]),
+        ("/new/devpts", "devpts", vec!["newinstance"]),
+        ("/new/overlay", "overlay", vec![lower.as_str()]),
+    ] {
+        fs::create_dir_all(bundle.inside(place))?;
+        bundle.mount(json!({"destination": place, "type": kind, "source": "name", "options": options}));
+    }
+    sys::chown(&source(rig)?, 100_000, 100_000)?;
+    let places = ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/new/tmpfs", "/new/ramfs", "/new/mqueue"];
+    let places = [&places[..], &["/new/devpts", "/new/overlay", "/proc", "/sys"]].concat();
+    let verbs: Vec<&str> = places.iter().flat_map(|place| ["stat", place]).collect();
+    let verbs = [&verbs[..], &["create", "/dev/mqueue/one", "ns"]].concat();
+    let inside = rig.facts(&mut bundle, &verbs)?;
+    for place in places {
+        let owner = inside.get(&format!("stat:{place}")).split(' ').nth(2);
+        let want = if matches!(place, "/proc" | "/sys") { "65534" } else { "0" };
+        same(place, owner, Some(want))?;
+    }
+    inside.is("create:/dev/mqueue/one", "ok")?;
+    let own = fs::read_link("/proc/self/ns/ipc")?.display().to_string();
+    different("the IPC namespace", inside.get("ns:ipc"), &own)
+}
+
+fn filesystems_belong_to_the_root_of_a_new_user_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    belong_to_root(rig, bundle)
+}
+
+fn filesystems_belong_to_the_root_of_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = held_user(rig, &[])?;
+    let mut bundle = rig.bundle()?;
+    bundle.namespace("user", Some(&proc_path(pid, "user")));
+    belong_to_root(rig, bundle)
 }
 
 /// A tmpfs at `/fresh` with these options.
