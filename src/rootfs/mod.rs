@@ -246,7 +246,7 @@ impl<'a> Plan<'a> {
     /// the bundle says that the root is, and add to it there. The copy is in the host's peer groups until it is
     /// made private, or a slave that goes on to receive from them.
     fn attach_root(&self) -> Result<Root> {
-        let root = Root::new(self.root.take()?);
+        let root = Root::below_host(self.root.take()?);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
         tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
         tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;

@@ -9,14 +9,14 @@ use core::fmt;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::fstatfs;
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::cgroup::Trees;
 use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link, read_link};
 use super::source::Source;
 use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
-use crate::error::{At, On, Result, Show};
+use crate::error::{At, Error, On, Result, Show};
 use crate::spec::Mount;
 use crate::sys::mount::SetAttr;
 
@@ -233,19 +233,46 @@ impl<'a> Op<'a> {
 
     /// What the host has at the destination.
     fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
-        let tree = source.tree(root)?;
+        let mut tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
         let target = match source.over_links() {
             true => self.itself(root, make)?,
             false => self.place(root, make)?,
         };
-        tree::change(tree.as_fd(), self.words.all)?;
-        tree::change(tree.as_fd(), self.words.top)?;
-        tree::attach(&tree, target.as_fd())?;
+        if let Err(error) = self.attach(&tree, &target) {
+            tree = self.attach_own(root, source, &target, error)?;
+        }
         root.release(target);
         self.made(root, tree);
         Ok(())
+    }
+
+    fn attach(&self, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
+        tree::change(tree.as_fd(), self.words.all)?;
+        tree::change(tree.as_fd(), self.words.top)?;
+        tree::attach(tree, target.as_fd())
+    }
+
+    /// A mount namespace that is pinned on the host (`/run/snapd/ns` has some, and `/` has them below it) cannot come
+    /// into one that is younger. This process's own copy of the host's tree was made without them, so the same place is
+    /// taken from there; where it may be looked up.
+    #[cold]
+    #[inline(never)]
+    fn attach_own(
+        &self,
+        root: &Root,
+        source: &Source<'_>,
+        target: &OwnedFd,
+        error: Error,
+    ) -> Result<OwnedFd> {
+        if !error.is(Errno::LOOP) || !root.is_below_host() {
+            return Err(error);
+        }
+        match source.open(None) {
+            Ok(tree) => self.attach(&tree, target).map(|()| tree),
+            Err(_) => Err(error),
+        }
     }
 
     /// It is in place: what is mounted over the root is the root from here on.

@@ -29,6 +29,8 @@ pub struct Root {
     room: Room,
     /// openat2 is not to be had here.
     refused: Cell<bool>,
+    /// Absolute paths are the host's.
+    below_host: bool,
     /// The tree that was attached last, while the next one may be attached to it.
     last: Option<OwnedFd>,
 }
@@ -49,7 +51,18 @@ pub(super) const MAX_LINKS: usize = 40;
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        Root { fd, covered: 0, room: Room::new(4, 512), refused: Cell::new(false), last: None }
+        let (room, refused) = (Room::new(4, 512), Cell::new(false));
+        Root { fd, covered: 0, room, refused, below_host: false, last: None }
+    }
+
+    /// The same, of a process that has the host's root.
+    pub fn below_host(fd: OwnedFd) -> Self {
+        Root { below_host: true, ..Root::new(fd) }
+    }
+
+    /// Whether this process has the host's root.
+    pub fn is_below_host(&self) -> bool {
+        self.below_host
     }
 
     /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first

@@ -28,6 +28,7 @@ tests![
     bind_type_none_with_the_option_alone,
     later_mount_covers_an_earlier_one,
     bind_strictatime_is_seen,
+    rbind_with_a_pinned_mount_namespace,
 ];
 
 /// A source with a tmpfs of its own on `sub`.
@@ -215,4 +216,41 @@ fn later_mount_covers_an_earlier_one(rig: &mut Rig) -> Outcome {
     inside.is("list:/data", "inner")?;
     inside.is("list:/data/inner", "")?;
     same("mounts there", inside.all("mount:/data/inner").len(), 2)
+}
+
+/// As snapd has them below `/run`, and so below `/`: they cannot come along, but all else does.
+fn rbind_with_a_pinned_mount_namespace(rig: &mut Rig) -> Outcome {
+    let source = with_submount(rig)?;
+    let pin = source.join("pin");
+    fs::write(&pin, "")?;
+    let words = format!("--mount={}", pin.display());
+    let pinned = std::process::Command::new("unshare").args([words.as_str(), "true"]).status()?;
+    same("unshare", pinned.code(), Some(0))?;
+    let kinds = [(false, false), (true, false), (false, true)];
+    let mut outputs = Vec::new();
+    for (user_namespace, hooks) in kinds {
+        let mut bundle = rig.bundle()?;
+        fs::create_dir(bundle.inside("data"))?;
+        if user_namespace {
+            bundle.user_namespace(100_000);
+        }
+        if hooks {
+            let payload = rig.suite.payload.display().to_string();
+            bundle.set("hooks.createRuntime", json!([{"path": payload, "args": ["payload", "stdin"]}]));
+        }
+        bundle.bind(&source, "/data", &["rbind", "ro", "rnoexec"]);
+        bundle.verbs(&["read", "/data/sub/deep", "read", "/data/file", "create", "/data/new", "mounts"]);
+        outputs.push(rig.run(&bundle, &[])?);
+    }
+    sys::umount(&pin)?;
+    sys::umount(&source.join("sub"))?;
+    for output in outputs {
+        let inside = output.good()?.facts();
+        inside.is("read:/data/sub/deep", "from below")?;
+        inside.is("read:/data/file", "from the host")?;
+        inside.is("create:/data/new", "!EROFS")?;
+        inside.mount_has("/data", &["ro"])?;
+        inside.mount_has("/data/sub", if rig.is(Peer::Runc) { &[] } else { &["noexec"] })?;
+    }
+    Ok(())
 }
