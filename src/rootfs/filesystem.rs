@@ -13,7 +13,7 @@ use super::label::{is_parameter, set_attribute};
 use super::op::Op;
 use super::path::{Make, Root};
 use super::source::Source;
-use super::{classic, copyup, tree};
+use super::{classic, copyup, explain, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
@@ -122,7 +122,8 @@ impl Op<'_> {
             tree::configure(&context, name, value.as_deref())?;
         }
         fsconfig_reconfigure(context.as_fd()).map_err(|errno| {
-            tree::explain(&context, errno, format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE"))
+            let what = format_args!("fsconfig FSCONFIG_CMD_RECONFIGURE");
+            explain::context(&context, errno, what, |what| Error::system(errno, what))
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod cgroup;
 mod classic;
 pub mod copyup;
 pub mod device;
+mod explain;
 pub mod extra;
 mod filesystem;
 pub mod id;

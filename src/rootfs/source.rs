@@ -22,7 +22,7 @@ use super::option::{FOLLOWED, Links};
 use super::order::HostRoot;
 use super::path::{PATH_MAX, Root, is_directory};
 use super::words::Ends;
-use super::{refuse, tree};
+use super::{explain, refuse, tree};
 use crate::error::{Error, On, Result, Show};
 use crate::spec::Mount;
 
@@ -127,8 +127,9 @@ impl<'a> Source<'a> {
     /// Opens it on the host. Only the parent, with `find`, can map its owners.
     pub fn open(&self, find: Option<&mut Find<'_>>) -> Result<OwnedFd> {
         let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
-        let tree = tree::copy_path(&self.path, self.recursive, link);
-        let tree = tree.on(format_args!("open_tree {}", Show(&self.path)))?;
+        let copy = |recursive| tree::copy_path(&self.path, recursive, link);
+        let tree = copy(self.recursive)
+            .map_err(|errno| explain::copy(errno, format_args!("{}", Show(&self.path)), &|| copy(true)))?;
         match (self.rare.as_ref().and_then(|rare| rare.idmap.as_ref()), find) {
             (Some(idmap), Some(find)) => idmap.apply(&tree, find)?,
             // Who may not open it in the parent may map nothing of the host's.

@@ -2,12 +2,10 @@
 //! a tree is made or copied where nobody sees it, changed, and only then attached.
 
 use core::ffi::CStr;
-use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
-use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
@@ -15,6 +13,7 @@ use rustix::mount::{
 use rustix::process::{chdir, fchdir};
 
 use super::classic::LONGEST;
+use super::explain;
 use super::path::Root;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
@@ -28,8 +27,8 @@ pub fn copy_path(path: &CStr, recursive: bool, link: bool) -> rustix::io::Result
 
 /// A copy of the mount, or of the part of one, that a descriptor names.
 pub fn copy(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
-    open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH)
-        .on(format_args!("open_tree OPEN_TREE_CLONE"))
+    let copy = |recursive| open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH);
+    copy(recursive).map_err(|errno| explain::copy(errno, format_args!("OPEN_TREE_CLONE"), &|| copy(true)))
 }
 
 fn flags(recursive: bool) -> OpenTreeFlags {
@@ -47,7 +46,8 @@ pub fn copy_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
 /// Attaches a tree at a descriptor.
 pub fn attach(tree: &OwnedFd, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree.as_fd(), c"", target, c"", flags).on(format_args!("move_mount"))
+    move_mount(tree.as_fd(), c"", target, c"", flags)
+        .map_err(|errno| explain::attach(errno, tree.as_fd(), target))
 }
 
 /// Attaches a tree at a name in a directory that nobody else has yet.
@@ -76,7 +76,7 @@ pub fn detach(tree: &OwnedFd) -> Result<()> {
 pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     match change.is_empty() {
         true => Ok(()),
-        false => mount_setattr(tree, change).on(format_args!("mount_setattr {change}")),
+        false => mount_setattr(tree, change).map_err(|errno| explain::change(errno, tree, change)),
     }
 }
 
@@ -115,15 +115,20 @@ pub fn filesystem_with(
     set: impl FnOnce(&OwnedFd) -> Result<()>,
     attributes: u64,
 ) -> Result<(OwnedFd, OwnedFd)> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).on(format_args!("fsopen {}", Show(kind)))?;
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(|errno| explain::filesystem(errno, format_args!("fsopen {}", Show(kind)), kind))?;
     configure(&context, c"source", Some(source))?;
     set(&context)?;
-    if let Err(errno) = fsconfig_create(context.as_fd()) {
-        return Err(explain(&context, errno, format_args!("fsconfig {} FSCONFIG_CMD_CREATE", Show(kind))));
-    }
+    fsconfig_create(context.as_fd()).map_err(|errno| {
+        let what = format_args!("fsconfig {} FSCONFIG_CMD_CREATE", Show(kind));
+        explain::context(&context, errno, what, |what| explain::filesystem(errno, what, kind))
+    })?;
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes);
-    Ok((context, tree.on(format_args!("fsmount {}", Show(kind)))?))
+    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| {
+        let what = format_args!("fsmount {}", Show(kind));
+        explain::context(&context, errno, what, |what| Error::system(errno, what))
+    })?;
+    Ok((context, tree))
 }
 
 /// Sets one parameter of a filesystem being made or changed.
@@ -140,20 +145,8 @@ pub fn configure(context: &OwnedFd, name: &CStr, value: Option<&CStr>) -> Result
             return Error::system(errno, what);
         }
         let what = format_args!("fsconfig {}{equals}{}", Show(name), Show(value.unwrap_or_default()));
-        explain(context, errno, what)
+        explain::context(context, errno, what, |what| Error::system(errno, what))
     })
-}
-
-/// The kernel's own words for a refusal, which it leaves in the context: "e tmpfs: Bad value for 'size'".
-pub fn explain(context: &OwnedFd, errno: Errno, what: fmt::Arguments<'_>) -> Error {
-    let mut space = [0u8; 160];
-    let words = match rustix::io::read(context, &mut space) {
-        Ok(count) => space.get(..count).unwrap_or_default(),
-        Err(_) => return Error::system(errno, what),
-    };
-    let words = words.strip_prefix(b"e ").unwrap_or(words);
-    let words = core::str::from_utf8(words.trim_ascii_end()).unwrap_or("?");
-    Error::system(errno, format_args!("{what} ({words})"))
 }
 
 impl SetAttr {
@@ -174,12 +167,5 @@ impl SetAttr {
         let field = u64::from(sys::MOUNT_ATTR__ATIME);
         self.set = self.set & !field | u64::from(rule);
         self.clear |= field;
-    }
-}
-
-impl fmt::Display for SetAttr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let depth = if self.recursive { "AT_RECURSIVE " } else { "" };
-        write!(f, "{depth}set {:#x} clear {:#x} propagation {:#x}", self.set, self.clear, self.propagation)
     }
 }

@@ -50,6 +50,7 @@ const ROOMS: &[&[Test]] = &[
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
     rootfs::many::TESTS,
+    rootfs::refused::TESTS,
     rootfs::long::TESTS,
     rootfs::over::TESTS,
     rootfs::order::TESTS,

@@ -12,6 +12,7 @@ pub mod mount;
 pub mod order;
 pub mod over;
 pub mod propagation;
+pub mod refused;
 pub mod root;
 pub mod symlink;
 
