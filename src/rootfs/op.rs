@@ -12,8 +12,8 @@ use rustix::fs::fstatfs;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::cgroup::Trees;
-use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link, read_link};
-use super::source::Source;
+use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
+use super::source::{Source, read_link};
 use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
 use crate::error::{At, Error, On, Result, Show};
@@ -72,7 +72,7 @@ impl<'a> What<'a> {
         if !words.remount && (words.bind.is_some() || kind == c"bind") {
             let recursive = words.bind.unwrap_or(false);
             words.private_by_default(recursive);
-            words.are_a_mounts()?;
+            words.are_a_mounts(mount)?;
             let Some(source) = source else { return refuse(format_args!("source is missing")) };
             let mut source = Source::new(absolute(around.bundle, source), recursive);
             if rare {
@@ -87,18 +87,18 @@ impl<'a> What<'a> {
             _ if words.remount => {
                 // mount(8): of a bind mount only what is the mount's own; the filesystem is the host's too.
                 if words.bind.is_some() {
-                    words.are_a_mounts()?;
+                    words.are_a_mounts(mount)?;
                 }
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 What::Remount
             }
             b"cgroup" | b"cgroup2" => match around.cgroup.trees(mount.destination) {
                 Trees::Whole(source) => {
-                    words.of_cgroup2()?;
+                    words.of_cgroup2(mount)?;
                     What::Bind(source)
                 }
                 Trees::Own(source) => {
-                    words.of_cgroup2()?;
+                    words.of_cgroup2(mount)?;
                     What::Cgroup(source)
                 }
                 Trees::Many(trees) => {

@@ -361,18 +361,6 @@ fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
     readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
 }
 
-/// What a link says; `None` where it is none.
-#[cold]
-#[inline(never)]
-pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> Raw<Option<&'s CStr>> {
-    // The last byte stays NUL: a link's text is shorter than that.
-    match readlinkat_raw(link, c"", space.get_mut(..PATH_MAX - 1).unwrap_or_default()) {
-        // By its descriptor, what is none is not there.
-        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
-        read => read.map(|_| Some(text(space))),
-    }
-}
-
 /// Whether a path is the root, as far as its words tell.
 pub fn is_root(path: &CStr) -> bool {
     path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))

@@ -186,6 +186,18 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What a link says; `None` where it is none.
+#[cold]
+#[inline(never)]
+pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> rustix::io::Result<Option<&'s CStr>> {
+    // The last byte stays NUL: a link's text is shorter than that.
+    match readlinkat_raw(link, c"", space.get_mut(..PATH_MAX - 1).unwrap_or_default()) {
+        // By its descriptor, what is none is not there.
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        read => read.map(|_| Some(super::path::text(space))),
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn what_link_says(path: &CStr) -> rustix::io::Result<Option<CString>> {

@@ -132,19 +132,17 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// A bind mount has no filesystem of its own.
-    pub fn are_a_mounts(&self) -> Result<()> {
+    /// A bind mount has no filesystem of its own. runc refuses such words, too, crun passes them over.
+    pub fn are_a_mounts(&self, mount: &Mount<'_>) -> Result<()> {
         match self.parameters.first() {
-            Some((name, _)) => {
-                refuse(format_args!("options: \"{}\" means nothing to a bind mount", Show(name)))
-            }
+            Some((name, _)) => refuse_word(mount, name, "a bind mount, whose filesystem is its source's"),
             None => Ok(()),
         }
     }
 
     /// A bind mount of cgroup v2. Words for the whole hierarchy are not a container's to say (cgroups(7): they are
     /// ignored); there are no others.
-    pub fn of_cgroup2(&mut self) -> Result<()> {
+    pub fn of_cgroup2(&mut self, mount: &Mount<'_>) -> Result<()> {
         const KNOWN: [&CStr; 5] = [
             c"nsdelegate",
             c"favordynmods",
@@ -153,7 +151,7 @@ impl<'a> Words<'a> {
             c"memory_hugetlb_accounting",
         ];
         match self.parameters.iter().find(|(name, _)| !KNOWN.iter().any(|known| **known == **name)) {
-            Some((name, _)) => refuse(format_args!("options: \"{}\" means nothing to cgroup2", Show(name))),
+            Some((name, _)) => refuse_word(mount, name, "cgroup2, which is mounted already"),
             None => {
                 self.parameters.clear();
                 self.private_by_default(false);
@@ -172,6 +170,19 @@ impl<'a> Words<'a> {
     pub fn is_read_only(&self) -> bool {
         self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }
+}
+
+/// Refuses a word that is a filesystem's own, as it was written.
+#[cold]
+#[inline(never)]
+fn refuse_word<T>(mount: &Mount<'_>, name: &CStr, what: &str) -> Result<T> {
+    let is_it = |text: &CStr| {
+        let rest = text.to_bytes().strip_prefix(name.to_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
+    };
+    let index = mount.options.iter().position(|text| is_it(text)).unwrap_or_default();
+    let word = Show(mount.options.get(index).copied().unwrap_or(name));
+    refuse(format_args!("options[{index}]: \"{word}\" is no option of {what}: leave it out"))
 }
 
 /// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.

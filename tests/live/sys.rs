@@ -8,6 +8,7 @@ pub mod attack;
 pub mod audit;
 pub mod bpf;
 pub mod caller;
+pub mod limit;
 pub mod pass;
 pub mod pty;
 pub mod schedule;
@@ -38,13 +39,6 @@ pub fn arguments(argc: i32, argv: *const *const libc::c_char) -> Vec<String> {
             word.to_string_lossy().into_owned()
         })
         .collect()
-}
-
-/// Limits the number of descriptors for good.
-pub fn limit_descriptors(most: u64) -> Result<()> {
-    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-    // SAFETY: the structure outlives the call, which only reads it.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }.into()).map(drop)
 }
 
 /// Has a child do something between fork and exec. Whatever `act` needs must be ready before.

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::source;
 use crate::bundle::Bundle;
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, same, skip_allowed};
 use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::{sys, tests};
@@ -29,6 +29,7 @@ tests![
     later_mount_covers_an_earlier_one,
     bind_strictatime_is_seen,
     rbind_with_a_pinned_mount_namespace,
+    bind_with_words_of_a_filesystem_is_refused,
 ];
 
 /// A source with a tmpfs of its own on `sub`.
@@ -253,4 +254,15 @@ fn rbind_with_a_pinned_mount_namespace(rig: &mut Rig) -> Outcome {
         inside.mount_has("/data/sub", if rig.is(Peer::Runc) { &[] } else { &["noexec"] })?;
     }
     Ok(())
+}
+
+/// As public files for Kubernetes have them.
+fn bind_with_words_of_a_filesystem_is_refused(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("these peers pass them over");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&[]);
+    bundle.bind(&source(rig)?, "/data", &["rbind", "rw", "mode=755"]);
+    rig.refused(&bundle, &["mounts[6] /data: options[2]: \"mode=755\"", "bind mount", "leave it out"])
 }

@@ -10,6 +10,7 @@ use crate::command::run;
 use crate::json;
 use crate::rig::{Peer, Rig};
 use crate::rootless::{ordinary, own};
+use crate::sys::{before_exec, limit};
 use crate::{rootless, tests};
 
 tests![
@@ -117,7 +118,7 @@ fn all_there(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
         write /dev/null99 create /bind/99/new";
     bundle.verbs(&look.split_whitespace().collect::<Vec<_>>());
     let mut command = rig.launch("run", &bundle, words)?;
-    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    before_exec(&mut command, || limit::descriptors(FEW));
     let inside = run(&mut command, "")?.good()?.facts();
     inside.is("read:/bind/0/file", "from the host")?;
     inside.is("read:/bind/299/file", "from the host")?;
@@ -172,7 +173,7 @@ fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     bundle.bind(&source(rig)?, "/last", &["bind", "idmap=uids=0-9-10;gids=0-9-10"]);
     bundle.verbs(&["stat", "/bind/299/file", "stat", "/last/file"]);
     let mut command = rig.launch("run", &bundle, &[])?;
-    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    before_exec(&mut command, || limit::descriptors(FEW));
     let inside = run(&mut command, "")?.good()?.facts();
     inside.is("stat:/bind/299/file", "f 644 7 7 0:0")?;
     inside.is("stat:/last/file", "f 644 9 9 0:0")
@@ -182,7 +183,7 @@ fn many_with_few_descriptors_of_created(rig: &mut Rig) -> Outcome {
     let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
     bundle.verbs(&["read", "/bind/299/file"]);
     let mut command = rig.launch("create", &bundle, &[])?;
-    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    before_exec(&mut command, || limit::descriptors(FEW));
     let mut running = crate::command::start(&mut command, false)?;
     let (status, errors) = running.status()?;
     same("create", (status.code(), errors.as_str()), (Some(0), ""))?;
@@ -206,7 +207,7 @@ fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
     let file = rig.dir.join("list");
     fs::write(&file, list.to_string())?;
     let mut command = rig.command(&["mounts", "add", &rig.id, &file.display().to_string()]);
-    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    before_exec(&mut command, || limit::descriptors(FEW));
     run(&mut command, "")?.good()?;
     let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/added/299/file"])?.good()?.facts();
     inside.is("read:/added/299/file", "from the host")?;
@@ -219,7 +220,7 @@ fn many_with_one_missing(rig: &mut Rig) -> Outcome {
     bundle.bind(&rig.dir.join("nothing"), "/data", &["bind"]);
     bundle.verbs(&[]);
     let mut command = rig.launch("run", &bundle, &[])?;
-    crate::sys::before_exec(&mut command, || crate::sys::limit_descriptors(FEW));
+    before_exec(&mut command, || limit::descriptors(FEW));
     rig.bad(&run(&mut command, "")?, &["mounts[406] /data", "nothing", "no such file"])?;
     rig.nothing_left()
 }
