@@ -20,11 +20,11 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
 use rustix::io::{self, Errno, pread, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, WaitId, WaitIdOptions, chdir, waitid};
+use rustix::process::{Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller::{self, restore_signals};
@@ -33,9 +33,10 @@ use crate::executable::explain;
 use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
+use crate::sys::end::End;
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
 use crate::sys::fd::close_all_from;
-use crate::sys::pidfd::{has_ended, wait_while};
+use crate::sys::pidfd::{has_ended, reap, wait_while};
 use crate::sys::signal::send;
 
 /// When hooks are run, in order.
@@ -242,7 +243,11 @@ impl<'a> Plan<'a> {
         let head = head.bytes.get(..head.length).unwrap_or_default();
         for mut part in [head, self.state.as_bytes().get(1..).unwrap_or_default()] {
             while !part.is_empty() {
-                let count = write(&file, part).on(format_args!("write"))?;
+                // A filter may say that it was done.
+                let count = match write(&file, part).on(format_args!("write"))? {
+                    0 => return Err(Error::system(Errno::IO, format_args!("write"))),
+                    count => count,
+                };
                 part = part.get(count..).unwrap_or_default();
             }
         }
@@ -313,7 +318,7 @@ impl<'a> Program<'a> {
         // Execve closes the pipe; what failed comes where it does not come to that.
         let mut failed = [0u8; 5];
         if let Ok(5) = read(&reader, &mut failed) {
-            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            reap(&pidfd);
             let [call, errno @ ..] = failed;
             let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
             let name = CALLS.get(usize::from(call)).copied().unwrap_or_default();
@@ -371,25 +376,25 @@ impl<'a> Program<'a> {
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }
-        let status =
-            waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).on(format_args!("waitid"))?;
+        let end = reap(pidfd);
         let mut space = [0u8; WORDS];
         let count = pread(printed, &mut space, 0).unwrap_or(0);
         let words = space.get(..count).unwrap_or_default().trim_ascii();
         let (colon, words) = (if words.is_empty() { "" } else { ": " }, Said(words));
         let seconds = self.timeout.unwrap_or(0);
-        match status.and_then(|status| status.exit_status()) {
+        match end {
             _ if !ended && beside.is_some_and(has_ended) => {
                 Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{words}")))
             }
             _ if !ended => {
                 Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
             }
-            Some(0) => Ok(()),
-            Some(code) => {
+            Some(End::Exited(0)) => Ok(()),
+            Some(End::Exited(code)) => {
                 Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{words}")))
             }
-            None => Err(Error::invalid(format_args!("{point} hook was ended by a signal{colon}{words}"))),
+            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{words}"))),
+            None => Err(Error::system(Errno::CHILD, format_args!("waitid"))),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `mote completion`: prints what completes command lines of mote in a shell. The scripts are in `completion/`;
 //! the tables of commands and options, which all three read alike, are put into them here.
 
-use mote::container::kill::NAMES;
 use mote::error::{Error, Kind, Result};
+use mote::sys::signal::NAMES;
 
 use super::options::{Command, Matches, Opt, flag};
 use super::output::print;

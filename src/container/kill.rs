@@ -12,7 +12,7 @@ use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
-use crate::sys::signal::send;
+use crate::sys::signal::{NAMES, send};
 
 /// SIGKILL.
 const KILL: i32 = Signal::KILL.as_raw();
@@ -90,13 +90,6 @@ fn ends_by_default(signal: i32) -> bool {
     ];
     signal != 0 && others.iter().all(|other| other.as_raw() != signal)
 }
-
-/// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
-pub static NAMES: [&str; 32] = [
-    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
 
 /// Second names.
 static ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];

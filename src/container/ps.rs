@@ -5,10 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::AsFd;
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::stdio::dup2_stdout;
 
 use super::state;
@@ -18,7 +16,9 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
 use crate::sys::clone::{exit, spawn};
+use crate::sys::end::{End, How};
 use crate::sys::exec::{Strings, execve_with_own_environment};
+use crate::sys::pidfd::reap;
 
 /// Their pids on the host, in order: none when it has stopped, unless some have outlived the first. A container without
 /// a cgroup of its own is known by its first process alone.
@@ -86,12 +86,11 @@ fn run_ps(options: &[&CStr]) -> Result<String> {
             Err(errno) => return Err(Error::system(errno, format_args!("read"))),
         }
     }
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).on(format_args!("waitid"))?;
-    match status.and_then(|status| status.exit_status()) {
-        Some(0) => Ok(String::from_utf8_lossy(&text).into_owned()),
-        Some(127) => {
+    match reap(&pidfd) {
+        Some(End::Exited(0)) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Some(End::Exited(127)) => {
             Err(Error::invalid(format_args!("ps is not there: with options the host's ps(1) is needed")))
         }
-        _ => Err(Error::invalid(format_args!("ps failed"))),
+        end => Err(Error::invalid(format_args!("ps failed: {}", How(end)))),
     }
 }

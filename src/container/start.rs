@@ -7,6 +7,7 @@ use super::delete;
 use super::kept::Kept;
 use super::lock::locked;
 use super::notify::Notify;
+use super::process::Stat;
 use super::state::{self, Known};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
@@ -34,6 +35,8 @@ pub fn start(
     if state != State::Created {
         return Err(fail(""));
     }
+    // By its number, under which it lives: whoever takes in who knocks is it.
+    let stat = Stat::open(status.process.pid);
     let Some(channel) = gate::knock(directory.fd(), directory.path())? else {
         return Err(fail(": its process is gone"));
     };
@@ -48,12 +51,11 @@ pub fn start(
         Message::Filter(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
         other => other,
     };
-    let started = match answer {
-        Message::Failed(error) => Err(error).at(format_args!("container \"{}\"", directory.id())),
-        _ if status.hooks => {
+    let started = match ran(answer, stat) {
+        Ok(()) if status.hooks => {
             Kept::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
         }
-        _ => Ok(()),
+        ran => ran.at(format_args!("container \"{}\"", directory.id())),
     };
     // "If any startContainer hook fails, the runtime MUST generate an error, stop the container, and continue the
     // lifecycle at step 12", its removal; poststart the same.
@@ -68,6 +70,22 @@ pub fn start(
         notify.wait(status.process.pid, &process)?;
     }
     started
+}
+
+/// Whether the program runs, or has run, by what its process has said last.
+fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
+    let deaf = match answer {
+        Message::Failed(error) => return Err(error),
+        // It went away before it heard that it is started.
+        answer => matches!(answer, Message::Deaf),
+    };
+    match stat.and_then(Stat::died_unexecuted) {
+        None if !deaf => Ok(()),
+        Some(Some(end)) => {
+            Err(Error::new(Kind::State, format_args!("its process died before its program ran: {end}")))
+        }
+        _ => Err(Error::new(Kind::State, format_args!("its process died before its program ran"))),
+    }
 }
 
 /// Hands over the listener of its filter, and gives what it says then. If that fails it ends.

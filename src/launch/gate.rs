@@ -71,16 +71,11 @@ impl Gate {
         let Gate::Socket(listener) = self else { return Ok(parent) };
         drop(parent);
         loop {
-            match accept_with(listener, SocketFlags::CLOEXEC) {
-                // A connection that says nothing was a look whether somebody is here.
-                Ok(connection) => {
-                    let channel = Channel::over(connection);
-                    if let Message::Go = channel.receive()? {
-                        return Ok(channel);
-                    }
-                }
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(errno) => return Err(Error::system(errno, format_args!("accept4"))),
+            let connection = accept_with(listener, SocketFlags::CLOEXEC).on(format_args!("accept4"))?;
+            let channel = Channel::over(connection);
+            // A connection that says nothing was a look whether somebody is here.
+            if let Message::Go = channel.receive()? {
+                return Ok(channel);
             }
         }
     }

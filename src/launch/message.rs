@@ -81,8 +81,8 @@ impl Channel {
         self.socket.as_fd()
     }
 
-    /// Says it. Nobody listening is no error: they will see the end of the line themselves.
-    pub fn send(&self, message: &Message) {
+    /// Says it: whether it could be said. Nobody listening is no error: they will see the end of the line themselves.
+    pub fn send(&self, message: &Message) -> bool {
         let mut packet = [0u8; 512];
         let (number, root);
         let (tag, (kind, errno, text)) = match message {
@@ -106,7 +106,7 @@ impl Channel {
             Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
-            Message::End | Message::Deaf => return,
+            Message::End | Message::Deaf => return false,
         };
         let errno: [u8; 2] = u16::to_le_bytes(errno);
         let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
@@ -115,8 +115,8 @@ impl Channel {
             *place = byte;
             length += 1;
         }
-        // NOSIGNAL: the other side may have died.
-        let _ = send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+        // NOSIGNAL: the other side may have died. And a filter may have let nothing be sent.
+        send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL) == Ok(length)
     }
 
     /// Whether the other side is gone, and has left no message.
@@ -144,13 +144,13 @@ impl Channel {
         send_many(self.fd(), &trees)
     }
 
-    /// Waits for the next message.
+    /// Waits for the next message. No signal interrupts it, for no handler is installed (signal(7)): EINTR is the answer of
+    /// a filter, which would give it for ever.
     pub fn receive(&self) -> Result<Message> {
         let mut packet = [0u8; 512];
         let length = loop {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                Err(Errno::INTR) => {}
                 // Told once, before what the other side said last. The next call gives its words, or the end.
                 Err(Errno::CONNRESET) => self.deaf.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),

@@ -5,12 +5,9 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open,
-    set_dumpable_behavior, waitid, waitpid,
-};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, pidfd_open, set_dumpable_behavior};
 
 use super::gate::Gate;
 use super::init::{self, Handed};
@@ -25,7 +22,9 @@ use crate::plan::Plan;
 use crate::rootfs::id::RootId;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
+use crate::sys::end::How;
 use crate::sys::fd::{close_in_child, close_together};
+use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::signal::send;
 use crate::sys::veil;
 use crate::{host, namespace};
@@ -171,22 +170,22 @@ pub(super) fn through_middle<S>(
         match made {
             Ok((pid, _)) => its.send(&Message::Born(pid.as_raw_nonzero().get())),
             Err(error) => its.send(&Message::Failed(error)),
-        }
+        };
         exit(0)
     };
-    let (middle, _) = spawn(0, None, middle).on(format_args!("clone3"))?;
+    let (_, middle) = spawn(0, None, middle).on(format_args!("clone3"))?;
     // Its end is the middle's alone now: should that die without a word, the line ends.
     drop(its);
-    let said = ours.receive()?;
-    let _ = waitpid(Some(middle), WaitOptions::empty());
-    match said {
+    let said = ours.receive();
+    let end = reap(&middle);
+    match said? {
         Message::Born(number) => {
             let pid = Pid::from_raw(number).ok_or_else(|| Error::invalid(format_args!("no pid")))?;
             let pidfd = pidfd_open(pid, PidfdFlags::empty());
             Ok((pid, pidfd.on(format_args!("pidfd_open {number}"))?))
         }
         Message::Failed(error) => Err(error),
-        _ => Err(Error::invalid(format_args!("the middle process died"))),
+        _ => Err(Error::invalid(format_args!("the middle process died: {}", How(end)))),
     }
 }
 
@@ -284,7 +283,7 @@ impl Launched {
     pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
         match self.answer()? {
-            Message::End => {
+            Message::End if has_executed(&self.pidfd) => {
                 self.moved = None;
                 Ok(())
             }
@@ -307,7 +306,8 @@ impl Launched {
             Message::Failed(error) => error,
             _ => {
                 let mut space = [0u8; 16];
-                let (what, how) = (self.stage(&mut space), self.how());
+                // Soon after it hung up.
+                let (what, how) = (self.stage(&mut space), How(wait_end(&self.pidfd)));
                 Error::new(
                     Kind::State,
                     format_args!("the container's process died while {what} was set up: {how}"),
@@ -323,17 +323,6 @@ impl Launched {
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
     }
 
-    /// How it ended, which is soon after it hung up.
-    fn how(&self) -> &'static str {
-        match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-            Ok(Some(status)) if status.terminating_signal() == Some(9) => "killed by SIGKILL",
-            Ok(Some(status)) if status.terminating_signal() == Some(31) => {
-                "killed by a seccomp filter (SIGSYS)"
-            }
-            _ => "without a word",
-        }
-    }
-
     /// Ends it, for good.
     pub fn kill(&self) {
         // Before its namespaces end with it, and what is in them.
@@ -341,6 +330,6 @@ impl Launched {
             moved.give_back();
         }
         let _ = send(&self.pidfd, Signal::KILL.as_raw());
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        reap(&self.pidfd);
     }
 }

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{DumpableBehavior, WaitId, WaitIdOptions, set_dumpable_behavior, waitid};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::message::{Channel, Message};
 use crate::error::{self, Error, On, Result};
@@ -15,7 +15,9 @@ use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
 use crate::rootfs::supply::More;
 use crate::sys::clone::{exit, spawn};
+use crate::sys::end::How;
 use crate::sys::fd::close_in_child;
+use crate::sys::pidfd::reap;
 
 /// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
 /// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
@@ -47,11 +49,11 @@ pub fn visit(
     let said = listen(&channel, portion);
     // One that waits for trees hears that there are none.
     drop(channel);
-    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    let end = reap(&pidfd);
     match said? {
         Message::Done => Ok(()),
         Message::Failed(error) => Err(error),
-        _ => Err(Error::invalid(format_args!("the process in the container died"))),
+        _ => Err(Error::invalid(format_args!("the process in the container died: {}", How(end)))),
     }
 }
 

@@ -5,17 +5,17 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::CLONE_NEWUSER;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::user::write_maps;
 use crate::error::{Error, On, Result};
 use crate::host;
 use crate::spec::linux::{IdMapping, Mappings};
 use crate::sys::clone::{exit, spawn};
+use crate::sys::pidfd::reap;
 
 /// Those that mounts have asked for.
 #[derive(Default)]
@@ -82,6 +82,6 @@ fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
     .on(format_args!("clone3 CLONE_NEWUSER"))?;
     let namespace = write_maps(&proc, pid, mappings).and_then(|()| of(&proc, pid.as_raw_nonzero().get()));
     drop(told);
-    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    reap(&pidfd);
     namespace
 }

@@ -5,19 +5,23 @@ use core::convert::Infallible;
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_clone, __NR_clone3, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD, CSIGNAL, SIGCHLD, clone_args,
+    __NR_clone, __NR_clone3, __NR_exit, __NR_exit_group, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD,
+    CSIGNAL, clone_args,
 };
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, Result, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::Pid;
+
+use super::pidfd::reap;
 
 /// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), inside the
 /// cgroup v2 directory `cgroup` when one is given (linux 5.7). Gives its pid and a pidfd of it.
 ///
 /// The child shares nothing with this process but open files; `child` must not return, which its type
-/// says. It runs in a copy of a process that may have had other threads: it must not allocate.
+/// says. It runs in a copy of a process that may have had other threads: it must not allocate. Until it executes a
+/// program it has no exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
 ///
 /// Errors: those of clone3(2); EAGAIN also when the cgroup's `pids.max` is reached. Where clone3 is refused,
 /// that refusal when CLONE_NEWTIME is asked for, which clone(2) has no bit for.
@@ -27,14 +31,12 @@ pub fn spawn(
     child: impl FnOnce() -> Infallible,
 ) -> Result<(Pid, OwnedFd)> {
     let mut pidfd: RawFd = -1;
-    // CLONE_PARENT: the exit signal is inherited, and must not be given.
-    let signal = if flags & u64::from(linux_raw_sys::general::CLONE_PARENT) == 0 { SIGCHLD } else { 0 };
     let arguments = clone_args {
         flags: flags | u64::from(CLONE_PIDFD) | if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 },
         pidfd: &raw mut pidfd as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: u64::from(signal),
+        exit_signal: 0,
         stack: 0,
         stack_size: 0,
         tls: 0,
@@ -51,7 +53,7 @@ pub fn spawn(
         // A refusal that was not of clone3 alone is repeated by clone.
         Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
             door = cgroup.map(Door::open).transpose()?;
-            let flags = flags as usize | CLONE_PIDFD as usize | signal as usize;
+            let flags = flags as usize | CLONE_PIDFD as usize;
             // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.
             // SAFETY: as above.
             super::check(unsafe {
@@ -114,7 +116,7 @@ impl Door {
         match errno {
             [0] => Ok(()),
             [errno] => {
-                let _ = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
+                reap(child);
                 Err(Errno::from_raw_os_error(errno.into()))
             }
         }
@@ -128,9 +130,47 @@ pub fn unshare(flags: u32) -> Result<()> {
 }
 
 /// Ends the process at once, as _exit(2).
+///
+/// Whatever a filter (seccomp(2)) says: where it refuses exit_group, exit ends a process of one thread as well; where it
+/// refuses both, the processor does, and the process is killed by SIGILL.
 pub fn exit(code: i32) -> ! {
-    loop {
+    for call in [__NR_exit_group, __NR_exit] {
         // SAFETY: takes no pointer.
-        unsafe { sc::syscall1(linux_raw_sys::general::__NR_exit_group as usize, code as usize) };
+        unsafe { sc::syscall1(call as usize, code as usize) };
+    }
+    trap()
+}
+
+/// An instruction that no processor has. The signal is forced on the process: blocked, ignored, or sent to the first
+/// process of a pid namespace, it kills (`force_sig_info_to_task` of kernel/signal.c).
+#[cold]
+#[inline(never)]
+fn trap() -> ! {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    // SAFETY: it touches nothing, and does not return.
+    unsafe {
+        core::arch::asm!("ud2", options(noreturn, nomem, nostack))
+    }
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("udf #0", options(noreturn, nomem, nostack))
+    }
+    #[cfg(any(target_arch = "riscv64", target_arch = "riscv32"))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("unimp", options(noreturn, nomem, nostack))
+    }
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "riscv64",
+        target_arch = "riscv32",
+    )))]
+    loop {
+        // SAFETY: the last byte of the address space is never a process's own: this ends in SIGSEGV.
+        unsafe { core::ptr::without_provenance_mut::<u8>(usize::MAX).write_volatile(0) };
     }
 }

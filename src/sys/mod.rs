@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod bump;
 pub mod clone;
 pub mod cwd;
+pub mod end;
 pub mod exec;
 pub mod fault;
 pub mod fd;

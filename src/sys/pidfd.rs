@@ -1,8 +1,12 @@
 //! Waiting for a process by its pidfd, which is readable when the process has ended (pidfd_open(2)).
 
+use linux_raw_sys::general::__WALL;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
+use super::end::End;
 
 /// Whether it has ended; a zombie has.
 pub fn has_ended(pidfd: &OwnedFd) -> bool {
@@ -30,4 +34,39 @@ pub fn wait_while(other: &OwnedFd, pidfd: &OwnedFd, seconds: Option<u32>) -> Res
             ready => return ready.map(|_| !fds[0].revents().is_empty()),
         }
     }
+}
+
+/// Waits for the end of a child of `clone::spawn`, and reaps it. `None`: there is no such child (any more).
+pub fn reap(child: &OwnedFd) -> Option<End> {
+    end_of(ask(child, ALL)?)
+}
+
+/// The same, but the child is left to be waited for again.
+pub fn wait_end(child: &OwnedFd) -> Option<End> {
+    end_of(ask(child, ALL | WaitIdOptions::NOWAIT)?)
+}
+
+/// Whether a child of `clone::spawn` has executed a program. It may have ended since.
+///
+/// It is born without an exit signal, which execve sets to SIGCHLD (execve(2)) past the point where it could still
+/// return, and before it closes descriptors; and only children with that signal are waited for without `__WALL`
+/// (wait(2)). So whoever sees the end of a line to the child knows from here whether execve or death has closed it.
+pub fn has_executed(child: &OwnedFd) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // What is not there at all was reaped by the kernel, since SIGCHLD is ignored: that signal it then had.
+    ask(child, look).is_some() || ask(child, look | ALL).is_none()
+}
+
+/// Children whatever their exit signal is.
+const ALL: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::from_bits_retain(__WALL));
+
+/// `None`: there is no such child; `Some(None)`: it has not ended.
+fn ask(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
+    waitid(WaitId::PidFd(child.as_fd()), options).ok()
+}
+
+fn end_of(status: Option<WaitIdStatus>) -> Option<End> {
+    let status = status?;
+    let killed = |signal| End::Killed { signal, dumped: status.dumped() };
+    status.terminating_signal().map(killed).or_else(|| status.exit_status().map(End::Exited))
 }

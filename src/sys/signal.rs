@@ -9,6 +9,12 @@ use rustix::io::Result;
 
 /// A child has ended.
 pub const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
+/// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
+pub static NAMES: [&str; 32] = [
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
 
 /// A set of signals as the kernel has it: bit n-1 is signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

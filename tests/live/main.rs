@@ -83,6 +83,7 @@ const ROOMS: &[&[Test]] = &[
     process::descriptor::TESTS,
     filter::action::TESTS,
     filter::argument::TESTS,
+    filter::death::TESTS,
     filter::handover::TESTS,
     filter::listener::TESTS,
     cgroups::path::TESTS,

@@ -5,16 +5,15 @@ use alloc::format;
 use core::convert::Infallible;
 
 use rustix::event::poll;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::write;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, set_parent_process_death_signal, waitid,
-};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 use crate::cgroup::directory::{Hierarchies, Whole};
 use crate::error::{On, Result};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_all_from;
+use crate::sys::pidfd::reap;
 use crate::sys::signal::send;
 
 /// The process; it ends with its owner, at the latest with this process.
@@ -45,7 +44,7 @@ impl Drop for Holder {
     #[inline(never)]
     fn drop(&mut self) {
         let _ = send(&self.pidfd, Signal::KILL.as_raw());
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        reap(&self.pidfd);
     }
 }
 

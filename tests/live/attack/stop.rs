@@ -64,7 +64,9 @@ fn stopped_while_it_is_started(rig: &mut Rig) -> Outcome {
     rig.status_is("running")?;
     rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
     rig.delete()?;
-    starting.status()?;
+    let (status, errors) = starting.status()?;
+    same("exit code of start", status.code(), Some(1))?;
+    contains("the error", &errors, "its process died before its program ran")?;
     rig.nothing_left()
 }
 

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod argument;
+pub mod death;
 pub mod handover;
 pub mod listener;
 
@@ -10,7 +11,8 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use crate::check::{Outcome, fail, holds};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, fail, holds, skip_allowed};
 use crate::command::LIMIT;
 use crate::json;
 use crate::json::Json;
@@ -31,6 +33,24 @@ pub fn profile(rules: Vec<Json>) -> Json {
 /// A rule about calls.
 pub fn rule(action: &str, names: &[&str]) -> Json {
     json!({"names": (names.to_vec()), "action": action})
+}
+
+/// What ends a process that has no handler for SIGSYS.
+const KILLS: [&str; 4] = ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"];
+
+/// The peers make other calls, and have other words.
+fn only_mote(rig: &Rig) -> Outcome {
+    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("about mote's own words") }
+}
+
+/// A container with a filter, whose program says that it ran.
+fn filtered(rig: &Rig, no_new_privileges: bool, section: Json) -> Outcome<Bundle> {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.noNewPrivileges", no_new_privileges);
+    bundle.set("linux.seccomp", section);
+    bundle.verbs(&["say", "ran"]);
+    Ok(bundle)
 }
 
 /// Whoever takes the listener of a filter, and answers.

@@ -241,5 +241,5 @@ fn ended_by_a_signal(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("createRuntime", &["kill", "9"]);
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.refused(&hooked.bundle, &["hooks.createRuntime[0]", "signal"])
+    rig.refused(&hooked.bundle, &["hooks.createRuntime[0]", "hook was killed by SIGKILL"])
 }

@@ -14,6 +14,7 @@ type Verb = fn(&[&str]);
 
 /// Each verb with the number of its arguments.
 const VERBS: &[(&str, usize, Verb)] = &[
+    ("adopt", 1, process::adopt),
     ("args", 0, process::args),
     ("ask", 1, kernel::ask),
     ("both", 1, files::both),

@@ -22,6 +22,13 @@ pub fn args(_: &[&str]) {
     }
 }
 
+/// Runs a script. The orphans of it come here, and are not waited for: they stay as zombies until this ends, too.
+pub fn adopt(words: &[&str]) {
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+    let script = std::process::Command::new("/bin/sh").arg("-c").arg(words.concat()).status();
+    say_result("adopt", script);
+}
+
 /// Tells whoever started it what they want to hear (sd_notify(3)).
 pub fn tell(words: &[&str]) {
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
