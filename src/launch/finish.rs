@@ -104,15 +104,25 @@ pub fn give_up(channel: &Channel, error: Error) -> ! {
     exit(1)
 }
 
-/// Becomes the program; comes back only with the reason why not.
-pub fn become_program(process: &ProcessPlan<'_>, program: &Program, channel: &Channel) -> Error {
-    if let Err(error) = process.signals.apply() {
-        return error;
-    }
-    if !process.is_filtered_early()
-        && let Err(error) = process.rlimits.apply().and_then(|()| load_filter(process, channel))
-    {
+/// Becomes the program; comes back only with the reason why not. `hooks` run before, in the program's place: with its
+/// signals, and behind its filter.
+pub fn become_program(
+    process: &ProcessPlan<'_>,
+    program: &Program,
+    channel: &Channel,
+    hooks: impl FnOnce() -> Result<()>,
+) -> Error {
+    if let Err(error) = confine(process, channel).and_then(|()| hooks()) {
         return error;
     }
     process.exec.run(program.place, &process.env.variables, program.home())
+}
+
+fn confine(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
+    process.signals.apply()?;
+    match process.is_filtered_early() {
+        true => Ok(()),
+        // The filter may refuse to set them.
+        false => process.rlimits.apply().and_then(|()| load_filter(process, channel)),
+    }
 }

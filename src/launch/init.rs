@@ -5,7 +5,6 @@ use core::ffi::CStr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
-use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Signal, fchdir, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid,
     umask,
@@ -55,20 +54,21 @@ pub struct Handed<'h> {
 /// not and ends.
 pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
     handed.parents.into_iter().for_each(close_in_child);
+    // As hooks see it; before a filter may keep it from being asked for.
+    let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
     let ready = bind_to_parent(&handed.channel).and_then(|()| set_up(plan, &handed));
     let program = match ready {
-        Ok((program, root)) => {
-            handed.channel.send(&Message::Ready(root));
-            program
-        }
+        // Its parent would take the end of the line for its death.
+        Ok((program, root)) => match handed.channel.send(&Message::Ready(root)) {
+            true => program,
+            false => exit(1),
+        },
         Err(error) => give_up(&handed.channel, error),
     };
     match handed.gate.wait(handed.channel) {
         Ok(channel) => {
-            let error = match start_hooks(plan, &program) {
-                Ok(()) => finish::become_program(&plan.process, &program, &channel),
-                Err(error) => error,
-            };
+            let hooks = || pid.map_or(Ok(()), |pid| start_hooks(plan, &program, pid));
+            let error = finish::become_program(&plan.process, &program, &channel, hooks);
             give_up(&channel, error)
         }
         // Nobody is there to hear why.
@@ -171,14 +171,9 @@ fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
 }
 
 /// As the program will be: where it is, with its limits and its environment.
-fn start_hooks(plan: &Plan<'_>, program: &Program) -> Result<()> {
-    let process = &plan.process;
-    let enter = || match process.is_filtered_early() {
-        true => Ok(()),
-        false => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
-    };
-    let inside = Inside { environment: (&process.env.variables, program.home()), enter: &enter };
-    plan.hooks.run_inside(Point::StartContainer, own_pid(), &inside)
+fn start_hooks(plan: &Plan<'_>, program: &Program, pid: i32) -> Result<()> {
+    let environment = (&plan.process.env.variables, program.home());
+    plan.hooks.run_inside(Point::StartContainer, pid, &Inside { environment, enter: &|| Ok(()) })
 }
 
 fn own_pid() -> i32 {

@@ -129,7 +129,7 @@ fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
     [handed.container.directory, handed.parents].into_iter().for_each(close_in_child);
     let error = match set_up(plan, handed) {
         Ok(program) => match handed.channel.receive() {
-            Ok(Message::Go) => finish::become_program(&plan.process, &program, handed.channel),
+            Ok(Message::Go) => finish::become_program(&plan.process, &program, handed.channel, || Ok(())),
             // Nobody is there to hear why.
             _ => exit(1),
         },

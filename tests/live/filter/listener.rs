@@ -5,6 +5,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
 use crate::facts::Facts;
+use crate::json;
 use crate::json::Json;
 use crate::rig::{Peer, Rig};
 use crate::sys::seccomp::{Answer, Notification};
@@ -23,6 +24,7 @@ tests![
     listener_by_annotation,
     listener_by_the_environment,
     listener_by_the_environment_of_start,
+    listener_that_a_hook_asks,
     listener_that_nothing_asks,
     listener_of_a_program_in_an_annotation,
     every_call_asks,
@@ -251,6 +253,25 @@ fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
     same("start", started.status()?.0.code(), Some(0))?;
     Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
     rig.delete()
+}
+
+/// A hook of the program's place asks before that does.
+fn listener_that_a_hook_asks(rig: &mut Rig) -> Outcome {
+    for no_new_privileges in [false, true] {
+        let agent = Agent::new(rig)?;
+        let mut bundle = asking(rig, &agent, no_new_privileges)?;
+        bundle.file("/log", "")?;
+        let words = ["payload", "into", "/log", "ask", "munlockall"];
+        bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": (words.to_vec())}]));
+        let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
+        let (listener, _) = agent.take()?;
+        same("how many asked", answer_all(&listener, decide)?.len(), 3)?;
+        running.finish()?.good()?.facts().is("ask:munlockall", "4711")?;
+        let said = Facts::parse(&std::fs::read_to_string(bundle.inside("log"))?);
+        said.is("ask:munlockall", "4711")?;
+        std::fs::remove_file(&agent.path)?;
+    }
+    rig.nothing_left()
 }
 
 /// As from crun. That nobody needs to listen is tested in `handover.rs`.

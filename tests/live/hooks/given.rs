@@ -27,6 +27,7 @@ tests![
     working_directories,
     working_directory_that_is_gone,
     umasks,
+    filter_of_the_program,
     time_enough,
     outputs_in_files,
     output_that_cannot_be_opened_is_refused,
@@ -275,6 +276,29 @@ fn umasks(rig: &mut Rig) -> Outcome {
     run(&mut command, "")?.good()?;
     let (own, its) = ("0027", "0031");
     same("umask", hooked.facts()?.all("umask"), vec![own, own, own, its, own, own])
+}
+
+/// Whoever runs in the program's place is behind its filter, whenever that is loaded; nobody else is.
+fn filter_of_the_program(rig: &mut Rig) -> Outcome {
+    for no_new_privileges in [false, true] {
+        let mut hooked = Hooked::new(rig)?;
+        for point in POINTS {
+            hooked.add(point, &["ask", "munlockall"]);
+        }
+        let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
+        let section = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": [machine],
+            "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
+        });
+        hooked.bundle.set("process.noNewPrivileges", no_new_privileges);
+        hooked.bundle.set("linux.seccomp", section);
+        hooked.bundle.verbs(&["ask", "munlockall"]);
+        rig.run(&hooked.bundle, &[])?.good()?.facts().is("ask:munlockall", "!EPERM")?;
+        let seen = hooked.facts()?;
+        same("what it answers", seen.all("ask:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
+    }
+    Ok(())
 }
 
 /// A limit that is not reached changes nothing; nor does the largest.
