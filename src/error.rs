@@ -37,7 +37,7 @@ pub enum Kind {
     Program,
     /// A hook failed: the container is at its end (runtime.md, "Lifecycle").
     Hook,
-    /// Nothing failed: a word for who reads the log.
+    /// Nothing failed, and it is only worth a word in the log (`--log-level warning`).
     Remark,
 }
 

@@ -9,11 +9,12 @@ use rustix::fd::OwnedFd;
 
 use crate::cgroup::delegate::Delegation;
 use crate::cgroup::{self, FORCE_V1};
-use crate::error::{At, Error, Result, Show};
+use crate::error::{Error, Result, Show};
 use crate::hooks;
 use crate::host::{self, Cgroups, Host};
 use crate::intelrdt;
 use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
+use crate::process::behind::{Behind, Waits};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, foreign, keyring, label, mempolicy, oom, rlimit, scheduler, signals,
@@ -21,6 +22,7 @@ use crate::process::{
 };
 use crate::rootfs::{self, cgroup::View, idmap::User};
 use crate::seccomp;
+use crate::seccomp::denial::Denials;
 use crate::spec::annotation::is_unknown;
 use crate::spec::linux::{Mappings, NamespaceKind as Kind};
 use crate::spec::process::CpuAffinity;
@@ -40,6 +42,8 @@ pub struct Options<'a, 'm> {
     pub manager: cgroup::Manager<'m>,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
+    /// It waits for `start` at a gate of its own.
+    pub gate: bool,
 }
 
 /// Every decision about a container.
@@ -128,6 +132,7 @@ impl<'a> Plan<'a> {
             new_keyring: options.new_keyring,
             preserve_fds: options.preserve_fds,
             affinity: None,
+            waits: if options.gate { Waits::Gate } else { Waits::Parent },
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
@@ -239,6 +244,7 @@ impl<'a> Tenant<'a> {
             new_keyring: true,
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),
+            waits: Waits::Joining,
         };
         let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
@@ -259,6 +265,7 @@ struct Around<'p> {
     preserve_fds: u32,
     /// Of a process that joins a container.
     affinity: Option<&'p CpuAffinity<'p>>,
+    waits: Waits,
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -273,7 +280,7 @@ impl<'a> ProcessPlan<'a> {
         let sets =
             if around.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
         let warn = &mut |warning| warnings.push(warning);
-        Ok(ProcessPlan {
+        let plan = ProcessPlan {
             user_namespace: around.user_namespace,
             user: user::Plan::new(
                 &process.user,
@@ -300,8 +307,37 @@ impl<'a> ProcessPlan<'a> {
                 config.linux.personality.as_ref(),
             )?,
             terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
-            seccomp: filter(config, host)?,
-        })
+            seccomp: seccomp::plan::plan(config, !host.has(CAP_SYS_PTRACE))?,
+        };
+        if let Some(filter) = &plan.seccomp {
+            plan.check_filter(filter, config, around.waits, warnings)?;
+        }
+        Ok(plan)
+    }
+
+    /// Runs the filter for what is done behind it: an error when it is certain that the process will not come to its
+    /// program, and a remark when it could not say why.
+    // As all that belongs to filters, not between the pages of a start without.
+    #[cold]
+    #[inline(never)]
+    fn check_filter(
+        &self,
+        filter: &seccomp::Program<'_>,
+        config: &Config<'_>,
+        waits: Waits,
+        warnings: &mut Vec<Error>,
+    ) -> Result<()> {
+        let behind = Behind {
+            no_new_privileges: self.no_new_privileges,
+            user: &self.user,
+            caps: &self.caps,
+            env: &self.env,
+            signals: self.signals,
+            waits,
+        };
+        let mut denials = Denials::new(filter, config, self.no_new_privileges);
+        behind.calls(&mut |need, call| denials.ask(need, call));
+        denials.judge(warnings)
     }
 
     /// Whether setgroups(2) may be denied where it is, which only a process there can tell: a namespace that mote makes or
@@ -325,43 +361,6 @@ impl<'a> ProcessPlan<'a> {
     /// Whether some step goes through the host's procfs.
     pub fn needs_proc(&self) -> bool {
         !self.oom.is_empty() || !self.label.is_empty()
-    }
-}
-
-/// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
-/// kernels, unless an annotation wants it otherwise.
-fn filter<'a>(config: &Config<'a>, host: &Host) -> Result<Option<seccomp::Program<'a>>> {
-    let section = config.linux.seccomp.as_ref();
-    let data = config.annotation(c"run.oci.seccomp_bpf_data");
-    if section.is_none() && data.is_none() {
-        return Ok(None);
-    }
-    if config.annotation(c"run.oci.seccomp.plugins").is_some() {
-        let why = "a static program loads no plugins";
-        return Err(Error::unsupported(format_args!("annotations.run.oci.seccomp.plugins: {why}")));
-    }
-    let context = seccomp::Context {
-        native: seccomp::Arch::native(),
-        has_receiver: config.seccomp_receiver().is_some(),
-        ordinary: !host.has(CAP_SYS_PTRACE),
-    };
-    if let Some(data) = data {
-        let flags = section.map_or(&[][..], |section| &section.flags);
-        let program = seccomp::Program::from_base64(data.to_str().unwrap_or_default(), flags, context);
-        return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
-    }
-    let Some(section) = section else { return Ok(None) };
-    let program = seccomp::compile(section, context)?;
-    let path = config.seccomp_receiver().filter(|_| section.notifies());
-    if path.is_some_and(|path| !path.to_bytes().starts_with(b"/")) {
-        return Err(Error::invalid(format_args!("linux.seccomp.listenerPath: must be an absolute path")));
-    }
-    match program.unknown.first() {
-        Some(name) if annotation(config, c"run.oci.seccomp_fail_unknown_syscall") => {
-            let name = name.escape_ascii();
-            Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))
-        }
-        _ => Ok(Some(program)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `differential.rs`: profiles at random, and those of engines, on every architecture, against libseccomp with
 //!   what runc adds to it. What may differ, and why, is [`differential::Why`].
 //! - `kernel.rs`: programs loaded, in a child.
+//! - `ahead.rs`: what the library itself foresees of a program's answers.
 //! - `meaning.rs`: what cannot be compared, and what is refused, with the exact error.
 //! - `shape.rs`: how large and how long the programs are.
 //! - `numbers.rs`: the table of system calls against libseccomp and against the kernel's headers.
@@ -17,6 +18,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "seccomp/ahead.rs"]
+mod ahead;
 #[path = "seccomp/book.rs"]
 mod book;
 #[path = "seccomp/differential.rs"]

@@ -126,6 +126,7 @@ fn build(
         new_keyring: request.new_keyring,
         manager: keeper.manager(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
+        gate: stay == Stay::Created,
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;

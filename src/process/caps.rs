@@ -1,11 +1,15 @@
 //! The five capability sets and no_new_privs (capabilities(7), prctl(2); config.md, "Linux Process").
 
+use linux_raw_sys::prctl::{
+    PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_KEEPCAPS,
+};
 use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
 
+use super::behind::Calls;
 use crate::error::{Error, On, Result};
 use crate::spec::process::Capabilities;
 
@@ -53,6 +57,9 @@ pub static NAMES: [&str; 41] = [
     "CAP_BPF",
     "CAP_CHECKPOINT_RESTORE",
 ];
+
+/// CAP_AUDIT_READ, the last one of linux 3.16.
+const OLDEST_LAST: u64 = 37;
 
 /// The number of a capability by its name.
 pub fn number(name: &str) -> Option<usize> {
@@ -145,6 +152,27 @@ impl Plan {
                 .on(format_args!("process.capabilities.ambient: prctl PR_CAP_AMBIENT_RAISE {name}"))?;
         }
         Ok(())
+    }
+
+    /// The system calls of the two. Which capabilities a kernel older than this table has is not known.
+    pub fn calls(&self, uid: u32, call: &mut Calls<'_>) {
+        let mut prctl = |option: u32, argument: u64, more: u64| {
+            call("prctl", &[option.into(), argument, more, 0, 0]);
+        };
+        let lost = self.present & !self.bounding;
+        for number in (0..=OLDEST_LAST).filter(|number| lost & (1 << number) != 0) {
+            prctl(PR_CAPBSET_DROP, number, 0);
+        }
+        if uid != 0 {
+            prctl(PR_SET_KEEPCAPS, 1, 0);
+        }
+        if self.permitted & self.inheritable & !self.ambient != 0 {
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL.into(), 0);
+        }
+        for number in (0..64).filter(|number| self.ambient & (1 << number) != 0) {
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE.into(), number);
+        }
+        call("capset", &[]);
     }
 
     /// From here on execve gives no rights that the process has not: set-user-id bits and file

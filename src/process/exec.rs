@@ -127,3 +127,7 @@ fn not_in_path(name: &CStr) -> Error {
     let text = format_args!("process.args[0]: exec \"{}\": executable file not found in $PATH", Show(name));
     Error::new(Kind::NoProgram, text)
 }
+
+/// The system calls by which a program is found, as rustix makes them.
+pub(super) static FINDING: [&str; 2] =
+    ["faccessat", if cfg!(target_arch = "arm") { "statx" } else { "newfstatat" }];

@@ -2,6 +2,7 @@
 //! which they are applied is `launch/finish.rs`.
 
 pub mod affinity;
+pub mod behind;
 pub mod caps;
 pub mod cwd;
 pub mod env;

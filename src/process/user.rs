@@ -9,6 +9,7 @@ use rustix::process::umask;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::behind::Calls;
 use crate::error::{Error, On, Result};
 use crate::spec::process::User;
 
@@ -74,6 +75,21 @@ impl Plan {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         set_thread_res_gid(gid, gid, gid).on(format_args!("process.user.gid: setresgid {}", self.gid))?;
         set_thread_res_uid(uid, uid, uid).on(format_args!("process.user.uid: setresuid {}", self.uid))
+    }
+
+    /// The system calls of both.
+    pub fn calls(&self, call: &mut Calls<'_>) {
+        // rustix takes those with 32-bit ids.
+        let [groups, gid, uid] = match cfg!(target_arch = "arm") {
+            true => ["setgroups32", "setresgid32", "setresuid32"],
+            false => ["setgroups", "setresgid", "setresuid"],
+        };
+        if let Some(list) = &self.groups {
+            call(groups, &[list.len() as u64]);
+        }
+        call(gid, &[self.gid.into(); 3]);
+        call(uid, &[self.uid.into(); 3]);
+        call("umask", &[self.umask.into()]);
     }
 
     /// The umask, after the last file is made.

@@ -1,7 +1,7 @@
 //! Architectures: how the kernel's filters know them (`AUDIT_ARCH_*` of include/uapi/linux/audit.h), and where
 //! their numbers are.
 
-use super::names::Name;
+use super::names::{self, Name};
 
 /// An architecture of seccomp, `SCMP_ARCH_*`.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,7 +118,12 @@ impl Arch {
         self.audit & 0xffff == 22
     }
 
-    /// The slot of the call that carries others, when there is one.
+    /// The number of a system call.
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
+        self.slot(name).map(|slot| names::number(slot) + self.base)
+    }
+
+    /// The slot of a system call, when there is such a one.
     pub(super) fn slot(&self, name: &str) -> Option<usize> {
         Name::find(name.as_bytes())?.slot(self.column)
     }

@@ -52,6 +52,19 @@ impl Condition {
         Condition { mask: self.mask & half, value: self.value & half, ..self }
     }
 
+    /// Whether it holds for an argument.
+    pub(super) fn holds(&self, argument: u64) -> bool {
+        let (argument, value) = (argument & self.mask, self.value);
+        match self.compare {
+            Compare::Equal => argument == value,
+            Compare::NotEqual => argument != value,
+            Compare::Less => argument < value,
+            Compare::LessOrEqual => argument <= value,
+            Compare::Greater => argument > value,
+            Compare::GreaterOrEqual => argument >= value,
+        }
+    }
+
     fn is_none(&self) -> bool {
         self.mask == 0
     }

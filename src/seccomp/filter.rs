@@ -223,6 +223,16 @@ impl Calls {
 }
 
 impl Rule {
+    /// Whether its conditions can all hold, or one of them where that is enough.
+    pub(super) fn may_match(&self, arch: &Arch, arguments: &[u64]) -> bool {
+        let may_hold = |condition: &Condition| {
+            let condition = if arch.is_wide() { *condition } else { condition.narrow() };
+            arguments.get(usize::from(condition.index)).is_none_or(|argument| condition.holds(*argument))
+        };
+        let mut conditions = self.conditions.iter();
+        if self.any { conditions.any(may_hold) } else { conditions.all(may_hold) }
+    }
+
     /// On an architecture of 32 bits, conditions on the upper halves of arguments always hold.
     fn effect(&self, arch: &Arch, verdict: Id) -> Effect {
         let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };

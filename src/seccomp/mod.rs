@@ -21,13 +21,16 @@
 //!
 //! What SCMP_ACT_NOTIFY asks, whoever has the filter's listener answers: how they get it is `launch/listener.rs`.
 
+pub mod ahead;
 mod arch;
 mod args;
 mod bpf;
+pub mod denial;
 mod filter;
 mod load;
 mod names;
 mod pack;
+pub mod plan;
 mod raw;
 mod table;
 mod tree;

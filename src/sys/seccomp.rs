@@ -14,6 +14,26 @@ pub const NEW_LISTENER: u32 = 1 << 3;
 pub const TSYNC_ESRCH: u32 = 1 << 4;
 pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
+/// A system call, as far as it is known before it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'c> {
+    pub name: &'static str,
+    /// The first of its arguments, up to one that is not known. All behind them may be anything, also those that the call
+    /// does not have: a filter sees six, whatever the registers hold.
+    pub arguments: &'c [u64],
+}
+
+/// What a call is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To come to the program.
+    Success,
+    /// It may fail, but the process must live.
+    Life,
+    /// To say why there is no program.
+    Words,
+}
+
 /// `struct sock_fprog`.
 #[repr(C)]
 struct Program {

@@ -18,6 +18,7 @@ libfuzzer_sys::fuzz_target!(|document: &[u8]| {
         new_keyring: true,
         manager: Manager::Mote,
         preserve_fds: 0,
+        gate: true,
     };
     let names = ["cpu,cpuacct", "devices", "memory", "pids"].map(String::from).to_vec();
     for cgroups in [Cgroups::Unified, Cgroups::Hierarchies { names, unified: true }] {

@@ -3,10 +3,23 @@
 
 #![no_main]
 
+use mote::seccomp::ahead::refuses;
 use mote::seccomp::{ARCHS, Context, Program, compile};
 use mote::spec::Config;
+use mote::sys::seccomp::Call;
 
 const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };
+
+/// Looks ahead with any program, with more and with less of a call known: what is foreseen with less is so with more.
+fn look_ahead(program: &Program<'_>) {
+    for name in ["execve", "prctl", "no such call"] {
+        let known = program.foresee(Call { name, arguments: &[24; 6] }, |_| true);
+        for count in 0..6 {
+            let less = program.foresee(Call { name, arguments: &[24; 6][..count] }, refuses);
+            assert!(less.is_none() || known.is_some_and(refuses));
+        }
+    }
+}
 
 /// Runs a program for one call: it must come to a verdict without leaving its end or loading what is not there.
 fn run(program: &[u64], data: &[u32; 16]) {
@@ -31,7 +44,10 @@ fn run(program: &[u64], data: &[u32; 16]) {
 }
 
 libfuzzer_sys::fuzz_target!(|section: &[u8]| {
-    let _ = std::str::from_utf8(section).map(|text| Program::from_base64(text, &[], LISTENED));
+    let finished = std::str::from_utf8(section).ok();
+    if let Some(Ok(program)) = finished.map(|text| Program::from_base64(text, &[], LISTENED)) {
+        look_ahead(&program);
+    }
     let before = br#"{"ociVersion": "1.0.0", "root": {"path": "r"}, "linux": {"seccomp": "#;
     let mut text = [before, section, b"}}"].concat();
     let Ok(config) = Config::decode("config.json", &mut text) else { return };
@@ -39,6 +55,7 @@ libfuzzer_sys::fuzz_target!(|section: &[u8]| {
     for native in &ARCHS {
         let Ok(program) = compile(section, Context { native, ..LISTENED }) else { continue };
         assert!((1..=4096).contains(&program.instructions.len()));
+        look_ahead(&program);
         for number in (0..500).chain([4000, 5000, 6000, 0x3fff_ffff, 0x4000_0000, 0x4000_0200, u32::MAX]) {
             let mut data = [number; 16];
             data[1] = native.audit;

@@ -86,6 +86,7 @@ const ROOMS: &[&[Test]] = &[
     filter::death::TESTS,
     filter::handover::TESTS,
     filter::listener::TESTS,
+    filter::own::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
     cgroups::named::TESTS,

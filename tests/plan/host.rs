@@ -54,6 +54,7 @@ pub fn plan(document: &[u8], host: &Host) -> Result<String> {
         new_keyring: true,
         manager: Manager::Mote,
         preserve_fds: 0,
+        gate: true,
     };
     let mut warnings = Vec::new();
     let plan = Plan::new(&config, host, &options, &mut warnings)?;

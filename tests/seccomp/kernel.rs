@@ -6,7 +6,7 @@ use mote::seccomp::Program;
 use crate::profile::{Line, Profile};
 
 /// What happens in a child: it calls nothing that allocates, for other threads may have held the allocator.
-fn child(work: impl FnOnce() -> i32) -> i32 {
+pub fn child(work: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child makes system calls alone, and ends without running anything of the tests' own.
     match unsafe { libc::fork() } {
         -1 => panic!("fork"),
@@ -29,8 +29,14 @@ fn child(work: impl FnOnce() -> i32) -> i32 {
 }
 
 fn errno_of(number: i64) -> i32 {
+    call(number, &[u64::MAX, 0, 0, 0, 0, 0])
+}
+
+/// The error number that a call gets.
+pub fn call(number: i64, arguments: &[u64]) -> i32 {
+    let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| arguments[index] as usize);
     // SAFETY: the calls tried here take no pointers, or are filtered.
-    let returned = unsafe { sc::syscall6(number as usize, usize::MAX, 0, 0, 0, 0, 0) } as isize;
+    let returned = unsafe { sc::syscall6(number as usize, a, b, c, d, e, f) } as isize;
     if returned < 0 { -returned as i32 } else { 0 }
 }
 

@@ -6,6 +6,7 @@ pub mod argument;
 pub mod death;
 pub mod handover;
 pub mod listener;
+pub mod own;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;

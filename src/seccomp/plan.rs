@@ -1,0 +1,46 @@
+//! Which filter a configuration asks for.
+
+use core::ffi::CStr;
+
+use super::{Arch, Context, Program, compile};
+use crate::error::{At, Error, Result};
+use crate::spec::Config;
+
+/// The annotation that has a finished program, in the place of a profile.
+pub(super) const FINISHED: &CStr = c"run.oci.seccomp_bpf_data";
+
+/// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
+/// kernels, unless an annotation wants it otherwise. `ordinary` is whether mote lacks CAP_SYS_PTRACE.
+pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Program<'a>>> {
+    let section = config.linux.seccomp.as_ref();
+    let data = config.annotation(FINISHED);
+    if section.is_none() && data.is_none() {
+        return Ok(None);
+    }
+    if config.annotation(c"run.oci.seccomp.plugins").is_some() {
+        let why = "a static program loads no plugins";
+        return Err(Error::unsupported(format_args!("annotations.run.oci.seccomp.plugins: {why}")));
+    }
+    let context =
+        Context { native: Arch::native(), has_receiver: config.seccomp_receiver().is_some(), ordinary };
+    if let Some(data) = data {
+        let flags = section.map_or(&[][..], |section| &section.flags);
+        let program = Program::from_base64(data.to_str().unwrap_or_default(), flags, context);
+        return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
+    }
+    let Some(section) = section else { return Ok(None) };
+    let program = compile(section, context)?;
+    let path = config.seccomp_receiver().filter(|_| section.notifies());
+    if path.is_some_and(|path| !path.to_bytes().starts_with(b"/")) {
+        return Err(Error::invalid(format_args!("linux.seccomp.listenerPath: must be an absolute path")));
+    }
+    let strict =
+        config.annotation(c"run.oci.seccomp_fail_unknown_syscall").is_some_and(|value| value != c"0");
+    match program.unknown.first() {
+        Some(name) if strict => {
+            let name = name.escape_ascii();
+            Err(Error::invalid(format_args!("linux.seccomp.syscalls: unknown system call \"{name}\"")))
+        }
+        _ => Ok(Some(program)),
+    }
+}

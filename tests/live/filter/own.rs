@@ -1,0 +1,270 @@
+//! Filters that deny what mote itself calls behind them: refused before anything is done when that is certain.
+
+use std::collections::BTreeSet;
+
+use super::{Agent, KILLS, answer_all, filtered, profile, rule};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, lacks, same, skip_allowed};
+use crate::command::{Output, run, start};
+use crate::json;
+use crate::json::Json;
+use crate::rig::Rig;
+use crate::sys::seccomp::Answer;
+use crate::tests;
+
+tests![
+    "filter",
+    denied_execve_is_refused,
+    nothing_allowed_is_refused,
+    calls_that_only_look_done_are_refused,
+    refused_by_arguments,
+    refused_at_exec,
+    finished_program_is_refused,
+    what_is_refused_is_what_is_called,
+    what_is_refused_is_what_is_called_at_the_gate,
+    what_is_refused_is_what_is_called_by_exec,
+    not_refused_what_may_be_allowed,
+    profile_of_docker_has_nothing_to_remark,
+    remark_that_nobody_could_tell,
+];
+
+/// `run` and `create` say the same, before the first hook.
+fn refused(rig: &Rig, bundle: &mut Bundle, words: &[&str]) -> Outcome {
+    bundle.set("hooks.prestart", json!([{"path": "/none/at/all"}]));
+    for verb in ["run", "create"] {
+        run(&mut rig.launch(verb, bundle, &[])?, "")?.bad(words)?;
+        rig.nothing_left()?;
+    }
+    Ok(())
+}
+
+fn denied_execve_is_refused(rig: &mut Rig) -> Outcome {
+    for action in KILLS.into_iter().chain(["SCMP_ACT_ERRNO"]) {
+        for no_new_privileges in [false, true] {
+            let rules = vec![rule("SCMP_ACT_ERRNO", &["munlockall"]), rule(action, &["execve"])];
+            let mut bundle = filtered(rig, no_new_privileges, profile(rules))?;
+            refused(rig, &mut bundle, &[&format!("linux.seccomp: syscalls[1]: {action} denies execve, ")])?;
+        }
+    }
+    Ok(())
+}
+
+/// As in public reports.
+fn nothing_allowed_is_refused(rig: &mut Rig) -> Outcome {
+    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL"] {
+        let section = json!({"defaultAction": action});
+        let mut bundle = filtered(rig, true, section.clone())?;
+        let words = format!("linux.seccomp: defaultAction: {action} denies execve, ");
+        refused(rig, &mut bundle, &[&words])?;
+        let mut bundle = filtered(rig, false, section)?;
+        let words = format!("linux.seccomp: defaultAction: {action} denies prctl, ");
+        refused(rig, &mut bundle, &[&words, "setresuid", "execve", "with process.noNewPrivileges"])?;
+    }
+    Ok(())
+}
+
+/// The kernel says that they have been done. With no_new_privs they have been.
+fn calls_that_only_look_done_are_refused(rig: &mut Rig) -> Outcome {
+    for call in ["setresuid", "setresgid", "setgroups", "capset", "prctl", "umask", "rt_sigprocmask"] {
+        let mut nothing = rule("SCMP_ACT_ERRNO", &[call]);
+        nothing.set("errnoRet", 0i64);
+        let mut bundle = filtered(rig, false, profile(vec![nothing]))?;
+        bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64}));
+        refused(rig, &mut bundle, &[&format!("SCMP_ACT_ERRNO denies {call}, ")])?;
+        bundle.remove("hooks");
+        bundle.set("process.noNewPrivileges", true);
+        rig.facts(&mut bundle, &["id"])?.is("uid", "7 7 7")?;
+    }
+    Ok(())
+}
+
+fn refused_by_arguments(rig: &mut Rig) -> Outcome {
+    // PR_SET_NAME, which mote does not call, and PR_SET_KEEPCAPS.
+    for (call, value, is_called) in
+        [("prctl", 15, false), ("prctl", 8, true), ("setresuid", 8, false), ("setresuid", 7, true)]
+    {
+        let mut one = rule("SCMP_ACT_KILL", &[call]);
+        one.set("args", json!([{"index": 0i64, "value": (i64::from(value)), "op": "SCMP_CMP_EQ"}]));
+        let mut bundle = filtered(rig, false, profile(vec![one]))?;
+        bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64}));
+        match is_called {
+            true => refused(rig, &mut bundle, &[&format!("syscalls[0]: SCMP_ACT_KILL denies {call}, ")])?,
+            false => rig.facts(&mut bundle, &["id"])?.is("uid", "7 7 7")?,
+        }
+    }
+    Ok(())
+}
+
+/// A process without no_new_privs in a container with it.
+fn refused_at_exec(rig: &mut Rig) -> Outcome {
+    let mut bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["capset", "munlockall"])]))?;
+    let _running = rig.waiting(&mut bundle)?;
+    let process = rig.dir.join("process.json");
+    let word = json!({"args": ["/payload", "say", "ran"], "cwd": "/", "noNewPrivileges": false});
+    std::fs::write(&process, word.to_string())?;
+    let output = rig.mote(&["exec", "--process", &process.display().to_string(), &rig.id])?;
+    same("exit code", output.code(), 255)?;
+    contains("the error", &output.stderr, "linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies capset, ")?;
+    let output = rig.mote(&["exec", "--no-new-privs", &rig.id, "/payload", "say", "ran"])?.good()?;
+    output.facts().is("say", "ran")?;
+    rig.delete()
+}
+
+/// `ld [4]; jeq #AUDIT_ARCH_PPC64, 1, 0; ret KILL_PROCESS; ret ALLOW`: for another architecture only.
+fn finished_program_is_refused(rig: &mut Rig) -> Outcome {
+    if !cfg!(target_endian = "little") {
+        return skip_allowed("the program is for a machine of the other byte order");
+    }
+    for no_new_privileges in [false, true] {
+        let mut bundle = filtered(rig, no_new_privileges, json!({"defaultAction": "SCMP_ACT_ALLOW"}))?;
+        let program = "IAAAAAQAAAAVAAEAFQAAgAYAAAAAAACABgAAAAAA/38=";
+        bundle.set("annotations.\"run.oci.seccomp_bpf_data\"", program);
+        let words = ["annotations.run.oci.seccomp_bpf_data: it denies ", "execve, which"];
+        refused(rig, &mut bundle, &words)?;
+    }
+    Ok(())
+}
+
+/// All calls that come behind a filter, by name.
+const CALLS: [(&str, i64); 17] = [
+    ("accept4", libc::SYS_accept4),
+    ("capset", libc::SYS_capset),
+    ("close", libc::SYS_close),
+    ("execve", libc::SYS_execve),
+    ("faccessat", libc::SYS_faccessat),
+    ("listen", libc::SYS_listen),
+    ("newfstatat", libc::SYS_newfstatat),
+    ("openat", libc::SYS_openat),
+    ("prctl", libc::SYS_prctl),
+    ("recvfrom", libc::SYS_recvfrom),
+    ("rt_sigaction", libc::SYS_rt_sigaction),
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+    ("sendto", libc::SYS_sendto),
+    ("setgroups", libc::SYS_setgroups),
+    ("setresgid", libc::SYS_setresgid),
+    ("setresuid", libc::SYS_setresuid),
+    ("umask", libc::SYS_umask),
+];
+
+/// Those that were made up to the first execve.
+fn made(calls: &[i32]) -> BTreeSet<String> {
+    let name = |number: &i32| {
+        let known = CALLS.iter().find(|(_, known)| *known == i64::from(*number));
+        known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
+    };
+    let execve = calls.iter().position(|call| i64::from(*call) == libc::SYS_execve);
+    calls.iter().take(execve.map_or(calls.len(), |last| last + 1)).map(name).collect()
+}
+
+/// Those that a filter is refused for that kills at any.
+fn listed(output: &Output) -> BTreeSet<String> {
+    let text = output.stderr.split(" denies ").nth(1).unwrap_or_default();
+    let names = text.split(", which").next().unwrap_or_default().replace(" and ", ", ");
+    names.split(", ").map(str::to_string).collect()
+}
+
+/// A container whose every call is asked for, and of which all that may be given is.
+fn asking(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
+    let section = json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": (agent.path.as_str())});
+    let mut bundle = filtered(rig, no_new_privileges, section)?;
+    bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
+    Ok(bundle)
+}
+
+fn killing(rig: &Rig, bundle: &mut Bundle, verb: &str) -> Outcome<BTreeSet<String>> {
+    bundle.set("linux.seccomp", json!({"defaultAction": "SCMP_ACT_KILL_PROCESS"}));
+    Ok(listed(&run(&mut rig.launch(verb, bundle, &[])?, "")?))
+}
+
+fn what_is_refused_is_what_is_called(rig: &mut Rig) -> Outcome {
+    for no_new_privileges in [false, true] {
+        let agent = Agent::new(rig)?;
+        let mut bundle = asking(rig, &agent, no_new_privileges)?;
+        let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
+        let (listener, _) = agent.take()?;
+        let calls = answer_all(&listener, |_| Answer::Continue)?;
+        running.finish()?.good()?;
+        same("what is refused", killing(rig, &mut bundle, "run")?, made(&calls))?;
+        std::fs::remove_file(&agent.path)?;
+    }
+    rig.nothing_left()
+}
+
+fn what_is_refused_is_what_is_called_at_the_gate(rig: &mut Rig) -> Outcome {
+    let agent = Agent::new(rig)?;
+    let mut bundle = asking(rig, &agent, false)?;
+    let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
+    let (listener, _) = agent.take()?;
+    let answering = std::thread::spawn(move || answer_all(&listener, |_| Answer::Continue).ok());
+    same("create", created.status()?.0.code(), Some(0))?;
+    rig.mote(&["start", &rig.id])?.good()?;
+    created.lines.until("say=ran")?;
+    let Ok(Some(calls)) = answering.join() else { return crate::check::fail("no answers") };
+    rig.delete()?;
+    same("what is refused", killing(rig, &mut bundle, "create")?, made(&calls))
+}
+
+fn what_is_refused_is_what_is_called_by_exec(rig: &mut Rig) -> Outcome {
+    let agent = Agent::new(rig)?;
+    let mut bundle = asking(rig, &agent, false)?;
+    bundle.verbs(&["wait", "1"]);
+    let mut running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
+    let (first, _) = agent.take()?;
+    let answering = std::thread::spawn(move || answer_all(&first, |_| Answer::Continue).ok());
+    running.lines.until("waiting=1")?;
+    let joined = start(&mut rig.command(&["exec", &rig.id, "/payload", "say", "ran"]), false)?;
+    let (listener, _) = agent.take()?;
+    let calls = answer_all(&listener, |_| Answer::Continue)?;
+    joined.finish()?.good()?;
+    rig.delete()?;
+    same("answers", answering.join().is_ok(), true)?;
+    running.finish()?;
+    // But for what only a first process says.
+    let mut refused = killing(rig, &mut bundle, "run")?;
+    refused.remove("sendto");
+    same("what is refused", refused, made(&calls))
+}
+
+/// A tracer may let it pass; here there is none, so that the kernel says what there is to say.
+fn not_refused_what_may_be_allowed(rig: &mut Rig) -> Outcome {
+    let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_TRACE", &["execve"])]))?;
+    rig.refused(&bundle, &["process.args[0]: exec \"/payload\"", "not implemented"])?;
+    for (action, compared) in [("SCMP_ACT_LOG", None), ("SCMP_ACT_KILL", Some("SCMP_CMP_EQ"))] {
+        let mut one = rule(action, &["execve"]);
+        if let Some(op) = compared {
+            // Of an address, which is not 0.
+            one.set("args", json!([{"index": 0i64, "value": 0i64, "op": op}]));
+        }
+        let mut bundle = filtered(rig, true, profile(vec![one]))?;
+        rig.facts(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
+    }
+    Ok(())
+}
+
+/// What the log has with `--debug`.
+fn log_of(rig: &mut Rig, bundle: &Bundle) -> Outcome<String> {
+    let log = rig.dir.join("log");
+    rig.globals = vec!["--debug".to_string(), format!("--log={}", log.display())];
+    // Nothing of it is for the caller.
+    rig.run(bundle, &[])?.good()?;
+    rig.globals.clear();
+    Ok(std::fs::read_to_string(log)?)
+}
+
+fn profile_of_docker_has_nothing_to_remark(rig: &mut Rig) -> Outcome {
+    let text = include_str!("../../plan/real/docker-20.10-blkio-throttle.json");
+    let section = Json::parse(text)?.at("linux").at("seccomp").clone();
+    for no_new_privileges in [false, true] {
+        let bundle = filtered(rig, no_new_privileges, section.clone())?;
+        lacks("the log", &log_of(rig, &bundle)?, "seccomp")?;
+    }
+    Ok(())
+}
+
+fn remark_that_nobody_could_tell(rig: &mut Rig) -> Outcome {
+    let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["sendto"])]))?;
+    rig.run(&bundle, &[])?.good()?;
+    let remark =
+        "debug: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, with which mote would tell why";
+    contains("the log", &log_of(rig, &bundle)?, remark)
+}
