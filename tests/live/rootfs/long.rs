@@ -83,7 +83,7 @@ fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let option = layers(rig, 10)?;
-    let mut bundle = rootless::bundle(rig)?;
+    let mut bundle = rootless::mapped(rig)?;
     overlay(&mut bundle, &[&WORDS[..], &[&option, "userxattr"]].concat());
     fs::create_dir_all(bundle.inside("merged"))?;
     own(&bundle.dir)?;

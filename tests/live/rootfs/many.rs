@@ -154,7 +154,7 @@ fn many_with_few_descriptors_and_hooks(rig: &mut Rig) -> Outcome {
 /// Whose sources the container's process opens.
 fn many_with_few_descriptors_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let mut bundle = crowded(rig, rootless::bundle(rig)?, &["rbind"])?;
+    let mut bundle = crowded(rig, rootless::mapped(rig)?, &["rbind"])?;
     // Of the host's devices there are no hundred that everybody may have.
     bundle.remove("linux.devices");
     bundle.file("/dev/null99", "")?;

@@ -142,7 +142,7 @@ fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
     sys::mount("none", &locked, "tmpfs", libc::MS_NOSUID | libc::MS_NOEXEC, "")?;
     let mut told = Vec::new();
     for words in [["bind", "suid"], ["bind", "noatime"]] {
-        let mut bundle = rootless::bundle(rig)?;
+        let mut bundle = rootless::mapped(rig)?;
         bundle.verbs(&[]);
         bundle.bind(&locked, "/tmp", &words);
         told.push(rig.run(&bundle, &[])?);
@@ -164,7 +164,7 @@ fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
 fn refused_mounts_that_stay_where_they_are(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let source = super::bind::with_submount(rig)?;
-    let mut bundle = rootless::bundle(rig)?;
+    let mut bundle = rootless::mapped(rig)?;
     bundle.bind(&source, "/tmp", &["bind"]);
     bundle.verbs(&[]);
     let output = rig.run(&bundle, &[])?;
