@@ -274,7 +274,7 @@ fn memory() -> Result<OwnedFd> {
     memfd_create(c"hook", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))
 }
 
-/// What can fail in a hook's process before its program runs.
+/// What can fail in a hook's process before its program runs; `CALLS` has the names.
 #[derive(Clone, Copy)]
 enum Call {
     Dup2,
@@ -284,7 +284,6 @@ enum Call {
     Execve,
 }
 
-/// Their names.
 const CALLS: [&str; 5] = ["dup2", "chdir", "close_range", "rt_sigprocmask", "execve"];
 
 impl<'a> Program<'a> {

@@ -121,7 +121,7 @@ impl<'a> Plan<'a> {
             bundle: options.bundle,
             user: user_namespace.then_some(User { mappings, joined }),
             pivot: options.pivot,
-            label: mount_label(config)?,
+            label: rootfs::label::plan(config)?,
             in_place: hooks.has_before_pivot(),
             cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
@@ -368,22 +368,6 @@ impl<'a> ProcessPlan<'a> {
 fn view<'a>(config: &Config<'a>, host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> View<'a> {
     let layout = cgroup.map_or(&host.cgroups, |cgroup| &cgroup.layout).clone();
     View { layout, path: cgroup.map(|cgroup| cgroup.path.clone()), namespace, named: forced_v1(config) }
-}
-
-/// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.
-fn mount_label<'a>(config: &Config<'a>) -> Result<Option<(&'static CStr, &'a CStr)>> {
-    const KEY: &CStr = c"run.oci.mount_context_type";
-    let Some(label) = config.linux.mount_label else { return Ok(None) };
-    let given = config.annotation(KEY).unwrap_or(c"context");
-    let known = [c"context", c"fscontext", c"defcontext", c"rootcontext"];
-    match known.into_iter().find(|known| *known == given) {
-        Some(option) => Ok(Some((option, label))),
-        None => Err(Error::invalid(format_args!(
-            "annotations.{}: unknown kind of label \"{}\"",
-            Show(KEY),
-            Show(given)
-        ))),
-    }
 }
 
 /// The process, when nothing is known already that keeps it from being run. Of crun's annotations that are not known

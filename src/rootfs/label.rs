@@ -8,12 +8,30 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, XattrFlags, fsetxattr, openat};
 
 use super::tree::Parameter;
+use crate::error::{Error, Result, Show};
+use crate::spec::Config;
 
 /// The option that says the label, and the label.
 pub type Label<'a> = (&'static CStr, &'a CStr);
 
 /// Stands among a filesystem's parameters, but is an attribute of its root directory (xattr(7)).
 const ATTRIBUTE: &CStr = c"security.selinux";
+
+/// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.
+pub fn plan<'a>(config: &Config<'a>) -> Result<Option<Label<'a>>> {
+    const KEY: &CStr = c"run.oci.mount_context_type";
+    let Some(label) = config.linux.mount_label else { return Ok(None) };
+    let given = config.annotation(KEY).unwrap_or(c"context");
+    let known = [c"context", c"fscontext", c"defcontext", c"rootcontext"];
+    match known.into_iter().find(|known| *known == given) {
+        Some(option) => Ok(Some((option, label))),
+        None => Err(Error::invalid(format_args!(
+            "annotations.{}: unknown kind of label \"{}\"",
+            Show(KEY),
+            Show(given)
+        ))),
+    }
+}
 
 /// How a new filesystem of this kind gets the label: not when SELinux labels its files one by one. Of mqueue,
 /// which an IPC namespace has had from its beginning, only the directory can be labelled.

@@ -4,6 +4,7 @@ use super::Agent;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
+use crate::json::Json;
 use crate::rig::{Peer, Refused, Rig};
 use crate::{sys, tests};
 
@@ -147,7 +148,9 @@ fn mote_is_killed_meanwhile(rig: &mut Rig) -> Outcome {
         let mut running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let stream = agent.accept()?;
         holds("something is sent", sys::readable(&stream, crate::command::LIMIT)?)?;
-        let pidfd = sys::pidfd(rig.pid()?)?;
+        // It is not created yet for who asks.
+        let record = std::fs::read_to_string(rig.state.join(&rig.id).join("status"))?;
+        let pidfd = sys::pidfd(i32::try_from(Json::parse(&record)?.at("pid").int())?)?;
         running.signal(libc::SIGKILL)?;
         running.status()?;
         holds("the process ends", sys::readable(&pidfd, crate::command::LIMIT)?)?;
