@@ -101,31 +101,33 @@ impl Log {
 
     /// An error: to standard error as well, always.
     pub fn error(&self, error: &Error) {
-        self.say(Level::Error, &error.to_string());
+        self.say(Level::Error, &error.to_string(), true);
     }
 
-    /// A warning: not shown when only errors are to be logged to a file; of a remark neither on standard error.
+    /// A warning: to standard error as well, but for a remark, which is only logged.
     pub fn warning(&self, warning: &Error) {
-        if warning.kind() != Kind::Remark || self.level >= Level::Warning {
-            self.say(Level::Warning, &warning.to_string());
+        let is_remark = warning.kind() == Kind::Remark;
+        if !is_remark || self.level >= Level::Warning {
+            self.say(Level::Warning, &warning.to_string(), !is_remark);
         }
     }
 
     /// What mote does, for who looks for a mistake.
     pub fn debug(&self, text: impl FnOnce() -> String) {
         if self.level == Level::Debug {
-            self.say(Level::Debug, &text());
+            self.say(Level::Debug, &text(), false);
         }
     }
 
-    fn say(&self, level: Level, text: &str) {
+    /// `aloud` is whether standard error has it too, which stands for a log that is not there.
+    fn say(&self, level: Level, text: &str, aloud: bool) {
         // There is nobody left to tell that these fail.
         let word = match level {
             Level::Error => "",
             Level::Warning => "warning: ",
             Level::Debug => "debug: ",
         };
-        if level < Level::Debug || self.sink.is_none() {
+        if aloud || self.sink.is_none() {
             // Who wants JSON has a name of its own for mote, and puts that before what it finds here.
             let name = if self.json { "" } else { "mote: " };
             let _ = stderr().map(|stderr| write(stderr, format!("{name}{word}{text}\n").as_bytes()));

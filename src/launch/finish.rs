@@ -61,8 +61,6 @@ pub fn identity(
     // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it
     // can wait for the very last moment, when mote has no calls of its own left to make.
     if process.is_filtered_early() {
-        // The filter may refuse that, or kill for it.
-        process.rlimits.apply()?;
         load_filter(process, channel)?;
     }
     // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
@@ -89,8 +87,10 @@ pub fn identity(
     Ok(Program { place, home })
 }
 
+/// The container's limits come with it, where there is one: it may refuse to set them, or kill for it.
 fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
     let Some(filter) = &process.seccomp else { return Ok(()) };
+    process.rlimits.apply()?;
     let loaded = match filter.has_listener() {
         true => listener::load(filter, channel),
         false => filter.load().map(drop),
@@ -112,7 +112,8 @@ pub fn become_program(
     channel: &Channel,
     hooks: impl FnOnce() -> Result<()>,
 ) -> Error {
-    if let Err(error) = confine(process, channel).and_then(|()| hooks()) {
+    let limits = || if process.seccomp.is_none() { process.rlimits.apply() } else { Ok(()) };
+    if let Err(error) = confine(process, channel).and_then(|()| hooks()).and_then(|()| limits()) {
         return error;
     }
     process.exec.run(program.place, &process.env.variables, program.home())
@@ -122,7 +123,6 @@ fn confine(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
     process.signals.apply()?;
     match process.is_filtered_early() {
         true => Ok(()),
-        // The filter may refuse to set them.
-        false => process.rlimits.apply().and_then(|()| load_filter(process, channel)),
+        false => load_filter(process, channel),
     }
 }

@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Signal, fchdir, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid,
     umask,
@@ -172,8 +173,14 @@ fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
 
 /// As the program will be: where it is, with its limits and its environment.
 fn start_hooks(plan: &Plan<'_>, program: &Program, pid: i32) -> Result<()> {
-    let environment = (&plan.process.env.variables, program.home());
-    plan.hooks.run_inside(Point::StartContainer, pid, &Inside { environment, enter: &|| Ok(()) })
+    let process = &plan.process;
+    // With a filter they are set already.
+    let enter = || match &process.seccomp {
+        Some(_) => Ok(()),
+        None => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
+    };
+    let inside = Inside { environment: (&process.env.variables, program.home()), enter: &enter };
+    plan.hooks.run_inside(Point::StartContainer, pid, &inside)
 }
 
 fn own_pid() -> i32 {

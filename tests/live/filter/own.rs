@@ -69,7 +69,8 @@ fn calls_that_only_look_done_are_refused(rig: &mut Rig) -> Outcome {
         let mut nothing = rule("SCMP_ACT_ERRNO", &[call]);
         nothing.set("errnoRet", 0i64);
         let mut bundle = filtered(rig, false, profile(vec![nothing]))?;
-        bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64}));
+        // Groups are set where there is something to set.
+        bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
         refused(rig, &mut bundle, &[&format!("SCMP_ACT_ERRNO denies {call}, ")])?;
         bundle.remove("hooks");
         bundle.set("process.noNewPrivileges", true);
@@ -265,6 +266,6 @@ fn remark_that_nobody_could_tell(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["sendto"])]))?;
     rig.run(&bundle, &[])?.good()?;
     let remark =
-        "debug: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, with which mote would tell why";
+        "warning: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, with which mote would tell why";
     contains("the log", &log_of(rig, &bundle)?, remark)
 }
