@@ -324,12 +324,18 @@ impl Hierarchies {
     /// Sends a signal to every process of the cgroup.
     pub fn signal_all(&self, path: &str, signal: i32) -> Result<()> {
         let Some(hierarchy) = self.all().next() else { return Ok(()) };
+        let whole = Self::path(hierarchy, path);
+        let kills = signal == Signal::KILL.as_raw();
+        // Then nothing has to be frozen, which the freezer of v1 may take longer to undo than to do.
+        if kills && tasks::kill_at_once(&self.root, &whole) {
+            return self.thaw_to_kill(path);
+        }
         let frozen = self.freeze(path, true);
-        let sent = tasks::signal_tree(&self.root, &Self::path(hierarchy, path), signal);
+        let sent = tasks::signal_tree(&self.root, &whole, signal);
         if frozen {
             self.freeze(path, false);
         }
-        if signal == Signal::KILL.as_raw() {
+        if kills {
             self.thaw_to_kill(path)?;
         }
         sent

@@ -89,10 +89,6 @@ pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: u32) -> Result<bool> {
 
 /// Sends a signal to every process in the cgroup and below.
 pub fn signal_tree(root: &OwnedFd, path: &str, signal: i32) -> Result<()> {
-    // linux 5.14: all at once, those below and those just being forked too.
-    if signal == Signal::KILL.as_raw() && write_file(root, &format!("{path}/cgroup.kill"), b"1") {
-        return Ok(());
-    }
     for process in open_all(root, path)? {
         match send(&process, signal) {
             Ok(()) | Err(Errno::SRCH) => {}
@@ -100,6 +96,12 @@ pub fn signal_tree(root: &OwnedFd, path: &str, signal: i32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Kills all at once, those in cgroups below and those just being forked too: with v2 (linux 5.14), or `false`.
+pub fn kill_at_once(root: &OwnedFd, path: &str) -> bool {
+    openat(root, format!("{path}/cgroup.kill"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .is_ok_and(|fd| write(&fd, b"1").is_ok())
 }
 
 /// How long a process that was killed may take to end, in seconds.
@@ -114,7 +116,7 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
         if all.is_empty() {
             return Ok(());
         }
-        signal_tree(root, path, Signal::KILL.as_raw())?;
+        kill_at_once(root, path);
         for process in &all {
             match send(process, Signal::KILL.as_raw()) {
                 Ok(()) | Err(Errno::SRCH) => {}
@@ -131,9 +133,4 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
             }
         }
     }
-}
-
-fn write_file(root: &OwnedFd, path: &str, text: &[u8]) -> bool {
-    openat(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .is_ok_and(|fd| write(&fd, text).is_ok())
 }
