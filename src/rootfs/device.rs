@@ -7,27 +7,24 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::iter;
 
-use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Stat, Uid, chownat, fstat, makedev, mknodat, statat, symlinkat, unlinkat,
-};
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::umask;
 
-use super::path::{Make, Root, make_link};
-use super::{source::Source, tree};
-use crate::error::{Error, On, Result, Show};
+use super::own::Own;
+use super::path::{Make, Root};
+use super::{node, source::Source, tree};
+use crate::error::{Error, Result, Show};
 use crate::spec::device::{Device, DeviceKind};
 use crate::spec::linux::{IdMapping, Mappings};
-use crate::sys::mount::SetAttr;
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     nodes: Vec<Node<'a>>,
-    /// Not when /dev is one of the host's directories: it has its own.
-    links: bool,
+    /// So many of them, the first, every container has, and the configuration does not name.
+    defaults: usize,
     stage: Stage,
 }
 
@@ -36,6 +33,13 @@ struct Node<'a> {
     device: Device<'a>,
     /// In a user namespace, where mknod(2) is not allowed.
     bind: Option<Bind<'a>>,
+}
+
+impl Node<'_> {
+    /// Whether what the host has for it is not open yet.
+    fn is_wanting(&self) -> bool {
+        matches!(&self.bind, Some(Bind::Host(source)) if source.is_wanted())
+    }
 }
 
 /// What the parent makes nodes on.
@@ -83,25 +87,24 @@ static LINKS: [(&CStr, &CStr); 6] = [
     (c"pts/ptmx", c"ptmx"),
 ];
 
-const MODE: u32 = 0o666;
-
 impl<'a> Plan<'a> {
     /// `mapped` is given where mknod is out of reach; `host_dev` is whether /dev is a bind mount of the host's.
     pub fn new(devices: &[Device<'a>], mapped: Option<Mappings<'_>>, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
         let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path));
         let default = default.map(|(path, major, minor)| {
-            let (path, kind, file_mode) = (*path, DeviceKind::Char, Some(MODE));
+            let (path, kind, file_mode) = (*path, DeviceKind::Char, Some(node::MODE));
             let device = Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None };
             let bind = mapped.map(|_| Bind::Host(Source::new(device.path, false)));
             Node { device, bind }
         });
         let mut nodes: Vec<Node<'a>> = default.collect();
+        let defaults = nodes.len();
         let stage = match devices {
             [] => Stage::No,
             devices => add(&mut nodes, devices, mapped),
         };
-        Plan { nodes, links: !host_dev, stage }
+        Plan { nodes, defaults, stage }
     }
 
     /// The nodes of the host's to be bound, from one on, each with its place in the list.
@@ -144,7 +147,7 @@ impl<'a> Plan<'a> {
         // Modes are exact.
         let mask = umask(Mode::empty());
         let mut made = self.nodes.iter().map(|node| match &node.bind {
-            Some(Bind::Made(made)) => make(&stage, &made.name, &node.device, made.owner),
+            Some(Bind::Made(made)) => node::make(&stage, &made.name, &node.device, made.owner),
             _ => Ok(true),
         });
         let denied = made.find(|made| !matches!(made, Ok(true)));
@@ -161,50 +164,87 @@ impl<'a> Plan<'a> {
     }
 
     /// Makes them. The umask is 0, so modes are exact. `fill` opens what the host has for one of them.
-    pub fn apply(&self, root: &Root, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+    pub fn apply(&self, own: Own<'_, '_>, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
         // Nearly all of them lie in /dev: it is looked up once.
+        let root = own.root;
         let dev = root.make(c"/dev", Make::Directory)?;
+        let own_dev = own.has(&dev)?;
         if let Stage::Made(stage) = &self.stage {
             // Where it is in nobody's way: before linux 6.15 only what is mounted can be copied.
             tree::attach_at_path(stage.as_fd(), c"/")?;
         }
         for (index, node) in self.nodes.iter().enumerate() {
-            let path = node.device.path;
-            let within = in_dev(path);
-            let other;
-            let (directory, name) = match within {
-                Some(name) => (&dev, name),
-                None => {
-                    let (above, name) = root.parent(path)?;
-                    other = above;
-                    (&other, name)
-                }
-            };
-            match &node.bind {
-                Some(Bind::Host(source)) => {
-                    if source.is_wanted() {
-                        fill(index)?;
-                    }
-                    bind(source.take()?, root, &node.device)?;
-                }
-                Some(Bind::Made(made)) => bind(self.copy(made)?, root, &node.device)?,
-                None => match make(directory, name, &node.device, owner(&node.device))? {
-                    true => {}
-                    // Mote itself is in a user namespace, as under rootless podman.
-                    false => bind(of_host(path)?, root, &node.device)?,
-                },
+            // Of those, too, that are not placed: the parent serves until it has opened the last.
+            if node.is_wanting() {
+                fill(index)?;
+            }
+            let is_default = index < self.defaults;
+            match in_dev(node.device.path) {
+                Some(name) if own_dev => self.place(node, root, &dev, name, is_default)?,
+                // A directory of the host's has its own.
+                Some(_) if is_default => {}
+                Some(_) => node::is_there(root, &node.device)?,
+                None => self.elsewhere(node, own)?,
             }
         }
         if let Stage::Made(stage) = &self.stage {
             tree::detach(stage)?;
         }
-        if self.links {
+        if own_dev {
             for (target, name) in &LINKS {
-                link(&dev, target, name)?;
+                node::link(&dev, target, name)?;
             }
         }
         root.release(dev);
         Ok(())
+    }
+
+    /// Puts one into a directory that is the container's own.
+    fn place(
+        &self,
+        node: &Node<'_>,
+        root: &Root,
+        directory: &OwnedFd,
+        name: &CStr,
+        is_default: bool,
+    ) -> Result<()> {
+        let device = &node.device;
+        if node.bind.is_none() {
+            match node::make(directory, name, device, node::owner(device)) {
+                Ok(true) => return Ok(()),
+                // Mote itself is in a user namespace, as under rootless podman.
+                Ok(false) => {}
+                // What the configuration mounts in the place of one that it does not name is what it wants there.
+                Err(_) if is_default && node::is_mount_point(directory, name) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(target) = node::mount_point(directory, name, device, is_default)? else {
+            return Ok(());
+        };
+        let tree = match &node.bind {
+            None => node::of_host(device.path)?,
+            Some(Bind::Host(source)) => source.take()?,
+            Some(Bind::Made(made)) => self.copy(made)?,
+        };
+        node::bind(tree, root, target, device)
+    }
+
+    /// One that is not directly in /dev.
+    #[cold]
+    #[inline(never)]
+    fn elsewhere(&self, node: &Node<'_>, own: Own<'_, '_>) -> Result<()> {
+        let (root, path) = (own.root, node.device.path);
+        if own.would_have(path)? {
+            let (above, name) = root.parent(path)?;
+            // Again, of the directory in which it is made: links on the way may have been exchanged meanwhile.
+            if own.has(&above)? {
+                self.place(node, root, &above, name, false)?;
+                root.release(above);
+                return Ok(());
+            }
+        }
+        node::is_there(root, &node.device)
     }
 
     #[cold]
@@ -246,95 +286,4 @@ fn in_dev(path: &CStr) -> Option<&CStr> {
     let name = path.to_bytes_with_nul().strip_prefix(b"/dev/")?;
     let name = CStr::from_bytes_with_nul(name).ok()?;
     (!matches!(name.to_bytes(), b"" | b"." | b"..") && !name.to_bytes().contains(&b'/')).then_some(name)
-}
-
-/// Its file type and number.
-fn node(device: &Device<'_>) -> (FileType, u64) {
-    match device.kind {
-        DeviceKind::Char => (FileType::CharacterDevice, makedev(device.major, device.minor)),
-        DeviceKind::Block => (FileType::BlockDevice, makedev(device.major, device.minor)),
-        DeviceKind::Fifo => (FileType::Fifo, 0),
-    }
-}
-
-/// Whether a file is that device.
-fn is(stat: &Stat, device: &Device<'_>) -> bool {
-    let (kind, number) = node(device);
-    FileType::from_raw_mode(stat.st_mode) == kind && (kind == FileType::Fifo || stat.st_rdev == number)
-}
-
-fn differs(device: &Device<'_>, what: &str) -> Error {
-    let letter = match device.kind {
-        DeviceKind::Char => 'c',
-        DeviceKind::Block => 'b',
-        DeviceKind::Fifo => 'p',
-    };
-    let Device { path, major, minor, .. } = device;
-    Error::invalid(format_args!("device {}: {what} is not {letter} {major}:{minor}", Show(path)))
-}
-
-fn owner(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
-    (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw))
-}
-
-/// Makes a node; `false` where this process may not.
-fn make(
-    directory: &OwnedFd,
-    name: &CStr,
-    device: &Device<'_>,
-    owner: (Option<Uid>, Option<Gid>),
-) -> Result<bool> {
-    let (kind, number) = node(device);
-    let path = device.path;
-    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
-    match mknodat(directory, name, kind, mode, number) {
-        // What the image has there must be that very device: "does not match ... MUST generate an error".
-        Err(Errno::EXIST) => {
-            let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-                .on(format_args!("newfstatat {}", Show(path)))?;
-            if !is(&stat, device) {
-                return Err(differs(device, "what is there already"));
-            }
-        }
-        Err(Errno::PERM) => return Ok(false),
-        made => made.on(format_args!("device {}: mknodat", Show(path)))?,
-    }
-    let (uid, gid) = owner;
-    if uid.is_some() || gid.is_some() {
-        chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-            .on(format_args!("device {}: fchownat", Show(path)))?;
-    }
-    Ok(true)
-}
-
-/// What the host has at a path; before the pivot.
-#[cold]
-#[inline(never)]
-fn of_host(path: &CStr) -> Result<OwnedFd> {
-    Source::new(path, false).open(None)
-}
-
-/// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a
-/// configuration could ask for any file.
-#[cold]
-#[inline(never)]
-fn bind(tree: OwnedFd, root: &Root, device: &Device<'_>) -> Result<()> {
-    let stat = fstat(&tree).on(format_args!("device {}: fstat", Show(device.path)))?;
-    if !is(&stat, device) {
-        return Err(differs(device, "the host's"));
-    }
-    // Nothing but the device is wanted of it.
-    let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
-    tree::change(tree.as_fd(), SetAttr { set, ..SetAttr::default() })?;
-    let target = root.make(device.path, Make::File)?;
-    root.attach(tree, target)
-}
-
-/// A link; what the image has of that name, a link to another place or a file, makes way for ours.
-fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
-    if make_link(dev, name, target).on(format_args!("symlinkat /dev/{}", Show(name)))? {
-        return Ok(());
-    }
-    unlinkat(dev, name, AtFlags::empty()).on(format_args!("unlinkat /dev/{}", Show(name)))?;
-    symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
 }

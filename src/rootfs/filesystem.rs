@@ -20,16 +20,17 @@ use crate::sys::mount::SetAttr;
 impl Op<'_> {
     /// A new filesystem at the destination.
     pub(super) fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
-        let target = self.target(root, kind)?;
+        let (target, new) = self.target(root, kind)?;
         let mut mode = [0u8; 8];
         let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
-        let inherited =
-            match kind == c"tmpfs" && !self.words.parameters.iter().any(|(name, _)| **name == *c"mode") {
-                true => {
-                    Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode))))
-                }
-                false => None,
-            };
+        // Only a directory that was there says which mode is wanted; else it is tmpfs's own, 1777.
+        let inherits = kind == c"tmpfs" && !new && !given.clone().any(|(name, _)| name == c"mode");
+        let inherited = match inherits {
+            true => {
+                Some((c"mode", Some(octal(fstat(&target).on(format_args!("fstat"))?.st_mode, &mut mode))))
+            }
+            false => None,
+        };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
         let attributes = self.words.top.set & !late;
@@ -68,12 +69,14 @@ impl Op<'_> {
         tree::change(tree.as_fd(), change).map(|()| tree)
     }
 
-    /// The directory a filesystem is mounted on. procfs and sysfs must be where they are said to be: other
-    /// processes take for granted what they read in them, and a link in the image would put them where
-    /// nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
-    fn target(&self, root: &mut Root, kind: &CStr) -> Result<OwnedFd> {
+    /// The directory a filesystem is mounted on, and whether it was made for that. procfs and sysfs must be where they
+    /// are said to be: other processes take for granted what they read in them, and a link in the image would put them
+    /// where nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
+    fn target(&self, root: &mut Root, kind: &CStr) -> Result<(OwnedFd, bool)> {
         match kind.to_bytes() {
-            b"proc" | b"sysfs" => root.make_without_links(self.destination, Make::Directory),
+            b"proc" | b"sysfs" => {
+                root.make_without_links(self.destination, Make::Directory).map(|fd| (fd, false))
+            }
             _ => self.place(root, Make::Directory),
         }
     }

@@ -15,9 +15,11 @@ pub mod id;
 pub mod idmap;
 pub mod label;
 pub mod mask;
+mod node;
 pub mod op;
 pub mod option;
 pub mod order;
+pub mod own;
 pub mod path;
 pub mod pivot;
 pub mod source;
@@ -42,6 +44,7 @@ use cgroup::View;
 use idmap::{Find, User};
 use op::Op;
 use order::HostRoot;
+use own::Own;
 use path::{Make, Root};
 use source::Source;
 use supply::{ALL, More, Sources};
@@ -187,12 +190,12 @@ impl<'a> Plan<'a> {
         more: &mut More<'_>,
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
-        let own = !self.root.is_open();
-        if own {
+        let opens = !self.root.is_open();
+        if opens {
             self.open_own()?;
         }
         let sources = self.sources();
-        let mut fill = |entry| if own { sources.open_own(entry) } else { sources.fill(entry, more) };
+        let mut fill = |entry| if opens { sources.open_own(entry) } else { sources.fill(entry, more) };
         // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
@@ -209,10 +212,11 @@ impl<'a> Plan<'a> {
             before = Some(mount);
         }
         root.release_last();
-        self.devices.apply(&root, &mut |index| fill(self.mounts.len() + index))?;
+        let own = Own { root: &root, mounts: &self.mounts };
+        self.devices.apply(own, &mut |index| fill(self.mounts.len() + index))?;
         let terminal = terminal(&root)?;
         if let Some(terminal) = &terminal {
-            cover_console(&root, terminal).at(format_args!("/dev/console"))?;
+            cover_console(own, terminal).at(format_args!("/dev/console"))?;
         }
         self.cover.apply(&root)?;
         for mount in &self.mounts {
@@ -276,10 +280,16 @@ fn read_links(mounts: &mut [Op<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices").
-fn cover_console(root: &Root, terminal: &OwnedFd) -> Result<()> {
+/// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices"). A /dev of the host's that
+/// has none stays without.
+fn cover_console(own: Own<'_, '_>, terminal: &OwnedFd) -> Result<()> {
+    const CONSOLE: &CStr = c"/dev/console";
+    let root = own.root;
+    if root.open(CONSOLE).is_err_and(|errno| errno == Errno::NOENT) && !own.would_have(CONSOLE)? {
+        return Ok(());
+    }
     // Not through a link of the image's, to a place where something else is expected (CVE-2025-52565).
-    let target = root.make_without_links(c"/dev/console", Make::File)?;
+    let target = root.make_without_links(CONSOLE, Make::File)?;
     root.attach(tree::copy(terminal.as_fd(), false)?, target)
 }
 

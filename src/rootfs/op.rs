@@ -8,7 +8,7 @@ use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::fstatfs;
+use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::cgroup::Trees;
@@ -27,7 +27,6 @@ pub struct Op<'a> {
     pub(super) destination: &'a CStr,
     what: What<'a>,
     pub(super) words: Words<'a>,
-    /// A tmpfs is made read-only when everything below it is in place.
     last: Kept,
 }
 
@@ -35,9 +34,14 @@ pub struct Op<'a> {
 const READ_ONLY: SetAttr =
     SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
 
-/// A tree kept for it.
+/// What is known of it when it is mounted.
 #[derive(Default)]
-struct Kept(Cell<Option<OwnedFd>>);
+struct Kept {
+    /// The tree, for a last change: a tmpfs is made read-only when everything below it is in place.
+    tree: Cell<Option<OwnedFd>>,
+    /// The device number of a tmpfs, which nothing outside the container has; 0 of others.
+    device: Cell<u64>,
+}
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,6 +156,11 @@ impl<'a> Op<'a> {
         self.destination
     }
 
+    /// Whether a file lies on the tmpfs that it has made.
+    pub fn holds(&self, file: &Stat) -> bool {
+        file.st_dev == self.last.device.get()
+    }
+
     /// What is taken from the host.
     pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
         let (one, many) = match &self.what {
@@ -192,7 +201,7 @@ impl<'a> Op<'a> {
 
     /// After every mount is in place.
     pub fn finish(&self) -> Result<()> {
-        let Some(tree) = self.last.0.take() else { return Ok(()) };
+        let Some(tree) = self.last.tree.take() else { return Ok(()) };
         tree::change(tree.as_fd(), READ_ONLY).at(format_args!(
             "mounts[{}] {}",
             self.index,
@@ -210,6 +219,9 @@ impl<'a> Op<'a> {
             What::Cgroup(source) => self.bind(root, source),
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
+                if *kind == c"tmpfs" {
+                    self.last.device.set(fstat(&tree).on(format_args!("fstat"))?.st_dev);
+                }
                 if *kind == c"tmpfs" && self.words.is_read_only() {
                     self.read_only_last(root, &tree)?;
                 }
@@ -225,7 +237,7 @@ impl<'a> Op<'a> {
     fn read_only_last(&self, root: &Root, tree: &OwnedFd) -> Result<()> {
         let tree = fcntl_dupfd_cloexec(tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
         match root.has_room(&tree) {
-            true => self.last.0.set(Some(tree)),
+            true => self.last.tree.set(Some(tree)),
             false => tree::change(tree.as_fd(), READ_ONLY)?,
         }
         Ok(())
@@ -238,7 +250,7 @@ impl<'a> Op<'a> {
         let make = if directory { Make::Directory } else { Make::File };
         let target = match source.over_links() {
             true => self.itself(root, make)?,
-            false => self.place(root, make)?,
+            false => self.place(root, make)?.0,
         };
         if let Err(error) = self.attach(&tree, &target) {
             tree = self.attach_own(root, source, &target, error)?;
@@ -283,12 +295,13 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// The destination. Where the entry before it is mounted, that is the root of its tree: the kernel would find it
-    /// by going through all that are mounted there, one by one, and so for each the longer the more there are.
-    pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<OwnedFd> {
+    /// The destination, and whether it was made. Where the entry before it is mounted, that is the root of its tree:
+    /// the kernel would find it by going through all that are mounted there, one by one, and so for each the longer
+    /// the more there are.
+    pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<(OwnedFd, bool)> {
         match root.take_last() {
-            Some(tree) => Ok(tree),
-            None => root.make(self.destination, make),
+            Some(tree) => Ok((tree, false)),
+            None => root.find_or_make(self.destination, make),
         }
     }
 

@@ -161,15 +161,20 @@ impl Root {
         walk(self.fd(), path, links)
     }
 
-    /// What is at `path`; where nothing is, a directory or an empty file is made, and every directory
-    /// above it.
+    /// What is at `path`; where nothing is, a directory or an empty file is made, and every directory above it.
     pub fn make(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
+        self.find_or_make(path, make).map(|(fd, _)| fd)
+    }
+
+    /// The same, and whether it was made.
+    pub fn find_or_make(&self, path: &CStr, make: Make) -> Result<(OwnedFd, bool)> {
         match self.open(path) {
             Err(Errno::NOENT) => {
                 let call = if make == Make::Directory { "mkdirat" } else { "openat O_CREAT" };
-                self.create(path, make).on(format_args!("{call} {}", Show(path)))
+                let made = self.create(path, make).on(format_args!("{call} {}", Show(path)))?;
+                Ok((made, true))
             }
-            other => other.on(format_args!("openat2 {}", Show(path))),
+            other => Ok((other.on(format_args!("openat2 {}", Show(path)))?, false)),
         }
     }
 
@@ -183,6 +188,11 @@ impl Root {
             found => found,
         }
         .on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))
+    }
+
+    /// The deepest directory on the way to `path` that is there: what is missing of the path would be made in it.
+    pub fn nearest(&self, path: &CStr) -> Result<OwnedFd> {
+        self.longest(path.to_bytes()).map(|(fd, _)| fd).on(format_args!("openat2 above {}", Show(path)))
     }
 
     /// The directory that `path` lies in, made when missing, and the path's last name.

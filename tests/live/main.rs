@@ -54,6 +54,7 @@ const ROOMS: &[&[Test]] = &[
     rootfs::long::TESTS,
     rootfs::over::TESTS,
     rootfs::order::TESTS,
+    rootfs::own::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::propagation::TESTS,
     rootfs::device::TESTS,

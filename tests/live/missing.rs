@@ -39,6 +39,7 @@ const AGAIN: &[&[Test]] = &[
     rootfs::mount::TESTS,
     rootfs::over::TESTS,
     rootfs::order::TESTS,
+    rootfs::own::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
     rootfs::idmap::TESTS,

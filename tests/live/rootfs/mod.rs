@@ -11,6 +11,7 @@ pub mod mask;
 pub mod mount;
 pub mod order;
 pub mod over;
+pub mod own;
 pub mod propagation;
 pub mod refused;
 pub mod root;

@@ -21,6 +21,7 @@ tests![
     filesystems_belong_to_the_root_of_a_joined_user_namespace,
     tmpfs_size_and_mode,
     tmpfs_takes_the_mode_of_its_place,
+    tmpfs_on_a_new_place_is_everybodys,
     tmpfs_options_are_seen,
     tmpfs_without_a_source,
     tmpcopyup,
@@ -99,6 +100,25 @@ fn filesystems_belong_to_the_root_of_a_joined_user_namespace(rig: &mut Rig) -> O
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", Some(&proc_path(pid, "user")));
     belong_to_root(rig, bundle)
+}
+
+/// Only a directory that was there says which mode is wanted.
+fn tmpfs_on_a_new_place_is_everybodys(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.mount(tmpfs(&[]));
+    let places = ["/run/lock", "/etc/deep/er", "/fresh/below"];
+    for (place, options) in places.into_iter().zip([json!([]), json!(["nosuid"]), json!(["tmpcopyup"])]) {
+        bundle.mount(json!({"destination": place, "type": "tmpfs", "source": "tmpfs", "options": options}));
+    }
+    bundle.set("process.user", json!({"uid": 1000i64, "gid": 1000i64}));
+    let verbs: Vec<&str> = ["/fresh"].into_iter().chain(places).flat_map(|place| ["stat", place]).collect();
+    let inside =
+        rig.facts(&mut bundle, &[&verbs[..], &["stat", "/run", "create", "/run/lock/new"]].concat())?;
+    for place in ["/fresh"].into_iter().chain(places) {
+        inside.is(&format!("stat:{place}"), "d 1777 0 0 0:0")?;
+    }
+    inside.is("stat:/run", "d 755 0 0 0:0")?;
+    inside.is("create:/run/lock/new", "ok")
 }
 
 /// A tmpfs at `/fresh` with these options.

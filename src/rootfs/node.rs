@@ -1,0 +1,187 @@
+//! A device node or a link, put into a directory (mknod(2), symlink(2)).
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, chownat, fstat, makedev, mknodat, openat,
+    openat2, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::path::{Root, make_link};
+use super::{source::Source, tree};
+use crate::error::{Error, On, Result, Show};
+use crate::spec::device::{Device, DeviceKind};
+use crate::sys::mount::SetAttr;
+
+/// The mode of a node for which none is given.
+pub(super) const MODE: u32 = 0o666;
+
+/// Its file type and number.
+fn node(device: &Device<'_>) -> (FileType, u64) {
+    match device.kind {
+        DeviceKind::Char => (FileType::CharacterDevice, makedev(device.major, device.minor)),
+        DeviceKind::Block => (FileType::BlockDevice, makedev(device.major, device.minor)),
+        DeviceKind::Fifo => (FileType::Fifo, 0),
+    }
+}
+
+/// Whether a file is that device.
+fn is(stat: &Stat, device: &Device<'_>) -> bool {
+    let (kind, number) = node(device);
+    FileType::from_raw_mode(stat.st_mode) == kind && (kind == FileType::Fifo || stat.st_rdev == number)
+}
+
+fn differs(device: &Device<'_>, what: &str) -> Error {
+    let letter = match device.kind {
+        DeviceKind::Char => 'c',
+        DeviceKind::Block => 'b',
+        DeviceKind::Fifo => 'p',
+    };
+    let Device { path, major, minor, .. } = device;
+    Error::invalid(format_args!("device {}: {what} is not {letter} {major}:{minor}", Show(path)))
+}
+
+pub(super) fn owner(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
+    (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw))
+}
+
+/// What is at the place of a device that is not for mote to make or to change: that device, or an error.
+#[cold]
+#[inline(never)]
+pub(super) fn is_there(root: &Root, device: &Device<'_>) -> Result<()> {
+    let path = device.path;
+    let found = match root.open(path) {
+        Err(Errno::NOENT) => {
+            return Err(Error::invalid(format_args!(
+                "device {}: it is not there, and its directory, which is not the container's own, is left as it is",
+                Show(path)
+            )));
+        }
+        found => found.on(format_args!("openat2 {}", Show(path)))?,
+    };
+    let stat = fstat(&found).on(format_args!("fstat {}", Show(path)))?;
+    root.release(found);
+    match is(&stat, device) {
+        true => Ok(()),
+        false => Err(differs(device, "what is there already")),
+    }
+}
+
+/// Makes a node; `false` where this process may not. One that is there is left as it is: it may be a mount of the
+/// host's.
+pub(super) fn make(
+    directory: &OwnedFd,
+    name: &CStr,
+    device: &Device<'_>,
+    owner: (Option<Uid>, Option<Gid>),
+) -> Result<bool> {
+    let (kind, number) = node(device);
+    let path = device.path;
+    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
+    match mknodat(directory, name, kind, mode, number) {
+        // What the image has there must be that very device: "does not match ... MUST generate an error".
+        Err(Errno::EXIST) => {
+            let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .on(format_args!("newfstatat {}", Show(path)))?;
+            if !is(&stat, device) {
+                return Err(differs(device, "what is there already"));
+            }
+            return Ok(true);
+        }
+        Err(Errno::PERM) => return Ok(false),
+        made => made.on(format_args!("device {}: mknodat", Show(path)))?,
+    }
+    if owner != (None, None) {
+        give(directory, name, device, owner)?;
+    }
+    Ok(true)
+}
+
+/// Gives a new node to its owner: what is looked at, not what has its name by then.
+#[cold]
+#[inline(never)]
+fn give(
+    directory: &OwnedFd,
+    name: &CStr,
+    device: &Device<'_>,
+    (uid, gid): (Option<Uid>, Option<Gid>),
+) -> Result<()> {
+    let path = Show(device.path);
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = openat(directory, name, flags, Mode::empty()).on(format_args!("openat {path}"))?;
+    match is(&fstat(&node).on(format_args!("fstat {path}"))?, device) {
+        true => chownat(&node, c"", uid, gid, AtFlags::EMPTY_PATH)
+            .on(format_args!("device {path}: fchownat AT_EMPTY_PATH")),
+        false => Err(differs(device, "what was made there")),
+    }
+}
+
+/// What the host has at a path; before the pivot.
+#[cold]
+#[inline(never)]
+pub(super) fn of_host(path: &CStr) -> Result<OwnedFd> {
+    Source::new(path, false).open(None)
+}
+
+/// What a node is mounted on, in a directory that is the container's own. `None`: the configuration has mounted
+/// something there, and a default is not to hide it.
+pub(super) fn mount_point(
+    directory: &OwnedFd,
+    name: &CStr,
+    device: &Device<'_>,
+    is_default: bool,
+) -> Result<Option<OwnedFd>> {
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+    match openat(directory, name, new, Mode::from_raw_mode(0o644)) {
+        Err(Errno::EXIST) if is_default && is_mount_point(directory, name) => return Ok(None),
+        Err(Errno::EXIST) => {}
+        made => drop(made.on(format_args!("device {}: openat O_CREAT", Show(device.path)))?),
+    }
+    let target = openat(directory, name, path, Mode::empty());
+    target.map(Some).on(format_args!("device {}: openat", Show(device.path)))
+}
+
+/// Whether something is mounted on a name in a directory.
+pub(super) fn is_mount_point(directory: &OwnedFd, name: &CStr) -> bool {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat2(directory, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+        // It is not to be had: only what is of another filesystem is seen to be mounted.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let there = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+            matches!((fstat(directory), there), (Ok(above), Ok(there)) if above.st_dev != there.st_dev)
+        }
+        opened => opened.is_err_and(|errno| errno == Errno::XDEV),
+    }
+}
+
+/// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a
+/// configuration could ask for any file.
+#[cold]
+#[inline(never)]
+pub(super) fn bind(tree: OwnedFd, root: &Root, target: OwnedFd, device: &Device<'_>) -> Result<()> {
+    let stat = fstat(&tree).on(format_args!("device {}: fstat", Show(device.path)))?;
+    if !is(&stat, device) {
+        return Err(differs(device, "the host's"));
+    }
+    // Nothing but the device is wanted of it.
+    let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
+    tree::change(tree.as_fd(), SetAttr { set, ..SetAttr::default() })?;
+    root.attach(tree, target)
+}
+
+/// A link; what the image has of that name, a link to another place or a file, makes way for ours. A mount of the
+/// configuration's does not (EBUSY), nor does a directory.
+pub(super) fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
+    if make_link(dev, name, target).on(format_args!("symlinkat /dev/{}", Show(name)))? {
+        return Ok(());
+    }
+    match unlinkat(dev, name, AtFlags::empty()) {
+        Err(Errno::BUSY | Errno::ISDIR) => return Ok(()),
+        removed => removed.on(format_args!("unlinkat /dev/{}", Show(name)))?,
+    }
+    symlinkat(target, dev, name).on(format_args!("symlinkat /dev/{}", Show(name)))
+}

@@ -1,0 +1,308 @@
+//! What the runtime makes by itself, where the configuration has put something of the host's: that stays as it is.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::json;
+use crate::json::Json;
+use crate::rig::{Peer, Rig};
+use crate::socket::Socket;
+use crate::{sys, tests};
+
+tests![
+    "rootfs",
+    a_device_below_a_bind_mount_is_not_made,
+    a_device_below_a_bind_mount_is_not_given_away,
+    a_device_below_a_bind_mount_must_match,
+    a_device_below_a_mount_of_the_bundles_root_is_not_made,
+    a_device_on_a_bound_node_is_not_given_away,
+    a_device_below_the_images_own_tmpfs,
+    nothing_is_made_where_dev_leads_to_a_bind_mount,
+    nothing_is_made_on_a_filesystem_of_the_hosts,
+    no_console_is_made_below_a_bind_mount,
+    links_leave_mounts_in_their_place,
+    links_leave_mounts_in_their_place_in_a_user_namespace,
+    default_devices_leave_mounts_in_their_place,
+    default_devices_leave_mounts_in_their_place_in_a_user_namespace,
+];
+
+/// An empty directory of the host's, which every user may write.
+fn volume(rig: &Rig) -> Outcome<PathBuf> {
+    let dir = rig.dir.join("volume");
+    fs::create_dir_all(&dir)?;
+    fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    Ok(dir)
+}
+
+fn names(dir: &Path) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn untouched(dir: &Path) -> Outcome {
+    same("the host's directory", names(dir)?, Vec::<String>::new())
+}
+
+fn zero(path: &str) -> Json {
+    json!({"path": path, "type": "c", "major": 1i64, "minor": 5i64, "fileMode": 0o640i64, "uid": 7i64, "gid": 8i64})
+}
+
+fn asks_mote_alone(rig: &Rig) -> Outcome {
+    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the peers make it on the host, or ignore it") }
+}
+
+/// Named by its path in the bound directory, below it, and through a link of the image's; as root of the host and of
+/// a user namespace.
+fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let volume = volume(rig)?;
+    for place in ["/dev", "/volume"] {
+        for path in ["mine", "sub/mine", "way"] {
+            for user_namespace in [false, true] {
+                let mut bundle = rig.bundle()?;
+                // Nothing but the device is to be made there.
+                for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+                    bundle.without_mount(other);
+                }
+                fs::create_dir_all(bundle.inside(place))?;
+                bundle.bind(&volume, place, &["bind"]);
+                bundle.set("linux.maskedPaths", json!([]));
+                symlink("/volume", bundle.inside("link"))?;
+                let way = format!("{place}/{path}");
+                let way = if path == "way" { "/link/mine" } else { way.as_str() };
+                if place == "/dev" && path == "way" {
+                    continue;
+                }
+                bundle.set("linux.devices[+]", zero(way));
+                if user_namespace {
+                    bundle.user_namespace(100_000);
+                    sys::chown(&bundle.inside("dev"), 100_000, 100_000)?;
+                }
+                bundle.verbs(&[]);
+                rig.refused(&bundle, &["device", way, "not there"])?;
+                untouched(&volume)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One that is there, and is that device, is as good as one that is made; it stays whose it is.
+fn a_device_below_a_bind_mount_is_not_given_away(rig: &mut Rig) -> Outcome {
+    let volume = volume(rig)?;
+    sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 5)?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&volume, "/volume", &["bind"]);
+    bundle.set("linux.devices[+]", zero("/volume/mine"));
+    rig.facts(&mut bundle, &["stat", "/volume/mine"])?.is("stat:/volume/mine", "c 600 0 0 1:5")?;
+    let node = fs::metadata(volume.join("mine"))?;
+    same("its owner and mode", (node.uid(), node.gid(), node.mode() & 0o777), (0, 0, 0o600))
+}
+
+fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let volume = volume(rig)?;
+    sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 3)?;
+    for user_namespace in [false, true] {
+        let mut bundle = rig.bundle()?;
+        fs::create_dir(bundle.inside("volume"))?;
+        bundle.bind(&volume, "/volume", &["bind"]);
+        bundle.set("linux.devices[+]", zero("/volume/mine"));
+        if user_namespace {
+            bundle.user_namespace(100_000);
+        }
+        bundle.verbs(&[]);
+        rig.refused(&bundle, &["device /volume/mine", "is not c 1:5"])?;
+    }
+    Ok(())
+}
+
+/// Whoever prepares the root may have mounted the host's /dev there already.
+fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let volume = volume(rig)?;
+    fs::create_dir(volume.join("fd"))?;
+    let mut bundle = rig.bundle()?;
+    for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+        bundle.without_mount(other);
+    }
+    bundle.set("linux.maskedPaths", json!([]));
+    sys::mount(&volume.display().to_string(), &bundle.inside("dev"), "", libc::MS_BIND, "")?;
+    bundle.verbs(&["list", "/dev"]);
+    let seen = rig.run(&bundle, &[])?;
+    bundle.set("linux.devices[+]", zero("/dev/mine"));
+    let refused = rig.run(&bundle, &[])?;
+    sys::umount(&bundle.inside("dev"))?;
+    seen.good()?.facts().is("list:/dev", "fd")?;
+    rig.bad(&refused, &["device /dev/mine", "not there"])?;
+    same("the host's directory", names(&volume)?, vec!["fd"])
+}
+
+/// The directory is the container's own, but what lies at the device's name is a node of the host's.
+fn a_device_on_a_bound_node_is_not_given_away(rig: &mut Rig) -> Outcome {
+    let volume = volume(rig)?;
+    let node = volume.join("node");
+    sys::mknod(&node, libc::S_IFCHR | 0o600, 1, 5)?;
+    for name in ["/dev/mine", "/dev/zero", "/etc/mine"] {
+        let mut bundle = rig.bundle()?;
+        bundle.bind(&node, name, &["bind"]);
+        bundle.set("linux.devices[+]", zero(name));
+        rig.facts(&mut bundle, &["stat", name])?.is(&format!("stat:{name}"), "c 600 0 0 1:5")?;
+        let after = fs::metadata(&node)?;
+        same("its owner", (after.uid(), after.gid()), (0, 0))?;
+    }
+    Ok(())
+}
+
+/// A tmpfs that is mounted for the container is its own, be it below a bind mount; so is its root.
+fn a_device_below_the_images_own_tmpfs(rig: &mut Rig) -> Outcome {
+    let volume = volume(rig)?;
+    fs::create_dir(volume.join("own"))?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&volume, "/volume", &["bind"]);
+    bundle.mount(json!({"destination": "/volume/own", "type": "tmpfs", "source": "tmpfs"}));
+    bundle.set("linux.devices[+]", zero("/volume/own/deep/mine"));
+    bundle.set("linux.devices[+]", zero("/etc/new/mine"));
+    let inside = rig.facts(&mut bundle, &["stat", "/volume/own/deep/mine", "stat", "/etc/new/mine"])?;
+    inside.is("stat:/volume/own/deep/mine", "c 640 7 8 1:5")?;
+    inside.is("stat:/etc/new/mine", "c 640 7 8 1:5")?;
+    untouched(&volume.join("own"))
+}
+
+/// No device, no link.
+fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    for user_namespace in [false, true] {
+        let volume = volume(rig)?;
+        let mut bundle = rig.bundle()?;
+        for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+            bundle.without_mount(other);
+        }
+        bundle.set("linux.maskedPaths", json!([]));
+        fs::create_dir(bundle.inside("volume"))?;
+        bundle.bind(&volume, "/volume", &["bind"]);
+        fs::remove_dir(bundle.inside("dev"))?;
+        symlink("volume", bundle.inside("dev"))?;
+        if user_namespace {
+            bundle.user_namespace(100_000);
+        }
+        rig.facts(&mut bundle, &["list", "/dev"])?.is("list:/dev", "")?;
+        untouched(&volume)?;
+    }
+    Ok(())
+}
+
+/// Not every new mount is a new filesystem: this one has its files in a directory of the host's.
+fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let base = rig.dir.join("base");
+    sys::mount("none", &volume(rig)?, "tmpfs", 0, "")?;
+    fs::create_dir(&base)?;
+    sys::mount("none", &base, "tmpfs", 0, "")?;
+    let dirs = ["lower", "upper", "work"].map(|name| base.join(name));
+    dirs.iter().try_for_each(fs::create_dir)?;
+    let [lower, upper, work] = dirs.each_ref().map(|dir| dir.display().to_string());
+    fs::write(format!("{lower}/ptmx"), "the host's")?;
+    let mut bundle = rig.bundle()?;
+    for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+        bundle.without_mount(other);
+    }
+    let options = vec![format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={work}")];
+    bundle.mount(json!({"destination": "/dev", "type": "overlay", "source": "overlay", "options": options}));
+    bundle.set("linux.maskedPaths", json!([]));
+    bundle.verbs(&["list", "/dev"]);
+    let seen = rig.run(&bundle, &[])?;
+    let made = names(Path::new(&upper))?;
+    sys::umount(&base)?;
+    sys::umount(&rig.dir.join("volume"))?;
+    seen.good()?.facts().is("list:/dev", "ptmx")?;
+    same("the host's directory", made, Vec::<String>::new())
+}
+
+fn no_console_is_made_below_a_bind_mount(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    let volume = volume(rig)?;
+    for name in ["pts", "shm", "mqueue"] {
+        fs::create_dir(volume.join(name))?;
+    }
+    let mut bundle = rig.bundle()?;
+    let others = bundle.config.at("mounts").items().to_vec();
+    bundle.set("mounts", json!([]));
+    bundle.bind(&volume, "/dev", &["bind"]);
+    others
+        .into_iter()
+        .filter(|mount| mount.at("destination").text() != "/dev")
+        .for_each(|mount| bundle.mount(mount));
+    bundle.set("linux.maskedPaths", json!([]));
+    bundle.set("process.terminal", true);
+    bundle.verbs(&["wait", "1"]);
+    let socket = Socket::new(rig, "console")?;
+    let created = rig.create(&bundle, &["--console-socket", &socket.path])?;
+    let _master = socket.receive()?;
+    drop(created);
+    rig.delete()?;
+    same("the host's directory", names(&volume)?, vec!["mqueue", "pts", "shm"])
+}
+
+/// podman's `--privileged`, `--device /dev/ptmx` and `-v /dev/ptmx:/dev/ptmx`; and a directory.
+fn links_leave(rig: &Rig, user_namespace: bool) -> Outcome {
+    let volume = volume(rig)?;
+    fs::write(volume.join("file"), "of the host")?;
+    let mut bundle = rig.bundle()?;
+    bundle.bind(Path::new("/dev/zero"), "/dev/ptmx", &["bind"]);
+    bundle.bind(&volume.join("file"), "/dev/stdin", &["bind"]);
+    bundle.bind(&volume, "/dev/fd", &["bind"]);
+    if user_namespace {
+        bundle.user_namespace(100_000);
+    }
+    let verbs = ["stat", "/dev/ptmx", "read", "/dev/stdin", "list", "/dev/fd", "link", "/dev/stdout"];
+    let inside = rig.facts(&mut bundle, &verbs)?;
+    contains("ptmx", inside.get("stat:/dev/ptmx"), " 1:5")?;
+    inside.is("read:/dev/stdin", "of the host")?;
+    inside.is("list:/dev/fd", "file")?;
+    inside.is("link:/dev/stdout", "/proc/self/fd/1")?;
+    holds("the host's file is there", volume.join("file").exists())
+}
+
+fn links_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    links_leave(rig, false)
+}
+
+fn links_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    links_leave(rig, true)?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.set("linux.devices[+]", json!({"path": "/dev/ptmx", "type": "c", "major": 5i64, "minor": 2i64}));
+    contains("ptmx", rig.facts(&mut bundle, &["stat", "/dev/ptmx"])?.get("stat:/dev/ptmx"), " 5:2")
+}
+
+/// `-v /dev/urandom:/dev/random`.
+fn defaults_leave(rig: &Rig, user_namespace: bool) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.bind(Path::new("/dev/urandom"), "/dev/random", &["bind"]);
+    bundle.bind(&volume(rig)?, "/dev/tty", &["bind"]);
+    if user_namespace {
+        bundle.user_namespace(100_000);
+    }
+    let inside = rig.facts(&mut bundle, &["stat", "/dev/random", "stat", "/dev/tty", "stat", "/dev/zero"])?;
+    contains("random", inside.get("stat:/dev/random"), " 1:9")?;
+    contains("tty", inside.get("stat:/dev/tty"), "d 777 ")?;
+    contains("zero", inside.get("stat:/dev/zero"), " 1:5")
+}
+
+fn default_devices_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
+    defaults_leave(rig, false)
+}
+
+fn default_devices_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    asks_mote_alone(rig)?;
+    defaults_leave(rig, true)
+}
