@@ -118,19 +118,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
     handed.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
     stage(plan, c"mote: its root");
-    // The tree of files; the last thing that sees the host's.
-    let terminal = plan.process.terminal.zip(handed.console);
-    let more = &mut |entry, trees: &mut _| handed.channel.ask(entry, trees);
-    let (root, terminal) = plan
-        .rootfs
-        .apply(more, |root| terminal.map(|(terminal, console)| terminal.open(root, console)).transpose())?;
-    if plan.hooks.has_before_pivot() {
-        handed.channel.send(&Message::Mounted);
-        wait_for_parent(&handed.channel)?;
-        create_hooks(plan, &root)?;
-    }
-    plan.rootfs.enter(&root)?;
-    terminal.map_or(Ok(()), terminal::take)?;
+    let root = change_root(plan, handed)?;
     if join == Some(Join::Late) {
         enter_cgroup(plan, handed)?;
     }
@@ -162,6 +150,24 @@ fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
         become_root_inside(plan)?;
     }
     handed.setgroups.map_or(Ok(false), is_setgroups_denied)
+}
+
+/// The tree of files; the last step that sees the host's.
+fn change_root(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Root> {
+    let terminal = plan.process.terminal.zip(handed.console);
+    let more = &mut |entry, trees: &mut _| handed.channel.ask(entry, trees);
+    let (root, terminal) = plan
+        .rootfs
+        .apply(more, |root| terminal.map(|(terminal, console)| terminal.open(root, console)).transpose())?;
+    if plan.hooks.has_before_pivot() {
+        handed.channel.send(&Message::Mounted);
+        wait_for_parent(&handed.channel)?;
+        create_hooks(plan, &root)?;
+    }
+    plan.rootfs.restrict(&root)?;
+    plan.rootfs.enter(&root)?;
+    terminal.map_or(Ok(()), terminal::take)?;
+    Ok(root)
 }
 
 /// On the host's tree still, at the place where the container's root is mounted.

@@ -8,7 +8,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
 use super::idmap::Find;
-use super::op::Op;
+use super::op::{self, Op};
 use super::path::{Root, is_root};
 use super::supply::{More, Sources};
 use super::{Surroundings, ops, read_links, refuse};
@@ -58,23 +58,14 @@ impl<'a> Plan<'a> {
 
     /// Inside: makes all of them, or none.
     pub fn apply(&self, root: &mut Root, more: &mut More<'_>) -> Result<()> {
-        let mut make = |index, mount: &Op<'_>| {
-            if mount.is_wanting() {
-                self.sources().fill(index, more)?;
+        let (sources, mut made) = (self.sources(), 0);
+        let finish = |()| self.mounts.iter().try_for_each(Op::finish);
+        let all = op::apply_all(&self.mounts, root, &mut |entry| sources.fill(entry, more), &mut made);
+        all.and_then(finish).inspect_err(|_| {
+            for mount in self.mounts.iter().take(made).rev() {
+                let _ = detach(root, mount.destination());
             }
-            mount.apply(root)?;
-            root.release_last();
-            mount.finish()
-        };
-        for (index, mount) in self.mounts.iter().enumerate() {
-            if let Err(error) = make(index, mount) {
-                for made in self.mounts.iter().take(index).rev() {
-                    let _ = detach(root, made.destination());
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod filesystem;
 pub mod id;
 pub mod idmap;
 pub mod label;
+mod last;
 pub mod mask;
 mod node;
 pub mod op;
@@ -182,9 +183,8 @@ impl<'a> Plan<'a> {
         trees.into_iter()
     }
 
-    /// The child's part, in its new mount namespace, up to the last thing that needs the host's tree.
-    /// `more` asks the parent for trees; `terminal` makes the container's terminal, if it is to have one, out of its
-    /// devpts.
+    /// The child's part, in its new mount namespace: all that is mounted and made. `more` asks the parent for trees;
+    /// `terminal` makes the container's terminal, if it is to have one, out of its devpts.
     pub fn apply(
         &mut self,
         more: &mut More<'_>,
@@ -200,25 +200,20 @@ impl<'a> Plan<'a> {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
         let mut root = self.attach_root().at(format_args!("root.path"))?;
-        let mut before = None;
-        for (entry, mount) in self.mounts.iter().enumerate() {
-            if mount.is_wanting() {
-                fill(entry)?;
-            }
-            if !before.is_some_and(|before| mount.follows(before)) {
-                root.release_last();
-            }
-            mount.apply(&mut root)?;
-            before = Some(mount);
-        }
-        root.release_last();
+        op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0)?;
         let own = Own { root: &root, mounts: &self.mounts };
         self.devices.apply(own, &mut |index| fill(self.mounts.len() + index))?;
         let terminal = terminal(&root)?;
         if let Some(terminal) = &terminal {
             cover_console(own, terminal).at(format_args!("/dev/console"))?;
         }
-        self.cover.apply(&root)?;
+        Ok((root, terminal))
+    }
+
+    /// What takes from the container: masks, read-only paths, each `ro` tmpfs, a read-only root. Hooks that add files
+    /// to the container (libraries and device nodes of CDI) have been run before, as with runc.
+    pub fn restrict(&self, root: &Root) -> Result<()> {
+        self.cover.apply(root)?;
         for mount in &self.mounts {
             mount.finish()?;
         }
@@ -229,7 +224,7 @@ impl<'a> Plan<'a> {
             let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
             tree::change(root.fd(), readonly).at(format_args!("root.readonly"))?;
         }
-        Ok((root, terminal))
+        Ok(())
     }
 
     /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)

@@ -2,23 +2,21 @@
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
-use core::cell::Cell;
 use core::ffi::CStr;
-use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Stat, fstat, fstatfs};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 
 use super::cgroup::Trees;
+use super::last::{Last, lies_below};
 use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
 use super::source::{Source, read_link};
 use super::words::{Ends, Words};
 use super::{Surroundings, absolute, refuse, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::spec::Mount;
-use crate::sys::mount::SetAttr;
 
 /// A mount, ready to be made.
 #[derive(Debug)]
@@ -27,26 +25,7 @@ pub struct Op<'a> {
     pub(super) destination: &'a CStr,
     what: What<'a>,
     pub(super) words: Words<'a>,
-    last: Kept,
-}
-
-/// The last change.
-const READ_ONLY: SetAttr =
-    SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
-
-/// What is known of it when it is mounted.
-#[derive(Default)]
-struct Kept {
-    /// The tree, for a last change: a tmpfs is made read-only when everything below it is in place.
-    tree: Cell<Option<OwnedFd>>,
-    /// The device number of a tmpfs, which nothing outside the container has; 0 of others.
-    device: Cell<u64>,
-}
-
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("-")
-    }
+    last: Last,
 }
 
 /// Where the tree comes from.
@@ -138,11 +117,11 @@ impl<'a> Op<'a> {
             What::Bind(_) | What::Cgroup(_) | What::Remount => None,
         };
         words.label(kind.zip(around.label));
-        Ok(Op { index, destination: mount.destination, what, words, last: Kept::default() })
+        Ok(Op { index, destination: mount.destination, what, words, last: Last::default() })
     }
 
     /// Whether the entry before it was mounted at the same place.
-    pub fn follows(&self, before: &Op<'_>) -> bool {
+    fn follows(&self, before: &Op<'_>) -> bool {
         self.destination == before.destination && !before.goes_over_links()
     }
 
@@ -158,7 +137,7 @@ impl<'a> Op<'a> {
 
     /// Whether a file lies on the tmpfs that it has made.
     pub fn holds(&self, file: &Stat) -> bool {
-        file.st_dev == self.last.device.get()
+        self.last.holds(file)
     }
 
     /// What is taken from the host.
@@ -175,6 +154,15 @@ impl<'a> Op<'a> {
     /// Whether one of them is not open yet.
     pub fn is_wanting(&self) -> bool {
         self.sources().any(Source::is_wanted)
+    }
+
+    /// Whether it copies or changes what an earlier one may have mounted.
+    fn is_of_earlier(&self) -> bool {
+        match &self.what {
+            What::Bind(source) => source.is_inside(),
+            What::Remount => true,
+            _ => false,
+        }
     }
 
     /// What the configuration names as its source.
@@ -194,36 +182,37 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Makes it.
-    pub fn apply(&self, root: &mut Root) -> Result<()> {
-        self.mount(root).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
+    /// Makes it. `later` are those that come after it.
+    fn apply(&self, root: &mut Root, later: &[Op<'_>]) -> Result<()> {
+        self.mount(root, later).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
-    /// After every mount is in place.
+    /// The last change of a bind mount.
+    fn finish_bind(&self) -> Result<()> {
+        if let What::Bind(_) = self.what { self.finish() } else { Ok(()) }
+    }
+
+    /// After every mount is in place: the last change of others.
     pub fn finish(&self) -> Result<()> {
-        let Some(tree) = self.last.tree.take() else { return Ok(()) };
-        tree::change(tree.as_fd(), READ_ONLY).at(format_args!(
-            "mounts[{}] {}",
-            self.index,
-            Show(self.destination)
-        ))
+        self.last.finish().at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
-    fn mount(&self, root: &mut Root) -> Result<()> {
+    fn mount(&self, root: &mut Root, later: &[Op<'_>]) -> Result<()> {
         match &self.what {
             What::Bind(source) => match (source.link(), source.link_inside()) {
                 (Some(link), _) => self.copy_link(root, link),
-                (None, Some(inside)) => self.copy_link_inside(root, source, inside),
-                (None, None) => self.bind(root, source),
+                (None, Some(inside)) => self.copy_link_inside(root, source, inside, later),
+                (None, None) => self.bind(root, source, later),
             },
-            What::Cgroup(source) => self.bind(root, source),
+            // A mount point that was made there would be a cgroup.
+            What::Cgroup(source) => self.bind(root, source, &[]),
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" {
-                    self.last.device.set(fstat(&tree).on(format_args!("fstat"))?.st_dev);
+                    self.last.is_tmpfs_of(&fstat(&tree).on(format_args!("fstat"))?);
                 }
                 if *kind == c"tmpfs" && self.words.is_read_only() {
-                    self.read_only_last(root, &tree)?;
+                    self.last.read_only(root, &tree)?;
                 }
                 self.made(root, tree);
                 Ok(())
@@ -233,18 +222,8 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// When everything below it is in place; where descriptors are short, now: mount points below it must be there then.
-    fn read_only_last(&self, root: &Root, tree: &OwnedFd) -> Result<()> {
-        let tree = fcntl_dupfd_cloexec(tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
-        match root.has_room(&tree) {
-            true => self.last.tree.set(Some(tree)),
-            false => tree::change(tree.as_fd(), READ_ONLY)?,
-        }
-        Ok(())
-    }
-
     /// What the host has at the destination.
-    fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
+    fn bind(&self, root: &mut Root, source: &Source<'_>, later: &[Op<'_>]) -> Result<()> {
         let mut tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
@@ -252,17 +231,24 @@ impl<'a> Op<'a> {
             true => self.itself(root, make)?,
             false => self.place(root, make)?.0,
         };
-        if let Err(error) = self.attach(&tree, &target) {
-            tree = self.attach_own(root, source, &target, error)?;
+        if let Err(error) = self.attach(root, &tree, &target, later) {
+            tree = self.attach_own(root, source, &target, later, error)?;
         }
         root.release(target);
         self.made(root, tree);
         Ok(())
     }
 
-    fn attach(&self, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
+    /// With its own flags; read-only at last where mount points of `later` ones may have to be made below it.
+    fn attach(&self, root: &Root, tree: &OwnedFd, target: &OwnedFd, later: &[Op<'_>]) -> Result<()> {
+        let mut top = self.words.top;
+        if self.words.make_read_only()
+            && later.iter().any(|later| lies_below(later.destination, self.destination))
+        {
+            top = self.last.delay(root, tree, top)?;
+        }
         tree::change(tree.as_fd(), self.words.all)?;
-        tree::change(tree.as_fd(), self.words.top)?;
+        tree::change(tree.as_fd(), top)?;
         tree::attach(tree, target.as_fd())
     }
 
@@ -276,13 +262,14 @@ impl<'a> Op<'a> {
         root: &Root,
         source: &Source<'_>,
         target: &OwnedFd,
+        later: &[Op<'_>],
         error: Error,
     ) -> Result<OwnedFd> {
         if !error.is(Errno::LOOP) || !root.is_below_host() {
             return Err(error);
         }
         match source.open(None) {
-            Ok(tree) => self.attach(&tree, target).map(|()| tree),
+            Ok(tree) => self.attach(root, &tree, target, later).map(|()| tree),
             Err(_) => Err(error),
         }
     }
@@ -335,12 +322,46 @@ impl<'a> Op<'a> {
     /// The same, of a source in the container's own root. What is no link is mounted as ever.
     #[cold]
     #[inline(never)]
-    fn copy_link_inside(&self, root: &mut Root, source: &Source<'_>, inside: &CStr) -> Result<()> {
+    fn copy_link_inside(
+        &self,
+        root: &mut Root,
+        source: &Source<'_>,
+        inside: &CStr,
+        later: &[Op<'_>],
+    ) -> Result<()> {
         let found = root.open_itself(inside).on(format_args!("source {}: openat2", Show(source.path())))?;
         let mut space = [0u8; PATH_MAX];
         match read_link(&found, &mut space).on(format_args!("readlinkat"))? {
             Some(link) => self.copy_link(root, link),
-            None => self.bind(root, source),
+            None => self.bind(root, source, later),
         }
     }
+}
+
+/// Makes all of them, in order. `fill` opens what one takes from the host, if it is not open yet; `made` counts those
+/// that are in place.
+pub fn apply_all(
+    mounts: &[Op<'_>],
+    root: &mut Root,
+    fill: &mut dyn FnMut(usize) -> Result<()>,
+    made: &mut usize,
+) -> Result<()> {
+    let (mut before, mut left) = (None, mounts);
+    while let [mount, later @ ..] = left {
+        if mount.is_wanting() {
+            fill(*made)?;
+        }
+        if mount.is_of_earlier() {
+            // Which is read-only by then, where its own words say so.
+            mounts.iter().take(*made).try_for_each(Op::finish_bind)?;
+        }
+        if !before.is_some_and(|before| mount.follows(before)) {
+            root.release_last();
+        }
+        mount.apply(root, later)?;
+        *made += 1;
+        (before, left) = (Some(mount), later);
+    }
+    root.release_last();
+    mounts.iter().try_for_each(Op::finish_bind)
 }

@@ -100,6 +100,11 @@ impl<'a> Source<'a> {
         self.rare.as_ref()?.link.as_deref()
     }
 
+    /// Whether it is to be looked up in the container's own root.
+    pub fn is_inside(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.inside.is_some())
+    }
+
     /// The link that is to be copied is looked up in the container's own root: gives the path there.
     pub fn link_inside(&self) -> Option<&CStr> {
         self.rare.as_ref().filter(|rare| rare.links.copied)?.inside.as_deref()

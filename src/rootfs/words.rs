@@ -167,6 +167,11 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// Whether the mount itself is made read-only, by `ro` or with all below it.
+    pub fn make_read_only(&self) -> bool {
+        (self.top.set | self.all.set & !self.top.clear) & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
+    }
+
     pub fn is_read_only(&self) -> bool {
         self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }

@@ -125,6 +125,7 @@ const ROOMS: &[&[Test]] = &[
     exec::end::TESTS,
     exec::place::TESTS,
     exec::moment::TESTS,
+    hooks::before::TESTS,
     hooks::order::TESTS,
     hooks::given::TESTS,
     hooks::hanging::TESTS,

@@ -1,5 +1,6 @@
 //! Hooks: when and where they are run, what they are given, and what becomes of those that fail.
 
+pub mod before;
 pub mod failure;
 pub mod given;
 pub mod hanging;

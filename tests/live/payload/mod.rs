@@ -61,6 +61,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("pry", 0, attack::pry),
     ("put", 2, files::put),
     ("peek", 0, hook::peek),
+    ("plant", 1, hook::plant),
     ("pour", 1, terminal::pour),
     ("raw", 0, terminal::raw),
     ("read", 1, files::read),

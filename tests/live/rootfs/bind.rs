@@ -22,6 +22,8 @@ tests![
     bind_read_only,
     rbind_ro_leaves_submounts_writable,
     rbind_rro_reaches_submounts,
+    mount_points_below_a_read_only_bind_are_made,
+    mount_points_below_what_the_host_has_read_only_are_not_made,
     bind_options_are_seen,
     bind_recursive_options_reach_submounts,
     bind_the_last_word_wins,
@@ -146,6 +148,57 @@ fn rbind_rro_reaches_submounts(rig: &mut Rig) -> Outcome {
 }
 
 /// One mount for each word, with how mountinfo shows it.
+/// Read-only last. `rro` reaches what the source brought, not what is mounted below it later.
+fn mount_points_below_a_read_only_bind_are_made(rig: &mut Rig) -> Outcome {
+    let places = ["/data/new/deep", "/data/./sub/new", "/data/one"];
+    for (number, word) in ["ro", "rro"].into_iter().enumerate() {
+        let dir = rig.dir.join(number.to_string());
+        fs::create_dir_all(dir.join("sub"))?;
+        fs::write(dir.join("file"), "from the host")?;
+        let mut bundle = rig.bundle()?;
+        bundle.bind(&dir, "/data", &["rbind", word]);
+        bundle.mount(json!({"destination": (places[0]), "type": "tmpfs", "source": "tmpfs"}));
+        bundle.bind(&source(rig)?, places[1], &["bind"]);
+        bundle.bind(&dir.join("file"), places[2], &["bind", "ro"]);
+        let new = ["/data/x", "/data/sub/x", "/data/new/x", "/data/new/deep/x", "/data/sub/new/x"];
+        let verbs: Vec<&str> = new.iter().flat_map(|path| ["create", path]).collect();
+        let verbs = [&verbs[..], &["write", "/data/one", "mounts"]].concat();
+        let inside = rig.facts(&mut bundle, &verbs)?;
+        for path in &new[..3] {
+            inside.is(&format!("create:{path}"), "!EROFS")?;
+        }
+        for path in &new[3..] {
+            inside.is(&format!("create:{path}"), "ok")?;
+        }
+        inside.is("write:/data/one", "!EROFS")?;
+        inside.mount_has("/data", &["ro"])?;
+        fs::remove_file(source(rig)?.join("x"))?;
+    }
+    Ok(())
+}
+
+/// It is not made writable for that.
+fn mount_points_below_what_the_host_has_read_only_are_not_made(rig: &mut Rig) -> Outcome {
+    let dir = source(rig)?;
+    let host = rig.dir.join("host");
+    fs::create_dir(&host)?;
+    sys::mount(&dir.display().to_string(), &host, "", libc::MS_BIND, "")?;
+    sys::mount("", &host, "", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY, "")?;
+    let mut outputs = Vec::new();
+    for word in ["ro", "rro"] {
+        let mut bundle = rig.bundle()?;
+        bundle.bind(&host, "/data", &["rbind", word]);
+        bundle.mount(json!({"destination": "/data/new", "type": "tmpfs", "source": "tmpfs"}));
+        bundle.verbs(&[]);
+        outputs.push(rig.run(&bundle, &[])?);
+    }
+    sys::umount(&host)?;
+    outputs
+        .iter()
+        .try_for_each(|output| rig.bad(output, &["mounts[7] /data/new", "read-only file system"]))?;
+    same("what was made", dir.join("new").exists(), false)
+}
+
 fn bind_options_are_seen(rig: &mut Rig) -> Outcome {
     let words = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "ro", "nosymfollow"];
     let known = |word: &&str| rig.is(Peer::Mote) || *word != "nosymfollow";

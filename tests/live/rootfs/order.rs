@@ -19,6 +19,7 @@ tests![
     order_of_a_source_below_an_earlier_mount,
     order_of_a_source_by_another_path,
     order_of_a_source_that_an_earlier_mount_makes,
+    order_of_a_source_that_an_earlier_mount_makes_read_only,
     order_of_the_root_as_a_source,
     order_of_a_source_before_the_mount,
     order_in_a_user_namespace,
@@ -86,6 +87,22 @@ fn order_of_a_source_that_an_earlier_mount_makes(rig: &mut Rig) -> Outcome {
     bundle.mount(json!({"destination": "/new/place", "type": "tmpfs", "options": ["mode=751"]}));
     bundle.bind(&bundle.inside("new/place"), "/fin", &["bind"]);
     rig.facts(&mut bundle, &["stat", "/fin"])?.is("stat:/fin", "d 751 0 0 0:0")
+}
+
+/// With a mount point to be made below it, after which it becomes so.
+fn order_of_a_source_that_an_earlier_mount_makes_read_only(rig: &mut Rig) -> Outcome {
+    if !rig.is(Peer::Mote) {
+        return skip_allowed("the peers make no mount point below it");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.bind(&source(rig)?, "/mnt", &["bind", "ro"]);
+    bundle.mount(json!({"destination": "/mnt/below", "type": "tmpfs"}));
+    bundle.bind(&bundle.inside("mnt"), "/fin", &["bind"]);
+    let inside =
+        rig.facts(&mut bundle, &["create", "/fin/new", "create", "/mnt/new", "create", "/mnt/below/new"])?;
+    inside.is("create:/fin/new", "!EROFS")?;
+    inside.is("create:/mnt/new", "!EROFS")?;
+    inside.is("create:/mnt/below/new", "ok")
 }
 
 fn order_of_the_root_as_a_source(rig: &mut Rig) -> Outcome {
