@@ -29,8 +29,7 @@ pub const PIDFD_SOCKET: Opt =
     value("pidfd-socket", None, "SOCKET", "a unix socket to send a pidfd of the process to");
 pub const CONSOLE: Opt = value("console-socket", None, "SOCKET", "a unix socket to send the terminal to");
 pub const PRESERVE: Opt = value("preserve-fds", None, "N", "how many descriptors from 3 on to pass on (0)");
-pub const NO_PIVOT: Opt =
-    flag("no-pivot", None, "use chroot, not pivot_root: for hosts that run from an initramfs");
+pub const NO_PIVOT: Opt = flag("no-pivot", None, "leave the host's tree by chroot, not pivot_root");
 pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyring");
 pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "in the foreground do not reap orphans");
 

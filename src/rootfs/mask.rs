@@ -23,7 +23,8 @@ pub struct Plan<'a> {
     label: Option<Label<'a>>,
 }
 
-const HIDDEN: u32 =
+/// Of what covers, `MOUNT_ATTR_*`.
+pub(super) const HIDDEN: u32 =
     sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
 
 impl<'a> Plan<'a> {

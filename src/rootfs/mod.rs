@@ -26,6 +26,7 @@ pub mod pivot;
 pub mod source;
 pub mod supply;
 pub mod tree;
+mod unmount;
 mod walk;
 mod words;
 
@@ -47,6 +48,7 @@ use op::Op;
 use order::HostRoot;
 use own::Own;
 use path::{Make, Root};
+use pivot::Way;
 use source::Source;
 use supply::{ALL, More, Sources};
 
@@ -230,8 +232,7 @@ impl<'a> Plan<'a> {
     /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
     /// takes no shared one, and what is mounted below it has its own words for that.
     pub fn enter(&self, root: &Root) -> Result<()> {
-        // What lies beneath it is above the host's root, but where that is, when it is not at the bundle's path.
-        pivot::enter(root, self.pivot, if self.in_place { 0 } else { root.covered() })?;
+        pivot::enter(root, Way { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
             kind => {

@@ -139,3 +139,33 @@ pub fn keyring(words: &[&str]) {
 pub fn session(_: &[&str]) {
     say_result("session", keyctl(GET_KEYRING_ID, [SESSION, 0, 0]));
 }
+
+/// Climbs out of a root that chroot(2) has made: with its working directory outside of a deeper one.
+pub fn climb(_: &[&str]) {
+    let climbed = || {
+        fs::create_dir_all("/tmp/cell")?;
+        std::os::unix::fs::chroot("/tmp/cell")?;
+        (0..40).try_for_each(|_| std::env::set_current_dir(".."))?;
+        let names =
+            fs::read_dir(".")?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        Ok(names.join(" "))
+    };
+    say_result("climb", climbed());
+}
+
+/// A process in namespaces of its own mounts a procfs that nothing is masked in.
+pub fn reveal(words: &[&str]) {
+    let place = words.first().copied().unwrap_or("");
+    let apart = sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID);
+    match apart.and_then(|()| sys::fork()) {
+        Ok(0) => {
+            let mounted = sys::mount("proc", std::path::Path::new(place), "proc", 0, "");
+            say_result("reveal", mounted.map(|()| "ok"));
+            sys::exit(0)
+        }
+        Ok(pid) => drop(sys::wait(pid)),
+        Err(error) => say_result("reveal", Err::<&str, _>(error)),
+    }
+}

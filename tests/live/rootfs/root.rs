@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, same, skip_allowed};
 use crate::json;
 use crate::rig::Rig;
 use crate::tests;
@@ -22,6 +22,9 @@ tests![
     root_without_a_path_is_refused,
     without_pivot,
     without_pivot_the_host_is_not_above_the_root,
+    without_pivot_nobody_climbs_out,
+    without_pivot_no_procfs_is_left,
+    without_pivot_no_procfs_is_left_in_a_user_namespace,
 ];
 
 /// Everything that mountinfo shows inside is of the configuration, or one of its masks.
@@ -122,7 +125,6 @@ fn root_without_a_path_is_refused(rig: &mut Rig) -> Outcome {
     rig.refused(&bundle, &["root", "path"])
 }
 
-/// For roots on a ramdisk, which cannot be pivoted.
 fn without_pivot(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["list", "/", "ns", "create", "/new"]);
@@ -133,4 +135,47 @@ fn without_pivot(rig: &mut Rig) -> Outcome {
 
 fn without_pivot_the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
     above(rig, &["--no-pivot"])
+}
+
+/// With hooks the root is where the bundle has it, until they have been run.
+fn without_pivot_nobody_climbs_out(rig: &mut Rig) -> Outcome {
+    for hooks in [false, true] {
+        let mut bundle = rig.bundle()?;
+        if hooks {
+            bundle.set("hooks.createContainer", json!([{"path": "/bin/true"}]));
+        }
+        for set in ["bounding", "effective", "permitted"] {
+            bundle.set(&format!("process.capabilities.{set}[+]"), "CAP_SYS_CHROOT");
+        }
+        bundle.verbs(&["climb"]);
+        let inside = rig.run(&bundle, &["--no-pivot"])?.good()?.facts();
+        inside.is("climb", "dev etc payload proc sys tmp")?;
+    }
+    Ok(())
+}
+
+/// CVE-2019-16884's like: a procfs in the mount namespace, hidden or not, lets one be mounted that has no masks.
+fn no_procfs_is_left(rig: &Rig, user_namespace: bool) -> Outcome {
+    for options in [&[][..], &["--no-pivot"]] {
+        let mut bundle = rig.bundle()?;
+        if user_namespace {
+            bundle.user_namespace(100_000);
+        }
+        bundle.verbs(&["reveal", "/tmp"]);
+        rig.run(&bundle, options)?.good()?.facts().is("reveal", "!EPERM")?;
+    }
+    Ok(())
+}
+
+fn without_pivot_no_procfs_is_left(rig: &mut Rig) -> Outcome {
+    no_procfs_is_left(rig, false)
+}
+
+/// There nobody can unmount the host's, which is covered instead.
+fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    if table.lines().filter(|line| line.contains(" - proc ")).count() > 1 {
+        return skip_allowed("another procfs is mounted here, which may be hidden by other mounts");
+    }
+    no_procfs_is_left(rig, true)
 }

@@ -1,0 +1,199 @@
+//! The host's mounts where its root stays the first of the mount namespace (proc_pid_mountinfo(5)). They are looked at
+//! and unmounted by their paths, which begin at the host's root until chroot(2).
+
+use core::ffi::CStr;
+use core::iter;
+
+use linux_raw_sys::general as sys;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fstatfs, open, openat};
+use rustix::io::read;
+use rustix::mount::{UnmountFlags, unmount};
+
+use super::pivot::root_mount;
+use super::{mask, tree};
+use crate::error::{At, Error, On, Result, Show};
+use crate::host;
+
+/// What is read of a mount.
+struct Mount<'l> {
+    id: u64,
+    /// The one that it lies on; itself for the first.
+    parent: u64,
+    /// Where it is mounted.
+    path: &'l CStr,
+    kind: &'l [u8],
+}
+
+/// Whether the mount of this process's root is the first of its namespace.
+pub fn root_is_first() -> Result<bool> {
+    let (root, mut first) = (root_mount()?, false);
+    each(&mut |mount| {
+        first |= mount.id == root && mount.parent == root;
+        Ok(())
+    })?;
+    Ok(first)
+}
+
+/// Unmounts everything of the host's but its root. Where that is refused, in a user namespace that does not own the
+/// mounts, each procfs and sysfs is covered: a process of the container, in a namespace of its own, may mount another
+/// one, without what masks the container's, as long as one is visible as a whole.
+pub fn everything() -> Result<()> {
+    let root = root_mount()?;
+    loop {
+        let (mut done, mut refused) = (false, false);
+        each(&mut |mount| {
+            if mount.parent == root && mount.path != c"/" {
+                // The topmost goes first, should others lie over it.
+                let removed = (0..).take_while(|_| remove(mount.path)).count();
+                done |= removed > 0;
+                refused |= removed == 0;
+            }
+            Ok(())
+        })?;
+        match (done, refused) {
+            (_, false) => return Ok(()),
+            // It may have been hidden by one that is gone now.
+            (true, true) => {}
+            (false, true) => return each(&mut |mount| cover(&mount)),
+        }
+    }
+}
+
+fn remove(path: &CStr) -> bool {
+    unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok()
+}
+
+/// Covers what is at its path, if that is such a filesystem. One that is hidden by another mount is not reached.
+fn cover(mount: &Mount<'_>) -> Result<()> {
+    if !matches!(mount.kind, b"proc" | b"sysfs") {
+        return Ok(());
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(place) = open(mount.path, flags, Mode::empty()) else { return Ok(()) };
+    let magic = fstatfs(&place).on(format_args!("fstatfs"))?.f_type as u64;
+    match [sys::PROC_SUPER_MAGIC, sys::SYSFS_MAGIC].iter().any(|one| u64::from(*one) == magic) {
+        true => {
+            let (_, empty) = tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), mask::HIDDEN.into())?;
+            tree::attach_at_path(empty.as_fd(), mount.path).at(format_args!("{}", Show(mount.path)))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Room for a line as far as its type; options of a filesystem may go on for longer.
+const SPACE: usize = 16 * 1024;
+
+/// Tells of each mount that can be seen from this process's root. Nothing is allocated.
+#[cold]
+#[inline(never)]
+fn each(tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
+    let file = mountinfo()?;
+    let mut space = [0u8; SPACE];
+    let (mut filled, mut skip) = (0, false);
+    loop {
+        let free = space.get_mut(filled..).unwrap_or_default();
+        let count = read(&file, free).on(format_args!("read mountinfo"))?;
+        filled += count;
+        let mut begin = 0;
+        while let Some(line) = line(space.get(begin..filled).unwrap_or_default()) {
+            begin += line.len() + 1;
+            if !core::mem::take(&mut skip) {
+                tell_of(line, tell)?;
+            }
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        if begin == 0 && filled == SPACE {
+            // Longer than there is room for: what matters stands at its beginning.
+            if !core::mem::replace(&mut skip, true) {
+                tell_of(&space, tell)?;
+            }
+            begin = filled;
+        }
+        space.copy_within(begin..filled, 0);
+        filled -= begin;
+    }
+}
+
+/// The first whole line.
+fn line(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end))
+}
+
+fn mountinfo() -> Result<OwnedFd> {
+    let file = openat(host::proc()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    file.on(format_args!("openat /proc/self/mountinfo"))
+}
+
+fn tell_of(line: &[u8], tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
+    let mut path = [0u8; super::path::PATH_MAX];
+    match parse(line, &mut path) {
+        Some(mount) => tell(mount),
+        None => Err(Error::invalid(format_args!("mountinfo: {}", line.escape_ascii()))),
+    }
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let number = |word: &[u8]| core::str::from_utf8(word).ok()?.parse().ok();
+    let (id, parent) = (number(words.next()?)?, number(words.next()?)?);
+    let path = unescaped(words.nth(2)?, space)?;
+    words.find(|word| *word == b"-")?;
+    Some(Mount { id, parent, path, kind: words.next()? })
+}
+
+/// Blanks, newlines and backslashes are written as `\` and three octal digits.
+fn unescaped<'s>(text: &[u8], space: &'s mut [u8]) -> Option<&'s CStr> {
+    let mut rest = text;
+    let mut places = space.iter_mut();
+    while let [first, more @ ..] = rest {
+        let (byte, after) = match (first, more) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
+            }
+            _ => (*first, more),
+        };
+        *places.next()? = byte;
+        rest = after;
+    }
+    *places.next()? = 0;
+    CStr::from_bytes_until_nul(space).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        let mut space = [0xff; 64];
+        let line = b"36 35 98:0 /a\\040b /mnt\\040x\\134\\012 rw,noatime master:1 - ext3 /dev/root rw";
+        let mount = parse(line, &mut space).unwrap();
+        assert_eq!((mount.id, mount.parent, mount.path), (36, 35, c"/mnt x\\\n"));
+        assert_eq!(mount.kind, b"ext3");
+        let mount =
+            parse(b"1 1 0:2 / / rw - rootfs rootfs rw", &mut space).map(|mount| (mount.id, mount.parent));
+        assert_eq!(mount, Some((1, 1)));
+        for bad in [&b"36 35 98:0 / /mnt rw"[..], b"x 35 98:0 / /mnt rw - ext3 x rw", b""] {
+            assert!(parse(bad, &mut space).is_none());
+        }
+        assert!(unescaped(b"/four", &mut [0; 5]).is_none());
+    }
+
+    /// The kernel's own, in pieces however they come.
+    #[test]
+    fn all_of_this_process() {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mut ids = std::vec::Vec::new();
+        each(&mut |mount| {
+            ids.push(mount.id);
+            Ok(())
+        })
+        .unwrap();
+        let lines = text.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap());
+        assert_eq!(ids, lines.collect::<std::vec::Vec<u64>>());
+    }
+}
