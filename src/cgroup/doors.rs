@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io;
 
 use super::delegate::Descent;
@@ -38,6 +38,11 @@ impl Doors {
     /// Everything open in it.
     pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
         self.birth.into_iter().chain(self.files.into_iter().map(|(file, _)| file))
+    }
+
+    /// The numbers of what the child needs.
+    pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
+        self.files.iter().map(|(file, _)| file.as_raw_fd())
     }
 
     /// The directory for CLONE_INTO_CGROUP.

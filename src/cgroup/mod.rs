@@ -36,7 +36,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::mem;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
@@ -281,6 +281,11 @@ impl Cgroup {
     fn entrance(&self, hierarchy: &str) -> &str {
         let below = self.below.iter().rev().find(|(place, _)| place == hierarchy);
         below.map_or(&self.path, |(_, path)| path)
+    }
+
+    /// The directory of all hierarchies, which is the host's: nobody in the container is to see it.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.hierarchies.root.as_fd()
     }
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the

@@ -188,14 +188,7 @@ fn start(
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
     let mut launched = launch(
         &plan,
-        Container {
-            init,
-            cgroup: cgroup.as_ref(),
-            console: console.childs(),
-            frozen: *frozen,
-            directory: directory.fd(),
-            root: *root,
-        },
+        Container { init, cgroup: cgroup.as_ref(), console: console.childs(), frozen: *frozen, root: *root },
     )
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.

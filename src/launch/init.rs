@@ -26,7 +26,7 @@ use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::RootId;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
-use crate::sys::fd::close_in_child;
+use crate::sys::fd::close_all_in_child;
 use crate::sys::net::loopback_up;
 use crate::sys::veil::veil;
 
@@ -46,15 +46,15 @@ pub struct Handed<'h> {
     pub joined: bool,
     /// Where the terminal's master goes.
     pub console: Option<BorrowedFd<'h>>,
-    /// The child closes them first: the state directory, or it would hold the lock too; and the parent's end of the
-    /// channel, or it would never see that its parent has died.
-    pub parents: [BorrowedFd<'h>; 2],
+    /// The child closes them first: the state directory, or it would hold the lock too; directories of the host's
+    /// cgroups; and the parent's end of the channel, or it would never see that its parent has died.
+    pub parents: [Option<BorrowedFd<'h>>; 4],
 }
 
 /// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
 /// not and ends.
 pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
-    handed.parents.into_iter().for_each(close_in_child);
+    close_all_in_child(handed.parents.into_iter().flatten());
     // As hooks see it; before a filter may keep it from being asked for.
     let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
     let ready = bind_to_parent(&handed.channel).and_then(|()| set_up(plan, &handed));

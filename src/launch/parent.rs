@@ -75,7 +75,7 @@ pub fn launch(
         own: own.as_ref(),
         joined,
         console,
-        parents: [directory, channel.fd()],
+        parents: [cgroup.map(Cgroup::root), Some(directory), doors.birth(), Some(channel.fd())],
     };
     // Who shares a namespace with it must not look into a process that still has the host's memory, descriptors
     // and rights (CVE-2016-9962): not even before it could say so itself.

@@ -1,8 +1,9 @@
 //! A process that joins a container (`exec`): its parent's list, and its own.
 
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
@@ -32,8 +33,6 @@ pub struct Container<'h> {
     pub console: Option<BorrowedFd<'h>>,
     /// Its cgroup is frozen: who goes in stops there.
     pub frozen: bool,
-    /// Its state directory, whose lock is the parent's alone.
-    pub directory: BorrowedFd<'h>,
     /// The root that a process has there.
     pub root: Expected,
 }
@@ -42,8 +41,8 @@ pub struct Container<'h> {
 struct Handed<'h> {
     container: Container<'h>,
     channel: &'h Channel,
-    /// The parent's end of the channel.
-    parents: BorrowedFd<'h>,
+    /// All descriptors that the child has a use for.
+    kept: Vec<RawFd>,
     doors: &'h Doors,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
@@ -70,12 +69,15 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
     let own = veil::own();
     let attempt = |birth| {
         let doors = container.cgroup.map(|cgroup| cgroup.doors(birth)).transpose()?.unwrap_or_default();
+        let others = [Some(container.init), proc.as_ref(), own.as_ref()].into_iter().flatten();
+        let numbers =
+            others.map(AsRawFd::as_raw_fd).chain(container.console.map(|console| console.as_raw_fd()));
         let spawned = clone(
             plan,
             Handed {
                 container,
                 channel: &childs,
-                parents: channel.fd(),
+                kept: numbers.chain([childs.number()]).chain(doors.numbers()).collect(),
                 doors: &doors,
                 proc: proc.as_ref(),
                 setgroups: proc.as_ref().filter(|_| asks),
@@ -118,16 +120,18 @@ fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
             plan.process.user.drop_groups();
             plan.entry.join(init, true)
         };
-        return through_middle(0, handed, join, |handed| run(plan, &Handed { joined: true, ..handed }));
+        return through_middle(0, handed, join, |handed| run(plan, Handed { joined: true, ..handed }));
     }
     plan.entry.join_before(init)?;
-    spawn(0, handed.doors.birth(), || run(plan, &handed)).on(format_args!("clone3"))
+    let birth = handed.doors.birth();
+    spawn(0, birth, || run(plan, handed)).on(format_args!("clone3"))
 }
 
 /// The process's own part. It never comes back.
-fn run(plan: &Tenant<'_>, handed: &Handed<'_>) -> Infallible {
-    [handed.container.directory, handed.parents].into_iter().for_each(close_in_child);
-    let error = match set_up(plan, handed) {
+fn run(plan: &Tenant<'_>, mut handed: Handed<'_>) -> Infallible {
+    // First: it may be seen in the container, and a process there with CAP_SYS_PTRACE opens whatever is open here.
+    let closed = plan.process.fds.apply(&mut handed.kept);
+    let error = match closed.and_then(|()| set_up(plan, &handed)) {
         Ok(program) => match handed.channel.receive() {
             Ok(Message::Go) => finish::become_program(&plan.process, &program, handed.channel, || Ok(())),
             // Nobody is there to hear why.
@@ -146,6 +150,9 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
         plan.process.label.apply(proc)?;
     }
     plan.process.keyring.apply(handed.proc)?;
+    // It is in its user namespace from the start on, and the others that it joins may see what it has open.
+    let denied = handed.setgroups.map_or(Ok(false), is_setgroups_denied)?;
+    handed.proc.map(AsFd::as_fd).into_iter().for_each(close_in_child);
 
     // All at once: the kernel finds the order in which each is allowed.
     if !handed.joined {
@@ -156,7 +163,6 @@ fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
     if plan.process.user_namespace {
         become_root()?;
     }
-    let denied = handed.setgroups.map_or(Ok(false), is_setgroups_denied)?;
     // Late, so that what was done until now is not charged to the container.
     handed.doors.enter()?;
     // Inside: "/" is the container's.

@@ -44,12 +44,16 @@ fn close_range(from: RawFd, to: RawFd) -> Result<()> {
 
 /// Closes descriptors; those that were opened one after the other by one call.
 pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
+    close_numbers(fds.map(IntoRawFd::into_raw_fd));
+}
+
+fn close_numbers(numbers: impl Iterator<Item = RawFd>) {
     let mut range: Option<(RawFd, RawFd)> = None;
-    // Each number of a range was an owned descriptor's, given up here.
+    // Each number of a range was an owned descriptor's, given up by the caller.
     let close = |(first, last)| {
         let _ = close_range(first, last);
     };
-    for number in fds.map(IntoRawFd::into_raw_fd) {
+    for number in numbers {
         match &mut range {
             Some((_, last)) if *last + 1 == number => *last = number,
             _ => drop(range.replace((number, number)).map(close)),
@@ -63,6 +67,11 @@ pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
 pub fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
     unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
+}
+
+/// The same of several; those that were opened one after the other by one call.
+pub fn close_all_in_child<'f>(fds: impl Iterator<Item = BorrowedFd<'f>>) {
+    close_numbers(fds.map(|fd| fd.as_raw_fd()));
 }
 
 /// Has SIGIO sent to this process whenever something comes to be read (fcntl(2), F_SETOWN; O_ASYNC).

@@ -1,6 +1,7 @@
 //! When it comes: into a container that is created, stopped, paused, removed meanwhile; and many at once.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ tests![
     into_a_paused_container_waits,
     into_a_paused_container_waits_v2,
     runtime_is_not_shown_as_the_program,
+    nothing_of_the_hosts_is_open,
+    nothing_of_the_hosts_is_open_with_a_terminal,
     beside_delete,
     fifty_at_once,
     after_another_was_killed,
@@ -153,6 +156,51 @@ fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
     fs::write(&file, thawed)?;
     running.finish()?.good()?;
     rig.delete()
+}
+
+/// What a process of the container with CAP_SYS_PTRACE sees open while it waits there: no file or directory that it could
+/// not reach, of the runtime or of its caller.
+fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
+    only_mote(rig)?;
+    container(rig)?;
+    let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
+        return skip_allowed("only v1 joins after the first steps");
+    };
+    let socket = Socket::new(rig, "pidfd")?;
+    let host = fs::File::open(&rig.dir)?;
+    fs::write(&file, frozen)?;
+    let options = [&["--ignore-paused", "--pidfd-socket", &socket.path], options].concat();
+    let mut exec = command(rig, &options, &["say", "ran"]);
+    crate::sys::before_exec(&mut exec, move || crate::sys::duplicate_to(host.as_raw_fd(), 77));
+    let running = start(&mut exec, false)?;
+    let pid = pid_of(&socket.receive()?.0)?;
+    joined(rig, pid)?;
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        let number: i32 = entry.file_name().to_string_lossy().parse()?;
+        let what = fs::read_link(entry.path())?.display().to_string();
+        // The doors of its cgroup, which it is on its way through.
+        let own = what.starts_with("/sys/fs/cgroup/")
+            && what.contains(&rig.cgroup)
+            && fs::metadata(entry.path())?.is_file();
+        if number > 2 && what.starts_with('/') && !own && !what.starts_with("/memfd:") {
+            seen.push(what);
+        }
+    }
+    fs::write(&file, thawed)?;
+    running.finish()?.good()?;
+    rig.delete()?;
+    same("what is open", seen, Vec::<String>::new())
+}
+
+fn nothing_of_the_hosts_is_open(rig: &mut Rig) -> Outcome {
+    open_in_it(rig, &[])
+}
+
+fn nothing_of_the_hosts_is_open_with_a_terminal(rig: &mut Rig) -> Outcome {
+    let socket = Socket::new(rig, "console")?;
+    open_in_it(rig, &["--tty", "--console-socket", &socket.path, "--no-new-privs"])
 }
 
 /// It ran, or was killed, or came too late; and says which, in one line.
