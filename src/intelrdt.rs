@@ -75,6 +75,8 @@ impl Plan {
     }
 
     /// Makes the groups, or finds them. When it fails nothing is left of it.
+    #[cold]
+    #[inline(never)]
     pub fn create(&self) -> Result<()> {
         let mut made = Made::default();
         let created = root().and_then(|root| self.create_in(&root, &mut made));

@@ -134,6 +134,8 @@ impl Hierarchies {
     }
 
     /// Makes those of a path threaded that are invalid below a threaded one.
+    #[cold]
+    #[inline(never)]
     pub(super) fn make_threaded(&self, path: &str) -> Result<bool> {
         let Some(v2) = self.v2 else { return Ok(false) };
         let mut any = false;

@@ -62,7 +62,7 @@ fn template(host: &Host, rootless: bool) -> String {
     let tty_group = if rootless { "" } else { ", \"gid=5\"" };
     // A network namespace would be of no use: nobody could connect it.
     let network = if rootless { "" } else { "\n      { \"type\": \"network\" }," };
-    TEMPLATE
+    String::from_utf8_lossy(&TEMPLATE)
         .replace("@VERSION", version::CURRENT)
         .replace("@TTY_GROUP", tty_group)
         .replace("@SYS", sys)
@@ -88,52 +88,5 @@ const ROOTLESS_SYS: &str = r#"{ "destination": "/sys", "type": "none", "source":
 const RESOURCES: &str = r#"
     "resources": { "devices": [{ "allow": false, "access": "rwm" }] },"#;
 
-const TEMPLATE: &str = r#"{
-  "ociVersion": "@VERSION",
-  "process": {
-    "terminal": true,
-    "user": { "uid": 0, "gid": 0 },
-    "args": ["sh"],
-    "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
-    "cwd": "/",
-    "capabilities": {
-      "bounding": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
-      "effective": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
-      "permitted": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
-    },
-    "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }],
-    "noNewPrivileges": true
-  },
-  "root": { "path": "rootfs", "readonly": true },
-  "hostname": "mote",
-  "mounts": [
-    { "destination": "/proc", "type": "proc", "source": "proc" },
-    { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-    { "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"@TTY_GROUP] },
-    { "destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] },
-    { "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"] },
-    @SYS
-  ],
-  "linux": {@MAPPINGS@RESOURCES
-    "namespaces": [
-      { "type": "pid" },@NETWORK
-      { "type": "ipc" },
-      { "type": "uts" },
-      { "type": "mount" }@NAMESPACES
-    ],
-    "maskedPaths": [
-      "/proc/acpi",
-      "/proc/asound",
-      "/proc/kcore",
-      "/proc/keys",
-      "/proc/latency_stats",
-      "/proc/timer_list",
-      "/proc/timer_stats",
-      "/proc/sched_debug",
-      "/proc/scsi",
-      "/sys/firmware"
-    ],
-    "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-  }
-}
-"#;
+// By its name it is put where a usual start does not read (scripts/layout.ld).
+static TEMPLATE: [u8; include_bytes!("spec/config.json").len()] = *include_bytes!("spec/config.json");

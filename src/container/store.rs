@@ -98,6 +98,8 @@ impl Store {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn create_root(&self) -> Result<()> {
         for (end, _) in self.path.match_indices('/').skip(1).chain([(self.path.len(), "")]) {
             let part = self.path.get(..end).unwrap_or_default();

@@ -149,6 +149,8 @@ fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<bool> {
 /// who joins another pid namespace may have no way back. So a middle process does `join`, and makes the container's
 /// process as its own sibling (CLONE_PARENT), with the namespaces of `new`. It shares nothing but the channel, and says
 /// there, before the container's process does, which pid that has.
+#[cold]
+#[inline(never)]
 pub(super) fn through_middle<S>(
     new: u64,
     mut state: S,

@@ -79,6 +79,8 @@ impl Plan {
 }
 
 /// What the kernel has only EINVAL for (sched(7), "SCHED_DEADLINE"; `__checkparam_dl` of kernel/sched/deadline.c).
+#[cold]
+#[inline(never)]
 fn check_deadline(given: &Scheduler<'_>) -> Result<()> {
     let fail = |why: fmt::Arguments<'_>| {
         Err(Error::invalid(format_args!("process.scheduler: sched_setattr: `SCHED_DEADLINE` {why}")))

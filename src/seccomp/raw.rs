@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 
 impl Program<'static> {
     /// Reads such a program. Only its shape is looked at: what it does is for the kernel to check.
+    #[cold]
+    #[inline(never)]
     pub fn from_base64(text: &str, flags: &[&str], context: Context) -> Result<Self> {
         let bytes = decode(text.as_bytes()).ok_or_else(|| Error::invalid(format_args!("not base64")))?;
         let (instructions, rest) = bytes.as_chunks::<8>();
