@@ -2,8 +2,7 @@
 
 use std::ffi::CStr;
 
-use mote::container::delete::delete;
-use mote::container::lock::kill_creator;
+use mote::container::delete::{Force, delete};
 use mote::error::Result;
 
 use super::Context;
@@ -27,14 +26,8 @@ static OPTIONS: [Opt; 2] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let force = matches.has("force");
-    let one = |id: &CStr| {
-        if force {
-            // What stands in the way of this it tells.
-            let _ = kill_creator(&context.store, id);
-        }
-        context.warning(|warnings| delete(&context.store, id, force, warnings))
-    };
+    let force = if matches.has("force") { Force::WithCreator } else { Force::No };
+    let one = |id: &CStr| context.warning(|warnings| delete(&context.store, id, force, warnings));
     match matches.has("regex") {
         true => pattern::each(context, matches.id(), one),
         false => one(matches.id()).map(|()| 0),

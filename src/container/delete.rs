@@ -22,10 +22,26 @@ use crate::spec::Config;
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
-/// Removes a container that has stopped, or was never started. With `force` any: its processes are killed,
-/// and one that does not exist is as good as removed.
-pub fn delete(store: &Store, id: &CStr, force: bool, warnings: &mut Vec<Error>) -> Result<()> {
-    let directory = match if force { seized(store, id) } else { locked(store, id) } {
+/// Which containers are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// One that has stopped, was never started, or was left half made.
+    No,
+    /// Any: its processes are killed, and one that does not exist is as good as removed.
+    Yes,
+    /// The same, and where nothing is made yet the whole process that is creating it is killed: for a program that is
+    /// nothing but a command, not for one that may have created it in a thread.
+    WithCreator,
+}
+
+/// Removes a container; `warnings` takes hooks that fail.
+pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>) -> Result<()> {
+    let directory = match force {
+        Force::No => locked(store, id),
+        _ => seized(store, id, force == Force::WithCreator),
+    };
+    let force = force != Force::No;
+    let directory = match directory {
         Err(error) if force && error.kind() == Kind::NotFound => return Ok(()),
         directory => directory?,
     };

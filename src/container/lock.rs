@@ -30,15 +30,17 @@ pub fn locked(store: &Store, id: &CStr) -> Result<Directory> {
 }
 
 /// The same for who ends the container: its process is killed first, so that whoever waits for that, or for a hook that
-/// it waits for, fails and lets go of the lock.
-pub fn seized(store: &Store, id: &CStr) -> Result<Directory> {
+/// it waits for, fails and lets go of the lock. Where there is none yet, and `creator` says so, whoever creates it is.
+pub fn seized(store: &Store, id: &CStr, creator: bool) -> Result<Directory> {
     let directory = store.open(id)?;
     let free = directory.try_lock()?;
-    if !free
-        && let Ok(Some(status)) = Status::read(&directory)
-        && let Some(process) = status.process.open()?
-    {
-        let _ = send(&process, Signal::KILL.as_raw());
+    if !free {
+        let status = Status::read(&directory).unwrap_or_default().unwrap_or_default();
+        match status.process.open()? {
+            Some(process) => drop(send(&process, Signal::KILL.as_raw())),
+            None if creator && status.process.pid == 0 => kill_creator(&directory),
+            None => {}
+        }
     }
     wait(directory, free)
 }
@@ -52,21 +54,14 @@ fn wait(directory: Directory, locked: bool) -> Result<Directory> {
 }
 
 /// Kills the mote that is creating a container and has not come so far that there is a process to kill: it may hang on a
-/// file of a network, or on a socket that nobody serves. What it has made is in its record. This ends the whole
-/// process that holds the lock, so it is for a program that is nothing but a command.
-pub fn kill_creator(store: &Store, id: &CStr) -> Result<()> {
-    let directory = store.open(id)?;
-    if directory.try_lock()? || !directory.has_config() {
-        return Ok(());
-    }
-    let status = Status::read(&directory).unwrap_or_default().unwrap_or_default();
-    let Some(pid) = holder(&directory).filter(|_| status.process.pid == 0) else { return Ok(()) };
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+/// file of a network, or on a socket that nobody serves. What it has made is in its record. Not one that deletes it.
+fn kill_creator(directory: &Directory) {
+    let Some(pid) = holder(directory).filter(|_| directory.has_config()) else { return };
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     // Still: the number may have been another's before.
-    if holder(&directory) == Some(pid) {
+    if holder(directory) == Some(pid) {
         let _ = send(&process, Signal::KILL.as_raw());
     }
-    Ok(())
 }
 
 /// Who holds it, as /proc/locks has it (proc_locks(5)); `None` also for a process of another pid namespace.

@@ -346,6 +346,8 @@ pub fn apply_all(
     fill: &mut dyn FnMut(usize) -> Result<()>,
     made: &mut usize,
 ) -> Result<()> {
+    // Up to which one the last changes of bind mounts are done.
+    let mut finished = 0;
     let (mut before, mut left) = (None, mounts);
     while let [mount, later @ ..] = left {
         if mount.is_wanting() {
@@ -353,7 +355,8 @@ pub fn apply_all(
         }
         if mount.is_of_earlier() {
             // Which is read-only by then, where its own words say so.
-            mounts.iter().take(*made).try_for_each(Op::finish_bind)?;
+            mounts.iter().take(*made).skip(finished).try_for_each(Op::finish_bind)?;
+            finished = *made;
         }
         if !before.is_some_and(|before| mount.follows(before)) {
             root.release_last();
@@ -363,5 +366,5 @@ pub fn apply_all(
         (before, left) = (Some(mount), later);
     }
     root.release_last();
-    mounts.iter().try_for_each(Op::finish_bind)
+    mounts.iter().skip(finished).try_for_each(Op::finish_bind)
 }

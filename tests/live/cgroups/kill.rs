@@ -91,16 +91,22 @@ fn kill_reaches_the_first_process_alone(rig: &mut Rig) -> Outcome {
     all_end(&processes)
 }
 
+/// A first process and three others, which no pid namespace ends with it.
+fn without_a_pid_namespace(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("pid");
+    bundle.verbs(&["fork", "3", "wait", "1"]);
+    let (running, processes) = started(rig, &bundle, "waiting=1")?;
+    same("processes", processes.len(), 4)?;
+    Ok((running, processes))
+}
+
 /// KILL does, with nothing said of all.
 fn kill_without_a_pid_namespace_reaches_every_process(rig: &mut Rig) -> Outcome {
     if rig.is(Peer::Crun) {
         return skip_allowed("crun kills the first alone");
     }
-    let mut bundle = rig.bundle()?;
-    bundle.without_namespace("pid");
-    bundle.verbs(&["fork", "3", "wait", "1"]);
-    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
-    same("processes", processes.len(), 4)?;
+    let (_running, processes) = without_a_pid_namespace(rig)?;
     rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
     all_end(&processes)?;
     rig.status_is("stopped")?;
@@ -114,10 +120,7 @@ fn kill_of_those_who_outlived_the_first_process(rig: &mut Rig) -> Outcome {
     if rig.is(Peer::Crun) {
         return skip_allowed("crun kills the first alone");
     }
-    let mut bundle = rig.bundle()?;
-    bundle.without_namespace("pid");
-    bundle.verbs(&["fork", "3", "wait", "1"]);
-    let (_running, processes) = started(rig, &bundle, "waiting=1")?;
+    let (_running, processes) = without_a_pid_namespace(rig)?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
     let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
