@@ -308,9 +308,11 @@ impl Hierarchies {
             other => other.on(format_args!("rmdir {} in or below {}", Show(name), Whole(whole))),
         };
         tree::walk(&self.root, whole, &mut |_| Ok(()), remove)?;
-        let above = openat(&self.root, above, DIRECTORY, Mode::empty())
-            .on(format_args!("openat {}", Whole(above)))?;
-        remove(&above, &name)
+        match openat(&self.root, above, DIRECTORY, Mode::empty()) {
+            // systemd removes a whole scope as soon as its last process has ended.
+            Err(Errno::NOENT) => Ok(()),
+            directory => remove(&directory.on(format_args!("openat {}", Whole(above)))?, &name),
+        }
     }
 
     /// Kills everything in the cgroup and waits until it is gone.

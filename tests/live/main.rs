@@ -100,6 +100,7 @@ const ROOMS: &[&[Test]] = &[
     cgroups::small::TESTS,
     cgroups::kill::TESTS,
     cgroups::frozen::TESTS,
+    cgroups::gone::TESTS,
     cgroups::threaded::TESTS,
     cgroups::stranger::TESTS,
     cgroups::deep::TESTS,

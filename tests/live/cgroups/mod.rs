@@ -6,6 +6,7 @@ pub mod deep;
 pub mod delegate;
 pub mod devices;
 pub mod frozen;
+pub mod gone;
 pub mod kill;
 pub mod limit;
 pub mod named;

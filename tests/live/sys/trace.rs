@@ -1,4 +1,4 @@
-//! Killing a program at one of its system calls (ptrace(2)).
+//! What befalls a program at one of its system calls (ptrace(2)).
 
 use std::io::{Error, Result};
 use std::process::Command;
@@ -24,9 +24,14 @@ fn wait(pid: i32) -> Result<i32> {
     Ok(status)
 }
 
-/// Runs a command to its `number`th system call after execve, counted from 0, and kills it before the kernel does that call.
-/// Only the command itself is counted and killed, none of its children. `false`: it ended before, by itself.
-pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
+/// Runs a command to its `number`th system call after execve, counted from 0, does `act` with its pid before the kernel
+/// does that call, and gives the command's wait status, and whether it came to that call. Only the command itself is counted
+/// and stopped, none of its children.
+pub fn interrupted_at(
+    command: &mut Command,
+    number: u32,
+    act: impl FnOnce(i32) -> Result<()>,
+) -> Result<(i32, bool)> {
     super::before_exec(command, || ptrace(TRACEME, 0, 0));
     #[allow(clippy::zombie_processes)] // Waited for below, by a call that also tells of stops.
     let child = command.spawn()?;
@@ -34,12 +39,12 @@ pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
     // Stopped by execve.
     wait(pid)?;
     ptrace(SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
-    let (mut seen, mut signal) = (0, 0);
+    let (mut seen, mut signal, mut act) = (0, 0, Some(act));
     loop {
         ptrace(SYSCALL, pid, signal)?;
         let status = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
-            return Ok(false);
+            return Ok((status, act.is_none()));
         }
         signal = libc::WSTOPSIG(status);
         if signal != libc::SIGTRAP | 0x80 {
@@ -47,13 +52,19 @@ pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
         }
         signal = 0;
         // Stops come in pairs: before a call, and behind it.
-        if seen == 2 * number {
-            super::kill(pid, libc::SIGKILL)?;
-            return match wait(pid)? {
-                status if libc::WIFSIGNALED(status) => Ok(true),
-                status => Err(Error::other(format!("status {status:#x}"))),
-            };
+        if seen == 2 * number
+            && let Some(act) = act.take()
+        {
+            act(pid)?;
         }
         seen += 1;
+    }
+}
+
+/// Kills a command before its `number`th system call. `false`: it ended before, by itself.
+pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
+    match interrupted_at(command, number, |pid| super::kill(pid, libc::SIGKILL))? {
+        (status, true) if !libc::WIFSIGNALED(status) => Err(Error::other(format!("status {status:#x}"))),
+        (_, came) => Ok(came),
     }
 }
