@@ -1,6 +1,7 @@
 //! What is done to a mount when others are in place: it is made read-only, and mount points below it can no longer be
 //! made. And what is known of it then.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::fmt;
@@ -26,6 +27,8 @@ pub struct Last {
     tree: Cell<Option<OwnedFd>>,
     /// The device number of a tmpfs, which nothing outside the container has; 0 of others.
     device: Cell<u64>,
+    /// It is a read-only bind mount with a later mount below it.
+    delayed: bool,
 }
 
 impl fmt::Debug for Last {
@@ -51,6 +54,14 @@ impl Last {
             true => Ok(()),
             false => tree::change(tree.as_fd(), READ_ONLY),
         }
+    }
+
+    pub fn set_delayed(&mut self) {
+        self.delayed = true;
+    }
+
+    pub fn is_delayed(&self) -> bool {
+        self.delayed
     }
 
     /// The same of a bind mount, and what of `top` is changed at once: it is not read-only until then, unless it is
@@ -86,10 +97,30 @@ impl Last {
     }
 }
 
-/// Whether a path lies below a place, as far as their words tell.
-pub fn lies_below(path: &CStr, place: &CStr) -> bool {
-    let mut names = names(path);
-    self::names(place).all(|name| names.next() == Some(name)) && names.next().is_some()
+/// Of mounts with these destinations, in order, those of `asked` below which a later one lies, as far as their words tell.
+#[cold]
+#[inline(never)]
+pub fn with_later_below(destinations: &[&CStr], asked: &[usize]) -> Vec<usize> {
+    let place = |index: usize| destinations.get(index).copied().unwrap_or_default();
+    // Each place once, with the latest mount that lies below it.
+    let mut places: Vec<(&CStr, usize)> = asked.iter().map(|index| (place(*index), 0)).collect();
+    places.sort_unstable_by(|(one, _), (other, _)| names(one).cmp(names(other)));
+    places.dedup_by(|(one, _), (other, _)| names(one).eq(names(other)));
+    let find = |places: &[(&CStr, usize)], path: &CStr, count: usize| {
+        places.binary_search_by(|(place, _)| names(place).cmp(names(path).take(count))).ok()
+    };
+    for (index, path) in destinations.iter().enumerate() {
+        for count in 0..names(path).count() {
+            if let Some((_, latest)) = find(&places, path, count).and_then(|at| places.get_mut(at)) {
+                *latest = index;
+            }
+        }
+    }
+    let is_before = |index: &usize| {
+        let found = find(&places, place(*index), usize::MAX).and_then(|at| places.get(at));
+        found.is_some_and(|(_, latest)| latest > index)
+    };
+    asked.iter().copied().filter(is_before).collect()
 }
 
 fn names(path: &CStr) -> impl Iterator<Item = &[u8]> {
@@ -98,17 +129,17 @@ fn names(path: &CStr) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::lies_below;
+    use super::*;
 
     #[test]
-    fn paths_below_a_place() {
-        for (path, place) in [(c"/a/b", c"/a"), (c"//a/./b/c", c"/a/b/"), (c"/a", c"/"), (c"a/b", c"/a")] {
-            assert!(lies_below(path, place), "{path:?} {place:?}");
-        }
-        for (path, place) in
-            [(c"/a", c"/a"), (c"/ab", c"/a"), (c"/a", c"/a/b"), (c"/", c"/"), (c"/b/a", c"/a")]
-        {
-            assert!(!lies_below(path, place), "{path:?} {place:?}");
-        }
+    fn later_mounts_below() {
+        let list =
+            [c"/a", c"/a/b", c"/ab", c"/", c"b//c/.", c"//a/./b/c/", c"/b", c"/b/c", c"/a/b/c", c"/a/b"];
+        let all: Vec<usize> = (0..list.len()).collect();
+        assert_eq!(with_later_below(&list, &all), [0, 1, 3, 6]);
+        assert_eq!(with_later_below(&list, &[2, 6, 1]), [6, 1]);
+        assert_eq!(with_later_below(&[c"/a", c"/a"], &[0, 1]), []);
+        assert_eq!(with_later_below(&[c"/a/b", c"/a"], &[0, 1]), []);
+        assert_eq!(with_later_below(&[], &[]), []);
     }
 }

@@ -262,7 +262,23 @@ fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op
         let op = Op::new(index, mount, around);
         ops.push(op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?);
     }
+    delay_read_only(&mut ops);
     Ok(ops)
+}
+
+/// Read-only bind mounts become so at last where later mounts lie below them.
+fn delay_read_only(ops: &mut [Op<'_>]) {
+    let asked = ops.iter().enumerate().filter(|(_, op)| op.is_read_only_bind()).map(|(index, _)| index);
+    let asked: Vec<usize> = asked.collect();
+    if asked.is_empty() {
+        return;
+    }
+    let destinations: Vec<&CStr> = ops.iter().map(Op::destination).collect();
+    for index in last::with_later_below(&destinations, &asked) {
+        if let Some(op) = ops.get_mut(index) {
+            op.delay_read_only();
+        }
+    }
 }
 
 /// Reads links that are to be copied: the child does not allocate.

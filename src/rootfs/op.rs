@@ -10,7 +10,7 @@ use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::Errno;
 
 use super::cgroup::Trees;
-use super::last::{Last, lies_below};
+use super::last::Last;
 use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
 use super::source::{Source, read_link};
 use super::words::{Ends, Words};
@@ -140,6 +140,16 @@ impl<'a> Op<'a> {
         self.last.holds(file)
     }
 
+    /// Whether it is read-only, and its tree one in which mount points can be made: in a cgroup that would make cgroups.
+    pub fn is_read_only_bind(&self) -> bool {
+        matches!(self.what, What::Bind(_)) && self.words.make_read_only()
+    }
+
+    /// A later mount lies below it.
+    pub fn delay_read_only(&mut self) {
+        self.last.set_delayed();
+    }
+
     /// What is taken from the host.
     pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
         let (one, many) = match &self.what {
@@ -182,9 +192,9 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Makes it. `later` are those that come after it.
-    fn apply(&self, root: &mut Root, later: &[Op<'_>]) -> Result<()> {
-        self.mount(root, later).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
+    /// Makes it.
+    fn apply(&self, root: &mut Root) -> Result<()> {
+        self.mount(root).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
     /// The last change of a bind mount.
@@ -197,15 +207,14 @@ impl<'a> Op<'a> {
         self.last.finish().at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
-    fn mount(&self, root: &mut Root, later: &[Op<'_>]) -> Result<()> {
+    fn mount(&self, root: &mut Root) -> Result<()> {
         match &self.what {
             What::Bind(source) => match (source.link(), source.link_inside()) {
                 (Some(link), _) => self.copy_link(root, link),
-                (None, Some(inside)) => self.copy_link_inside(root, source, inside, later),
-                (None, None) => self.bind(root, source, later),
+                (None, Some(inside)) => self.copy_link_inside(root, source, inside),
+                (None, None) => self.bind(root, source),
             },
-            // A mount point that was made there would be a cgroup.
-            What::Cgroup(source) => self.bind(root, source, &[]),
+            What::Cgroup(source) => self.bind(root, source),
             What::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" {
@@ -223,7 +232,7 @@ impl<'a> Op<'a> {
     }
 
     /// What the host has at the destination.
-    fn bind(&self, root: &mut Root, source: &Source<'_>, later: &[Op<'_>]) -> Result<()> {
+    fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
         let mut tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
@@ -231,20 +240,18 @@ impl<'a> Op<'a> {
             true => self.itself(root, make)?,
             false => self.place(root, make)?.0,
         };
-        if let Err(error) = self.attach(root, &tree, &target, later) {
-            tree = self.attach_own(root, source, &target, later, error)?;
+        if let Err(error) = self.attach(root, &tree, &target) {
+            tree = self.attach_own(root, source, &target, error)?;
         }
         root.release(target);
         self.made(root, tree);
         Ok(())
     }
 
-    /// With its own flags; read-only at last where mount points of `later` ones may have to be made below it.
-    fn attach(&self, root: &Root, tree: &OwnedFd, target: &OwnedFd, later: &[Op<'_>]) -> Result<()> {
+    /// With its own flags; read-only at last where mount points of later ones may have to be made below it.
+    fn attach(&self, root: &Root, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
         let mut top = self.words.top;
-        if self.words.make_read_only()
-            && later.iter().any(|later| lies_below(later.destination, self.destination))
-        {
+        if self.last.is_delayed() {
             top = self.last.delay(root, tree, top)?;
         }
         tree::change(tree.as_fd(), self.words.all)?;
@@ -262,14 +269,13 @@ impl<'a> Op<'a> {
         root: &Root,
         source: &Source<'_>,
         target: &OwnedFd,
-        later: &[Op<'_>],
         error: Error,
     ) -> Result<OwnedFd> {
         if !error.is(Errno::LOOP) || !root.is_below_host() {
             return Err(error);
         }
         match source.open(None) {
-            Ok(tree) => self.attach(root, &tree, target, later).map(|()| tree),
+            Ok(tree) => self.attach(root, &tree, target).map(|()| tree),
             Err(_) => Err(error),
         }
     }
@@ -322,18 +328,12 @@ impl<'a> Op<'a> {
     /// The same, of a source in the container's own root. What is no link is mounted as ever.
     #[cold]
     #[inline(never)]
-    fn copy_link_inside(
-        &self,
-        root: &mut Root,
-        source: &Source<'_>,
-        inside: &CStr,
-        later: &[Op<'_>],
-    ) -> Result<()> {
+    fn copy_link_inside(&self, root: &mut Root, source: &Source<'_>, inside: &CStr) -> Result<()> {
         let found = root.open_itself(inside).on(format_args!("source {}: openat2", Show(source.path())))?;
         let mut space = [0u8; PATH_MAX];
         match read_link(&found, &mut space).on(format_args!("readlinkat"))? {
             Some(link) => self.copy_link(root, link),
-            None => self.bind(root, source, later),
+            None => self.bind(root, source),
         }
     }
 }
@@ -361,7 +361,7 @@ pub fn apply_all(
         if !before.is_some_and(|before| mount.follows(before)) {
             root.release_last();
         }
-        mount.apply(root, later)?;
+        mount.apply(root)?;
         *made += 1;
         (before, left) = (Some(mount), later);
     }
