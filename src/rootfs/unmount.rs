@@ -6,7 +6,7 @@ use core::iter;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fstatfs, open, openat};
+use rustix::fs::{Mode, OFlags, SeekFrom, fstatfs, open, openat, seek};
 use rustix::io::read;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -28,7 +28,7 @@ struct Mount<'l> {
 /// Whether the mount of this process's root is the first of its namespace.
 pub fn root_is_first() -> Result<bool> {
     let (root, mut first) = (root_mount()?, false);
-    each(&mut |mount| {
+    each(&mountinfo()?, &mut |mount| {
         first |= mount.id == root && mount.parent == root;
         Ok(())
     })?;
@@ -40,9 +40,11 @@ pub fn root_is_first() -> Result<bool> {
 /// one, without what masks the container's, as long as one is visible as a whole.
 pub fn everything() -> Result<()> {
     let root = root_mount()?;
+    // The procfs that it is read from may be the first to go.
+    let file = mountinfo()?;
     loop {
         let (mut done, mut refused) = (false, false);
-        each(&mut |mount| {
+        each(&file, &mut |mount| {
             if mount.parent == root && mount.path != c"/" {
                 // The topmost goes first, should others lie over it.
                 let removed = (0..).take_while(|_| remove(mount.path)).count();
@@ -55,7 +57,7 @@ pub fn everything() -> Result<()> {
             (_, false) => return Ok(()),
             // It may have been hidden by one that is gone now.
             (true, true) => {}
-            (false, true) => return each(&mut |mount| cover(&mount)),
+            (false, true) => return each(&file, &mut |mount| cover(&mount)),
         }
     }
 }
@@ -87,13 +89,13 @@ const SPACE: usize = 16 * 1024;
 /// Tells of each mount that can be seen from this process's root. Nothing is allocated.
 #[cold]
 #[inline(never)]
-fn each(tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
-    let file = mountinfo()?;
+fn each(file: &OwnedFd, tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
+    seek(file, SeekFrom::Start(0)).on(format_args!("lseek mountinfo"))?;
     let mut space = [0u8; SPACE];
     let (mut filled, mut skip) = (0, false);
     loop {
         let free = space.get_mut(filled..).unwrap_or_default();
-        let count = read(&file, free).on(format_args!("read mountinfo"))?;
+        let count = read(file, free).on(format_args!("read mountinfo"))?;
         filled += count;
         let mut begin = 0;
         while let Some(line) = line(space.get(begin..filled).unwrap_or_default()) {
@@ -188,7 +190,7 @@ mod tests {
     fn all_of_this_process() {
         let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mut ids = std::vec::Vec::new();
-        each(&mut |mount| {
+        each(&mountinfo().unwrap(), &mut |mount| {
             ids.push(mount.id);
             Ok(())
         })

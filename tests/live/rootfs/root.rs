@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::json;
 use crate::rig::Rig;
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "rootfs",
@@ -25,6 +25,7 @@ tests![
     without_pivot_nobody_climbs_out,
     without_pivot_no_procfs_is_left,
     without_pivot_no_procfs_is_left_in_a_user_namespace,
+    without_pivot_a_mount_that_another_hides,
 ];
 
 /// Everything that mountinfo shows inside is of the configuration, or one of its masks.
@@ -178,4 +179,19 @@ fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome
         return skip_allowed("another procfs is mounted here, which may be hidden by other mounts");
     }
     no_procfs_is_left(rig, true)
+}
+
+/// It cannot be unmounted before the other, and by then the procfs is gone that tells of both.
+fn without_pivot_a_mount_that_another_hides(rig: &mut Rig) -> Outcome {
+    let over = rig.dir.join("over");
+    let hidden = over.join("hidden");
+    fs::create_dir_all(&hidden)?;
+    for place in [&hidden, &over] {
+        sys::mount("none", place, "tmpfs", 0, "")?;
+    }
+    let outcome = without_pivot(rig);
+    for place in [&over, &hidden] {
+        sys::umount(place)?;
+    }
+    outcome
 }

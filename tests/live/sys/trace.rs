@@ -41,7 +41,11 @@ pub fn interrupted_at(
     ptrace(SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
     let (mut seen, mut signal, mut act) = (0, 0, Some(act));
     loop {
-        ptrace(SYSCALL, pid, signal)?;
+        match ptrace(SYSCALL, pid, signal) {
+            // Killed while it was stopped.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            other => other?,
+        }
         let status = wait(pid)?;
         if !libc::WIFSTOPPED(status) {
             return Ok((status, act.is_none()));
