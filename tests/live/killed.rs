@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::cgroups::systemd;
 use crate::check::{Outcome, Stop, fail, holds, same, skip_allowed};
+use crate::clean::cgroups;
 use crate::command::Running;
 use crate::filter::{profile, rule};
 use crate::json;
@@ -93,8 +94,22 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
     let delete = rig.mote(&["delete", "--force", &rig.id])?;
     match (delete.code(), delete.stderr.as_str()) {
         (0, "") => Ok(()),
-        (code, errors) => fail(format_args!("call {number}: delete: {code} {errors:?}")),
+        (code, errors) => {
+            let left = stuck(rig);
+            fail(format_args!("call {number}: delete: {code} {errors:?}; {left}"))
+        }
     }
+}
+
+/// The processes that are left, and what each waits for.
+fn stuck(rig: &Rig) -> String {
+    let of = |pid: &str| {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        [pid, &read("stat"), &read("stack"), &read("cmdline"), &read("cgroup")].join(" ")
+    };
+    let list = |path: std::path::PathBuf| fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let pids: String = cgroups(&rig.cgroup).into_iter().map(list).collect();
+    pids.lines().map(of).collect::<Vec<_>>().join("; ")
 }
 
 fn waiting(rig: &Rig) -> Outcome<Bundle> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::bind::with_submount;
-use super::source;
+use super::{is_not_on_initramfs, source};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, same, skip_allowed};
 use crate::json;
@@ -32,7 +32,7 @@ tests![
 fn has_idmap(rig: &Rig) -> Outcome {
     match rig.is(Peer::Runc) {
         true => skip_allowed("this runc overlooks the words"),
-        false => Ok(()),
+        false => is_not_on_initramfs(rig),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::has_overlay;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
@@ -28,6 +29,7 @@ tests![
 
 /// So many layers, with a file in each, and their `lowerdir`.
 fn layers(rig: &Rig, number: usize) -> Outcome<String> {
+    has_overlay(rig)?;
     let mut paths = Vec::new();
     for layer in 0..number {
         let path = rig.dir.join("layers").join(format!("with-a-long-name-{layer:04}"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::source;
+use super::{is_not_on_initramfs, source};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
@@ -167,6 +167,7 @@ fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     if rig.is(Peer::Runc) {
         return skip_allowed("this runc overlooks the words");
     }
+    is_not_on_initramfs(rig)?;
     let mut bundle = crowded(rig, rig.bundle()?, &["bind", "idmap=uids=0-7-10;gids=0-7-10"])?;
     bundle.remove("linux.readonlyPaths");
     bundle.set("linux.readonlyPaths", json!(["/bind/99"]));

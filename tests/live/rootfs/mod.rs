@@ -20,8 +20,9 @@ pub mod symlink;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::check::Outcome;
+use crate::check::{Outcome, skip};
 use crate::rig::Rig;
+use crate::sys;
 
 /// A directory on the host with one file, to be bound into containers.
 fn source(rig: &Rig) -> Outcome<PathBuf> {
@@ -29,4 +30,23 @@ fn source(rig: &Rig) -> Outcome<PathBuf> {
     fs::create_dir_all(&dir)?;
     fs::write(dir.join("file"), "from the host")?;
     Ok(dir)
+}
+
+/// That the kernel has overlay, in itself or as a module that it finds.
+fn has_overlay(rig: &Rig) -> Outcome {
+    match sys::mount("none", &rig.dir, "overlay", 0, "") {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => skip("this kernel has no overlay"),
+        _ => Ok(()),
+    }
+}
+
+/// That the directory of the test is not on the initramfs, whose mounts cannot be idmapped.
+fn is_not_on_initramfs(rig: &Rig) -> Outcome {
+    let table = fs::read_to_string("/proc/self/mounts")?;
+    let holds = |words: &Vec<&str>| words.get(1).is_some_and(|place| rig.dir.starts_with(place));
+    let last = table.lines().map(|line| line.split(' ').collect()).filter(holds).last();
+    match last.is_some_and(|words| words.get(2) == Some(&"rootfs")) {
+        true => skip("mounts of an initramfs cannot be idmapped"),
+        false => Ok(()),
+    }
 }

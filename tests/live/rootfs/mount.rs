@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use super::source;
+use super::{has_overlay, source};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, lacks, same};
 use crate::json;
@@ -61,6 +61,7 @@ fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
 
 /// Of every type that a user namespace may mount, but for those that are the kernel's own everywhere.
 fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
+    has_overlay(rig)?;
     let lower = source(rig)?;
     let lower = format!("lowerdir={}:{}", lower.display(), bundle.inside("etc").display());
     for (place, kind, options) in [

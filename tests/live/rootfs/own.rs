@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use super::has_overlay;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -201,6 +202,7 @@ fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
 /// Not every new mount is a new filesystem: this one has its files in a directory of the host's.
 fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
     asks_mote_alone(rig)?;
+    has_overlay(rig)?;
     let base = rig.dir.join("base");
     sys::mount("none", &volume(rig)?, "tmpfs", 0, "")?;
     fs::create_dir(&base)?;
