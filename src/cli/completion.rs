@@ -1,5 +1,5 @@
-//! `mote completion`: prints what completes command lines of mote in a shell. The scripts are in `completion/`;
-//! the tables of commands and options, which all three read alike, are put into them here.
+//! `mote completion`: prints a completion script for a shell. The scripts are in `completion/`; the table of commands
+//! and options, in one format for all shells, is inserted here.
 
 use mote::error::{Error, Kind, Result};
 use mote::sys::signal::NAMES;
@@ -14,17 +14,17 @@ pub static COMMAND: Command = Command {
     operands: "bash|zsh|fish",
     count: (1, 1),
     rest: None,
-    about: "print what completes mote's command lines in a shell",
+    about: "print the completion script for a shell",
     options: &[],
     run,
 };
 
-// By their names they are put where a usual start does not read (scripts/layout.ld).
+// The linker script places these statics by name, away from pages that a container start reads (scripts/layout.ld).
 static BASH: [u8; include_bytes!("completion/mote.bash").len()] = *include_bytes!("completion/mote.bash");
 static ZSH: [u8; include_bytes!("completion/mote.zsh").len()] = *include_bytes!("completion/mote.zsh");
 static FISH: [u8; include_bytes!("completion/mote.fish").len()] = *include_bytes!("completion/mote.fish");
 
-/// Every command has it.
+/// The option that every command has.
 static HELP: [Opt; 1] = [flag("help", Some('h'), "print help")];
 
 fn run(_: &Context, matches: &Matches) -> Result<i32> {
@@ -39,9 +39,10 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
     print(&script.replace("@TABLE\n", &table()).replace("@SIGNALS", NAMES.join(" ").trim_start()))
 }
 
-/// Lines of five columns, the last of which is open: COMMAND -B --BUNDLE VALUE ABOUT for each option, and for
-/// each command COMMAND about - - ABOUT and COMMAND takes REST - OPERAND... What is missing is "-"; mote
-/// itself stands for what comes before a command.
+/// The table of commands and options: lines of five columns, of which the last extends to the end of the line.
+/// `COMMAND -B --BUNDLE VALUE ABOUT` describes an option; `COMMAND about - - ABOUT` and
+/// `COMMAND takes REST - OPERAND...` describe a command. "-" stands for an empty column. Global options have `mote` as
+/// COMMAND.
 fn table() -> String {
     let mut text = String::from("mote takes 1 - COMMAND\n");
     options(&mut text, "mote", &GLOBAL);
@@ -51,7 +52,7 @@ fn table() -> String {
     for &Command { name, about, rest, operands, options: own, .. } in COMMANDS {
         let rest = rest.unwrap_or(99);
         text += &format!("{name} about - - {about}\n{name} takes {rest} - ");
-        // `ID [PROGRAM [ARGUMENT...]]` as the words that it consists of.
+        // `ID [PROGRAM [ARGUMENT...]]` becomes `ID PROGRAM ARGUMENT`.
         text.extend(operands.chars().filter(|letter| !"[].".contains(*letter)));
         text.push('\n');
         options(&mut text, name, own);
@@ -61,7 +62,7 @@ fn table() -> String {
 }
 
 fn options(text: &mut String, command: &str, options: &[Opt]) {
-    // Long names of one letter are spellings for callers of other runtimes.
+    // One-letter long names are aliases for compatibility, which help does not list.
     for Opt { long, short, value, about } in options.iter().filter(|option| option.long.len() > 1) {
         let (short, value) = (short.map_or(String::new(), String::from), value.unwrap_or("-"));
         *text += &format!("{command} -{short} --{long} {value} {about}\n");

@@ -1,4 +1,4 @@
-//! `mote create`: makes a container and leaves it at its start gate.
+//! `mote create`: creates a container whose init waits for `mote start`.
 
 use mote::container::announce::Announce;
 use mote::container::create::{Request, create};
@@ -13,7 +13,7 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "create a container, for `start` to run",
+    about: "create a container without starting its program; see `start`",
     options: &OPTIONS,
     run,
 };
@@ -21,25 +21,28 @@ pub static COMMAND: Command = Command {
 static OPTIONS: [Opt; 9] =
     [BUNDLE, CONFIG, PID_FILE, PIDFD_SOCKET, CONSOLE, PRESERVE, NO_PIVOT, NO_KEYRING, NO_SUBREAPER];
 
-// The options that `run` has too.
-pub const BUNDLE: Opt = value("bundle", Some('b'), "DIR", "the bundle (the working directory)");
-pub const CONFIG: Opt = value("config", Some('f'), "FILE", "another file than the bundle's config.json");
-pub const PID_FILE: Opt = value("pid-file", None, "FILE", "where to write the process's pid");
+// Options shared with `run`.
+pub const BUNDLE: Opt = value("bundle", Some('b'), "DIR", "path to the bundle (default: current directory)");
+pub const CONFIG: Opt =
+    value("config", Some('f'), "FILE", "configuration file (default: config.json in the bundle)");
+pub const PID_FILE: Opt = value("pid-file", None, "FILE", "file to write the PID of the process to");
 pub const PIDFD_SOCKET: Opt =
-    value("pidfd-socket", None, "SOCKET", "a unix socket to send a pidfd of the process to");
-pub const CONSOLE: Opt = value("console-socket", None, "SOCKET", "a unix socket to send the terminal to");
-pub const PRESERVE: Opt = value("preserve-fds", None, "N", "how many descriptors from 3 on to pass on (0)");
-pub const NO_PIVOT: Opt = flag("no-pivot", None, "leave the host's tree by chroot, not pivot_root");
-pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the session keyring");
-pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "in the foreground do not reap orphans");
+    value("pidfd-socket", None, "SOCKET", "AF_UNIX socket that receives a pidfd of the process");
+pub const CONSOLE: Opt =
+    value("console-socket", None, "SOCKET", "AF_UNIX socket that receives the PTY master");
+pub const PRESERVE: Opt =
+    value("preserve-fds", None, "N", "number of file descriptors to pass on, from 3 on (default: 0)");
+pub const NO_PIVOT: Opt = flag("no-pivot", None, "use chroot instead of pivot_root");
+pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the caller's session keyring");
+pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "do not become a child subreaper in the foreground");
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let request = request(context, matches)?;
     context.warning(|warnings| create(&context.store, &request, warnings)).map(|()| 0)
 }
 
-/// How many descriptors the service manager has passed to this process, and not to one that has passed the environment on
-/// (sd_listen_fds(3)).
+/// LISTEN_FDS, the number of file descriptors passed by socket activation (sd_listen_fds(3)); 0 unless LISTEN_PID is
+/// this process.
 fn listen_fds() -> u32 {
     let number = |name| std::env::var(name).ok()?.parse().ok();
     match number("LISTEN_PID") == Some(std::process::id()) {
@@ -48,7 +51,7 @@ fn listen_fds() -> u32 {
     }
 }
 
-/// What `create` and `run` ask the library for.
+/// The library request of `create` and `run`.
 pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request<'a>> {
     let listen_fds = listen_fds();
     Ok(Request {
@@ -67,7 +70,7 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
     })
 }
 
-/// Who is told of the process.
+/// The receivers of the PID and the pidfd of the new process.
 pub fn announce(matches: &Matches) -> Announce<'_> {
     Announce { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
 }

@@ -1,4 +1,4 @@
-//! `mote delete`: removes a container.
+//! `mote delete`: deletes a container.
 
 use std::ffi::CStr;
 
@@ -15,14 +15,14 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "remove a container that has ended or was not started",
+    about: "delete a container that is stopped or was never started",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 2] = [
-    flag("force", Some('f'), "also one that runs; one that does not exist is no error"),
-    flag("regex", Some('r'), "ID is a regular expression: every container that matches"),
+    flag("force", Some('f'), "kill the container first if it is running; succeed if it does not exist"),
+    flag("regex", Some('r'), "delete every container whose ID matches the regular expression ID"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {

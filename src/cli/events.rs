@@ -1,4 +1,4 @@
-//! `mote events`: prints what a container uses, and that it ran out of memory.
+//! `mote events`: prints resource usage statistics and OOM kills of a container.
 
 use std::time::Duration;
 
@@ -18,26 +18,31 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "print what a container uses, again and again, and when it runs out of memory",
+    about: "print resource usage statistics and OOM kills of a container",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 2] = [
-    flag("stats", None, "print what it uses once"),
-    value("interval", None, "TIME", "how often: 5s, 1m30s, 500ms, or a number of seconds (5s)"),
+    flag("stats", None, "print the statistics once and exit"),
+    value(
+        "interval",
+        None,
+        "TIME",
+        "interval between statistics, as 1m30s, 500ms or a number of seconds (default: 5s)",
+    ),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let interval = match matches.text("interval")? {
         None => Duration::from_secs(5),
         Some(text) => interval::parse(text).ok_or_else(|| {
-            Error::new(Kind::Usage, format_args!("--interval: \"{text}\" is not a length of time above 0"))
+            Error::new(Kind::Usage, format_args!("--interval: invalid duration \"{text}\""))
         })?,
     };
     let interval = Some(interval).filter(|_| !matches.has("stats"));
     match events(&context.store, matches.id(), interval, stdout(), &mut |line| print(line).map(drop)) {
-        // Nobody reads any more.
+        // The reader has closed the pipe.
         Err(error) if error.is(Errno::PIPE) => Ok(0),
         other => other.map(|()| 0),
     }

@@ -1,4 +1,4 @@
-//! `mote exec`: runs another process in a container.
+//! `mote exec`: runs an additional process in a container.
 
 use std::ffi::CString;
 
@@ -16,35 +16,40 @@ pub static COMMAND: Command = Command {
     operands: "ID [PROGRAM [ARGUMENT...]]",
     count: (1, usize::MAX),
     rest: Some(2),
-    about: "run another process in a container",
+    about: "run a process in an existing container",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 18] = [
-    value("process", Some('p'), "FILE", "a file with the process, as in config.json"),
-    flag("detach", Some('d'), "do not wait for the process's end"),
+    value(
+        "process",
+        Some('p'),
+        "FILE",
+        "JSON file that describes the process, in the format of process in config.json",
+    ),
+    flag("detach", Some('d'), "do not wait for the process to exit"),
     PID_FILE,
     PIDFD_SOCKET,
     CONSOLE,
-    flag("tty", Some('t'), "give it a terminal"),
-    value("user", Some('u'), "UID[:GID]", "who it is"),
-    value("additional-gids", Some('g'), "GID", "another group of it; may be repeated"),
-    value("cwd", None, "DIR", "its working directory"),
-    value("env", Some('e'), "NAME=VALUE", "a variable of its environment; may be repeated"),
-    value("cap", Some('c'), "CAPABILITY", "another capability of it; may be repeated"),
-    flag("no-new-privs", None, "it gets no more rights by execve"),
+    flag("tty", Some('t'), "allocate a terminal (PTY)"),
+    value("user", Some('u'), "UID[:GID]", "user and group IDs of the process"),
+    value("additional-gids", Some('g'), "GID", "supplementary group ID; may be repeated"),
+    value("cwd", None, "DIR", "working directory in the container"),
+    value("env", Some('e'), "NAME=VALUE", "set an environment variable; may be repeated"),
+    value("cap", Some('c'), "CAPABILITY", "add a capability; may be repeated"),
+    flag("no-new-privs", None, "set no_new_privs for the process"),
     PRESERVE,
-    value("process-label", None, "LABEL", "its SELinux label"),
-    value("apparmor", None, "PROFILE", "its AppArmor profile"),
-    value("cgroup", None, "[CONTROLLERS:]PATH", "a cgroup below the container's that it joins"),
-    flag("ignore-paused", None, "also in a paused container, to run when that is resumed"),
-    flag("no-subreaper", None, "accepted for runc's callers"),
+    value("process-label", None, "LABEL", "SELinux label of the process"),
+    value("apparmor", None, "PROFILE", "AppArmor profile of the process"),
+    value("cgroup", None, "[CONTROLLERS:]PATH", "cgroup to join, relative to the container's cgroup"),
+    flag("ignore-paused", None, "allow a paused container; the process runs once it is resumed"),
+    flag("no-subreaper", None, "accepted for compatibility with runc, and ignored"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     match run_in(context, matches) {
-        // As a shell says it; and what mote itself could not do is no exit status of the program.
+        // Exit codes as in a shell; 255 for mote's own errors, which are not an exit status of the program.
         Err(error) if error.kind() != Kind::Usage => {
             context.log.error(&error);
             Ok(match error.kind() {
@@ -86,10 +91,10 @@ fn command(matches: &Matches) -> Result<exec::Command<'_>> {
         ..exec::Command::default()
     };
     if command.args.is_empty() && matches.path("process").is_none() {
-        return Err(Error::new(Kind::Usage, format_args!("exec: needs a program, or --process")));
+        return Err(Error::new(Kind::Usage, format_args!("exec: PROGRAM or --process is required")));
     }
     if let Some(bad) = command.env.iter().find(|variable| !variable.to_bytes().contains(&b'=')) {
-        return Err(Error::new(Kind::Usage, format_args!("--env {}: not NAME=VALUE", Show(bad))));
+        return Err(Error::new(Kind::Usage, format_args!("--env {}: not in the form NAME=VALUE", Show(bad))));
     }
     if let Some(text) = matches.text("user")? {
         command.user = Some(user(text)?);
@@ -98,15 +103,15 @@ fn command(matches: &Matches) -> Result<exec::Command<'_>> {
         command.additional_gids.push(id("additional-gids", gid.to_str().unwrap_or_default())?);
     }
     for name in matches.all("cap") {
-        // Of a configuration it would be a warning; but who types it means it.
+        // In config.json an unknown capability is a warning (config.md); on the command line it is an error.
         let known = name.to_str().ok().filter(|name| caps::number(name).is_some());
-        let unknown = || Error::new(Kind::Usage, format_args!("--cap {}: no such capability", Show(name)));
+        let unknown = || Error::new(Kind::Usage, format_args!("--cap {}: unknown capability", Show(name)));
         command.capabilities.push(known.ok_or_else(unknown)?);
     }
     Ok(command)
 }
 
-/// `UID[:GID]`, both numbers: names are the engine's to look up.
+/// Parses `UID[:GID]`. Both are numbers: the engine resolves names.
 fn user(text: &str) -> Result<(u32, Option<u32>)> {
     match text.split_once(':') {
         Some((uid, gid)) => Ok((id("user", uid)?, Some(id("user", gid)?))),
@@ -116,5 +121,5 @@ fn user(text: &str) -> Result<(u32, Option<u32>)> {
 
 fn id(option: &str, text: &str) -> Result<u32> {
     let number = text.parse().ok().filter(|number| *number != u32::MAX);
-    number.ok_or_else(|| Error::new(Kind::Usage, format_args!("--{option}: \"{text}\" is not an id")))
+    number.ok_or_else(|| Error::new(Kind::Usage, format_args!("--{option}: invalid ID \"{text}\"")))
 }

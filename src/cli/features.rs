@@ -1,5 +1,5 @@
-//! `mote features`: what mote can do, as JSON (features.md, features-linux.md), out of the tables that the
-//! parsers use.
+//! `mote features`: prints the supported features as JSON (features.md, features-linux.md), from the tables that
+//! the parsers use.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub static COMMAND: Command = Command {
     operands: "",
     count: (0, 0),
     rest: None,
-    about: "print what mote supports",
+    about: "print the features that mote supports",
     options: &[],
     run,
 };
@@ -71,7 +71,7 @@ struct Cgroup {
     rdma: bool,
 }
 
-/// features-linux.md, "Seccomp": what of the profile's words is understood, and which flags this kernel takes.
+/// features-linux.md, "Seccomp": what profiles may contain, and the filter flags that the running kernel supports.
 #[derive(Serialize)]
 struct Seccomp {
     enabled: bool,
@@ -147,7 +147,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
     print(&pretty(&json::to_string(&features)))
 }
 
-/// Those of the profile's flags that this kernel takes.
+/// The seccomp flags that the running kernel supports.
 fn supported_flags() -> Vec<&'static str> {
     let takes = |name: &&str| FLAGS.iter().any(|(known, flag)| known == name && is_flag_supported(*flag));
     seccomp::FLAGS.iter().copied().filter(takes).collect()

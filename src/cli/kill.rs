@@ -1,4 +1,4 @@
-//! `mote kill`: sends a signal to a container.
+//! `mote kill`: sends a signal to the processes of a container.
 
 use mote::container::kill::{kill, signal_number};
 use mote::error::Result;
@@ -13,14 +13,14 @@ pub static COMMAND: Command = Command {
     operands: "ID [SIGNAL]",
     count: (1, 2),
     rest: None,
-    about: "send a signal (TERM) to a container's process",
+    about: "send a signal to the init process of a container (default: TERM)",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 2] = [
-    flag("all", Some('a'), "to every process of the container"),
-    flag("regex", Some('r'), "ID is a regular expression: to every container that matches"),
+    flag("all", Some('a'), "send the signal to all processes in the container"),
+    flag("regex", Some('r'), "signal every container whose ID matches the regular expression ID"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {

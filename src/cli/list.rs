@@ -1,4 +1,4 @@
-//! `mote list`: all containers, as a table, as JSON, or their ids.
+//! `mote list`: lists all containers as a table, as JSON, or their IDs only.
 
 use mote::container::list::list;
 use mote::container::state::Report;
@@ -21,8 +21,8 @@ pub static COMMAND: Command = Command {
 };
 
 static OPTIONS: [Opt; 2] = [
-    flag("quiet", Some('q'), "only ids"),
-    value("format", Some('f'), "table|json", "how to print them (table)"),
+    flag("quiet", Some('q'), "print container IDs only"),
+    value("format", Some('f'), "table|json", "output format (default: table)"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
@@ -42,7 +42,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     }
 }
 
-/// Columns as wide as they need to be, three blanks between them.
+/// The containers as a table, with three spaces between columns.
 fn table(reports: &[Report]) -> String {
     let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from);
     let row = |report: &Report| {
@@ -64,9 +64,9 @@ fn table(reports: &[Report]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// The name of a user of the host, or the number when it has none (passwd(5)).
+/// The name of a user of the host (passwd(5)), or the user ID if it has no name.
 pub fn user_name(uid: u32) -> String {
-    // Most containers are those of root, who has the same name everywhere: the file need not be read.
+    // Most containers belong to root, whose name is the same everywhere: no need to read the file.
     if uid == 0 {
         return "root".into();
     }

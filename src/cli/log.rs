@@ -1,5 +1,5 @@
-//! Where messages go: errors and warnings to standard error, and all to where `--log` says: a file, syslog(3), or
-//! the journal of systemd (systemd.journal-fields(7)).
+//! Logging: errors and warnings go to standard error, and all messages to the destination of `--log`: a file,
+//! syslog(3), or the systemd journal (systemd.journal-fields(7)).
 
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use rustix::net::SocketType;
 
 use super::options::Matches;
 
-/// How much is logged: errors only, warnings too, everything.
+/// Log level: the lowest severity that is logged.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     #[default]
@@ -27,7 +27,7 @@ enum Level {
 }
 
 impl Level {
-    /// As syslog(3) counts them.
+    /// The severity number of syslog(3).
     fn severity(self) -> u8 {
         match self {
             Level::Error => 3,
@@ -45,7 +45,7 @@ impl Level {
     }
 }
 
-/// The log.
+/// A log with its level, format and destination.
 #[derive(Clone, Default)]
 pub struct Log {
     level: Level,
@@ -53,21 +53,21 @@ pub struct Log {
     sink: Option<Rc<Sink>>,
 }
 
-/// Where `--log` leads; the sockets are datagram sockets, connected.
+/// The destination of `--log`. The sockets are connected datagram sockets.
 enum Sink {
     File(OwnedFd),
     Syslog { socket: OwnedFd, identifier: String },
     Journal { socket: OwnedFd, identifier: String },
 }
 
-/// Where syslog daemons and the journal listen.
+/// The sockets of the syslog daemon and of the journal.
 const SYSLOG: &CStr = c"/dev/log";
 const JOURNAL: &CStr = c"/run/systemd/journal/socket";
 
 /// `LOG_USER` of syslog(3).
 const FACILITY: u8 = 1;
 
-/// A line of the JSON log: containerd and podman read `level` and `msg`.
+/// A JSON log line, of which containerd and podman read `level` and `msg`.
 #[derive(Serialize)]
 struct Line<'a> {
     msg: &'a str,
@@ -76,7 +76,7 @@ struct Line<'a> {
 }
 
 impl Log {
-    /// The log that the global options ask for.
+    /// Opens the log that the global options describe.
     pub fn open(global: &Matches) -> Result<Self> {
         let usage = |text: std::fmt::Arguments<'_>| Error::new(Kind::Usage, text);
         let level = match global.text("log-level")? {
@@ -99,12 +99,12 @@ impl Log {
         Ok(Log { level, json, sink })
     }
 
-    /// An error: to standard error as well, always.
+    /// Logs an error, and always prints it to standard error.
     pub fn error(&self, error: &Error) {
         self.say(Level::Error, &error.to_string(), true);
     }
 
-    /// A warning: to standard error as well, but for a remark, which is only logged.
+    /// Logs a warning and prints it to standard error. A [`Kind::Remark`] is only logged.
     pub fn warning(&self, warning: &Error) {
         let is_remark = warning.kind() == Kind::Remark;
         if !is_remark || self.level >= Level::Warning {
@@ -112,23 +112,23 @@ impl Log {
         }
     }
 
-    /// What mote does, for who looks for a mistake.
+    /// Logs a debug message.
     pub fn debug(&self, text: impl FnOnce() -> String) {
         if self.level == Level::Debug {
             self.say(Level::Debug, &text(), false);
         }
     }
 
-    /// `aloud` is whether standard error has it too, which stands for a log that is not there.
+    /// Writes a message to the log, and to standard error if `aloud` is set or there is no `--log`.
     fn say(&self, level: Level, text: &str, aloud: bool) {
-        // There is nobody left to tell that these fail.
+        // Write errors are ignored: there is nowhere left to report them.
         let word = match level {
             Level::Error => "",
             Level::Warning => "warning: ",
             Level::Debug => "debug: ",
         };
         if aloud || self.sink.is_none() {
-            // Who wants JSON has a name of its own for mote, and puts that before what it finds here.
+            // With JSON the reader is an engine, which prepends its own name for the runtime.
             let name = if self.json { "" } else { "mote: " };
             let _ = stderr().map(|stderr| write(stderr, format!("{name}{word}{text}\n").as_bytes()));
         }
@@ -152,7 +152,7 @@ impl Sink {
         file.on(format_args!("openat")).map(Sink::File)
     }
 
-    /// One record, in one call: others write there too.
+    /// Writes a record with a single write(2), so that records of concurrent writers do not mix.
     fn write(&self, level: Level, text: &str, json: bool) {
         let severity = level.severity();
         let (fd, record) = match self {
@@ -169,7 +169,7 @@ impl Sink {
                 (socket, format!("<{priority}>{identifier}[{pid}]: {text}"))
             }
             Sink::Journal { socket, identifier } => {
-                // A line each: the text must have none of its own.
+                // Each field is one line, so newlines in the text are replaced.
                 let text = text.replace('\n', " ");
                 let fields = format!("SYSLOG_IDENTIFIER={identifier}\nPRIORITY={severity}\nMESSAGE={text}\n");
                 (socket, fields)

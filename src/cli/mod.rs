@@ -1,7 +1,7 @@
-//! The command line: global options, a command, its options and operands in any order.
+//! The command-line interface: global options, then a command with its options and operands in any order.
 //!
-//! Every command is a table in its own file; help is made from the tables. The words are crun's and runc's,
-//! both of them.
+//! Each command has its own file with its table of options; help, completions and manual pages are generated from
+//! these tables. Commands and options have the names that crun and runc give them.
 
 mod completion;
 mod create;
@@ -60,44 +60,50 @@ static COMMANDS: &[&Command] = &[
 
 /// Options before the command.
 static GLOBAL: [Opt; 12] = [
-    flag("debug", None, "log everything"),
+    flag("debug", None, "set the log level to debug"),
     value(
         "log",
         None,
         "DEST",
-        "where to log to besides standard error: a file, syslog:NAME or journald:NAME",
+        "log destination: a file, syslog:NAME or journald:NAME (default: standard error)",
     ),
-    value("log-format", None, "text|json", "how log lines look (text)"),
-    value("log-level", None, "error|warning|debug", "what is logged (error)"),
-    value("root", None, "DIR", "directory for the state of containers"),
-    value("rootless", None, "VALUE", "accepted for runc's callers: mote sees for itself"),
-    flag("systemd-cgroup", None, "use systemd for cgroups"),
-    value("cgroup-manager", None, "cgroupfs|systemd|delegated|disabled", "who makes cgroups (cgroupfs)"),
+    value("log-format", None, "text|json", "format of log messages (default: text)"),
+    value("log-level", None, "error|warning|debug", "lowest severity that is logged (default: error)"),
+    value("root", None, "DIR", "directory for the state of all containers (default: see FILES in mote(1))"),
+    value("rootless", None, "VALUE", "accepted for compatibility with runc, and ignored"),
+    flag("systemd-cgroup", None, "same as --cgroup-manager=systemd"),
+    value(
+        "cgroup-manager",
+        None,
+        "cgroupfs|systemd|delegated|disabled",
+        "cgroup manager (default: cgroupfs)",
+    ),
     flag("version", Some('v'), "print the version"),
     flag("help", Some('h'), "print this help"),
     flag("V", Some('V'), "print the version"),
     flag("usage", Some('?'), "print this help"),
 ];
 
-/// What stands in the place of a command, with what it is about.
+/// Words accepted in place of a command, with their descriptions.
 static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
 
-/// What the global options say.
+/// The values of the global options and of the environment variables that commands use.
 pub struct Context {
     pub store: Store,
     pub log: Log,
     pub manager: Manager,
-    /// How many descriptors from 3 on the caller has passed, whether they are the container's or not.
+    /// Number of consecutive file descriptors, from 3 on, that mote inherited from its caller.
     passed: u32,
-    /// Where somebody waits to hear that a container is ready (sd_notify(3)).
+    /// NOTIFY_SOCKET: the socket that receives the container's readiness notification (sd_notify(3)).
     pub notify_socket: Option<CString>,
-    /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
+    /// RUN_OCI_SECCOMP_RECEIVER: the socket that receives the seccomp listener fd if config.json names none.
     pub seccomp_receiver: Option<CString>,
 }
 
 impl Context {
-    /// How many descriptors from 3 on a process is to get: `--preserve-fds`, and `more`. All must be there: what is not would
-    /// be whatever mote opens, which leads to the host (CVE-2024-21626).
+    /// The value of `--preserve-fds`. Fails unless that many file descriptors, and `more` for LISTEN_FDS, are open from 3
+    /// on: a number that is not open would later name a file descriptor of mote's own, which can expose the host's
+    /// filesystem to the container (CVE-2024-21626).
     fn preserved(&self, matches: &Matches, more: u32) -> Result<u32> {
         let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
         match asked.saturating_add(more) <= self.passed {
@@ -111,7 +117,7 @@ impl Context {
         }
     }
 
-    /// Does something, and says what was worth a word on the way.
+    /// Runs `act` and logs the warnings that it collects.
     fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
         let mut warnings = Vec::new();
         let done = act(&mut warnings);
@@ -120,7 +126,7 @@ impl Context {
     }
 }
 
-/// Runs a command line; gives the exit code.
+/// Runs a command line and returns the exit code.
 pub fn main(words: Vec<OsString>) -> i32 {
     let mut log = Log::default();
     match caller::settle().and_then(|()| dispatch(words, &mut log)) {
@@ -139,7 +145,7 @@ pub fn main(words: Vec<OsString>) -> i32 {
 }
 
 fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
-    // Before the log is opened.
+    // Counted before the log is opened, which takes the next free file descriptor.
     let passed = mote::sys::fd::count_passed();
     let mut parser = Parser::from_iter(words);
     let global = options::global(&mut parser, &GLOBAL)?;
@@ -177,7 +183,7 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     (command.run)(&context, &matches)
 }
 
-/// Who makes cgroups, with what the environment says of where systemd is.
+/// The cgroup manager; for systemd with the environment variables that locate its D-Bus sockets.
 pub enum Manager {
     Cgroupfs,
     Delegated,
@@ -207,7 +213,7 @@ impl Manager {
         Manager::Systemd(names.map(variable))
     }
 
-    /// As the library is asked.
+    /// The library's form of this choice.
     pub fn asked(&self) -> Asked<'_> {
         match self {
             Manager::Cgroupfs => Asked::Cgroupfs,
@@ -222,14 +228,14 @@ impl Manager {
     }
 }
 
-/// A socket that the environment names.
+/// The socket path in an environment variable; an empty value counts as unset.
 fn variable(name: &str) -> Option<CString> {
     let socket = std::env::var_os(name).filter(|socket| !socket.is_empty())?;
     CString::new(socket.into_vec()).ok()
 }
 
-/// Where state is kept: as said, or /run/mote, or for those who may not write there their own runtime
-/// directory.
+/// The directory for the state of all containers: `--root`, or `$XDG_RUNTIME_DIR/mote` for unprivileged users and in a
+/// user namespace, or `/run/mote`.
 fn root(global: &Matches) -> Result<String> {
     if let Some(root) = global.text("root")? {
         return match root.starts_with('/') {
@@ -252,7 +258,7 @@ fn root(global: &Matches) -> Result<String> {
     }
 }
 
-/// The shape that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.
+/// The version text in the format that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.
 fn version(root: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
     format!(
@@ -270,6 +276,6 @@ fn help() -> String {
     }
     text += "\nOptions:\n";
     text += &options::list(&GLOBAL);
-    text += "\n`mote COMMAND --help` tells about a command.\n";
+    text += "\nRun `mote COMMAND --help` for the options of a command.\n";
     text
 }

@@ -1,4 +1,4 @@
-//! `mote mounts`: adds mounts to a container, or takes them away.
+//! `mote mounts`: adds mounts to a container, or removes them.
 
 use mote::container::mounts::{Change, change};
 use mote::error::{Error, Kind, Result};
@@ -12,7 +12,7 @@ pub static COMMAND: Command = Command {
     operands: "add|remove ID FILE",
     count: (3, 3),
     rest: None,
-    about: "add the mounts listed in a file to a container, or take them away",
+    about: "add mounts to an existing container, or remove them",
     options: &[],
     run,
 };

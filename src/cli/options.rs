@@ -1,5 +1,5 @@
-//! Options as tables, and their parsing: `--opt=value`, `--opt value`, `-o value`, an unambiguous start of
-//! a long name, and Go's `-opt`; before, between and after the operands.
+//! Option tables and the parser: `--opt=value`, `--opt value`, `-o value`, unambiguous prefixes of long names,
+//! and `-opt` as Go's flag packages accept it; before, between and after the operands.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fmt;
@@ -15,7 +15,7 @@ use super::Context;
 pub struct Opt {
     pub long: &'static str,
     pub short: Option<char>,
-    /// What its value is called; `None` for a flag.
+    /// Placeholder for the value in help texts; `None` for a flag.
     pub value: Option<&'static str>,
     pub about: &'static str,
 }
@@ -25,7 +25,7 @@ pub const fn flag(long: &'static str, short: Option<char>, about: &'static str) 
     Opt { long, short, value: None, about }
 }
 
-/// An option with one.
+/// An option with a value.
 pub const fn value(long: &'static str, short: Option<char>, name: &'static str, about: &'static str) -> Opt {
     Opt { long, short, value: Some(name), about }
 }
@@ -35,25 +35,25 @@ pub struct Command {
     pub name: &'static str,
     /// `ID [SIGNAL]`
     pub operands: &'static str,
-    /// How many operands at least, and at most.
+    /// Minimum and maximum number of operands.
     pub count: (usize, usize),
-    /// After so many operands everything is one.
+    /// Number of operands after which all remaining arguments are operands too.
     pub rest: Option<usize>,
     pub about: &'static str,
     pub options: &'static [Opt],
     pub run: fn(&Context, &Matches) -> Result<i32>,
 }
 
-/// What was given.
+/// The options and operands given on the command line.
 #[derive(Default)]
 pub struct Matches {
     given: Vec<(&'static str, CString)>,
     pub operands: Vec<CString>,
-    /// The first operand of the global part.
+    /// The first word that is not a global option.
     pub command: Option<String>,
 }
 
-/// Reads options up to the command's name.
+/// Parses the global options, up to the name of the command.
 pub fn global(parser: &mut Parser, options: &'static [Opt]) -> Result<Matches> {
     let mut matches = Matches::default();
     loop {
@@ -71,7 +71,7 @@ pub fn global(parser: &mut Parser, options: &'static [Opt]) -> Result<Matches> {
     }
 }
 
-/// Reads a command's options and operands.
+/// Parses the options and operands of a command.
 pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
     let mut matches = Matches::default();
     loop {
@@ -83,7 +83,7 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
             None => break,
             Some(Arg::Value(operand)) => {
                 matches.operands.push(cstring(operand)?);
-                // What comes after a program's name is the program's; after `ps ID`, all is ps(1)'s.
+                // Arguments after the program of `exec` belong to it; those after `ps ID` belong to ps(1).
                 if command.rest == Some(matches.operands.len()) {
                     let rest = parser.raw_args().map_err(|error| usage(&error.to_string()))?;
                     matches.operands.extend(rest.map(cstring).collect::<Result<Vec<_>>>()?);
@@ -113,8 +113,8 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
     }
 }
 
-/// `-no-pivot` for `--no-pivot`: Go's flag packages take both, and containerd writes the one. Only whole names
-/// without a value.
+/// `-no-pivot` for `--no-pivot`: Go's flag packages accept both forms, and containerd uses the first. Complete names
+/// without an attached value only.
 fn go_option(parser: &mut Parser, command: &Command) -> Option<&'static Opt> {
     let mut words = parser.try_raw_args()?;
     let name = words.peek()?.to_str()?.strip_prefix('-').filter(|name| name.len() > 1)?;
@@ -145,7 +145,7 @@ fn usage(text: &str) -> Error {
     Error::new(Kind::Usage, format_args!("{text}"))
 }
 
-/// An operand or a value as the kernel takes it.
+/// An operand or a value as a C string.
 fn cstring(word: OsString) -> Result<CString> {
     CString::new(word.into_vec()).map_err(|_| usage("an argument contains a NUL byte"))
 }
@@ -167,7 +167,7 @@ impl Matches {
                 cstring(value.map_err(|_| usage(&format!("--{} needs a value", option.long)))?)?
             }
             None => match parser.optional_value() {
-                // Callers written in Go spell flags out.
+                // Callers written in Go pass `--flag=true`.
                 Some(value) if ["true", "yes"].iter().any(|yes| value == *yes) => CString::default(),
                 Some(value) if ["false", "no"].iter().any(|no| value == *no) => {
                     self.given.retain(|(name, _)| *name != option.long);
@@ -216,7 +216,7 @@ impl Matches {
 }
 
 impl Command {
-    /// What `--help` prints.
+    /// The text that `--help` prints.
     pub fn help(&self) -> String {
         let mut text = format!(
             "mote {}: {}\n\nUsage: mote [OPTION...] {} [OPTION...]",
@@ -235,7 +235,7 @@ impl Command {
     }
 }
 
-/// A table as help shows it.
+/// The options section of a help text.
 pub fn list(options: &[Opt]) -> String {
     let mut text = String::new();
     for option in options.iter().filter(|option| option.long.len() > 1) {

@@ -1,10 +1,10 @@
-//! Standard output, without a buffer: each command prints one text.
+//! Unbuffered standard output.
 
 use mote::error::{Error, On, Result};
 use mote::sys::fd::stdout;
 use rustix::io::write;
 
-/// Prints a text; gives exit code 0.
+/// Prints a text and returns exit code 0.
 pub fn print(text: &str) -> Result<i32> {
     let stdout = stdout().ok_or_else(|| Error::invalid(format_args!("standard output is closed")))?;
     let mut rest = text.as_bytes();
@@ -15,7 +15,7 @@ pub fn print(text: &str) -> Result<i32> {
     Ok(0)
 }
 
-/// Puts a compact JSON text on several lines, two blanks a level, as people and Go print it.
+/// Formats compact JSON on several lines with an indentation of two spaces, as Go's `json.MarshalIndent` does.
 pub fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);

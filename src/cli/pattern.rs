@@ -1,4 +1,4 @@
-//! `--regex`: one command for every container whose id matches an extended regular expression (regex(7)).
+//! `--regex`: applies a command to every container whose ID matches an extended regular expression (regex(7)).
 
 use core::ffi::CStr;
 
@@ -7,8 +7,8 @@ use mote::error::{At, Result};
 
 use super::Context;
 
-/// Does it to each that matches. Failures are warnings: the others are to have their turn, and the exit
-/// code is 0, as crun's is.
+/// Applies `action` to each matching container. A failure is logged as a warning and does not stop the loop; the exit
+/// code is 0, as with crun.
 pub fn each(context: &Context, pattern: &CStr, action: impl Fn(&CStr) -> Result<()>) -> Result<i32> {
     let text = pattern.to_string_lossy();
     let pattern = Pattern::new(&text).at(format_args!("--regex"))?;

@@ -1,4 +1,4 @@
-//! `mote pause`: stops a container.
+//! `mote pause`: suspends all processes in a container.
 
 use mote::container::pause::pause;
 use mote::error::Result;
@@ -12,7 +12,7 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "stop all processes of a container",
+    about: "suspend all processes in a container",
     options: &[],
     run,
 };

@@ -1,4 +1,4 @@
-//! `mote ps`: prints the processes of a container.
+//! `mote ps`: lists the processes in a container.
 
 use std::ffi::{CStr, CString};
 
@@ -15,12 +15,12 @@ pub static COMMAND: Command = Command {
     operands: "ID [OPTION-OF-PS...]",
     count: (1, usize::MAX),
     rest: Some(1),
-    about: "print the processes of a container",
+    about: "list the processes in a container",
     options: &OPTIONS,
     run,
 };
 
-static OPTIONS: [Opt; 1] = [value("format", Some('f'), "table|json", "how to print them (table)")];
+static OPTIONS: [Opt; 1] = [value("format", Some('f'), "table|json", "output format (default: table)")];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let format = matches.text("format")?.unwrap_or("table");

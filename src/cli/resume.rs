@@ -1,4 +1,4 @@
-//! `mote resume`: lets go on a container that is paused.
+//! `mote resume`: resumes all processes in a paused container.
 
 use mote::container::pause::resume;
 use mote::error::Result;
@@ -12,7 +12,7 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "let the processes of a paused container go on",
+    about: "resume all processes in a paused container",
     options: &[],
     run,
 };

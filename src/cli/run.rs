@@ -1,4 +1,4 @@
-//! `mote run`: creates a container, runs it, and in the foreground waits for its end.
+//! `mote run`: creates and starts a container, and in the foreground waits for it to exit.
 
 use mote::container::run::{self, Foreground};
 use mote::error::Result;
@@ -13,7 +13,7 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "create a container and run it; its exit status is mote's",
+    about: "create and start a container, and return its exit status",
     options: &OPTIONS,
     run,
 };
@@ -28,8 +28,8 @@ static OPTIONS: [Opt; 11] = [
     create::NO_PIVOT,
     create::NO_KEYRING,
     create::NO_SUBREAPER,
-    flag("detach", Some('d'), "do not wait for the container's end"),
-    flag("keep", None, "keep the container's state when it has ended"),
+    flag("detach", Some('d'), "do not wait for the container to exit"),
+    flag("keep", None, "do not delete the container when it exits"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {

@@ -1,4 +1,4 @@
-//! `mote spec`: writes a config.json to begin with.
+//! `mote spec`: writes a template config.json.
 
 use std::ffi::CString;
 
@@ -18,15 +18,20 @@ pub static COMMAND: Command = Command {
     operands: "",
     count: (0, 0),
     rest: None,
-    about: "write a configuration to begin with",
+    about: "write a template config.json",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 3] = [
-    value("bundle", Some('b'), "DIR", "the directory to write to (the working directory)"),
-    value("file", Some('f'), "FILE", "another name than config.json; an existing file is overwritten"),
-    flag("rootless", None, "for a container of an ordinary user"),
+    value("bundle", Some('b'), "DIR", "path to the bundle (default: current directory)"),
+    value(
+        "file",
+        Some('f'),
+        "FILE",
+        "file to write, replaced if it exists (default: config.json in the bundle)",
+    ),
+    flag("rootless", None, "write a configuration for an unprivileged user"),
 ];
 
 fn run(_: &Context, matches: &Matches) -> Result<i32> {
@@ -50,7 +55,7 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
     Ok(0)
 }
 
-/// A shell with a terminal, in namespaces of its own, with a read-only root.
+/// The template: a shell with a terminal, in new namespaces, with a read-only root filesystem.
 fn template(host: &Host, rootless: bool) -> String {
     let cgroup_namespace =
         if host.cgroups == Cgroups::Unified { ",\n      { \"type\": \"cgroup\" }" } else { "" };
@@ -58,9 +63,9 @@ fn template(host: &Host, rootless: bool) -> String {
         false => (String::new(), String::new(), SYS, RESOURCES),
         true => (",\n      { \"type\": \"user\" }".into(), mappings(host), ROOTLESS_SYS, ""),
     };
-    // Ids other than its own are not an ordinary user's to give: no group 5 for terminals.
+    // An unprivileged user can map only its own IDs, so group 5 (tty) does not exist in the container.
     let tty_group = if rootless { "" } else { ", \"gid=5\"" };
-    // A network namespace would be of no use: nobody could connect it.
+    // An unprivileged user cannot connect a network namespace, so a new one would be of no use.
     let network = if rootless { "" } else { "\n      { \"type\": \"network\" }," };
     String::from_utf8_lossy(&TEMPLATE)
         .replace("@VERSION", version::CURRENT)
@@ -82,11 +87,11 @@ fn mappings(host: &Host) -> String {
 const SYS: &str = r#"{ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] },
     { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] }"#;
 
-/// sysfs can be mounted only by who owns the network namespace.
+/// A bind mount of the host's /sys: mounting sysfs requires ownership of the network namespace.
 const ROOTLESS_SYS: &str = r#"{ "destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "noexec", "nodev", "ro"] }"#;
 
 const RESOURCES: &str = r#"
     "resources": { "devices": [{ "allow": false, "access": "rwm" }] },"#;
 
-// By its name it is put where a usual start does not read (scripts/layout.ld).
+// The linker script places this static by name, away from pages that a container start reads (scripts/layout.ld).
 static TEMPLATE: [u8; include_bytes!("spec/config.json").len()] = *include_bytes!("spec/config.json");

@@ -1,4 +1,4 @@
-//! `mote start`: runs the program of a created container.
+//! `mote start`: starts the program of a created container.
 
 use mote::container::start::start;
 use mote::error::Result;
@@ -12,7 +12,7 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "run the program of a created container",
+    about: "start the program of a created container",
     options: &[],
     run,
 };

@@ -1,4 +1,4 @@
-//! `mote state`: what a container is and does, as JSON.
+//! `mote state`: prints the state of a container as JSON.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "print a container's state",
+    about: "print the state of a container as JSON",
     options: &[],
     run,
 };
 
-/// The members of runtime.md, "State", and those that crun and runc add.
+/// The members of runtime.md, "State", and the additional members of crun and runc.
 #[derive(Serialize)]
 struct State<'a> {
     #[serde(rename = "ociVersion")]
@@ -40,7 +40,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     print(&pretty(&text(&report(&context.store, matches.id())?)))
 }
 
-/// The state as compact JSON.
+/// The state of a container as compact JSON.
 pub fn text(report: &Report) -> String {
     json::to_string(&State {
         oci_version: &report.oci_version,

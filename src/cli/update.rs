@@ -1,4 +1,4 @@
-//! `mote update`: changes limits of a container.
+//! `mote update`: changes the resource limits of a container.
 
 use mote::container::update::{Limits, Request, update};
 use mote::error::{Error, Kind, Result};
@@ -13,31 +13,36 @@ pub static COMMAND: Command = Command {
     operands: "ID",
     count: (1, 1),
     rest: None,
-    about: "change limits of a container",
+    about: "change the resource limits of a container",
     options: &OPTIONS,
     run,
 };
 
 static OPTIONS: [Opt; 19] = [
-    value("resources", Some('r'), "FILE", "new limits as in linux.resources, - for the standard input"),
-    value("blkio-weight", None, "WEIGHT", "share of storage bandwidth, 10 to 1000"),
-    value("cpu-period", None, "USECS", "period that the quota is for"),
-    value("cpu-quota", None, "USECS", "CPU time in each period, -1 for all"),
-    value("cpu-burst", None, "USECS", "CPU time that may be saved up"),
-    value("cpu-share", None, "SHARES", "share of CPU time, 2 to 262144"),
-    value("cpu-rt-period", None, "USECS", "period for realtime scheduling"),
-    value("cpu-rt-runtime", None, "USECS", "realtime CPU time in each period"),
-    value("cpu-idle", None, "0|1", "run only when nobody else wants to"),
-    value("cpuset-cpus", None, "LIST", "CPUs to run on: 0-3,7"),
-    value("cpuset-mems", None, "LIST", "memory nodes to use"),
-    value("kernel-memory", None, "BYTES", "kernel memory (cgroup v1)"),
-    value("kernel-memory-tcp", None, "BYTES", "memory of TCP buffers (cgroup v1)"),
-    value("memory", None, "BYTES", "memory, -1 for no limit; with k, m, g, t for more"),
-    value("memory-reservation", None, "BYTES", "memory that is kept for it"),
-    value("memory-swap", None, "BYTES", "memory and swap together, -1 for no limit"),
-    value("pids-limit", None, "COUNT", "processes, -1 for no limit"),
-    value("l3-cache-schema", None, "LINE", "share of the cache (resctrl)"),
-    value("mem-bw-schema", None, "LINE", "share of memory bandwidth (resctrl)"),
+    value(
+        "resources",
+        Some('r'),
+        "FILE",
+        "JSON file in the format of linux.resources, or - for standard input",
+    ),
+    value("blkio-weight", None, "WEIGHT", "block I/O weight, 10 to 1000"),
+    value("cpu-period", None, "USECS", "CFS period of the CPU quota, in microseconds"),
+    value("cpu-quota", None, "USECS", "CPU time allowed per period, in microseconds; -1 for no limit"),
+    value("cpu-burst", None, "USECS", "unused quota that may accumulate, in microseconds"),
+    value("cpu-share", None, "SHARES", "relative CPU weight, 2 to 262144"),
+    value("cpu-rt-period", None, "USECS", "period of realtime scheduling, in microseconds (cgroup v1)"),
+    value("cpu-rt-runtime", None, "USECS", "realtime CPU time per period, in microseconds (cgroup v1)"),
+    value("cpu-idle", None, "0|1", "1 to use SCHED_IDLE scheduling for the cgroup"),
+    value("cpuset-cpus", None, "LIST", "CPUs that may be used, such as 0-3,7"),
+    value("cpuset-mems", None, "LIST", "memory nodes that may be used"),
+    value("kernel-memory", None, "BYTES", "kernel memory limit (cgroup v1)"),
+    value("kernel-memory-tcp", None, "BYTES", "TCP buffer memory limit (cgroup v1)"),
+    value("memory", None, "BYTES", "memory limit, with an optional unit k, m, g, t or p; -1 for no limit"),
+    value("memory-reservation", None, "BYTES", "memory reservation (cgroup v1: soft limit, v2: memory.low)"),
+    value("memory-swap", None, "BYTES", "limit of memory plus swap; -1 for no limit"),
+    value("pids-limit", None, "COUNT", "maximum number of processes and threads; -1 for no limit"),
+    value("l3-cache-schema", None, "LINE", "L3 cache schema (resctrl)"),
+    value("mem-bw-schema", None, "LINE", "memory bandwidth schema (resctrl)"),
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
@@ -81,12 +86,12 @@ fn resources(matches: &Matches) -> Result<Resources<'_>> {
     })
 }
 
-/// Bytes: `512`, `64k`, `1.5GiB`, and `-1`.
+/// The value of an option that is a size in bytes: `512`, `64k`, `1.5GiB`, or `-1`.
 fn size(matches: &Matches, option: &str) -> Result<Option<i64>> {
     let Some(text) = matches.text(option)? else { return Ok(None) };
     match bytes(text) {
         Some(bytes) => Ok(Some(bytes)),
-        None => Err(Error::new(Kind::Usage, format_args!("--{option}: \"{text}\" is not a size"))),
+        None => Err(Error::new(Kind::Usage, format_args!("--{option}: invalid size \"{text}\""))),
     }
 }
 
