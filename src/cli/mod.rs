@@ -102,7 +102,7 @@ pub struct Context {
 
 impl Context {
     /// The value of `--preserve-fds`. Fails unless that many file descriptors, and `more` for LISTEN_FDS, are open from 3
-    /// on: a number that is not open would later name a file descriptor of mote's own, which can expose the host's
+    /// on: otherwise the program would inherit a file descriptor that mote opens itself, which can expose the host's
     /// filesystem to the container (CVE-2024-21626).
     fn preserved(&self, matches: &Matches, more: u32) -> Result<u32> {
         let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
