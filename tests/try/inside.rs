@@ -1,4 +1,4 @@
-//! The program that `scripts/try` runs in a container: it tells what it sees there, all of it read from files.
+//! The program that `scripts/try` runs in a container: prints its environment there, as read from files.
 
 use std::fs;
 use std::process;
@@ -6,16 +6,16 @@ use std::process;
 fn main() {
     let status = read("/proc/self/status");
     let limits = read("/proc/self/limits");
-    tell("process", &format!("pid {}, of {} in sight", process::id(), processes()));
+    tell("process", &format!("pid {}; {} visible in /proc", process::id(), processes()));
     tell("user", &user(&status));
-    tell("host name", &line_of("/proc/sys/kernel/hostname"));
+    tell("hostname", &line_of("/proc/sys/kernel/hostname"));
     tell("network", &network());
-    tell("files", &format!("{} in /, where writing gets {}", names("/"), refusal("/new")));
+    tell("files", &format!("{} in /; creating a file there: {}", names("/"), refusal("/new")));
     tell_all("mounts", &mounts());
     tell("memory", &cgroup_limit("memory.max", "memory/memory.limit_in_bytes"));
     tell("processes", &cgroup_limit("pids.max", "pids/pids.max"));
-    tell("open files", &format!("{} at most (rlimit)", column(&limits, "Max open files", 3)));
-    tell("rights", &rights(&status));
+    tell("open files", &format!("limit {} (rlimit)", column(&limits, "Max open files", 3)));
+    tell("privileges", &rights(&status));
 }
 
 fn read(path: &str) -> String {
@@ -36,7 +36,7 @@ fn tell_all(what: &str, values: &[String]) {
     }
 }
 
-/// A word of the line that begins so.
+/// The word at `index` in the first line that begins with `begin`.
 fn column<'a>(text: &'a str, begin: &str, index: usize) -> &'a str {
     let line = text.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
     line.split_whitespace().nth(index).unwrap_or("?")
@@ -50,8 +50,8 @@ fn processes() -> usize {
 fn user(status: &str) -> String {
     let map = line_of("/proc/self/uid_map");
     let outside = match map.split_whitespace().collect::<Vec<_>>()[..] {
-        ["0", first, _] => format!("outside uid {first}"),
-        _ => format!("outside: {map}"),
+        ["0", first, _] => format!("uid {first} on the host"),
+        _ => format!("uid_map {map}"),
     };
     format!("uid {}, gid {}; {outside}", column(status, "Uid:", 1), column(status, "Gid:", 1))
 }
@@ -70,13 +70,13 @@ fn names(directory: &str) -> String {
 }
 
 fn refusal(path: &str) -> String {
-    fs::write(path, "").err().map_or("through".to_string(), |error| format!("{:?}", error.kind()))
+    fs::write(path, "").err().map_or("permitted".to_string(), |error| format!("{:?}", error.kind()))
 }
 
-/// Directories in which every mount would be too much to tell.
+/// Directories whose mounts are counted instead of listed.
 const MANY: [(&str, &str); 2] = [("/dev/", "devices"), ("/sys/fs/cgroup/", "hierarchies")];
 
-/// Place, file system and options of each mount.
+/// The mount point, filesystem type and options of each mount.
 fn mounts() -> Vec<String> {
     let table = read("/proc/self/mountinfo");
     let mut mounts = Vec::new();
@@ -96,19 +96,19 @@ fn mounts() -> Vec<String> {
     mounts
 }
 
-/// A limit in its cgroup, of v2 or of v1.
+/// A limit of the cgroup, from v2 or v1.
 fn cgroup_limit(unified: &str, hierarchy: &str) -> String {
     let limit = |file: &str| Some(line_of(&format!("/sys/fs/cgroup/{file}"))).filter(|text| !text.is_empty());
     match limit(unified).or_else(|| limit(hierarchy)).map(|text| (text.parse::<u64>(), text)) {
-        Some((Ok(bytes), _)) if bytes >= 1 << 20 => format!("{} MiB at most (cgroup)", bytes >> 20),
-        Some((_, text)) => format!("{text} at most (cgroup)"),
-        None => "no limit: no cgroup of its own".to_string(),
+        Some((Ok(bytes), _)) if bytes >= 1 << 20 => format!("limit {} MiB (cgroup)", bytes >> 20),
+        Some((_, text)) => format!("limit {text} (cgroup)"),
+        None => "no limit (no cgroup of its own)".to_string(),
     }
 }
 
 fn rights(status: &str) -> String {
     let own = u64::from_str_radix(column(status, "CapEff:", 1), 16).map_or(0, u64::count_ones);
     let all = line_of("/proc/sys/kernel/cap_last_cap").parse().map_or(0, |last: u32| last + 1);
-    let more = if column(status, "NoNewPrivs:", 1) == "1" { "no way" } else { "a way" };
-    format!("{own} of {all} capabilities, and {more} to get more")
+    let more = if column(status, "NoNewPrivs:", 1) == "1" { "set" } else { "not set" };
+    format!("{own} of {all} capabilities; no_new_privs {more}")
 }
