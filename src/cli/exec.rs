@@ -91,7 +91,7 @@ fn command(matches: &Matches) -> Result<exec::Command<'_>> {
         ..exec::Command::default()
     };
     if command.args.is_empty() && matches.path("process").is_none() {
-        return Err(Error::new(Kind::Usage, format_args!("exec: PROGRAM or --process is required")));
+        return Err(Error::new(Kind::Usage, format_args!("exec: a program or --process is required")));
     }
     if let Some(bad) = command.env.iter().find(|variable| !variable.to_bytes().contains(&b'=')) {
         return Err(Error::new(Kind::Usage, format_args!("--env {}: not in the form NAME=VALUE", Show(bad))));

@@ -111,7 +111,7 @@ impl Context {
             false => {
                 let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
                 let (count, missing) = (if more == 0 { asked } else { more }, 3 + self.passed);
-                let why = format_args!("{option} {count}: descriptor {missing} is not open");
+                let why = format_args!("{option} {count}: file descriptor {missing} is not open");
                 Err(Error::new(Kind::Invalid, why))
             }
         }

@@ -115,7 +115,7 @@ fn descriptors_that_are_not_there(rig: &mut Rig) -> Outcome {
     rig.globals.clear();
     let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3])?;
-    rig.bad(&command::run(&mut command, "")?, &["LISTEN_FDS 2: descriptor 4 is not open"])?;
+    rig.bad(&command::run(&mut command, "")?, &["LISTEN_FDS 2: file descriptor 4 is not open"])?;
     rig.nothing_left()
 }
 
