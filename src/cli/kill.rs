@@ -13,7 +13,7 @@ pub static COMMAND: Command = Command {
     operands: "ID [SIGNAL]",
     count: (1, 2),
     rest: None,
-    about: "send a signal to the init process of a container (default: TERM)",
+    about: "send a signal to the container init (default: TERM)",
     options: &OPTIONS,
     run,
 };
