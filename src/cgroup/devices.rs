@@ -33,7 +33,7 @@ pub struct Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = if self.asked { "asked for" } else { "by default" };
+        let asked = if self.asked { "configured" } else { "default" };
         write!(f, "{asked}: {:x?}", self.instructions)
     }
 }

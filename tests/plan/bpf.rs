@@ -1,7 +1,8 @@
 //! What the programs of a plan do, found by running them: which devices a device program allows, and what a seccomp
 //! filter returns for each system call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
 
 use mote::seccomp::{ALLOW, ARCHS, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP};
 
@@ -77,25 +78,42 @@ fn distinct(
     list
 }
 
-/// A seccomp filter. Of the action of most calls only the number of calls is printed: it is that of all others.
+/// A seccomp filter: what it returns for each system call of this machine, for those of other architectures how many
+/// it allows.
 pub fn filter(path: &str, program: &Program<'_>) -> Vec<Entry> {
+    let at = |name: &str| format!("{path}.{name}");
+    let mut out = vec![Entry::one(path, format!("{} instructions", program.instructions.len()))];
+    out.push(Entry::flags(&at("flags"), bits(program.flags.into(), FILTER_FLAGS)));
+    // The same profile is part of many configurations.
+    static KNOWN: Mutex<Option<HashMap<Vec<u64>, Vec<Entry>>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap();
+    let known = known.get_or_insert_default();
+    let entries = known.entry(program.instructions.clone()).or_insert_with(|| verdicts(path, program));
+    out.extend_from_slice(entries);
+    let unknown = program.unknown.iter().map(|name| name.escape_ascii().to_string());
+    out.push(Entry::list(&at("unknown names"), unknown.collect()));
+    if program.ordinary {
+        out.push(Entry::one(&at("ordinary"), "true".into()));
+    }
+    out.retain(|entry| !entry.value().is_empty());
+    out
+}
+
+/// What a filter returns. The action of most system calls is that of all that are not named.
+fn verdicts(path: &str, program: &Program<'_>) -> Vec<Entry> {
     let arch = Arch::native();
-    let names = calls(arch);
     let mut actions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut conditional = Vec::new();
-    for (name, number) in &names {
-        let ways = ways(&program.instructions, arch.audit, *number);
+    for (name, number) in calls(arch) {
+        let ways = ways(&program.instructions, arch.audit, number);
         match &ways[..] {
-            [(_, verdict)] => actions.entry(action(*verdict)).or_default().push((*name).to_owned()),
+            [(_, verdict)] => actions.entry(action(*verdict)).or_default().push(name.to_owned()),
             ways => conditional.push(format!("{name}: {}", by_arguments(ways))),
         }
     }
     let most = actions.iter().max_by_key(|(_, names)| names.len()).map(|(action, _)| action.clone());
     let at = |name: &str| format!("{path}.{name}");
-    let flags = bits(program.flags.into(), FILTER_FLAGS);
-    let mut out = vec![Entry::list(path, vec![format!("{} instructions", program.instructions.len())])];
-    out.push(Entry::flags(&at("flags"), flags));
-    out.push(Entry::list(&at("architectures"), architectures(program)));
+    let mut out = vec![Entry::list(&at("architectures"), architectures(program))];
     for (action, names) in actions {
         let all_others = Some(&action) == most.as_ref();
         out.push(match all_others {
@@ -106,12 +124,6 @@ pub fn filter(path: &str, program: &Program<'_>) -> Vec<Entry> {
     out.push(Entry::list(&at("by arguments"), conditional));
     let newer = ways(&program.instructions, arch.audit, 5000);
     out.push(Entry::one(&at("unknown numbers"), newer.iter().map(|(_, verdict)| action(*verdict)).collect()));
-    let unknown = program.unknown.iter().map(|name| name.escape_ascii().to_string());
-    out.push(Entry::list(&at("unknown names"), unknown.collect()));
-    if program.ordinary {
-        out.push(Entry::one(&at("ordinary"), "true".into()));
-    }
-    out.retain(|entry| !entry.value().is_empty());
     out
 }
 
@@ -178,8 +190,15 @@ enum Held {
     Argument(String, u32),
 }
 
-/// A condition on an argument, and whether it is met.
-type Condition = (String, bool);
+/// A comparison with half of an argument, and its result.
+#[derive(Clone, Debug, PartialEq)]
+struct Condition {
+    code: u16,
+    name: String,
+    mask: u32,
+    value: u32,
+    met: bool,
+}
 
 /// The ways through a program for a call whose arguments may be anything: conditions on the arguments, and what is
 /// returned. Ways to the same result without conditions are one.
@@ -214,9 +233,13 @@ fn walk(
                 at = if compare(code, *number, value) { yes } else { no };
             }
             (0x15 | 0x25 | 0x35 | 0x45, Held::Argument(name, mask)) => {
-                let text = condition(code, name, *mask, value);
+                let asked = Condition { code, name: name.clone(), mask: *mask, value, met: true };
+                if let Some(met) = asked.is_known(conditions) {
+                    at = if met { yes } else { no };
+                    continue;
+                }
                 for (met, next) in [(true, yes), (false, no)] {
-                    conditions.push((text.clone(), met));
+                    conditions.push(Condition { met, ..asked.clone() });
                     walk(program, call, (next, held.clone()), conditions, ways);
                     conditions.pop();
                 }
@@ -249,34 +272,78 @@ fn compare(code: u16, number: u32, value: u32) -> bool {
     }
 }
 
-fn condition(code: u16, name: &str, mask: u32, value: u32) -> String {
-    let name = if mask == u32::MAX { name.to_owned() } else { format!("{name} & {mask:#x}") };
-    match code {
-        0x15 => format!("{name} = {value:#x}"),
-        0x25 => format!("{name} > {value:#x}"),
-        0x35 => format!("{name} >= {value:#x}"),
-        _ => format!("{name} has {value:#x}"),
+impl Condition {
+    fn is_equality(&self) -> bool {
+        self.code == 0x15 && self.mask == u32::MAX
+    }
+
+    /// Whether it is met, as far as it follows from others.
+    fn is_known(&self, others: &[Condition]) -> Option<bool> {
+        let same = |other: &&Condition| {
+            (other.code, &other.name, other.mask, other.value)
+                == (self.code, &self.name, self.mask, self.value)
+        };
+        let equal = |other: &&Condition| other.met && other.is_equality() && other.name == self.name;
+        match others.iter().find(equal) {
+            Some(other) => Some(compare(self.code, other.value & self.mask, self.value)),
+            None => others.iter().find(same).map(|other| other.met),
+        }
+    }
+
+    fn show(&self) -> String {
+        let Condition { code, name, mask, value, met } = self;
+        let name = if *mask == u32::MAX { name.clone() } else { format!("{name} & {mask:#x}") };
+        match (code, met) {
+            (0x15, true) => format!("{name} = {value:#x}"),
+            (0x15, false) => format!("{name} != {value:#x}"),
+            (0x25, true) => format!("{name} > {value:#x}"),
+            (0x25, false) => format!("{name} <= {value:#x}"),
+            (0x35, true) => format!("{name} >= {value:#x}"),
+            (0x35, false) => format!("{name} < {value:#x}"),
+            (_, true) => format!("{name} & {value:#x} != 0"),
+            (_, false) => format!("{name} & {value:#x} = 0"),
+        }
     }
 }
 
-/// `ALLOW if arg0.low = 0x8, else ERRNO(EPERM)`: the way on which no condition is met is the last.
+/// `ALLOW if arg0 = 0x8 or arg0 = 0x0; else ERRNO(EPERM)`. `else` is the way on which no comparison is true.
 fn by_arguments(ways: &[(Vec<Condition>, u32)]) -> String {
-    let is_last = |(conditions, _): &&(Vec<Condition>, u32)| conditions.iter().all(|(_, met)| !met);
-    let last = ways.iter().find(is_last).map(|(_, verdict)| *verdict);
-    let mut text: Vec<String> = Vec::new();
+    let last = ways.iter().find(|(conditions, _)| conditions.iter().all(|condition| !condition.met));
+    let last = last.map(|(_, verdict)| *verdict);
+    let mut verdicts: Vec<(u32, Vec<String>)> = Vec::new();
     for (conditions, verdict) in ways.iter().filter(|(_, verdict)| Some(*verdict) != last) {
-        // Of an argument that is equal to something it is known that it is nothing else.
-        let equal = |text: &str| {
-            let (name, _) = text.split_once(" = ")?;
-            Some(name.to_owned())
-        };
-        let known: Vec<String> =
-            conditions.iter().filter(|(_, met)| *met).filter_map(|(text, _)| equal(text)).collect();
-        let told = conditions.iter().filter(|(text, met)| *met || !equal(text).is_some_and(|n| known.contains(&n)));
-        let told: Vec<String> =
-            told.map(|(text, met)| if *met { text.clone() } else { format!("not {text}") }).collect();
-        text.push(format!("{} if {}", action(*verdict), told.join(" and ")));
+        let text = all_of(conditions);
+        match verdicts.iter_mut().find(|(known, _)| known == verdict) {
+            Some((_, texts)) => texts.push(text),
+            None => verdicts.push((*verdict, vec![text])),
+        }
     }
+    let verdicts = verdicts.into_iter();
+    let mut text: Vec<String> =
+        verdicts.map(|(verdict, texts)| format!("{} if {}", action(verdict), texts.join(" or "))).collect();
     text.extend(last.map(|verdict| format!("else {}", action(verdict))));
     text.join("; ")
+}
+
+/// Conditions that are met together. Of what is equal to something it is known what it is not equal to; two halves are
+/// one argument.
+fn all_of(conditions: &[Condition]) -> String {
+    let equal = |name: &str| {
+        let mut met = conditions.iter().filter(|condition| condition.met && condition.is_equality());
+        met.find(|condition| condition.name == name)
+    };
+    let told = conditions.iter().filter(|condition| condition.met || equal(&condition.name).is_none());
+    let told = told.filter_map(|condition| {
+        let (argument, half) = condition.name.split_once('.')?;
+        let other = equal(&format!("{argument}.{}", if half == "low" { "high" } else { "low" }));
+        match (condition.is_equality() && condition.met, half, other) {
+            (true, "low", Some(high)) => {
+                let value = u64::from(high.value) << 32 | u64::from(condition.value);
+                Some(format!("{argument} = {value:#x}"))
+            }
+            (true, "high", Some(_)) => None,
+            _ => Some(condition.show()),
+        }
+    });
+    told.collect::<Vec<_>>().join(" and ")
 }

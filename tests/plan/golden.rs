@@ -1,11 +1,12 @@
 //! The configurations of engines, `real/*.json`, against `golden/NAME.txt`.
 //!
-//! A golden file has two parts, for a host with cgroup v2 and for one with the hybrid layout. What mote does not support
-//! of the configuration comes first (`rejected`); that is removed and the rest is planned. If nothing can be planned
-//! there is only the error.
+//! Each configuration is planned for a host with cgroup v2 and for one with the hybrid layout. What mote does not support
+//! of it comes first (`rejected`); that is removed and the rest is planned. If nothing can be planned there is only the
+//! error.
 //!
-//! The default container of each engine is printed in full (for the hybrid layout: as the difference from v2); other
-//! configurations as the difference from that, so that a file shows what an option of the engine changes:
+//! The default container of each engine is printed in full, for the hybrid layout as the difference from v2. Others are
+//! printed as the difference from that on the same host, so that a file shows what an option of the engine changes: first
+//! what is the same on both hosts, then what is not.
 //!
 //!     path: OLD -> NEW            another value
 //!     + path: NEW, - path: OLD    a value that only this plan, or only the default one, has
@@ -48,12 +49,15 @@ fn what_engines_write() {
     });
     let failures = names.iter().filter_map(|name| {
         let base = base(name);
-        let [v2, hybrid] = match base == name {
-            true => [part(None, &both[0][base]), part(Some(("v2", &both[0][base])), &both[1][base])],
-            false => both.each_ref().map(|host| part(Some((base, &host[base])), &host[name.as_str()])),
+        let own = both.each_ref().map(|host| &host[name.as_str()]);
+        let text = match (base == name, own) {
+            (true, [Ok(v2), Ok(hybrid)]) => {
+                let hybrid = difference(v2, hybrid).concat();
+                format!("on v2\n\n{}\non hybrid: like on v2, but\n\n{hybrid}", show(v2))
+            }
+            _ => different(base, both.each_ref().map(|host| &host[base]), own),
         };
-        let hybrid = if hybrid == v2 { "the same\n" } else { &hybrid };
-        check(&format!("golden/{name}.txt"), &format!("v2: {v2}\nhybrid: {hybrid}")).err()
+        check(&format!("golden/{name}.txt"), &text).err()
     });
     report(&failures.collect::<Vec<_>>());
 }
@@ -61,13 +65,30 @@ fn what_engines_write() {
 /// A plan, or why there is none.
 type Outcome = Result<Vec<Entry>, String>;
 
-/// What is printed for one host, as the difference from another outcome if one is given.
-fn part(base: Option<(&str, &Outcome)>, outcome: &Outcome) -> String {
-    match (base, outcome) {
-        (_, Err(error)) => error.clone(),
-        (Some((name, Ok(base))), Ok(plan)) => format!("like {name}, but\n{}", difference(base, plan)),
-        (_, Ok(plan)) => format!("in full\n{}", show(plan)),
+/// What is printed of a configuration as the difference from the default of its engine, both on each host.
+fn different(name: &str, base: [&Outcome; 2], own: [&Outcome; 2]) -> String {
+    let mut parts = [0, 1].map(|host| match (base[host], own[host]) {
+        (Ok(base), Ok(own)) => difference(base, own),
+        (_, Err(error)) => vec![error.clone()],
+        (Err(_), Ok(own)) => vec![show(own)],
+    });
+    let [v2, hybrid] = &mut parts;
+    let both: Vec<String> = v2.iter().filter(|text| hybrid.contains(text)).cloned().collect();
+    for part in [&mut *v2, &mut *hybrid] {
+        part.retain(|text| !both.contains(text));
     }
+    let mut out = match own.iter().all(|outcome| outcome.is_err()) {
+        true => String::new(),
+        false => format!("like {name}, but\n\n"),
+    };
+    out += &both.concat();
+    for (host, part) in [("v2", v2), ("hybrid", hybrid)] {
+        if !part.is_empty() {
+            let space = if out.is_empty() || out.ends_with("\n\n") { "" } else { "\n" };
+            out += &format!("{space}on {host}\n\n{}", part.concat());
+        }
+    }
+    out
 }
 
 fn name(entry: &fs::DirEntry) -> Option<String> {

@@ -138,7 +138,7 @@ fn capabilities(mask: u64) -> Vec<String> {
 /// What a number in a field of this name means; `None` for a plain number.
 pub fn word(name: &str, number: u64) -> Option<String> {
     Some(match name {
-        "umask" | "file_mode" => format!("{number:#06o}"),
+        "umask" | "file_mode" => format!("{number:04o}"),
         "kind" => char::from_u32(number as u32).map_or_else(|| number.to_string(), String::from),
         "policy" => nth(&POLICIES, number),
         "resource" => nth(&RLIMITS, number),

@@ -38,12 +38,14 @@ fn emit(path: &str, tree: &Tree, out: &mut Vec<Entry>) {
                 out.push(Entry::one(path, given(&items[0])));
             }
         }
-        Tree::Tuple(..) if !std::ptr::eq(tree, tree.inner()) => emit(path, tree.inner(), out),
-        Tree::Tuple(..) => out.extend(inline(path, tree).map(|text| Entry::one(path, text))),
+        Tree::Tuple(..) => match tree.wrapped() {
+            Some(tree) => emit(path, tree, out),
+            None => out.extend(inline(path, tree).map(|text| Entry::one(path, text))),
+        },
         Tree::Struct(..) if is_inline(tree) => {
             out.extend(inline(path, tree).map(|text| Entry::one(path, text)));
         }
-        Tree::Struct(_, fields) => fields.iter().for_each(|(name, tree)| emit(&join(path, name), tree, out)),
+        Tree::Struct(fields) => fields.iter().for_each(|(name, tree)| emit(&join(path, name), tree, out)),
         Tree::List(items) if is_bits(path) => out.push(Entry::one(path, words(items))),
         Tree::List(items) if items.iter().any(|item| matches!(item, Tree::List(_))) => {
             for (index, item) in items.iter().enumerate() {
@@ -118,7 +120,7 @@ fn inline(path: &str, tree: &Tree) -> Option<String> {
         Tree::Tuple(name, items) if name == "Some" => {
             Some(inline(path, &items[0]).unwrap_or_else(|| given(&items[0])))
         }
-        Tree::Tuple(..) if !std::ptr::eq(tree, tree.inner()) => inline(path, tree.inner()),
+        Tree::Tuple(..) if tree.wrapped().is_some() => inline(path, tree.wrapped()?),
         Tree::Tuple(name, items) if name.is_empty() => Some(pair(path, items)),
         Tree::Tuple(_, items) if is_bits(path) => match &items[0] {
             Tree::List(items) => Some(words(items)),
@@ -132,8 +134,8 @@ fn inline(path: &str, tree: &Tree) -> Option<String> {
             let items: Vec<String> = items.iter().filter_map(|item| inline(path, item)).collect();
             (!items.is_empty()).then(|| items.join(", "))
         }
-        Tree::Struct(_, fields) => {
-            let text = shape(path, tree).unwrap_or_else(|| rest(path, fields, &[]));
+        Tree::Struct(fields) => {
+            let text = shape(path, tree).unwrap_or_else(|| rest(path, fields, &[]).join(", "));
             (!text.is_empty()).then_some(text)
         }
     }
@@ -158,22 +160,22 @@ fn plain(text: &str) -> String {
 }
 
 /// The fields but those that are said already, each by its name.
-fn rest(path: &str, fields: &[(String, Tree)], said: &[&str]) -> String {
+fn rest(path: &str, fields: &[(String, Tree)], said: &[&str]) -> Vec<String> {
     let rest = fields.iter().filter(|(name, _)| !said.contains(&name.as_str()));
     let rest = rest.filter_map(|(name, tree)| {
         let text = inline(&join(path, name), tree)?;
         Some(if text == "true" { name.clone() } else { format!("{name} {text}") })
     });
-    rest.collect::<Vec<_>>().join(", ")
+    rest.collect()
 }
 
 /// Structs that have a form of their own.
 fn shape(path: &str, tree: &Tree) -> Option<String> {
-    let Tree::Struct(_, fields) = tree else { return None };
+    let Tree::Struct(fields) = tree else { return None };
     let text = |name: &str| tree.get(name).map(Tree::text).unwrap_or_default();
-    let with_rest = |head: String, said: &[&str]| {
-        let rest = rest(path, fields, said);
-        if rest.is_empty() { head } else { format!("{head}, {rest}") }
+    let with_rest = |head: String, separator: &str, said: &[&str]| {
+        let rest = rest(path, fields, said).into_iter().map(|text| format!("{separator}{text}"));
+        head + &rest.collect::<String>()
     };
     if tree.has(&["container_id", "host_id", "size"]) {
         return Some(format!("{}:{}:{}", text("container_id"), text("host_id"), text("size")));
@@ -185,23 +187,21 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
         let head = format!("{} = {} ({})", text("file"), text("value"), text("field"));
         let own = text("file").split('.').next() == Some(text("controller"));
         let head = if own { head } else { format!("{head}, controller {}", text("controller")) };
-        return Some(with_rest(head, &["controller", "file", "value", "field"]));
+        return Some(with_rest(head, ", ", &["controller", "file", "value", "field"]));
     }
     if tree.has(&["resource", "soft", "hard"]) {
         let number = |name: &str| word(name, text(name).parse().unwrap()).unwrap_or_else(|| text(name).into());
         return Some(format!("{} {} {}", number("resource"), number("soft"), number("hard")));
     }
     if tree.has(&["path", "kind", "major", "minor"]) {
-        return Some(with_rest(device(tree), &["path", "kind", "major", "minor", "file_mode"]));
+        return Some(with_rest(device(tree), " ", &["path", "kind", "major", "minor", "file_mode"]));
     }
     if let Some(node) = tree.get("device").filter(|node| node.has(&["path", "kind"])) {
-        return Some(with_rest(shape(path, node)?, &["device"]));
+        return Some(with_rest(shape(path, node)?, " ", &["device"]));
     }
     if tree.has(&["destination", "what"]) {
-        let head = format!("{}: {}", text("destination"), what(path, tree.get("what")?));
-        let words = tree.get("words").map(|words| options(path, words)).filter(|text| !text.is_empty());
-        let head = words.into_iter().fold(head, |head, words| format!("{head}, {words}"));
-        return Some(with_rest(head, &["index", "destination", "what", "words"]));
+        let head = format!("{}: {}", text("destination"), what(path, tree));
+        return Some(with_rest(head, ", ", &["index", "destination", "what", "words"]));
     }
     if tree.has(&["index", "kind", "path"]) {
         return Some(format!("{} {}", text("kind").to_lowercase(), text("path")));
@@ -223,31 +223,51 @@ fn device(tree: &Tree) -> String {
     format!("{} {kind} {}:{} {mode}", text("path"), text("major"), text("minor"))
 }
 
-/// What is mounted.
-fn what(path: &str, tree: &Tree) -> String {
-    match tree.get("kind").zip(tree.get("source")) {
-        Some((kind, source)) if kind.text() == source.text() => format!("new {}", kind.text()),
-        Some((kind, source)) => format!("new {} from {}", kind.text(), plain(source.text())),
-        None => inline(path, tree).unwrap_or_default(),
-    }
+/// What is mounted, and what the options say.
+fn what(path: &str, mount: &Tree) -> String {
+    let bind = mount.get("words").and_then(|words| words.get("bind")).map(Tree::text).unwrap_or_default();
+    let option = match bind {
+        "true" => Some("rbind"),
+        "false" => Some("bind"),
+        _ => None,
+    };
+    let text = match mount.get("what") {
+        Some(Tree::Tuple(name, items)) if name == "Bind" => {
+            // Without the option it is the type that says so.
+            let verb = option.unwrap_or("type bind");
+            format!("{verb} {}", inline(path, &items[0]).unwrap_or_default())
+        }
+        Some(new) if new.has(&["kind", "source"]) => {
+            let text = |name: &str| new.get(name).map(Tree::text).unwrap_or_default();
+            match text("kind") == text("source") {
+                true => format!("new {}", text("kind")),
+                false => format!("new {} from {}", text("kind"), plain(text("source"))),
+            }
+        }
+        Some(other) => {
+            let option = option.map(|option| format!(", option {option}")).unwrap_or_default();
+            inline(path, other).unwrap_or_default() + &option
+        }
+        None => String::new(),
+    };
+    let options = mount.get("words").map(|words| options(path, words)).unwrap_or_default();
+    [vec![text], options].concat().join(", ")
 }
 
-/// What the options of a mount say.
-fn options(path: &str, tree: &Tree) -> String {
-    let Tree::Struct(_, fields) = tree else { return inline(path, tree).unwrap_or_default() };
-    let texts = fields.iter().filter_map(|(name, tree)| {
+/// What the options of a mount say, but for `bind`.
+fn options(path: &str, tree: &Tree) -> Vec<String> {
+    let Tree::Struct(fields) = tree else { return Vec::new() };
+    let texts = fields.iter().filter(|(name, _)| name != "bind").filter_map(|(name, tree)| {
         Some(match (name.as_str(), inline(&join(path, name), tree)?) {
-            ("bind", text) if text == "true" => "option rbind".into(),
-            ("bind", _) => "option bind".into(),
             ("parameters", text) => format!("options {text}"),
-            // The mount alone.
+            // Of the mount alone.
             ("top", text) => text,
             ("all", text) => format!("all mounts: {text}"),
             (name, text) if text == "true" => name.to_owned(),
             (name, text) => format!("{name} {text}"),
         })
     });
-    texts.collect::<Vec<_>>().join(", ")
+    texts.collect()
 }
 
 /// mount_setattr(2): what is set, cleared, and the propagation.

@@ -83,13 +83,15 @@ impl Entry {
     }
 }
 
-/// A heading and items: on its line if they fit there, each on its own if one is long, wrapped otherwise.
+/// A heading and items: on one line if they fit there; each on its own line if one is long or has the separator in it;
+/// wrapped otherwise.
 fn lines(head: &str, items: &[String], separator: &str) -> String {
     let joined = items.join(separator);
-    if items.len() == 1 || head.len() + 1 + joined.len() <= WIDTH {
+    let unclear = items.iter().any(|item| item.contains(separator));
+    if items.len() == 1 || !unclear && head.len() + 1 + joined.len() <= WIDTH {
         return format!("{head} {joined}\n");
     }
-    if items.iter().any(|item| item.len() > 72) {
+    if unclear || items.iter().any(|item| item.len() > 72) {
         return items.iter().fold(format!("{head}\n"), |text, item| text + "    " + item + "\n");
     }
     let (mut out, mut line) = (format!("{head}\n"), String::from("    "));
@@ -110,26 +112,27 @@ pub fn show(entries: &[Entry]) -> String {
     entries.iter().map(|entry| entry.show("")).collect()
 }
 
-/// The entries of `new` that are not the same in `base`, and those that are there alone.
-pub fn difference(base: &[Entry], new: &[Entry]) -> String {
+/// What differs between two lists, each path for itself.
+pub fn difference(base: &[Entry], new: &[Entry]) -> Vec<String> {
     let find = |list: &[Entry], path: &str| list.iter().position(|entry| entry.path == path);
-    let (mut out, mut done) = (String::new(), 0);
+    let (mut out, mut done) = (Vec::new(), 0);
+    let gone = |entries: &[Entry], out: &mut Vec<String>| {
+        let gone = entries.iter().filter(|old| find(new, &old.path).is_none());
+        out.extend(gone.map(|old| old.show("- ")));
+    };
     for entry in new {
-        match find(base, &entry.path) {
-            None => out += &entry.show("+ "),
-            Some(at) => {
-                for old in &base[done.min(at)..at] {
-                    out += &if find(new, &old.path).is_none() { old.show("- ") } else { String::new() };
-                }
-                done = done.max(at + 1);
-                if base[at] != *entry {
-                    out += &entry.difference(&base[at]);
-                }
-            }
+        let Some(at) = find(base, &entry.path) else {
+            out.push(entry.show("+ "));
+            continue;
+        };
+        gone(&base[done.min(at)..at], &mut out);
+        done = done.max(at + 1);
+        if base[at] != *entry {
+            out.push(entry.difference(&base[at]));
         }
     }
-    let left = base[done..].iter().filter(|old| find(new, &old.path).is_none());
-    out + &left.map(|old| old.show("- ")).collect::<String>()
+    gone(&base[done..], &mut out);
+    out
 }
 
 /// The places of what is only in `old`, and of what is only in `new`, when as much as possible is in both.
@@ -210,6 +213,6 @@ fn differences_of_entries() {
     let base = [one("a", "1"), flags("A|B"), list("x y z"), one("old", "1"), one("z", "1")];
     let new = [one("a", "2"), one("b", "1"), flags("A|C"), list("y x z w"), one("z", "1")];
     let expected = "a: 1 -> 2\n+ b: 1\nflags: -B +C\nlist: -[0] x, +[1] x, +[3] w\n- old: 1\n";
-    assert_eq!(difference(&base, &new), expected);
-    assert_eq!(difference(&base, &base), "");
+    assert_eq!(difference(&base, &new).concat(), expected);
+    assert!(difference(&base, &base).is_empty());
 }

@@ -6,8 +6,8 @@
 pub enum Tree {
     /// On one line: a number, a string in its quotes, a variant without fields, or what a type prints by hand.
     Leaf(String),
-    /// `Name { a: 1 }`, with the fields in order.
-    Struct(String, Vec<(String, Tree)>),
+    /// `Name { a: 1 }`: the fields in order. The name is not kept.
+    Struct(Vec<(String, Tree)>),
     /// `Name(1)`; without a name a tuple.
     Tuple(String, Vec<Tree>),
     List(Vec<Tree>),
@@ -23,7 +23,7 @@ impl Tree {
     /// A field of a struct.
     pub fn get(&self, name: &str) -> Option<&Tree> {
         match self {
-            Tree::Struct(_, fields) => fields.iter().find(|(field, _)| field == name).map(|(_, tree)| tree),
+            Tree::Struct(fields) => fields.iter().find(|(field, _)| field == name).map(|(_, tree)| tree),
             _ => None,
         }
     }
@@ -43,28 +43,33 @@ impl Tree {
         }
     }
 
-    /// What `Some(...)` and structs with one field and no name for it wrap.
+    /// What `Some(...)` and structs with one field without a name wrap.
     pub fn inner(&self) -> &Tree {
         match self {
-            Tree::Tuple(name, items) if items.len() == 1 && is_wrapper(name) => items[0].inner(),
-            other => other,
+            Tree::Tuple(name, items) if name == "Some" => items[0].inner(),
+            other => other.wrapped().map_or(other, Tree::inner),
+        }
+    }
+
+    /// What a struct with one field without a name wraps. The names of an enum's variants matter, and are printed.
+    pub fn wrapped(&self) -> Option<&Tree> {
+        match self {
+            Tree::Tuple(name, items) if items.len() == 1 => {
+                (matches!(name.as_str(), "Gid" | "Uid") || name.ends_with("Plan")).then(|| &items[0])
+            }
+            _ => None,
         }
     }
 }
 
-/// Variants of enums have names that say something; these do not.
-fn is_wrapper(name: &str) -> bool {
-    matches!(name, "Some" | "Gid" | "Uid") || name.ends_with("Plan")
-}
-
 fn value<'t>(line: &str, lines: &mut impl Iterator<Item = &'t str>) -> Tree {
-    if let Some(name) = line.strip_suffix(" {").or_else(|| (line == "{").then_some("")) {
+    if line.ends_with(" {") || line == "{" {
         let mut fields = Vec::new();
         while let Some(line) = lines.next().map(without_comma).filter(|line| *line != "}") {
             let (field, line) = line.split_once(": ").unwrap_or_else(|| panic!("no field: {line}"));
             fields.push((field.to_owned(), value(line, lines)));
         }
-        return Tree::Struct(name.to_owned(), fields);
+        return Tree::Struct(fields);
     }
     let mut items = |end: &str| {
         let mut items = Vec::new();
