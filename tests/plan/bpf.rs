@@ -4,17 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
-use mote::seccomp::{ALLOW, ARCHS, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP};
+use mote::seccomp::{
+    ALLOW, ARCHS, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP,
+};
 
 use crate::machine::{Request, check, run};
-use crate::names::{FILTER_FLAGS, bits, errno};
+use crate::names::{self, FILTER_FLAGS, bits, errno};
 use crate::text::Entry;
 
 /// A device program, from what its type prints: `asked for: [b7, 95]`. For each device that the program tells apart,
 /// the accesses that are allowed; `*` is any other number.
 pub fn devices(path: &str, debug: &str) -> Entry {
     let (asked, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
-    let program = program.trim_end_matches(']').split(", ").map(|word| u64::from_str_radix(word, 16).unwrap());
+    let program =
+        program.trim_end_matches(']').split(", ").map(|word| u64::from_str_radix(word, 16).unwrap());
     let program: Vec<u64> = program.collect();
     check(&program);
     let mut items = vec![format!("{} instructions", program.len()), asked.to_owned()];
@@ -108,7 +111,7 @@ fn verdicts(path: &str, program: &Program<'_>) -> Vec<Entry> {
         let ways = ways(&program.instructions, arch.audit, number);
         match &ways[..] {
             [(_, verdict)] => actions.entry(action(*verdict)).or_default().push(name.to_owned()),
-            ways => conditional.push(format!("{name}: {}", by_arguments(ways))),
+            ways => conditional.push(format!("{name}: {}", by_arguments(name, ways))),
         }
     }
     let most = actions.iter().max_by_key(|(_, names)| names.len()).map(|(action, _)| action.clone());
@@ -290,29 +293,34 @@ impl Condition {
         }
     }
 
-    fn show(&self) -> String {
+    fn show(&self, call: &str) -> String {
         let Condition { code, name, mask, value, met } = self;
-        let name = if *mask == u32::MAX { name.clone() } else { format!("{name} & {mask:#x}") };
+        let number = |value: u32| {
+            let (argument, half) = name.split_once('.').unwrap_or((name, ""));
+            if half == "low" { names::argument(call, argument, value.into()) } else { format!("{value:#x}") }
+        };
+        let name = if *mask == u32::MAX { name.clone() } else { format!("{name} & {}", number(*mask)) };
+        let value = number(*value);
         match (code, met) {
-            (0x15, true) => format!("{name} = {value:#x}"),
-            (0x15, false) => format!("{name} != {value:#x}"),
-            (0x25, true) => format!("{name} > {value:#x}"),
-            (0x25, false) => format!("{name} <= {value:#x}"),
-            (0x35, true) => format!("{name} >= {value:#x}"),
-            (0x35, false) => format!("{name} < {value:#x}"),
-            (_, true) => format!("{name} & {value:#x} != 0"),
-            (_, false) => format!("{name} & {value:#x} = 0"),
+            (0x15, true) => format!("{name} = {value}"),
+            (0x15, false) => format!("{name} != {value}"),
+            (0x25, true) => format!("{name} > {value}"),
+            (0x25, false) => format!("{name} <= {value}"),
+            (0x35, true) => format!("{name} >= {value}"),
+            (0x35, false) => format!("{name} < {value}"),
+            (_, true) => format!("{name} & {value} != 0"),
+            (_, false) => format!("{name} & {value} = 0"),
         }
     }
 }
 
 /// `ALLOW if arg0 = 0x8 or arg0 = 0x0; else ERRNO(EPERM)`. `else` is the way on which no comparison is true.
-fn by_arguments(ways: &[(Vec<Condition>, u32)]) -> String {
+fn by_arguments(call: &str, ways: &[(Vec<Condition>, u32)]) -> String {
     let last = ways.iter().find(|(conditions, _)| conditions.iter().all(|condition| !condition.met));
     let last = last.map(|(_, verdict)| *verdict);
     let mut verdicts: Vec<(u32, Vec<String>)> = Vec::new();
     for (conditions, verdict) in ways.iter().filter(|(_, verdict)| Some(*verdict) != last) {
-        let text = all_of(conditions);
+        let text = all_of(call, conditions);
         match verdicts.iter_mut().find(|(known, _)| known == verdict) {
             Some((_, texts)) => texts.push(text),
             None => verdicts.push((*verdict, vec![text])),
@@ -327,7 +335,7 @@ fn by_arguments(ways: &[(Vec<Condition>, u32)]) -> String {
 
 /// Conditions that are met together. Of what is equal to something it is known what it is not equal to; two halves are
 /// one argument.
-fn all_of(conditions: &[Condition]) -> String {
+fn all_of(call: &str, conditions: &[Condition]) -> String {
     let equal = |name: &str| {
         let mut met = conditions.iter().filter(|condition| condition.met && condition.is_equality());
         met.find(|condition| condition.name == name)
@@ -339,10 +347,10 @@ fn all_of(conditions: &[Condition]) -> String {
         match (condition.is_equality() && condition.met, half, other) {
             (true, "low", Some(high)) => {
                 let value = u64::from(high.value) << 32 | u64::from(condition.value);
-                Some(format!("{argument} = {value:#x}"))
+                Some(format!("{argument} = {}", names::argument(call, argument, value)))
             }
             (true, "high", Some(_)) => None,
-            _ => Some(condition.show()),
+            _ => Some(condition.show(call)),
         }
     });
     told.collect::<Vec<_>>().join(" and ")

@@ -9,7 +9,7 @@
 //! what is the same on both hosts, then what is not.
 //!
 //!     path: OLD -> NEW            another value
-//!     + path: NEW, - path: OLD    a value that only this plan, or only the default one, has
+//!     + path: NEW, - path: OLD    a value that only this plan, or only the default one, has (OLD only if it is short)
 //!     path: -A +B                 names that are missing, or more, in a mask
 //!     path: -[2] A, +[5] B        elements of a list: index in the default plan, index in this one
 //!

@@ -60,9 +60,10 @@ fn one_warning_for_each_set_of_capabilities() {
     let entries = plan(document.as_bytes(), &host("v2")).unwrap();
     let warnings = &entries.iter().find(|entry| entry.path == "warnings").unwrap().items;
     assert_eq!(warnings.len(), 2, "{warnings:.1000?}");
-    assert!(warnings[0].starts_with(
-        "process.capabilities.bounding: mote itself does not have X (unknown) X (unknown)"
-    ));
+    assert!(
+        warnings[0]
+            .starts_with("process.capabilities.bounding: mote itself does not have X (unknown) X (unknown)")
+    );
     assert!(warnings.iter().all(|warning| warning.len() < 500));
 }
 

@@ -113,7 +113,9 @@ pub fn mask(path: &str, number: u64) -> Option<Vec<String>> {
         "listed" | "fresh" | "changed" => bits(number, KINDS),
         "propagation" => bits(number, PROPAGATION),
         "set" | "clear" => bits(number, MOUNT_ATTR),
-        "bounding" | "present" | "effective" | "inheritable" | "permitted" | "ambient" => capabilities(number),
+        "bounding" | "present" | "effective" | "inheritable" | "permitted" | "ambient" => {
+            capabilities(number)
+        }
         "ignored" => bits(number, (0..).zip(SIGNALS).map(|(bit, name)| (name, 1 << bit))),
         "access" => vec![bits(number, ACCESS).concat()],
         "flags" if above.ends_with("memory_policy") => bits(number, MEMORY_POLICY_FLAGS),
@@ -168,6 +170,28 @@ pub fn numbers(words: &[u64]) -> String {
         run => format!("{}-{}", run[0], run[run.len() - 1]),
     });
     runs.collect::<Vec<_>>().join(",")
+}
+
+/// An argument of a system call in a profile; a mask where it is one.
+pub fn argument(call: &str, argument: &str, value: u64) -> String {
+    const PERSONALITIES: [(&str, u64); 2] = [("PER_LINUX32", 8), ("UNAME26", 0x2_0000)];
+    const NETLINK_AUDIT: u64 = 9;
+    let name = match (call, argument, value) {
+        ("personality", "arg0", 0) => "PER_LINUX",
+        ("personality", "arg0", 0xffff_ffff) => "0xffffffff",
+        ("personality", "arg0", _) => return bits(value, PERSONALITIES).join("|"),
+        ("clone" | "clone3" | "unshare" | "setns", _, _) if value != 0 => {
+            return bits(value, CLONE).join("|");
+        }
+        ("socket", "arg0", _) if value == u64::from(linux_raw_sys::net::AF_NETLINK) => "AF_NETLINK",
+        ("socket", "arg0", _) if value == u64::from(linux_raw_sys::net::AF_VSOCK) => "AF_VSOCK",
+        ("socket", "arg2", NETLINK_AUDIT) => "NETLINK_AUDIT",
+        ("chmod" | "fchmod" | "fchmodat" | "mkdir" | "mkdirat" | "mknod" | "mknodat", _, _) => {
+            return format!("{value:04o}");
+        }
+        _ => return format!("{value:#x}"),
+    };
+    name.to_owned()
 }
 
 /// `EPERM`, for the numbers that profiles use.

@@ -4,6 +4,8 @@
 //! two values of different content never print the same. Masks are printed by the names of their bits, numbers that stand
 //! for something by its name, modes in octal.
 
+use mote::hooks::POINTS;
+
 use crate::bpf::devices;
 use crate::names::{mask, numbers, word};
 use crate::text::Entry;
@@ -29,7 +31,9 @@ fn refer_to_bounding(entries: &mut [Entry]) {
 
 fn emit(path: &str, tree: &Tree, out: &mut Vec<Entry>) {
     match tree {
-        Tree::Leaf(text) if path.ends_with(".devices") && text.contains(": [") => out.push(devices(path, text)),
+        Tree::Leaf(text) if path.ends_with(".devices") && text.contains(": [") => {
+            out.push(devices(path, text))
+        }
         Tree::Leaf(text) => out.extend(leaf(path, text)),
         Tree::Tuple(name, items) if name == "Some" => {
             let before = out.len();
@@ -49,14 +53,20 @@ fn emit(path: &str, tree: &Tree, out: &mut Vec<Entry>) {
         Tree::List(items) if is_bits(path) => out.push(Entry::one(path, words(items))),
         Tree::List(items) if items.iter().any(|item| matches!(item, Tree::List(_))) => {
             for (index, item) in items.iter().enumerate() {
-                emit(&format!("{path}[{index}]"), item, out);
+                let path = match POINTS.get(index).filter(|_| path == "hooks.lists") {
+                    Some((name, _)) => format!("hooks.{name}"),
+                    None => format!("{path}[{index}]"),
+                };
+                emit(&path, item, out);
             }
         }
         Tree::List(items) => {
             let shown = items.iter().enumerate().map(|(index, item)| element(path, index, item));
-            let shown: Vec<String> = shown.map(|text| text.unwrap_or_else(|| "-".into())).collect();
-            if shown.iter().any(|text| text != "-") {
-                out.push(Entry::list(path, shown));
+            let shown: Vec<Option<String>> = shown.collect();
+            // Arrays of structs in which nothing is given.
+            if shown.iter().any(Option::is_some) {
+                let shown = shown.into_iter().map(|text| text.unwrap_or_else(|| "-".into()));
+                out.push(Entry::list(path, shown.collect()));
             }
         }
     }
@@ -104,8 +114,9 @@ fn words(items: &[Tree]) -> String {
 
 /// An element of a list. Its index in the configuration is printed only where it differs from that in the list.
 fn element(path: &str, place: usize, item: &Tree) -> Option<String> {
-    let text = inline(path, item);
-    match item.get("index").map(Tree::text) {
+    let text = inline(path, item).or_else(|| matches!(item, Tree::Leaf(_)).then(|| given(item)));
+    let is_own = item.has(&["index", "destination"]) || item.has(&["index", "kind", "path"]);
+    match item.get("index").filter(|_| is_own).map(Tree::text) {
         Some(index) if index != place.to_string() => {
             Some(format!("{} [index {index}]", text.unwrap_or_default()))
         }
@@ -130,8 +141,13 @@ fn inline(path: &str, tree: &Tree) -> Option<String> {
             let items: Vec<String> = items.iter().filter_map(|item| inline(path, item)).collect();
             Some(format!("{} {}", name.to_lowercase(), items.join(", ")))
         }
+        Tree::List(items) if path.ends_with(".names") && items.iter().all(|item| byte(item).is_some()) => {
+            let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
+            (!bytes.is_empty()).then(|| bytes.escape_ascii().to_string())
+        }
         Tree::List(items) => {
-            let items: Vec<String> = items.iter().filter_map(|item| inline(path, item)).collect();
+            let items: Vec<String> =
+                items.iter().enumerate().filter_map(|(index, item)| element(path, index, item)).collect();
             (!items.is_empty()).then(|| items.join(", "))
         }
         Tree::Struct(fields) => {
@@ -141,7 +157,12 @@ fn inline(path: &str, tree: &Tree) -> Option<String> {
     }
 }
 
-/// `name = value`, or the name alone.
+/// Of a name that is no text.
+fn byte(tree: &Tree) -> Option<u8> {
+    tree.text().parse().ok()
+}
+
+/// `name=value`, or the name alone.
 fn pair(path: &str, items: &[Tree]) -> String {
     let texts = items.iter().map(|item| match item {
         Tree::Leaf(text) if text == "None" => None,
@@ -190,7 +211,8 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
         return Some(with_rest(head, ", ", &["controller", "file", "value", "field"]));
     }
     if tree.has(&["resource", "soft", "hard"]) {
-        let number = |name: &str| word(name, text(name).parse().unwrap()).unwrap_or_else(|| text(name).into());
+        let number =
+            |name: &str| word(name, text(name).parse().unwrap()).unwrap_or_else(|| text(name).into());
         return Some(format!("{} {} {}", number("resource"), number("soft"), number("hard")));
     }
     if tree.has(&["path", "kind", "major", "minor"]) {

@@ -55,13 +55,19 @@ impl Entry {
         lines(&format!("{before}{}:", self.path), &self.items, self.separator())
     }
 
+    /// That it is gone; its value only if it is short.
+    fn gone(&self) -> String {
+        let text = self.show("- ");
+        if text.lines().count() == 1 { text } else { format!("- {}\n", self.path) }
+    }
+
     /// What of it is not in `base`, which has the same path.
     fn difference(&self, base: &Entry) -> String {
         let plain = || match (&base.items[..], &self.items[..]) {
             ([old], [new]) if self.path.len() + old.len() + new.len() < WIDTH => {
                 format!("{}: {old} -> {new}\n", self.path)
             }
-            _ => base.show("- ") + &self.show("+ "),
+            _ => base.gone() + &self.show("+ "),
         };
         if self.kind == Kind::One || base.kind != self.kind {
             return plain();
@@ -116,9 +122,16 @@ pub fn show(entries: &[Entry]) -> String {
 pub fn difference(base: &[Entry], new: &[Entry]) -> Vec<String> {
     let find = |list: &[Entry], path: &str| list.iter().position(|entry| entry.path == path);
     let (mut out, mut done) = (Vec::new(), 0);
+    let is_gone = |old: &Entry| find(new, &old.path).is_none();
+    // What is below a value that is gone needs no word.
+    let is_below = |old: &Entry| {
+        let above =
+            |other: &&Entry| old.path.strip_prefix(&other.path).is_some_and(|rest| rest.starts_with('.'));
+        base.iter().filter(above).any(is_gone)
+    };
     let gone = |entries: &[Entry], out: &mut Vec<String>| {
-        let gone = entries.iter().filter(|old| find(new, &old.path).is_none());
-        out.extend(gone.map(|old| old.show("- ")));
+        let gone = entries.iter().filter(|old| is_gone(old) && !is_below(old));
+        out.extend(gone.map(Entry::gone));
     };
     for entry in new {
         let Some(at) = find(base, &entry.path) else {
