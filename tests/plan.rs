@@ -8,17 +8,20 @@
 //!   every object gets unknown members (`plan/full.rs`).
 //!
 //! `BLESS=1` writes the expected files again: read their difference before you commit it. How a plan is printed is in
-//! `plan/print.rs`, the names of numbers in `plan/names.rs`, what BPF programs do in `plan/bpf.rs`.
+//! `plan/print.rs`, the names of numbers in `plan/names.rs`, what BPF programs do in
+//! `plan/device.rs` and `plan/filter.rs`.
 
 // A test may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "plan/absent.rs"]
 mod absent;
-#[path = "plan/bpf.rs"]
-mod bpf;
 #[path = "plan/broken.rs"]
 mod broken;
+#[path = "plan/device.rs"]
+mod device;
+#[path = "plan/filter.rs"]
+mod filter;
 #[path = "plan/full.rs"]
 mod full;
 #[path = "plan/golden.rs"]

@@ -8,7 +8,7 @@ use mote::process::caps;
 use mote::spec::Config;
 
 use crate::text::Entry;
-use crate::{bpf, print};
+use crate::{filter, print};
 
 /// A host by its name.
 pub fn host(name: &str) -> Host {
@@ -63,7 +63,7 @@ pub fn plan(document: &[u8], host: &Host) -> Result<Vec<Entry>> {
     if !warnings.is_empty() {
         entries.push(Entry::list("warnings", warnings.iter().map(ToString::to_string).collect()));
     }
-    let seccomp = plan.process.seccomp.as_ref().map(|program| bpf::filter("process.seccomp", program));
+    let seccomp = plan.process.seccomp.as_ref().map(|program| filter::filter("process.seccomp", program));
     let mut seccomp = seccomp.unwrap_or_default();
     for entry in print::entries(&format!("{plan:#?}")) {
         match entry.path == "process.seccomp" {

@@ -6,7 +6,7 @@
 
 use mote::hooks::POINTS;
 
-use crate::bpf::devices;
+use crate::device::devices;
 use crate::names::{mask, numbers, word};
 use crate::text::Entry;
 use crate::tree::Tree;

@@ -193,14 +193,16 @@ pub fn check(name: &str, actual: &str) -> Result<(), String> {
     let split = |text: &str| -> Vec<String> { text.lines().map(String::from).collect() };
     let (old, new) = (split(&expected), split(actual));
     let (gone, come) = changes(&old, &new);
+    let mut lines: Vec<(usize, char, &str)> = Vec::new();
+    lines.extend(gone.iter().map(|at| (at + 1, '-', old[*at].trim())));
+    lines.extend(come.iter().map(|at| (at + 1, '+', new[*at].trim())));
+    lines.sort_by_key(|(number, sign, _)| (*number, *sign == '+'));
     let mut text = format!("{name}: expected (-), found (+)\n");
-    for (sign, list, places) in [("-", &old, gone), ("+", &new, come)] {
-        for at in places.iter().take(SHOWN) {
-            text += &format!("  {}: {sign} {}\n", at + 1, list[*at].trim());
-        }
-        if places.len() > SHOWN {
-            text += &format!("  and {} more\n", places.len() - SHOWN);
-        }
+    for (number, sign, line) in lines.iter().take(SHOWN) {
+        text += &format!("  {number}: {sign} {line}\n");
+    }
+    if lines.len() > SHOWN {
+        text += &format!("  and {} more lines\n", lines.len() - SHOWN);
     }
     Err(text)
 }

@@ -1,85 +1,14 @@
-//! What the programs of a plan do, found by running them: which devices a device program allows, and what a seccomp
-//! filter returns for each system call.
+//! What a seccomp filter returns for each system call, found by going all ways through its program.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use mote::seccomp::{
     ALLOW, ARCHS, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP,
 };
 
-use crate::machine::{Request, check, run};
 use crate::names::{self, FILTER_FLAGS, bits, errno};
 use crate::text::Entry;
-
-/// A device program, from what its type prints: `asked for: [b7, 95]`. For each device that the program tells apart,
-/// the accesses that are allowed; `*` is any other number.
-pub fn devices(path: &str, debug: &str) -> Entry {
-    let (asked, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
-    let program =
-        program.trim_end_matches(']').split(", ").map(|word| u64::from_str_radix(word, 16).unwrap());
-    let program: Vec<u64> = program.collect();
-    check(&program);
-    let mut items = vec![format!("{} instructions", program.len()), asked.to_owned()];
-    for (kind, letter) in [(2, 'c'), (1, 'b')] {
-        let access = |major: &Number, minor: &Number| -> String {
-            let number = |number: &Number| number.unwrap_or(ANY);
-            let request = |access| Request { kind, access, major: number(major), minor: number(minor) };
-            let allowed = [("r", 2), ("w", 4), ("m", 1)].into_iter();
-            allowed.filter(|(_, bit)| run(&program, &request(*bit)) == 1).map(|(letter, _)| letter).collect()
-        };
-        for (major, minor, access) in distinct(&constants(&program, 4), &constants(&program, 5), access) {
-            let show = |number: Number| number.map_or_else(|| "*".into(), |number| number.to_string());
-            let access = if access.is_empty() { "none" } else { &access };
-            items.push(format!("{letter} {}:{} {access}", show(major), show(minor)));
-        }
-    }
-    Entry::list(path, items)
-}
-
-/// A device number; `None` is any that the program does not name.
-type Number = Option<u32>;
-
-/// No device has this number.
-const ANY: u32 = u32::MAX;
-
-/// The constants that a program compares a register with, after `None`.
-fn constants(program: &[u64], register: u8) -> BTreeSet<Number> {
-    let compared = program.iter().filter_map(|instruction| {
-        let [opcode, registers, _, _, value @ ..] = instruction.to_ne_bytes();
-        let to = if cfg!(target_endian = "big") { registers >> 4 } else { registers & 15 };
-        (matches!(opcode, 0x15 | 0x55) && to == register).then(|| Some(u32::from_ne_bytes(value)))
-    });
-    compared.chain([None]).collect()
-}
-
-/// The pairs of numbers whose access does not follow from a pair with `*` that is printed.
-fn distinct(
-    majors: &BTreeSet<Number>,
-    minors: &BTreeSet<Number>,
-    access: impl Fn(&Number, &Number) -> String,
-) -> Vec<(Number, Number, String)> {
-    let mut list = vec![(None, None, access(&None, &None))];
-    for minor in minors.iter().filter(|minor| minor.is_some()) {
-        if access(&None, minor) != access(&None, &None) {
-            list.push((None, *minor, access(&None, minor)));
-        }
-    }
-    for major in majors.iter().filter(|major| major.is_some()) {
-        let whole = access(major, &None);
-        if whole != access(&None, &None) {
-            list.push((*major, None, whole.clone()));
-        }
-        for minor in minors.iter().filter(|minor| minor.is_some()) {
-            let own = access(major, minor);
-            // Of two patterns that fit, neither is the narrower one: say it again.
-            if own != whole || own != access(&None, minor) && access(&None, minor) != access(&None, &None) {
-                list.push((*major, *minor, own));
-            }
-        }
-    }
-    list
-}
 
 /// A seccomp filter: what it returns for each system call of this machine, for those of other architectures how many
 /// it allows.
@@ -354,4 +283,27 @@ fn all_of(call: &str, conditions: &[Condition]) -> String {
         }
     });
     told.collect::<Vec<_>>().join(" and ")
+}
+
+#[test]
+fn verdicts_of_a_filter() {
+    let instruction = |(code, yes, no, value): (u16, u8, u8, u32)| {
+        let ([c0, c1], [v0, v1, v2, v3]) = (code.to_ne_bytes(), value.to_ne_bytes());
+        u64::from_ne_bytes([c0, c1, yes, no, v0, v1, v2, v3])
+    };
+    let (low, high) = if cfg!(target_endian = "little") { (16, 20) } else { (20, 16) };
+    let program = [
+        (0x20, 0, 0, 0),
+        (0x15, 0, 5, 7),
+        (0x20, 0, 0, high),
+        (0x15, 0, 2, 0),
+        (0x20, 0, 0, low),
+        (0x15, 1, 0, 8),
+        (0x06, 0, 0, ERRNO | 1),
+        (0x06, 0, 0, ALLOW),
+    ];
+    let program: Vec<u64> = program.into_iter().map(instruction).collect();
+    let text = by_arguments("any", &ways(&program, 0, 7));
+    assert_eq!(text, "ALLOW if arg0 = 0x8; else ERRNO(EPERM)");
+    assert_eq!(ways(&program, 0, 8), [(Vec::new(), ALLOW)]);
 }
