@@ -199,10 +199,11 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
         head + &rest.collect::<String>()
     };
     if tree.has(&["container_id", "host_id", "size"]) {
-        return Some(format!("{}:{}:{}", text("container_id"), text("host_id"), text("size")));
+        let head = format!("{}:{}:{}", text("container_id"), text("host_id"), text("size"));
+        return Some(with_rest(head, " ", &["container_id", "host_id", "size"]));
     }
     if tree.has(&["set", "clear", "propagation"]) {
-        return Some(attributes(path, tree));
+        return Some(with_rest(attributes(path, tree), " ", &["set", "clear", "propagation", "recursive"]));
     }
     if tree.has(&["controller", "file", "value", "field"]) {
         let head = format!("{} = {} ({})", text("file"), text("value"), text("field"));
@@ -213,7 +214,8 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
     if tree.has(&["resource", "soft", "hard"]) {
         let number =
             |name: &str| word(name, text(name).parse().unwrap()).unwrap_or_else(|| text(name).into());
-        return Some(format!("{} {} {}", number("resource"), number("soft"), number("hard")));
+        let head = format!("{} {} {}", number("resource"), number("soft"), number("hard"));
+        return Some(with_rest(head, " ", &["resource", "soft", "hard"]));
     }
     if tree.has(&["path", "kind", "major", "minor"]) {
         return Some(with_rest(device(tree), " ", &["path", "kind", "major", "minor", "file_mode"]));
@@ -226,7 +228,8 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
         return Some(with_rest(head, ", ", &["index", "destination", "what", "words"]));
     }
     if tree.has(&["index", "kind", "path"]) {
-        return Some(format!("{} {}", text("kind").to_lowercase(), text("path")));
+        let head = format!("{} {}", text("kind").to_lowercase(), text("path"));
+        return Some(with_rest(head, ", ", &["index", "kind", "path"]));
     }
     None
 }
