@@ -33,8 +33,8 @@ pub struct Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = if self.asked { "asked for" } else { "by default" };
-        write!(f, "{} instructions, {asked}", self.instructions.len())
+        let asked = if self.asked { "configured" } else { "default" };
+        write!(f, "{asked}: {:x?}", self.instructions)
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Last {
 
 impl fmt::Debug for Last {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("-")
+        f.write_str(if self.delayed { "read-only after later mounts" } else { "-" })
     }
 }
 

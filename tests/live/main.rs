@@ -1,7 +1,8 @@
 //! The live tests: real containers, with their effect reported from inside by a static payload, which is this
-//! same binary. `live [WORD...]` runs the tests whose names contain one of the words; `MOTE` names the runtime
-//! under test, `MUST=1` makes skips failures, `JOBS` says how many run at a time, `LAYOUT=v1` or `v2` shows the
-//! runtime nothing but that kind of cgroups. They need root; the payload must be static, so the target is musl.
+//! same binary. `cargo test --test live -- [WORD...]` runs the tests whose names contain one of the words, on the
+//! debug build; `MOTE` names another runtime to test, `MUST=1` makes skips failures, `JOBS` says how many run at a
+//! time, `LAYOUT=v1` or `v2` shows the runtime nothing but that kind of cgroups. They need root; the payload must be
+//! static, so the target is musl.
 
 // The C library calls `main` itself: Rust's own start-up ignores SIGPIPE, and the payload reports signals.
 #![no_main]

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use mote::error::Error;
 use mote::spec::Config;
 
-use crate::text::{check, compact, place, report};
+use crate::print::entries;
+use crate::text::{check, place, report, show as show_entries};
 use crate::value::{Step, Value, path, show};
 
 /// Objects whose members' names are data.
@@ -92,7 +93,7 @@ fn without_place(error: &str) -> String {
 #[test]
 fn every_member_changed() {
     let mut out = String::from("# full.json, decoded\n");
-    out += &compact(&decode(&full()).unwrap());
+    out += &show_entries(&entries(&decode(&full()).unwrap()));
     out += "\n# Its values: type, numbers taken (of those tried), and what is said of others\n";
     for path in full().paths() {
         let around = Around::new(&path);

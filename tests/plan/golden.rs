@@ -1,9 +1,19 @@
-//! The configurations of engines, `real/*.json`, against `golden/NAME.HOST.txt`.
+//! The configurations of engines, `real/*.json`, against `golden/NAME.txt`.
 //!
-//! A golden file begins with what mote refuses of the file as it stands, one line each; what is refused is taken
-//! out and the rest planned. Then comes the plan: in whole for the plainest container of each engine, for its
-//! others as the difference from that, so that a golden file shows what an option of the engine changes. Ids
-//! that an engine draws at random, long or short, are printed as `ID`.
+//! Each configuration is planned for a host with cgroup v2 and for one with the hybrid layout. What mote does not support
+//! of it comes first (`rejected`); that is removed and the rest is planned. If nothing can be planned there is only the
+//! error.
+//!
+//! The default container of each engine is printed in full, for the hybrid layout as the difference from v2. Others are
+//! printed as the difference from that on the same host, so that a file shows what an option of the engine changes: first
+//! what is the same on both hosts, then what is not.
+//!
+//!     path: OLD -> NEW            another value
+//!     + path: NEW, - path: OLD    a value that only this plan, or only the default one, has (OLD only if it is short)
+//!     path: -A +B                 names that are missing, or more, in a mask
+//!     path: -[2] A, +[5] B        elements of a list: index in the default plan, index in this one
+//!
+//! Ids that an engine draws at random, long or short, are printed as `ID`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,10 +22,10 @@ use mote::error::Kind;
 use mote::host::Host;
 
 use crate::host::{host, plan};
-use crate::text::{check, difference, place, report};
+use crate::text::{Entry, check, difference, place, report, show};
 use crate::value::{Value, path};
 
-/// The plainest container of each engine, by how the names of its files begin and end: the first that fits.
+/// The default container of each engine, by prefix and suffix of file names: the first that matches.
 const BASES: [(&str, &str, &str); 9] = [
     ("buildah-1.28", "", "buildah-1.28-default"),
     ("containerd-1.6", "", "containerd-1.6-default"),
@@ -34,20 +44,51 @@ fn what_engines_write() {
         fs::read_dir(place("real")).unwrap().filter_map(|entry| name(&entry.unwrap())).collect();
     names.sort();
     assert!(names.len() >= 140, "only {} files in tests/plan/real", names.len());
-    let mut failures = Vec::new();
-    for host_name in ["v2", "hybrid"] {
-        let texts: HashMap<&str, String> =
-            names.iter().map(|name| (name.as_str(), describe(name, &host_for(name, host_name)))).collect();
-        for name in &names {
-            let base = base(name);
-            let text = match base == name {
-                true => texts[name.as_str()].clone(),
-                false => format!("like {base}, but\n{}", difference(&texts[base], &texts[name.as_str()])),
-            };
-            failures.extend(check(&format!("golden/{name}.{host_name}.txt"), &text).err());
+    let both = ["v2", "hybrid"].map(|host| -> HashMap<&str, Outcome> {
+        names.iter().map(|name| (name.as_str(), outcome(name, &host_for(name, host)))).collect()
+    });
+    let failures = names.iter().filter_map(|name| {
+        let base = base(name);
+        let own = both.each_ref().map(|host| &host[name.as_str()]);
+        let text = match (base == name, own) {
+            (true, [Ok(v2), Ok(hybrid)]) => {
+                let hybrid = difference(v2, hybrid).concat();
+                format!("on v2\n\n{}\non hybrid: like on v2, but\n\n{hybrid}", show(v2))
+            }
+            _ => different(base, both.each_ref().map(|host| &host[base]), own),
+        };
+        check(&format!("golden/{name}.txt"), &text).err()
+    });
+    report(&failures.collect::<Vec<_>>());
+}
+
+/// A plan, or why there is none.
+type Outcome = Result<Vec<Entry>, String>;
+
+/// What is printed of a configuration as the difference from the default of its engine, both on each host.
+fn different(name: &str, base: [&Outcome; 2], own: [&Outcome; 2]) -> String {
+    let mut parts = [0, 1].map(|host| match (base[host], own[host]) {
+        (Ok(base), Ok(own)) => difference(base, own),
+        (_, Err(error)) => vec![error.clone()],
+        (Err(_), Ok(own)) => vec![show(own)],
+    });
+    let [v2, hybrid] = &mut parts;
+    let both: Vec<String> = v2.iter().filter(|text| hybrid.contains(text)).cloned().collect();
+    for part in [&mut *v2, &mut *hybrid] {
+        part.retain(|text| !both.contains(text));
+    }
+    let mut out = match own.iter().all(|outcome| outcome.is_err()) {
+        true => String::new(),
+        false => format!("like {name}, but\n\n"),
+    };
+    out += &both.concat();
+    for (host, part) in [("v2", v2), ("hybrid", hybrid)] {
+        if !part.is_empty() {
+            let space = if out.is_empty() || out.ends_with("\n\n") { "" } else { "\n" };
+            out += &format!("{space}on {host}\n\n{}", part.concat());
         }
     }
-    report(&failures);
+    out
 }
 
 fn name(entry: &fs::DirEntry) -> Option<String> {
@@ -67,19 +108,25 @@ fn host_for(name: &str, kind: &str) -> Host {
     }
 }
 
-/// What is refused, and the plan of the rest.
-fn describe(name: &str, host: &Host) -> String {
+/// What is not supported, and the plan of the rest.
+fn outcome(name: &str, host: &Host) -> Outcome {
     let mut document = fs::read(place(&format!("real/{name}.json"))).unwrap();
     let mut tree = Value::parse(str::from_utf8(&document).unwrap());
-    let mut out = String::new();
+    let mut rejected = Vec::new();
     loop {
         match plan(&document, host) {
-            Ok(plan) => return without_ids(&(out + &plan)),
+            Ok(mut plan) => {
+                if !rejected.is_empty() {
+                    plan.insert(0, Entry::list("rejected", rejected));
+                }
+                return Ok(plan.iter().map(|entry| entry.map(without_ids)).collect());
+            }
             Err(error) => {
-                out += &format!("error: {error}\n");
+                rejected.push(error.to_string());
                 let yet = error.kind() == Kind::Unsupported && error.text().ends_with("supported yet");
                 if !yet || !take_out(&mut tree, error.text()) {
-                    return without_ids(&out);
+                    let lines = rejected.iter().map(|error| format!("error: {error}\n"));
+                    return Err(without_ids(&lines.collect::<String>()));
                 }
                 document = tree.to_string().into_bytes();
             }

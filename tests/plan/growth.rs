@@ -2,6 +2,7 @@
 //! or as many, as whoever built the image liked.
 
 use crate::host::{host, plan};
+use crate::text::show;
 
 /// Printed, a plan may be so many times larger than the file, and some.
 const TIMES: usize = 50;
@@ -9,7 +10,8 @@ const SOME: usize = 100_000;
 
 fn check(document: &str) {
     // An error is small.
-    let Ok(text) = plan(document.as_bytes(), &host("hybrid")) else { return };
+    let Ok(entries) = plan(document.as_bytes(), &host("hybrid")) else { return };
+    let text = show(&entries);
     let most = TIMES * document.len() + SOME;
     assert!(text.len() <= most, "a plan of {} bytes for a file of {}", text.len(), document.len());
 }
@@ -37,8 +39,8 @@ fn a_name_in_many_directories() {
 #[test]
 fn strings_that_execve_does_not_take() {
     let outcome = |process: &str| {
-        let text = plan(config(process, r#""x": 1"#, "").as_bytes(), &host("v2"));
-        text.map(drop).map_err(|error| error.to_string())
+        let entries = plan(config(process, r#""x": 1"#, "").as_bytes(), &host("v2"));
+        entries.map(drop).map_err(|error| error.to_string())
     };
     let (most, more) = ("n".repeat(131_071), "n".repeat(131_072));
     let why = "longer than 131071 bytes, which execve(2) does not take";
@@ -55,12 +57,13 @@ fn one_warning_for_each_set_of_capabilities() {
     let names = r#""X","#.repeat(10_000) + r#""CAP_KILL""#;
     let sets = format!(r#"{{"bounding": [{names}], "ambient": [{names}]}}"#);
     let document = config(&format!(r#""args": ["a"], "capabilities": {sets}"#), r#""x": 1"#, "");
-    let text = plan(document.as_bytes(), &host("v2")).unwrap();
-    let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let entries = plan(document.as_bytes(), &host("v2")).unwrap();
+    let warnings = &entries.iter().find(|entry| entry.path == "warnings").unwrap().items;
     assert_eq!(warnings.len(), 2, "{warnings:.1000?}");
-    assert!(warnings[0].starts_with(
-        "warning: process.capabilities.bounding: mote itself does not have X (unknown) X (unknown)"
-    ));
+    assert!(
+        warnings[0]
+            .starts_with("process.capabilities.bounding: mote itself does not have X (unknown) X (unknown)")
+    );
     assert!(warnings.iter().all(|warning| warning.len() < 500));
 }
 

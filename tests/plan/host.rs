@@ -1,13 +1,14 @@
 //! Hosts built by hand, and a plan made for one.
 
-use std::fmt::Write;
-
 use mote::cgroup::Manager;
 use mote::error::Result;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
 use mote::process::caps;
 use mote::spec::Config;
+
+use crate::text::Entry;
+use crate::{filter, print};
 
 /// A host by its name.
 pub fn host(name: &str) -> Host {
@@ -43,8 +44,8 @@ pub fn host(name: &str) -> Host {
     }
 }
 
-/// The plan of a document as text, warnings first.
-pub fn plan(document: &[u8], host: &Host) -> Result<String> {
+/// The plan of a document as entries, warnings first.
+pub fn plan(document: &[u8], host: &Host) -> Result<Vec<Entry>> {
     let mut buffer = document.to_vec();
     let config = Config::decode("config.json", &mut buffer)?;
     let options = Options {
@@ -58,10 +59,18 @@ pub fn plan(document: &[u8], host: &Host) -> Result<String> {
     };
     let mut warnings = Vec::new();
     let plan = Plan::new(&config, host, &options, &mut warnings)?;
-    let mut text = String::new();
-    for warning in &warnings {
-        writeln!(text, "warning: {warning}").unwrap();
+    let mut entries = Vec::new();
+    if !warnings.is_empty() {
+        entries.push(Entry::list("warnings", warnings.iter().map(ToString::to_string).collect()));
     }
-    text.push_str(&crate::text::compact(&format!("{plan:#?}")));
-    Ok(text)
+    let seccomp = plan.process.seccomp.as_ref().map(|program| filter::filter("process.seccomp", program));
+    let mut seccomp = seccomp.unwrap_or_default();
+    for entry in print::entries(&format!("{plan:#?}")) {
+        match entry.path == "process.seccomp" {
+            true => entries.append(&mut seccomp),
+            false => entries.push(entry),
+        }
+    }
+    assert!(seccomp.is_empty(), "no process.seccomp in the text of a plan");
+    Ok(entries)
 }

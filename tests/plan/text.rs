@@ -1,17 +1,185 @@
-//! Expected texts: printed narrow, compared, written anew with `BLESS=1`.
+//! Entries as text, what differs between two lists of them, and files of expectations, which `BLESS=1` writes anew.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Wide enough for a device, or a file and what is written to it, on one line.
-const WIDTH: usize = 150;
+/// The longest line that is not a single value.
+const WIDTH: usize = 120;
+
+/// A path and what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub path: String,
+    pub items: Vec<String>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    One,
+    /// Names that are there or not, always in the same order.
+    Flags,
+    /// In an order that may matter.
+    List,
+}
+
+impl Entry {
+    pub fn one(path: &str, text: String) -> Entry {
+        Entry { path: path.to_owned(), items: vec![text], kind: Kind::One }
+    }
+
+    pub fn flags(path: &str, items: Vec<String>) -> Entry {
+        Entry { path: path.to_owned(), items, kind: Kind::Flags }
+    }
+
+    pub fn list(path: &str, items: Vec<String>) -> Entry {
+        Entry { path: path.to_owned(), items, kind: Kind::List }
+    }
+
+    /// Without the path.
+    pub fn value(&self) -> String {
+        self.items.join(self.separator())
+    }
+
+    /// The same with every text changed.
+    pub fn map(&self, change: fn(&str) -> String) -> Entry {
+        let items = self.items.iter().map(|item| change(item)).collect();
+        Entry { path: self.path.clone(), items, kind: self.kind }
+    }
+
+    fn separator(&self) -> &'static str {
+        if self.kind == Kind::Flags { "|" } else { ", " }
+    }
+
+    fn show(&self, before: &str) -> String {
+        lines(&format!("{before}{}:", self.path), &self.items, self.separator())
+    }
+
+    /// That it is gone; its value only if it is short.
+    fn gone(&self) -> String {
+        let text = self.show("- ");
+        if text.lines().count() == 1 { text } else { format!("- {}\n", self.path) }
+    }
+
+    /// What of it is not in `base`, which has the same path.
+    fn difference(&self, base: &Entry) -> String {
+        let plain = || match (&base.items[..], &self.items[..]) {
+            ([old], [new]) if self.path.len() + old.len() + new.len() < WIDTH => {
+                format!("{}: {old} -> {new}\n", self.path)
+            }
+            _ => base.gone() + &self.show("+ "),
+        };
+        if self.kind == Kind::One || base.kind != self.kind {
+            return plain();
+        }
+        let (gone, come) = changes(&base.items, &self.items);
+        if gone.len() == base.items.len() || come.len() == self.items.len() {
+            return plain();
+        }
+        // Places in a list: before for what is gone, after for what has come.
+        let mark = |sign: char, items: &[String], places: &[usize]| -> Vec<String> {
+            let one = |at: &usize| match self.kind {
+                Kind::Flags => format!("{sign}{}", items[*at]),
+                _ => format!("{sign}[{at}] {}", items[*at]),
+            };
+            places.iter().map(one).collect()
+        };
+        let changed = [mark('-', &base.items, &gone), mark('+', &self.items, &come)].concat();
+        lines(&format!("{}:", self.path), &changed, if self.kind == Kind::Flags { " " } else { ", " })
+    }
+}
+
+/// A heading and items: on one line if they fit there; each on its own line if one is long or has the separator in it;
+/// wrapped otherwise.
+fn lines(head: &str, items: &[String], separator: &str) -> String {
+    let joined = items.join(separator);
+    let unclear = items.iter().any(|item| item.contains(separator));
+    if items.len() == 1 || !unclear && head.len() + 1 + joined.len() <= WIDTH {
+        return format!("{head} {joined}\n");
+    }
+    if unclear || items.iter().any(|item| item.len() > 72) {
+        return items.iter().fold(format!("{head}\n"), |text, item| text + "    " + item + "\n");
+    }
+    let (mut out, mut line) = (format!("{head}\n"), String::from("    "));
+    for (index, item) in items.iter().enumerate() {
+        if line.len() > 4 && line.len() + item.len() > WIDTH {
+            out += line.trim_end();
+            out += "\n";
+            line.truncate(4);
+        }
+        line += item;
+        line += if index + 1 < items.len() { separator } else { "" };
+    }
+    out + &line + "\n"
+}
+
+/// All entries.
+pub fn show(entries: &[Entry]) -> String {
+    entries.iter().map(|entry| entry.show("")).collect()
+}
+
+/// What differs between two lists, each path for itself.
+pub fn difference(base: &[Entry], new: &[Entry]) -> Vec<String> {
+    let find = |list: &[Entry], path: &str| list.iter().position(|entry| entry.path == path);
+    let (mut out, mut done) = (Vec::new(), 0);
+    let is_gone = |old: &Entry| find(new, &old.path).is_none();
+    // What is below a value that is gone needs no word.
+    let is_below = |old: &Entry| {
+        let above =
+            |other: &&Entry| old.path.strip_prefix(&other.path).is_some_and(|rest| rest.starts_with('.'));
+        base.iter().filter(above).any(is_gone)
+    };
+    let gone = |entries: &[Entry], out: &mut Vec<String>| {
+        let gone = entries.iter().filter(|old| is_gone(old) && !is_below(old));
+        out.extend(gone.map(Entry::gone));
+    };
+    for entry in new {
+        let Some(at) = find(base, &entry.path) else {
+            out.push(entry.show("+ "));
+            continue;
+        };
+        gone(&base[done.min(at)..at], &mut out);
+        done = done.max(at + 1);
+        if base[at] != *entry {
+            out.push(entry.difference(&base[at]));
+        }
+    }
+    gone(&base[done..], &mut out);
+    out
+}
+
+/// The places of what is only in `old`, and of what is only in `new`, when as much as possible is in both.
+fn changes(old: &[String], new: &[String]) -> (Vec<usize>, Vec<usize>) {
+    let mut longest = vec![vec![0; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            longest[i][j] = match old[i] == new[j] {
+                true => longest[i + 1][j + 1] + 1,
+                false => longest[i + 1][j].max(longest[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut gone, mut come) = (0, 0, Vec::new(), Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j >= new.len() || i < old.len() && longest[i + 1][j] >= longest[i][j + 1] {
+            gone.push(i);
+            i += 1;
+        } else {
+            come.push(j);
+            j += 1;
+        }
+    }
+    (gone, come)
+}
 
 /// A file or directory of `tests/plan`.
 pub fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan").join(name)
 }
 
-/// Compares a text with a file of `tests/plan`; the first line that differs is the failure.
+/// Compares a text with a file of `tests/plan`; the lines that differ are the failure.
 pub fn check(name: &str, actual: &str) -> Result<(), String> {
     let file = place(name);
     if env::var_os("BLESS").is_some() {
@@ -22,17 +190,25 @@ pub fn check(name: &str, actual: &str) -> Result<(), String> {
     if expected == actual {
         return Ok(());
     }
-    let (mut old, mut new) = (expected.lines(), actual.lines());
-    let mut number = 0;
-    loop {
-        number += 1;
-        let (old, new) = (old.next(), new.next());
-        if old != new || old.is_none() {
-            let show = |line: Option<&str>| line.unwrap_or("(nothing)").trim_start().to_owned();
-            return Err(format!("{name}:{number}:\n  expected  {}\n  found     {}", show(old), show(new)));
-        }
+    let split = |text: &str| -> Vec<String> { text.lines().map(String::from).collect() };
+    let (old, new) = (split(&expected), split(actual));
+    let (gone, come) = changes(&old, &new);
+    let mut lines: Vec<(usize, char, &str)> = Vec::new();
+    lines.extend(gone.iter().map(|at| (at + 1, '-', old[*at].trim())));
+    lines.extend(come.iter().map(|at| (at + 1, '+', new[*at].trim())));
+    lines.sort_by_key(|(number, sign, _)| (*number, *sign == '+'));
+    let mut text = format!("{name}: expected (-), found (+)\n");
+    for (number, sign, line) in lines.iter().take(SHOWN) {
+        text += &format!("  {number}: {sign} {line}\n");
     }
+    if lines.len() > SHOWN {
+        text += &format!("  and {} more lines\n", lines.len() - SHOWN);
+    }
+    Err(text)
 }
+
+/// So many lines of a file are shown when it differs.
+const SHOWN: usize = 12;
 
 /// Panics with all failures, if there are any.
 pub fn report(failures: &[String]) {
@@ -44,93 +220,14 @@ pub fn report(failures: &[String]) {
     );
 }
 
-/// What `{:#?}` prints, with every group that fits on one line put there, indented by two.
-pub fn compact(debug: &str) -> String {
-    let narrow = |line: &str| {
-        let indent = line.len() - line.trim_start().len();
-        format!("{:1$}{2}", "", indent / 2, line.trim_start())
-    };
-    let lines: Vec<String> = debug.lines().map(narrow).collect();
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let (mut out, mut at) = (String::new(), 0);
-    while at < lines.len() {
-        let end = close(&lines, at);
-        let joined = join(&lines[at..=end]);
-        match joined.len() <= WIDTH {
-            true => (out, at) = (out + &joined + "\n", end + 1),
-            false => (out, at) = (out + lines[at] + "\n", at + 1),
-        }
-    }
-    out
-}
-
-/// The line that closes the group that a line opens; the line itself when it opens none.
-fn close(lines: &[&str], at: usize) -> usize {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    if !lines[at].ends_with(['{', '[', '(']) {
-        return at;
-    }
-    let same = |line: &&str| indent(line) == indent(lines[at]);
-    at + 1 + lines[at + 1..].iter().position(same).unwrap()
-}
-
-fn join(lines: &[&str]) -> String {
-    let mut text = lines[0].to_owned();
-    for pair in lines.windows(2) {
-        let (line, next) = (pair[1].trim_start(), pair[0]);
-        let (opens, closes) = (next.ends_with(['{', '[', '(']), line.starts_with(['}', ']', ')']));
-        if closes && text.ends_with(',') {
-            text.pop();
-        }
-        let space = match (opens, closes) {
-            (true, true) => false,
-            (true, false) => next.ends_with('{'),
-            (false, true) => line.starts_with('}'),
-            (false, false) => true,
-        };
-        text.push_str(if space { " " } else { "" });
-        text.push_str(line);
-    }
-    text
-}
-
-/// What of `new` is not in `base`: lines taken out (`-`) and put in (`+`), below the last line before them
-/// that both have.
-pub fn difference(base: &str, new: &str) -> String {
-    let (base, new): (Vec<&str>, Vec<&str>) = (base.lines().collect(), new.lines().collect());
-    let longest = common(&base, &new);
-    let (mut i, mut j, mut shown) = (0, 0, usize::MAX);
-    let mut out = String::new();
-    while i < base.len() || j < new.len() {
-        if i < base.len() && j < new.len() && base[i] == new[j] {
-            (i, j) = (i + 1, j + 1);
-            continue;
-        }
-        if i > 0 && shown != i {
-            out += &format!("  {}\n", base[i - 1]);
-        }
-        if j >= new.len() || i < base.len() && longest[i + 1][j] >= longest[i][j + 1] {
-            out += &format!("- {}\n", base[i]);
-            i += 1;
-        } else {
-            out += &format!("+ {}\n", new[j]);
-            j += 1;
-        }
-        shown = i;
-    }
-    out
-}
-
-/// Lengths of the longest common subsequences of all ends of two lists.
-fn common(base: &[&str], new: &[&str]) -> Vec<Vec<usize>> {
-    let mut table = vec![vec![0; new.len() + 1]; base.len() + 1];
-    for i in (0..base.len()).rev() {
-        for j in (0..new.len()).rev() {
-            table[i][j] = match base[i] == new[j] {
-                true => table[i + 1][j + 1] + 1,
-                false => table[i + 1][j].max(table[i][j + 1]),
-            };
-        }
-    }
-    table
+#[test]
+fn differences_of_entries() {
+    let flags = |names: &str| Entry::flags("flags", names.split('|').map(String::from).collect());
+    let list = |names: &str| Entry::list("list", names.split(' ').map(String::from).collect());
+    let one = |path, text: &str| Entry::one(path, text.to_owned());
+    let base = [one("a", "1"), flags("A|B"), list("x y z"), one("old", "1"), one("z", "1")];
+    let new = [one("a", "2"), one("b", "1"), flags("A|C"), list("y x z w"), one("z", "1")];
+    let expected = "a: 1 -> 2\n+ b: 1\nflags: -B +C\nlist: -[0] x, +[1] x, +[3] w\n- old: 1\n";
+    assert_eq!(difference(&base, &new).concat(), expected);
+    assert!(difference(&base, &base).is_empty());
 }
