@@ -14,13 +14,13 @@ use crate::hooks;
 use crate::host::{self, Cgroups, Host};
 use crate::intelrdt;
 use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
-use crate::process::behind::{Behind, Waits};
+use crate::process::after_filter::{Behind, Waits};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, foreign, keyring, label, mempolicy, oom, rlimit, scheduler, signals,
     terminal, user,
 };
-use crate::rootfs::{self, cgroup::View, idmap::User};
+use crate::rootfs::{self, cgroup::View, idmap::UserNamespace};
 use crate::seccomp;
 use crate::seccomp::denial::Denials;
 use crate::spec::annotation::is_unknown;
@@ -117,16 +117,16 @@ impl<'a> Plan<'a> {
         let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
         let cgroup = control(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
         let hooks = hooks::Plan::new(config, options.id, options.bundle);
-        let around = rootfs::Surroundings {
+        let around = rootfs::Context {
             bundle: options.bundle,
-            user: user_namespace.then_some(User { mappings, joined }),
+            user: user_namespace.then_some(UserNamespace { mappings, joined }),
             pivot: options.pivot,
             label: rootfs::label::plan(config)?,
             in_place: hooks.has_before_pivot(),
             cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
-        let around = Around {
+        let around = Context {
             user_namespace,
             denied,
             new_keyring: options.new_keyring,
@@ -212,7 +212,7 @@ fn forced_v1<'a>(config: &Config<'a>) -> Option<&'a CStr> {
 
 /// Every decision about a process that joins a container (`exec`).
 #[derive(Debug)]
-pub struct Tenant<'a> {
+pub struct ExecPlan<'a> {
     pub entry: Entry,
     /// Mote's own CPUs, before the process is in the container's cgroup.
     pub affinity: affinity::Plan,
@@ -222,7 +222,7 @@ pub struct Tenant<'a> {
     pub process: ProcessPlan<'a>,
 }
 
-impl<'a> Tenant<'a> {
+impl<'a> ExecPlan<'a> {
     /// Makes the plan of `process` in the container that `config` has made. `preserve_fds` is the option.
     pub fn new(
         config: &Config<'a>,
@@ -237,7 +237,7 @@ impl<'a> Tenant<'a> {
             return Err(Error::invalid(format_args!("process.cwd: must be an absolute path")));
         }
         let entry = Entry::new(&linux.namespaces);
-        let around = Around {
+        let around = Context {
             user_namespace: entry.has_user(),
             // Asked there.
             denied: false,
@@ -249,7 +249,7 @@ impl<'a> Tenant<'a> {
         let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
-        Ok(Tenant { entry, affinity, rdt, join: cgroup::Join::of(&linux.resources), process })
+        Ok(ExecPlan { entry, affinity, rdt, join: cgroup::Join::of(&linux.resources), process })
     }
 }
 
@@ -257,7 +257,7 @@ impl<'a> Tenant<'a> {
 const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
 
 /// What the rest of a plan says about its process.
-struct Around<'p> {
+struct Context<'p> {
     user_namespace: bool,
     /// mote is going to give up setgroups(2) there.
     denied: bool,
@@ -273,7 +273,7 @@ impl<'a> ProcessPlan<'a> {
         config: &Config<'a>,
         process: &Process<'a>,
         host: &Host,
-        around: &Around<'_>,
+        around: &Context<'_>,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
         // Whoever enters a user namespace has all of them there.

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::write::{Absent, Field, Writes};
+use super::write::{Field, IfMissing, Writes};
 use crate::error::{Error, Result};
 use crate::spec::resources::BlockIo;
 
@@ -46,7 +46,7 @@ impl Writes<'_> {
                 // No limit, as it is on v1.
                 let rate: &dyn fmt::Display = if v2 && rate == 0 { &"max" } else { &rate };
                 let field = Field(name, Some((index, "")));
-                self.put_or(file.into(), &format_args!("{key}{what}{rate}"), field, Absent::Fails);
+                self.push(file.into(), &format_args!("{key}{what}{rate}"), field, IfMissing::Error);
             }
         }
         Ok(())
@@ -69,8 +69,10 @@ impl Writes<'_> {
                 )));
             }
             let scaled = if other == "io.weight" { io_weight(weight) } else { weight };
-            for (file, weight, absent) in [(bfq, weight, Absent::Next), (other, scaled, Absent::Fails)] {
-                self.put_or(file.into(), &format_args!("{key}{weight}"), field, absent);
+            for (file, weight, absent) in
+                [(bfq, weight, IfMissing::TryNext), (other, scaled, IfMissing::Error)]
+            {
+                self.push(file.into(), &format_args!("{key}{weight}"), field, absent);
             }
         }
         match set(leaf) {

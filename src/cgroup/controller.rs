@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use rustix::io::{Errno, write};
 
-use super::directory::{Hierarchies, Whole};
-use super::write::{Absent, Write};
+use super::directory::{FullPath, Hierarchies};
+use super::write::{IfMissing, Write};
 use crate::error::{At, Error, On, Result};
 
 /// What whoever reads statistics expects; first those that control whole processes, not threads (cgroup-v2.rst,
@@ -25,7 +25,7 @@ impl Hierarchies {
             let name = write.controller();
             match needing.iter_mut().find(|other| other.controller() == name) {
                 // Errors name a limit that needs the controller, not one that could be done without.
-                Some(other) if other.absent == Absent::Passes => *other = write,
+                Some(other) if other.if_missing == IfMissing::Ignore => *other = write,
                 Some(_) => {}
                 None if name != "cgroup" && self.of(name) == Some(hierarchy) => needing.push(write),
                 None => {}
@@ -83,7 +83,7 @@ impl Hierarchies {
     fn control(&self, directory: &str, words: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.subtree_control");
         let fd = self.open_to_write(&file)?;
-        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {}", Whole(&file)))
+        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {}", FullPath(&file)))
     }
 
     /// A limit needs a controller that a cgroup above has not. The root has what v1 hierarchies leave, or what is

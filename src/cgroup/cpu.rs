@@ -1,7 +1,7 @@
 //! `linux.resources.cpu`: the controllers cpu (scheduler/sched-bwc.rst, sched-rt-group.rst; cgroup-v2.rst, "CPU")
 //! and cpuset (cpuset(7)).
 
-use super::write::{Limit, Writes, set};
+use super::write::{Limit, Writes, nonzero};
 use crate::error::{Result, Show};
 use crate::spec::resources::Cpu;
 
@@ -12,12 +12,12 @@ impl Writes<'_> {
         let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
         let idle = cpu.idle.is_some_and(|idle| idle != 0);
         // An idle cgroup has the least weight there is, and takes no other.
-        let shares = set(number(cpu.shares)).filter(|_| !idle);
+        let shares = nonzero(number(cpu.shares)).filter(|_| !idle);
         match v2 {
-            true => self.some("cpu.weight", shares.map(weight), "cpu.shares"),
-            false => self.some("cpu.shares", shares, "cpu.shares"),
+            true => self.put_some("cpu.weight", shares.map(weight), "cpu.shares"),
+            false => self.put_some("cpu.shares", shares, "cpu.shares"),
         }
-        let (quota, period) = (set(cpu.quota).map(|quota| quota.max(-1)), set(number(cpu.period)));
+        let (quota, period) = (nonzero(cpu.quota).map(|quota| quota.max(-1)), nonzero(number(cpu.period)));
         if v2 {
             // Without a period the one that is there stays.
             match (quota, period) {
@@ -29,14 +29,14 @@ impl Writes<'_> {
                 (None, None) => {}
             }
         } else {
-            self.some("cpu.cfs_period_us", period, "cpu.period");
-            self.some("cpu.cfs_quota_us", quota, "cpu.quota");
+            self.put_some("cpu.cfs_period_us", period, "cpu.period");
+            self.put_some("cpu.cfs_quota_us", quota, "cpu.quota");
         }
         let burst = if v2 { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
-        self.some(burst, number(cpu.burst), "cpu.burst");
-        self.some("cpu.idle", cpu.idle, "cpu.idle");
-        self.some_v1("cpu.rt_period_us", set(number(cpu.realtime_period)), "cpu.realtimePeriod")?;
-        self.some_v1("cpu.rt_runtime_us", set(cpu.realtime_runtime), "cpu.realtimeRuntime")
+        self.put_some(burst, number(cpu.burst), "cpu.burst");
+        self.put_some("cpu.idle", cpu.idle, "cpu.idle");
+        self.put_some_v1("cpu.rt_period_us", nonzero(number(cpu.realtime_period)), "cpu.realtimePeriod")?;
+        self.put_some_v1("cpu.rt_runtime_us", nonzero(cpu.realtime_runtime), "cpu.realtimeRuntime")
     }
 
     pub fn cpuset(&mut self, cpu: &Cpu<'_>) {

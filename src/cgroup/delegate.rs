@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::{Errno, read, write};
 
 use super::controller::switched_on;
-use super::directory::{Hierarchies, Whole};
+use super::directory::{FullPath, Hierarchies};
 use super::path;
 use crate::error::{At, Error, On, Result};
 use crate::host::Cgroups;
@@ -30,7 +30,7 @@ pub struct Delegation {
 }
 
 /// The child's way into the cgroup below, when it has seen its own as the root of a namespace.
-pub struct Descent {
+pub struct SubCgroupFds {
     procs: OwnedFd,
     /// Takes the controllers that are handed down, as soon as nobody is in it any more.
     control: OwnedFd,
@@ -91,11 +91,15 @@ impl Delegation {
     /// Opens the way to the cgroup below, for the child.
     #[cold]
     #[inline(never)]
-    pub(super) fn descent(&self, hierarchies: &Hierarchies, path: &str) -> Result<Option<Descent>> {
+    pub(super) fn open_sub_cgroup(
+        &self,
+        hierarchies: &Hierarchies,
+        path: &str,
+    ) -> Result<Option<SubCgroupFds>> {
         let (Some(v2), Some(below)) = (hierarchies.v2, self.below()) else { return Ok(None) };
         let own = Hierarchies::path(v2, path);
         let controllers = hierarchies.read(&format!("{own}/cgroup.controllers"))?;
-        Ok(Some(Descent {
+        Ok(Some(SubCgroupFds {
             procs: hierarchies.open_to_write(&format!("{own}{below}/cgroup.procs"))?,
             control: hierarchies.open_to_write(&format!("{own}/cgroup.subtree_control"))?,
             controllers: switched_on(controllers.split_ascii_whitespace()),
@@ -103,11 +107,11 @@ impl Delegation {
     }
 }
 
-impl Descent {
+impl SubCgroupFds {
     /// The child's part.
     #[cold]
     #[inline(never)]
-    pub fn go(&self) -> Result<()> {
+    pub fn enter(&self) -> Result<()> {
         write(&self.procs, b"0").on(format_args!("write 0 to the delegated cgroup.procs"))?;
         match self.controllers.as_str() {
             "" => Ok(()),
@@ -128,7 +132,7 @@ fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) 
     const USUAL: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
     let (uid, gid) = (Some(Uid::from_raw(uid)), gid.map(Gid::from_raw));
     let own = |path: &str| chownat(&hierarchies.root, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-    own(directory).on(format_args!("fchownat {}", Whole(directory)))?;
+    own(directory).on(format_args!("fchownat {}", FullPath(directory)))?;
     let mut space = [0u8; 1024];
     let list = openat(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     // Before linux 4.15 there is no list.
@@ -139,7 +143,7 @@ fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) 
         match own(&file) {
             // Of a controller that is not there.
             Err(Errno::NOENT) => {}
-            owned => owned.on(format_args!("fchownat {}", Whole(&file)))?,
+            owned => owned.on(format_args!("fchownat {}", FullPath(&file)))?,
         }
     }
     Ok(())

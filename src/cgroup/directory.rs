@@ -15,14 +15,14 @@ use rustix::thread::sched_yield;
 
 use super::path::way;
 use super::write::Write;
-use super::{Doors, FORCE_V1, tasks, tree};
+use super::{CgroupFds, FORCE_V1, tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
 
 /// A directory or file of a hierarchy by its path below [`CGROUP_ROOT`], as errors name it.
-pub(super) struct Whole<'p>(pub &'p str);
+pub(super) struct FullPath<'p>(pub &'p str);
 
-impl fmt::Display for Whole<'_> {
+impl fmt::Display for FullPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // cgroup v2 alone has its root in `.`.
         write!(f, "{}/{}", Show(CGROUP_ROOT), self.0.trim_start_matches("./"))
@@ -143,7 +143,7 @@ impl Hierarchies {
             let kind = format!("{v2}{one}/cgroup.type");
             if self.read(&kind)?.trim() == "domain invalid" {
                 let fd = self.open_to_write(&kind)?;
-                write(&fd, b"threaded").on(format_args!("write threaded to {}", Whole(&kind)))?;
+                write(&fd, b"threaded").on(format_args!("write threaded to {}", FullPath(&kind)))?;
                 any = true;
             }
         }
@@ -155,7 +155,7 @@ impl Hierarchies {
         let one = mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755));
         let is_new = one.is_ok();
         let is_there = is_new || one == Err(Errno::EXIST);
-        let one = one.on(format_args!("mkdirat {}", Whole(&whole)));
+        let one = one.on(format_args!("mkdirat {}", FullPath(&whole)));
         if is_new {
             made.push(whole);
         }
@@ -171,7 +171,7 @@ impl Hierarchies {
         match tasks::all(&self.root, whole)?.len() {
             0 => Ok(()),
             count => {
-                let whole = Whole(whole);
+                let whole = FullPath(whole);
                 Err(Error::invalid(format_args!("not empty: {count} processes are in {whole} or below")))
             }
         }
@@ -184,7 +184,7 @@ impl Hierarchies {
         let copy = |path: &str, file, text: &str| {
             let own = format!("{hierarchy}{path}/{file}");
             let fd = self.open_to_write(&own)?;
-            write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", Whole(&own)))
+            write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", FullPath(&own)))
         };
         let above = path.rsplit_once('/').map_or("", |(above, _)| above);
         for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -207,14 +207,14 @@ impl Hierarchies {
     }
 
     /// Opens what a process needs to join (see [`super::Cgroup::doors`]) at a path in each hierarchy.
-    pub fn doors<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<Doors> {
-        let mut doors = Doors::default();
+    pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
+        let mut doors = CgroupFds::default();
         if let Some(v2) = self.v2 {
             let directory = Self::path(v2, path(v2));
             match birth {
                 true => {
                     let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
-                    doors.birth = Some(fd.on(format_args!("openat {}", Whole(&directory)))?);
+                    doors.birth = Some(fd.on(format_args!("openat {}", FullPath(&directory)))?);
                 }
                 false => doors.push(self, format!("{directory}/cgroup.procs"))?,
             }
@@ -232,7 +232,7 @@ impl Hierarchies {
         let directory = Self::path(self.v2.unwrap_or("."), path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(&self.root, directory.as_str(), flags, Mode::empty())
-            .on(format_args!("openat {}", Whole(&directory)))
+            .on(format_args!("openat {}", FullPath(&directory)))
     }
 
     /// Opens a file of the cgroup in its controller's hierarchy, for writing.
@@ -245,14 +245,14 @@ impl Hierarchies {
 
     pub(super) fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
         openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat {}", Whole(path)))
+            .on(format_args!("openat {}", FullPath(path)))
     }
 
     pub(super) fn read(&self, path: &str) -> Result<String> {
         let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let fd = fd.on(format_args!("openat {}", Whole(path)))?;
+        let fd = fd.on(format_args!("openat {}", FullPath(path)))?;
         let mut space = [0u8; 1024];
-        let count = read(&fd, &mut space).on(format_args!("read {}", Whole(path)))?;
+        let count = read(&fd, &mut space).on(format_args!("read {}", FullPath(path)))?;
         Ok(String::from_utf8_lossy(space.get(..count).unwrap_or_default()).to_string())
     }
 
@@ -283,7 +283,8 @@ impl Hierarchies {
         let ended = |whole: &str| match tasks::wait_for_end(&self.root, whole, 5)? {
             true => Ok(()),
             false => {
-                let why = format_args!("cgroup {path}: processes of somebody else are in {}", Whole(whole));
+                let why =
+                    format_args!("cgroup {path}: processes of somebody else are in {}", FullPath(whole));
                 Err(Error::invalid(why))
             }
         };
@@ -299,19 +300,19 @@ impl Hierarchies {
         match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::BUSY) => {}
-            other => return other.on(format_args!("rmdir {}", Whole(whole))),
+            other => return other.on(format_args!("rmdir {}", FullPath(whole))),
         }
         let (above, name) = whole.rsplit_once('/').unwrap_or((".", whole));
         let name = CString::new(name).unwrap_or_default();
         let remove = &mut |above: &OwnedFd, name: &CStr| match rmdir(above, name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            other => other.on(format_args!("rmdir {} in or below {}", Show(name), Whole(whole))),
+            other => other.on(format_args!("rmdir {} in or below {}", Show(name), FullPath(whole))),
         };
         tree::walk(&self.root, whole, &mut |_| Ok(()), remove)?;
         match openat(&self.root, above, DIRECTORY, Mode::empty()) {
             // systemd removes a whole scope as soon as its last process has ended.
             Err(Errno::NOENT) => Ok(()),
-            directory => remove(&directory.on(format_args!("openat {}", Whole(above)))?, &name),
+            directory => remove(&directory.on(format_args!("openat {}", FullPath(above)))?, &name),
         }
     }
 

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, pread, read, write};
 use rustix::thread::sched_yield;
 
-use super::directory::{Hierarchies, Whole};
+use super::directory::{FullPath, Hierarchies};
 use super::path::way;
 use super::tree;
 use crate::error::{Error, Kind, On, Result};
@@ -139,7 +139,7 @@ impl Hierarchies {
     #[inline(never)]
     fn holds(&self, what: &str, path: &str) -> Error {
         let text = match self.freezer_of(path) {
-            Some(file) => format!("{} says that it is frozen", Whole(&file)),
+            Some(file) => format!("{} says that it is frozen", FullPath(&file)),
             None => String::from("a cgroup above all that are to be seen is frozen"),
         };
         Error::new(Kind::State, format_args!("cgroup {path}: {what}: {text}"))
@@ -154,7 +154,7 @@ impl Hierarchies {
         };
         let word = words.get(usize::from(on)).copied().unwrap_or_default();
         let fd = self.open_to_write(&file)?;
-        write(&fd, word.as_bytes()).on(format_args!("write {word} to {}", Whole(&file)))?;
+        write(&fd, word.as_bytes()).on(format_args!("write {word} to {}", FullPath(&file)))?;
         Ok(file)
     }
 
@@ -191,10 +191,10 @@ impl Hierarchies {
         };
         let events = format!("{v2}{path}/cgroup.events");
         let fd = openat(&self.root, events.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat {}", Whole(&events)))?;
+            .on(format_args!("openat {}", FullPath(&events)))?;
         loop {
             let mut space = [0u8; 256];
-            let count = pread(&fd, &mut space, 0).on(format_args!("read {}", Whole(&events)))?;
+            let count = pread(&fd, &mut space, 0).on(format_args!("read {}", FullPath(&events)))?;
             if says_frozen(space.get(..count).unwrap_or_default()) {
                 return Ok(true);
             }
@@ -203,7 +203,7 @@ impl Hierarchies {
             match poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })) {
                 Ok(0) => return Ok(false),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::system(errno, format_args!("poll {}", Whole(&events)))),
+                Err(errno) => return Err(Error::system(errno, format_args!("poll {}", FullPath(&events)))),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::write::{Absent, Field, Writes};
+use super::write::{Field, IfMissing, Writes};
 use crate::spec::resources::HugepageLimit;
 
 impl Writes<'_> {
@@ -11,9 +11,9 @@ impl Writes<'_> {
     pub fn hugetlb(&mut self, limits: &[HugepageLimit<'_>]) {
         let file = if self.is_v2("hugetlb") { "max" } else { "limit_in_bytes" };
         for (index, HugepageLimit { page_size, limit }) in limits.iter().enumerate() {
-            for (what, absent) in [("", Absent::Fails), ("rsvd.", Absent::Passes)] {
+            for (what, absent) in [("", IfMissing::Error), ("rsvd.", IfMissing::Ignore)] {
                 let name = format!("hugetlb.{page_size}.{what}{file}");
-                self.put_or(name.into(), limit, Field("hugepageLimits", Some((index, ""))), absent);
+                self.push(name.into(), limit, Field("hugepageLimits", Some((index, ""))), absent);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `linux.resources.memory` (admin-guide/cgroup-v1/memory.rst; cgroup-v2.rst, "Memory").
 
-use super::write::{Absent, Field, Limit, Writes, no_such_limit, set};
+use super::write::{Field, IfMissing, Limit, Writes, no_such_limit, nonzero};
 use crate::error::{Error, Result};
 use crate::spec::resources::Memory;
 
@@ -11,16 +11,16 @@ impl Writes<'_> {
             self.memory_v2(memory)?;
         } else {
             // The limit before the sum of memory and swap, which must not be below it.
-            self.some("memory.limit_in_bytes", set(memory.limit), "memory.limit");
-            self.some("memory.memsw.limit_in_bytes", set(memory.swap), "memory.swap");
-            self.some("memory.soft_limit_in_bytes", set(memory.reservation), "memory.reservation");
+            self.put_some("memory.limit_in_bytes", nonzero(memory.limit), "memory.limit");
+            self.put_some("memory.memsw.limit_in_bytes", nonzero(memory.swap), "memory.swap");
+            self.put_some("memory.soft_limit_in_bytes", nonzero(memory.reservation), "memory.reservation");
         }
-        self.some_v1("memory.kmem.limit_in_bytes", set(memory.kernel), "memory.kernel")?;
-        self.some_v1("memory.kmem.tcp.limit_in_bytes", set(memory.kernel_tcp), "memory.kernelTCP")?;
+        self.put_some_v1("memory.kmem.limit_in_bytes", nonzero(memory.kernel), "memory.kernel")?;
+        self.put_some_v1("memory.kmem.tcp.limit_in_bytes", nonzero(memory.kernel_tcp), "memory.kernelTCP")?;
         let swappiness = memory.swappiness.map(|value| value as i64);
-        self.some_v1("memory.swappiness", swappiness, "memory.swappiness")?;
+        self.put_some_v1("memory.swappiness", swappiness, "memory.swappiness")?;
         let disabled = memory.disable_oom_killer.filter(|on| *on).map(i64::from);
-        self.some_v1("memory.oom_control", disabled, "memory.disableOOMKiller")?;
+        self.put_some_v1("memory.oom_control", disabled, "memory.disableOOMKiller")?;
         // v2 always accounts hierarchically, and v1 since linux 5.11.
         match memory.use_hierarchy {
             Some(false) if self.is_v2("memory") => {
@@ -37,8 +37,8 @@ impl Writes<'_> {
     /// v2 limits swap alone, the configuration memory and swap together.
     fn memory_v2(&mut self, memory: &Memory) -> Result<()> {
         // First, for the other limit may have to make use of it.
-        if let Some(both) = set(memory.swap) {
-            let swap = match set(memory.limit) {
+        if let Some(both) = nonzero(memory.swap) {
+            let swap = match nonzero(memory.limit) {
                 _ if both < 0 => -1,
                 Some(limit) if limit > 0 && both >= limit => both - limit,
                 _ => {
@@ -48,7 +48,7 @@ impl Writes<'_> {
                 }
             };
             // A kernel without swap has no such file, and nothing to limit.
-            self.put_or("memory.swap.max".into(), &Limit(swap), Field("memory.swap", None), Absent::Passes);
+            self.push("memory.swap.max".into(), &Limit(swap), Field("memory.swap", None), IfMissing::Ignore);
         }
         self.limit("memory.max", memory.limit, "memory.limit");
         self.limit("memory.low", memory.reservation, "memory.reservation");
@@ -56,7 +56,7 @@ impl Writes<'_> {
     }
 
     fn limit(&mut self, file: &'static str, value: Option<i64>, field: &'static str) {
-        if let Some(value) = set(value) {
+        if let Some(value) = nonzero(value) {
             self.put(file, &Limit(value), field);
         }
     }

@@ -10,7 +10,7 @@ mod cpu;
 pub mod delegate;
 pub mod devices;
 pub mod directory;
-mod doors;
+mod fds;
 pub mod freezer;
 mod hugetlb;
 mod join;
@@ -47,11 +47,11 @@ use crate::spec::device::DeviceRule;
 use crate::spec::resources::SMALLEST_MEMORY;
 use delegate::Delegation;
 use directory::Hierarchies;
-pub use doors::Doors;
+pub use fds::CgroupFds;
 pub use join::Join;
-use systemd::hold::Holder;
+use systemd::placeholder::Holder;
 use systemd::{Mover, Place, Scope};
-use write::{Absent, Write};
+use write::{IfMissing, Write};
 
 /// What asks for [`Cgroups::Named`], in errors.
 pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
@@ -171,10 +171,10 @@ impl Plan {
     }
 
     /// Opens what a process needs to join (see [`Cgroup::doors`]), and to go on to the cgroup below that is its own.
-    pub fn doors(&self, cgroup: &Cgroup, birth: bool) -> Result<Doors> {
+    pub fn open_fds(&self, cgroup: &Cgroup, birth: bool) -> Result<CgroupFds> {
         let mut doors = cgroup.doors(birth)?;
         if let Some(delegation) = &self.delegation {
-            doors.descent = delegation.descent(&cgroup.hierarchies, &self.path)?;
+            doors.sub_cgroup = delegation.open_sub_cgroup(&cgroup.hierarchies, &self.path)?;
         }
         Ok(doors)
     }
@@ -290,10 +290,10 @@ impl Cgroup {
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
     /// parent; `birth` is whether the v2 one is joined by clone3.
-    pub fn doors(&self, birth: bool) -> Result<Doors> {
+    pub fn doors(&self, open_fds: bool) -> Result<CgroupFds> {
         match self.mover {
-            Some(_) => Ok(Doors::default()),
-            None => self.hierarchies.doors(&|hierarchy| self.entrance(hierarchy), birth),
+            Some(_) => Ok(CgroupFds::default()),
+            None => self.hierarchies.open_fds(&|hierarchy| self.entrance(hierarchy), open_fds),
         }
     }
 
@@ -309,11 +309,11 @@ impl Cgroup {
             }
             match self.write_one(write, &mut last, &mut undo) {
                 Ok(()) => {}
-                Err(error) if write.excuses(&error) || is_excused(write, &error) => continue,
+                Err(error) if write.ignores(&error) || is_excused(write, &error) => continue,
                 Err(error) if error.is(io::Errno::INVAL) && write.depends() => again.push((write, error)),
                 Err(error) => return Err(error),
             }
-            skip = write.absent == Absent::Next;
+            skip = write.if_missing == IfMissing::TryNext;
         }
         // Each round at least one is taken, or none ever will be.
         for _ in 0..again.len() {
@@ -338,7 +338,7 @@ impl Cgroup {
             }
         };
         let before = undo.as_ref().and_then(|_| self.before(write));
-        io::write(&fd, write.value.as_bytes()).map_err(|errno| write.refused(errno))?;
+        io::write(&fd, write.value.as_bytes()).map_err(|errno| write.write_error(errno))?;
         if let (Some(undo), Some(before)) = (undo, before) {
             undo.push(before);
         }

@@ -3,7 +3,7 @@
 use alloc::format;
 use core::ffi::CStr;
 
-use super::write::{Absent, Field, Limit, Writes};
+use super::write::{Field, IfMissing, Limit, Writes};
 use crate::error::Show;
 use crate::spec::resources::Rdma;
 
@@ -20,7 +20,7 @@ impl Writes<'_> {
                     value += &format!(" hca_{key}={limit}");
                 }
             }
-            self.put_or("rdma.max".into(), &value, Field("rdma", None), Absent::Fails);
+            self.push("rdma.max".into(), &value, Field("rdma", None), IfMissing::Error);
         }
     }
 }

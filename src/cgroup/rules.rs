@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::write::{Absent, Field, Write};
+use super::write::{Field, IfMissing, Write};
 use crate::error::{Error, Result};
 use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
@@ -70,8 +70,8 @@ pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
     let mut writes = Vec::with_capacity(list.len() + DEFAULT_RULES.len());
     let mut put = |rule: &DeviceRule, value, optional| {
         let file = if rule.allow { "devices.allow" } else { "devices.deny" }.into();
-        let absent = if optional { Absent::Passes } else { Absent::Fails };
-        writes.push(Write { file, value, field: Field("devices", None), absent });
+        let absent = if optional { IfMissing::Ignore } else { IfMissing::Error };
+        writes.push(Write { file, value, field: Field("devices", None), if_missing: absent });
     };
     let left = list.into_iter().skip(done.map_or(0, |done| first + done));
     let asked = left.map(|rule| (rule, rules.is_empty()));

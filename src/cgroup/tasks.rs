@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use super::directory::Whole;
+use super::directory::FullPath;
 use super::tree;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::pidfd;
@@ -128,7 +128,7 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
             if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
                 return Err(Error::invalid(format_args!(
                     "cgroup {}: a process was killed and does not end",
-                    Whole(path)
+                    FullPath(path)
                 )));
             }
         }

@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 
-use super::directory::Whole;
+use super::directory::FullPath;
 use crate::error::{On, Result};
 
 const DIRECTORY: OFlags =
@@ -27,7 +27,7 @@ pub fn walk(
 ) -> Result<()> {
     let mut directory = match openat(root, path, DIRECTORY, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
-        opened => opened.on(format_args!("openat {}", Whole(path)))?,
+        opened => opened.on(format_args!("openat {}", FullPath(path)))?,
     };
     // The names of where it is, and at each level those that are still to be gone through.
     let mut names: Vec<CString> = Vec::new();

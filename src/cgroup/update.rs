@@ -14,7 +14,7 @@ use rustix::fd::AsFd;
 
 use super::directory::Hierarchies;
 use super::rules::is_everything;
-use super::write::{Absent, Field, Write, controller, plan, plan_with, set};
+use super::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
 use super::{Cgroup, plan_devices};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
@@ -96,7 +96,7 @@ impl Cgroup {
 
     fn change(&self, memory: &Memory, mut writes: Vec<Write>, undo: &mut Vec<Write>) -> Result<()> {
         let at = writes.iter().position(|write| write.file == "memory.max");
-        if let (Some(true), Some(limit), Some(at)) = (memory.check_before_update, set(memory.limit), at)
+        if let (Some(true), Some(limit), Some(at)) = (memory.check_before_update, nonzero(memory.limit), at)
             && limit > 0
             && self.number("memory.max").is_none_or(|now| limit < now)
         {
@@ -141,7 +141,7 @@ impl Cgroup {
     fn whole_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
         let v2 = layout.is_v2("memory");
         let swap = self.number(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
-        match (set(memory.limit), set(memory.swap), swap) {
+        match (nonzero(memory.limit), nonzero(memory.swap), swap) {
             // Without one on memory there is none on both.
             (Some(-1), None, Some(_)) => memory.swap = Some(-1),
             // No swap at all stays none.
@@ -169,7 +169,7 @@ impl Cgroup {
 
     /// v2 has quota and period in one file; a quota alone leaves the period, but a period needs the quota.
     fn whole_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
-        match (set(cpu.quota), cpu.period) {
+        match (nonzero(cpu.quota), cpu.period) {
             (None, Some(1..)) if layout.is_v2("cpu") => Cpu { quota: self.number("cpu.max"), ..cpu },
             _ => cpu,
         }
@@ -192,7 +192,7 @@ impl Cgroup {
         // A longer text may not be whole.
         let text = self.text(&write.file).filter(|text| text.len() < 1024)?;
         let value = present(&write.file, &text, &write.value)?;
-        Some(Write { file: write.file.clone(), value, field: write.field, absent: Absent::Fails })
+        Some(Write { file: write.file.clone(), value, field: write.field, if_missing: IfMissing::Error })
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Write {
     pub file: Cow<'static, str>,
     pub value: String,
     pub field: Field,
-    pub absent: Absent,
+    pub if_missing: IfMissing,
 }
 
 /// The configuration's name for a limit, for errors: a list, an index and a member, or a name alone.
@@ -28,13 +28,13 @@ pub struct Field(pub &'static str, pub Option<(usize, &'static str)>);
 
 /// What it means that the kernel has no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum IfMissing {
     /// The limit cannot be set.
-    Fails,
+    Error,
     /// What it limits is not there either; of a rule of devices: nobody asked for it.
-    Passes,
+    Ignore,
     /// The next write is for such a kernel, or for a device that does not take this one, and for no other.
-    Next,
+    TryNext,
 }
 
 impl fmt::Display for Field {
@@ -50,7 +50,7 @@ impl Write {
             file: file.into(),
             value: value.to_string(),
             field: Field(field, None),
-            absent: Absent::Fails,
+            if_missing: IfMissing::Error,
         }
     }
 
@@ -61,14 +61,14 @@ impl Write {
     }
 
     /// Whether it may fail so. A rule that nobody asked for may be refused.
-    pub fn excuses(&self, error: &Error) -> bool {
-        match self.absent {
-            Absent::Fails => false,
-            Absent::Passes if self.controller() == "devices" => {
+    pub fn ignores(&self, error: &Error) -> bool {
+        match self.if_missing {
+            IfMissing::Error => false,
+            IfMissing::Ignore if self.controller() == "devices" => {
                 error.is(Errno::PERM) || error.is(Errno::ACCESS)
             }
-            Absent::Next if self.controller() == "io" && error.is(Errno::OPNOTSUPP) => true,
-            Absent::Passes | Absent::Next => error.is(Errno::NOENT),
+            IfMissing::TryNext if self.controller() == "io" && error.is(Errno::OPNOTSUPP) => true,
+            IfMissing::Ignore | IfMissing::TryNext => error.is(Errno::NOENT),
         }
     }
 
@@ -79,7 +79,7 @@ impl Write {
 
     /// The kernel does not take it.
     #[cold]
-    pub fn refused(&self, errno: Errno) -> Error {
+    pub fn write_error(&self, errno: Errno) -> Error {
         let Write { file, value, field, .. } = self;
         match self.controller() {
             // v1 says so when it has reclaimed what it could; v2 calls the killer.
@@ -96,8 +96,8 @@ impl fmt::Debug for Write {
         let mut fields = f.debug_struct("Write");
         fields.field("controller", &self.controller()).field("file", &self.file);
         fields.field("value", &self.value).field("field", &self.field.to_string());
-        fields.field("optional", &(self.absent == Absent::Passes));
-        if self.absent == Absent::Next {
+        fields.field("optional", &(self.if_missing == IfMissing::Ignore));
+        if self.if_missing == IfMissing::TryNext {
             fields.field("or", &"the next");
         }
         fields.finish()
@@ -151,7 +151,7 @@ impl fmt::Display for Limit {
 }
 
 /// Zero is what engines write for "not set".
-pub fn set(value: Option<i64>) -> Option<i64> {
+pub fn nonzero(value: Option<i64>) -> Option<i64> {
     value.filter(|value| *value != 0)
 }
 
@@ -174,28 +174,28 @@ impl Writes<'_> {
     }
 
     pub fn put(&mut self, file: &'static str, value: &dyn fmt::Display, field: &'static str) {
-        self.put_or(file.into(), value, Field(field, None), Absent::Fails);
+        self.push(file.into(), value, Field(field, None), IfMissing::Error);
     }
 
     /// A number, if there is one.
-    pub fn some(&mut self, file: &'static str, value: Option<i64>, field: &'static str) {
+    pub fn put_some(&mut self, file: &'static str, value: Option<i64>, field: &'static str) {
         if let Some(value) = value {
             self.put(file, &value, field);
         }
     }
 
-    pub fn some_v1(&mut self, file: &'static str, value: Option<i64>, field: &'static str) -> Result<()> {
+    pub fn put_some_v1(&mut self, file: &'static str, value: Option<i64>, field: &'static str) -> Result<()> {
         value.map_or(Ok(()), |value| self.put_v1(file, &value, Field(field, None)))
     }
 
-    pub fn put_or(
+    pub fn push(
         &mut self,
         file: Cow<'static, str>,
         value: &dyn fmt::Display,
         field: Field,
-        absent: Absent,
+        absent: IfMissing,
     ) {
-        self.list.push(Write { file, value: value.to_string(), field, absent });
+        self.list.push(Write { file, value: value.to_string(), field, if_missing: absent });
     }
 
     /// A file that only v1 has.
@@ -203,7 +203,7 @@ impl Writes<'_> {
         match self.is_v2(controller(file)) {
             true => Err(no_such_limit(field)),
             false => {
-                self.put_or(file.into(), value, field, Absent::Fails);
+                self.push(file.into(), value, field, IfMissing::Error);
                 Ok(())
             }
         }
@@ -217,7 +217,7 @@ impl Writes<'_> {
                 "linux.resources.unified.{file}: {name} is not on cgroup v2 on this host"
             )));
         }
-        self.put_or(String::from(file).into(), &value, Field("unified", None), Absent::Fails);
+        self.push(String::from(file).into(), &value, Field("unified", None), IfMissing::Error);
         Ok(())
     }
 }
@@ -247,13 +247,13 @@ pub mod table {
 
     pub fn show(resources: &Resources<'_>, layout: &Cgroups) -> String {
         let mark = |absent| match absent {
-            Absent::Fails => "",
-            Absent::Passes => "?",
-            Absent::Next => " or",
+            IfMissing::Error => "",
+            IfMissing::Ignore => "?",
+            IfMissing::TryNext => " or",
         };
         match plan(resources, layout) {
             Ok(list) => {
-                let lines = list.iter().map(|w| format!("{}={}{}", w.file, w.value, mark(w.absent)));
+                let lines = list.iter().map(|w| format!("{}={}{}", w.file, w.value, mark(w.if_missing)));
                 lines.collect::<Vec<_>>().join("\n")
             }
             Err(error) => error.to_string(),

@@ -1,7 +1,7 @@
 //! `mote create`: makes a container and leaves it at its start gate.
 
-use mote::container::announce::Announce;
 use mote::container::create::{Request, create};
+use mote::container::pid_receivers::PidReceivers;
 use mote::error::Result;
 
 use super::Context;
@@ -55,7 +55,7 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
         id: matches.id(),
         bundle: matches.path("bundle").unwrap_or(c"."),
         config: matches.path("config"),
-        announce: announce(matches),
+        pid_receivers: announce(matches),
         console_socket: matches.path("console-socket"),
         preserve_fds: context.preserved(matches, listen_fds)?,
         listen_fds,
@@ -68,6 +68,6 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
 }
 
 /// Who is told of the process.
-pub fn announce(matches: &Matches) -> Announce<'_> {
-    Announce { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
+pub fn announce(matches: &Matches) -> PidReceivers<'_> {
+    PidReceivers { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
 }

@@ -64,7 +64,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         id: matches.id(),
         what: matches.path("process").map_or(What::Command(&command), What::File),
         detach: matches.has("detach"),
-        announce: announce(matches),
+        pid_receivers: announce(matches),
         terminal: matches.has("tty"),
         console_socket: matches.path("console-socket"),
         preserve_fds: context.preserved(matches, 0)?,

@@ -8,7 +8,7 @@ use miniserde::Serialize;
 use mote::caller::file_mode;
 use mote::container::time;
 use mote::error::{At, Error, Kind, On, Result, Show};
-use mote::pass;
+use mote::scm_rights;
 use mote::sys::fd::stderr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, OFlags, openat};
@@ -180,5 +180,5 @@ impl Sink {
 }
 
 fn connect(path: &CStr) -> Result<OwnedFd> {
-    pass::connect(path, SocketType::DGRAM).at(format_args!("{}", Show(path)))
+    scm_rights::connect(path, SocketType::DGRAM).at(format_args!("{}", Show(path)))
 }

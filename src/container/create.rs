@@ -8,11 +8,11 @@ use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 
-use super::announce::Announce;
 use super::console::Console;
 use super::keeper::{Asked, Keeper};
 use super::listener::Receiver;
 use super::notify::{Notify, Place};
+use super::pid_receivers::PidReceivers;
 use super::process::Identity;
 use super::relay::Relay;
 use super::status::{State, Status};
@@ -25,12 +25,12 @@ use crate::error::{Error, Result};
 use crate::hooks::{self, Point};
 use crate::host::{Cgroups, Host};
 use crate::intelrdt;
-use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
+use crate::launch::start_socket::StartWait;
 use crate::plan::{Options, Plan, ProcessPlan};
 use crate::rootfs::id::RootId;
 use crate::spec::Config;
-use crate::sys::text;
+use crate::sys::program_text;
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub struct Request<'a> {
     pub bundle: &'a CStr,
     /// Another file than the bundle's config.json.
     pub config: Option<&'a CStr>,
-    pub announce: Announce<'a>,
+    pub pid_receivers: PidReceivers<'a>,
     /// A socket that is sent the master of the process's terminal.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
@@ -111,8 +111,9 @@ fn build(
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
-    let pidfd_socket = request.announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
-    let request = &Request { announce: Announce { pidfd_socket, ..request.announce }, ..*request };
+    let pidfd_socket = request.pid_receivers.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
+    let request =
+        &Request { pid_receivers: PidReceivers { pidfd_socket, ..request.pid_receivers }, ..*request };
     let systemd = Systemd::new(directory, request)?;
     systemd.add_to(&mut config);
     config.set_seccomp_receiver(request.seccomp_receiver);
@@ -132,7 +133,7 @@ fn build(
     plan.hooks.open()?;
     let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
-    text::forget();
+    program_text::drop_text_pages();
     let mut status =
         Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
@@ -284,8 +285,8 @@ fn process(
 ) -> Result<(Launched, Option<Box<Relay>>)> {
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Stay::Ended)?;
     let gate = match stay {
-        Stay::Created => Gate::socket(directory.fd(), directory.path())?,
-        Stay::Running | Stay::Ended => Gate::Parent,
+        Stay::Created => StartWait::socket(directory.fd(), directory.path())?,
+        Stay::Running | Stay::Ended => StartWait::Parent,
     };
     let known = |pid, pidfd: &OwnedFd| {
         status.process = Identity::of(pid, pidfd)?;
@@ -299,8 +300,8 @@ fn process(
     }
     let record = |root: &RootId| directory.record_root(root);
     let accompanied = request
-        .announce
-        .tell(launched.pid, &launched.pidfd)
+        .pid_receivers
+        .send(launched.pid, &launched.pidfd)
         .and_then(|()| launched.supply(plan))
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
@@ -316,7 +317,7 @@ fn process(
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
-            request.announce.retract();
+            request.pid_receivers.remove_pid_file();
             Err(error)
         }
     }

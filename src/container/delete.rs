@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::keeper;
-use super::kept::Kept;
 use super::lock::{locked, seized};
+use super::saved_config::SavedConfig;
 use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
@@ -90,7 +90,7 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
     let Some(status) = Status::read(directory)? else { return directory.remove() };
     // A `delete` that was killed may have begun to remove the directory: then hooks cannot be known any more.
     let known = status.hooks && directory.has_config();
-    let kept = if known { Some(Kept::read(directory, &status)?) } else { None };
+    let kept = if known { Some(SavedConfig::read(directory, &status)?) } else { None };
     if status.process.pid == 0 {
         // From here on it is not being created: see `lock::kill_creator`.
         directory.remove_config()?;

@@ -11,27 +11,27 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::announce::Announce;
-use super::attend::{attend, hold_signals};
 use super::console::Console;
 use super::keeper;
 use super::listener::Receiver;
 use super::lock::locked;
+use super::pid_receivers::PidReceivers;
 use super::process::check_alive;
 use super::relay::Relay;
 use super::state::{self, Known};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
+use super::supervise::{block_signals, supervise};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
 use crate::cgroup::own::cgroup_of;
 use crate::cgroup::systemd::Mover;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::launch::exec::{Target, launch};
 use crate::launch::listener::Listener;
 use crate::launch::parent::Launched;
-use crate::launch::tenant::{Container, launch};
-use crate::plan::Tenant;
+use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Program;
 use crate::spec::Config;
@@ -43,7 +43,7 @@ pub struct Request<'a> {
     pub id: &'a CStr,
     pub what: What<'a>,
     pub detach: bool,
-    pub announce: Announce<'a>,
+    pub pid_receivers: PidReceivers<'a>,
     /// A terminal, also where the process's file has none.
     pub terminal: bool,
     /// A socket that is sent the master of the process's terminal.
@@ -105,7 +105,7 @@ struct Admitted {
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
     let mut container = admit(locked(store, request.id)?, request)?;
     if !request.detach {
-        hold_signals()?;
+        block_signals()?;
     }
     let (launched, relay) = match start(&container, request, warnings) {
         // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
@@ -120,7 +120,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     drop(container);
     match request.detach {
         true => Ok(0),
-        false => attend(&launched, relay, None),
+        false => supervise(&launched, relay, None),
     }
 }
 
@@ -176,7 +176,7 @@ fn start(
     };
     process.terminal |= request.terminal;
     let host = Host::read()?;
-    let mut plan = Tenant::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
+    let mut plan = ExecPlan::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
             let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.moved_by(mover.clone());
@@ -188,18 +188,18 @@ fn start(
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
     let mut launched = launch(
         &plan,
-        Container { init, cgroup: cgroup.as_ref(), console: console.childs(), frozen: *frozen, root: *root },
+        Target { init, cgroup: cgroup.as_ref(), console: console.childs(), frozen: *frozen, root: *root },
     )
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
     let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
-    let told = heard.and_then(|()| request.announce.tell(launched.pid, &launched.pidfd));
+    let told = heard.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
     match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
-            request.announce.retract();
+            request.pid_receivers.remove_pid_file();
             Err(explain(error))
         }
     }
@@ -209,7 +209,7 @@ fn start(
 fn listener(
     container: &Admitted,
     config: &Config<'_>,
-    plan: &Tenant<'_>,
+    plan: &ExecPlan<'_>,
     pid: Pid,
 ) -> Result<Option<Listener>> {
     if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {

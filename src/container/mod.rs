@@ -1,7 +1,5 @@
 //! Verbs on a container that has a name: one file each, besides the state directory they share.
 
-pub mod announce;
-pub mod attend;
 pub mod console;
 pub mod create;
 pub mod delete;
@@ -10,7 +8,6 @@ pub mod exec;
 pub mod id;
 pub mod interval;
 pub mod keeper;
-pub mod kept;
 pub mod kill;
 pub mod list;
 pub mod listener;
@@ -19,14 +16,17 @@ pub mod mounts;
 pub mod notify;
 pub mod pattern;
 pub mod pause;
+pub mod pid_receivers;
 pub mod process;
 pub mod ps;
 pub mod relay;
 pub mod run;
+pub mod saved_config;
 pub mod start;
 pub mod state;
 pub mod statistics;
 pub mod status;
 pub mod store;
+pub mod supervise;
 pub mod time;
 pub mod update;

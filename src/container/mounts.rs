@@ -15,11 +15,11 @@ use super::store::Store;
 use crate::bundle::{CONFIG, read_file};
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
-use crate::launch::visit::visit;
+use crate::launch::in_mount_namespace::run;
 use crate::namespace::entry::Entry;
 use crate::namespace::idmap;
 use crate::rootfs::extra::{self, Plan};
-use crate::rootfs::{Surroundings, cgroup::View, idmap::User};
+use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{Config, config};
 
@@ -57,14 +57,14 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
         let none = &mut |_| Ok(Vec::new());
-        return visit(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
+        return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
     }
     // Whether it made it or joined it: it is there.
-    let user = entry.has_user().then_some(User { mappings: config.linux.mappings(), joined: true });
+    let user = entry.has_user().then_some(UserNamespace { mappings: config.linux.mappings(), joined: true });
     let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
     let mut plan = Plan::new(
         &mounts,
-        &Surroundings {
+        &Context {
             bundle: &bundle,
             user,
             pivot: true,
@@ -78,5 +78,5 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     let mut owners = idmap::Namespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
     let portion = &mut |entry| plan.portion(entry, &mut |mappings| owners.get(mappings));
-    visit(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
+    run(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
 }

@@ -22,8 +22,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::store::Directory;
 use crate::error::{At, Error, On, Result, Show};
-use crate::launch::gate;
-use crate::pass;
+use crate::launch::start_socket;
+use crate::scm_rights;
 use crate::spec::{Config, Mount};
 use crate::sys::fd::signal_when_readable;
 
@@ -71,7 +71,7 @@ impl Notify {
     /// without.
     pub fn listen(directory: &Directory, host: &CStr) -> Result<Option<Self>> {
         let inside = socket().on(format_args!("socket"))?;
-        match bind(&inside, &gate::address(directory.fd(), directory.path(), SOCKET)?) {
+        match bind(&inside, &start_socket::address(directory.fd(), directory.path(), SOCKET)?) {
             Err(Errno::NOENT) => return Ok(None),
             // Of a start that came to nothing.
             Err(Errno::ADDRINUSE) => {
@@ -132,7 +132,7 @@ impl Notify {
     /// Until systemd has taken all that was sent: it may not listen to somebody who is gone (sd_notify_barrier(3)).
     fn barrier(&self) -> Result<()> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
-        pass::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
+        scm_rights::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
         drop(writer);
         let mut fds = [PollFd::new(&reader, PollFlags::IN)];
         // As long as systemd's own programs wait.
@@ -149,7 +149,7 @@ fn socket() -> rustix::io::Result<OwnedFd> {
 
 fn connect_to(path: &CStr) -> Result<OwnedFd> {
     let Some(name) = path.to_bytes().strip_prefix(b"@") else {
-        return pass::connect(path, SocketType::DGRAM);
+        return scm_rights::connect(path, SocketType::DGRAM);
     };
     let socket = socket().on(format_args!("socket"))?;
     let address = SocketAddrUnix::new_abstract_name(name).on(format_args!("address"))?;

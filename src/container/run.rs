@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use rustix::process::{Pid, set_child_subreaper};
 
-use super::attend::{attend, hold_signals};
 use super::create::{Built, Request, Stay, Up, bring_up};
 use super::delete;
 use super::store::Store;
+use super::supervise::{block_signals, supervise};
 use crate::cgroup::oom::Shortage;
 use crate::error::{Error, On, Result};
 
@@ -41,12 +41,12 @@ pub fn run(
         set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     }
     // From here on signals wait until the container is there to have them.
-    hold_signals()?;
+    block_signals()?;
     let Up { directory, built } = bring_up(store, request, Stay::Ended, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
     let Built { relay, notify, more, cgroup, launched } = built;
-    let code = attend(&launched, relay, notify)?;
+    let code = supervise(&launched, relay, notify)?;
     // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
     if code == 137
         && let Some(shortage) = cgroup.as_ref().and_then(Shortage::of)

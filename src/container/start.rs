@@ -4,17 +4,17 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::delete;
-use super::kept::Kept;
 use super::lock::locked;
 use super::notify::Notify;
 use super::process::Stat;
+use super::saved_config::SavedConfig;
 use super::state::{self, Known};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
-use crate::launch::gate;
 use crate::launch::message::{Channel, Message};
+use crate::launch::start_socket;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
 /// `notify_socket` is where somebody waits to hear that the container is ready: so does this. `seccomp_receiver` takes
@@ -37,7 +37,7 @@ pub fn start(
     }
     // By its number, under which it lives: whoever takes in who knocks is it.
     let stat = Stat::open(status.process.pid);
-    let Some(channel) = gate::knock(directory.fd(), directory.path())? else {
+    let Some(channel) = start_socket::connect_start(directory.fd(), directory.path())? else {
         return Err(fail(": its process is gone"));
     };
     let notify = notify_socket.map(|host| Notify::listen(&directory, host)).transpose()?.flatten();
@@ -53,7 +53,7 @@ pub fn start(
     };
     let started = match ran(answer, stat) {
         Ok(()) if status.hooks => {
-            Kept::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
+            SavedConfig::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
         }
         ran => ran.at(format_args!("container \"{}\"", directory.id())),
     };
@@ -99,7 +99,7 @@ fn serve(
     let pid = status.process.pid;
     let lost =
         || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
-    let served = Kept::read(directory, status)?.receiver(default).and_then(|receiver| {
+    let served = SavedConfig::read(directory, status)?.receiver(default).and_then(|receiver| {
         let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
         receiver.of(pid, State::Created, pid).serve(channel, &process, number)
     });

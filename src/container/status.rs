@@ -16,7 +16,7 @@ use crate::cgroup::freezer::is_frozen;
 use crate::error::Result;
 use crate::intelrdt;
 use crate::json::Decoder;
-use crate::launch::gate;
+use crate::launch::start_socket;
 use crate::members;
 
 /// The file's name.
@@ -195,7 +195,7 @@ impl Status {
         }
         // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
         // socket, but nobody behind it. With `run` there is none.
-        match directory.has_gate() && gate::is_attended(directory.fd(), directory.path())? {
+        match directory.has_gate() && start_socket::has_listener(directory.fd(), directory.path())? {
             true => Ok(State::Created),
             false => Ok(State::Running),
         }

@@ -32,7 +32,7 @@ use rustix::process::geteuid;
 use super::{id, notify};
 use crate::bundle::{CONFIG, read_all};
 use crate::error::{Error, Kind, On, Result, Show};
-use crate::launch::gate;
+use crate::launch::start_socket;
 use crate::rootfs::id::RootId;
 
 /// The root of all state directories.
@@ -289,15 +289,15 @@ impl Directory {
 
     /// Whether there is a start gate.
     pub fn has_gate(&self) -> bool {
-        statat(&self.fd, gate::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        statat(&self.fd, start_socket::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Takes the start gate away: the container is started.
     pub fn remove_gate(&self) -> Result<()> {
-        unlinkat(&self.fd, gate::NAME, AtFlags::empty()).on(format_args!(
+        unlinkat(&self.fd, start_socket::NAME, AtFlags::empty()).on(format_args!(
             "unlinkat {}/{}",
             self.path,
-            gate::NAME
+            start_socket::NAME
         ))
     }
 

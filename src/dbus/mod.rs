@@ -2,9 +2,9 @@
 //! to a bus, or straight to a service. Every wait has an end, and nothing that comes is trusted.
 
 mod address;
-mod line;
+mod connection;
 pub mod message;
 pub mod read;
 
 pub use address::{Address, parse};
-pub use line::{Line, Refusal};
+pub use connection::{Line, Refusal};

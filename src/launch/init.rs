@@ -13,11 +13,11 @@ use rustix::process::{
 use rustix::thread::set_name;
 
 use super::finish::{self, Program, give_up};
-use super::gate::Gate;
 use super::message::{Channel, Message};
+use super::start_socket::StartWait;
 use crate::caller;
-use crate::cgroup::delegate::Descent;
-use crate::cgroup::{self, Doors, Join};
+use crate::cgroup::delegate::SubCgroupFds;
+use crate::cgroup::{self, CgroupFds, Join};
 use crate::error::{Error, On, Result};
 use crate::hooks::{Inside, Point};
 use crate::plan::Plan;
@@ -28,14 +28,14 @@ use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_all_in_child;
 use crate::sys::net::loopback_up;
-use crate::sys::veil::veil;
+use crate::sys::self_exe;
 
 /// What the child has from its parent besides the plan: all opened on the host's side.
-pub struct Handed<'h> {
+pub struct FromParent<'h> {
     pub channel: Channel,
-    pub gate: &'h Gate,
+    pub gate: &'h StartWait,
     pub namespaces: &'h [OwnedFd],
-    pub doors: &'h Doors,
+    pub doors: &'h CgroupFds,
     /// The host's procfs, when the plan needs it.
     pub proc: Option<&'h OwnedFd>,
     /// The same, when whether setgroups(2) is denied is to be read there.
@@ -53,7 +53,7 @@ pub struct Handed<'h> {
 
 /// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
 /// not and ends.
-pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
+pub fn run(plan: &mut Plan<'_>, handed: FromParent<'_>) -> Infallible {
     close_all_in_child(handed.parents.into_iter().flatten());
     // As hooks see it; before a filter may keep it from being asked for.
     let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
@@ -88,9 +88,9 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
     }
 }
 
-fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)> {
+fn set_up(plan: &mut Plan<'_>, handed: &FromParent<'_>) -> Result<(Program, RootId)> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
-    veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
+    self_exe::replace(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
     // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
     handed.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
@@ -126,7 +126,7 @@ fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)>
 }
 
 /// The last part, in the container's root; `denied` is whether setgroups(2) is.
-fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root, denied: bool) -> Result<(Program, RootId)> {
+fn inside(plan: &Plan<'_>, handed: &FromParent<'_>, root: Root, denied: bool) -> Result<(Program, RootId)> {
     stage(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
@@ -139,7 +139,7 @@ fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root, denied: bool) -> Res
 
 /// The namespaces given by path; what follows is done as root of the user namespace. Gives whether setgroups(2) is denied
 /// there.
-fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
+fn join_namespaces(plan: &Plan<'_>, handed: &FromParent<'_>) -> Result<bool> {
     if !handed.joined {
         if handed.setgroups.is_some() {
             plan.process.user.drop_groups();
@@ -153,7 +153,7 @@ fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
 }
 
 /// The tree of files; the last step that sees the host's.
-fn change_root(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Root> {
+fn change_root(plan: &mut Plan<'_>, handed: &FromParent<'_>) -> Result<Root> {
     let terminal = plan.process.terminal.zip(handed.console);
     let more = &mut |entry, trees: &mut _| handed.channel.ask(entry, trees);
     let (root, terminal) = plan
@@ -202,12 +202,12 @@ fn become_root_inside(plan: &Plan<'_>) -> Result<()> {
     }
 }
 
-fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
+fn enter_cgroup(plan: &Plan<'_>, handed: &FromParent<'_>) -> Result<()> {
     handed.doors.enter()?;
     if plan.namespaces.cgroup {
         unshare(linux_raw_sys::general::CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP"))?;
     }
-    handed.doors.descent.as_ref().map_or(Ok(()), Descent::go)
+    handed.doors.sub_cgroup.as_ref().map_or(Ok(()), SubCgroupFds::enter)
 }
 
 /// With a limit of memory it may be killed any moment: by its name the kernel's log, and mote, know what it was doing.

@@ -25,7 +25,7 @@ use rustix::process::{DumpableBehavior, PidfdGetfdFlags, pidfd_getfd, set_dumpab
 
 use super::message::{Channel, Message};
 use crate::error::{At, On, Result, Show};
-use crate::pass;
+use crate::scm_rights;
 use crate::seccomp::Program;
 use crate::sys::fault::{self, Faults};
 
@@ -49,7 +49,7 @@ pub(super) fn load(program: &Program<'_>, channel: &Channel) -> Result<()> {
         set_dumpable_behavior(DumpableBehavior::Dumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
     channel.send(&Message::Filter(faults.fd().as_raw_fd()));
-    pass::send(channel.fd(), b"\0", faults.fd().as_fd())?;
+    scm_rights::send(channel.fd(), b"\0", faults.fd().as_fd())?;
     // So that its number is the listener's; and so that the page comes, empty, should mote give up or be gone: then this
     // process ends.
     drop(faults);
@@ -63,7 +63,7 @@ pub(super) fn load(program: &Program<'_>, channel: &Channel) -> Result<()> {
 impl Listener {
     /// Connects to the socket; `needed` is whether there is anything to be asked there.
     pub fn connect(path: CString, needed: bool) -> Result<Self> {
-        let socket = match pass::connect(&path, SocketType::STREAM) {
+        let socket = match scm_rights::connect(&path, SocketType::STREAM) {
             Err(_) if !needed => None,
             socket => Some(socket.at(format_args!("linux.seccomp.listenerPath {}", Show(&path)))?),
         };
@@ -73,13 +73,13 @@ impl Listener {
     /// Hands the listener over, once the filter is loaded: `number` is what the process, `pidfd`, has said of it.
     /// Gives the next message, which is why there is none where it is not loaded.
     pub fn serve(self, channel: &Channel, pidfd: &OwnedFd, number: RawFd) -> Result<Message> {
-        let faults = Faults::over(pass::receive(channel.fd())?);
+        let faults = Faults::over(scm_rights::receive(channel.fd())?);
         if let Some(place) = faults.next(channel.fd()).on(format_args!("linux.seccomp: userfaultfd"))? {
             // One message a connection, which ends with it.
             if let Some(socket) = self.socket {
                 let descriptor = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty());
                 let descriptor = descriptor.on(format_args!("linux.seccomp: pidfd_getfd {number}"))?;
-                pass::send(socket.as_fd(), self.state.as_bytes(), descriptor.as_fd())
+                scm_rights::send(socket.as_fd(), self.state.as_bytes(), descriptor.as_fd())
                     .at(format_args!("linux.seccomp.listenerPath {}", Show(&self.path)))?;
             }
             faults.give(place).on(format_args!("linux.seccomp: ioctl UFFDIO_COPY"))?;

@@ -9,9 +9,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::error::{Error, On, Result};
-use crate::pass::{receive_many, send_many};
 use crate::rootfs::id::RootId;
-use crate::rootfs::supply::Portion;
+use crate::rootfs::supply::TreeBatch;
+use crate::scm_rights::{receive_many, send_many};
 
 /// A message.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Channel {
     /// Asks the parent for trees, from this entry of `mounts` on.
     #[cold]
     #[inline(never)]
-    pub fn ask(&self, entry: usize, trees: &mut Portion) -> Result<()> {
+    pub fn ask(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
         self.send(&Message::Wanted(i32::try_from(entry).unwrap_or(i32::MAX)));
         receive_many(self.fd(), trees)?;
         match trees.first() {

@@ -19,11 +19,11 @@
 //! Nothing here has seen the configuration: it is all in the [`Plan`](crate::plan::Plan). The child
 //! allocates nothing, and opens nothing by a path of the host once it is inside.
 
+pub mod exec;
 pub mod finish;
-pub mod gate;
+pub mod in_mount_namespace;
 pub mod init;
 pub mod listener;
 pub mod message;
 pub mod parent;
-pub mod tenant;
-pub mod visit;
+pub mod start_socket;

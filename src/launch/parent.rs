@@ -9,11 +9,11 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, pidfd_open, set_dumpable_behavior};
 
-use super::gate::Gate;
-use super::init::{self, Handed};
+use super::init::{self, FromParent};
 use super::listener::Listener;
 use super::message::{Channel, Message};
-use crate::cgroup::{Cgroup, Doors};
+use super::start_socket::StartWait;
+use crate::cgroup::{Cgroup, CgroupFds};
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
 use crate::namespace::device::Moved;
@@ -25,8 +25,8 @@ use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::pidfd::{has_executed, reap, wait_end};
+use crate::sys::self_exe;
 use crate::sys::signal::send;
-use crate::sys::veil;
 use crate::{host, namespace};
 
 /// A container's process on its way to the gate.
@@ -49,7 +49,7 @@ pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
-    gate: &Gate,
+    gate: &StartWait,
     console: Option<BorrowedFd<'_>>,
     known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
@@ -63,9 +63,9 @@ pub fn launch(
 
     error::reserve();
     let (channel, childs) = Channel::pair()?;
-    let own = veil::own();
+    let own = self_exe::open();
     let back = if middle { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
-    let handed = |childs, joined| Handed {
+    let handed = |childs, joined| FromParent {
         channel: childs,
         gate,
         namespaces: &namespaces,
@@ -114,9 +114,9 @@ fn join_in_middle(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
 fn born<'h>(
     plan: &mut Plan<'_>,
     line: Channel,
-    doors: &Doors,
+    doors: &CgroupFds,
     cgroup: Option<&Cgroup>,
-    handed: impl Fn(Channel, bool) -> Handed<'h>,
+    handed: impl Fn(Channel, bool) -> FromParent<'h>,
 ) -> Result<(Pid, OwnedFd)> {
     let (new, mut line) = (plan.namespaces.new, Some(line));
     let mut attempt = || {
@@ -133,9 +133,9 @@ fn born<'h>(
     .on(format_args!("clone3"))
 }
 
-fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
-    let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
-    planned.doors(cgroup, plan.is_born_inside())
+fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds> {
+    let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(CgroupFds::default()) };
+    planned.open_fds(cgroup, plan.is_born_inside())
 }
 
 // Not into its caller: see scripts/layout.ld.
@@ -259,7 +259,7 @@ impl Launched {
     }
 
     /// Waits until the child is set up, has `record` write that down, and leaves the child at its gate.
-    pub fn ready(&mut self, gate: &Gate, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
+    pub fn ready(&mut self, gate: &StartWait, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         match self.answer()? {
             Message::Ready(root) => {
                 gate.open()?;

@@ -2,7 +2,7 @@
 //! which they are applied is `launch/finish.rs`.
 
 pub mod affinity;
-pub mod behind;
+pub mod after_filter;
 pub mod caps;
 pub mod cwd;
 pub mod env;

@@ -9,7 +9,7 @@ use rustix::process::umask;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::behind::Calls;
+use super::after_filter::Calls;
 use crate::error::{Error, On, Result};
 use crate::spec::process::User;
 

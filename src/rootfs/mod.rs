@@ -14,21 +14,21 @@ mod filesystem;
 pub mod id;
 pub mod idmap;
 pub mod label;
-mod last;
 pub mod mask;
+mod mount_options;
 mod node;
 pub mod op;
-pub mod option;
+pub mod option_table;
 pub mod order;
-pub mod own;
+pub mod own_mounts;
 pub mod path;
 pub mod pivot;
+mod read_only;
 pub mod source;
 pub mod supply;
 pub mod tree;
 mod unmount;
 mod walk;
-mod words;
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -43,14 +43,14 @@ use crate::error::{At, Error, On, Result, Show};
 use crate::spec::{Config, Mount};
 use crate::sys::mount::SetAttr;
 use cgroup::View;
-use idmap::{Find, User};
+use idmap::{FindUserNamespace, UserNamespace};
 use op::Op;
 use order::HostRoot;
-use own::Own;
+use own_mounts::OwnMounts;
 use path::{Make, Root};
-use pivot::Way;
+use pivot::PivotOptions;
 use source::Source;
-use supply::{ALL, More, Sources};
+use supply::{NONE_LEFT, RequestTrees, Sources};
 
 /// Everything that is mounted, made or covered, in order.
 #[derive(Debug)]
@@ -70,10 +70,10 @@ pub struct Plan<'a> {
 
 /// What the rest of the plan says about the tree.
 #[derive(Debug)]
-pub struct Surroundings<'a, 'm> {
+pub struct Context<'a, 'm> {
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
-    pub user: Option<User<'m>>,
+    pub user: Option<UserNamespace<'m>>,
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
     /// The SELinux label of new filesystems, as the option that says it.
@@ -85,7 +85,7 @@ pub struct Surroundings<'a, 'm> {
 
 impl<'a> Plan<'a> {
     /// Decides all of it from the configuration.
-    pub fn new(config: &Config<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
+    pub fn new(config: &Config<'a>, around: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
         let host_dev = config.mounts.iter().any(binds_dev);
         // In a user namespace mknod(2) is not allowed.
@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
 
     /// The parent's part: opens what comes from the host, as far as it may and has room; `find` is for idmapped mounts.
     /// Gives whether that was all; for what is left the child will ask, unless it is the only one who may.
-    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<bool> {
+    pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<bool> {
         self.devices.make_on_host().at(format_args!("linux.devices"))?;
         self.look_inside()?;
         read_links(&mut self.mounts)?;
@@ -119,7 +119,7 @@ impl<'a> Plan<'a> {
             opened => self.root.set(opened.at(format_args!("root.path"))?),
         }
         let next = self.sources().open_first(Some(find))?;
-        self.check_root().map(|()| next == ALL)
+        self.check_root().map(|()| next == NONE_LEFT)
     }
 
     /// What takes trees from the host, but for the root.
@@ -128,9 +128,9 @@ impl<'a> Plan<'a> {
     }
 
     /// The parent's part while the child makes the mounts: the trees that it asks for, and whether they are the last.
-    pub fn portion(&self, entry: usize, find: &mut Find<'_>) -> Result<(Vec<OwnedFd>, bool)> {
+    pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, bool)> {
         let (trees, next) = self.sources().portion(entry, find)?;
-        Ok((trees, next == ALL))
+        Ok((trees, next == NONE_LEFT))
     }
 
     /// Finds the sources that lie in the container's own root: what is there when their turn comes is what is meant.
@@ -189,7 +189,7 @@ impl<'a> Plan<'a> {
     /// `terminal` makes the container's terminal, if it is to have one, out of its devpts.
     pub fn apply(
         &mut self,
-        more: &mut More<'_>,
+        more: &mut RequestTrees<'_>,
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
         let opens = !self.root.is_open();
@@ -203,7 +203,7 @@ impl<'a> Plan<'a> {
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
         let mut root = self.attach_root().at(format_args!("root.path"))?;
         op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0)?;
-        let own = Own { root: &root, mounts: &self.mounts };
+        let own = OwnMounts { root: &root, mounts: &self.mounts };
         self.devices.apply(own, &mut |index| fill(self.mounts.len() + index))?;
         let terminal = terminal(&root)?;
         if let Some(terminal) = &terminal {
@@ -232,7 +232,7 @@ impl<'a> Plan<'a> {
     /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
     /// takes no shared one, and what is mounted below it has its own words for that.
     pub fn enter(&self, root: &Root) -> Result<()> {
-        pivot::enter(root, Way { pivot: self.pivot, in_place: self.in_place })?;
+        pivot::enter(root, PivotOptions { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
             kind => {
@@ -256,7 +256,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Plans a list of mounts.
-fn ops<'a>(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Vec<Op<'a>>> {
+fn ops<'a>(mounts: &[Mount<'a>], around: &Context<'a, '_>) -> Result<Vec<Op<'a>>> {
     let mut ops = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let op = Op::new(index, mount, around);
@@ -274,7 +274,7 @@ fn delay_read_only(ops: &mut [Op<'_>]) {
         return;
     }
     let destinations: Vec<&CStr> = ops.iter().map(Op::destination).collect();
-    for index in last::with_later_below(&destinations, &asked) {
+    for index in read_only::with_later_below(&destinations, &asked) {
         if let Some(op) = ops.get_mut(index) {
             op.delay_read_only();
         }
@@ -294,10 +294,10 @@ fn read_links(mounts: &mut [Op<'_>]) -> Result<()> {
 
 /// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices"). A /dev of the host's that
 /// has none stays without.
-fn cover_console(own: Own<'_, '_>, terminal: &OwnedFd) -> Result<()> {
+fn cover_console(own: OwnMounts<'_, '_>, terminal: &OwnedFd) -> Result<()> {
     const CONSOLE: &CStr = c"/dev/console";
     let root = own.root;
-    if root.open(CONSOLE).is_err_and(|errno| errno == Errno::NOENT) && !own.would_have(CONSOLE)? {
+    if root.open(CONSOLE).is_err_and(|errno| errno == Errno::NOENT) && !own.would_contain(CONSOLE)? {
         return Ok(());
     }
     // Not through a link of the image's, to a place where something else is expected (CVE-2025-52565).

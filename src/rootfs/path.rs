@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as Raw};
 
-use super::supply::Room;
+use super::supply::FdBudget;
 use super::tree;
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
@@ -26,7 +26,7 @@ pub struct Root {
     /// How many roots lie beneath it.
     covered: u32,
     /// Which descriptors are left open.
-    room: Room,
+    room: FdBudget,
     /// openat2 is not to be had here.
     refused: Cell<bool>,
     /// Absolute paths are the host's.
@@ -51,7 +51,7 @@ pub(super) const MAX_LINKS: usize = 40;
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        let (room, refused) = (Room::new(4, 512), Cell::new(false));
+        let (room, refused) = (FdBudget::new(4, 512), Cell::new(false));
         Root { fd, covered: 0, room, refused, below_host: false, last: None }
     }
 

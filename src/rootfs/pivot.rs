@@ -11,7 +11,7 @@ use crate::error::{Error, On, Result};
 
 /// How the host's tree is left.
 #[derive(Clone, Copy)]
-pub struct Way {
+pub struct PivotOptions {
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
     /// The container's root is attached where the bundle has it, or else over the host's root.
@@ -25,7 +25,7 @@ pub struct Way {
 /// root. There, and with `--no-pivot`, the root is put over it, the rest is unmounted, and chroot does the last step. A
 /// process does not climb out of that, since what lies above the root is the root again; but with CAP_SYS_ADMIN it may
 /// unmount it, and see the initramfs.
-pub fn enter(root: &Root, way: Way) -> Result<()> {
+pub fn enter(root: &Root, way: PivotOptions) -> Result<()> {
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
     if way.pivot {
         match pivot_root(c".", c".") {

@@ -17,11 +17,11 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::idmap::{Find, Idmap, User};
-use super::option::{FOLLOWED, Links};
+use super::idmap::{FindUserNamespace, Idmap, UserNamespace};
+use super::mount_options::BindOptions;
+use super::option_table::{FOLLOWED, Links};
 use super::order::HostRoot;
 use super::path::{PATH_MAX, Root, is_directory};
-use super::words::Ends;
 use super::{explain, refuse, tree};
 use crate::error::{Error, On, Result, Show};
 use crate::spec::Mount;
@@ -54,7 +54,12 @@ impl<'a> Source<'a> {
     /// Links are not followed, or owners are mapped.
     #[cold]
     #[inline(never)]
-    pub fn change(&mut self, mount: &Mount<'_>, ends: &Ends<'_>, user: Option<User<'_>>) -> Result<()> {
+    pub fn change(
+        &mut self,
+        mount: &Mount<'_>,
+        ends: &BindOptions<'_>,
+        user: Option<UserNamespace<'_>>,
+    ) -> Result<()> {
         let links = ends.links;
         if links.copied && (links.source || links.destination) {
             return refuse(format_args!(
@@ -130,7 +135,7 @@ impl<'a> Source<'a> {
     }
 
     /// Opens it on the host. Only the parent, with `find`, can map its owners.
-    pub fn open(&self, find: Option<&mut Find<'_>>) -> Result<OwnedFd> {
+    pub fn open(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<OwnedFd> {
         let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
         let copy = |recursive| tree::copy_path(&self.path, recursive, link);
         let tree = copy(self.recursive)

@@ -52,7 +52,7 @@ pub fn spawn(
     let returned = match super::check(returned) {
         // A refusal that was not of clone3 alone is repeated by clone.
         Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
-            door = cgroup.map(Door::open).transpose()?;
+            door = cgroup.map(CgroupEntry::open).transpose()?;
             let flags = flags as usize | CLONE_PIDFD as usize;
             // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.
             // SAFETY: as above.
@@ -82,20 +82,20 @@ pub fn spawn(
 }
 
 /// The way into its cgroup for a child that is not born there, and a line on which it tells of a failure.
-struct Door {
+struct CgroupEntry {
     processes: OwnedFd,
     heard: OwnedFd,
     told: OwnedFd,
 }
 
-impl Door {
+impl CgroupEntry {
     /// By the parent: permission is judged by who opened the file.
     #[cold]
     fn open(directory: BorrowedFd<'_>) -> Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let processes = openat(directory, c"cgroup.procs", flags, Mode::empty())?;
         let (heard, told) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Door { processes, heard, told })
+        Ok(CgroupEntry { processes, heard, told })
     }
 
     /// The child's first act: in, or the end.

@@ -7,8 +7,8 @@
 mod annotation;
 pub mod call;
 mod device;
-pub mod hold;
 pub mod name;
+pub mod placeholder;
 pub mod property;
 
 use alloc::borrow::Cow;
@@ -29,8 +29,8 @@ use crate::error::{At, Result};
 use crate::spec::Config;
 use crate::spec::device::DeviceRule;
 use call::Systemd;
-use hold::Holder;
 use name::{Names, scope_of};
+use placeholder::Holder;
 use property::{Property, is_relative};
 
 /// What of a manager decides where cgroups are.

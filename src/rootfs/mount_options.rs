@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general as sys;
 
 use super::label::{Label, label_of, unquoted};
-use super::option::{FOLLOWED, Links, Word, word};
+use super::option_table::{FOLLOWED, Links, MountOption, lookup};
 use super::refuse;
 use crate::error::{Error, Result, Show};
 use crate::spec::Mount;
@@ -16,7 +16,7 @@ use crate::sys::mount::SetAttr;
 
 /// What the options say.
 #[derive(Debug, Default)]
-pub struct Words<'a> {
+pub struct MountOptions<'a> {
     pub bind: Option<bool>,
     pub remount: bool,
     pub copy_up: bool,
@@ -31,15 +31,15 @@ pub struct Words<'a> {
 
 /// What they say of where a bind mount comes from and goes to.
 #[derive(Default)]
-pub struct Ends<'a> {
+pub struct BindOptions<'a> {
     pub links: Links,
     /// The whole of that option.
     pub idmap: Option<&'a CStr>,
 }
 
-impl Ends<'_> {
+impl BindOptions<'_> {
     /// Nothing out of the ordinary.
-    pub fn are_plain(&self) -> bool {
+    pub fn are_default(&self) -> bool {
         self.idmap.is_none() && self.links == FOLLOWED
     }
 
@@ -57,22 +57,22 @@ impl Ends<'_> {
     }
 }
 
-impl<'a> Words<'a> {
+impl<'a> MountOptions<'a> {
     /// Takes them one by one.
-    pub fn read(mount: &Mount<'a>) -> Result<(Self, Ends<'a>)> {
-        let (mut words, mut ends) = (Words::default(), Ends::default());
+    pub fn read(mount: &Mount<'a>) -> Result<(Self, BindOptions<'a>)> {
+        let (mut words, mut ends) = (MountOptions::default(), BindOptions::default());
         words.all.recursive = true;
         for (index, text) in mount.options.iter().copied().enumerate() {
-            let known = text.to_str().ok().and_then(word);
+            let known = text.to_str().ok().and_then(lookup);
             match known {
-                Some(Word::Later) => {
+                Some(MountOption::Unsupported) => {
                     return Err(Error::unsupported(format_args!(
                         "options[{index}]: \"{}\" is not supported yet",
                         Show(text)
                     )));
                 }
-                Some(Word::Idmap) => ends.idmap = Some(text),
-                Some(Word::Link(links)) => ends.links.add(links),
+                Some(MountOption::Idmap) => ends.idmap = Some(text),
+                Some(MountOption::Link(links)) => ends.links.add(links),
                 Some(known) => words.take(known),
                 None if text.is_empty() => {}
                 None => words.parameter(text),
@@ -81,25 +81,25 @@ impl<'a> Words<'a> {
         Ok((words, ends))
     }
 
-    fn take(&mut self, word: Word) {
+    fn take(&mut self, option: MountOption) {
         let readonly = u64::from(sys::MOUNT_ATTR_RDONLY);
-        match word {
-            Word::Set(bit) => self.top.add(bit),
-            Word::Clear(bit) => self.top.remove(bit),
-            Word::SetAll(bit) => self.all.add(bit),
-            Word::ClearAll(bit) => self.all.remove(bit),
-            Word::Atime(rule, false) => self.top.atime(rule),
-            Word::Atime(rule, true) => self.all.atime(rule),
-            Word::ReadOnly => (self.top.set, self.writable) = (self.top.set | readonly, false),
+        match option {
+            MountOption::Set(bit) => self.top.add(bit),
+            MountOption::Clear(bit) => self.top.remove(bit),
+            MountOption::SetAll(bit) => self.all.add(bit),
+            MountOption::ClearAll(bit) => self.all.remove(bit),
+            MountOption::Atime(rule, false) => self.top.atime(rule),
+            MountOption::Atime(rule, true) => self.all.atime(rule),
+            MountOption::ReadOnly => (self.top.set, self.writable) = (self.top.set | readonly, false),
             // Undoes an `ro` before it; what is read-only on the host is not opened up.
-            Word::ReadWrite => (self.top.set, self.writable) = (self.top.set & !readonly, true),
-            Word::Super(name) => self.parameters.push((name.into(), None)),
-            Word::Propagation(kind, false) => self.top.propagation = kind.into(),
-            Word::Propagation(kind, true) => self.all.propagation = kind.into(),
-            Word::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
-            Word::Remount => self.remount = true,
-            Word::CopyUp => self.copy_up = true,
-            Word::Nothing | Word::Later | Word::Idmap | Word::Link(_) => {}
+            MountOption::ReadWrite => (self.top.set, self.writable) = (self.top.set & !readonly, true),
+            MountOption::Super(name) => self.parameters.push((name.into(), None)),
+            MountOption::Propagation(kind, false) => self.top.propagation = kind.into(),
+            MountOption::Propagation(kind, true) => self.all.propagation = kind.into(),
+            MountOption::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
+            MountOption::Remount => self.remount = true,
+            MountOption::CopyUp => self.copy_up = true,
+            MountOption::Nothing | MountOption::Unsupported | MountOption::Idmap | MountOption::Link(_) => {}
         }
     }
 
@@ -133,7 +133,7 @@ impl<'a> Words<'a> {
     }
 
     /// A bind mount has no filesystem of its own. runc refuses such words, too, crun passes them over.
-    pub fn are_a_mounts(&self, mount: &Mount<'_>) -> Result<()> {
+    pub fn check_bind(&self, mount: &Mount<'_>) -> Result<()> {
         match self.parameters.first() {
             Some((name, _)) => refuse_word(mount, name, "a bind mount, whose filesystem is its source's"),
             None => Ok(()),
@@ -142,7 +142,7 @@ impl<'a> Words<'a> {
 
     /// A bind mount of cgroup v2. Words for the whole hierarchy are not a container's to say (cgroups(7): they are
     /// ignored); there are no others.
-    pub fn of_cgroup2(&mut self, mount: &Mount<'_>) -> Result<()> {
+    pub fn check_cgroup2(&mut self, mount: &Mount<'_>) -> Result<()> {
         const KNOWN: [&CStr; 5] = [
             c"nsdelegate",
             c"favordynmods",
@@ -161,14 +161,14 @@ impl<'a> Words<'a> {
     }
 
     /// A new filesystem of a device is read-only as a whole.
-    pub fn of_new(&mut self, kind: &CStr) {
+    pub fn add_super_read_only(&mut self, kind: &CStr) {
         if self.is_read_only() && !is_kernels_own(kind) {
             self.parameters.push((c"ro".into(), None));
         }
     }
 
     /// Whether the mount itself is made read-only, by `ro` or with all below it.
-    pub fn make_read_only(&self) -> bool {
+    pub fn makes_read_only(&self) -> bool {
         (self.top.set | self.all.set & !self.top.clear) & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }
 

@@ -13,16 +13,16 @@ use crate::hooks;
 use crate::spec::Config;
 
 /// Its text, and what is needed to understand it.
-pub struct Kept {
+pub struct SavedConfig {
     text: Vec<u8>,
     id: CString,
     bundle: CString,
 }
 
-impl Kept {
+impl SavedConfig {
     /// Reads it.
     pub fn read(directory: &Directory, status: &Status) -> Result<Self> {
-        Ok(Kept {
+        Ok(SavedConfig {
             text: directory.read(CONFIG)?.unwrap_or_default(),
             id: CString::new(directory.id()).unwrap_or_default(),
             bundle: CString::new(status.bundle.as_str()).unwrap_or_default(),

@@ -11,21 +11,21 @@ use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 use super::finish::{self, Program};
 use super::message::{Channel, Message};
 use super::parent::{Launched, through_middle};
-use crate::cgroup::{Cgroup, Doors, Join};
+use crate::cgroup::{Cgroup, CgroupFds, Join};
 use crate::error::{self, On, Result};
 use crate::host;
-use crate::plan::Tenant;
+use crate::plan::ExecPlan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
-use crate::sys::veil::{self, veil};
+use crate::sys::self_exe;
 
 /// The container that is joined.
 #[derive(Clone, Copy)]
-pub struct Container<'h> {
+pub struct Target<'h> {
     /// Its first process.
     pub init: &'h OwnedFd,
     pub cgroup: Option<&'h Cgroup>,
@@ -38,12 +38,12 @@ pub struct Container<'h> {
 }
 
 /// What the child has from its parent besides the plan.
-struct Handed<'h> {
-    container: Container<'h>,
+struct Inherited<'h> {
+    container: Target<'h>,
     channel: &'h Channel,
     /// All descriptors that the child has a use for.
     kept: Vec<RawFd>,
-    doors: &'h Doors,
+    doors: &'h CgroupFds,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
     /// The same, when whether setgroups(2) is denied is to be read there.
@@ -56,7 +56,7 @@ struct Handed<'h> {
 
 /// Starts a process in the container, up to where it waits for [`Launched::go`]. When this fails there is
 /// none.
-pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
+pub fn launch(plan: &ExecPlan<'_>, container: Target<'_>) -> Result<Launched> {
     let asks = plan.process.asks_for_groups();
     let proc = (asks || plan.process.needs_proc()).then(host::proc).transpose()?;
     let lent = plan.process.lend(proc.as_ref())?;
@@ -66,7 +66,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
     plan.affinity.apply()?;
     error::reserve();
     let (channel, childs) = Channel::pair()?;
-    let own = veil::own();
+    let own = self_exe::open();
     let attempt = |birth| {
         let doors = container.cgroup.map(|cgroup| cgroup.doors(birth)).transpose()?.unwrap_or_default();
         let others = [Some(container.init), proc.as_ref(), own.as_ref()].into_iter().flatten();
@@ -74,7 +74,7 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
             others.map(AsRawFd::as_raw_fd).chain(container.console.map(|console| console.as_raw_fd()));
         let spawned = clone(
             plan,
-            Handed {
+            Inherited {
                 container,
                 channel: &childs,
                 kept: numbers.chain([childs.number()]).chain(doors.numbers()).collect(),
@@ -108,19 +108,19 @@ pub fn launch(plan: &Tenant<'_>, container: Container<'_>) -> Result<Launched> {
 }
 
 /// What the child may not do itself.
-fn help(plan: &Tenant<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
+fn help(plan: &ExecPlan<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
     cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(pid))?;
     plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
 }
 
-fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
+fn clone(plan: &ExecPlan<'_>, handed: Inherited<'_>) -> Result<(Pid, OwnedFd)> {
     let init = handed.container.init;
     if plan.entry.has_user() {
-        let join = |_: &mut Handed<'_>| {
+        let join = |_: &mut Inherited<'_>| {
             plan.process.user.drop_groups();
             plan.entry.join(init, true)
         };
-        return through_middle(0, handed, join, |handed| run(plan, Handed { joined: true, ..handed }));
+        return through_middle(0, handed, join, |handed| run(plan, Inherited { joined: true, ..handed }));
     }
     plan.entry.join_before(init)?;
     let birth = handed.doors.birth();
@@ -128,7 +128,7 @@ fn clone(plan: &Tenant<'_>, handed: Handed<'_>) -> Result<(Pid, OwnedFd)> {
 }
 
 /// The process's own part. It never comes back.
-fn run(plan: &Tenant<'_>, mut handed: Handed<'_>) -> Infallible {
+fn run(plan: &ExecPlan<'_>, mut handed: Inherited<'_>) -> Infallible {
     // First: it may be seen in the container, and a process there with CAP_SYS_PTRACE opens whatever is open here.
     let closed = plan.process.fds.apply(&mut handed.kept);
     let error = match closed.and_then(|()| set_up(plan, &handed)) {
@@ -142,9 +142,9 @@ fn run(plan: &Tenant<'_>, mut handed: Handed<'_>) -> Infallible {
     finish::give_up(handed.channel, error)
 }
 
-fn set_up(plan: &Tenant<'_>, handed: &Handed<'_>) -> Result<Program> {
+fn set_up(plan: &ExecPlan<'_>, handed: &Inherited<'_>) -> Result<Program> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
-    veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
+    self_exe::replace(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
     setsid().on(format_args!("setsid"))?;
     if let Some(proc) = handed.proc {
         plan.process.label.apply(proc)?;

@@ -26,35 +26,35 @@ pub const NAME: &str = "start";
 const WAITING: i32 = 128;
 
 /// Who opens the gate.
-pub enum Gate {
+pub enum StartWait {
     /// The parent, over the channel.
     Parent,
     /// Whoever connects.
     Socket(OwnedFd),
 }
 
-impl Gate {
+impl StartWait {
     /// A gate in a state directory.
     pub fn socket(directory: BorrowedFd<'_>, path: &str) -> Result<Self> {
         let socket = new_socket(SocketFlags::empty())?;
         let address = address(directory, path, NAME)?;
         bind(&socket, &address).on(format_args!("bind {path}/{NAME}"))?;
-        Ok(Gate::Socket(socket))
+        Ok(StartWait::Socket(socket))
     }
 
     /// The parent's side, when the process is set up: from now on it can be come to.
     pub fn open(&self) -> Result<()> {
         match self {
-            Gate::Parent => Ok(()),
-            Gate::Socket(socket) => listen(socket, WAITING).on(format_args!("listen {NAME}")),
+            StartWait::Parent => Ok(()),
+            StartWait::Socket(socket) => listen(socket, WAITING).on(format_args!("listen {NAME}")),
         }
     }
 
     /// Its descriptor's number, -1 when it has none of its own.
     pub fn number(&self) -> RawFd {
         match self {
-            Gate::Parent => -1,
-            Gate::Socket(listener) => listener.as_raw_fd(),
+            StartWait::Parent => -1,
+            StartWait::Socket(listener) => listener.as_raw_fd(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Gate {
                 format_args!("the parent process died before the container was created"),
             ));
         };
-        let Gate::Socket(listener) = self else { return Ok(parent) };
+        let StartWait::Socket(listener) = self else { return Ok(parent) };
         drop(parent);
         loop {
             let connection = accept_with(listener, SocketFlags::CLOEXEC).on(format_args!("accept4"))?;
@@ -82,7 +82,7 @@ impl Gate {
 }
 
 /// Comes to the gate of a created container. `None`: nobody waits there (any more, or yet).
-pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
+pub fn connect_start(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
     let socket = new_socket(SocketFlags::NONBLOCK)?;
     match connect(&socket, &address(directory, path, NAME)?) {
         Ok(()) => {
@@ -95,8 +95,8 @@ pub fn knock(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
 }
 
 /// Whether somebody waits there, even one that has been stopped and takes nobody in.
-pub fn is_attended(directory: BorrowedFd<'_>, path: &str) -> Result<bool> {
-    match knock(directory, path) {
+pub fn has_listener(directory: BorrowedFd<'_>, path: &str) -> Result<bool> {
+    match connect_start(directory, path) {
         Err(error) if error.is(Errno::AGAIN) => Ok(true),
         other => other.map(|channel| channel.is_some()),
     }

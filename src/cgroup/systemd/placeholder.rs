@@ -9,7 +9,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::write;
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
-use crate::cgroup::directory::{Hierarchies, Whole};
+use crate::cgroup::directory::{FullPath, Hierarchies};
 use crate::error::{On, Result};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_all_from;
@@ -35,7 +35,7 @@ impl Holder {
         let file = format!("{directory}/cgroup.procs");
         let text = format!("{}", self.pid.as_raw_nonzero());
         let fd = hierarchies.open_to_write(&file)?;
-        write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", Whole(&file)))
+        write(&fd, text.as_bytes()).map(drop).on(format_args!("write {text} to {}", FullPath(&file)))
     }
 }
 

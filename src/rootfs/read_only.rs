@@ -22,7 +22,7 @@ const READ_ONLY: SetAttr =
 
 /// Of one mount.
 #[derive(Default)]
-pub struct Last {
+pub struct LateReadOnly {
     /// The tree that is to be made read-only.
     tree: Cell<Option<OwnedFd>>,
     /// The device number of a tmpfs, which nothing outside the container has; 0 of others.
@@ -31,13 +31,13 @@ pub struct Last {
     delayed: bool,
 }
 
-impl fmt::Debug for Last {
+impl fmt::Debug for LateReadOnly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("-")
     }
 }
 
-impl Last {
+impl LateReadOnly {
     /// Keeps a tree to make it read-only at last; `false` where descriptors are short.
     fn keep(&self, root: &Root, tree: &OwnedFd) -> Result<bool> {
         let tree = fcntl_dupfd_cloexec(tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;

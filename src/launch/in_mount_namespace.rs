@@ -13,7 +13,7 @@ use crate::namespace::entry::Entry;
 use crate::process::user::become_root;
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
-use crate::rootfs::supply::More;
+use crate::rootfs::supply::RequestTrees;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
 use crate::sys::fd::close_in_child;
@@ -21,13 +21,13 @@ use crate::sys::pidfd::reap;
 
 /// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
 /// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
-pub fn visit(
+pub fn run(
     entry: Entry,
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
     portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>,
-    act: impl FnOnce(&mut Root, &mut More<'_>) -> Result<()>,
+    act: impl FnOnce(&mut Root, &mut RequestTrees<'_>) -> Result<()>,
 ) -> Result<()> {
     // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;

@@ -6,21 +6,21 @@ use alloc::vec::Vec;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io;
 
-use super::delegate::Descent;
-use super::directory::{Hierarchies, Whole};
+use super::delegate::SubCgroupFds;
+use super::directory::{FullPath, Hierarchies};
 use crate::error::{On, Result};
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
 #[derive(Default)]
-pub struct Doors {
+pub struct CgroupFds {
     files: Vec<(OwnedFd, String)>,
     /// The v2 directory to be born in.
     pub birth: Option<OwnedFd>,
     /// Further down, after the cgroup namespace is made.
-    pub descent: Option<Descent>,
+    pub sub_cgroup: Option<SubCgroupFds>,
 }
 
-impl Doors {
+impl CgroupFds {
     /// Opens a file to join by.
     pub(super) fn push(&mut self, hierarchies: &Hierarchies, path: String) -> Result<()> {
         self.files.push((hierarchies.open_to_write(&path)?, path));
@@ -30,7 +30,7 @@ impl Doors {
     /// The child's part: goes in.
     pub fn enter(&self) -> Result<()> {
         for (file, path) in &self.files {
-            io::write(file, b"0").on(format_args!("write 0 to {}", Whole(path)))?;
+            io::write(file, b"0").on(format_args!("write 0 to {}", FullPath(path)))?;
         }
         Ok(())
     }

@@ -14,14 +14,14 @@ use crate::error::{On, Result};
 
 /// What is mounted, as far as it tells that.
 #[derive(Clone, Copy)]
-pub struct Own<'p, 'a> {
+pub struct OwnMounts<'p, 'a> {
     pub root: &'p Root,
     pub mounts: &'p [Op<'a>],
 }
 
-impl Own<'_, '_> {
+impl OwnMounts<'_, '_> {
     /// Whether a directory is the container's own. What is mounted somewhere below the bundle's root already is not.
-    pub fn has(self, directory: &OwnedFd) -> Result<bool> {
+    pub fn contain(self, directory: &OwnedFd) -> Result<bool> {
         let stat = fstat(directory).on(format_args!("fstat"))?;
         // rename(2) answers without a change: EXDEV when the mounts differ, even if the filesystem is the same, and
         // else EBUSY for the name ".".
@@ -30,9 +30,9 @@ impl Own<'_, '_> {
     }
 
     /// Whether what is missing of a path would be made in such a directory.
-    pub fn would_have(self, path: &CStr) -> Result<bool> {
+    pub fn would_contain(self, path: &CStr) -> Result<bool> {
         let above = self.root.nearest(path)?;
-        let own = self.has(&above);
+        let own = self.contain(&above);
         self.root.release(above);
         own
     }

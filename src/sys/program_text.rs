@@ -12,7 +12,7 @@ use super::program::{PF_W, PF_X, Program};
 ///
 /// Only those of a static program, as it is installed: an interpreter may have relocated code, and who embeds this
 /// library may have patched it.
-pub fn forget() {
+pub fn drop_text_pages() {
     let Ok(program) = Program::current() else { return };
     let read_only = program.mapped().iter().take_while(|pages| pages.flags & PF_W == 0);
     let mut code = read_only.filter(|pages| pages.flags & PF_X != 0);

@@ -22,25 +22,25 @@ const SIGIO: i32 = sys::SIGIO as i32;
 
 /// Lets all signals wait until the process is there to have them. Before it is made.
 #[inline(always)]
-pub fn hold_signals() -> Result<()> {
+pub fn block_signals() -> Result<()> {
     block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
 }
 
 /// Hands on signals, and what goes through the terminal, and reaps until the process has ended: its exit code.
-pub fn attend(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
+pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
     if let Some(inside) = &notify {
         inside.signal()?;
         // What came before that nobody was told of.
-        hear(launched, SIGIO, &mut notify)?;
+        handle_signal(launched, SIGIO, &mut notify)?;
     }
     match relay {
-        Some(relay) => attend_with(launched, relay, notify),
+        Some(relay) => supervise_with_relay(launched, relay, notify),
         None => loop {
             match signal::wait(Set::ALL) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 signal => {
                     let signal = signal.on(format_args!("rt_sigtimedwait"))?;
-                    if let Some(code) = hear(launched, signal, &mut notify)? {
+                    if let Some(code) = handle_signal(launched, signal, &mut notify)? {
                         return Ok(code);
                     }
                 }
@@ -49,7 +49,11 @@ pub fn attend(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option
     }
 }
 
-fn attend_with(launched: &Launched, mut relay: Box<Relay>, mut notify: Option<Notify>) -> Result<i32> {
+fn supervise_with_relay(
+    launched: &Launched,
+    mut relay: Box<Relay>,
+    mut notify: Option<Notify>,
+) -> Result<i32> {
     let signals = signal::descriptor(Set::ALL).on(format_args!("signalfd4"))?;
     loop {
         if !relay.turn(signals.as_fd())? {
@@ -60,7 +64,7 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>, mut notify: Option<No
             // Of the relay's own writing, to nobody.
             SIGPIPE => {}
             signal => {
-                if let Some(code) = hear(launched, signal, &mut notify)? {
+                if let Some(code) = handle_signal(launched, signal, &mut notify)? {
                     relay.finish();
                     return Ok(code);
                 }
@@ -70,7 +74,7 @@ fn attend_with(launched: &Launched, mut relay: Box<Relay>, mut notify: Option<No
 }
 
 /// A signal came: the exit code if it told of the process's end. SIGCHLD is mote's own, every other is the process's.
-fn hear(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
+fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
         return reap(launched.pid);
     }

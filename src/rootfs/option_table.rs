@@ -5,7 +5,7 @@ use linux_raw_sys::general as sys;
 
 /// What a word does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum MountOption {
     /// `MOUNT_ATTR_*` of the mount: set, or cleared.
     Set(u32),
     Clear(u32),
@@ -33,7 +33,7 @@ pub enum Word {
     /// Owners are mapped, perhaps as behind a `=`.
     Idmap,
     /// Known, and refused by name: mote cannot do it yet.
-    Later,
+    Unsupported,
 }
 
 /// Links at the ends of a bind mount, which otherwise are followed.
@@ -59,11 +59,11 @@ impl Links {
 /// None of them is.
 pub const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
 
-use Word::*;
+use MountOption::*;
 
 /// Every word, sorted. Others are the filesystem's own.
 #[rustfmt::skip]
-pub static WORDS: &[(&str, Word)] = &[
+pub static OPTIONS: &[(&str, MountOption)] = &[
     ("async", Super(c"async")),
     ("atime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
     ("bind", Bind(false)),
@@ -76,7 +76,7 @@ pub static WORDS: &[(&str, Word)] = &[
     ("exec", Clear(sys::MOUNT_ATTR_NOEXEC)),
     ("idmap", Idmap),
     // The mount API of linux 5.2 has no name for it, and the filesystems that count versions always do.
-    ("iversion", Later),
+    ("iversion", Unsupported),
     ("lazytime", Super(c"lazytime")),
     ("loud", Nothing),
     ("mand", Super(c"mand")),
@@ -135,9 +135,9 @@ pub static WORDS: &[(&str, Word)] = &[
 ];
 
 /// The word's meaning, `None` when it is the filesystem's own.
-pub fn word(text: &str) -> Option<Word> {
-    match WORDS.binary_search_by_key(&text, |(name, _)| name) {
-        Ok(place) => WORDS.get(place).map(|(_, word)| *word),
+pub fn lookup(text: &str) -> Option<MountOption> {
+    match OPTIONS.binary_search_by_key(&text, |(name, _)| name) {
+        Ok(place) => OPTIONS.get(place).map(|(_, option)| *option),
         Err(_) => text.strip_prefix('r').unwrap_or(text).starts_with("idmap=").then_some(Idmap),
     }
 }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_has_every_word_of_the_specification() {
-        assert!(WORDS.is_sorted_by_key(|(name, _)| name));
+        assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
         let specified = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime \
             nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private \
             ratime rbind rdev rdiratime relatime remount rexec rnoatime rnodev rnodiratime rnoexec rnorelatime \
@@ -156,8 +156,8 @@ mod tests {
             rsymfollow runbindable rw shared silent slave strictatime suid symfollow sync tmpcopyup unbindable \
             idmap ridmap";
         for name in specified.split_whitespace() {
-            assert!(word(name).is_some(), "{name}");
+            assert!(lookup(name).is_some(), "{name}");
         }
-        assert_eq!(word("size=1"), None);
+        assert_eq!(lookup("size=1"), None);
     }
 }

@@ -23,12 +23,12 @@ use linux_raw_sys::general::{
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open, sendfile};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile};
 use rustix::io::{Errno, Result, pwrite};
 
 use super::fd::close_in_child;
 use super::program::{PF_R, PF_W, PF_X, PT_LOAD, Pages, Program, Segment};
-use super::text;
+use super::program_text;
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
 #[repr(C)]
@@ -48,9 +48,10 @@ struct Header {
     rest: [u16; 3],
 }
 
-/// This program's file, for [`veil`]: opened where /proc is the host's. `None` where it may be run but not read.
-pub fn own() -> Option<OwnedFd> {
-    open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+/// Opens /proc/self/exe, for [`replace`]; the caller must still see the host's /proc. `None` for a program that may be executed
+/// but not read.
+pub fn open() -> Option<OwnedFd> {
+    rustix::fs::open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// Puts the process on a file in memory with the program's segments, which as an executable is the stub. `own` is closed.
@@ -62,7 +63,7 @@ pub fn own() -> Option<OwnedFd> {
 ///
 /// Errors: those of the calls; ENOEXEC for a program whose file does not begin with its first segment; EBUSY when its
 /// file is mapped once more, or is not the one executed (ld.so(8) with the program as an argument).
-pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
+pub fn replace(own: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
     let program = Program::current()?;
     let first = program.mapped().first().filter(|first| first.offset == 0).ok_or(Errno::NOEXEC)?;
@@ -78,7 +79,7 @@ pub fn veil(own: Option<&OwnedFd>) -> Result<()> {
         }
         at += pages.length;
     }
-    text::forget();
+    program_text::drop_text_pages();
     at = 0;
     for pages in program.mapped() {
         map(pages, &file, at)?;

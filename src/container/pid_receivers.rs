@@ -12,33 +12,33 @@ use rustix::process::Pid;
 
 use crate::caller::file_mode;
 use crate::error::{At, On, Result, Show};
-use crate::pass;
+use crate::scm_rights;
 
 /// Where to tell it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Announce<'a> {
+pub struct PidReceivers<'a> {
     /// `--pid-file`
     pub pid_file: Option<&'a CStr>,
     /// `--pidfd-socket`, or an annotation: a socket that is sent the process's pidfd.
     pub pidfd_socket: Option<&'a CStr>,
 }
 
-impl Announce<'_> {
+impl PidReceivers<'_> {
     /// Tells it, before the process runs its program.
-    pub fn tell(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
+    pub fn send(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
         if let Some(path) = self.pid_file {
             write_pid(path, pid)?;
         }
         if let Some(path) = self.pidfd_socket {
-            pass::connect(path, SocketType::STREAM)
-                .and_then(|socket| pass::send(socket.as_fd(), b"\0", pidfd.as_fd()))
+            scm_rights::connect(path, SocketType::STREAM)
+                .and_then(|socket| scm_rights::send(socket.as_fd(), b"\0", pidfd.as_fd()))
                 .at(format_args!("pidfd socket {}", Show(path)))?;
         }
         Ok(())
     }
 
     /// Takes back what can be: there is no such process after all.
-    pub fn retract(&self) {
+    pub fn remove_pid_file(&self) {
         if let Some(path) = self.pid_file {
             let _ = unlinkat(CWD, path, AtFlags::empty());
         }
