@@ -28,7 +28,7 @@ use rustix::process::{Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller::{self, restore_signals};
-use crate::error::{At, Error, Kind, On, Result, Said, Show};
+use crate::error::{At, Error, Kind, On, OneLine, Result, Show};
 use crate::executable::explain;
 use crate::spec::hooks::Hook;
 use crate::spec::{Config, state};
@@ -379,7 +379,7 @@ impl<'a> Program<'a> {
         let mut space = [0u8; WORDS];
         let count = pread(printed, &mut space, 0).unwrap_or(0);
         let words = space.get(..count).unwrap_or_default().trim_ascii();
-        let (colon, words) = (if words.is_empty() { "" } else { ": " }, Said(words));
+        let (colon, words) = (if words.is_empty() { "" } else { ": " }, OneLine(words));
         let seconds = self.timeout.unwrap_or(0);
         match end {
             _ if !ended && beside.is_some_and(has_ended) => {

@@ -13,8 +13,8 @@ use crate::error::{Error, Result, Show};
 use crate::hooks;
 use crate::host::{self, Cgroups, Host};
 use crate::intelrdt;
-use crate::namespace::{self, device, entry::Entry, sysctl, time, user as maps, uts};
-use crate::process::after_filter::{Behind, Waits};
+use crate::namespace::{self, device, entry::ContainerNamespaces, sysctl, time, user as maps, uts};
+use crate::process::after_filter::{AfterFilter, WaitsFor};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, foreign, keyring, label, mempolicy, oom, rlimit, scheduler, signals,
@@ -43,7 +43,7 @@ pub struct Options<'a, 'm> {
     /// `--preserve-fds`.
     pub preserve_fds: u32,
     /// It waits for `start` at a gate of its own.
-    pub gate: bool,
+    pub waits_for_start: bool,
 }
 
 /// Every decision about a container.
@@ -115,7 +115,7 @@ impl<'a> Plan<'a> {
 
         let id = options.id.to_str().unwrap_or_default();
         let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
-        let cgroup = control(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
+        let cgroup = plan_cgroup(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
         let hooks = hooks::Plan::new(config, options.id, options.bundle);
         let around = rootfs::Context {
             bundle: options.bundle,
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: rootfs::label::plan(config)?,
             in_place: hooks.has_before_pivot(),
-            cgroup: view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
+            cgroup: cgroup_view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &around)?;
         let around = Context {
@@ -132,7 +132,7 @@ impl<'a> Plan<'a> {
             new_keyring: options.new_keyring,
             preserve_fds: options.preserve_fds,
             affinity: None,
-            waits: if options.gate { Waits::Gate } else { Waits::Parent },
+            waits: if options.waits_for_start { WaitsFor::StartSocket } else { WaitsFor::Parent },
         };
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
@@ -161,8 +161,8 @@ impl<'a> Plan<'a> {
     /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
     /// CLONE_INTO_CGROUP would be refused.
     pub fn is_born_inside(&self) -> bool {
-        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join() == cgroup::Join::Birth);
-        planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.need_middle()
+        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join() == cgroup::JoinTime::AtClone);
+        planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
     }
 
     /// Whether some step goes through the host's procfs.
@@ -172,7 +172,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Its cgroup, and what of that is given away.
-fn control(
+fn plan_cgroup(
     config: &Config<'_>,
     namespaces: &namespace::Plan<'_>,
     mappings: Option<Mappings<'_>>,
@@ -181,7 +181,9 @@ fn control(
 ) -> Result<Option<cgroup::Plan>> {
     let layout = match forced_v1(config) {
         // With v1 its hierarchies are there already, as mounted.
-        Some(path) if matches!(host.cgroups, Cgroups::Unified) => named(config, path, options.manager)?,
+        Some(path) if matches!(host.cgroups, Cgroups::Unified) => {
+            named_hierarchy(config, path, options.manager)?
+        }
         _ => host.cgroups.clone(),
     };
     let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &layout)?;
@@ -192,7 +194,7 @@ fn control(
 /// The hierarchies for an old systemd, which looks for its own at a path.
 #[cold]
 #[inline(never)]
-fn named(config: &Config<'_>, path: &CStr, manager: cgroup::Manager<'_>) -> Result<Cgroups> {
+fn named_hierarchy(config: &Config<'_>, path: &CStr, manager: cgroup::Manager<'_>) -> Result<Cgroups> {
     if let cgroup::Manager::Nobody = manager {
         return Err(Error::invalid(format_args!("{FORCE_V1}: the container has no cgroup")));
     }
@@ -213,12 +215,12 @@ fn forced_v1<'a>(config: &Config<'a>) -> Option<&'a CStr> {
 /// Every decision about a process that joins a container (`exec`).
 #[derive(Debug)]
 pub struct ExecPlan<'a> {
-    pub entry: Entry,
+    pub namespaces: ContainerNamespaces,
     /// Mote's own CPUs, before the process is in the container's cgroup.
     pub affinity: affinity::Plan,
     pub rdt: Option<intelrdt::Plan>,
     /// How it gets into the container's cgroup.
-    pub join: cgroup::Join,
+    pub join: cgroup::JoinTime,
     pub process: ProcessPlan<'a>,
 }
 
@@ -236,7 +238,7 @@ impl<'a> ExecPlan<'a> {
         if !process.cwd.to_bytes().starts_with(b"/") {
             return Err(Error::invalid(format_args!("process.cwd: must be an absolute path")));
         }
-        let entry = Entry::new(&linux.namespaces);
+        let entry = ContainerNamespaces::new(&linux.namespaces);
         let around = Context {
             user_namespace: entry.has_user(),
             // Asked there.
@@ -244,12 +246,18 @@ impl<'a> ExecPlan<'a> {
             new_keyring: true,
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),
-            waits: Waits::Joining,
+            waits: WaitsFor::ExecParent,
         };
         let affinity = affinity::Plan::initial(around.affinity)?;
         let process = ProcessPlan::new(config, process, host, &around, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
-        Ok(ExecPlan { entry, affinity, rdt, join: cgroup::Join::of(&linux.resources), process })
+        Ok(ExecPlan {
+            namespaces: entry,
+            affinity,
+            rdt,
+            join: cgroup::JoinTime::of(&linux.resources),
+            process,
+        })
     }
 }
 
@@ -265,7 +273,7 @@ struct Context<'p> {
     preserve_fds: u32,
     /// Of a process that joins a container.
     affinity: Option<&'p CpuAffinity<'p>>,
-    waits: Waits,
+    waits: WaitsFor,
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -324,16 +332,16 @@ impl<'a> ProcessPlan<'a> {
         &self,
         filter: &seccomp::Program<'_>,
         config: &Config<'_>,
-        waits: Waits,
+        waits: WaitsFor,
         warnings: &mut Vec<Error>,
     ) -> Result<()> {
-        let behind = Behind {
+        let behind = AfterFilter {
             no_new_privileges: self.no_new_privileges,
             user: &self.user,
             caps: &self.caps,
             env: &self.env,
             signals: self.signals,
-            waits,
+            waits_for: waits,
         };
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
         behind.calls(&mut |need, call| denials.ask(need, call));
@@ -342,7 +350,7 @@ impl<'a> ProcessPlan<'a> {
 
     /// Whether setgroups(2) may be denied where it is, which only a process there can tell: a namespace that mote makes or
     /// is in has that from above, and who made one that is joined may have given it up.
-    pub fn asks_for_groups(&self) -> bool {
+    pub fn checks_setgroups(&self) -> bool {
         self.user.sets_groups() && (self.user_namespace || host::in_user_namespace())
     }
 
@@ -354,8 +362,11 @@ impl<'a> ProcessPlan<'a> {
 
     /// Sets for this process what its child is to be born with, since it could not set it itself. What comes back takes
     /// that back, at its end: once there is the child.
-    pub fn lend<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<(rlimit::Lent, Option<oom::Lent<'p>>)> {
-        Ok((self.rlimits.lend()?, self.oom.lend(proc)?))
+    pub fn apply_to_parent<'p>(
+        &self,
+        proc: Option<&'p OwnedFd>,
+    ) -> Result<(rlimit::RlimitGuard, Option<oom::ScoreGuard<'p>>)> {
+        Ok((self.rlimits.apply_to_parent()?, self.oom.apply_to_parent(proc)?))
     }
 
     /// Whether some step goes through the host's procfs.
@@ -365,7 +376,12 @@ impl<'a> ProcessPlan<'a> {
 }
 
 /// What the container sees of the hierarchies.
-fn view<'a>(config: &Config<'a>, host: &Host, cgroup: Option<&cgroup::Plan>, namespace: bool) -> View<'a> {
+fn cgroup_view<'a>(
+    config: &Config<'a>,
+    host: &Host,
+    cgroup: Option<&cgroup::Plan>,
+    namespace: bool,
+) -> View<'a> {
     let layout = cgroup.map_or(&host.cgroups, |cgroup| &cgroup.layout).clone();
     View { layout, path: cgroup.map(|cgroup| cgroup.path.clone()), namespace, named: forced_v1(config) }
 }

@@ -206,25 +206,25 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Opens what a process needs to join (see [`super::Cgroup::doors`]) at a path in each hierarchy.
+    /// Opens what a process needs to join (see [`super::Cgroup::open_fds`]) at a path in each hierarchy.
     pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
-        let mut doors = CgroupFds::default();
+        let mut fds = CgroupFds::default();
         if let Some(v2) = self.v2 {
             let directory = Self::path(v2, path(v2));
             match birth {
                 true => {
                     let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
-                    doors.birth = Some(fd.on(format_args!("openat {}", FullPath(&directory)))?);
+                    fds.birth = Some(fd.on(format_args!("openat {}", FullPath(&directory)))?);
                 }
-                false => doors.push(self, format!("{directory}/cgroup.procs"))?,
+                false => fds.push(self, format!("{directory}/cgroup.procs"))?,
             }
         }
         // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
         // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
         for hierarchy in &self.v1 {
-            doors.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
+            fds.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
         }
-        Ok(doors)
+        Ok(fds)
     }
 
     /// Opens the v2 directory itself, for calls that do not take a mere path.

@@ -4,10 +4,10 @@ use crate::spec::resources::Resources;
 
 /// How the container's process gets into its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Join {
+pub enum JoinTime {
     /// It is born there (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
     /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
-    Birth,
+    AtClone,
     /// It moves in before it sets up the container. `pids.max` 0 leaves no room to be born, but room to
     /// move in: "organisational operations are not blocked" (cgroup-v2.rst).
     Early,
@@ -15,7 +15,7 @@ pub enum Join {
     Late,
 }
 
-impl Join {
+impl JoinTime {
     /// By the limits that are in force in the cgroup.
     pub fn of(resources: &Resources<'_>) -> Self {
         let mut small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
@@ -29,18 +29,18 @@ impl Join {
             }
         }
         match pids {
-            _ if small => Join::Late,
-            Some(0) => Join::Early,
-            _ => Join::Birth,
+            _ if small => JoinTime::Late,
+            Some(0) => JoinTime::Early,
+            _ => JoinTime::AtClone,
         }
     }
 }
 
-impl Join {
+impl JoinTime {
     /// Nobody is born where one process is all there may be, and one is there.
-    pub(super) fn beside_a_holder(self, pids: Option<i64>) -> Self {
+    pub(super) fn with_placeholder(self, pids: Option<i64>) -> Self {
         match (self, pids) {
-            (Join::Birth, Some(..=1)) if pids != Some(-1) => Join::Early,
+            (JoinTime::AtClone, Some(..=1)) if pids != Some(-1) => JoinTime::Early,
             _ => self,
         }
     }

@@ -48,7 +48,7 @@ use crate::spec::resources::SMALLEST_MEMORY;
 use delegate::Delegation;
 use directory::Hierarchies;
 pub use fds::CgroupFds;
-pub use join::Join;
+pub use join::JoinTime;
 use systemd::placeholder::Holder;
 use systemd::{Mover, Place, Scope};
 use write::{IfMissing, Write};
@@ -76,7 +76,7 @@ pub struct Plan {
     writes: Vec<Write>,
     /// Where v2 has the say about devices.
     devices: Option<devices::Program>,
-    join: Join,
+    join: JoinTime,
     /// Nothing was asked of it: who may not have one does without.
     optional: bool,
     /// What systemd is asked for.
@@ -113,13 +113,13 @@ impl Plan {
         }
         let optional = linux.cgroups_path.is_none() && writes.is_empty() && !matches!(layout, Cgroups::Named);
         let devices = plan_devices(&linux.resources.devices, None, layout, &mut writes)?;
-        let mut join = Join::of(&linux.resources);
+        let mut join = JoinTime::of(&linux.resources);
         let mut scope = None;
         let path = match manager {
             Manager::Systemd(place) => {
                 let (planned, path) = Scope::plan(config, id, place, &writes)?;
                 scope = Some(Box::new(planned));
-                join = join.beside_a_holder(linux.resources.pids);
+                join = join.with_placeholder(linux.resources.pids);
                 path
             }
             Manager::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
@@ -170,13 +170,13 @@ impl Plan {
         }
     }
 
-    /// Opens what a process needs to join (see [`Cgroup::doors`]), and to go on to the cgroup below that is its own.
-    pub fn open_fds(&self, cgroup: &Cgroup, birth: bool) -> Result<CgroupFds> {
-        let mut doors = cgroup.doors(birth)?;
+    /// Opens what a process needs to join (see [`Cgroup::fds`]), and to go on to the cgroup below that is its own.
+    pub fn open_fds(&self, cgroup: &Cgroup, at_clone: bool) -> Result<CgroupFds> {
+        let mut fds = cgroup.open_fds(at_clone)?;
         if let Some(delegation) = &self.delegation {
-            doors.sub_cgroup = delegation.open_sub_cgroup(&cgroup.hierarchies, &self.path)?;
+            fds.sub_cgroup = delegation.open_sub_cgroup(&cgroup.hierarchies, &self.path)?;
         }
-        Ok(doors)
+        Ok(fds)
     }
 
     /// Whether memory may run out in it.
@@ -190,7 +190,7 @@ impl Plan {
     }
 
     /// When the container's process joins.
-    pub fn join(&self) -> Join {
+    pub fn join(&self) -> JoinTime {
         self.join
     }
 }
@@ -289,11 +289,11 @@ impl Cgroup {
     }
 
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
-    /// parent; `birth` is whether the v2 one is joined by clone3.
-    pub fn doors(&self, open_fds: bool) -> Result<CgroupFds> {
+    /// parent; `at_clone` is whether the v2 one is joined by clone3.
+    pub fn open_fds(&self, at_clone: bool) -> Result<CgroupFds> {
         match self.mover {
             Some(_) => Ok(CgroupFds::default()),
-            None => self.hierarchies.open_fds(&|hierarchy| self.entrance(hierarchy), open_fds),
+            None => self.hierarchies.open_fds(&|hierarchy| self.entrance(hierarchy), at_clone),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use mote::container::exec::{self, Request, What};
+use mote::container::exec::{self, ProcessSource, Request};
 use mote::error::{Error, Kind, Result, Show};
 use mote::process::caps;
 
@@ -62,7 +62,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
     let cgroup: Vec<&str> = matches.all("cgroup").iter().filter_map(|text| text.to_str().ok()).collect();
     let request = Request {
         id: matches.id(),
-        what: matches.path("process").map_or(What::Command(&command), What::File),
+        process: matches.path("process").map_or(ProcessSource::Command(&command), ProcessSource::File),
         detach: matches.has("detach"),
         pid_receivers: announce(matches),
         terminal: matches.has("tty"),

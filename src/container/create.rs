@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use super::console::Console;
 use super::keeper::{Asked, Keeper};
 use super::listener::Receiver;
-use super::notify::{Notify, Place};
+use super::notify::{Notify, SocketMount};
 use super::pid_receivers::PidReceivers;
 use super::process::Identity;
 use super::relay::Relay;
@@ -57,7 +57,7 @@ pub struct Request<'a> {
 
 /// How long mote stays with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stay {
+pub enum Until {
     /// Until it is created: it waits at its gate for `start`.
     Created,
     /// Until its program runs.
@@ -67,33 +67,38 @@ pub enum Stay {
 }
 
 /// A container that was brought up to its gate.
-pub struct Up {
+pub struct CreatedContainer {
     pub directory: Directory,
-    pub built: Built,
+    pub launch: Launch,
 }
 
 /// What was made for it.
-pub struct Built {
+pub struct Launch {
     /// To its terminal, if mote stays.
     pub relay: Option<Box<Relay>>,
     /// To who waits for it to be ready, if mote hears of that.
     pub notify: Option<Notify>,
     /// There is more to its end than its cgroup's: hooks, groups of resctrl.
-    pub more: bool,
+    pub has_other_resources: bool,
     pub cgroup: Option<Cgroup>,
     pub launched: Launched,
 }
 
 /// Creates a container and leaves it at its gate for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
-    bring_up(store, request, Stay::Created, warnings).map(drop)
+    bring_up(store, request, Until::Created, warnings).map(drop)
 }
 
 /// Brings a container up. When it fails nothing is left.
-pub fn bring_up(store: &Store, request: &Request<'_>, stay: Stay, warnings: &mut Vec<Error>) -> Result<Up> {
+pub fn bring_up(
+    store: &Store,
+    request: &Request<'_>,
+    stay: Until,
+    warnings: &mut Vec<Error>,
+) -> Result<CreatedContainer> {
     let directory = store.create(request.id)?;
-    match build(&directory, request, stay, warnings) {
-        Ok(built) => Ok(Up { directory, built }),
+    match create_in(&directory, request, stay, warnings) {
+        Ok(built) => Ok(CreatedContainer { directory, launch: built }),
         Err(error) => {
             let _ = directory.remove();
             Err(error)
@@ -101,12 +106,12 @@ pub fn bring_up(store: &Store, request: &Request<'_>, stay: Stay, warnings: &mut
     }
 }
 
-fn build(
+fn create_in(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Stay,
+    stay: Until,
     warnings: &mut Vec<Error>,
-) -> Result<Built> {
+) -> Result<Launch> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
@@ -114,10 +119,10 @@ fn build(
     let pidfd_socket = request.pid_receivers.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
     let request =
         &Request { pid_receivers: PidReceivers { pidfd_socket, ..request.pid_receivers }, ..*request };
-    let systemd = Systemd::new(directory, request)?;
+    let systemd = ServiceEnvironment::new(directory, request)?;
     systemd.add_to(&mut config);
     config.set_seccomp_receiver(request.seccomp_receiver);
-    let notify = Systemd::listen(directory, request, stay)?;
+    let notify = ServiceEnvironment::listen(directory, request, stay)?;
     let host = Host::read()?;
     let mut keeper = Keeper::find(request.manager, &config, &host.cgroups, directory)?;
     let options = Options {
@@ -127,7 +132,7 @@ fn build(
         new_keyring: request.new_keyring,
         manager: keeper.manager(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
-        gate: stay == Stay::Created,
+        waits_for_start: stay == Until::Created,
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
@@ -138,13 +143,13 @@ fn build(
         Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = groups(&mut plan, &mut keeper, directory, warnings)?;
+    let cgroup = create_cgroups(&mut plan, &mut keeper, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
     let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {
             let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
-            Ok(Built { relay, notify, more, cgroup, launched })
+            Ok(Launch { relay, notify, has_other_resources: more, cgroup, launched })
         }
         (Err(error), _) if !directory.is_there() => Err(error),
         (Err(error), cgroup) => {
@@ -199,9 +204,9 @@ fn receiver(
     id: &CStr,
     bundle: &CStr,
     process: &ProcessPlan<'_>,
-    stay: Stay,
+    stay: Until,
 ) -> Result<Option<Receiver>> {
-    let here = stay != Stay::Created || !process.no_new_privileges;
+    let here = stay != Until::Created || !process.no_new_privileges;
     match &process.seccomp {
         Some(filter) if here && filter.has_listener() => Receiver::connect(config, id, bundle),
         _ => Ok(None),
@@ -209,7 +214,7 @@ fn receiver(
 }
 
 /// Makes its cgroup, where that can and need be, and its groups of resctrl.
-fn groups(
+fn create_cgroups(
     plan: &mut Plan<'_>,
     keeper: &mut Keeper,
     directory: &Directory,
@@ -240,26 +245,26 @@ fn undo(plan: &Plan<'_>, keeper: &mut Keeper, cgroup: Option<Cgroup>) {
 }
 
 /// What a service of systemd has beside its configuration.
-struct Systemd {
+struct ServiceEnvironment {
     /// The variable for descriptors that it listens on.
     listen_fds: Option<CString>,
     /// Where it says that it is ready.
-    notify: Option<Place>,
+    notify: Option<SocketMount>,
 }
 
-impl Systemd {
+impl ServiceEnvironment {
     fn new(directory: &Directory, request: &Request<'_>) -> Result<Self> {
         let count = Some(request.listen_fds).filter(|count| *count > 0);
-        Ok(Systemd {
+        Ok(ServiceEnvironment {
             listen_fds: count.and_then(|count| CString::new(format!("LISTEN_FDS={count}")).ok()),
-            notify: request.notify_socket.map(|_| Place::make(directory)).transpose()?,
+            notify: request.notify_socket.map(|_| SocketMount::make(directory)).transpose()?,
         })
     }
 
     /// Who is with the container when it becomes ready hears of it.
-    fn listen(directory: &Directory, request: &Request<'_>, stay: Stay) -> Result<Option<Notify>> {
+    fn listen(directory: &Directory, request: &Request<'_>, stay: Until) -> Result<Option<Notify>> {
         match request.notify_socket {
-            Some(host) if stay != Stay::Created => Notify::listen(directory, host),
+            Some(host) if stay != Until::Created => Notify::listen(directory, host),
             _ => Ok(None),
         }
     }
@@ -277,16 +282,16 @@ impl Systemd {
 fn process(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Stay,
+    stay: Until,
     plan: &mut Plan<'_>,
     receiver: Option<Receiver>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Stay::Ended)?;
+    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Until::Ended)?;
     let gate = match stay {
-        Stay::Created => StartWait::socket(directory.fd(), directory.path())?,
-        Stay::Running | Stay::Ended => StartWait::Parent,
+        Until::Created => StartWait::socket(directory.fd(), directory.path())?,
+        Until::Running | Until::Ended => StartWait::Parent,
     };
     let known = |pid, pidfd: &OwnedFd| {
         status.process = Identity::of(pid, pidfd)?;
@@ -296,23 +301,23 @@ fn process(
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
     if plan.is_born_inside() {
-        release(cgroup);
+        release_placeholder(cgroup);
     }
     let record = |root: &RootId| directory.record_root(root);
     let accompanied = request
         .pid_receivers
         .send(launched.pid, &launched.pidfd)
-        .and_then(|()| launched.supply(plan))
+        .and_then(|()| launched.supply_trees(plan))
         .and_then(|()| launched.run_hooks(&plan.hooks))
         .and_then(|()| match stay {
-            Stay::Created => launched.ready(&gate, record),
-            Stay::Running | Stay::Ended => launched.pass(record),
+            Until::Created => launched.ready(&gate, record),
+            Until::Running | Until::Ended => launched.start(record),
         })
         .and_then(|()| match stay {
-            Stay::Created => Ok(()),
-            Stay::Running | Stay::Ended => poststart(directory, &plan.hooks, pid),
+            Until::Created => Ok(()),
+            Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
         });
-    release(cgroup);
+    release_placeholder(cgroup);
     match accompanied.and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
@@ -324,7 +329,7 @@ fn process(
 }
 
 /// Its process is in the cgroup, or will never be.
-fn release(cgroup: Option<&Cgroup>) {
+fn release_placeholder(cgroup: Option<&Cgroup>) {
     if let Some(cgroup) = cgroup {
         cgroup.release();
     }

@@ -31,17 +31,17 @@ pub fn events(
     id: &CStr,
     interval: Option<Duration>,
     output: Option<BorrowedFd<'_>>,
-    say: &mut dyn FnMut(&str) -> Result<()>,
+    write: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<()> {
     let directory = store.open(id)?;
     let (process, cgroup) = running(&directory)?;
     let files = Files::open(&cgroup);
-    let mut teller = Teller { id: directory.id(), files, line: String::new(), say };
+    let mut writer = EventWriter { id: directory.id(), files, line: String::new(), write };
     match interval {
-        None => teller.statistics(),
+        None => writer.statistics(),
         Some(interval) => {
             hold_sigpipe()?;
-            teller.follow(&process, Listener::open(&cgroup), &timer(interval)?, output)
+            writer.follow(&process, Listener::open(&cgroup), &timer(interval)?, output)
         }
     }
 }
@@ -70,19 +70,19 @@ fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     }
 }
 
-/// Who says it.
-struct Teller<'a> {
+/// Writes the events of one container, a line of JSON each.
+struct EventWriter<'a> {
     id: &'a str,
     files: Files,
     /// The line that was made last: the memory of all of them.
     line: String,
-    say: &'a mut dyn FnMut(&str) -> Result<()>,
+    write: &'a mut dyn FnMut(&str) -> Result<()>,
 }
 
-impl Teller<'_> {
+impl EventWriter<'_> {
     fn statistics(&mut self) -> Result<()> {
         statistics(&mut self.line, self.id, &mut self.files);
-        (self.say)(&self.line)
+        (self.write)(&self.line)
     }
 
     fn follow(
@@ -111,7 +111,7 @@ impl Teller<'_> {
             // Its last process may have been killed so, and the word of that may come later than its end.
             if (told || ended) && hear(&mut listener) {
                 oom(&mut self.line, self.id);
-                (self.say)(&self.line)?;
+                (self.write)(&self.line)?;
             }
             if ended || unread {
                 return Ok(());

@@ -18,7 +18,7 @@ use super::lock::locked;
 use super::pid_receivers::PidReceivers;
 use super::process::check_alive;
 use super::relay::Relay;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::supervise::{block_signals, supervise};
@@ -28,8 +28,8 @@ use crate::cgroup::own::cgroup_of;
 use crate::cgroup::systemd::Mover;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::launch::exec::{Target, launch};
-use crate::launch::listener::Listener;
+use crate::launch::exec::{ExecTarget, launch};
+use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
@@ -41,7 +41,7 @@ use crate::spec::process::Process;
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub id: &'a CStr,
-    pub what: What<'a>,
+    pub process: ProcessSource<'a>,
     pub detach: bool,
     pub pid_receivers: PidReceivers<'a>,
     /// A terminal, also where the process's file has none.
@@ -59,7 +59,7 @@ pub struct Request<'a> {
 
 /// The process.
 #[derive(Clone, Copy, Debug)]
-pub enum What<'a> {
+pub enum ProcessSource<'a> {
     /// A file with a `process` as in config.json.
     File(&'a CStr),
     /// The container's own, changed by the command line.
@@ -84,7 +84,7 @@ pub struct Command<'a> {
 }
 
 /// A container that takes another process.
-struct Admitted {
+struct Target {
     directory: Directory,
     /// Its first process.
     init: OwnedFd,
@@ -103,7 +103,7 @@ struct Admitted {
 /// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
 /// number for a signal that ended it.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
-    let mut container = admit(locked(store, request.id)?, request)?;
+    let mut container = check(locked(store, request.id)?, request)?;
     if !request.detach {
         block_signals()?;
     }
@@ -124,8 +124,8 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     }
 }
 
-fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
-    let Known { status, state } = state::of(&directory)?;
+fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
+    let Snapshot { status, state } = state::of(&directory)?;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot exec in container \"{id}\": {why}"))
@@ -144,7 +144,7 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
     let mover = keeper::mover(&status);
     let Status { bundle, cgroup, named, .. } = status;
     let root = root_of(&directory)?;
-    Ok(Admitted { directory, init, root, pid, bundle, cgroup, named, mover, frozen })
+    Ok(Target { directory, init, root, pid, bundle, cgroup, named, mover, frozen })
 }
 
 /// The root that a process joining the container has to find. A container without a record of it is not set up, and not
@@ -156,20 +156,20 @@ pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
 
 /// Starts the process, and comes back when its program runs.
 fn start(
-    container: &Admitted,
+    container: &Target,
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, root, cgroup, named, mover, frozen, .. } = container;
+    let Target { directory, init, root, cgroup, named, mover, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
     config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
     let mut file;
-    let mut process = match request.what {
-        What::Command(command) => command.change(own),
-        What::File(path) => {
+    let mut process = match request.process {
+        ProcessSource::Command(command) => command.change(own),
+        ProcessSource::File(path) => {
             file = read_file(CWD, path)?;
             complete(Process::decode(path.to_str().unwrap_or("process"), &mut file)?, own)
         }
@@ -188,7 +188,13 @@ fn start(
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
     let mut launched = launch(
         &plan,
-        Target { init, cgroup: cgroup.as_ref(), console: console.childs(), frozen: *frozen, root: *root },
+        ExecTarget {
+            init,
+            cgroup: cgroup.as_ref(),
+            console: console.childs(),
+            is_frozen: *frozen,
+            root: *root,
+        },
     )
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
@@ -207,11 +213,11 @@ fn start(
 
 /// Who takes the listener of the process's filter.
 fn listener(
-    container: &Admitted,
+    container: &Target,
     config: &Config<'_>,
     plan: &ExecPlan<'_>,
     pid: Pid,
-) -> Result<Option<Listener>> {
+) -> Result<Option<ListenerHandover>> {
     if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::lock::locked;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::State;
 use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
@@ -41,12 +41,12 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
 /// `lock` is called before the freezer is used, as by `pause`.
 fn deliver(
     directory: &Directory,
-    known: &Known,
+    known: &Snapshot,
     signal: i32,
     all: bool,
     lock: &dyn Fn() -> Result<Option<Directory>>,
 ) -> Result<()> {
-    let Known { status, state } = known;
+    let Snapshot { status, state } = known;
     let process = status.process.open()?.filter(|_| *state != State::Stopped);
     let ends_all = || process.as_ref().is_some_and(|process| status.process.leads_pid_namespace(process));
     let is_wider = all || signal == KILL && (*state == State::Paused || !ends_all());

@@ -9,7 +9,7 @@ use miniserde::json::to_string;
 
 use super::status::State;
 use crate::error::Result;
-use crate::launch::listener::Listener;
+use crate::launch::listener::ListenerHandover;
 use crate::spec::seccomp::Seccomp;
 use crate::spec::{Config, state};
 
@@ -18,7 +18,7 @@ const VERSION: &str = "0.2.0";
 
 /// A listener's taker, and what is known before there is a process.
 pub struct Receiver {
-    listener: Listener,
+    listener: ListenerHandover,
     /// A member of the process's state, or nothing.
     metadata: String,
     /// The container's state, but for status and pid.
@@ -37,14 +37,14 @@ impl Receiver {
         let metadata = section.and_then(|seccomp| seccomp.listener_metadata);
         let metadata = metadata.map(|text| format!("\"metadata\":{},", to_string(&text.to_string_lossy())));
         Ok(Some(Receiver {
-            listener: Listener::connect(path.into(), needed)?,
+            listener: ListenerHandover::connect(path.into(), needed)?,
             metadata: metadata.unwrap_or_default(),
             state: state::json(config, id, bundle),
         }))
     }
 
     /// With what is known of the process: its own pid, and the container's.
-    pub fn of(mut self, pid: i32, status: State, container: i32) -> Listener {
+    pub fn of(mut self, pid: i32, status: State, container: i32) -> ListenerHandover {
         let (metadata, status) = (&self.metadata, status.name());
         let rest = self.state.get(1..).unwrap_or_default();
         self.listener.state = format!(

@@ -9,14 +9,14 @@ use rustix::fs::CWD;
 use super::exec::root_of;
 use super::lock::locked;
 use super::process::check_alive;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::State;
 use super::store::Store;
 use crate::bundle::{CONFIG, read_file};
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
 use crate::launch::in_mount_namespace::run;
-use crate::namespace::entry::Entry;
+use crate::namespace::entry::ContainerNamespaces;
 use crate::namespace::idmap;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
@@ -36,7 +36,7 @@ pub enum Change {
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
     let directory = locked(store, id)?;
     let known = state::of(&directory)?;
-    let Known { status, state } = &known;
+    let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot change mounts of container \"{id}\": {why}"))
@@ -52,7 +52,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
         return Err(refuse("it has no mount namespace"));
     }
-    let (entry, expected) = (Entry::new(namespaces), root_of(&directory)?);
+    let (entry, expected) = (ContainerNamespaces::new(namespaces), root_of(&directory)?);
     let mut list = read_file(CWD, file)?;
     let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
@@ -75,7 +75,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     )?;
     let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
     check_alive(&init, status.process.pid)?;
-    let mut owners = idmap::Namespaces::new(joined.as_ref());
+    let mut owners = idmap::UserNamespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
     let portion = &mut |entry| plan.portion(entry, &mut |mappings| owners.get(mappings));
     run(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))

@@ -35,14 +35,14 @@ const INSIDE: &CStr = c"/run/notify";
 const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
 
 /// What is mounted into the container.
-pub struct Place(CString);
+pub struct SocketMount(CString);
 
-impl Place {
+impl SocketMount {
     /// Makes it.
     pub fn make(directory: &Directory) -> Result<Self> {
         let path = format!("{}/notify", directory.path());
         mkdirat(directory.fd(), c"notify", Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
-        Ok(Place(CString::new(path).unwrap_or_default()))
+        Ok(SocketMount(CString::new(path).unwrap_or_default()))
     }
 
     /// Adds it to a configuration, as if it had been written there.

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::lock::locked;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::State;
 use super::store::Store;
 use crate::cgroup::Cgroup;
@@ -22,7 +22,7 @@ pub fn resume(store: &Store, id: &CStr) -> Result<()> {
 
 fn change(store: &Store, id: &CStr, on: bool) -> Result<()> {
     let directory = locked(store, id)?;
-    let Known { status, state } = state::of(&directory)?;
+    let Snapshot { status, state } = state::of(&directory)?;
     let refuse = |why: &str| {
         let (id, verb) = (directory.id(), if on { "pause" } else { "resume" });
         Err(Error::new(Kind::State, format_args!("cannot {verb} container \"{id}\": {why}")))

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use rustix::process::{Pid, set_child_subreaper};
 
-use super::create::{Built, Request, Stay, Up, bring_up};
+use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
 use super::store::Store;
 use super::supervise::{block_signals, supervise};
@@ -29,10 +29,10 @@ pub fn run(
     warnings: &mut Vec<Error>,
 ) -> Result<i32> {
     let Some(Foreground { keep, subreaper }) = foreground else {
-        let Up { directory, built } = bring_up(store, request, Stay::Running, warnings)?;
+        let CreatedContainer { directory, launch } = bring_up(store, request, Until::Running, warnings)?;
         directory.unlock()?;
-        if let Some(notify) = built.notify {
-            notify.wait(built.launched.pid.as_raw_nonzero().get(), &built.launched.pidfd)?;
+        if let Some(notify) = launch.notify {
+            notify.wait(launch.launched.pid.as_raw_nonzero().get(), &launch.launched.pidfd)?;
         }
         return Ok(0);
     };
@@ -42,10 +42,10 @@ pub fn run(
     }
     // From here on signals wait until the container is there to have them.
     block_signals()?;
-    let Up { directory, built } = bring_up(store, request, Stay::Ended, warnings)?;
+    let CreatedContainer { directory, launch } = bring_up(store, request, Until::Ended, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
-    let Built { relay, notify, more, cgroup, launched } = built;
+    let Launch { relay, notify, has_other_resources, cgroup, launched } = launch;
     let code = supervise(&launched, relay, notify)?;
     // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
     if code == 137
@@ -56,7 +56,7 @@ pub fn run(
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
         // What cannot be removed is left for `delete` to find; the program's exit status is the answer.
-        let removed = match more {
+        let removed = match has_other_resources {
             true => delete::remove(&directory, warnings),
             false => cgroup.map_or(Ok(()), |cgroup| cgroup.remove()).and_then(|()| directory.remove()),
         };

@@ -8,7 +8,7 @@ use super::lock::locked;
 use super::notify::Notify;
 use super::process::Stat;
 use super::saved_config::SavedConfig;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::error::{At, Error, Kind, Result};
@@ -27,7 +27,7 @@ pub fn start(
     warnings: &mut Vec<Error>,
 ) -> Result<()> {
     let directory = locked(store, id)?;
-    let Known { state, status } = state::of(&directory)?;
+    let Snapshot { state, status } = state::of(&directory)?;
     let fail = |why: &str| {
         let (id, state) = (directory.id(), state.name());
         Error::new(Kind::State, format_args!("cannot start container \"{id}\" that is {state}{why}"))
@@ -48,7 +48,7 @@ pub fn start(
     directory.remove_gate()?;
     directory.unlock()?;
     let answer = match channel.receive()? {
-        Message::Filter(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
+        Message::FilterListener(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
         other => other,
     };
     let started = match ran(answer, stat) {
@@ -77,7 +77,7 @@ fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
     let deaf = match answer {
         Message::Failed(error) => return Err(error),
         // It went away before it heard that it is started.
-        answer => matches!(answer, Message::Deaf),
+        answer => matches!(answer, Message::PeerReset),
     };
     match stat.and_then(Stat::died_unexecuted) {
         None if !deaf => Ok(()),
@@ -101,7 +101,7 @@ fn serve(
         || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
     let served = SavedConfig::read(directory, status)?.receiver(default).and_then(|receiver| {
         let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
-        receiver.of(pid, State::Created, pid).serve(channel, &process, number)
+        receiver.of(pid, State::Created, pid).hand_over(channel, &process, number)
     });
     served.at(format_args!("container \"{}\"", directory.id()))
 }

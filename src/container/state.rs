@@ -9,12 +9,12 @@ use super::store::{Directory, Store};
 use crate::error::{Error, Kind, Result};
 
 /// A container as its directory and the kernel show it.
-pub struct Known {
+pub struct Snapshot {
     pub status: Status,
     pub state: State,
 }
 
-impl Known {
+impl Snapshot {
     /// That nothing runs in it (any more).
     pub fn not_running(&self, directory: &Directory) -> Error {
         let (id, state) = (directory.id(), self.state.name());
@@ -38,7 +38,7 @@ pub struct Report {
 }
 
 /// What is known of the container in a directory; an error when that is nothing yet.
-pub fn of(directory: &Directory) -> Result<Known> {
+pub fn of(directory: &Directory) -> Result<Snapshot> {
     let known = read(directory)?;
     if known.state != State::Creating || directory.is_busy() {
         return Ok(known);
@@ -51,10 +51,10 @@ pub fn of(directory: &Directory) -> Result<Known> {
     Ok(known)
 }
 
-fn read(directory: &Directory) -> Result<Known> {
+fn read(directory: &Directory) -> Result<Snapshot> {
     let status = Status::read(directory)?.ok_or_else(|| not_yet(directory))?;
     let state = status.state(directory)?;
-    Ok(Known { status, state })
+    Ok(Snapshot { status, state })
 }
 
 fn not_yet(directory: &Directory) -> Error {
@@ -66,7 +66,7 @@ fn not_yet(directory: &Directory) -> Error {
 /// be asking until it is, to start it then, as they do with other runtimes.
 pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     let directory = store.open(id)?;
-    let Known { status, state } = of(&directory)?;
+    let Snapshot { status, state } = of(&directory)?;
     if state == State::Creating && !status.early_hooks && directory.is_busy() {
         return Err(not_yet(&directory));
     }

@@ -8,7 +8,7 @@ use rustix::fs::CWD;
 
 use super::keeper;
 use super::lock::locked;
-use super::state::{self, Known};
+use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_all, read_file};
@@ -44,7 +44,7 @@ pub enum Limits<'a> {
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let directory = locked(store, request.id)?;
     let known = state::of(&directory)?;
-    let Known { status, state } = &known;
+    let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot update container \"{id}\": {why}"))

@@ -17,7 +17,7 @@ use rustix::net::{
 use super::address::Address;
 use super::message::{Call, ERROR, RETURN, SIGNAL, Writer};
 use super::read::{HEAD, Message, length};
-use crate::error::{At, Error, On, Result, Said};
+use crate::error::{At, Error, On, OneLine, Result};
 use crate::sys::time::uptime;
 
 /// How long an answer may take, in seconds: a manager may start many units first.
@@ -54,7 +54,7 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, Said(self.text.as_bytes()))
+        write!(f, "{}: {}", self.name, OneLine(self.text.as_bytes()))
     }
 }
 
@@ -189,7 +189,7 @@ impl Line {
         let said = self.input.get(self.taken..end).unwrap_or_default();
         let known = said.starts_with(b"OK ");
         if !known && !said.starts_with(b"DATA") {
-            return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {}", Said(said))));
+            return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {}", OneLine(said))));
         }
         self.taken = end + 2;
         Ok(known)

@@ -9,7 +9,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::message::{Channel, Message};
 use crate::error::{self, Error, On, Result};
-use crate::namespace::entry::Entry;
+use crate::namespace::entry::ContainerNamespaces;
 use crate::process::user::become_root;
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
@@ -22,7 +22,7 @@ use crate::sys::pidfd::reap;
 /// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
 /// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
 pub fn run(
-    entry: Entry,
+    entry: ContainerNamespaces,
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
@@ -36,7 +36,7 @@ pub fn run(
     let visitor = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
         let done = go_in(entry, init, expected)
-            .and_then(|mut root| act(&mut root, &mut |entry, trees| visitors.ask(entry, trees)));
+            .and_then(|mut root| act(&mut root, &mut |entry, trees| visitors.request_trees(entry, trees)));
         visitors.send(&match done {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
@@ -61,16 +61,16 @@ pub fn run(
 fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>) -> Result<Message> {
     loop {
         match channel.receive()? {
-            Message::Wanted(entry) => {
-                channel.supply(&portion(usize::try_from(entry).unwrap_or_default())?)?
+            Message::RequestTrees(entry) => {
+                channel.send_trees(&portion(usize::try_from(entry).unwrap_or_default())?)?
             }
             other => return Ok(other),
         }
     }
 }
 
-fn go_in(entry: Entry, init: &OwnedFd, expected: Expected) -> Result<Root> {
-    entry.join_tree(init)?;
+fn go_in(entry: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
+    entry.join_mount(init)?;
     expected.check()?;
     if entry.has_user() {
         become_root()?;

@@ -30,7 +30,7 @@ use crate::seccomp::Program;
 use crate::sys::fault::{self, Faults};
 
 /// The socket of who is to have it, connected, and what is said there beside it.
-pub struct Listener {
+pub struct ListenerHandover {
     path: CString,
     /// `None`: nobody is there, and nobody needs to be.
     socket: Option<OwnedFd>,
@@ -48,7 +48,7 @@ pub(super) fn load(program: &Program<'_>, channel: &Channel) -> Result<()> {
     if program.ordinary {
         set_dumpable_behavior(DumpableBehavior::Dumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
-    channel.send(&Message::Filter(faults.fd().as_raw_fd()));
+    channel.send(&Message::FilterListener(faults.fd().as_raw_fd()));
     scm_rights::send(channel.fd(), b"\0", faults.fd().as_fd())?;
     // So that its number is the listener's; and so that the page comes, empty, should mote give up or be gone: then this
     // process ends.
@@ -60,19 +60,19 @@ pub(super) fn load(program: &Program<'_>, channel: &Channel) -> Result<()> {
     Ok(())
 }
 
-impl Listener {
+impl ListenerHandover {
     /// Connects to the socket; `needed` is whether there is anything to be asked there.
     pub fn connect(path: CString, needed: bool) -> Result<Self> {
         let socket = match scm_rights::connect(&path, SocketType::STREAM) {
             Err(_) if !needed => None,
             socket => Some(socket.at(format_args!("linux.seccomp.listenerPath {}", Show(&path)))?),
         };
-        Ok(Listener { path, socket, state: String::new() })
+        Ok(ListenerHandover { path, socket, state: String::new() })
     }
 
     /// Hands the listener over, once the filter is loaded: `number` is what the process, `pidfd`, has said of it.
     /// Gives the next message, which is why there is none where it is not loaded.
-    pub fn serve(self, channel: &Channel, pidfd: &OwnedFd, number: RawFd) -> Result<Message> {
+    pub fn hand_over(self, channel: &Channel, pidfd: &OwnedFd, number: RawFd) -> Result<Message> {
         let faults = Faults::over(scm_rights::receive(channel.fd())?);
         if let Some(place) = faults.next(channel.fd()).on(format_args!("linux.seccomp: userfaultfd"))? {
             // One message a connection, which ends with it.

@@ -20,7 +20,7 @@ pub enum Message {
     Born(i32),
     /// Child to parent: the trees of `mounts` from this entry on are wanted. The answer is a portion of them
     /// (`rootfs/supply.rs`).
-    Wanted(i32),
+    RequestTrees(i32),
     /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
     Mounted,
     /// Child to parent: set up, with this root, and at the start gate.
@@ -28,7 +28,7 @@ pub enum Message {
     /// Child to parent: it has done what it was there for (`visit.rs`).
     Done,
     /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
-    Filter(i32),
+    FilterListener(i32),
     /// To the child: its parent has done its part; go on, or through the gate.
     Go,
     /// From the child: why there is no container.
@@ -36,7 +36,7 @@ pub enum Message {
     /// The other side is gone; after `Go`, because it has become the program.
     End,
     /// The other side is gone, and has not heard what was said to it last.
-    Deaf,
+    PeerReset,
 }
 
 /// One end of the line.
@@ -63,16 +63,16 @@ impl Channel {
     pub fn pair() -> Result<(Channel, Channel)> {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
-        Ok((Channel::over(a), Channel::over(b)))
+        Ok((Channel::from_socket(a), Channel::from_socket(b)))
     }
 
     /// The line over a connected socket.
-    pub fn over(socket: OwnedFd) -> Self {
+    pub fn from_socket(socket: OwnedFd) -> Self {
         Channel { socket, deaf: Cell::new(false) }
     }
 
     /// Its descriptor's number.
-    pub fn number(&self) -> RawFd {
+    pub fn raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
@@ -90,11 +90,11 @@ impl Channel {
                 number = pid.to_le_bytes();
                 (BORN, (0, 0, &number[..]))
             }
-            Message::Filter(fd) => {
+            Message::FilterListener(fd) => {
                 number = fd.to_le_bytes();
                 (FILTER, (0, 0, &number[..]))
             }
-            Message::Wanted(entry) => {
+            Message::RequestTrees(entry) => {
                 number = entry.to_le_bytes();
                 (WANTED, (0, 0, &number[..]))
             }
@@ -106,7 +106,7 @@ impl Channel {
             Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
-            Message::End | Message::Deaf => return false,
+            Message::End | Message::PeerReset => return false,
         };
         let errno: [u8; 2] = u16::to_le_bytes(errno);
         let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
@@ -120,7 +120,7 @@ impl Channel {
     }
 
     /// Whether the other side is gone, and has left no message.
-    pub fn is_over(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
@@ -128,8 +128,8 @@ impl Channel {
     /// Asks the parent for trees, from this entry of `mounts` on.
     #[cold]
     #[inline(never)]
-    pub fn ask(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
-        self.send(&Message::Wanted(i32::try_from(entry).unwrap_or(i32::MAX)));
+    pub fn request_trees(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
+        self.send(&Message::RequestTrees(i32::try_from(entry).unwrap_or(i32::MAX)));
         receive_many(self.fd(), trees)?;
         match trees.first() {
             Some(Some(_)) => Ok(()),
@@ -139,7 +139,7 @@ impl Channel {
     }
 
     /// Answers it.
-    pub fn supply(&self, trees: &[OwnedFd]) -> Result<()> {
+    pub fn send_trees(&self, trees: &[OwnedFd]) -> Result<()> {
         let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
         send_many(self.fd(), &trees)
     }
@@ -162,13 +162,17 @@ impl Channel {
             Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
-            Some([FILTER, _, _, _, a, b, c, d]) => Message::Filter(i32::from_le_bytes([*a, *b, *c, *d])),
-            Some([WANTED, _, _, _, a, b, c, d]) => Message::Wanted(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some([FILTER, _, _, _, a, b, c, d]) => {
+                Message::FilterListener(i32::from_le_bytes([*a, *b, *c, *d]))
+            }
+            Some([WANTED, _, _, _, a, b, c, d]) => {
+                Message::RequestTrees(i32::from_le_bytes([*a, *b, *c, *d]))
+            }
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }
-            _ if self.deaf.get() => Message::Deaf,
+            _ if self.deaf.get() => Message::PeerReset,
             _ => Message::End,
         })
     }

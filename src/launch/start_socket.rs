@@ -43,7 +43,7 @@ impl StartWait {
     }
 
     /// The parent's side, when the process is set up: from now on it can be come to.
-    pub fn open(&self) -> Result<()> {
+    pub fn listen(&self) -> Result<()> {
         match self {
             StartWait::Parent => Ok(()),
             StartWait::Socket(socket) => listen(socket, WAITING).on(format_args!("listen {NAME}")),
@@ -51,7 +51,7 @@ impl StartWait {
     }
 
     /// Its descriptor's number, -1 when it has none of its own.
-    pub fn number(&self) -> RawFd {
+    pub fn raw_fd(&self) -> RawFd {
         match self {
             StartWait::Parent => -1,
             StartWait::Socket(listener) => listener.as_raw_fd(),
@@ -72,7 +72,7 @@ impl StartWait {
         drop(parent);
         loop {
             let connection = accept_with(listener, SocketFlags::CLOEXEC).on(format_args!("accept4"))?;
-            let channel = Channel::over(connection);
+            let channel = Channel::from_socket(connection);
             // A connection that says nothing was a look whether somebody is here.
             if let Message::Go = channel.receive()? {
                 return Ok(channel);
@@ -87,7 +87,7 @@ pub fn connect_start(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Cha
     match connect(&socket, &address(directory, path, NAME)?) {
         Ok(()) => {
             fcntl_setfl(&socket, OFlags::empty()).on(format_args!("fcntl F_SETFL"))?;
-            Ok(Some(Channel::over(socket)))
+            Ok(Some(Channel::from_socket(socket)))
         }
         Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
         Err(errno) => Err(Error::system(errno, format_args!("connect {path}/{NAME}"))),

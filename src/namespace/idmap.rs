@@ -19,17 +19,17 @@ use crate::sys::pidfd::reap;
 
 /// Those that mounts have asked for.
 #[derive(Default)]
-pub struct Namespaces<'n> {
+pub struct UserNamespaces<'n> {
     /// The one that the container joins.
     joined: Option<&'n OwnedFd>,
     /// The last one made, with its mappings: mounts nearly always share them.
     made: Option<(Vec<IdMapping>, Vec<IdMapping>, OwnedFd)>,
 }
 
-impl<'n> Namespaces<'n> {
+impl<'n> UserNamespaces<'n> {
     /// None yet.
     pub fn new(joined: Option<&'n OwnedFd>) -> Self {
-        Namespaces { joined, made: None }
+        UserNamespaces { joined, made: None }
     }
 
     /// The one with these mappings, or the one that the container joins.

@@ -36,7 +36,7 @@ use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// One namespace that is joined.
 #[derive(Debug)]
-pub struct Join<'a> {
+pub struct JoinedNamespace<'a> {
     /// Its place in `linux.namespaces`, for errors.
     index: usize,
     kind: Kind,
@@ -50,7 +50,7 @@ pub struct Plan<'a> {
     pub new: u64,
     /// A new cgroup namespace.
     pub cgroup: bool,
-    pub joined: Vec<Join<'a>>,
+    pub joined: Vec<JoinedNamespace<'a>>,
     /// Bits of kinds.
     listed: u32,
     fresh: u32,
@@ -64,7 +64,7 @@ impl<'a> Plan<'a> {
         for (index, namespace) in namespaces.iter().enumerate() {
             plan.listed |= 1 << namespace.kind as u32;
             match namespace.path {
-                Some(path) => plan.joined.push(Join { index, kind: namespace.kind, path }),
+                Some(path) => plan.joined.push(JoinedNamespace { index, kind: namespace.kind, path }),
                 None => {
                     plan.fresh |= 1 << namespace.kind as u32;
                     plan.new |= u64::from(flag(namespace.kind));
@@ -122,7 +122,7 @@ impl<'a> Plan<'a> {
 
     /// Opens what is joined, on the host's side.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
-        let open = |join: &Join<'_>| {
+        let open = |join: &JoinedNamespace<'_>| {
             let fd = open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .on(format_args!("openat {}", Show(join.path)))?;
             match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
@@ -145,21 +145,23 @@ impl<'a> Plan<'a> {
     /// must own the new ones, and decides who may join a pid namespace; and out of a namespace that is joined before
     /// the clone only who has rights over its own goes back, which the first user namespace owns.
     #[inline]
-    pub fn need_middle(&self) -> bool {
+    pub fn needs_intermediate(&self) -> bool {
         match self.is_joined(Kind::User) {
             true => self.new != 0 || self.is_joined(Kind::Pid),
-            false => self.joined.iter().any(|join| self.is_before(join)) && host::in_user_namespace(),
+            false => {
+                self.joined.iter().any(|join| self.is_joined_before_clone(join)) && host::in_user_namespace()
+            }
         }
     }
 
     /// Whether it is joined before the container's process is made: the pid namespace, which only children enter,
     /// and under a new user namespace all the others.
-    fn is_before(&self, join: &Join<'_>) -> bool {
+    fn is_joined_before_clone(&self, join: &JoinedNamespace<'_>) -> bool {
         join.kind == Kind::Pid || self.is_new(Kind::User)
     }
 
     /// Whether the container's process is born where others may see it, with the host's rights still.
-    pub fn are_shared(&self) -> bool {
+    pub fn exposes_child(&self) -> bool {
         self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
     }
 
@@ -167,7 +169,7 @@ impl<'a> Plan<'a> {
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
         for (join, fd) in self.joined.iter().zip(opened) {
-            if self.is_before(join) {
+            if self.is_joined_before_clone(join) {
                 let own = own(join.kind);
                 let own = open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                     .on(format_args!("openat {}", Show(own)))?;
@@ -180,7 +182,7 @@ impl<'a> Plan<'a> {
 
     /// The middle process's part: whoever it makes is in the user namespace that is joined, and in all others; or, if
     /// none is, in those that are joined before the clone.
-    pub fn join_in_middle(&self, opened: &[OwnedFd]) -> Result<()> {
+    pub fn join_in_intermediate(&self, opened: &[OwnedFd]) -> Result<()> {
         match self.is_joined(Kind::User) {
             true => self.join_inside(opened, true),
             false => self.join_before(opened).map(drop),
@@ -234,14 +236,14 @@ fn is_own(kind: Kind, fd: &OwnedFd) -> Result<bool> {
 }
 
 /// Goes back to the namespaces that [`Plan::join_before`] left.
-pub fn go_back(back: &[(Kind, OwnedFd)]) -> Result<()> {
+pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
     for (kind, fd) in back {
         enter(*kind, fd).on(format_args!("setns back to the {} namespace", kind.name()))?;
     }
     Ok(())
 }
 
-impl Join<'_> {
+impl JoinedNamespace<'_> {
     fn enter(&self, fd: &OwnedFd) -> Result<()> {
         self.explain(enter(self.kind, fd))
     }

@@ -13,50 +13,50 @@ pub type Calls<'c> = dyn FnMut(&'static str, &[u64]) + 'c;
 
 /// Whom the process waits for behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waits {
+pub enum WaitsFor {
     /// Its parent, who has nothing to hear: it joins a container.
-    Joining,
+    ExecParent,
     /// Its parent, who is told first that it is set up.
     Parent,
     /// The same, and then at its gate for `start`.
-    Gate,
+    StartSocket,
 }
 
 /// What decides which calls there are.
 #[derive(Clone, Copy)]
-pub struct Behind<'p> {
+pub struct AfterFilter<'p> {
     pub no_new_privileges: bool,
     pub user: &'p user::Plan,
     pub caps: &'p caps::Plan,
     pub env: &'p env::Plan<'p>,
     pub signals: signals::Plan,
-    pub waits: Waits,
+    pub waits_for: WaitsFor,
 }
 
 /// The receiving and the sending call of `launch/message.rs`, as rustix makes them.
 const RECEIVE: &str = if cfg!(target_arch = "arm") { "recv" } else { "recvfrom" };
 const SEND: &str = if cfg!(target_arch = "arm") { "send" } else { "sendto" };
 
-impl Behind<'_> {
+impl AfterFilter<'_> {
     /// The calls that every start makes which comes to the program, and those of one that does not.
-    pub fn calls(self, hear: &mut dyn FnMut(Need, Call<'_>)) {
+    pub fn calls(self, report: &mut dyn FnMut(Need, Call<'_>)) {
         if !self.no_new_privileges {
-            self.early(hear);
+            self.early(report);
         }
-        hear(Need::Success, Call { name: "execve", arguments: &[] });
-        hear(Need::Words, Call { name: SEND, arguments: &[] });
-        hear(Need::Words, Call { name: "exit_group", arguments: &[1] });
+        report(Need::Success, Call { name: "execve", arguments: &[] });
+        report(Need::Words, Call { name: SEND, arguments: &[] });
+        report(Need::Words, Call { name: "exit_group", arguments: &[1] });
     }
 
-    fn early(self, hear: &mut dyn FnMut(Need, Call<'_>)) {
-        let call = &mut |name, arguments: &[_]| hear(Need::Success, Call { name, arguments });
+    fn early(self, report: &mut dyn FnMut(Need, Call<'_>)) {
+        let call = &mut |name, arguments: &[_]| report(Need::Success, Call { name, arguments });
         self.caps.calls(self.user.uid, call);
         self.user.calls(call);
         call("prctl", &[PR_SET_DUMPABLE.into(), 0, 0, 0, 0]);
-        let waits = match self.waits {
-            Waits::Joining => &[][..],
-            Waits::Parent => &[SEND],
-            Waits::Gate => &[SEND, "accept4"],
+        let waits = match self.waits_for {
+            WaitsFor::ExecParent => &[][..],
+            WaitsFor::Parent => &[SEND],
+            WaitsFor::StartSocket => &[SEND, "accept4"],
         };
         for name in exec::FINDING.iter().chain(waits).chain(&[RECEIVE, "rt_sigprocmask"]) {
             call(name, &[]);
@@ -64,7 +64,7 @@ impl Behind<'_> {
         let unheard =
             [(self.env.needs_home, "openat"), (self.signals.ignored != 0, "rt_sigaction"), (true, "close")];
         for (_, name) in unheard.into_iter().filter(|(is_made, _)| *is_made) {
-            hear(Need::Life, Call { name, arguments: &[] });
+            report(Need::Life, Call { name, arguments: &[] });
         }
     }
 }

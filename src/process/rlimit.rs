@@ -21,8 +21,8 @@ impl Plan {
 
     /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child is born
     /// with them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
-    pub fn lend(&self) -> Result<Lent> {
-        let mut lent = Lent(Vec::new());
+    pub fn apply_to_parent(&self) -> Result<RlimitGuard> {
+        let mut lent = RlimitGuard(Vec::new());
         for wanted in &self.0 {
             told(lent.raise(wanted), wanted)?;
         }
@@ -43,9 +43,9 @@ impl Plan {
 }
 
 /// The limits that were raised, as they were; to be so again at its end.
-pub struct Lent(Vec<Rlimit>);
+pub struct RlimitGuard(Vec<Rlimit>);
 
-impl Lent {
+impl RlimitGuard {
     fn raise(&mut self, wanted: &Rlimit) -> io::Result<()> {
         let (soft, hard) = limit(wanted.resource)?;
         let raised = (soft.max(wanted.soft), hard.max(wanted.hard));
@@ -57,7 +57,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for RlimitGuard {
     fn drop(&mut self) {
         for before in &self.0 {
             // Lowering is allowed to everybody.

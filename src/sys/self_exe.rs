@@ -110,7 +110,7 @@ fn alike(program: &Program) -> usize {
 fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     let number = file.as_raw_fd() as usize;
     // SAFETY: the kernel reads the pages, which are the program's and mapped. Nothing writes to them before they are
-    // replaced: there is one thread, and `veil` has its variables on the stack.
+    // replaced: there is one thread, and `replace` has its variables on the stack.
     let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, pages.start, pages.length, at) };
     match super::check(written)? == pages.length {
         true => Ok(()),

@@ -54,7 +54,7 @@ pub fn plan(document: &[u8], host: &Host) -> Result<String> {
         new_keyring: true,
         manager: Manager::Mote,
         preserve_fds: 0,
-        gate: true,
+        waits_for_start: true,
     };
     let mut warnings = Vec::new();
     let plan = Plan::new(&config, host, &options, &mut warnings)?;
