@@ -86,7 +86,7 @@ pub struct ProcessPlan<'a> {
     pub signals: signals::Plan,
     pub scheduler: scheduler::Plan,
     pub terminal: Option<terminal::Plan>,
-    pub seccomp: Option<seccomp::Program<'a>>,
+    pub seccomp: Option<seccomp::Filter<'a>>,
 }
 
 impl<'a> Plan<'a> {
@@ -154,14 +154,14 @@ impl<'a> Plan<'a> {
 
     /// Whether the container's process has to wait for its parent before it does anything.
     pub fn needs_parent(&self) -> bool {
-        let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_moved);
+        let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_attached_by_systemd);
         self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
     /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
     /// CLONE_INTO_CGROUP would be refused.
     pub fn is_born_inside(&self) -> bool {
-        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join() == cgroup::JoinTime::AtClone);
+        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
         planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
     }
 
@@ -330,7 +330,7 @@ impl<'a> ProcessPlan<'a> {
     #[inline(never)]
     fn check_filter(
         &self,
-        filter: &seccomp::Program<'_>,
+        filter: &seccomp::Filter<'_>,
         config: &Config<'_>,
         waits: WaitsFor,
         warnings: &mut Vec<Error>,

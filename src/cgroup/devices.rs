@@ -25,23 +25,23 @@ use crate::sys::bpf;
 const MOST: usize = 4096;
 
 /// A program for a cgroup.
-pub struct Program {
+pub struct DeviceProgram {
     instructions: Vec<u64>,
     /// The configuration has rules: it is not just about what no container may do.
-    asked: bool,
+    has_rules: bool,
 }
 
-impl fmt::Debug for Program {
+impl fmt::Debug for DeviceProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = if self.asked { "asked for" } else { "by default" };
+        let asked = if self.has_rules { "asked for" } else { "by default" };
         write!(f, "{} instructions, {asked}", self.instructions.len())
     }
 }
 
-impl Program {
+impl DeviceProgram {
     /// By the rules of the configuration.
     pub fn new(rules: &[DeviceRule]) -> Result<Self> {
-        Ok(Program { instructions: assemble(rules)?, asked: !rules.is_empty() })
+        Ok(DeviceProgram { instructions: assemble(rules)?, has_rules: !rules.is_empty() })
     }
 
     /// Puts it in force for all who are in a cgroup or below it. `directory` is open, not a mere path.
@@ -76,10 +76,10 @@ impl Program {
         // Who is not that has containers in a user namespace, whose root cannot make nodes (mknod(2) asks for CAP_MKNOD
         // in the first one), and nodes that are bound into it keep the host's permissions.
         if [Errno::PERM, Errno::ACCESS, Errno::NOSYS].iter().any(|errno| error.is(*errno)) {
-            return !self.asked || !host::is_administrator();
+            return !self.has_rules || !host::is_administrator();
         }
         // A kernel without CONFIG_CGROUP_BPF.
-        error.is(Errno::INVAL) && !self.asked
+        error.is(Errno::INVAL) && !self.has_rules
     }
 }
 
@@ -269,11 +269,11 @@ fn kernel_bits(access: u8) -> u32 {
 }
 
 /// A place in the program: how many instructions there are from it to the end.
-type Place = usize;
+type Offset = usize;
 
 /// Where a yes and a no are: the end, and a zero for the result before it.
-const YES: Place = 1;
-const NO: Place = 2;
+const YES: Offset = 1;
+const NO: Offset = 2;
 
 /// The program is written from its end, so that every jump leads to what is already in place.
 struct Assembler {
@@ -281,7 +281,7 @@ struct Assembler {
 }
 
 impl Assembler {
-    fn here(&self) -> Place {
+    fn here(&self) -> Offset {
         self.code.len()
     }
 
@@ -295,7 +295,7 @@ impl Assembler {
     }
 
     /// A program in which this does not fit is too large.
-    fn jump(&mut self, opcode: u8, register: u8, value: u32, to: Place) {
+    fn jump(&mut self, opcode: u8, register: u8, value: u32, to: Offset) {
         let distance = (self.here() - to) as i16;
         self.code.push(instruction(opcode, register, 0, distance, value));
     }

@@ -49,8 +49,8 @@ use delegate::Delegation;
 use directory::Hierarchies;
 pub use fds::CgroupFds;
 pub use join::JoinTime;
-use systemd::placeholder::Holder;
-use systemd::{Mover, Place, Scope};
+use systemd::placeholder::Placeholder;
+use systemd::{AttachVia, Place, Scope};
 use write::{IfMissing, Write};
 
 /// What asks for [`Cgroups::Named`], in errors.
@@ -75,7 +75,7 @@ pub struct Plan {
     pub layout: Cgroups,
     writes: Vec<Write>,
     /// Where v2 has the say about devices.
-    devices: Option<devices::Program>,
+    devices: Option<devices::DeviceProgram>,
     join: JoinTime,
     /// Nothing was asked of it: who may not have one does without.
     optional: bool,
@@ -136,7 +136,7 @@ impl Plan {
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
         let limited = created.and_then(|()| cgroup.write(&self.writes, None));
-        match limited.and_then(|()| self.hand_over(&cgroup, &mut made)) {
+        match limited.and_then(|()| self.finish(&cgroup, &mut made)) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
                 // Not what was there before, with whoever is in it.
@@ -157,13 +157,13 @@ impl Plan {
     }
 
     /// The last steps to a cgroup that is as it shall be.
-    fn hand_over(&self, cgroup: &Cgroup, made: &mut Vec<String>) -> Result<()> {
+    fn finish(&self, cgroup: &Cgroup, made: &mut Vec<String>) -> Result<()> {
         // The root is never frozen, nor what was just made right below it.
         let is_new = made.len() == cgroup.hierarchies.all().count();
         if !is_new || self.path.rfind('/') != Some(0) {
             cgroup.hierarchies.must_run(&self.path)?;
         }
-        cgroup.restrict(self.devices.as_ref())?;
+        cgroup.attach_devices(self.devices.as_ref())?;
         match &self.delegation {
             Some(delegation) => delegation.apply(&cgroup.hierarchies, &self.path, made),
             None => Ok(()),
@@ -185,12 +185,12 @@ impl Plan {
     }
 
     /// Whether the container's process waits until it is moved in, by [`Cgroup::take_in`].
-    pub fn is_moved(&self) -> bool {
+    pub fn is_attached_by_systemd(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.outside)
     }
 
     /// When the container's process joins.
-    pub fn join(&self) -> JoinTime {
+    pub fn join_time(&self) -> JoinTime {
         self.join
     }
 }
@@ -202,13 +202,13 @@ fn plan_devices(
     done: Option<usize>,
     layout: &Cgroups,
     writes: &mut Vec<Write>,
-) -> Result<Option<devices::Program>> {
+) -> Result<Option<devices::DeviceProgram>> {
     if layout.has_v1("devices") {
         writes.append(&mut rules::list(rules, done)?);
         return Ok(None);
     }
     match layout.has_v2() {
-        true => devices::Program::new(rules).map(Some),
+        true => devices::DeviceProgram::new(rules).map(Some),
         false if rules.is_empty() => Ok(None),
         false => {
             Err(Error::invalid(format_args!("linux.resources.devices: no devices controller on this host")))
@@ -217,7 +217,7 @@ fn plan_devices(
 }
 
 /// As for a program, and for the same reason: see [`devices::Program`].
-fn is_excused(write: &Write, error: &Error) -> bool {
+fn is_ignored_device_rule(write: &Write, error: &Error) -> bool {
     write.controller() == "devices" && is_denied(error) && !host::is_administrator()
 }
 
@@ -230,11 +230,11 @@ pub struct Cgroup {
     hierarchies: Hierarchies,
     path: String,
     /// Hierarchies in which processes join a cgroup below it, and that one's path.
-    below: Vec<(String, String)>,
+    subpaths: Vec<(String, String)>,
     /// Keeps it in being until somebody has joined, where systemd made it.
-    holder: Cell<Option<Holder>>,
+    holder: Cell<Option<Placeholder>>,
     /// Who moves processes into it, where this one may not.
-    mover: Option<Mover>,
+    attach_via: Option<AttachVia>,
 }
 
 impl Cgroup {
@@ -244,12 +244,12 @@ impl Cgroup {
     }
 
     fn new(hierarchies: Hierarchies, path: &str) -> Self {
-        Cgroup { hierarchies, path: path.into(), below: Vec::new(), holder: Cell::new(None), mover: None }
+        Cgroup { hierarchies, path: path.into(), subpaths: Vec::new(), holder: Cell::new(None), attach_via: None }
     }
 
     /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or
     /// `CONTROLLER,...:PATH`.
-    pub fn below(mut self, words: &[&str]) -> Result<Self> {
+    pub fn join_below(mut self, words: &[&str]) -> Result<Self> {
         for word in words {
             let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {word}: {why}")));
             let (controllers, path) = match word.split_once(':') {
@@ -272,14 +272,14 @@ impl Cgroup {
             if places.is_empty() {
                 return fail("there is no such cgroup");
             }
-            self.below.extend(places.into_iter().map(|hierarchy| (hierarchy, path.clone())));
+            self.subpaths.extend(places.into_iter().map(|hierarchy| (hierarchy, path.clone())));
         }
         Ok(self)
     }
 
     /// The path at which processes join in a hierarchy: what was said last holds.
-    fn entrance(&self, hierarchy: &str) -> &str {
-        let below = self.below.iter().rev().find(|(place, _)| place == hierarchy);
+    fn join_path(&self, hierarchy: &str) -> &str {
+        let below = self.subpaths.iter().rev().find(|(place, _)| place == hierarchy);
         below.map_or(&self.path, |(_, path)| path)
     }
 
@@ -291,9 +291,9 @@ impl Cgroup {
     /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
     /// parent; `at_clone` is whether the v2 one is joined by clone3.
     pub fn open_fds(&self, at_clone: bool) -> Result<CgroupFds> {
-        match self.mover {
+        match self.attach_via {
             Some(_) => Ok(CgroupFds::default()),
-            None => self.hierarchies.open_fds(&|hierarchy| self.entrance(hierarchy), at_clone),
+            None => self.hierarchies.open_fds(&|hierarchy| self.join_path(hierarchy), at_clone),
         }
     }
 
@@ -309,7 +309,7 @@ impl Cgroup {
             }
             match self.write_one(write, &mut last, &mut undo) {
                 Ok(()) => {}
-                Err(error) if write.ignores(&error) || is_excused(write, &error) => continue,
+                Err(error) if write.ignores(&error) || is_ignored_device_rule(write, &error) => continue,
                 Err(error) if error.is(io::Errno::INVAL) && write.depends() => again.push((write, error)),
                 Err(error) => return Err(error),
             }
@@ -346,7 +346,7 @@ impl Cgroup {
         Ok(())
     }
 
-    fn restrict(&self, devices: Option<&devices::Program>) -> Result<()> {
+    fn attach_devices(&self, devices: Option<&devices::DeviceProgram>) -> Result<()> {
         let Some(program) = devices else { return Ok(()) };
         program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
     }
@@ -362,12 +362,12 @@ impl Cgroup {
     }
 
     /// Has a process moved in, where it cannot go by itself.
-    pub fn take_in(&self, pid: Pid) -> Result<()> {
-        self.mover.as_ref().map_or(Ok(()), |mover| self.take_in_by(mover, pid))
+    pub fn attach(&self, pid: Pid) -> Result<()> {
+        self.attach_via.as_ref().map_or(Ok(()), |mover| self.attach_by(mover, pid))
     }
 
     /// Lets go of the place, where systemd made it: the container's process is in it.
-    pub fn release(&self) {
+    pub fn release_placeholder(&self) {
         drop(self.holder.take());
     }
 

@@ -14,23 +14,23 @@ use super::Cgroup;
 use super::stat::value;
 
 /// What is listened to.
-pub enum Listener {
+pub enum OomWatch {
     V1 { event: OwnedFd, control: OwnedFd },
     V2 { events: OwnedFd, killed: u64 },
 }
 
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    Nothing,
+pub enum OomEvent {
+    None,
     Kill,
     /// The cgroup is gone, and nothing will come any more.
-    End {
+    CgroupRemoved {
         after_a_kill: bool,
     },
 }
 
-impl Listener {
+impl OomWatch {
     /// `None` where nobody would tell: without the memory controller, or for those who may not register.
     pub fn open(cgroup: &Cgroup) -> Option<Self> {
         let Cgroup { hierarchies, path, .. } = cgroup;
@@ -42,43 +42,43 @@ impl Listener {
         if Some(place) == hierarchies.v2 {
             let events = open("memory.events", OFlags::RDONLY)?;
             let killed = count(&events)?;
-            return Some(Listener::V2 { events, killed });
+            return Some(OomWatch::V2 { events, killed });
         }
         let control = open("memory.oom_control", OFlags::RDONLY)?;
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
         let words = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
         write(open("cgroup.event_control", OFlags::WRONLY)?, words.as_bytes()).ok()?;
-        Some(Listener::V1 { event, control })
+        Some(OomWatch::V1 { event, control })
     }
 
     /// What to poll for: there is something to be heard when any of it comes.
-    pub fn descriptor(&self) -> (BorrowedFd<'_>, PollFlags) {
+    pub fn poll_fd(&self) -> (BorrowedFd<'_>, PollFlags) {
         match self {
-            Listener::V1 { event, .. } => (event.as_fd(), PollFlags::IN),
-            Listener::V2 { events, .. } => (events.as_fd(), PollFlags::PRI),
+            OomWatch::V1 { event, .. } => (event.as_fd(), PollFlags::IN),
+            OomWatch::V2 { events, .. } => (events.as_fd(), PollFlags::PRI),
         }
     }
 
     /// What has come since it was asked last.
-    pub fn hear(&mut self) -> Heard {
+    pub fn read(&mut self) -> OomEvent {
         match self {
-            Listener::V1 { event, control } => {
+            OomWatch::V1 { event, control } => {
                 let mut bytes = [0; 8];
                 let told = read(&*event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes));
                 let is_there = pread(&*control, &mut [0u8; 64], 0).is_ok();
                 match told {
                     // The end of the cgroup counts up as well.
-                    _ if !is_there => Heard::End { after_a_kill: told > 1 },
-                    0 => Heard::Nothing,
-                    _ => Heard::Kill,
+                    _ if !is_there => OomEvent::CgroupRemoved { after_a_kill: told > 1 },
+                    0 => OomEvent::None,
+                    _ => OomEvent::Kill,
                 }
             }
-            Listener::V2 { events, killed } => {
-                let Some(now) = count(events) else { return Heard::End { after_a_kill: false } };
+            OomWatch::V2 { events, killed } => {
+                let Some(now) = count(events) else { return OomEvent::CgroupRemoved { after_a_kill: false } };
                 // It tells of other things too: limits that were reached, and reclaim that was enough.
                 match core::mem::replace(killed, now) < now {
-                    true => Heard::Kill,
-                    false => Heard::Nothing,
+                    true => OomEvent::Kill,
+                    false => OomEvent::None,
                 }
             }
         }
@@ -87,14 +87,14 @@ impl Listener {
 
 /// What there is to say of a cgroup in which a process was killed for memory. In bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Shortage {
+pub struct OomReport {
     /// `None` for none: a cgroup above has one.
     limit: Option<i64>,
     /// `None` where the kernel does not say (v2 before linux 5.19).
     peak: Option<i64>,
 }
 
-impl Shortage {
+impl OomReport {
     /// `None` when nobody was killed there, or nobody knows.
     pub fn of(cgroup: &Cgroup) -> Option<Self> {
         let [events, limit, peak] = match cgroup.hierarchies.v1_of("memory") {
@@ -102,11 +102,11 @@ impl Shortage {
             None => ["memory.events", "memory.max", "memory.peak"],
         };
         let killed = value(&cgroup.text(events)?, "oom_kill");
-        (killed > 0).then(|| Shortage { limit: cgroup.number(limit), peak: cgroup.number(peak) })
+        (killed > 0).then(|| OomReport { limit: cgroup.number(limit), peak: cgroup.number(peak) })
     }
 }
 
-impl fmt::Display for Shortage {
+impl fmt::Display for OomReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("out of memory")?;
         if let Some(limit) = self.limit {

@@ -105,7 +105,7 @@ pub fn kill_at_once(root: &OwnedFd, path: &str) -> bool {
 }
 
 /// How long a process that was killed may take to end, in seconds.
-pub const PATIENCE: u32 = 10;
+pub const KILL_TIMEOUT: u32 = 10;
 
 /// Kills every process in the cgroup and below, and waits for each to end.
 pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
@@ -125,7 +125,7 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
         }
         for process in &all {
             // One that somebody else's frozen cgroup holds does not even end.
-            if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
+            if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
                 return Err(Error::invalid(format_args!(
                     "cgroup {}: a process was killed and does not end",
                     FullPath(path)

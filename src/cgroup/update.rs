@@ -22,7 +22,7 @@ use crate::spec::device::DeviceRule;
 use crate::spec::resources::{Cpu, Memory, Resources};
 
 /// Hears what has been written, and all rules of devices if there are new ones.
-pub type Tell<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
+pub type OnUpdate<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
 
 /// The first field of `resources` for which something is to be written to a cgroup; `None` where nothing is. `earlier`
 /// are the rules of devices of the container's configuration.
@@ -58,7 +58,7 @@ impl Cgroup {
         &self,
         resources: &Resources<'_>,
         earlier: &[DeviceRule],
-        tell: &mut Tell<'_>,
+        tell: &mut OnUpdate<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
         let memory = self.whole_memory(resources.memory, &layout)?;

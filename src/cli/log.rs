@@ -69,7 +69,7 @@ const FACILITY: u8 = 1;
 
 /// A line of the JSON log: containerd and podman read `level` and `msg`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonRecord<'a> {
     msg: &'a str,
     level: &'a str,
     time: &'a str,
@@ -159,7 +159,7 @@ impl Sink {
             Sink::File(file) => {
                 let time = time::now();
                 let line = match json {
-                    true => miniserde::json::to_string(&Line { msg: text, level: level.name(), time: &time }),
+                    true => miniserde::json::to_string(&JsonRecord { msg: text, level: level.name(), time: &time }),
                     false => format!("{time} {}: {text}", level.name()),
                 };
                 (file, format!("{line}\n"))

@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 
 use super::console::Console;
 use super::keeper::{Asked, Keeper};
-use super::listener::Receiver;
+use super::listener::ListenerReceiver;
 use super::notify::{Notify, SocketMount};
 use super::pid_receivers::PidReceivers;
 use super::process::Identity;
@@ -20,7 +20,7 @@ use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
-use crate::cgroup::oom::Shortage;
+use crate::cgroup::oom::OomReport;
 use crate::error::{Error, Result};
 use crate::hooks::{self, Point};
 use crate::host::{Cgroups, Host};
@@ -170,7 +170,7 @@ fn create_in(
 #[inline(never)]
 fn explain(error: Error, cgroup: &Cgroup) -> Error {
     let mut error = cgroup.explain(error);
-    if let Some(shortage) = Shortage::of(cgroup) {
+    if let Some(shortage) = OomReport::of(cgroup) {
         error.append(format_args!(": {shortage}"));
     }
     error
@@ -205,10 +205,10 @@ fn receiver(
     bundle: &CStr,
     process: &ProcessPlan<'_>,
     stay: Until,
-) -> Result<Option<Receiver>> {
+) -> Result<Option<ListenerReceiver>> {
     let here = stay != Until::Created || !process.no_new_privileges;
     match &process.seccomp {
-        Some(filter) if here && filter.has_listener() => Receiver::connect(config, id, bundle),
+        Some(filter) if here && filter.has_listener() => ListenerReceiver::connect(config, id, bundle),
         _ => Ok(None),
     }
 }
@@ -284,7 +284,7 @@ fn process(
     request: &Request<'_>,
     stay: Until,
     plan: &mut Plan<'_>,
-    receiver: Option<Receiver>,
+    receiver: Option<ListenerReceiver>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
@@ -299,7 +299,7 @@ fn process(
     };
     let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs(), known)?;
     let pid = launched.pid.as_raw_nonzero().get();
-    launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
+    launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
     if plan.is_born_inside() {
         release_placeholder(cgroup);
     }
@@ -331,7 +331,7 @@ fn process(
 /// Its process is in the cgroup, or will never be.
 fn release_placeholder(cgroup: Option<&Cgroup>) {
     if let Some(cgroup) = cgroup {
-        cgroup.release();
+        cgroup.release_placeholder();
     }
 }
 

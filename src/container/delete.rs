@@ -13,7 +13,7 @@ use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::systemd::name::Names;
-use crate::cgroup::tasks::PATIENCE;
+use crate::cgroup::tasks::KILL_TIMEOUT;
 use crate::cgroup::{Cgroup, path};
 use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
@@ -123,7 +123,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {
         // One that is in a frozen cgroup of somebody else's does not even end.
-        if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
+        if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
             let (id, pid) = (directory.id(), status.process.pid);
             let why = format_args!(
                 "cannot delete container \"{id}\": its process {pid} was killed and does not end"

@@ -17,7 +17,7 @@ use super::statistics::{oom, statistics};
 use super::status::State;
 use super::store::{Directory, Store};
 use crate::cgroup::Cgroup;
-use crate::cgroup::oom::{Heard, Listener};
+use crate::cgroup::oom::{OomEvent, OomWatch};
 use crate::cgroup::stat::Files;
 use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
@@ -41,7 +41,7 @@ pub fn events(
         None => writer.statistics(),
         Some(interval) => {
             hold_sigpipe()?;
-            writer.follow(&process, Listener::open(&cgroup), &timer(interval)?, output)
+            writer.follow(&process, OomWatch::open(&cgroup), &timer(interval)?, output)
         }
     }
 }
@@ -88,14 +88,14 @@ impl EventWriter<'_> {
     fn follow(
         &mut self,
         process: &OwnedFd,
-        mut listener: Option<Listener>,
+        mut listener: Option<OomWatch>,
         timer: &OwnedFd,
         output: Option<BorrowedFd<'_>>,
     ) -> Result<()> {
         loop {
             // In the place of one that is not there stands one that is there already.
             let nothing = (process.as_fd(), PollFlags::IN);
-            let (oom_fd, oom_flags) = listener.as_ref().map_or(nothing, Listener::descriptor);
+            let (oom_fd, oom_flags) = listener.as_ref().map_or(nothing, OomWatch::poll_fd);
             let mut fds = [
                 PollFd::new(process, PollFlags::IN),
                 PollFd::new(timer, PollFlags::IN),
@@ -126,11 +126,11 @@ impl EventWriter<'_> {
 }
 
 /// Whether somebody was killed. A listener that will hear nothing more is done with.
-fn hear(listener: &mut Option<Listener>) -> bool {
-    match listener.as_mut().map_or(Heard::Nothing, Listener::hear) {
-        Heard::Nothing => false,
-        Heard::Kill => true,
-        Heard::End { after_a_kill } => {
+fn hear(listener: &mut Option<OomWatch>) -> bool {
+    match listener.as_mut().map_or(OomEvent::None, OomWatch::read) {
+        OomEvent::None => false,
+        OomEvent::Kill => true,
+        OomEvent::CgroupRemoved { after_a_kill } => {
             *listener = None;
             after_a_kill
         }

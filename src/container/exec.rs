@@ -13,7 +13,7 @@ use rustix::process::Pid;
 
 use super::console::Console;
 use super::keeper;
-use super::listener::Receiver;
+use super::listener::ListenerReceiver;
 use super::lock::locked;
 use super::pid_receivers::PidReceivers;
 use super::process::check_alive;
@@ -25,7 +25,7 @@ use super::supervise::{block_signals, supervise};
 use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
 use crate::cgroup::own::cgroup_of;
-use crate::cgroup::systemd::Mover;
+use crate::cgroup::systemd::AttachVia;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::launch::exec::{ExecTarget, launch};
@@ -33,7 +33,7 @@ use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
-use crate::seccomp::Program;
+use crate::seccomp::Filter;
 use crate::spec::Config;
 use crate::spec::process::Process;
 
@@ -96,7 +96,7 @@ struct Target {
     /// In the v1 hierarchy name=systemd, too.
     named: bool,
     /// Who moves it into that.
-    mover: Option<Mover>,
+    mover: Option<AttachVia>,
     frozen: bool,
 }
 
@@ -179,8 +179,8 @@ fn start(
     let mut plan = ExecPlan::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
-            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.moved_by(mover.clone());
-            Some(cgroup.below(request.cgroup)?)
+            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.with_attach(mover.clone());
+            Some(cgroup.join_below(request.cgroup)?)
         }
         None => None,
     };
@@ -218,14 +218,14 @@ fn listener(
     plan: &ExecPlan<'_>,
     pid: Pid,
 ) -> Result<Option<ListenerHandover>> {
-    if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {
+    if !plan.process.seccomp.as_ref().is_some_and(Filter::has_listener) {
         return Ok(None);
     }
     let [id, bundle] =
         [container.directory.id(), &container.bundle].map(|text| CString::new(text).unwrap_or_default());
-    let receiver = Receiver::connect(config, &id, &bundle)?;
+    let receiver = ListenerReceiver::connect(config, &id, &bundle)?;
     let pid = pid.as_raw_nonzero().get();
-    Ok(receiver.map(|receiver| receiver.of(pid, State::Running, container.pid)))
+    Ok(receiver.map(|receiver| receiver.handover(pid, State::Running, container.pid)))
 }
 
 /// What a process's file leaves out is as the container's own.

@@ -15,7 +15,7 @@ use super::store::Directory;
 use crate::cgroup::own::{cgroup_of, may_move};
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::name::scope_of;
-use crate::cgroup::systemd::{Mover, Place};
+use crate::cgroup::systemd::{AttachVia, Place};
 use crate::cgroup::{self, Cgroup};
 use crate::dbus::{Address, parse};
 use crate::error::{At, Error, Result, Show};
@@ -102,7 +102,7 @@ impl Keeper {
             Keeper::Nobody => cgroup::Manager::Nobody,
             Keeper::Below(path) => cgroup::Manager::Below(path),
             Keeper::Systemd { systemd, outside } => {
-                cgroup::Manager::Systemd(Place { root: &systemd.root, user: systemd.user, outside: *outside })
+                cgroup::Manager::Systemd(Place { root: &systemd.root, user: systemd.is_user, outside: *outside })
             }
         }
     }
@@ -110,7 +110,7 @@ impl Keeper {
     /// What to ask again when the container is deleted.
     pub fn address(&self) -> Option<String> {
         match self {
-            Keeper::Systemd { systemd, .. } => Some(systemd.shown()),
+            Keeper::Systemd { systemd, .. } => Some(systemd.address_text()),
             _ => None,
         }
     }
@@ -159,7 +159,7 @@ fn reach(addresses: &[Address], ordinary: bool, directory: &Directory) -> Result
         && let mut lines = text.split(|byte| *byte == b'\n')
         && lines.next() == Some(incarnation(&systemd).as_bytes())
     {
-        systemd.unknown = lines.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        systemd.unsupported = lines.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     }
     Ok(systemd)
 }
@@ -170,15 +170,15 @@ const UNKNOWN: &CStr = c"../.systemd-unknown";
 
 /// Writes them down. What cannot be is asked again.
 pub fn remember(systemd: &Systemd, directory: &Directory) {
-    if systemd.has_learnt {
-        let text = format!("{}\n{}", incarnation(systemd), systemd.unknown.join("\n"));
+    if systemd.has_new_unsupported {
+        let text = format!("{}\n{}", incarnation(systemd), systemd.unsupported.join("\n"));
         let _ = directory.replace(UNKNOWN, text.as_bytes());
     }
 }
 
 /// Which systemd it is: one that is newer, or was executed anew, has made its socket again.
 fn incarnation(systemd: &Systemd) -> String {
-    let shown = systemd.shown();
+    let shown = systemd.address_text();
     match statat(CWD, shown.as_str(), AtFlags::empty()) {
         Ok(stat) => format!("{shown} {} {}.{}", stat.st_ino, stat.st_ctime, stat.st_ctime_nsec),
         Err(_) => shown,
@@ -277,13 +277,13 @@ fn own_cgroup() -> Result<String> {
 /// Who moves in those that join a container which is there already, where this process may not.
 #[cold]
 #[inline(never)]
-pub fn mover(status: &Status) -> Option<Mover> {
+pub fn mover(status: &Status) -> Option<AttachVia> {
     let (scope, path) = status.scope.as_deref().zip(status.cgroup.as_deref())?;
     if !host::is_ordinary() || own_cgroup().is_ok_and(|own| may_move(".", &own, path)) {
         return None;
     }
     let address = Address::read(status.bus.as_deref().unwrap_or_default());
-    Some(Mover { scope: scope.into(), address })
+    Some(AttachVia { scope: scope.into(), address })
 }
 
 fn is_given(path: &str) -> bool {

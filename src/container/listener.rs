@@ -17,7 +17,7 @@ use crate::spec::{Config, state};
 const VERSION: &str = "0.2.0";
 
 /// A listener's taker, and what is known before there is a process.
-pub struct Receiver {
+pub struct ListenerReceiver {
     listener: ListenerHandover,
     /// A member of the process's state, or nothing.
     metadata: String,
@@ -25,7 +25,7 @@ pub struct Receiver {
     state: String,
 }
 
-impl Receiver {
+impl ListenerReceiver {
     /// Connects to whom the configuration names. `bundle` is absolute.
     pub fn connect(config: &Config<'_>, id: &CStr, bundle: &CStr) -> Result<Option<Self>> {
         let Some(path) = config.seccomp_receiver() else { return Ok(None) };
@@ -36,7 +36,7 @@ impl Receiver {
             section.is_none_or(Seccomp::notifies) || config.annotation(c"run.oci.seccomp_bpf_data").is_some();
         let metadata = section.and_then(|seccomp| seccomp.listener_metadata);
         let metadata = metadata.map(|text| format!("\"metadata\":{},", to_string(&text.to_string_lossy())));
-        Ok(Some(Receiver {
+        Ok(Some(ListenerReceiver {
             listener: ListenerHandover::connect(path.into(), needed)?,
             metadata: metadata.unwrap_or_default(),
             state: state::json(config, id, bundle),
@@ -44,7 +44,7 @@ impl Receiver {
     }
 
     /// With what is known of the process: its own pid, and the container's.
-    pub fn of(mut self, pid: i32, status: State, container: i32) -> ListenerHandover {
+    pub fn handover(mut self, pid: i32, status: State, container: i32) -> ListenerHandover {
         let (metadata, status) = (&self.metadata, status.name());
         let rest = self.state.get(1..).unwrap_or_default();
         self.listener.state = format!(

@@ -8,7 +8,7 @@ use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
 use super::store::Store;
 use super::supervise::{block_signals, supervise};
-use crate::cgroup::oom::Shortage;
+use crate::cgroup::oom::OomReport;
 use crate::error::{Error, On, Result};
 
 /// How a container is attended in the foreground.
@@ -49,7 +49,7 @@ pub fn run(
     let code = supervise(&launched, relay, notify)?;
     // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
     if code == 137
-        && let Some(shortage) = cgroup.as_ref().and_then(Shortage::of)
+        && let Some(shortage) = cgroup.as_ref().and_then(OomReport::of)
     {
         warnings.push(Error::invalid(format_args!("the container's cgroup ran {shortage}")));
     }

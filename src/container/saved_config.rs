@@ -4,7 +4,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::listener::Receiver;
+use super::listener::ListenerReceiver;
 use super::status::Status;
 use super::store::Directory;
 use crate::bundle::CONFIG;
@@ -30,10 +30,10 @@ impl SavedConfig {
     }
 
     /// Who takes its filter's listener; `default` does where the configuration names nobody. Only once: decoding changes the text.
-    pub fn receiver<'a>(&'a mut self, default: Option<&'a CStr>) -> Result<Option<Receiver>> {
+    pub fn receiver<'a>(&'a mut self, default: Option<&'a CStr>) -> Result<Option<ListenerReceiver>> {
         let mut config = Config::decode("config.json", &mut self.text)?;
         config.set_seccomp_receiver(default);
-        Receiver::connect(&config, &self.id, &self.bundle)
+        ListenerReceiver::connect(&config, &self.id, &self.bundle)
     }
 
     /// Its hooks. Only once: decoding changes the text.

@@ -101,7 +101,7 @@ fn serve(
         || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
     let served = SavedConfig::read(directory, status)?.receiver(default).and_then(|receiver| {
         let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
-        receiver.of(pid, State::Created, pid).hand_over(channel, &process, number)
+        receiver.handover(pid, State::Created, pid).hand_over(channel, &process, number)
     });
     served.at(format_args!("container \"{}\"", directory.id()))
 }

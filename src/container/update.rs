@@ -96,7 +96,7 @@ fn limit(
     let mut tell = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut kept {
         None => Ok(()),
         Some((scope, systemd)) => {
-            let told = cgroup.tell(scope, systemd, writes, rules);
+            let told = cgroup.update_scope(scope, systemd, writes, rules);
             keeper::remember(systemd, directory);
             told
         }

@@ -21,16 +21,16 @@ use crate::error::{At, Error, On, OneLine, Result};
 use crate::sys::time::uptime;
 
 /// How long an answer may take, in seconds: a manager may start many units first.
-const PATIENCE: i64 = 30;
+const TIMEOUT: i64 = 30;
 
 /// A signal that is longer is passed over: none that is waited for is.
 const LONGEST: usize = 1 << 16;
 
 /// An empty identity: it is the one that the socket tells, whatever ids are called in a user namespace.
-const WHO: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+const AUTH: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
 /// The line.
-pub struct Line {
+pub struct Connection {
     fd: OwnedFd,
     /// Of whoever is at the other end.
     pub address: Address,
@@ -47,18 +47,18 @@ pub struct Line {
 
 /// An answer that is a no: what kind, and the reason.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorReply {
     pub name: String,
     pub text: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, OneLine(self.text.as_bytes()))
     }
 }
 
-impl Line {
+impl Connection {
     /// A line to an address.
     pub fn open(address: &Address) -> Result<Self> {
         Self::connect(address).at(format_args!("D-Bus at {address}"))
@@ -68,32 +68,32 @@ impl Line {
         let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .on(format_args!("socket"))?;
         // For connect as well, where many are waiting to be let in.
-        set_socket_timeout(&fd, Timeout::Send, Some(Duration::from_secs(PATIENCE as u64)))
+        set_socket_timeout(&fd, Timeout::Send, Some(Duration::from_secs(TIMEOUT as u64)))
             .on(format_args!("setsockopt SO_SNDTIMEO"))?;
         let name = address.socket().on(format_args!("address"))?;
         connect(&fd, &name).on(format_args!("connect"))?;
-        let (address, out, end) = (address.clone(), Vec::new(), uptime() + PATIENCE);
-        let mut line = Line { fd, address, out, input: Vec::new(), taken: 0, over: 0, serial: 0, end };
+        let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
+        let mut line = Connection { fd, address, out, input: Vec::new(), taken: 0, over: 0, serial: 0, end };
         // By itself: systemd reads a call that comes along, but does not look at it before something else comes.
-        line.send(WHO)?;
-        while !line.is_known()? {}
+        line.send(AUTH)?;
+        while !line.authenticate_line()? {}
         if line.address.bus {
-            line.say(&bus("Hello", "", Writer::default()));
+            line.queue(&bus("Hello", "", Writer::default()));
         }
         Ok(line)
     }
 
     /// Asks a bus for signals that fit a rule. Without a bus all signals come.
-    pub fn listen(&mut self, rule: &str) {
+    pub fn add_match(&mut self, rule: &str) {
         if self.address.bus {
             let mut body = Writer::default();
             body.text(rule);
-            self.say(&bus("AddMatch", "s", body));
+            self.queue(&bus("AddMatch", "s", body));
         }
     }
 
     /// Gets a call ready to be sent; gives its number.
-    pub fn say(&mut self, call: &Call) -> u32 {
+    pub fn queue(&mut self, call: &Call) -> u32 {
         self.serial += 1;
         // Messages are aligned within themselves, wherever they are in the stream.
         self.out.append(&mut call.encode(self.serial));
@@ -101,7 +101,7 @@ impl Line {
     }
 
     /// Sends what is ready, and hands on what comes until `take` has what it waits for.
-    pub fn hear(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+    pub fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
         let address = self.address.clone();
         self.flush().at(format_args!("D-Bus at {address}"))?;
         loop {
@@ -115,17 +115,17 @@ impl Line {
     }
 
     /// The answer to a call that is ready.
-    pub fn answer<T>(
+    pub fn call_result<T>(
         &mut self,
         number: u32,
         read: impl Fn(&Message<'_>) -> Option<T>,
-    ) -> Result<core::result::Result<T, Refusal>> {
+    ) -> Result<core::result::Result<T, ErrorReply>> {
         let mut answer = None;
-        self.hear(&mut |message| {
+        self.receive_until(&mut |message| {
             answer = match message.kind {
                 _ if message.reply_to != number => return Ok(false),
                 RETURN => Some(Ok(read(message).ok_or_else(malformed)?)),
-                ERROR => Some(Err(Refusal::of(message))),
+                ERROR => Some(Err(ErrorReply::of(message))),
                 _ => return Ok(false),
             };
             Ok(true)
@@ -134,7 +134,7 @@ impl Line {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.end = uptime() + PATIENCE;
+        self.end = uptime() + TIMEOUT;
         self.send(&self.out)?;
         self.out.clear();
         Ok(())
@@ -145,7 +145,7 @@ impl Line {
             match send(&self.fd, rest, SendFlags::NOSIGNAL) {
                 Ok(count) => rest = rest.get(count..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Err(silence()),
+                Err(Errno::AGAIN) => return Err(timed_out()),
                 Err(errno) => return Err(Error::system(errno, format_args!("sendto"))),
             }
         }
@@ -175,7 +175,7 @@ impl Line {
     }
 
     /// One line of the talk about who this is; whether it was the last.
-    fn is_known(&mut self) -> Result<bool> {
+    fn authenticate_line(&mut self) -> Result<bool> {
         let mut count = 1;
         let end = loop {
             self.fill(count)?;
@@ -207,7 +207,7 @@ impl Line {
             let left = Timespec { tv_sec: self.end - uptime(), tv_nsec: 0 };
             match poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left)) {
                 Ok(1..) if left.tv_sec > 0 => {}
-                Ok(_) => return Err(silence()),
+                Ok(_) => return Err(timed_out()),
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(Error::system(errno, format_args!("poll"))),
             }
@@ -223,11 +223,11 @@ impl Line {
     }
 }
 
-impl Refusal {
+impl ErrorReply {
     /// What an error says.
     pub fn of(message: &Message<'_>) -> Self {
         let text = message.body("s").and_then(|mut body| body.text());
-        Refusal { name: message.error.into(), text: text.unwrap_or_default().into() }
+        ErrorReply { name: message.error.into(), text: text.unwrap_or_default().into() }
     }
 }
 
@@ -240,8 +240,8 @@ fn bus(member: &'static str, signature: &'static str, body: Writer) -> Call {
 }
 
 #[cold]
-fn silence() -> Error {
-    Error::system(Errno::TIMEDOUT, format_args!("no answer within {PATIENCE} seconds"))
+fn timed_out() -> Error {
+    Error::system(Errno::TIMEDOUT, format_args!("no answer within {TIMEOUT} seconds"))
 }
 
 #[cold]

@@ -7,4 +7,4 @@ pub mod message;
 pub mod read;
 
 pub use address::{Address, parse};
-pub use connection::{Line, Refusal};
+pub use connection::{Connection, ErrorReply};

@@ -40,7 +40,7 @@ enum Step<'a> {
 
 /// The place of a token: line, and column in bytes, from 1.
 #[derive(Clone, Copy)]
-struct Place {
+struct Location {
     line: usize,
     column: usize,
 }
@@ -53,9 +53,9 @@ pub struct Decoder<'a> {
     line: usize,
     line_start: usize,
     /// Where the value last begun or ended stands: what an error points at.
-    token: Place,
+    token: Location,
     /// The brackets that are open.
-    open: Vec<Place>,
+    open: Vec<Location>,
     path: Vec<Step<'a>>,
     /// The first error. After it the document is at its end, and every value empty.
     error: Option<Error>,
@@ -105,7 +105,7 @@ impl<'a> Decoder<'a> {
             offset: 0,
             line: 1,
             line_start: 0,
-            token: Place { line: 1, column: 1 },
+            token: Location { line: 1, column: 1 },
             open: Vec::with_capacity(16),
             path: Vec::with_capacity(16),
             error: None,
@@ -134,7 +134,7 @@ impl<'a> Decoder<'a> {
         if self.error.is_some() {
             return;
         }
-        let Place { line, column } = self.token;
+        let Location { line, column } = self.token;
         let mut error = Error::invalid(format_args!("{}:{line}:{column}: ", self.name));
         for (i, step) in self.path.iter().enumerate() {
             match step {
@@ -177,8 +177,8 @@ impl<'a> Decoder<'a> {
         self.wrong(why);
     }
 
-    fn place(&self) -> Place {
-        Place { line: self.line, column: self.offset - self.line_start + 1 }
+    fn place(&self) -> Location {
+        Location { line: self.line, column: self.offset - self.line_start + 1 }
     }
 
     fn peek(&self) -> Option<u8> {

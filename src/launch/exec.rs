@@ -108,7 +108,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
 
 /// What the child may not do itself.
 fn set_up_from_parent(plan: &ExecPlan<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
-    cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(pid))?;
+    cgroup.map_or(Ok(()), |cgroup| cgroup.attach(pid))?;
     plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
 }
 

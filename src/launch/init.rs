@@ -19,7 +19,7 @@ use crate::caller;
 use crate::cgroup::delegate::SubCgroupFds;
 use crate::cgroup::{self, CgroupFds, JoinTime};
 use crate::error::{Error, On, Result};
-use crate::hooks::{Inside, Point};
+use crate::hooks::{InContainer, Point};
 use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
@@ -107,7 +107,7 @@ fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundPro
     umask(Mode::empty());
     let denied = join_namespaces(plan, from_parent)?;
     // The cgroup before its namespace: that one's root is where it is made.
-    let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join());
+    let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join_time());
     if join != Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
     }
@@ -135,7 +135,7 @@ fn inside(
     set_stage_name(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
     from_parent.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
-    let (id, [out, err]) = (RootId::own()?, plan.hooks.lines());
+    let (id, [out, err]) = (RootId::own()?, plan.hooks.output_fds());
     // Before a filter is loaded, which may refuse it; and before its parent may end.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
     let lines = [from_parent.start_wait.raw_fd(), out, err];
@@ -179,7 +179,7 @@ fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root
 /// On the host's tree still, at the place where the container's root is mounted.
 fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
     let enter = || caller::restore().and_then(|()| fchdir(root.fd()));
-    let inside = Inside { environment: (&plan.process.env.variables, None), enter: &enter };
+    let inside = InContainer { environment: (&plan.process.env.variables, None), enter: &enter };
     plan.hooks.run_inside(Point::CreateContainer, own_pid(), &inside)
 }
 
@@ -191,7 +191,7 @@ fn start_hooks(plan: &Plan<'_>, program: &FoundProgram, pid: i32) -> Result<()> 
         Some(_) => Ok(()),
         None => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
     };
-    let inside = Inside { environment: (&process.env.variables, program.home()), enter: &enter };
+    let inside = InContainer { environment: (&process.env.variables, program.home()), enter: &enter };
     plan.hooks.run_inside(Point::StartContainer, pid, &inside)
 }
 

@@ -26,7 +26,7 @@ use rustix::process::{DumpableBehavior, PidfdGetfdFlags, pidfd_getfd, set_dumpab
 use super::message::{Channel, Message};
 use crate::error::{At, On, Result, Show};
 use crate::scm_rights;
-use crate::seccomp::Program;
+use crate::seccomp::Filter;
 use crate::sys::fault::{self, Faults};
 
 /// The socket of who is to have it, connected, and what is said there beside it.
@@ -41,7 +41,7 @@ pub struct ListenerHandover {
 /// The child's side: loads the filter, and comes back when the listener is where it belongs.
 // Not into its caller, which every start runs: see scripts/layout.ld.
 #[inline(never)]
-pub(super) fn load(program: &Program<'_>, channel: &Channel) -> Result<()> {
+pub(super) fn load(program: &Filter<'_>, channel: &Channel) -> Result<()> {
     let (page, faults) = fault::page().on(format_args!("SCMP_ACT_NOTIFY: userfaultfd"))?;
     // Over memory that was an ordinary user's on the host nobody has rights in a user namespace; the user takes
     // from a process of theirs only what is dumpable. All that is open is this line.

@@ -203,7 +203,7 @@ impl Launched {
         namespaces: &[OwnedFd],
         cgroup: Option<&Cgroup>,
     ) -> Result<()> {
-        cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(self.pid))?;
+        cgroup.map_or(Ok(()), |cgroup| cgroup.attach(self.pid))?;
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
         }

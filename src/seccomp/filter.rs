@@ -37,7 +37,7 @@ pub(super) struct Profile {
 
 /// A rule about a call that depends on its arguments; the next one of the same call is the `next`th entry.
 #[derive(Clone, Copy)]
-struct Entry {
+struct RuleEntry {
     rule: u32,
     /// What the first argument must be: the call is a part of this one.
     part: Option<u8>,
@@ -48,7 +48,7 @@ struct Entry {
 struct Calls {
     /// [`DECIDED`] and a verdict; or the first entry, counted from 1; or nothing, which is 0.
     slots: Vec<u32>,
-    entries: Vec<Entry>,
+    entries: Vec<RuleEntry>,
     /// One above the last slot that the profile names.
     end: usize,
 }
@@ -140,7 +140,7 @@ impl Calls {
         match effect {
             Effect::Verdict(verdict) => *said = DECIDED | verdict,
             Effect::Depends if *said & DECIDED == 0 => {
-                self.entries.push(Entry { rule, part, next: *said });
+                self.entries.push(RuleEntry { rule, part, next: *said });
                 *said = self.entries.len() as u32;
             }
             _ => {}

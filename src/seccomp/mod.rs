@@ -63,7 +63,7 @@ const MAX_ERRNO: u32 = 4095;
 
 /// A finished program and how it is loaded (`load.rs`).
 #[derive(Default)]
-pub struct Program<'a> {
+pub struct Filter<'a> {
     /// `struct sock_filter`, 1 to 4096 of them.
     pub instructions: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*`.
@@ -74,7 +74,7 @@ pub struct Program<'a> {
     pub ordinary: bool,
 }
 
-impl fmt::Debug for Program<'_> {
+impl fmt::Debug for Filter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, unknown) = (self.instructions.len(), self.unknown.len());
         write!(f, "{count} instructions, flags {:#x}, {unknown} unknown names", self.flags)
@@ -96,11 +96,11 @@ pub struct Context {
 /// Compiles `linux.seccomp`.
 // Where there is none, nothing of it shall lie between the planner's pages.
 #[inline(never)]
-pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Program<'a>> {
+pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter<'a>> {
     compile_section(section, context).at(format_args!("linux.seccomp"))
 }
 
-fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Program<'a>> {
+fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter<'a>> {
     let default =
         action(section.default_action, section.default_errno_ret).at(format_args!("defaultAction"))?;
     context.check(default).at(format_args!("defaultAction"))?;
@@ -126,7 +126,7 @@ fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Progra
     let root = profile.graph(&mut graph);
     let flags = load::flags(&section.flags, context.has_receiver)?;
     let instructions = graph.program(root)?;
-    Ok(Program { instructions, flags, unknown, ordinary: context.ordinary })
+    Ok(Filter { instructions, flags, unknown, ordinary: context.ordinary })
 }
 
 impl Context {

@@ -5,7 +5,7 @@ use core::ptr::with_exposed_provenance_mut;
 
 use rustix::mm::{Advice, madvise};
 
-use super::program::{PF_W, PF_X, Program};
+use super::program::{PF_W, PF_X, LoadedProgram};
 
 /// Gives back the pages of code that were needed until now; those that are needed again come back from the
 /// page cache. So the peak of resident memory is that of the largest part of the work, not of their sum.
@@ -13,7 +13,7 @@ use super::program::{PF_W, PF_X, Program};
 /// Only those of a static program, as it is installed: an interpreter may have relocated code, and who embeds this
 /// library may have patched it.
 pub fn drop_text_pages() {
-    let Ok(program) = Program::current() else { return };
+    let Ok(program) = LoadedProgram::current() else { return };
     let read_only = program.mapped().iter().take_while(|pages| pages.flags & PF_W == 0);
     let mut code = read_only.filter(|pages| pages.flags & PF_X != 0);
     let Some(first) = code.next().filter(|_| program.is_static) else { return };

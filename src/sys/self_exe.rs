@@ -27,7 +27,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_cre
 use rustix::io::{Errno, Result, pwrite};
 
 use super::fd::close_in_child;
-use super::program::{PF_R, PF_W, PF_X, PT_LOAD, Pages, Program, Segment};
+use super::program::{PF_R, PF_W, PF_X, PT_LOAD, Pages, LoadedProgram, Segment};
 use super::program_text;
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.
@@ -65,7 +65,7 @@ pub fn open() -> Option<OwnedFd> {
 /// file is mapped once more, or is not the one executed (ld.so(8) with the program as an argument).
 pub fn replace(own: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
-    let program = Program::current()?;
+    let program = LoadedProgram::current()?;
     let first = program.mapped().first().filter(|first| first.offset == 0).ok_or(Errno::NOEXEC)?;
     let copied = own.map_or(0, |own| {
         let copied = sendfile(&file, own, None, alike(&program)).unwrap_or(0);
@@ -95,7 +95,7 @@ pub fn replace(own: Option<&OwnedFd>) -> Result<()> {
 }
 
 /// How much of the program's file is as it will be in the copy: what is not written to, at the same places.
-fn alike(program: &Program) -> usize {
+fn alike(program: &LoadedProgram) -> usize {
     let mut length = 0;
     for pages in program.mapped() {
         if !program.is_static || pages.offset != length || pages.flags & PF_W != 0 {

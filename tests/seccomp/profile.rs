@@ -1,6 +1,6 @@
 //! Profiles as the tests make them, to be given to mote, to libseccomp, and to be read by the book.
 
-use mote::seccomp::{Arch, Context, Program, compile};
+use mote::seccomp::{Arch, Context, Filter, compile};
 use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
 /// `SCMP_CMP_*` by libseccomp's numbers.
@@ -73,7 +73,7 @@ impl Profile {
     }
 
     /// What mote makes of it.
-    pub fn compile(&self) -> Result<Program<'_>, String> {
+    pub fn compile(&self) -> Result<Filter<'_>, String> {
         let section = self.section();
         let context = Context { native: self.native(), has_receiver: section.notifies(), ordinary: false };
         compile(&section, context).map_err(|error| error.to_string())

@@ -125,9 +125,9 @@ pub(crate) mod tests {
     use super::*;
 
     /// A directory that is removed however a test ends.
-    struct Place(PathBuf);
+    struct TempDir(PathBuf);
 
-    impl Drop for Place {
+    impl Drop for TempDir {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -137,7 +137,7 @@ pub(crate) mod tests {
     pub fn with(is_v2: bool, list: &[(&str, &str)], test: impl FnOnce(&mut Files)) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let place = Place(env::temp_dir().join(format!("mote-stat-{}-{number}", process::id())));
+        let place = TempDir(env::temp_dir().join(format!("mote-stat-{}-{number}", process::id())));
         fs::create_dir(&place.0).unwrap();
         list.iter().for_each(|(file, content)| fs::write(place.0.join(file), content).unwrap());
         let open = || openat(rustix::fs::CWD, place.0.to_str().unwrap(), DIRECTORY, Mode::empty()).unwrap();

@@ -30,7 +30,7 @@ use crate::spec::Config;
 use crate::spec::device::DeviceRule;
 use call::Systemd;
 use name::{Names, scope_of};
-use placeholder::Holder;
+use placeholder::Placeholder;
 use property::{Property, is_relative};
 
 /// What of a manager decides where cgroups are.
@@ -54,7 +54,7 @@ pub struct Scope {
     pub outside: bool,
     properties: Vec<Property>,
     /// Those that annotations ask for. They come last, for what is set last holds.
-    asked: Vec<Property>,
+    from_annotations: Vec<Property>,
 }
 
 impl Scope {
@@ -80,13 +80,13 @@ impl Scope {
             ("CollectMode".into(), Value::Text("inactive-or-failed".into())),
         ]);
         properties.append(&mut property::plan(writes));
-        properties.extend(at_start(writes));
+        properties.extend(oom_policy(writes));
         // Programs for devices are not a user's to load.
         if !place.user {
             properties.append(&mut device::plan(&config.linux.resources.devices));
         }
         let asked = annotation::plan(&config.annotations)?;
-        Ok((Scope { name: names.scope, path, outside: place.outside, properties, asked }, own))
+        Ok((Scope { name: names.scope, path, outside: place.outside, properties, from_annotations: asked }, own))
     }
 
     /// Takes it away again, with the container's cgroup, as far as that can be done.
@@ -94,14 +94,14 @@ impl Scope {
     #[inline(never)]
     pub fn remove(&self, cgroup: Cgroup, systemd: &mut Systemd) {
         let _ = cgroup.remove();
-        cgroup.release();
+        cgroup.release_placeholder();
         let _ = systemd.stop(&self.name);
         let _ = cgroup.hierarchies.remove(&self.path);
     }
 }
 
 /// What cannot be changed later: what is killed when memory is at an end.
-fn at_start(writes: &[Write]) -> Option<Property> {
+fn oom_policy(writes: &[Write]) -> Option<Property> {
     let group = writes.iter().rev().find(|write| write.file == "memory.oom.group")?;
     let word = if group.value == "1" { "kill" } else { "continue" };
     Some(("OOMPolicy".into(), Value::Text(word.into())))
@@ -126,20 +126,20 @@ impl Plan {
     #[inline(never)]
     pub fn create_scope(&self, scope: &Scope, systemd: &mut Systemd, about: &str) -> Result<Cgroup> {
         let hierarchies = Hierarchies::open(&self.layout)?;
-        let holder = Holder::start()?;
+        let holder = Placeholder::start()?;
         systemd.start(scope, about, holder.pid)?;
         let made = self.make_below(scope, &hierarchies, &holder);
         let mover =
-            scope.outside.then(|| Mover { scope: scope.name.clone(), address: systemd.address().clone() });
-        let cgroup = Cgroup { holder: Some(holder).into(), mover, ..Cgroup::new(hierarchies, &self.path) };
+            scope.outside.then(|| AttachVia { scope: scope.name.clone(), address: systemd.address().clone() });
+        let cgroup = Cgroup { holder: Some(holder).into(), attach_via: mover, ..Cgroup::new(hierarchies, &self.path) };
         let limited = made.and_then(|()| {
             cgroup.write_scope(&self.writes, &scope.path)?;
             cgroup.write(&self.writes, None)?;
             // Whatever was made, all of it is removed when it fails.
-            self.hand_over(&cgroup, &mut Vec::new())?;
+            self.finish(&cgroup, &mut Vec::new())?;
             // Nor may the holder stay where the container hands controllers down.
             let below = self.delegation.as_deref().and_then(Delegation::below);
-            below.map_or(Ok(()), |below| cgroup.move_holder(below))
+            below.map_or(Ok(()), |below| cgroup.move_placeholder(below))
         });
         match limited {
             Ok(()) => Ok(cgroup),
@@ -152,7 +152,7 @@ impl Plan {
 
     /// Makes the directories that systemd has not made. Nobody may be in a cgroup whose controllers are handed down
     /// (cgroups(7), "no internal processes"), so the holder goes below first.
-    fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, holder: &Holder) -> Result<()> {
+    fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, holder: &Placeholder) -> Result<()> {
         for hierarchy in hierarchies.all() {
             let whole = Hierarchies::path(hierarchy, &self.path);
             let v2 = hierarchies.v2 == Some(hierarchy);
@@ -169,7 +169,7 @@ impl Plan {
 
 /// The systemd that has a scope.
 #[derive(Clone, Debug)]
-pub struct Mover {
+pub struct AttachVia {
     pub scope: String,
     pub address: Address,
 }
@@ -178,7 +178,7 @@ impl Cgroup {
     /// Moves the holder to a cgroup below.
     #[cold]
     #[inline(never)]
-    fn move_holder(&self, below: &str) -> Result<()> {
+    fn move_placeholder(&self, below: &str) -> Result<()> {
         let Some(holder) = self.holder.take() else { return Ok(()) };
         let v2 = self.hierarchies.v2.unwrap_or_default();
         let moved = holder.move_to(&self.hierarchies, &format!("{v2}{}{below}", self.path));
@@ -187,15 +187,15 @@ impl Cgroup {
     }
 
     /// Has systemd move in who joins.
-    pub fn moved_by(self, mover: Option<Mover>) -> Self {
-        Cgroup { mover, ..self }
+    pub fn with_attach(self, mover: Option<AttachVia>) -> Self {
+        Cgroup { attach_via: mover, ..self }
     }
 
     /// Has a process moved in.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_in_by(&self, Mover { scope, address }: &Mover, pid: Pid) -> Result<()> {
-        let path = self.entrance(self.hierarchies.v2.unwrap_or_default());
+    pub(super) fn attach_by(&self, AttachVia { scope, address }: &AttachVia, pid: Pid) -> Result<()> {
+        let path = self.join_path(self.hierarchies.v2.unwrap_or_default());
         let below = path.strip_prefix(scope_of(path, scope)).unwrap_or_default();
         Systemd::connect(core::slice::from_ref(address), true)?.attach(scope, below, pid)
     }
@@ -213,7 +213,7 @@ impl Cgroup {
     /// What `update` has written, told to systemd, and to the scope's cgroup.
     #[cold]
     #[inline(never)]
-    pub fn tell(
+    pub fn update_scope(
         &self,
         scope: &str,
         systemd: &mut Systemd,
@@ -226,7 +226,7 @@ impl Cgroup {
             write.value = self.text("cpu.max").map_or_else(String::new, |text| text.trim().into());
         }
         let mut properties = property::plan(&writes);
-        if !rules.is_empty() && !systemd.user {
+        if !rules.is_empty() && !systemd.is_user {
             properties.append(&mut device::plan(rules));
         }
         if !properties.is_empty() {

@@ -17,17 +17,17 @@ use crate::sys::pidfd::reap;
 use crate::sys::signal::send;
 
 /// The process; it ends with its owner, at the latest with this process.
-pub struct Holder {
+pub struct Placeholder {
     pub pid: Pid,
     pidfd: OwnedFd,
 }
 
-impl Holder {
+impl Placeholder {
     /// Starts it.
     pub fn start() -> Result<Self> {
         let parent = getpid();
         let (pid, pidfd) = spawn(0, None, || hold(parent)).on(format_args!("clone3"))?;
-        Ok(Holder { pid, pidfd })
+        Ok(Placeholder { pid, pidfd })
     }
 
     /// Moves it to a cgroup v2.
@@ -39,7 +39,7 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+impl Drop for Placeholder {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
