@@ -232,7 +232,7 @@ pub struct Cgroup {
     /// Hierarchies in which processes join a cgroup below it, and that one's path.
     subpaths: Vec<(String, String)>,
     /// Keeps it in being until somebody has joined, where systemd made it.
-    holder: Cell<Option<Placeholder>>,
+    placeholder: Cell<Option<Placeholder>>,
     /// Who moves processes into it, where this one may not.
     attach_via: Option<AttachVia>,
 }
@@ -244,17 +244,17 @@ impl Cgroup {
     }
 
     fn new(hierarchies: Hierarchies, path: &str) -> Self {
-        Cgroup { hierarchies, path: path.into(), subpaths: Vec::new(), holder: Cell::new(None), attach_via: None }
+        Cgroup { hierarchies, path: path.into(), subpaths: Vec::new(), placeholder: Cell::new(None), attach_via: None }
     }
 
     /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or
     /// `CONTROLLER,...:PATH`.
-    pub fn join_below(mut self, words: &[&str]) -> Result<Self> {
-        for word in words {
-            let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {word}: {why}")));
-            let (controllers, path) = match word.split_once(':') {
+    pub fn join_below(mut self, paths: &[&str]) -> Result<Self> {
+        for given in paths {
+            let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {given}: {why}")));
+            let (controllers, path) = match given.split_once(':') {
                 Some((controllers, path)) => (Some(controllers), path),
-                None => (None, *word),
+                None => (None, *given),
             };
             if path.split('/').any(|name| name == "..") {
                 return fail("`..` components are not allowed");
@@ -363,12 +363,12 @@ impl Cgroup {
 
     /// Has a process moved in, where it cannot go by itself.
     pub fn attach(&self, pid: Pid) -> Result<()> {
-        self.attach_via.as_ref().map_or(Ok(()), |mover| self.attach_by(mover, pid))
+        self.attach_via.as_ref().map_or(Ok(()), |attach_via| self.attach_by(attach_via, pid))
     }
 
     /// Lets go of the place, where systemd made it: the container's process is in it.
     pub fn release_placeholder(&self) {
-        drop(self.holder.take());
+        drop(self.placeholder.take());
     }
 
     /// Makes it threaded where it can be nothing else (cgroup-v2.rst, "Threads"); whether that was so.

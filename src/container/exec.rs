@@ -96,7 +96,7 @@ struct Target {
     /// In the v1 hierarchy name=systemd, too.
     named: bool,
     /// Who moves it into that.
-    mover: Option<AttachVia>,
+    attach_via: Option<AttachVia>,
     frozen: bool,
 }
 
@@ -141,10 +141,10 @@ fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let mover = keeper::mover(&status);
+    let attach_via = keeper::mover(&status);
     let Status { bundle, cgroup, named, .. } = status;
     let root = root_of(&directory)?;
-    Ok(Target { directory, init, root, pid, bundle, cgroup, named, mover, frozen })
+    Ok(Target { directory, init, root, pid, bundle, cgroup, named, attach_via, frozen })
 }
 
 /// The root that a process joining the container has to find. A container without a record of it is not set up, and not
@@ -160,7 +160,7 @@ fn start(
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Target { directory, init, root, cgroup, named, mover, frozen, .. } = container;
+    let Target { directory, init, root, cgroup, named, attach_via, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -179,7 +179,7 @@ fn start(
     let mut plan = ExecPlan::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
-            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.with_attach(mover.clone());
+            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.with_attach(attach_via.clone());
             Some(cgroup.join_below(request.cgroup)?)
         }
         None => None,
@@ -199,9 +199,9 @@ fn start(
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
-    let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
-    let told = heard.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
-    match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
+    let handover = listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
+    let sent = handover.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
+    match sent.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();

@@ -1,5 +1,5 @@
 //! A line to somebody who understands D-Bus ("Authentication Protocol", unix(7)): who calls is known by the socket's
-//! credentials, so nothing has to be told. What is to be said then is sent at once: hello to a bus, and the first calls.
+//! credentials, so nothing has to be told. What is to be reply then is sent at once: hello to a bus, and the first calls.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,23 +23,23 @@ use crate::sys::time::uptime;
 /// How long an answer may take, in seconds: a manager may start many units first.
 const TIMEOUT: i64 = 30;
 
-/// A signal that is longer is passed over: none that is waited for is.
+/// A signal that is longer is passed skip: none that is waited for is.
 const LONGEST: usize = 1 << 16;
 
 /// An empty identity: it is the one that the socket tells, whatever ids are called in a user namespace.
 const AUTH: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
-/// The line.
+/// The connection.
 pub struct Connection {
     fd: OwnedFd,
     /// Of whoever is at the other end.
     pub address: Address,
     out: Vec<u8>,
     input: Vec<u8>,
-    /// So much of it is taken already.
-    taken: usize,
-    /// So much of what comes is to be passed over.
-    over: usize,
+    /// So much of it is consumed already.
+    consumed: usize,
+    /// So much of what comes is to be passed skip.
+    skip: usize,
     serial: u32,
     /// The second at which patience ends.
     end: i64,
@@ -73,14 +73,14 @@ impl Connection {
         let name = address.socket().on(format_args!("address"))?;
         connect(&fd, &name).on(format_args!("connect"))?;
         let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
-        let mut line = Connection { fd, address, out, input: Vec::new(), taken: 0, over: 0, serial: 0, end };
+        let mut connection = Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
         // By itself: systemd reads a call that comes along, but does not look at it before something else comes.
-        line.send(AUTH)?;
-        while !line.authenticate_line()? {}
-        if line.address.bus {
-            line.queue(&bus("Hello", "", Writer::default()));
+        connection.send(AUTH)?;
+        while !connection.authenticate_line()? {}
+        if connection.address.bus {
+            connection.queue(&bus("Hello", "", Writer::default()));
         }
-        Ok(line)
+        Ok(connection)
     }
 
     /// Asks a bus for signals that fit a rule. Without a bus all signals come.
@@ -152,25 +152,25 @@ impl Connection {
         Ok(())
     }
 
-    /// What comes next; `None` when that was passed over.
+    /// What comes next; `None` when that was passed skip.
     fn next(&mut self) -> Result<Option<Message<'_>>> {
-        if self.over > 0 {
+        if self.skip > 0 {
             self.fill(1)?;
-            let here = self.over.min(self.input.len() - self.taken);
-            (self.taken, self.over) = (self.taken + here, self.over - here);
+            let here = self.skip.min(self.input.len() - self.consumed);
+            (self.consumed, self.skip) = (self.consumed + here, self.skip - here);
             return Ok(None);
         }
         self.fill(HEAD)?;
-        let head = self.input.get(self.taken..).unwrap_or_default();
+        let head = self.input.get(self.consumed..).unwrap_or_default();
         let length = length(head).ok_or_else(malformed)?;
         if length > LONGEST {
             // What answers a call is never so long.
-            self.over = if head.get(1) == Some(&SIGNAL) { length } else { return Err(malformed()) };
+            self.skip = if head.get(1) == Some(&SIGNAL) { length } else { return Err(malformed()) };
             return Ok(None);
         }
         self.fill(length)?;
-        let whole = self.input.get(self.taken..self.taken + length).unwrap_or_default();
-        self.taken += length;
+        let whole = self.input.get(self.consumed..self.consumed + length).unwrap_or_default();
+        self.consumed += length;
         Message::decode(whole).map(Some).ok_or_else(malformed)
     }
 
@@ -179,29 +179,29 @@ impl Connection {
         let mut count = 1;
         let end = loop {
             self.fill(count)?;
-            let input = self.input.get(self.taken..).unwrap_or_default();
+            let input = self.input.get(self.consumed..).unwrap_or_default();
             match input.windows(2).position(|two| two == b"\r\n") {
-                Some(end) => break self.taken + end,
+                Some(end) => break self.consumed + end,
                 None if input.len() > 1024 => return Err(malformed()),
                 None => count = input.len() + 1,
             }
         };
-        let said = self.input.get(self.taken..end).unwrap_or_default();
-        let known = said.starts_with(b"OK ");
-        if !known && !said.starts_with(b"DATA") {
-            return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {}", OneLine(said))));
+        let reply = self.input.get(self.consumed..end).unwrap_or_default();
+        let known = reply.starts_with(b"OK ");
+        if !known && !reply.starts_with(b"DATA") {
+            return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {}", OneLine(reply))));
         }
-        self.taken = end + 2;
+        self.consumed = end + 2;
         Ok(known)
     }
 
-    /// Reads until there are so many bytes that nobody has taken.
+    /// Reads until there are so many bytes that nobody has consumed.
     fn fill(&mut self, count: usize) -> Result<()> {
-        if self.input.len() - self.taken >= count {
+        if self.input.len() - self.consumed >= count {
             return Ok(());
         }
-        self.input.drain(..self.taken);
-        self.taken = 0;
+        self.input.drain(..self.consumed);
+        self.consumed = 0;
         while self.input.len() < count {
             // Whoever says much, but not what is waited for, is as silent.
             let left = Timespec { tv_sec: self.end - uptime(), tv_nsec: 0 };

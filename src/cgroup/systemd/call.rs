@@ -22,7 +22,7 @@ const OBJECT: &str = "/org/freedesktop/systemd1";
 const JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
     interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
-/// A line to it.
+/// A connection to it.
 pub struct Systemd {
     connection: Connection,
     /// The cgroup in which it has its units; empty for the root.
@@ -31,7 +31,7 @@ pub struct Systemd {
     pub is_user: bool,
     /// Properties that it does not know, as far as it has told; nothing is asked of those.
     pub unsupported: Vec<String>,
-    /// Some of it has been told on this line.
+    /// Some of it has been told on this connection.
     pub has_new_unsupported: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Systemd {
 type Outcome = core::result::Result<(), ErrorReply>;
 
 impl Systemd {
-    /// A line by the first of the addresses where systemd answers; the error is the first's.
+    /// A connection by the first of the addresses where systemd answers; the error is the first's.
     pub fn connect(addresses: &[Address], user: bool) -> Result<Self> {
         let mut first = None;
         for address in addresses {
@@ -56,12 +56,12 @@ impl Systemd {
     }
 
     fn connect_to(address: &Address, user: bool) -> Result<Self> {
-        let mut line = Connection::open(address)?;
-        line.add_match(JOBS);
-        let root = get(&mut line, OBJECT.into(), MANAGER, "ControlGroup")?;
-        let root = root.map_err(|refusal| refused("Get ControlGroup", "", &refusal))?;
+        let mut connection = Connection::open(address)?;
+        connection.add_match(JOBS);
+        let root = get(&mut connection, OBJECT.into(), MANAGER, "ControlGroup")?;
+        let root = root.map_err(|reply| refused("Get ControlGroup", "", &reply))?;
         Ok(Systemd {
-            connection: line,
+            connection,
             root: root.trim_end_matches('/').into(),
             is_user: user,
             unsupported: Vec::new(),
@@ -83,20 +83,20 @@ impl Systemd {
 
     /// Makes a scope around a process. An older systemd does not know every property: what is not asked for by name
     /// is left out then, for it is written to the cgroup's files as well.
-    pub fn start(&mut self, scope: &Scope, about: &str, pid: Pid) -> Result<()> {
+    pub fn start(&mut self, scope: &Scope, description: &str, pid: Pid) -> Result<()> {
         loop {
-            let number = self.connection.queue(&self.transient(scope, about, pid));
+            let number = self.connection.queue(&self.transient(scope, description, pid));
             match self.job(number)? {
                 Ok(()) => return Ok(()),
-                Err(refusal) if self.record_unsupported(&refusal, &scope.properties, &scope.from_annotations) => {}
-                Err(refusal) => return Err(refused("StartTransientUnit", &scope.name, &refusal)),
+                Err(reply) if self.record_unsupported(&reply, &scope.properties, &scope.from_annotations) => {}
+                Err(reply) => return Err(refused("StartTransientUnit", &scope.name, &reply)),
             }
         }
     }
 
     /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
-    fn record_unsupported(&mut self, refusal: &ErrorReply, sent: &[Property], asked: &[Property]) -> bool {
-        let missing = refusal.property().filter(|name| {
+    fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], asked: &[Property]) -> bool {
+        let missing = reply.property().filter(|name| {
             self.supported(sent).any(|(known, _)| known == name) && !asked.iter().any(|(asked, _)| asked == name)
         });
         self.unsupported.extend(missing.map(String::from));
@@ -104,12 +104,12 @@ impl Systemd {
         missing.is_some()
     }
 
-    fn transient(&self, scope: &Scope, about: &str, pid: Pid) -> Call {
+    fn transient(&self, scope: &Scope, description: &str, pid: Pid) -> Call {
         let mut body = Writer::default();
         body.text(&scope.name);
         body.text("fail");
         body.array(8, &mut |body| {
-            body.named("Description", &Value::Text(about.into()));
+            body.named("Description", &Value::Text(description.into()));
             body.named("PIDs", &Value::Numbers([pid.as_raw_nonzero().get() as u32].into()));
             let properties = self.supported(&scope.properties).chain(&scope.from_annotations);
             properties.for_each(|(name, value)| body.named(name, value));
@@ -135,8 +135,8 @@ impl Systemd {
             });
             match self.order(CALL, "sba(sv)", body)? {
                 Ok(()) => break,
-                Err(refusal) if self.record_unsupported(&refusal, properties, &[]) => {}
-                Err(refusal) => return Err(refused(CALL, unit, &refusal)),
+                Err(reply) if self.record_unsupported(&reply, properties, &[]) => {}
+                Err(reply) => return Err(refused(CALL, unit, &reply)),
             }
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Systemd {
         body.text(if below.is_empty() { "/" } else { below });
         body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
         const CALL: &str = "AttachProcessesToUnit";
-        self.order(CALL, "ssau", body)?.map_err(|refusal| refused(CALL, unit, &refusal))
+        self.order(CALL, "ssau", body)?.map_err(|reply| refused(CALL, unit, &reply))
     }
 
     /// What is done when it is answered.
@@ -165,7 +165,7 @@ impl Systemd {
         body.text("replace");
         let number = self.connection.queue(&manager("StopUnit", "ss", body));
         match self.job(number)? {
-            Err(refusal) if !refusal.is("NoSuchUnit") => Err(refused("StopUnit", unit, &refusal)),
+            Err(reply) if !reply.is("NoSuchUnit") => Err(refused("StopUnit", unit, &reply)),
             _ => Ok(()),
         }
     }
@@ -173,7 +173,7 @@ impl Systemd {
     /// How systemd describes a unit.
     pub fn description(&mut self, unit: &str) -> Result<String> {
         let told = get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
-        told.map_err(|refusal| refused("Get Description", unit, &refusal))
+        told.map_err(|reply| refused("Get Description", unit, &reply))
     }
 
     /// Waits until the job that a call gives is done.
@@ -233,9 +233,9 @@ impl ErrorReply {
 }
 
 #[cold]
-fn refused(call: &str, unit: &str, refusal: &ErrorReply) -> Error {
+fn refused(call: &str, unit: &str, reply: &ErrorReply) -> Error {
     let blank = if unit.is_empty() { "" } else { " " };
-    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {refusal}"))
+    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {reply}"))
 }
 
 fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call {
@@ -252,7 +252,7 @@ fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call 
 
 /// A property that is a text.
 fn get(
-    line: &mut Connection,
+    connection: &mut Connection,
     path: String,
     interface: &str,
     property: &str,
@@ -263,6 +263,6 @@ fn get(
     let interface = "org.freedesktop.DBus.Properties";
     let call =
         Call { destination: SERVICE, path, interface, member: "Get", signature: "ss", body, silent: false };
-    let number = line.queue(&call);
-    line.call_result(number, |message| Some(String::from(message.body("v")?.text_variant()?)))
+    let number = connection.queue(&call);
+    connection.call_result(number, |message| Some(String::from(message.body("v")?.text_variant()?)))
 }

@@ -126,18 +126,18 @@ impl Plan {
     #[inline(never)]
     pub fn create_scope(&self, scope: &Scope, systemd: &mut Systemd, about: &str) -> Result<Cgroup> {
         let hierarchies = Hierarchies::open(&self.layout)?;
-        let holder = Placeholder::start()?;
-        systemd.start(scope, about, holder.pid)?;
-        let made = self.make_below(scope, &hierarchies, &holder);
-        let mover =
+        let placeholder = Placeholder::start()?;
+        systemd.start(scope, about, placeholder.pid)?;
+        let made = self.make_below(scope, &hierarchies, &placeholder);
+        let attach_via =
             scope.outside.then(|| AttachVia { scope: scope.name.clone(), address: systemd.address().clone() });
-        let cgroup = Cgroup { holder: Some(holder).into(), attach_via: mover, ..Cgroup::new(hierarchies, &self.path) };
+        let cgroup = Cgroup { placeholder: Some(placeholder).into(), attach_via: attach_via, ..Cgroup::new(hierarchies, &self.path) };
         let limited = made.and_then(|()| {
             cgroup.write_scope(&self.writes, &scope.path)?;
             cgroup.write(&self.writes, None)?;
             // Whatever was made, all of it is removed when it fails.
             self.finish(&cgroup, &mut Vec::new())?;
-            // Nor may the holder stay where the container hands controllers down.
+            // Nor may the placeholder stay where the container hands controllers down.
             let below = self.delegation.as_deref().and_then(Delegation::below);
             below.map_or(Ok(()), |below| cgroup.move_placeholder(below))
         });
@@ -151,8 +151,8 @@ impl Plan {
     }
 
     /// Makes the directories that systemd has not made. Nobody may be in a cgroup whose controllers are handed down
-    /// (cgroups(7), "no internal processes"), so the holder goes below first.
-    fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, holder: &Placeholder) -> Result<()> {
+    /// (cgroups(7), "no internal processes"), so the placeholder goes below first.
+    fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, placeholder: &Placeholder) -> Result<()> {
         for hierarchy in hierarchies.all() {
             let whole = Hierarchies::path(hierarchy, &self.path);
             let v2 = hierarchies.v2 == Some(hierarchy);
@@ -160,7 +160,7 @@ impl Plan {
                 .make_all(hierarchy, &self.path, &mut Vec::new())
                 .at(format_args!("cgroup {}", self.path))?;
             if v2 && scope.path != self.path {
-                holder.move_to(hierarchies, &whole)?;
+                placeholder.move_to(hierarchies, &whole)?;
             }
         }
         hierarchies.enable(&self.path, &self.writes)
@@ -175,20 +175,20 @@ pub struct AttachVia {
 }
 
 impl Cgroup {
-    /// Moves the holder to a cgroup below.
+    /// Moves the placeholder to a cgroup below.
     #[cold]
     #[inline(never)]
     fn move_placeholder(&self, below: &str) -> Result<()> {
-        let Some(holder) = self.holder.take() else { return Ok(()) };
+        let Some(placeholder) = self.placeholder.take() else { return Ok(()) };
         let v2 = self.hierarchies.v2.unwrap_or_default();
-        let moved = holder.move_to(&self.hierarchies, &format!("{v2}{}{below}", self.path));
-        self.holder.set(Some(holder));
+        let moved = placeholder.move_to(&self.hierarchies, &format!("{v2}{}{below}", self.path));
+        self.placeholder.set(Some(placeholder));
         moved
     }
 
     /// Has systemd move in who joins.
-    pub fn with_attach(self, mover: Option<AttachVia>) -> Self {
-        Cgroup { attach_via: mover, ..self }
+    pub fn with_attach(self, attach_via: Option<AttachVia>) -> Self {
+        Cgroup { attach_via: attach_via, ..self }
     }
 
     /// Has a process moved in.
