@@ -8,6 +8,7 @@ use linux_raw_sys::general::CAP_SYS_PTRACE;
 use rustix::fd::OwnedFd;
 
 use crate::cgroup::delegate::Delegation;
+use crate::cgroup::placement::Placement;
 use crate::cgroup::{self, FORCE_V1};
 use crate::error::{Error, Result, Show};
 use crate::hooks;
@@ -38,8 +39,8 @@ pub struct Options<'a, 'm> {
     pub pivot: bool,
     /// `--no-new-keyring` takes it away.
     pub new_keyring: bool,
-    /// `--cgroup-manager`.
-    pub manager: cgroup::Manager<'m>,
+    /// Where the cgroup manager puts its cgroup.
+    pub placement: &'m Placement,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
     /// It waits for `start` at a gate of its own.
@@ -161,7 +162,8 @@ impl<'a> Plan<'a> {
     /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
     /// CLONE_INTO_CGROUP would be refused.
     pub fn is_born_inside(&self) -> bool {
-        let planned = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
+        let planned =
+            self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
         planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
     }
 
@@ -182,20 +184,20 @@ fn plan_cgroup(
     let layout = match forced_v1(config) {
         // With v1 its hierarchies are there already, as mounted.
         Some(path) if matches!(host.cgroups, Cgroups::Unified) => {
-            named_hierarchy(config, path, options.manager)?
+            named_hierarchy(config, path, options.placement)?
         }
         _ => host.cgroups.clone(),
     };
     let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &layout)?;
     let id = options.id.to_str().unwrap_or_default();
-    cgroup::Plan::new(config, id, (options.manager, delegation), &layout)
+    cgroup::Plan::new(config, id, (options.placement, delegation), &layout)
 }
 
 /// The hierarchies for an old systemd, which looks for its own at a path.
 #[cold]
 #[inline(never)]
-fn named_hierarchy(config: &Config<'_>, path: &CStr, manager: cgroup::Manager<'_>) -> Result<Cgroups> {
-    if let cgroup::Manager::Nobody = manager {
+fn named_hierarchy(config: &Config<'_>, path: &CStr, placement: &Placement) -> Result<Cgroups> {
+    if let Placement::Disabled = placement {
         return Err(Error::invalid(format_args!("{FORCE_V1}: the container has no cgroup")));
     }
     match config.mounts.iter().any(|mount| mount.is_cgroup() && mount.destination == path) {

@@ -14,11 +14,13 @@ mod fds;
 pub mod freezer;
 mod hugetlb;
 mod join;
+pub mod manager;
 mod memory;
 mod network;
 pub mod oom;
 pub mod own;
 pub mod path;
+pub mod placement;
 mod rdma;
 pub mod rules;
 pub mod stat;
@@ -49,23 +51,13 @@ use delegate::Delegation;
 use directory::Hierarchies;
 pub use fds::CgroupFds;
 pub use join::JoinTime;
+use placement::Placement;
 use systemd::placeholder::Placeholder;
-use systemd::{AttachVia, Place, Scope};
+use systemd::{AttachVia, Scope};
 use write::{IfMissing, Write};
 
 /// What asks for [`Cgroups::Named`], in errors.
 pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
-
-/// Who makes them.
-#[derive(Clone, Copy, Debug)]
-pub enum Manager<'a> {
-    /// Mote itself (the cgroupfs manager).
-    Mote,
-    /// The same, below a cgroup that has been given away: `/a/b`.
-    Below(&'a str),
-    Systemd(Place<'a>),
-    Nobody,
-}
 
 /// The cgroup and its limits.
 #[derive(Debug)]
@@ -85,16 +77,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Decides path, writes and way of joining; `None` when cgroups are left alone (`Manager::Nobody`) or the
+    /// Decides path, writes and way of joining; `None` when cgroups are left alone ([`Placement::Disabled`]) or the
     /// host has none.
     pub fn new(
         config: &Config<'_>,
         id: &str,
-        (manager, delegation): (Manager<'_>, Option<Box<Delegation>>),
+        (placement, delegation): (&Placement, Option<Box<Delegation>>),
         layout: &Cgroups,
     ) -> Result<Option<Self>> {
         let linux = &config.linux;
-        if let Manager::Nobody = manager {
+        if let Placement::Disabled = placement {
             return Ok(None);
         }
         let mut writes = write::plan(&linux.resources, layout)?;
@@ -115,15 +107,15 @@ impl Plan {
         let devices = plan_devices(&linux.resources.devices, None, layout, &mut writes)?;
         let mut join = JoinTime::of(&linux.resources);
         let mut scope = None;
-        let path = match manager {
-            Manager::Systemd(place) => {
+        let path = match placement {
+            Placement::Systemd(place) => {
                 let (planned, path) = Scope::plan(config, id, place, &writes)?;
                 scope = Some(Box::new(planned));
                 join = join.with_placeholder(linux.resources.pids);
                 path
             }
-            Manager::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
-            Manager::Mote | Manager::Nobody => path::plan(linux.cgroups_path, id)?,
+            Placement::Below(above) => format!("{above}{}", path::plan(linux.cgroups_path, id)?),
+            Placement::Root | Placement::Disabled => path::plan(linux.cgroups_path, id)?,
         };
         Ok(Some(Plan { path, layout: layout.clone(), writes, devices, join, optional, scope, delegation }))
     }
@@ -186,7 +178,7 @@ impl Plan {
 
     /// Whether the container's process waits until it is moved in, by [`Cgroup::take_in`].
     pub fn is_attached_by_systemd(&self) -> bool {
-        self.scope.as_ref().is_some_and(|scope| scope.outside)
+        self.scope.as_ref().is_some_and(|scope| scope.is_outside)
     }
 
     /// When the container's process joins.
@@ -244,7 +236,13 @@ impl Cgroup {
     }
 
     fn new(hierarchies: Hierarchies, path: &str) -> Self {
-        Cgroup { hierarchies, path: path.into(), subpaths: Vec::new(), placeholder: Cell::new(None), attach_via: None }
+        Cgroup {
+            hierarchies,
+            path: path.into(),
+            subpaths: Vec::new(),
+            placeholder: Cell::new(None),
+            attach_via: None,
+        }
     }
 
     /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, process_file};
 
 /// The cgroup below which a container without a path is put; `None` for the root, also where there is no better one.
-pub fn parent(layout: &Cgroups) -> Option<String> {
+pub fn delegated_parent(layout: &Cgroups) -> Option<String> {
     let first = match layout {
         Cgroups::None => return None,
         Cgroups::Unified | Cgroups::Named => ".",
@@ -69,6 +69,11 @@ impl Hierarchies {
 /// the one that they are below of (cgroups(7), "Cgroups delegation containment"). `top` is the hierarchy's directory.
 pub fn may_move(top: &str, own: &str, path: &str) -> bool {
     may_write(CWD, &format!("{}/{top}{}/cgroup.procs", Show(CGROUP_ROOT), common(own, path)))
+}
+
+/// The cgroup v2 of this process.
+pub fn own_cgroup() -> Result<String> {
+    cgroup_of(own_pid())
 }
 
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").

@@ -63,7 +63,7 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
         seccomp_receiver: context.seccomp_receiver.as_deref(),
         pivot: !matches.has("no-pivot"),
         new_keyring: !matches.has("no-new-keyring"),
-        manager: context.manager.asked(),
+        manager: &context.manager,
     })
 }
 

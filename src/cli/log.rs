@@ -159,7 +159,11 @@ impl Sink {
             Sink::File(file) => {
                 let time = time::now();
                 let line = match json {
-                    true => miniserde::json::to_string(&JsonRecord { msg: text, level: level.name(), time: &time }),
+                    true => miniserde::json::to_string(&JsonRecord {
+                        msg: text,
+                        level: level.name(),
+                        time: &time,
+                    }),
                     false => format!("{time} {}: {text}", level.name()),
                 };
                 (file, format!("{line}\n"))

@@ -30,7 +30,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use lexopt::Parser;
 use mote::caller;
-use mote::container::keeper::{Asked, Buses};
+use mote::cgroup::manager::Requested;
+use mote::cgroup::systemd::bus::Buses;
 use mote::container::store::Store;
 use mote::error::{Error, Kind, Result};
 
@@ -86,7 +87,7 @@ static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "pri
 pub struct Context {
     pub store: Store,
     pub log: Log,
-    pub manager: Manager,
+    pub manager: Requested,
     /// How many descriptors from 3 on the caller has passed, whether they are the container's or not.
     passed: u32,
     /// Where somebody waits to hear that a container is ready (sd_notify(3)).
@@ -156,7 +157,7 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     let context = Context {
         store: Store::new(root(&global)?),
         log: log.clone(),
-        manager: Manager::read(&global)?,
+        manager: requested_manager(&global)?,
         passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
@@ -177,49 +178,29 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     (command.run)(&context, &matches)
 }
 
-/// Who makes cgroups, with what the environment says of where systemd is.
-pub enum Manager {
-    Cgroupfs,
-    Delegated,
-    Systemd([Option<CString>; 3]),
-    Disabled,
+/// The cgroup manager that the global options request.
+fn requested_manager(global: &Matches) -> Result<Requested> {
+    match global.text("cgroup-manager")? {
+        _ if global.has("systemd-cgroup") => Ok(systemd()),
+        None | Some("cgroupfs") => Ok(Requested::Cgroupfs),
+        Some("systemd") => Ok(systemd()),
+        Some("delegated") => Ok(Requested::Delegated),
+        Some("disabled") => Ok(Requested::Disabled),
+        Some(other) => {
+            let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
+            Err(Error::new(Kind::Usage, unknown))
+        }
+    }
 }
 
-impl Manager {
-    fn read(global: &Matches) -> Result<Self> {
-        match global.text("cgroup-manager")? {
-            _ if global.has("systemd-cgroup") => Ok(Self::systemd()),
-            None | Some("cgroupfs") => Ok(Manager::Cgroupfs),
-            Some("systemd") => Ok(Self::systemd()),
-            Some("delegated") => Ok(Manager::Delegated),
-            Some("disabled") => Ok(Manager::Disabled),
-            Some(other) => {
-                let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
-                Err(Error::new(Kind::Usage, unknown))
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn systemd() -> Self {
-        let names = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS"];
-        Manager::Systemd(names.map(variable))
-    }
-
-    /// As the library is asked.
-    pub fn asked(&self) -> Asked<'_> {
-        match self {
-            Manager::Cgroupfs => Asked::Cgroupfs,
-            Manager::Delegated => Asked::Delegated,
-            Manager::Disabled => Asked::Nobody,
-            Manager::Systemd([session, runtime, system]) => Asked::Systemd(Buses {
-                session: session.as_deref(),
-                runtime: runtime.as_deref(),
-                system: system.as_deref(),
-            }),
-        }
-    }
+#[cold]
+#[inline(never)]
+fn systemd() -> Requested {
+    Requested::Systemd(Buses {
+        session: variable("DBUS_SESSION_BUS_ADDRESS"),
+        runtime: variable("XDG_RUNTIME_DIR"),
+        system: variable("DBUS_SYSTEM_BUS_ADDRESS"),
+    })
 }
 
 /// A socket that the environment names.

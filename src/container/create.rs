@@ -9,17 +9,18 @@ use core::ffi::CStr;
 use rustix::fd::OwnedFd;
 
 use super::console::Console;
-use super::keeper::{Asked, Keeper};
 use super::listener::ListenerReceiver;
 use super::notify::{Notify, SocketMount};
 use super::pid_receivers::PidReceivers;
 use super::process::Identity;
 use super::relay::Relay;
+use super::scope::Description;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
+use crate::cgroup::manager::{Manager, Requested};
 use crate::cgroup::oom::OomReport;
 use crate::error::{Error, Result};
 use crate::hooks::{self, Point};
@@ -52,7 +53,7 @@ pub struct Request<'a> {
     pub seccomp_receiver: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
-    pub manager: Asked<'a>,
+    pub manager: &'a Requested,
 }
 
 /// How long mote stays with it.
@@ -124,13 +125,13 @@ fn create_in(
     config.set_seccomp_receiver(request.seccomp_receiver);
     let notify = ServiceEnvironment::listen(directory, request, stay)?;
     let host = Host::read()?;
-    let mut keeper = Keeper::find(request.manager, &config, &host.cgroups, directory)?;
+    let mut manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
     let options = Options {
         id: request.id,
         bundle: &bundle.path,
         pivot: request.pivot,
         new_keyring: request.new_keyring,
-        manager: keeper.manager(),
+        placement: manager.placement(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
         waits_for_start: stay == Until::Created,
     };
@@ -140,10 +141,10 @@ fn create_in(
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     program_text::drop_text_pages();
     let mut status =
-        Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
+        Status { owner: host.uid, bus: manager.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = create_cgroups(&mut plan, &mut keeper, directory, warnings)?;
+    let cgroup = create_cgroups(&mut plan, &mut manager, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
     let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
@@ -154,7 +155,7 @@ fn create_in(
         (Err(error), _) if !directory.is_there() => Err(error),
         (Err(error), cgroup) => {
             let error = cgroup.iter().fold(error, explain);
-            undo(&plan, &mut keeper, cgroup);
+            undo(&plan, &mut manager, cgroup);
             let _ = status.rdt.remove();
             // As with `delete`, before its hooks: nobody is to wait for those.
             let _ = directory.remove();
@@ -216,12 +217,14 @@ fn receiver(
 /// Makes its cgroup, where that can and need be, and its groups of resctrl.
 fn create_cgroups(
     plan: &mut Plan<'_>,
-    keeper: &mut Keeper,
+    manager: &mut Manager,
     directory: &Directory,
     warnings: &mut Vec<Error>,
 ) -> Result<Option<Cgroup>> {
     let cgroup = match &plan.cgroup {
-        Some(planned) => keeper.create(planned, directory, warnings)?,
+        Some(planned) => {
+            manager.create(planned, format_args!("{}", Description(directory)), directory, warnings)?
+        }
         None => None,
     };
     if cgroup.is_none() && plan.cgroup.take().is_some() {
@@ -229,7 +232,7 @@ fn create_cgroups(
     }
     match plan.rdt.as_ref().map(intelrdt::Plan::create) {
         Some(Err(error)) => {
-            undo(plan, keeper, cgroup);
+            undo(plan, manager, cgroup);
             Err(error)
         }
         _ => Ok(cgroup),
@@ -238,9 +241,9 @@ fn create_cgroups(
 
 #[cold]
 #[inline(never)]
-fn undo(plan: &Plan<'_>, keeper: &mut Keeper, cgroup: Option<Cgroup>) {
+fn undo(plan: &Plan<'_>, manager: &mut Manager, cgroup: Option<Cgroup>) {
     if let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) {
-        keeper.remove(planned, cgroup);
+        manager.remove(planned, cgroup);
     }
 }
 

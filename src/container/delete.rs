@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::keeper;
 use super::lock::{locked, seized};
 use super::saved_config::SavedConfig;
+use super::scope;
 use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store};
@@ -117,7 +117,7 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
             0 => cgroup.remove_unentered()?,
             _ => cgroup.remove()?,
         }
-        keeper::end(directory, status, &cgroups)?;
+        scope::stop(directory, status, &cgroups)?;
     }
     status.rdt.remove()?;
     // The first process last: in a pid namespace it ends when all others have.

@@ -12,12 +12,12 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::console::Console;
-use super::keeper;
 use super::listener::ListenerReceiver;
 use super::lock::locked;
 use super::pid_receivers::PidReceivers;
 use super::process::check_alive;
 use super::relay::Relay;
+use super::scope;
 use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
@@ -141,7 +141,7 @@ fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let attach_via = keeper::mover(&status);
+    let attach_via = scope::attach_via(&status);
     let Status { bundle, cgroup, named, .. } = status;
     let root = root_of(&directory)?;
     Ok(Target { directory, init, root, pid, bundle, cgroup, named, attach_via, frozen })
@@ -199,7 +199,8 @@ fn start(
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
-    let handover = listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
+    let handover =
+        listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
     let sent = handover.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
     match sent.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),

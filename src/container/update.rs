@@ -6,13 +6,14 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
-use super::keeper;
 use super::lock::locked;
+use super::scope;
 use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use crate::bundle::{CONFIG, read_all, read_file};
 use crate::cgroup::Cgroup;
+use crate::cgroup::systemd::learned;
 use crate::cgroup::update::first_given;
 use crate::cgroup::write::Write;
 use crate::error::{At, Error, Kind, Result};
@@ -91,15 +92,15 @@ fn limit(
     resources: &Resources<'_>,
     earlier: &[DeviceRule],
 ) -> Result<()> {
-    let mut kept =
-        keeper::kept(directory, status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
-    let mut tell = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut kept {
+    let mut connected =
+        scope::connect(directory, status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
+    let mut on_update = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut connected {
         None => Ok(()),
         Some((scope, systemd)) => {
-            let told = cgroup.update_scope(scope, systemd, writes, rules);
-            keeper::remember(systemd, directory);
-            told
+            let updated = cgroup.update_scope(scope, systemd, writes, rules);
+            learned::save(systemd, directory);
+            updated
         }
     };
-    Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut tell)
+    Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut on_update)
 }

@@ -73,7 +73,8 @@ impl Connection {
         let name = address.socket().on(format_args!("address"))?;
         connect(&fd, &name).on(format_args!("connect"))?;
         let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
-        let mut connection = Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
+        let mut connection =
+            Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
         // By itself: systemd reads a call that comes along, but does not look at it before something else comes.
         connection.send(AUTH)?;
         while !connection.authenticate_line()? {}

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::arch::Arch;
-use super::{ALLOW, ERRNO, KILL_THREAD, LOG, NOTIFY, Filter, TRACE};
+use super::{ALLOW, ERRNO, Filter, KILL_THREAD, LOG, NOTIFY, TRACE};
 use crate::sys::seccomp::Call;
 
 /// A register, or a word of memory; `None` where it is not known.

@@ -190,7 +190,13 @@ impl Condition {
 }
 
 /// Some bits of a word. Where a question for any set bit answers it, the word is left as it is for the next test.
-fn word_equal(graph: &mut Graph, known: &KnownWords, (word, mask, value): (u8, u32, u32), yes: Id, no: Id) -> Id {
+fn word_equal(
+    graph: &mut Graph,
+    known: &KnownWords,
+    (word, mask, value): (u8, u32, u32),
+    yes: Id,
+    no: Id,
+) -> Id {
     let any = Test::new(word, Op::AnyBit, mask);
     match mask {
         0 => yes,

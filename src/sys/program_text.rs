@@ -5,7 +5,7 @@ use core::ptr::with_exposed_provenance_mut;
 
 use rustix::mm::{Advice, madvise};
 
-use super::program::{PF_W, PF_X, LoadedProgram};
+use super::program::{LoadedProgram, PF_W, PF_X};
 
 /// Gives back the pages of code that were needed until now; those that are needed again come back from the
 /// page cache. So the peak of resident memory is that of the largest part of the work, not of their sum.

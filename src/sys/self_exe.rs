@@ -27,7 +27,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_cre
 use rustix::io::{Errno, Result, pwrite};
 
 use super::fd::close_in_child;
-use super::program::{PF_R, PF_W, PF_X, PT_LOAD, Pages, LoadedProgram, Segment};
+use super::program::{LoadedProgram, PF_R, PF_W, PF_X, PT_LOAD, Pages, Segment};
 use super::program_text;
 
 /// `Elf64_Ehdr` of include/uapi/linux/elf.h.

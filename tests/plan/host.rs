@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mote::cgroup::Manager;
+use mote::cgroup::placement::Placement;
 use mote::error::Result;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
@@ -52,7 +52,7 @@ pub fn plan(document: &[u8], host: &Host) -> Result<String> {
         bundle: c"/bundle",
         pivot: true,
         new_keyring: true,
-        manager: Manager::Mote,
+        placement: &Placement::Root,
         preserve_fds: 0,
         waits_for_start: true,
     };

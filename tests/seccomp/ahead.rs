@@ -1,7 +1,7 @@
 //! What the library foresees of a filter's answers: against the machine of these tests, and against the kernel.
 
 use mote::seccomp::ahead::{kills, refuses};
-use mote::seccomp::{ALLOW, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Filter, TRACE, TRAP};
+use mote::seccomp::{ALLOW, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
 use mote::sys::seccomp::Call as Known;
 
 use crate::book::number;

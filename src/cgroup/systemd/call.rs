@@ -88,7 +88,8 @@ impl Systemd {
             let number = self.connection.queue(&self.transient(scope, description, pid));
             match self.job(number)? {
                 Ok(()) => return Ok(()),
-                Err(reply) if self.record_unsupported(&reply, &scope.properties, &scope.from_annotations) => {}
+                Err(reply) if self.record_unsupported(&reply, &scope.properties, &scope.from_annotations) => {
+                }
                 Err(reply) => return Err(refused("StartTransientUnit", &scope.name, &reply)),
             }
         }
@@ -97,7 +98,8 @@ impl Systemd {
     /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
     fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], asked: &[Property]) -> bool {
         let missing = reply.property().filter(|name| {
-            self.supported(sent).any(|(known, _)| known == name) && !asked.iter().any(|(asked, _)| asked == name)
+            self.supported(sent).any(|(known, _)| known == name)
+                && !asked.iter().any(|(asked, _)| asked == name)
         });
         self.unsupported.extend(missing.map(String::from));
         self.has_new_unsupported |= missing.is_some();

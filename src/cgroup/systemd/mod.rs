@@ -5,8 +5,10 @@
 //! own, where all limits are written exactly, as without systemd.
 
 mod annotation;
+pub mod bus;
 pub mod call;
 mod device;
+pub mod learned;
 pub mod name;
 pub mod placeholder;
 pub mod property;
@@ -21,6 +23,7 @@ use rustix::process::Pid;
 
 use super::delegate::Delegation;
 use super::directory::Hierarchies;
+use super::placement::SystemdPlacement;
 use super::write::Write;
 use super::{Cgroup, Plan, path};
 use crate::dbus::Address;
@@ -33,17 +36,6 @@ use name::{Names, scope_of};
 use placeholder::Placeholder;
 use property::{Property, is_relative};
 
-/// What of a manager decides where cgroups are.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The cgroup in which it has its units.
-    pub root: &'a str,
-    /// It is a user's.
-    pub user: bool,
-    /// This process is elsewhere, and may not move others there.
-    pub outside: bool,
-}
-
 /// A scope to be made.
 #[derive(Debug)]
 pub struct Scope {
@@ -51,7 +43,7 @@ pub struct Scope {
     /// Its cgroup.
     pub path: String,
     /// systemd moves the container's process into it.
-    pub outside: bool,
+    pub is_outside: bool,
     properties: Vec<Property>,
     /// Those that annotations ask for. They come last, for what is set last holds.
     from_annotations: Vec<Property>,
@@ -61,10 +53,15 @@ impl Scope {
     /// Decides; gives also the path of the container's own cgroup, which may be the scope's.
     #[cold]
     #[inline(never)]
-    pub fn plan(config: &Config<'_>, id: &str, place: Place<'_>, writes: &[Write]) -> Result<(Self, String)> {
-        let slice = if place.user { "user.slice" } else { "system.slice" };
+    pub fn plan(
+        config: &Config<'_>,
+        id: &str,
+        place: &SystemdPlacement,
+        writes: &[Write],
+    ) -> Result<(Self, String)> {
+        let slice = if place.is_user { "user.slice" } else { "system.slice" };
         let names = Names::plan(config.linux.cgroups_path, id, slice)?;
-        let path = names.path(place.root);
+        let path = names.path(&place.root);
         let own = format!("{path}{}", subgroup(config)?);
         let yes = |name: &'static str| (Cow::from(name), Value::Bool(true));
         let mut properties = Vec::from([
@@ -82,11 +79,20 @@ impl Scope {
         properties.append(&mut property::plan(writes));
         properties.extend(oom_policy(writes));
         // Programs for devices are not a user's to load.
-        if !place.user {
+        if !place.is_user {
             properties.append(&mut device::plan(&config.linux.resources.devices));
         }
         let asked = annotation::plan(&config.annotations)?;
-        Ok((Scope { name: names.scope, path, outside: place.outside, properties, from_annotations: asked }, own))
+        Ok((
+            Scope {
+                name: names.scope,
+                path,
+                is_outside: place.is_outside,
+                properties,
+                from_annotations: asked,
+            },
+            own,
+        ))
     }
 
     /// Takes it away again, with the container's cgroup, as far as that can be done.
@@ -129,9 +135,14 @@ impl Plan {
         let placeholder = Placeholder::start()?;
         systemd.start(scope, about, placeholder.pid)?;
         let made = self.make_below(scope, &hierarchies, &placeholder);
-        let attach_via =
-            scope.outside.then(|| AttachVia { scope: scope.name.clone(), address: systemd.address().clone() });
-        let cgroup = Cgroup { placeholder: Some(placeholder).into(), attach_via: attach_via, ..Cgroup::new(hierarchies, &self.path) };
+        let attach_via = scope
+            .is_outside
+            .then(|| AttachVia { scope: scope.name.clone(), address: systemd.address().clone() });
+        let cgroup = Cgroup {
+            placeholder: Some(placeholder).into(),
+            attach_via: attach_via,
+            ..Cgroup::new(hierarchies, &self.path)
+        };
         let limited = made.and_then(|()| {
             cgroup.write_scope(&self.writes, &scope.path)?;
             cgroup.write(&self.writes, None)?;
