@@ -21,7 +21,7 @@ use crate::namespace::idmap;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 use crate::spec::linux::NamespaceKind;
-use crate::spec::{Config, config};
+use crate::spec::{Config, top_level};
 
 /// What is done with the mounts of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     }
     let (entry, expected) = (ContainerNamespaces::new(namespaces), root_of(&directory)?);
     let mut list = read_file(CWD, file)?;
-    let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
+    let mounts = top_level::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
         let none = &mut |_| Ok(Vec::new());
         return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));

@@ -5,7 +5,6 @@
 //! (their `plan`), rules inside one value are checked here, where line and column are known.
 
 pub mod annotation;
-pub mod config;
 pub mod device;
 pub mod hooks;
 pub mod linux;
@@ -13,8 +12,9 @@ pub mod process;
 pub mod resources;
 pub mod seccomp;
 pub mod state;
+pub mod top_level;
 pub mod version;
 
-pub use config::{Config, Mount, Root};
+pub use top_level::{Config, Mount, Root};
 pub use linux::Linux;
 pub use process::Process;
