@@ -28,10 +28,10 @@ use rustix::process::{Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller::{self, restore_signals};
+use crate::config::hooks::Hook;
+use crate::config::{Config, state};
 use crate::error::{At, Error, Kind, On, OneLine, Result, Show};
 use crate::executable::explain;
-use crate::spec::hooks::Hook;
-use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::End;
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};

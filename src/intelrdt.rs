@@ -13,8 +13,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, openat, unlinkat}
 use rustix::io::{Errno, read, write};
 use rustix::process::Pid;
 
+use crate::config::linux::IntelRdt;
 use crate::error::{At, Error, On, OneLine, Result};
-use crate::spec::linux::IntelRdt;
 
 /// Where it is mounted, by convention.
 const ROOT: &str = "/sys/fs/resctrl";

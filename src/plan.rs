@@ -10,6 +10,11 @@ use rustix::fd::OwnedFd;
 use crate::cgroup::delegate::Delegation;
 use crate::cgroup::placement::Placement;
 use crate::cgroup::{self, FORCE_V1};
+use crate::config::annotation::is_unknown;
+use crate::config::linux::Mappings;
+use crate::config::linux::NamespaceKind as Kind;
+use crate::config::process::CpuAffinity;
+use crate::config::{Config, Process};
 use crate::error::{Error, Result, Show};
 use crate::hooks;
 use crate::host::{self, Cgroups, Host};
@@ -24,10 +29,6 @@ use crate::process::{
 use crate::rootfs::{self, cgroup::View, idmap::UserNamespace};
 use crate::seccomp;
 use crate::seccomp::denial::Denials;
-use crate::spec::annotation::is_unknown;
-use crate::spec::linux::{Mappings, NamespaceKind as Kind};
-use crate::spec::process::CpuAffinity;
-use crate::spec::{Config, Process};
 
 /// What is said on the command line, and of the bundle.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@
 use core::fmt;
 
 use super::write::{Field, IfMissing, Writes};
+use crate::config::resources::BlockIo;
 use crate::error::{Error, Result};
-use crate::spec::resources::BlockIo;
 
 /// The most that a device's BFQ scheduler takes, and those before it took.
 const MOST: u16 = 1000;
@@ -100,7 +100,7 @@ fn io_weight(weight: u16) -> u16 {
 mod tests {
     use super::super::write::table::check;
     use super::*;
-    use crate::spec::resources::{Resources, ThrottleDevice, WeightDevice};
+    use crate::config::resources::{Resources, ThrottleDevice, WeightDevice};
     use alloc::{format, vec};
 
     fn resources(block_io: BlockIo) -> Resources<'static> {

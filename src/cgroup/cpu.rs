@@ -2,8 +2,8 @@
 //! and cpuset (cpuset(7)).
 
 use super::write::{Limit, Writes, nonzero};
+use crate::config::resources::Cpu;
 use crate::error::{Result, Show};
-use crate::spec::resources::Cpu;
 
 impl Writes<'_> {
     pub fn cpu(&mut self, cpu: &Cpu<'_>) -> Result<()> {
@@ -92,7 +92,7 @@ fn exp(x: f64) -> f64 {
 mod tests {
     use super::super::write::table::check;
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
 
     fn with(cpu: Cpu<'static>) -> Resources<'static> {
         Resources { cpu, ..Resources::default() }

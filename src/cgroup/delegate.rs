@@ -15,10 +15,10 @@ use rustix::io::{Errno, read, write};
 use super::controller::switched_on;
 use super::directory::{FullPath, Hierarchies};
 use super::path;
+use crate::config::linux::{IdMapping, Mappings};
+use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result};
 use crate::host::Cgroups;
-use crate::spec::linux::{IdMapping, Mappings};
-use crate::spec::{Config, Mount};
 
 /// What is given away.
 #[derive(Debug, Default)]

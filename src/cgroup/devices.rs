@@ -16,9 +16,9 @@ use rustix::io::{self, Errno};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::rules::{ALL, default_rules, kinds_meet, meet};
+use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::error::{Error, On, Result};
 use crate::host;
-use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::sys::bpf;
 
 /// BPF_MAXINSNS, the most that every kernel takes.

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::write::{Field, IfMissing, Writes};
-use crate::spec::resources::HugepageLimit;
+use crate::config::resources::HugepageLimit;
 
 impl Writes<'_> {
     /// Two limits for a size, on what is in use and on what is reserved. The specification asks for the second
@@ -23,7 +23,7 @@ impl Writes<'_> {
 mod tests {
     use super::super::write::table::check;
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
     use alloc::vec;
 
     #[test]

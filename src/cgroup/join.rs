@@ -1,6 +1,6 @@
 //! How a container's process gets into its cgroup, and when: by the limits there.
 
-use crate::spec::resources::Resources;
+use crate::config::resources::Resources;
 
 /// How the container's process gets into its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

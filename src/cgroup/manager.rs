@@ -14,9 +14,9 @@ use super::systemd::bus::Buses;
 use super::systemd::call::Systemd;
 use super::systemd::learned::{self, Cache};
 use super::{Cgroup, Plan};
+use crate::config::Config;
 use crate::error::{Error, Result, Show};
 use crate::host::{self, Cgroups};
-use crate::spec::Config;
 
 /// The cgroup manager that the command line requests (`--cgroup-manager`).
 #[derive(Clone, Debug)]

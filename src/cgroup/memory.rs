@@ -1,8 +1,8 @@
 //! `linux.resources.memory` (admin-guide/cgroup-v1/memory.rst; cgroup-v2.rst, "Memory").
 
 use super::write::{Field, IfMissing, Limit, Writes, no_such_limit, nonzero};
+use crate::config::resources::Memory;
 use crate::error::{Error, Result};
-use crate::spec::resources::Memory;
 
 impl Writes<'_> {
     /// Zero is what engines write for "not set", except for swappiness.
@@ -66,7 +66,7 @@ impl Writes<'_> {
 mod tests {
     use super::super::write::table::{check, hierarchies, show};
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
 
     fn with(memory: Memory) -> Resources<'static> {
         Resources { memory, ..Resources::default() }

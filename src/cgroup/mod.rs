@@ -42,11 +42,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
+use crate::config::Config;
+use crate::config::device::DeviceRule;
+use crate::config::resources::SMALLEST_MEMORY;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::{self, Cgroups};
-use crate::spec::Config;
-use crate::spec::device::DeviceRule;
-use crate::spec::resources::SMALLEST_MEMORY;
 use delegate::Delegation;
 use directory::Hierarchies;
 pub use fds::CgroupFds;

@@ -2,8 +2,8 @@
 //! net_prio.rst), which v2 does not have.
 
 use super::write::{Field, Writes};
+use crate::config::resources::Network;
 use crate::error::{Result, Show};
-use crate::spec::resources::Network;
 
 impl Writes<'_> {
     /// Class 0 is none.
@@ -23,7 +23,7 @@ impl Writes<'_> {
 mod tests {
     use super::super::write::table::{check, hierarchies, show};
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
     use alloc::vec;
 
     #[test]

@@ -4,8 +4,8 @@ use alloc::format;
 use core::ffi::CStr;
 
 use super::write::{Field, IfMissing, Limit, Writes};
+use crate::config::resources::Rdma;
 use crate::error::Show;
-use crate::spec::resources::Rdma;
 
 /// What the kernel takes for no limit, for it cannot count further.
 const NONE: u32 = i32::MAX as u32;
@@ -29,7 +29,7 @@ impl Writes<'_> {
 mod tests {
     use super::super::write::table::check;
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
     use alloc::vec;
 
     #[test]

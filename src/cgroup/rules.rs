@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::write::{Field, IfMissing, Write};
+use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::error::{Error, Result};
-use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
 /// Every access.
 pub const ALL: u8 = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;

@@ -23,7 +23,7 @@ impl Writes<'_> {
 mod tests {
     use super::super::write::table::{check, hierarchies, show};
     use super::*;
-    use crate::spec::resources::Resources;
+    use crate::config::resources::Resources;
     use alloc::vec;
 
     fn with(file: &'static CStr, value: &'static CStr) -> Resources<'static> {

@@ -16,10 +16,10 @@ use super::directory::Hierarchies;
 use super::rules::is_everything;
 use super::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
 use super::{Cgroup, plan_devices};
+use crate::config::device::DeviceRule;
+use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
-use crate::spec::device::DeviceRule;
-use crate::spec::resources::{Cpu, Memory, Resources};
 
 /// Hears what has been written, and all rules of devices if there are new ones.
 pub type OnUpdate<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;

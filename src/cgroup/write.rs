@@ -9,9 +9,9 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
-use crate::spec::resources::{Cpu, Memory, Resources};
 
 /// One write to one file of the container's cgroup.
 #[derive(Clone, PartialEq, Eq)]

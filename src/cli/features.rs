@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use miniserde::{Serialize, json};
+use mote::config::linux::{self, NAMESPACES};
+use mote::config::resources::SMALLEST_MEMORY;
+use mote::config::{seccomp, version};
 use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
 use mote::rootfs::option_table::{MountOption, OPTIONS};
 use mote::seccomp::{FLAGS, is_flag_supported};
-use mote::spec::linux::{self, NAMESPACES};
-use mote::spec::resources::SMALLEST_MEMORY;
-use mote::spec::{seccomp, version};
 
 use super::Context;
 use super::options::{Command, Matches};

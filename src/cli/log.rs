@@ -8,7 +8,7 @@ use miniserde::Serialize;
 use mote::caller::file_mode;
 use mote::container::time;
 use mote::error::{At, Error, Kind, On, Result, Show};
-use mote::scm_rights;
+use mote::os::scm_rights;
 use mote::sys::fd::stderr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, OFlags, openat};

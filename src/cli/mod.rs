@@ -238,7 +238,7 @@ fn version(root: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
     format!(
         "mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n",
-        mote::spec::version::CURRENT
+        mote::config::version::CURRENT
     )
 }
 

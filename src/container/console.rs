@@ -8,10 +8,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::tcgetwinsize;
 
 use super::relay::{self, Relay};
+use crate::config::process::ConsoleSize;
 use crate::error::{At, Error, On, Result, Show};
+use crate::os::scm_rights;
 use crate::process::terminal::Plan;
-use crate::scm_rights;
-use crate::spec::process::ConsoleSize;
 use crate::sys::fd::inherited;
 
 /// The way that it takes.

@@ -22,6 +22,7 @@ use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
 use crate::cgroup::manager::{Manager, Requested};
 use crate::cgroup::oom::OomReport;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hooks::{self, Point};
 use crate::host::{Cgroups, Host};
@@ -30,7 +31,6 @@ use crate::launch::parent::{Launched, launch};
 use crate::launch::start_socket::StartWait;
 use crate::plan::{Options, Plan, ProcessPlan};
 use crate::rootfs::id::RootId;
-use crate::spec::Config;
 use crate::sys::program_text;
 
 /// What `create` and `run` are asked for.

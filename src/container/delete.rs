@@ -15,10 +15,10 @@ use crate::bundle::CONFIG;
 use crate::cgroup::systemd::name::Names;
 use crate::cgroup::tasks::KILL_TIMEOUT;
 use crate::cgroup::{Cgroup, path};
+use crate::config::Config;
 use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
-use crate::spec::Config;
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 

@@ -26,6 +26,8 @@ use crate::bundle::{CONFIG, read_file};
 use crate::cgroup::Cgroup;
 use crate::cgroup::own::cgroup_of;
 use crate::cgroup::systemd::AttachVia;
+use crate::config::Config;
+use crate::config::process::Process;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::launch::exec::{ExecTarget, launch};
@@ -34,8 +36,6 @@ use crate::launch::parent::Launched;
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Filter;
-use crate::spec::Config;
-use crate::spec::process::Process;
 
 /// What `exec` is asked for.
 #[derive(Clone, Copy, Debug)]

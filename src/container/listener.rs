@@ -8,10 +8,10 @@ use core::ffi::CStr;
 use miniserde::json::to_string;
 
 use super::status::State;
+use crate::config::seccomp::Seccomp;
+use crate::config::{Config, state};
 use crate::error::Result;
 use crate::launch::listener::ListenerHandover;
-use crate::spec::seccomp::Seccomp;
-use crate::spec::{Config, state};
 
 /// What crun says, whose users compare it; the state inside has the configuration's own version.
 const VERSION: &str = "0.2.0";

@@ -13,6 +13,8 @@ use super::state::{self, Snapshot};
 use super::status::State;
 use super::store::Store;
 use crate::bundle::{CONFIG, read_file};
+use crate::config::linux::NamespaceKind;
+use crate::config::{Config, top_level};
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
 use crate::launch::in_mount_namespace::run;
@@ -20,8 +22,6 @@ use crate::namespace::entry::ContainerNamespaces;
 use crate::namespace::idmap;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
-use crate::spec::linux::NamespaceKind;
-use crate::spec::{Config, top_level};
 
 /// What is done with the mounts of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

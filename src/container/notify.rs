@@ -21,10 +21,10 @@ use rustix::net::{
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::store::Directory;
+use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result, Show};
 use crate::launch::start_socket;
-use crate::scm_rights;
-use crate::spec::{Config, Mount};
+use crate::os::scm_rights;
 use crate::sys::fd::signal_when_readable;
 
 /// The names in the state directory, from the last to the first to be removed.

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 
 use crate::caller::file_mode;
 use crate::error::{At, On, Result, Show};
-use crate::scm_rights;
+use crate::os::scm_rights;
 
 /// Where to tell it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,9 +8,9 @@ use super::listener::ListenerReceiver;
 use super::status::Status;
 use super::store::Directory;
 use crate::bundle::CONFIG;
+use crate::config::Config;
 use crate::error::Result;
 use crate::hooks;
-use crate::spec::Config;
 
 /// Its text, and what is needed to understand it.
 pub struct SavedConfig {

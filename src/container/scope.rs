@@ -19,9 +19,9 @@ use crate::cgroup::systemd::AttachVia;
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::learned::{self, Cache};
 use crate::cgroup::systemd::name::scope_of;
-use crate::dbus::Address;
 use crate::error::{Result, Show};
 use crate::host::{self, Cgroups};
+use crate::os::dbus::Address;
 
 /// The cache of unsupported properties, beside the state directories of all containers.
 const UNSUPPORTED: &CStr = c"../.systemd-unknown";

@@ -16,12 +16,12 @@ use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::learned;
 use crate::cgroup::update::first_given;
 use crate::cgroup::write::Write;
+use crate::config::Config;
+use crate::config::device::DeviceRule;
+use crate::config::resources::Resources;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
 use crate::intelrdt;
-use crate::spec::Config;
-use crate::spec::device::DeviceRule;
-use crate::spec::resources::Resources;
 use crate::sys::fd::inherited;
 
 /// What `update` is asked for.

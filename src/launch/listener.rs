@@ -25,7 +25,7 @@ use rustix::process::{DumpableBehavior, PidfdGetfdFlags, pidfd_getfd, set_dumpab
 
 use super::message::{Channel, Message};
 use crate::error::{At, On, Result, Show};
-use crate::scm_rights;
+use crate::os::scm_rights;
 use crate::seccomp::Filter;
 use crate::sys::fault::{self, Faults};
 

@@ -9,9 +9,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::error::{Error, On, Result};
+use crate::os::scm_rights::{receive_many, send_many};
 use crate::rootfs::id::RootId;
 use crate::rootfs::supply::TreeBatch;
-use crate::scm_rights::{receive_many, send_many};
 
 /// A message.
 #[derive(Debug)]

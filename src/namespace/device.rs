@@ -21,9 +21,9 @@ use rustix::process::{Pid, getpid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::{Plan as Namespaces, enter, own, restore};
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
-use crate::netlink::{Address, Namespace, Socket};
-use crate::spec::linux::NamespaceKind as Kind;
+use crate::os::netlink::{Address, Namespace, Socket};
 
 /// The longest name (`IFNAMSIZ` of include/uapi/linux/if.h, less its NUL).
 const LONGEST: usize = 15;

@@ -4,8 +4,9 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::flag;
+use crate::config::linux::Namespace;
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{On, Result};
-use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// Which of its namespaces are the container's, as bits `CLONE_NEW*`.
 #[derive(Clone, Copy, Debug, Default)]

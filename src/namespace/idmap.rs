@@ -11,9 +11,9 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::user::write_maps;
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, On, Result};
 use crate::host;
-use crate::spec::linux::{IdMapping, Mappings};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::pidfd::reap;
 

@@ -30,9 +30,10 @@ use rustix::fs::{Mode, OFlags, fstat, open, stat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::config::linux::Namespace;
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host;
-use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// One namespace that is joined.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use rustix::thread::{
 };
 
 use super::after_filter::Calls;
+use crate::config::process::Capabilities;
 use crate::error::{Error, On, Result};
-use crate::spec::process::Capabilities;
 
 /// Every capability; the index is its number (include/uapi/linux/capability.h, linux 6.18).
 pub static NAMES: [&str; 41] = [

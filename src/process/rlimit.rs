@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use rustix::io;
 
 use crate::caller::restore_open_files;
+use crate::config::process::{RLIMITS, Rlimit};
 use crate::error::{On, Result};
-use crate::spec::process::{RLIMITS, Rlimit};
 use crate::sys::rlimit::{NOFILE, limit, set_limit};
 
 /// The limits to set.

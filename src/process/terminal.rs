@@ -10,10 +10,10 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
+use crate::config::process::ConsoleSize;
 use crate::error::{At, Error, On, Result};
+use crate::os::scm_rights;
 use crate::rootfs::path::Root;
-use crate::scm_rights;
-use crate::spec::process::ConsoleSize;
 
 /// What the terminal is like.
 #[derive(Clone, Copy, Debug)]

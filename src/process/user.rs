@@ -10,8 +10,8 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::after_filter::Calls;
+use crate::config::process::User;
 use crate::error::{Error, On, Result};
-use crate::spec::process::User;
 
 /// Ids inside the container.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use rustix::process::umask;
 use super::own_mounts::OwnMounts;
 use super::path::{Make, Root};
 use super::{node, source::Source, tree};
+use crate::config::device::{Device, DeviceKind};
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, Result, Show};
-use crate::spec::device::{Device, DeviceKind};
-use crate::spec::linux::{IdMapping, Mappings};
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]

@@ -12,8 +12,8 @@ use super::op::{self, Op};
 use super::path::{Root, is_root};
 use super::supply::{RequestTrees, Sources};
 use super::{Context, ops, read_links, refuse};
+use crate::config::Mount;
 use crate::error::{At, On, Result, Show};
-use crate::spec::Mount;
 
 /// Mounts, ready to be made.
 #[derive(Debug)]

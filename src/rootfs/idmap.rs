@@ -10,9 +10,9 @@ use rustix::fs::fstatfs;
 use rustix::io::Errno;
 
 use super::refuse;
+use crate::config::Mount;
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{At, Error, On, Result};
-use crate::spec::Mount;
-use crate::spec::linux::{IdMapping, Mappings};
 use crate::sys::mount::mount_idmap;
 
 /// The container's user namespace.

@@ -39,8 +39,8 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
+use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result, Show};
-use crate::spec::{Config, Mount};
 use crate::sys::mount::SetAttr;
 use cgroup::View;
 use idmap::{FindUserNamespace, UserNamespace};

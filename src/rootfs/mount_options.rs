@@ -10,8 +10,8 @@ use linux_raw_sys::general as sys;
 use super::label::{Label, label_of, unquoted};
 use super::option_table::{FOLLOWED, Links, MountOption, lookup};
 use super::refuse;
+use crate::config::Mount;
 use crate::error::{Error, Result, Show};
-use crate::spec::Mount;
 use crate::sys::mount::SetAttr;
 
 /// What the options say.

@@ -15,8 +15,8 @@ use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
 use super::read_only::LateReadOnly;
 use super::source::{Source, read_link};
 use super::{Context, absolute, refuse, tree};
+use crate::config::Mount;
 use crate::error::{At, Error, On, Result, Show};
-use crate::spec::Mount;
 
 /// A mount, ready to be made.
 #[derive(Debug)]

@@ -23,8 +23,8 @@ use super::option_table::{FOLLOWED, Links};
 use super::order::HostRoot;
 use super::path::{PATH_MAX, Root, is_directory};
 use super::{explain, refuse, tree};
+use crate::config::Mount;
 use crate::error::{Error, On, Result, Show};
-use crate::spec::Mount;
 
 /// A path of the host, and the detached copy of the tree that is there once it is opened.
 pub struct Source<'a> {

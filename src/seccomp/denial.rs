@@ -6,9 +6,9 @@ use super::ahead::{kills, refuses};
 use super::arch::Arch;
 use super::plan::FINISHED;
 use super::{ALLOW, Context, Filter, rule};
+use crate::config::Config;
+use crate::config::seccomp::Seccomp;
 use crate::error::{Error, Kind, Result};
-use crate::spec::Config;
-use crate::spec::seccomp::Seccomp;
 use crate::sys::seccomp::{Call, Need};
 
 /// What the calls are to mote.

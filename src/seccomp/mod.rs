@@ -38,8 +38,8 @@ mod tree;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::config::seccomp::{Arg, Rule, Seccomp};
 use crate::error::{At, Error, Result};
-use crate::spec::seccomp::{Arg, Rule, Seccomp};
 use args::{Compare, Condition};
 use filter::Profile;
 use names::Name;

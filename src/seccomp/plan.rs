@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use super::{Arch, Context, Filter, compile};
+use crate::config::Config;
 use crate::error::{At, Error, Result};
-use crate::spec::Config;
 
 /// The annotation that has a finished program, in the place of a profile.
 pub(super) const FINISHED: &CStr = c"run.oci.seccomp_bpf_data";

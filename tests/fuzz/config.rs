@@ -6,7 +6,7 @@
 use mote::cgroup::placement::Placement;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
-use mote::spec::Config;
+use mote::config::Config;
 
 libfuzzer_sys::fuzz_target!(|document: &[u8]| {
     let mut text = document.to_vec();

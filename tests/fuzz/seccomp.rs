@@ -5,7 +5,7 @@
 
 use mote::seccomp::ahead::refuses;
 use mote::seccomp::{ARCHS, Context, Program, compile};
-use mote::spec::Config;
+use mote::config::Config;
 use mote::sys::seccomp::Call;
 
 const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };

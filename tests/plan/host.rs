@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use mote::cgroup::placement::Placement;
+use mote::config::Config;
 use mote::error::Result;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
 use mote::process::caps;
-use mote::spec::Config;
 
 /// A host by its name.
 pub fn host(name: &str) -> Host {

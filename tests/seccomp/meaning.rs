@@ -1,7 +1,7 @@
 //! Single sentences of a profile, and what is refused with which error.
 
+use mote::config::seccomp::{Arg, Rule, Seccomp};
 use mote::seccomp::{Arch, Context, Filter, compile};
-use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
 use crate::differential::Pair;
 use crate::machine::{Call, check, native, run};

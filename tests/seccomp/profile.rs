@@ -1,7 +1,7 @@
 //! Profiles as the tests make them, to be given to mote, to libseccomp, and to be read by the book.
 
+use mote::config::seccomp::{Arg, Rule, Seccomp};
 use mote::seccomp::{Arch, Context, Filter, compile};
-use mote::spec::seccomp::{Arg, Rule, Seccomp};
 
 /// `SCMP_CMP_*` by libseccomp's numbers.
 pub const OPERATORS: [&str; 8] = [

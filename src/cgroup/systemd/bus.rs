@@ -3,7 +3,7 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
-use crate::dbus::{Address, parse};
+use crate::os::dbus::{Address, parse};
 
 /// The addresses of buses in the environment.
 #[derive(Clone, Debug, Default)]

@@ -9,10 +9,10 @@ use rustix::process::Pid;
 use super::Scope;
 use super::name::object;
 use super::property::Property;
-use crate::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
-use crate::dbus::read::Message;
-use crate::dbus::{Address, Connection, ErrorReply};
 use crate::error::{Error, Kind, Result};
+use crate::os::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
+use crate::os::dbus::read::Message;
+use crate::os::dbus::{Address, Connection, ErrorReply};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use rustix::fs::{AtFlags, CWD, statat};
 
 use super::call::Systemd;
-use crate::dbus::Address;
 use crate::error::{At, Result};
+use crate::os::dbus::Address;
 
 /// The file that has them.
 pub trait Cache {

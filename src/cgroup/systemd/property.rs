@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::cgroup::write::{IfMissing, Write};
-use crate::dbus::message::Value;
+use crate::os::dbus::message::Value;
 
 /// A name and a value.
 pub type Property = (Cow<'static, str>, Value);

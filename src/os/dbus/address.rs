@@ -32,7 +32,7 @@ impl Address {
     }
 
     /// What connect(2) takes.
-    pub(super) fn socket(&self) -> Result<SocketAddrUnix> {
+    pub fn socket(&self) -> Result<SocketAddrUnix> {
         match self.is_abstract {
             true => SocketAddrUnix::new_abstract_name(&self.name),
             false if self.name.contains(&0) => Err(Errno::INVAL),

@@ -109,7 +109,7 @@ impl<'a> Seccomp<'a> {
     }
 
     /// Nothing is asked for, which is no filter, as for runc.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.default_action.is_empty()
             && self.architectures.is_empty()
             && self.flags.is_empty()
@@ -117,7 +117,7 @@ impl<'a> Seccomp<'a> {
             && self.listener_path.is_none()
     }
 
-    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "defaultAction" => self.default_action = action(d),
             "defaultErrnoRet" => self.default_errno_ret = Some(errno_ret(d)),

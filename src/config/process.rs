@@ -120,7 +120,7 @@ impl<'a> Process<'a> {
     }
 
     #[inline(never)]
-    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "terminal" => self.terminal = d.boolean(),
             "consoleSize" => self.console_size = ConsoleSize::read(d),
@@ -144,7 +144,7 @@ impl<'a> Process<'a> {
 }
 
 /// Labels and profiles: engines write `""` for none.
-pub(super) fn non_empty<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+pub fn non_empty<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
     Some(d.cstr()).filter(|text| !text.is_empty())
 }
 
@@ -201,7 +201,7 @@ impl User {
     }
 }
 
-pub(super) fn id(d: &mut Decoder<'_>) -> u32 {
+pub fn id(d: &mut Decoder<'_>) -> u32 {
     let value = d.integer();
     if value > MAX_ID {
         d.fail(format_args!("{value} is not an id"));
@@ -247,7 +247,7 @@ impl<'a> Scheduler<'a> {
 }
 
 /// A string that must be one of a list of words.
-pub(super) fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
+pub fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
     let place = d.one_of(what, words.iter().copied());
     place.and_then(|place| words.get(place)).copied().unwrap_or_default()
 }

@@ -15,6 +15,6 @@ pub mod state;
 pub mod top_level;
 pub mod version;
 
-pub use top_level::{Config, Mount, Root};
 pub use linux::Linux;
 pub use process::Process;
+pub use top_level::{Config, Mount, Root};

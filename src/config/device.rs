@@ -50,7 +50,7 @@ pub const ACCESS_WRITE: u8 = 2;
 pub const ACCESS_MKNOD: u8 = 4;
 
 impl<'a> Device<'a> {
-    pub(super) fn read(d: &mut Decoder<'a>) -> Self {
+    pub fn read(d: &mut Decoder<'a>) -> Self {
         const KINDS: [(&str, DeviceKind); 4] = [
             ("c", DeviceKind::Char),
             ("u", DeviceKind::Char),
@@ -87,7 +87,7 @@ fn file_mode(d: &mut Decoder<'_>) -> u32 {
 }
 
 impl DeviceRule {
-    pub(super) fn read(d: &mut Decoder<'_>) -> Self {
+    pub fn read(d: &mut Decoder<'_>) -> Self {
         const KINDS: [(&str, u8); 4] = [("a", b'a'), ("b", b'b'), ("c", b'c'), ("", b'a')];
         let mut rule = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: 0 };
         members!(d, {
@@ -121,8 +121,8 @@ fn access(d: &mut Decoder<'_>) -> u8 {
 }
 
 /// The highest device numbers: 12 and 20 bits (include/linux/kdev_t.h).
-pub(super) const MAX_MAJOR: u32 = 0xfff;
-pub(super) const MAX_MINOR: u32 = 0xf_ffff;
+pub const MAX_MAJOR: u32 = 0xfff;
+pub const MAX_MINOR: u32 = 0xf_ffff;
 
 /// Engines write -1 for "all"; the cgroup would read 4294967295 so, and mknod(2) would cut off higher bits.
 fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
@@ -139,13 +139,13 @@ fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
 }
 
 /// A major or minor number; both are int64 in the specification.
-pub(super) fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
+pub fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
     let number = number_or_all(d, most);
     d.need(number, "-1 is not a device number")
 }
 
 /// A device's numbers; one that is missing is 0.
-pub(super) fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
+pub fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
     d.check(major.is_some() || minor.is_some(), "needs major and minor");
     (major.unwrap_or(0), minor.unwrap_or(0))
 }

@@ -117,7 +117,7 @@ impl<'a> Resources<'a> {
         decoder.finish().map(|()| resources)
     }
 
-    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "devices" => self.devices = d.list(DeviceRule::read),
             "memory" => self.memory.read(d),

@@ -29,7 +29,7 @@ pub struct Hook<'a> {
 }
 
 impl<'a> Hooks<'a> {
-    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "prestart" => self.prestart = d.list(Hook::read),
             "createRuntime" => self.create_runtime = d.list(Hook::read),

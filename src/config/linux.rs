@@ -145,7 +145,7 @@ impl<'a> Linux<'a> {
         (&self.uid_mappings, &self.gid_mappings)
     }
 
-    pub(super) fn read(&mut self, d: &mut Decoder<'a>) {
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "namespaces" => self.namespaces = namespaces(d),
             "uidMappings" => self.uid_mappings = id_mappings(d),
@@ -171,12 +171,12 @@ impl<'a> Linux<'a> {
     }
 }
 
-pub(super) fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+pub fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let path = d.cstr();
     check_absolute(d, path)
 }
 
-pub(super) fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+pub fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     // It is no directory.
     let path = d.cstr_without_end(|byte| *byte == b'/');
     check_absolute(d, path)
@@ -233,7 +233,7 @@ fn namespace_path<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
 
 /// A list of id mappings.
 #[inline(never)]
-pub(super) fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
+pub fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
     d.list(IdMapping::read)
 }
 

@@ -1,0 +1,5 @@
+//! Access to the operating system without unsafe code: files, procfs, sockets, netlink, D-Bus.
+
+pub mod dbus;
+pub mod netlink;
+pub mod scm_rights;
