@@ -14,7 +14,8 @@ use super::Cgroup;
 use super::directory::Hierarchies;
 use super::path::common;
 use crate::error::{Error, Kind, Result, Show};
-use crate::host::{CGROUP_ROOT, Cgroups, process_file};
+use crate::host::{CGROUP_ROOT, Cgroups};
+use crate::os::procfs;
 
 /// The cgroup below which a container without a path is put; `None` for the root, also where there is no better one.
 pub fn delegated_parent(layout: &Cgroups) -> Option<String> {
@@ -39,7 +40,7 @@ pub fn delegated_parent(layout: &Cgroups) -> Option<String> {
 fn find(layout: &Cgroups) -> Option<String> {
     let hierarchies = Hierarchies::open(layout).ok()?;
     let mut space = [0u8; 4096];
-    let text = process_file(own_pid(), "cgroup", &mut space).ok()?;
+    let text = procfs::read_process_file(own_pid(), "cgroup", &mut space).ok()?;
     let text = core::str::from_utf8(text).ok()?;
     // `ID:CONTROLLERS:PATH`. In hierarchies of v1 it may be in others than in that of v2.
     let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
@@ -79,7 +80,8 @@ pub fn own_cgroup() -> Result<String> {
 /// The cgroup v2 that a process is in (cgroups(7), "/proc/[pid]/cgroup").
 pub fn cgroup_of(pid: i32) -> Result<String> {
     let mut space = [0u8; 4096];
-    let text = core::str::from_utf8(process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
+    let text =
+        core::str::from_utf8(procfs::read_process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
     let found = v2_of(text).map(String::from);
     found.ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/cgroup: no cgroup v2")))
 }

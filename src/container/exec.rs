@@ -22,7 +22,7 @@ use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
 use super::supervise::{block_signals, supervise};
-use crate::bundle::{CONFIG, read_file};
+use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::cgroup::own::cgroup_of;
 use crate::cgroup::systemd::AttachVia;
@@ -33,6 +33,7 @@ use crate::host::Host;
 use crate::launch::exec::{ExecTarget, launch};
 use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
+use crate::os::file;
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Filter;
@@ -170,7 +171,7 @@ fn start(
     let mut process = match request.process {
         ProcessSource::Command(command) => command.change(own),
         ProcessSource::File(path) => {
-            file = read_file(CWD, path)?;
+            file = file::read(CWD, path)?;
             complete(Process::decode(path.to_str().unwrap_or("process"), &mut file)?, own)
         }
     };

@@ -13,8 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use super::state;
 use super::status::{State, Status};
 use super::store::{Directory, Store, missing};
-use crate::bundle::read_all;
 use crate::error::{Error, Kind, Result};
+use crate::os::file;
 use crate::sys::signal::send;
 
 /// The container's directory, locked: no other command changes it meanwhile. Waits for one that does, but not for its
@@ -70,7 +70,7 @@ fn holder(directory: &Directory) -> Option<Pid> {
     let (major, minor) = (major(stat.st_dev), minor(stat.st_dev));
     let file = alloc::format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
     let locks = openat(CWD, c"/proc/locks", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let text = String::from_utf8(read_all(&locks, c"/proc/locks").ok()?).ok()?;
+    let text = String::from_utf8(file::read_all(&locks, c"/proc/locks").ok()?).ok()?;
     text.lines().find_map(|line| parse(line, &file))
 }
 

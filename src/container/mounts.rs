@@ -12,14 +12,16 @@ use super::process::check_alive;
 use super::state::{self, Snapshot};
 use super::status::State;
 use super::store::Store;
-use crate::bundle::{CONFIG, read_file};
+use crate::bundle::CONFIG;
 use crate::config::linux::NamespaceKind;
 use crate::config::{Config, top_level};
 use crate::error::{Error, Kind, Result};
-use crate::host::{self, Cgroups};
+use crate::host::Cgroups;
 use crate::launch::in_mount_namespace::run;
 use crate::namespace::entry::ContainerNamespaces;
 use crate::namespace::idmap;
+use crate::os::file;
+use crate::os::procfs;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 
@@ -53,7 +55,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
         return Err(refuse("it has no mount namespace"));
     }
     let (entry, expected) = (ContainerNamespaces::new(namespaces), root_of(&directory)?);
-    let mut list = read_file(CWD, file)?;
+    let mut list = file::read(CWD, file)?;
     let mounts = top_level::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
         let none = &mut |_| Ok(Vec::new());
@@ -73,7 +75,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
             cgroup: View { layout: Cgroups::None, path: None, namespace: false, named: None },
         },
     )?;
-    let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
+    let joined = user.map(|_| idmap::of(&procfs::open()?, status.process.pid)).transpose()?;
     check_alive(&init, status.process.pid)?;
     let mut owners = idmap::UserNamespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;

@@ -11,7 +11,7 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::{Error, Kind, On, Result};
-use crate::host;
+use crate::os::procfs;
 use crate::sys::end::End;
 use crate::sys::pidfd;
 
@@ -58,7 +58,7 @@ impl Identity {
     /// has ended. `process` is its pidfd.
     pub fn leads_pid_namespace(&self, process: &OwnedFd) -> bool {
         let mut space = [0u8; 4096];
-        let is_first = host::process_file(self.pid, "status", &mut space).is_ok_and(is_first);
+        let is_first = procfs::read_process_file(self.pid, "status", &mut space).is_ok_and(is_first);
         is_first && !pidfd::has_ended(process)
     }
 }
@@ -90,7 +90,7 @@ fn inode(pidfd: &OwnedFd) -> Result<u64> {
 
 fn start_time(pid: i32) -> Result<u64> {
     let mut space = [0u8; 1024];
-    parse_start_time(host::process_file(pid, "stat", &mut space)?)
+    parse_start_time(procfs::read_process_file(pid, "stat", &mut space)?)
         .ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/stat is not understood")))
 }
 

@@ -30,9 +30,10 @@ use rustix::io::{Errno, write};
 use rustix::process::geteuid;
 
 use super::{id, notify};
-use crate::bundle::{CONFIG, read_all};
+use crate::bundle::CONFIG;
 use crate::error::{Error, Kind, On, Result, Show};
 use crate::launch::start_socket;
+use crate::os::file;
 use crate::rootfs::id::RootId;
 
 /// The root of all state directories.
@@ -262,7 +263,7 @@ impl Directory {
             Err(Errno::NOENT) => Ok(None),
             file => {
                 let file = file.on(format_args!("openat {}/{}", self.path, Show(name)))?;
-                read_all(&file, name).map(Some)
+                file::read_all(&file, name).map(Some)
             }
         }
     }

@@ -11,7 +11,7 @@ use super::scope;
 use super::state::{self, Snapshot};
 use super::status::{State, Status};
 use super::store::{Directory, Store};
-use crate::bundle::{CONFIG, read_all, read_file};
+use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::learned;
 use crate::cgroup::update::first_given;
@@ -22,6 +22,7 @@ use crate::config::resources::Resources;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
 use crate::intelrdt;
+use crate::os::file;
 use crate::sys::fd::inherited;
 
 /// What `update` is asked for.
@@ -59,12 +60,12 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let resources = match request.limits {
         Limits::Given(resources) => *resources,
         Limits::File(path) => {
-            file = read_file(CWD, path)?;
+            file = file::read(CWD, path)?;
             Resources::decode(path.to_str().unwrap_or("resources"), &mut file)?
         }
         Limits::Standard => {
             let stdin = inherited(0).ok_or_else(|| refuse("the standard input is closed"))?;
-            file = read_all(stdin, c"standard input")?;
+            file = file::read_all(stdin, c"standard input")?;
             Resources::decode("standard input", &mut file)?
         }
     };

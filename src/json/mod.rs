@@ -26,7 +26,7 @@ use scalar::without_nul;
 pub const MAX_DEPTH: usize = 128;
 
 /// Largest document, in bytes.
-pub const MAX_SIZE: usize = 16 << 20;
+pub const MAX_SIZE: usize = crate::os::file::MAX_SIZE;
 
 /// An error's place and field path take no more; the reason stands behind them.
 const MAX_WHERE: usize = 320;

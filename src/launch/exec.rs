@@ -13,7 +13,7 @@ use super::message::{Channel, Message};
 use super::parent::{Launched, clone_through_intermediate};
 use crate::cgroup::{Cgroup, CgroupFds, JoinTime};
 use crate::error::{self, On, Result};
-use crate::host;
+use crate::os::procfs;
 use crate::plan::ExecPlan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
@@ -58,7 +58,7 @@ struct Inherited<'h> {
 /// none.
 pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
-    let proc = (checks_setgroups || plan.process.needs_proc()).then(host::proc).transpose()?;
+    let proc = (checks_setgroups || plan.process.needs_proc()).then(procfs::open).transpose()?;
     let guards = plan.process.apply_to_parent(proc.as_ref())?;
     // The child may be seen in the container from its first moment on, with the host's memory, descriptors
     // and rights (CVE-2016-9962).

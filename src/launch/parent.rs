@@ -17,8 +17,10 @@ use crate::cgroup::{Cgroup, CgroupFds};
 use crate::config::linux::NamespaceKind;
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
+use crate::namespace;
 use crate::namespace::device::Moved;
 use crate::namespace::idmap::UserNamespaces;
+use crate::os::procfs;
 use crate::plan::Plan;
 use crate::rootfs::id::RootId;
 use crate::sys::clone::{exit, spawn};
@@ -27,7 +29,6 @@ use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::self_exe;
 use crate::sys::signal::send;
-use crate::{host, namespace};
 
 /// A container's process on its way to the gate.
 pub struct Launched {
@@ -54,7 +55,7 @@ pub fn launch(
     known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
-    let proc = (checks_setgroups || plan.needs_proc()).then(host::proc).transpose()?;
+    let proc = (checks_setgroups || plan.needs_proc()).then(procfs::open).transpose()?;
     let namespaces = plan.namespaces.open()?;
     let intermediate = plan.namespaces.needs_intermediate();
     let cgroup_fds = open_cgroup_fds(plan, cgroup)?;
@@ -323,7 +324,7 @@ impl Launched {
 
     /// What it was doing by the name that it has given itself (`init.rs`).
     fn setup_stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
-        let name = host::process_file(self.pid.as_raw_nonzero().get(), "comm", space);
+        let name = procfs::read_process_file(self.pid.as_raw_nonzero().get(), "comm", space);
         let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
     }

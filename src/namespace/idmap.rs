@@ -13,7 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::user::write_maps;
 use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, On, Result};
-use crate::host;
+use crate::os::procfs;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::pidfd::reap;
 
@@ -70,7 +70,7 @@ pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
 #[cold]
 #[inline(never)]
 fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
-    let proc = host::proc()?;
+    let proc = procfs::open()?;
     let (heard, told) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
     let mut told = Some(told);
     let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {

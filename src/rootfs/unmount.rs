@@ -13,7 +13,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use super::pivot::root_mount;
 use super::{mask, tree};
 use crate::error::{At, Error, On, Result, Show};
-use crate::host;
+use crate::os::procfs;
 
 /// What is read of a mount.
 struct Mount<'l> {
@@ -125,7 +125,7 @@ fn line(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn mountinfo() -> Result<OwnedFd> {
-    let file = openat(host::proc()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = openat(procfs::open()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     file.on(format_args!("openat /proc/self/mountinfo"))
 }
 
