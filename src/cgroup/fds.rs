@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io;
 
-use super::delegate::SubCgroupFds;
-use super::directory::{FullPath, Hierarchies};
+use super::delegation::SubCgroupFds;
+use super::hierarchies::{FullPath, Hierarchies};
 use crate::error::{On, Result};
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.

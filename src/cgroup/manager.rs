@@ -8,7 +8,7 @@ use core::fmt;
 
 use rustix::fs::getxattr;
 
-use super::own::{delegated_parent, may_move, own_cgroup};
+use super::current::{delegated_parent, may_move, own_cgroup};
 use super::placement::{Placement, SystemdPlacement};
 use super::systemd::bus::Buses;
 use super::systemd::call::Systemd;

@@ -5,11 +5,11 @@
 //! decided here ([`Join`]); the parent opens, the child writes.
 
 mod block;
-mod controller;
+mod subtree_control;
 mod cpu;
-pub mod delegate;
-pub mod devices;
-pub mod directory;
+pub mod delegation;
+pub mod program;
+pub mod hierarchies;
 mod fds;
 pub mod freezer;
 mod hugetlb;
@@ -18,7 +18,7 @@ pub mod manager;
 mod memory;
 mod network;
 pub mod oom;
-pub mod own;
+pub mod current;
 pub mod path;
 pub mod placement;
 mod rdma;
@@ -47,8 +47,8 @@ use crate::config::device::DeviceRule;
 use crate::config::resources::SMALLEST_MEMORY;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::{self, Cgroups};
-use delegate::Delegation;
-use directory::Hierarchies;
+use delegation::Delegation;
+use hierarchies::Hierarchies;
 pub use fds::CgroupFds;
 pub use join::JoinTime;
 use placement::Placement;
@@ -67,7 +67,7 @@ pub struct Plan {
     pub layout: Cgroups,
     writes: Vec<Write>,
     /// Where v2 has the say about devices.
-    devices: Option<devices::DeviceProgram>,
+    devices: Option<program::DeviceProgram>,
     join: JoinTime,
     /// Nothing was asked of it: who may not have one does without.
     optional: bool,
@@ -194,13 +194,13 @@ fn plan_devices(
     done: Option<usize>,
     layout: &Cgroups,
     writes: &mut Vec<Write>,
-) -> Result<Option<devices::DeviceProgram>> {
+) -> Result<Option<program::DeviceProgram>> {
     if layout.has_v1("devices") {
         writes.append(&mut rules::list(rules, done)?);
         return Ok(None);
     }
     match layout.has_v2() {
-        true => devices::DeviceProgram::new(rules).map(Some),
+        true => program::DeviceProgram::new(rules).map(Some),
         false if rules.is_empty() => Ok(None),
         false => {
             Err(Error::invalid(format_args!("linux.resources.devices: no devices controller on this host")))
@@ -344,7 +344,7 @@ impl Cgroup {
         Ok(())
     }
 
-    fn attach_devices(&self, devices: Option<&devices::DeviceProgram>) -> Result<()> {
+    fn attach_devices(&self, devices: Option<&program::DeviceProgram>) -> Result<()> {
         let Some(program) = devices else { return Ok(()) };
         program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
     }

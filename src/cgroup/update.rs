@@ -12,7 +12,7 @@ use core::slice;
 
 use rustix::fd::AsFd;
 
-use super::directory::Hierarchies;
+use super::hierarchies::Hierarchies;
 use super::rules::is_everything;
 use super::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
 use super::{Cgroup, plan_devices};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mote::container::events::events;
-use mote::container::interval;
+use mote::container::duration;
 use mote::error::{Error, Kind, Result};
 use mote::sys::fd::stdout;
 use rustix::io::Errno;
@@ -31,12 +31,12 @@ static OPTIONS: [Opt; 2] = [
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let interval = match matches.text("interval")? {
         None => Duration::from_secs(5),
-        Some(text) => interval::parse(text).ok_or_else(|| {
+        Some(text) => duration::parse(text).ok_or_else(|| {
             Error::new(Kind::Usage, format_args!("--interval: \"{text}\" is not a length of time above 0"))
         })?,
     };
-    let interval = Some(interval).filter(|_| !matches.has("stats"));
-    match events(&context.store, matches.id(), interval, stdout(), &mut |line| print(line).map(drop)) {
+    let interval = Some(duration).filter(|_| !matches.has("stats"));
+    match events(&context.store, matches.id(), duration, stdout(), &mut |line| print(line).map(drop)) {
         // Nobody reads any more.
         Err(error) if error.is(Errno::PIPE) => Ok(0),
         other => other.map(|()| 0),

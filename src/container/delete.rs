@@ -10,7 +10,7 @@ use super::saved_config::SavedConfig;
 use super::scope;
 use super::state;
 use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::directory::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::systemd::name::Names;
 use crate::cgroup::tasks::KILL_TIMEOUT;

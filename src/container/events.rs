@@ -15,7 +15,7 @@ use rustix::time::{
 use super::state;
 use super::statistics::{oom, statistics};
 use super::status::State;
-use super::store::{Directory, Store};
+use super::directory::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::cgroup::oom::{OomEvent, OomWatch};
 use crate::cgroup::stat::Files;

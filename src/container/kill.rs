@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::lock::locked;
 use super::state::{self, Snapshot};
 use super::status::State;
-use super::store::{Directory, Store};
+use super::directory::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;

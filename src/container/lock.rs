@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::state;
 use super::status::{State, Status};
-use super::store::{Directory, Store, missing};
+use super::directory::{Directory, Store, missing};
 use crate::error::{Error, Kind, Result};
 use crate::os::file;
 use crate::sys::signal::send;

@@ -8,10 +8,10 @@ use rustix::fs::CWD;
 
 use super::exec::root_of;
 use super::lock::locked;
-use super::process::check_alive;
+use super::identity::check_alive;
 use super::state::{self, Snapshot};
 use super::status::State;
-use super::store::Store;
+use super::directory::Store;
 use crate::bundle::CONFIG;
 use crate::config::linux::NamespaceKind;
 use crate::config::{Config, top_level};

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::lock::locked;
 use super::state::{self, Snapshot};
 use super::status::State;
-use super::store::Store;
+use super::directory::Store;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::host::Cgroups;

@@ -11,7 +11,7 @@ use rustix::stdio::dup2_stdout;
 
 use super::state;
 use super::status::State;
-use super::store::Store;
+use super::directory::Store;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;

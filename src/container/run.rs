@@ -6,7 +6,7 @@ use rustix::process::{Pid, set_child_subreaper};
 
 use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
-use super::store::Store;
+use super::directory::Store;
 use super::supervise::{block_signals, supervise};
 use crate::cgroup::oom::OomReport;
 use crate::error::{Error, On, Result};

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use super::listener::ListenerReceiver;
 use super::status::Status;
-use super::store::Directory;
+use super::directory::Directory;
 use crate::bundle::CONFIG;
 use crate::config::Config;
 use crate::error::Result;

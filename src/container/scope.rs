@@ -12,9 +12,9 @@ use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
 
 use super::status::Status;
-use super::store::Directory;
+use super::directory::Directory;
 use crate::cgroup::Cgroup;
-use crate::cgroup::own::{may_move, own_cgroup};
+use crate::cgroup::current::{may_move, own_cgroup};
 use crate::cgroup::systemd::AttachVia;
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::learned::{self, Cache};

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::directory::{Directory, Store};
 use crate::error::{Error, Kind, Result};
 
 /// A container as its directory and the kernel show it.

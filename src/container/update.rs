@@ -10,7 +10,7 @@ use super::lock::locked;
 use super::scope;
 use super::state::{self, Snapshot};
 use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::directory::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::learned;

@@ -1,6 +1,6 @@
 //! Programs beside the book.
 
-use mote::cgroup::devices::assemble;
+use mote::cgroup::program::assemble;
 use mote::config::device::DeviceRule;
 
 use crate::book::{Random, allows, requests, rule};

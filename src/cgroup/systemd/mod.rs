@@ -21,8 +21,8 @@ use core::ffi::CStr;
 
 use rustix::process::Pid;
 
-use super::delegate::Delegation;
-use super::directory::Hierarchies;
+use super::delegation::Delegation;
+use super::hierarchies::Hierarchies;
 use super::placement::SystemdPlacement;
 use super::write::Write;
 use super::{Cgroup, Plan, path};

@@ -12,8 +12,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::{Errno, read, write};
 
-use super::controller::switched_on;
-use super::directory::{FullPath, Hierarchies};
+use super::subtree_control::switched_on;
+use super::hierarchies::{FullPath, Hierarchies};
 use super::path;
 use crate::config::linux::{IdMapping, Mappings};
 use crate::config::{Config, Mount};

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::getpid;
 
 use super::Cgroup;
-use super::directory::Hierarchies;
+use super::hierarchies::Hierarchies;
 use super::path::common;
 use crate::error::{Error, Kind, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups};

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use rustix::io::{Errno, write};
 
-use super::directory::{FullPath, Hierarchies};
+use super::hierarchies::{FullPath, Hierarchies};
 use super::write::{IfMissing, Write};
 use crate::error::{At, Error, On, Result};
 
