@@ -9,11 +9,12 @@ use core::fmt;
 use rustix::fs::getxattr;
 
 use super::current::{delegated_parent, may_move, own_cgroup};
+use super::handle::Cgroup;
 use super::placement::{Placement, SystemdPlacement};
+use super::plan::Plan;
 use super::systemd::bus::Buses;
 use super::systemd::call::Systemd;
 use super::systemd::learned::{self, Cache};
-use super::{Cgroup, Plan};
 use crate::config::Config;
 use crate::error::{Error, Result, Show};
 use crate::host::{self, Cgroups};

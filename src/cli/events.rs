@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mote::container::events::events;
 use mote::container::duration;
+use mote::container::events::events;
 use mote::error::{Error, Kind, Result};
 use mote::sys::fd::stdout;
 use rustix::io::Errno;
@@ -35,8 +35,8 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
             Error::new(Kind::Usage, format_args!("--interval: \"{text}\" is not a length of time above 0"))
         })?,
     };
-    let interval = Some(duration).filter(|_| !matches.has("stats"));
-    match events(&context.store, matches.id(), duration, stdout(), &mut |line| print(line).map(drop)) {
+    let interval = Some(interval).filter(|_| !matches.has("stats"));
+    match events(&context.store, matches.id(), interval, stdout(), &mut |line| print(line).map(drop)) {
         // Nobody reads any more.
         Err(error) if error.is(Errno::PIPE) => Ok(0),
         other => other.map(|()| 0),

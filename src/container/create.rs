@@ -9,14 +9,14 @@ use core::ffi::CStr;
 use rustix::fd::OwnedFd;
 
 use super::console::Console;
+use super::directory::{Directory, Store};
+use super::identity::Identity;
 use super::listener::ListenerReceiver;
 use super::notify::{Notify, SocketMount};
 use super::pid_receivers::PidReceivers;
-use super::identity::Identity;
 use super::relay::Relay;
 use super::scope::Description;
 use super::status::{State, Status};
-use super::directory::{Directory, Store};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;

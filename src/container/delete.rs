@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use super::directory::{Directory, Store};
 use super::lock::{locked, seized};
 use super::saved_config::SavedConfig;
 use super::scope;
 use super::state;
 use super::status::{State, Status};
-use super::directory::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::systemd::name::Names;
 use crate::cgroup::tasks::KILL_TIMEOUT;

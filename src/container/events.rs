@@ -12,10 +12,10 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
+use super::directory::{Directory, Store};
 use super::state;
 use super::statistics::{oom, statistics};
 use super::status::State;
-use super::directory::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::cgroup::oom::{OomEvent, OomWatch};
 use crate::cgroup::stat::Files;

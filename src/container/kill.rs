@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::directory::{Directory, Store};
 use super::lock::locked;
 use super::state::{self, Snapshot};
 use super::status::State;
-use super::directory::{Directory, Store};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;

@@ -6,12 +6,12 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
+use super::directory::Store;
 use super::exec::root_of;
-use super::lock::locked;
 use super::identity::check_alive;
+use super::lock::locked;
 use super::state::{self, Snapshot};
 use super::status::State;
-use super::directory::Store;
 use crate::bundle::CONFIG;
 use crate::config::linux::NamespaceKind;
 use crate::config::{Config, top_level};

@@ -4,9 +4,9 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use super::directory::Directory;
 use super::listener::ListenerReceiver;
 use super::status::Status;
-use super::directory::Directory;
 use crate::bundle::CONFIG;
 use crate::config::Config;
 use crate::error::Result;

@@ -11,11 +11,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
 
-use super::status::Status;
 use super::directory::Directory;
+use super::status::Status;
 use crate::cgroup::Cgroup;
 use crate::cgroup::current::{may_move, own_cgroup};
-use crate::cgroup::systemd::AttachVia;
+use crate::cgroup::systemd::attach::AttachVia;
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::learned::{self, Cache};
 use crate::cgroup::systemd::name::scope_of;

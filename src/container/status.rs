@@ -10,8 +10,8 @@ use core::slice;
 use miniserde::Serialize;
 use miniserde::ser::{Fragment, Map};
 
-use super::identity::Identity;
 use super::directory::Directory;
+use super::identity::Identity;
 use crate::cgroup::freezer::is_frozen;
 use crate::error::Result;
 use crate::intelrdt;

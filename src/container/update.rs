@@ -6,11 +6,11 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
+use super::directory::{Directory, Store};
 use super::lock::locked;
 use super::scope;
 use super::state::{self, Snapshot};
 use super::status::{State, Status};
-use super::directory::{Directory, Store};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::learned;

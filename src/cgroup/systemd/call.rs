@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use rustix::process::Pid;
 
-use super::Scope;
 use super::name::object;
 use super::property::Property;
+use super::scope::Scope;
 use crate::error::{Error, Kind, Result};
 use crate::os::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
 use crate::os::dbus::read::Message;
