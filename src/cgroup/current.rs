@@ -7,13 +7,11 @@ use alloc::string::String;
 
 use rustix::fd::AsFd;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::io::Errno;
 use rustix::process::getpid;
 
-use super::Cgroup;
 use super::hierarchies::Hierarchies;
 use super::path::common;
-use crate::error::{Error, Kind, Result, Show};
+use crate::error::{Error, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups};
 use crate::os::procfs;
 
@@ -96,23 +94,4 @@ fn own_pid() -> i32 {
 
 fn may_write(directory: impl AsFd, path: &str) -> bool {
     accessat(directory, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
-}
-
-impl Cgroup {
-    /// The error of a process that did not come to run in it, with where that would have come from, if that is why.
-    #[cold]
-    #[inline(never)]
-    pub fn explain(&self, error: Error) -> Error {
-        let path = &self.path;
-        match (self.hierarchies.v2, cgroup_of(own_pid())) {
-            (Some(top), Ok(own))
-                if error.kind() == Kind::System && error.is(Errno::ACCESS) && !may_move(top, &own, path) =>
-            {
-                error.within(format_args!(
-                    "cgroup {path} may not be entered from cgroup {own} (cgroups(7), \"delegation containment\")"
-                ))
-            }
-            _ => error,
-        }
-    }
 }

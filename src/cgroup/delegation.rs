@@ -12,8 +12,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::{Errno, read, write};
 
-use super::hierarchies::{FullPath, Hierarchies};
+use super::hierarchies::Hierarchies;
 use super::path;
+use super::path::FullPath;
 use super::subtree_control::switched_on;
 use crate::config::linux::{IdMapping, Mappings};
 use crate::config::{Config, Mount};

@@ -1,13 +1,16 @@
 //! The ways into a cgroup: opened by the parent, since permission is judged by who opened a file; gone by the child.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fs::{Mode, openat};
 use rustix::io;
 
 use super::delegation::SubCgroupFds;
-use super::hierarchies::{FullPath, Hierarchies};
+use super::hierarchies::{DIRECTORY, Hierarchies};
+use super::path::FullPath;
 use crate::error::{On, Result};
 
 /// What the child needs to join: files to write a zero to, which stands for the writer.
@@ -22,7 +25,7 @@ pub struct CgroupFds {
 
 impl CgroupFds {
     /// Opens a file to join by.
-    pub(super) fn push(&mut self, hierarchies: &Hierarchies, path: String) -> Result<()> {
+    fn push(&mut self, hierarchies: &Hierarchies, path: String) -> Result<()> {
         self.files.push((hierarchies.open_to_write(&path)?, path));
         Ok(())
     }
@@ -48,5 +51,28 @@ impl CgroupFds {
     /// The directory for CLONE_INTO_CGROUP.
     pub fn birth(&self) -> Option<BorrowedFd<'_>> {
         self.birth.as_ref().map(AsFd::as_fd)
+    }
+}
+
+impl Hierarchies {
+    /// Opens what a process needs to join (see [`super::Cgroup::open_fds`]) at a path in each hierarchy.
+    pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
+        let mut fds = CgroupFds::default();
+        if let Some(v2) = self.v2 {
+            let directory = Self::path(v2, path(v2));
+            match birth {
+                true => {
+                    let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
+                    fds.birth = Some(fd.on(format_args!("openat {}", FullPath(&directory)))?);
+                }
+                false => fds.push(self, format!("{directory}/cgroup.procs"))?,
+            }
+        }
+        // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
+        // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
+        for hierarchy in &self.v1 {
+            fds.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
+        }
+        Ok(fds)
     }
 }

@@ -9,7 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, pread, read, write};
 use rustix::thread::sched_yield;
 
-use super::hierarchies::{FullPath, Hierarchies};
+use super::hierarchies::Hierarchies;
+use super::path::FullPath;
 use super::path::way;
 use super::tree;
 use crate::error::{Error, Kind, On, Result};

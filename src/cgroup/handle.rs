@@ -10,13 +10,14 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
+use super::current::{may_move, own_cgroup};
 use super::fds::CgroupFds;
 use super::hierarchies::Hierarchies;
 use super::program;
 use super::systemd::attach::AttachVia;
 use super::systemd::placeholder::Placeholder;
 use super::write::{IfMissing, Write};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::host::{self, Cgroups};
 
 /// A cgroup of a container, in every hierarchy.
@@ -149,6 +150,23 @@ impl Cgroup {
     pub(super) fn attach_devices(&self, devices: Option<&program::DeviceProgram>) -> Result<()> {
         let Some(program) = devices else { return Ok(()) };
         program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
+    }
+
+    /// The error of a process that did not come to run in it, with where that would have come from, if that is why.
+    #[cold]
+    #[inline(never)]
+    pub fn explain(&self, error: Error) -> Error {
+        let path = &self.path;
+        match (self.hierarchies.v2, own_cgroup()) {
+            (Some(top), Ok(own))
+                if error.kind() == Kind::System && error.is(io::Errno::ACCESS) && !may_move(top, &own, path) =>
+            {
+                error.within(format_args!(
+                    "cgroup {path} may not be entered from cgroup {own} (cgroups(7), \"delegation containment\")"
+                ))
+            }
+            _ => error,
+        }
     }
 
     /// Removes it: whoever is still in it is killed first.

@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::fmt;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
@@ -13,21 +12,11 @@ use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::sched_yield;
 
-use super::path::way;
+use super::path::{FORCE_V1, FullPath, way};
 use super::write::Write;
-use super::{CgroupFds, FORCE_V1, tasks, tree};
+use super::{tasks, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
-
-/// A directory or file of a hierarchy by its path below [`CGROUP_ROOT`], as errors name it.
-pub(super) struct FullPath<'p>(pub &'p str);
-
-impl fmt::Display for FullPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // cgroup v2 alone has its root in `.`.
-        write!(f, "{}/{}", Show(CGROUP_ROOT), self.0.trim_start_matches("./"))
-    }
-}
 
 /// /sys/fs/cgroup, and what is mounted in it.
 pub struct Hierarchies {
@@ -44,7 +33,7 @@ fn not_mounted() -> Error {
     Error::invalid(format_args!("{FORCE_V1}: the cgroup v1 hierarchy name=systemd is not mounted at {path}"))
 }
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Hierarchies {
     /// Opens the root of them all.
@@ -204,27 +193,6 @@ impl Hierarchies {
             copy(path, file, given.trim())?;
         }
         Ok(())
-    }
-
-    /// Opens what a process needs to join (see [`super::Cgroup::open_fds`]) at a path in each hierarchy.
-    pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
-        let mut fds = CgroupFds::default();
-        if let Some(v2) = self.v2 {
-            let directory = Self::path(v2, path(v2));
-            match birth {
-                true => {
-                    let fd = openat(&self.root, directory.as_str(), DIRECTORY, Mode::empty());
-                    fds.birth = Some(fd.on(format_args!("openat {}", FullPath(&directory)))?);
-                }
-                false => fds.push(self, format!("{directory}/cgroup.procs"))?,
-            }
-        }
-        // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
-        // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
-        for hierarchy in &self.v1 {
-            fds.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
-        }
-        Ok(fds)
     }
 
     /// Opens the v2 directory itself, for calls that do not take a mere path.

@@ -36,4 +36,5 @@ pub mod write;
 pub use fds::CgroupFds;
 pub use handle::Cgroup;
 pub use join::JoinTime;
-pub use plan::{FORCE_V1, Plan};
+pub use path::FORCE_V1;
+pub use plan::Plan;

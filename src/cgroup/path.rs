@@ -3,8 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 use core::ffi::CStr;
+use core::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Show};
+use crate::host::CGROUP_ROOT;
+
+/// What asks for [`Cgroups::Named`](crate::host::Cgroups::Named), in errors.
+pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
 
 /// `PATH_MAX` of include/uapi/linux/limits.h, less what stands before and behind.
 const MAX: usize = 4096 - 128;
@@ -59,6 +64,16 @@ pub fn common<'p>(one: &str, path: &'p str) -> &'p str {
     let names = one.split('/').zip(path.split('/')).take_while(|(one, other)| one == other);
     let end = names.map(|(name, _)| name.len() + 1).sum::<usize>().saturating_sub(1);
     path.get(..end).unwrap_or_default()
+}
+
+/// A directory or file of a hierarchy by its path below [`CGROUP_ROOT`], as errors name it.
+pub struct FullPath<'p>(pub &'p str);
+
+impl fmt::Display for FullPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // cgroup v2 alone has its root in `.`.
+        write!(f, "{}/{}", Show(CGROUP_ROOT), self.0.trim_start_matches("./"))
+    }
 }
 
 #[cfg(test)]

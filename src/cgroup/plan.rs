@@ -22,9 +22,6 @@ use crate::config::resources::SMALLEST_MEMORY;
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
 
-/// What asks for [`Cgroups::Named`], in errors.
-pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
-
 /// The cgroup and its limits.
 #[derive(Debug)]
 pub struct Plan {

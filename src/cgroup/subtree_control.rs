@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use rustix::io::{Errno, write};
 
-use super::hierarchies::{FullPath, Hierarchies};
+use super::hierarchies::Hierarchies;
+use super::path::FullPath;
 use super::write::{IfMissing, Write};
 use crate::error::{At, Error, On, Result};
 

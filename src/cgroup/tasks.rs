@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use super::hierarchies::FullPath;
+use super::path::FullPath;
 use super::tree;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::pidfd;

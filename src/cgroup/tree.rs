@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 
-use super::hierarchies::FullPath;
+use super::path::FullPath;
 use crate::error::{On, Result};
 
 const DIRECTORY: OFlags =
