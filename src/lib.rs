@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod args;
 pub mod bundle;
 pub mod caller;
 pub mod cgroup;

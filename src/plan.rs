@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general::CAP_SYS_PTRACE;
 use rustix::fd::OwnedFd;
 
-use crate::cgroup::delegation::Delegation;
+use crate::cgroup::fs::delegation::Delegation;
 use crate::cgroup::placement::Placement;
 use crate::cgroup::{self, FORCE_V1};
 use crate::config::annotation::is_unknown;

@@ -10,13 +10,13 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io;
 use rustix::process::Pid;
 
-use super::current::{may_move, own_cgroup};
-use super::fds::CgroupFds;
-use super::hierarchies::Hierarchies;
-use super::program;
+use super::controllers::write::{IfMissing, Write};
+use super::devices::program;
+use super::fs::current::{may_move, own_cgroup};
+use super::fs::fds::CgroupFds;
+use super::fs::hierarchies::Hierarchies;
 use super::systemd::attach::AttachVia;
 use super::systemd::placeholder::Placeholder;
-use super::write::{IfMissing, Write};
 use crate::error::{At, Error, Kind, Result};
 use crate::host::{self, Cgroups};
 

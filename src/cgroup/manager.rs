@@ -8,7 +8,7 @@ use core::fmt;
 
 use rustix::fs::getxattr;
 
-use super::current::{delegated_parent, may_move, own_cgroup};
+use super::fs::current::{delegated_parent, may_move, own_cgroup};
 use super::handle::Cgroup;
 use super::placement::{Placement, SystemdPlacement};
 use super::plan::Plan;

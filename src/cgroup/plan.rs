@@ -7,15 +7,16 @@ use alloc::vec::Vec;
 
 use rustix::io;
 
-use super::delegation::Delegation;
-use super::fds::CgroupFds;
+use super::controllers::write::{self, Write};
+use super::devices::{program, rules};
+use super::fs::delegation::Delegation;
+use super::fs::fds::CgroupFds;
+use super::fs::hierarchies::Hierarchies;
+use super::fs::join::JoinTime;
+use super::fs::path;
 use super::handle::{Cgroup, is_denied};
-use super::hierarchies::Hierarchies;
-use super::join::JoinTime;
 use super::placement::Placement;
 use super::systemd::scope::Scope;
-use super::write::{self, Write};
-use super::{path, program, rules};
 use crate::config::Config;
 use crate::config::device::DeviceRule;
 use crate::config::resources::SMALLEST_MEMORY;

@@ -12,11 +12,11 @@ use core::slice;
 
 use rustix::fd::AsFd;
 
+use super::controllers::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
+use super::devices::rules::is_everything;
+use super::fs::hierarchies::Hierarchies;
 use super::handle::Cgroup;
-use super::hierarchies::Hierarchies;
 use super::plan::plan_devices;
-use super::rules::is_everything;
-use super::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
 use crate::config::device::DeviceRule;
 use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};

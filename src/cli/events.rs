@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mote::container::duration;
+use mote::args::duration;
 use mote::container::events::events;
 use mote::error::{Error, Kind, Result};
 use mote::sys::fd::stdout;

@@ -32,7 +32,7 @@ use lexopt::Parser;
 use mote::caller;
 use mote::cgroup::manager::Requested;
 use mote::cgroup::systemd::bus::Buses;
-use mote::container::directory::Store;
+use mote::container::store::directory::Store;
 use mote::error::{Error, Kind, Result};
 
 use log::Log;

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use mote::container::regex::Pattern;
+use mote::args::regex::Pattern;
 use mote::error::{At, Result};
 
 use super::Context;

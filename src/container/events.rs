@@ -12,13 +12,13 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::directory::{Directory, Store};
 use super::state;
 use super::statistics::{oom, statistics};
-use super::status::State;
+use super::store::directory::{Directory, Store};
+use super::store::status::State;
 use crate::cgroup::Cgroup;
-use crate::cgroup::oom::{OomEvent, OomWatch};
 use crate::cgroup::stat::Files;
+use crate::cgroup::stat::oom::{OomEvent, OomWatch};
 use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::{Set, block};

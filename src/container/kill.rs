@@ -5,10 +5,10 @@ use core::ffi::CStr;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::directory::{Directory, Store};
-use super::lock::locked;
 use super::state::{self, Snapshot};
-use super::status::State;
+use super::store::directory::{Directory, Store};
+use super::store::lock::locked;
+use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;

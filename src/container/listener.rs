@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use miniserde::json::to_string;
 
-use super::status::State;
+use super::store::status::State;
 use crate::config::seccomp::Seccomp;
 use crate::config::{Config, state};
 use crate::error::Result;

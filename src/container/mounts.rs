@@ -6,12 +6,12 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
-use super::directory::Store;
 use super::exec::root_of;
-use super::identity::check_alive;
-use super::lock::locked;
 use super::state::{self, Snapshot};
-use super::status::State;
+use super::store::directory::Store;
+use super::store::identity::check_alive;
+use super::store::lock::locked;
+use super::store::status::State;
 use crate::bundle::CONFIG;
 use crate::config::linux::NamespaceKind;
 use crate::config::{Config, top_level};

@@ -20,7 +20,7 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::directory::Directory;
+use super::store::directory::Directory;
 use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result, Show};
 use crate::launch::start_socket;

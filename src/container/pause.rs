@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-use super::directory::Store;
-use super::lock::locked;
 use super::state::{self, Snapshot};
-use super::status::State;
+use super::store::directory::Store;
+use super::store::lock::locked;
+use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::host::Cgroups;

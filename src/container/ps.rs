@@ -9,9 +9,9 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
 
-use super::directory::Store;
 use super::state;
-use super::status::State;
+use super::store::directory::Store;
+use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;

@@ -6,9 +6,9 @@ use rustix::process::{Pid, set_child_subreaper};
 
 use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
-use super::directory::Store;
+use super::store::directory::Store;
 use super::supervise::{block_signals, supervise};
-use crate::cgroup::oom::OomReport;
+use crate::cgroup::stat::oom::OomReport;
 use crate::error::{Error, On, Result};
 
 /// How a container is attended in the foreground.

@@ -11,10 +11,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
 
-use super::directory::Directory;
-use super::status::Status;
+use super::store::directory::Directory;
+use super::store::status::Status;
 use crate::cgroup::Cgroup;
-use crate::cgroup::current::{may_move, own_cgroup};
+use crate::cgroup::fs::current::{may_move, own_cgroup};
 use crate::cgroup::systemd::attach::AttachVia;
 use crate::cgroup::systemd::call::Systemd;
 use crate::cgroup::systemd::learned::{self, Cache};

@@ -4,13 +4,13 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::delete;
-use super::directory::{Directory, Store};
-use super::identity::Stat;
-use super::lock::locked;
 use super::notify::Notify;
-use super::saved_config::SavedConfig;
 use super::state::{self, Snapshot};
-use super::status::{State, Status};
+use super::store::directory::{Directory, Store};
+use super::store::identity::Stat;
+use super::store::lock::locked;
+use super::store::saved_config::SavedConfig;
+use super::store::status::{State, Status};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
 use crate::launch::message::{Channel, Message};

@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::directory::{Directory, Store};
-use super::status::{State, Status};
+use super::store::directory::{Directory, Store};
+use super::store::status::{State, Status};
 use crate::error::{Error, Kind, Result};
 
 /// A container as its directory and the kernel show it.

@@ -6,16 +6,16 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
-use super::directory::{Directory, Store};
-use super::lock::locked;
 use super::scope;
 use super::state::{self, Snapshot};
-use super::status::{State, Status};
+use super::store::directory::{Directory, Store};
+use super::store::lock::locked;
+use super::store::status::{State, Status};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
+use crate::cgroup::controllers::write::Write;
 use crate::cgroup::systemd::learned;
 use crate::cgroup::update::first_given;
-use crate::cgroup::write::Write;
 use crate::config::Config;
 use crate::config::device::DeviceRule;
 use crate::config::resources::Resources;

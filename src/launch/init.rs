@@ -16,7 +16,7 @@ use super::finish::{self, FoundProgram, fail};
 use super::message::{Channel, Message};
 use super::start_socket::StartWait;
 use crate::caller;
-use crate::cgroup::delegation::SubCgroupFds;
+use crate::cgroup::fs::delegation::SubCgroupFds;
 use crate::cgroup::{self, CgroupFds, JoinTime};
 use crate::error::{Error, On, Result};
 use crate::hooks::{InContainer, Point};

@@ -1,6 +1,6 @@
 //! Programs beside the book.
 
-use mote::cgroup::program::assemble;
+use mote::cgroup::devices::program::assemble;
 use mote::config::device::DeviceRule;
 
 use crate::book::{Random, allows, requests, rule};

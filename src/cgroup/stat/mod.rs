@@ -8,6 +8,7 @@
 mod block;
 mod cpu;
 mod memory;
+pub mod oom;
 
 pub use block::Transfer;
 pub use cpu::Cpu;

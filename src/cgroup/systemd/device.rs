@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::property::Property;
-use crate::cgroup::rules::{ALL, default_rules};
+use crate::cgroup::devices::rules::{ALL, default_rules};
 use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::os::dbus::message::Value;
 

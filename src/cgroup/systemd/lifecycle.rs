@@ -11,11 +11,11 @@ use super::name::scope_of;
 use super::placeholder::Placeholder;
 use super::property::{self, is_relative};
 use super::scope::Scope;
-use crate::cgroup::delegation::Delegation;
+use crate::cgroup::controllers::write::Write;
+use crate::cgroup::fs::delegation::Delegation;
+use crate::cgroup::fs::hierarchies::Hierarchies;
 use crate::cgroup::handle::Cgroup;
-use crate::cgroup::hierarchies::Hierarchies;
 use crate::cgroup::plan::Plan;
-use crate::cgroup::write::Write;
 use crate::config::device::DeviceRule;
 use crate::error::{At, Result};
 

@@ -9,8 +9,8 @@ use rustix::fd::OwnedFd;
 use rustix::io::write;
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
-use crate::cgroup::hierarchies::Hierarchies;
-use crate::cgroup::path::FullPath;
+use crate::cgroup::fs::hierarchies::Hierarchies;
+use crate::cgroup::fs::path::FullPath;
 use crate::error::{On, Result};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_all_from;

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::cgroup::write::{IfMissing, Write};
+use crate::cgroup::controllers::write::{IfMissing, Write};
 use crate::os::dbus::message::Value;
 
 /// A name and a value.

@@ -29,8 +29,9 @@ use rustix::fs::{
 use rustix::io::{Errno, write};
 use rustix::process::geteuid;
 
-use super::{id, notify};
+use super::id;
 use crate::bundle::CONFIG;
+use crate::container::notify;
 use crate::error::{Error, Kind, On, Result, Show};
 use crate::launch::start_socket;
 use crate::os::file;
@@ -179,7 +180,7 @@ fn own(opened: rustix::io::Result<OwnedFd>, path: &str) -> Result<OwnedFd> {
 }
 
 /// The words that engines look for.
-pub(super) fn missing(id: &str) -> Error {
+pub fn missing(id: &str) -> Error {
     Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist"))
 }
 

@@ -71,7 +71,7 @@ impl Delegation {
     /// Gives away the container's cgroup, and makes that below it; `made` as for [`Hierarchies::create`].
     #[cold]
     #[inline(never)]
-    pub(super) fn apply(&self, hierarchies: &Hierarchies, path: &str, made: &mut Vec<String>) -> Result<()> {
+    pub fn apply(&self, hierarchies: &Hierarchies, path: &str, made: &mut Vec<String>) -> Result<()> {
         let Some(v2) = hierarchies.v2 else { return Ok(()) };
         if let Some(owner) = self.owner {
             give(hierarchies, &Hierarchies::path(v2, path), owner, None)?;
@@ -85,18 +85,14 @@ impl Delegation {
     }
 
     /// The name of the cgroup below.
-    pub(super) fn below(&self) -> Option<&str> {
+    pub fn below(&self) -> Option<&str> {
         self.below.as_ref().map(|(below, _)| below.as_str())
     }
 
     /// Opens the way to the cgroup below, for the child.
     #[cold]
     #[inline(never)]
-    pub(super) fn open_sub_cgroup(
-        &self,
-        hierarchies: &Hierarchies,
-        path: &str,
-    ) -> Result<Option<SubCgroupFds>> {
+    pub fn open_sub_cgroup(&self, hierarchies: &Hierarchies, path: &str) -> Result<Option<SubCgroupFds>> {
         let (Some(v2), Some(below)) = (hierarchies.v2, self.below()) else { return Ok(None) };
         let own = Hierarchies::path(v2, path);
         let controllers = hierarchies.read(&format!("{own}/cgroup.controllers"))?;

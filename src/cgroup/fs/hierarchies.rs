@@ -13,18 +13,18 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::sched_yield;
 
 use super::path::{FORCE_V1, FullPath, way};
-use super::write::Write;
 use super::{tasks, tree};
+use crate::cgroup::controllers::write::Write;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
 
 /// /sys/fs/cgroup, and what is mounted in it.
 pub struct Hierarchies {
-    pub(super) root: OwnedFd,
+    pub root: OwnedFd,
     /// v1 hierarchies by their directories.
-    pub(super) v1: Vec<String>,
+    pub v1: Vec<String>,
     /// The v2 one's directory: `.` when it is the only one.
-    pub(super) v2: Option<&'static str>,
+    pub v2: Option<&'static str>,
 }
 
 #[cold]
@@ -33,7 +33,7 @@ fn not_mounted() -> Error {
     Error::invalid(format_args!("{FORCE_V1}: the cgroup v1 hierarchy name=systemd is not mounted at {path}"))
 }
 
-pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Hierarchies {
     /// Opens the root of them all.
@@ -51,28 +51,28 @@ impl Hierarchies {
     }
 
     /// The directory's path in one hierarchy, from the root.
-    pub(super) fn path(hierarchy: &str, path: &str) -> String {
+    pub fn path(hierarchy: &str, path: &str) -> String {
         format!("{hierarchy}{path}")
     }
 
     /// All hierarchies, the v2 one first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+    pub fn all(&self) -> impl Iterator<Item = &str> {
         self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
     }
 
     /// The v1 hierarchy of a controller, or of its own name.
-    pub(super) fn v1_of(&self, controller: &str) -> Option<&str> {
+    pub fn v1_of(&self, controller: &str) -> Option<&str> {
         let has = |name: &&String| name.split(',').any(|one| one == controller);
         self.v1.iter().find(has).map(String::as_str)
     }
 
     /// Whether there is a cgroup of this path in a hierarchy.
-    pub(super) fn has(&self, hierarchy: &str, path: &str) -> bool {
+    pub fn has(&self, hierarchy: &str, path: &str) -> bool {
         openat(&self.root, Self::path(hierarchy, path), DIRECTORY, Mode::empty()).is_ok()
     }
 
     /// The v1 hierarchy of a controller, or the v2 one.
-    pub(super) fn of(&self, controller: &str) -> Option<&str> {
+    pub fn of(&self, controller: &str) -> Option<&str> {
         self.v1_of(controller).or(self.v2)
     }
 
@@ -112,7 +112,7 @@ impl Hierarchies {
     }
 
     /// Makes what is not there of the directories of a path.
-    pub(super) fn make_all(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
+    pub fn make_all(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         for one in way(path) {
             match self.make_one(hierarchy, one, made) {
                 Err(error) if error.is(Errno::EXIST) => {}
@@ -125,7 +125,7 @@ impl Hierarchies {
     /// Makes those of a path threaded that are invalid below a threaded one.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_threaded(&self, path: &str) -> Result<bool> {
+    pub fn make_threaded(&self, path: &str) -> Result<bool> {
         let Some(v2) = self.v2 else { return Ok(false) };
         let mut any = false;
         for one in way(path) {
@@ -211,12 +211,12 @@ impl Hierarchies {
         self.open_to_write(&format!("{hierarchy}{path}/{file}"))
     }
 
-    pub(super) fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
+    pub fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
         openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat {}", FullPath(path)))
     }
 
-    pub(super) fn read(&self, path: &str) -> Result<String> {
+    pub fn read(&self, path: &str) -> Result<String> {
         let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let fd = fd.on(format_args!("openat {}", FullPath(path)))?;
         let mut space = [0u8; 1024];

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::directory::Directory;
-use super::listener::ListenerReceiver;
 use super::status::Status;
 use crate::bundle::CONFIG;
 use crate::config::Config;
+use crate::container::listener::ListenerReceiver;
 use crate::error::Result;
 use crate::hooks;
 

@@ -90,8 +90,8 @@ fn exp(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::table::check;
     use super::*;
+    use crate::cgroup::controllers::write::table::check;
     use crate::config::resources::Resources;
 
     fn with(cpu: Cpu<'static>) -> Resources<'static> {

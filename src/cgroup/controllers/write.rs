@@ -116,7 +116,7 @@ pub struct Writes<'l> {
 }
 
 /// Everything to write but rules of devices, in order; for a new cgroup as it is, for one in use see
-/// [`super::Cgroup::update`].
+/// [`crate::cgroup::Cgroup::update`].
 pub fn plan(resources: &Resources<'_>, layout: &Cgroups) -> Result<Vec<Write>> {
     plan_with(resources, &resources.memory, &resources.cpu, layout)
 }

@@ -21,8 +21,8 @@ impl Writes<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::table::{check, hierarchies, show};
     use super::*;
+    use crate::cgroup::controllers::write::table::{check, hierarchies, show};
     use crate::config::resources::Resources;
     use alloc::vec;
 

@@ -8,7 +8,7 @@ use rustix::io::{Errno, write};
 
 use super::hierarchies::Hierarchies;
 use super::path::FullPath;
-use super::write::{IfMissing, Write};
+use crate::cgroup::controllers::write::{IfMissing, Write};
 use crate::error::{At, Error, On, Result};
 
 /// What whoever reads statistics expects; first those that control whole processes, not threads (cgroup-v2.rst,
@@ -121,7 +121,7 @@ fn explain(error: Error, above: &str) -> Error {
 }
 
 /// In the words of cgroup.subtree_control.
-pub(super) fn switched_on<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub fn switched_on<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("+{name} ")).collect()
 }
 

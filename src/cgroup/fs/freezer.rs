@@ -79,7 +79,7 @@ impl Hierarchies {
 
     /// So that no process can fork away from a signal. `false` where there is no freezer, or it was
     /// frozen already, and is to stay so.
-    pub(super) fn freeze(&self, path: &str, on: bool) -> bool {
+    pub fn freeze(&self, path: &str, on: bool) -> bool {
         !(on && is_frozen(path).unwrap_or(false)) && self.write_freezer(path, on).is_ok()
     }
 
@@ -87,7 +87,7 @@ impl Hierarchies {
     /// container has made and frozen.
     #[cold]
     #[inline(never)]
-    pub(super) fn thaw_to_kill(&self, path: &str) -> Result<()> {
+    pub fn thaw_to_kill(&self, path: &str) -> Result<()> {
         let Some(hierarchy) = self.v1_of("freezer") else { return Ok(()) };
         let thaw = &mut |directory: &OwnedFd| {
             let state = openat(directory, c"freezer.state", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
@@ -101,7 +101,7 @@ impl Hierarchies {
 
     /// That processes will run in a cgroup, before there are any: one that is born where it is frozen stops before its
     /// first instruction, and whoever waits for it waits until somebody thaws it.
-    pub(super) fn must_run(&self, path: &str) -> Result<()> {
+    pub fn must_run(&self, path: &str) -> Result<()> {
         let v2 = self.v2.map(|v2| format!("{v2}{path}/cgroup.events"));
         let v1 = self.v1_of("freezer").map(|v1| format!("{v1}{path}/freezer.state"));
         for file in v2.into_iter().chain(v1) {
@@ -127,7 +127,7 @@ impl Hierarchies {
     }
 
     /// That processes of a cgroup that were killed will end, when it is thawed: on v2 they do in any case.
-    pub(super) fn must_thaw(&self, path: &str) -> Result<()> {
+    pub fn must_thaw(&self, path: &str) -> Result<()> {
         let state = self.v1_of("freezer").and_then(|v1| self.read(&format!("{v1}{path}/freezer.state")).ok());
         match state.is_some_and(|state| says_frozen(state.as_bytes())) && self.freezer_of(path).is_some() {
             true => Err(self.holds("its processes were killed, and end when it is thawed", path)),

@@ -55,7 +55,7 @@ impl CgroupFds {
 }
 
 impl Hierarchies {
-    /// Opens what a process needs to join (see [`super::Cgroup::open_fds`]) at a path in each hierarchy.
+    /// Opens what a process needs to join (see [`crate::cgroup::Cgroup::open_fds`]) at a path in each hierarchy.
     pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
         let mut fds = CgroupFds::default();
         if let Some(v2) = self.v2 {

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::write::{Field, IfMissing, Write};
+use crate::cgroup::controllers::write::{Field, IfMissing, Write};
 use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::error::{Error, Result};
 

@@ -11,8 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, major, minor, openat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::directory::{Directory, Store, missing};
-use super::state;
 use super::status::{State, Status};
+use crate::container::state;
 use crate::error::{Error, Kind, Result};
 use crate::os::file;
 use crate::sys::signal::send;

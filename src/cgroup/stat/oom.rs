@@ -10,8 +10,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{pread, read, write};
 
-use super::Cgroup;
-use super::stat::value;
+use super::value;
+use crate::cgroup::Cgroup;
 
 /// What is listened to.
 pub enum OomWatch {

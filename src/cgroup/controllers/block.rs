@@ -98,8 +98,8 @@ fn io_weight(weight: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::write::table::check;
     use super::*;
+    use crate::cgroup::controllers::write::table::check;
     use crate::config::resources::{Resources, ThrottleDevice, WeightDevice};
     use alloc::{format, vec};
 

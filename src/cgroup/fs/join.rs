@@ -38,7 +38,7 @@ impl JoinTime {
 
 impl JoinTime {
     /// Nobody is born where one process is all there may be, and one is there.
-    pub(super) fn with_placeholder(self, pids: Option<i64>) -> Self {
+    pub fn with_placeholder(self, pids: Option<i64>) -> Self {
         match (self, pids) {
             (JoinTime::AtClone, Some(..=1)) if pids != Some(-1) => JoinTime::Early,
             _ => self,

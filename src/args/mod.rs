@@ -1,0 +1,4 @@
+//! Values of command-line arguments: durations, regular expressions, signal names.
+
+pub mod duration;
+pub mod regex;
