@@ -2,3 +2,4 @@
 
 pub mod duration;
 pub mod regex;
+pub mod signal_name;

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::scope;
-use super::state;
 use super::store::directory::{Directory, Store};
 use super::store::lock::{locked, seized};
 use super::store::saved_config::SavedConfig;
+use super::store::snapshot;
 use super::store::status::{State, Status};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
@@ -47,7 +47,7 @@ pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>)
         directory => directory?,
     };
     // A create that was killed before it wrote anything made nothing either.
-    let known = match state::of(&directory) {
+    let known = match snapshot::of(&directory) {
         Err(error) if error.kind() == Kind::NotFound => return directory.remove(),
         Err(_) if force && Status::read(&directory).is_err() => return remove_unknown(&directory),
         known => known?,

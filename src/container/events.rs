@@ -12,9 +12,9 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::state;
 use super::statistics::{oom, statistics};
 use super::store::directory::{Directory, Store};
+use super::store::snapshot;
 use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::cgroup::stat::Files;
@@ -49,7 +49,7 @@ pub fn events(
 /// The first process and the cgroup of a container that runs and has one.
 fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     let id = directory.id();
-    let mut known = state::of(directory)?;
+    let mut known = snapshot::of(directory)?;
     let process = match known.state {
         State::Stopped | State::Creating => None,
         _ => known.status.process.open()?,

@@ -16,10 +16,10 @@ use super::listener::ListenerReceiver;
 use super::pid_receivers::PidReceivers;
 use super::relay::Relay;
 use super::scope;
-use super::state::{self, Snapshot};
 use super::store::directory::{Directory, Store};
 use super::store::identity::check_alive;
 use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
 use super::store::status::{State, Status};
 use super::supervise::{block_signals, supervise};
 use crate::bundle::CONFIG;
@@ -126,7 +126,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
 }
 
 fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
-    let Snapshot { status, state } = state::of(&directory)?;
+    let Snapshot { status, state } = snapshot::of(&directory)?;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot exec in container \"{id}\": {why}"))

@@ -7,10 +7,10 @@ use core::ffi::CStr;
 use rustix::fs::CWD;
 
 use super::exec::root_of;
-use super::state::{self, Snapshot};
 use super::store::directory::Store;
 use super::store::identity::check_alive;
 use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
 use super::store::status::State;
 use crate::bundle::CONFIG;
 use crate::config::linux::NamespaceKind;
@@ -37,7 +37,7 @@ pub enum Change {
 /// The file has an array as `mounts` of config.json.
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
     let directory = locked(store, id)?;
-    let known = state::of(&directory)?;
+    let known = snapshot::of(&directory)?;
     let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();

@@ -27,9 +27,6 @@ use crate::launch::start_socket;
 use crate::os::scm_rights;
 use crate::sys::fd::signal_when_readable;
 
-/// The names in the state directory, from the last to the first to be removed.
-pub const NAMES: [&CStr; 2] = [c"notify", c"notify/notify.sock"];
-
 const SOCKET: &str = "notify/notify.sock";
 const INSIDE: &CStr = c"/run/notify";
 const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";

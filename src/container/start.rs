@@ -5,11 +5,11 @@ use core::ffi::CStr;
 
 use super::delete;
 use super::notify::Notify;
-use super::state::{self, Snapshot};
 use super::store::directory::{Directory, Store};
 use super::store::identity::Stat;
 use super::store::lock::locked;
 use super::store::saved_config::SavedConfig;
+use super::store::snapshot::{self, Snapshot};
 use super::store::status::{State, Status};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
@@ -27,7 +27,7 @@ pub fn start(
     warnings: &mut Vec<Error>,
 ) -> Result<()> {
     let directory = locked(store, id)?;
-    let Snapshot { state, status } = state::of(&directory)?;
+    let Snapshot { state, status } = snapshot::of(&directory)?;
     let fail = |why: &str| {
         let (id, state) = (directory.id(), state.name());
         Error::new(Kind::State, format_args!("cannot start container \"{id}\" that is {state}{why}"))

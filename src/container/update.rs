@@ -7,9 +7,9 @@ use core::ffi::CStr;
 use rustix::fs::CWD;
 
 use super::scope;
-use super::state::{self, Snapshot};
 use super::store::directory::{Directory, Store};
 use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
 use super::store::status::{State, Status};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
@@ -45,7 +45,7 @@ pub enum Limits<'a> {
 /// Changes them: all, or none as far as that can be.
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let directory = locked(store, request.id)?;
-    let known = state::of(&directory)?;
+    let known = snapshot::of(&directory)?;
     let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();

@@ -31,7 +31,6 @@ use rustix::process::geteuid;
 
 use super::id;
 use crate::bundle::CONFIG;
-use crate::container::notify;
 use crate::error::{Error, Kind, On, Result, Show};
 use crate::launch::start_socket;
 use crate::os::file;
@@ -322,7 +321,7 @@ impl Directory {
             Err(Errno::NOTEMPTY) => {}
             removed => removed.on(format_args!("unlinkat {}", self.path))?,
         }
-        let [directory, socket] = notify::NAMES;
+        let [directory, socket] = NOTIFY;
         self.remove_files(&[c"start", NEW, socket])?;
         self.remove_one(directory, AtFlags::REMOVEDIR)?;
         unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR).on(format_args!("unlinkat {}", self.path))
@@ -340,7 +339,10 @@ impl Directory {
     }
 }
 
-/// What is being written.
+/// The directory of the notify socket and the socket (`notify.rs`).
+const NOTIFY: [&CStr; 2] = [c"notify", c"notify/notify.sock"];
+
+/// The file that is being written.
 const NEW: &CStr = c"status.new";
 
 /// See [`Directory::record_root`].

@@ -11,8 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, major, minor, openat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::directory::{Directory, Store, missing};
+use super::snapshot;
 use super::status::{State, Status};
-use crate::container::state;
 use crate::error::{Error, Kind, Result};
 use crate::os::file;
 use crate::sys::signal::send;
@@ -22,7 +22,7 @@ use crate::sys::signal::send;
 pub fn locked(store: &Store, id: &CStr) -> Result<Directory> {
     let directory = store.open(id)?;
     let free = directory.try_lock()?;
-    if !free && state::of(&directory)?.state == State::Creating {
+    if !free && snapshot::of(&directory)?.state == State::Creating {
         let why = format_args!("container \"{}\" is being created", directory.id());
         return Err(Error::new(Kind::State, why));
     }

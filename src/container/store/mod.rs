@@ -5,4 +5,5 @@ pub mod id;
 pub mod identity;
 pub mod lock;
 pub mod saved_config;
+pub mod snapshot;
 pub mod status;

@@ -176,7 +176,7 @@ impl Status {
         Ok(Some(status))
     }
 
-    /// The state now, as far as the record tells it: see [`crate::container::state::of`]. A process that is not known to be set up,
+    /// The state now, as far as the record tells it: see [`super::snapshot::of`]. A process that is not known to be set up,
     /// with the container's root, is `Creating`, also when its parent has died: nobody may join it or change it, only end
     /// it.
     pub fn state(&self, directory: &Directory) -> Result<State> {
