@@ -65,6 +65,12 @@ pub fn reserve() {
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
+/// The result of a check that a value fails.
+#[cold]
+pub fn invalid<T>(why: fmt::Arguments<'_>) -> Result<T> {
+    Err(Error::invalid(why))
+}
+
 impl Error {
     /// An error of this kind, with its whole text.
     #[cold]

@@ -7,13 +7,15 @@ use rustix::fd::OwnedFd;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
+use super::context::Context;
 use super::idmap::FindUserNamespace;
 use super::op::{self, Op};
-use super::path::{Root, is_root};
+use super::path::Root;
+use super::path_text::is_root;
+use super::plan::{ops, read_links};
 use super::supply::{RequestTrees, Sources};
-use super::{Context, ops, read_links, refuse};
 use crate::config::Mount;
-use crate::error::{At, On, Result, Show};
+use crate::error::{At, On, Result, Show, invalid};
 
 /// Mounts, ready to be made.
 #[derive(Debug)]
@@ -28,14 +30,14 @@ impl<'a> Plan<'a> {
         for (index, mount) in mounts.iter().enumerate() {
             let place = Show(mount.destination);
             if is_root(mount.destination) {
-                return refuse(format_args!(
+                return invalid(format_args!(
                     "mounts[{index}] {place}: nobody inside would see it over the root"
                 ));
             }
             let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
             if matches!(kind, b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2") {
                 let kind = kind.escape_ascii();
-                return refuse(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
+                return invalid(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
             }
         }
         Ok(Plan { mounts: ops(mounts, around)? })

@@ -36,7 +36,7 @@ impl Op<'_> {
         let attributes = self.options.top.set & !late;
         let made = match classic::is_needed(source, parameters.clone()) {
             true => classic::create(root, kind, source, parameters, attributes),
-            false => tree::create(root, kind, source, parameters, attributes),
+            false => root.create_filesystem(kind, source, parameters, attributes),
         };
         let tree = match made {
             Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,

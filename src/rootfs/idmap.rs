@@ -9,10 +9,9 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::fstatfs;
 use rustix::io::Errno;
 
-use super::refuse;
 use crate::config::Mount;
 use crate::config::linux::{IdMapping, Mappings};
-use crate::error::{At, Error, On, Result};
+use crate::error::{At, Error, On, Result, invalid};
 use crate::sys::mount::mount_idmap;
 
 /// The container's user namespace.
@@ -48,7 +47,7 @@ impl Idmap {
             Some(UserNamespace { joined: true, .. }) => None,
             Some(UserNamespace { mappings: (uids, gids), .. }) => Some((uids.to_vec(), gids.to_vec())),
             None => {
-                return refuse(format_args!(
+                return invalid(format_args!(
                     "options: \"{option}\": needs mappings, or a user namespace of the container's own"
                 ));
             }
@@ -102,20 +101,20 @@ fn parse(text: &str, user: Option<UserNamespace<'_>>) -> Result<(Vec<IdMapping>,
         let (list, container, triples) = match part.split_once('=') {
             Some(("uids", triples)) => (&mut uids, users, triples),
             Some(("gids", triples)) => (&mut gids, groups, triples),
-            _ => return refuse(format_args!("\"{part}\" is neither uids= nor gids=")),
+            _ => return invalid(format_args!("\"{part}\" is neither uids= nor gids=")),
         };
         for triple in triples.split('#') {
             match mapping(triple, container) {
                 Some(mapping) => list.push(mapping),
                 None if triple.starts_with('@') => {
-                    return refuse(format_args!("\"{triple}\" is no mapping to ids of the container"));
+                    return invalid(format_args!("\"{triple}\" is no mapping to ids of the container"));
                 }
-                None => return refuse(format_args!("\"{triple}\" is no mapping")),
+                None => return invalid(format_args!("\"{triple}\" is no mapping")),
             }
         }
     }
     match uids.is_empty() || gids.is_empty() {
-        true => refuse(format_args!("needs both uids= and gids=")),
+        true => invalid(format_args!("needs both uids= and gids=")),
         false => Ok((uids, gids)),
     }
 }

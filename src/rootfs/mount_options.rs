@@ -9,9 +9,8 @@ use linux_raw_sys::general as sys;
 
 use super::label::{Label, label_of, unquoted};
 use super::option_table::{FOLLOWED, Links, MountOption, lookup};
-use super::refuse;
 use crate::config::Mount;
-use crate::error::{Error, Result, Show};
+use crate::error::{Error, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
 /// What the options say.
@@ -53,7 +52,7 @@ impl BindOptions<'_> {
             Links { destination: true, .. } => "dest-nofollow",
             _ => "idmap",
         };
-        refuse(format_args!("options: \"{word}\" is for a bind mount alone"))
+        invalid(format_args!("options: \"{word}\" is for a bind mount alone"))
     }
 }
 
@@ -187,7 +186,7 @@ fn refuse_word<T>(mount: &Mount<'_>, name: &CStr, what: &str) -> Result<T> {
     };
     let index = mount.options.iter().position(|text| is_it(text)).unwrap_or_default();
     let word = Show(mount.options.get(index).copied().unwrap_or(name));
-    refuse(format_args!("options[{index}]: \"{word}\" is no option of {what}: leave it out"))
+    invalid(format_args!("options[{index}]: \"{word}\" is no option of {what}: leave it out"))
 }
 
 /// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.

@@ -10,13 +10,15 @@ use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::Errno;
 
 use super::cgroup::Trees;
+use super::context::Context;
 use super::mount_options::{BindOptions, MountOptions};
-use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
+use super::path::{Make, Root, is_directory, make_link};
+use super::path_text::{PATH_MAX, is_root};
 use super::read_only::LateReadOnly;
-use super::source::{Source, read_link};
-use super::{Context, absolute, refuse, tree};
+use super::source::{Source, absolute, read_link};
+use super::tree;
 use crate::config::Mount;
-use crate::error::{At, Error, On, Result, Show};
+use crate::error::{At, Error, On, Result, Show, invalid};
 
 /// A mount, ready to be made.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl<'a> Kind<'a> {
             let recursive = words.bind.unwrap_or(false);
             words.private_by_default(recursive);
             words.check_bind(mount)?;
-            let Some(source) = source else { return refuse(format_args!("source is missing")) };
+            let Some(source) = source else { return invalid(format_args!("source is missing")) };
             let mut source = Source::new(absolute(around.bundle, source), recursive);
             if rare {
                 source.change(mount, ends, around.user)?;
@@ -93,7 +95,7 @@ impl<'a> Kind<'a> {
                 }
                 Trees::New => Kind::New { kind: c"cgroup2", source: c"cgroup2" },
             },
-            b"" | b"none" => return refuse(format_args!("type is missing, and it is not a bind mount")),
+            b"" | b"none" => return invalid(format_args!("type is missing, and it is not a bind mount")),
             _ => Kind::New { kind, source: source.unwrap_or(kind) },
         })
     }
@@ -106,7 +108,9 @@ impl<'a> Op<'a> {
         let what = Kind::new(mount, &mut words, &ends, around)?;
         let tmpfs = matches!(&what, Kind::New { kind, .. } if **kind == *c"tmpfs");
         if words.copy_up && (!tmpfs || is_root(mount.destination)) {
-            return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"));
+            return invalid(format_args!(
+                "options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"
+            ));
         }
         let kind = match &what {
             Kind::New { kind, .. } => {
@@ -313,7 +317,7 @@ impl<'a> Op<'a> {
         let target = root.make_itself(self.destination, make)?;
         let magic = fstatfs(&target).on(format_args!("fstatfs"))?.f_type as u64;
         match KERNELS.iter().any(|kernels| u64::from(*kernels) == magic) {
-            true => refuse(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
+            true => invalid(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
             false => Ok(target),
         }
     }
@@ -327,7 +331,7 @@ impl<'a> Op<'a> {
         root.release(above);
         match made {
             true => Ok(()),
-            false => refuse(format_args!("what is there already is not a link to {}", Show(link))),
+            false => invalid(format_args!("what is there already is not a link to {}", Show(link))),
         }
     }
 

@@ -1,13 +1,12 @@
 //! Leaving the host's tree (pivot_root(2), umount(2), chroot(2)).
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount as umount2};
 use rustix::process::{chroot, fchdir, pivot_root};
 
 use super::path::Root;
 use super::{tree, unmount};
-use crate::error::{Error, On, Result};
+use crate::error::{On, Result};
 
 /// How the host's tree is left.
 #[derive(Clone, Copy)]
@@ -57,13 +56,4 @@ fn change_root(root: &Root, in_place: bool) -> Result<()> {
     }
     unmount::everything()?;
     chroot(c".").on(format_args!("chroot ."))
-}
-
-/// The id of the mount that this process has as its root, as mountinfo has it.
-pub(super) fn root_mount() -> Result<u64> {
-    let found = statx(CWD, c"/", AtFlags::empty(), StatxFlags::MNT_ID).on(format_args!("statx /"))?;
-    match StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
-        true => Ok(found.stx_mnt_id),
-        false => Err(Error::system(Errno::NOSYS, format_args!("statx / STATX_MNT_ID"))),
-    }
 }

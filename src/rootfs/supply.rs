@@ -5,12 +5,11 @@
 //! left the child asks when it comes to it, and is sent a portion over the channel.
 
 use alloc::vec::Vec;
-use core::cell::Cell;
 
-use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::process::{Resource, getrlimit};
+use rustix::fd::{OwnedFd, RawFd};
 
 use super::device;
+use super::fd_budget::FdBudget;
 use super::idmap::FindUserNamespace;
 use super::op::Op;
 use super::source::Source;
@@ -127,36 +126,5 @@ impl<'a> Sources<'_, 'a> {
             false
         })
         .map(drop)
-    }
-}
-
-/// Which descriptors may be left open. The kernel gives the lowest number that is free, so a number tells how many are
-/// open.
-pub struct FdBudget {
-    /// Numbers from here on may not.
-    end: Cell<RawFd>,
-    /// As a part of the limit, and at most so many; `None` when the limit is known.
-    part: Cell<Option<(u64, RawFd)>>,
-}
-
-/// So many there are under any limit that mote can work with; a usual start has fewer, and asks for no limit.
-const ALWAYS_ALLOWED: RawFd = 96;
-
-impl FdBudget {
-    /// Room for one `part`th of the limit, and for `most`.
-    pub fn new(part: u64, most: RawFd) -> Self {
-        FdBudget { end: Cell::new(ALWAYS_ALLOWED), part: Cell::new(Some((part, most))) }
-    }
-
-    /// Whether this one may be left open.
-    pub fn has(&self, fd: &OwnedFd) -> bool {
-        fd.as_raw_fd() < self.end.get() || self.ask(fd.as_raw_fd())
-    }
-
-    fn ask(&self, number: RawFd) -> bool {
-        let Some((part, most)) = self.part.take() else { return false };
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        self.end.set(RawFd::try_from(limit / part).unwrap_or(RawFd::MAX).min(most));
-        number < self.end.get()
     }
 }

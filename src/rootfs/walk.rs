@@ -15,7 +15,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs, openat, readlinkat_raw};
 use rustix::io::{Errno, Result as Raw, fcntl_dupfd_cloexec};
 
-use super::path::{Found, PATH_MAX, first_name, join, skip_slashes, text, through_link};
+use super::path_text::{Found, PATH_MAX, first_name, join, skip_slashes, text, through_link};
 
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -130,7 +130,7 @@ fn may_be_followed(link: &OwnedFd, target: &[u8]) -> Raw<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rootfs::path::MAX_LINKS;
+    use crate::rootfs::path_text::MAX_LINKS;
     use rustix::fs::{ResolveFlags, open, openat2};
     use std::ffi::CString;
     use std::fs;
