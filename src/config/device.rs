@@ -3,8 +3,8 @@
 
 use core::ffi::CStr;
 
-use super::linux::absolute_file;
-use super::process::id;
+use super::values::absolute_file;
+use super::values::id;
 use crate::json::Decoder;
 use crate::members;
 

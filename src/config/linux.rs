@@ -5,14 +5,11 @@ use core::cell::Cell;
 use core::ffi::CStr;
 
 use super::device::Device;
-use super::process::{non_empty, word};
 use super::resources::Resources;
 use super::seccomp::Seccomp;
+use super::values::{check_absolute, non_empty, word};
 use crate::json::Decoder;
 use crate::members;
-
-/// The highest user or group id; 4294967295 is the kernel's "no change".
-pub const MAX_ID: u32 = u32::MAX - 1;
 
 /// The Linux part of a configuration.
 #[derive(Debug, Default)]
@@ -174,17 +171,6 @@ impl<'a> Linux<'a> {
 pub fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let path = d.cstr();
     check_absolute(d, path)
-}
-
-pub fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
-    // It is no directory.
-    let path = d.cstr_without_end(|byte| *byte == b'/');
-    check_absolute(d, path)
-}
-
-fn check_absolute<'a>(d: &mut Decoder<'_>, path: &'a CStr) -> &'a CStr {
-    d.check(path.to_bytes().starts_with(b"/"), "must be an absolute path");
-    path
 }
 
 fn propagation<'a>(d: &mut Decoder<'a>) -> Option<&'a str> {

@@ -13,6 +13,7 @@ pub mod resources;
 pub mod seccomp;
 pub mod state;
 pub mod top_level;
+pub mod values;
 pub mod version;
 
 pub use linux::Linux;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
 
-use super::linux::MAX_ID;
+use super::values::{id, non_empty, word};
 use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
@@ -143,11 +143,6 @@ impl<'a> Process<'a> {
     }
 }
 
-/// Labels and profiles: engines write `""` for none.
-pub fn non_empty<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
-    Some(d.cstr()).filter(|text| !text.is_empty())
-}
-
 fn rlimits(d: &mut Decoder<'_>) -> Vec<Rlimit> {
     let given = Cell::new(0u32);
     d.list(|d| {
@@ -201,14 +196,6 @@ impl User {
     }
 }
 
-pub fn id(d: &mut Decoder<'_>) -> u32 {
-    let value = d.integer();
-    if value > MAX_ID {
-        d.fail(format_args!("{value} is not an id"));
-    }
-    value
-}
-
 fn umask(d: &mut Decoder<'_>) -> u32 {
     let value = d.integer();
     if value > 0o777 {
@@ -244,12 +231,6 @@ impl<'a> Scheduler<'a> {
         d.check(!scheduler.policy.is_empty(), "policy is missing");
         scheduler
     }
-}
-
-/// A string that must be one of a list of words.
-pub fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
-    let place = d.one_of(what, words.iter().copied());
-    place.and_then(|place| words.get(place)).copied().unwrap_or_default()
 }
 
 /// The policies: the index is the kernel's number.

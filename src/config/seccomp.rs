@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::process::{non_empty, word};
+use super::values::{non_empty, word};
 use crate::json::Decoder;
 use crate::members;
 

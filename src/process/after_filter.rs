@@ -8,9 +8,6 @@ use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 use super::{caps, env, exec, signals, user};
 use crate::sys::seccomp::{Call, Need};
 
-/// Who hears of calls that will be made.
-pub type Calls<'c> = dyn FnMut(&'static str, &[u64]) + 'c;
-
 /// Whom the process waits for behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {

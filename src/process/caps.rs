@@ -9,7 +9,7 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
 
-use super::after_filter::Calls;
+use super::calls::Calls;
 use crate::config::process::Capabilities;
 use crate::error::{Error, On, Result};
 

@@ -3,6 +3,7 @@
 
 pub mod affinity;
 pub mod after_filter;
+pub mod calls;
 pub mod caps;
 pub mod cwd;
 pub mod env;
