@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::arch::Arch;
-use super::{ALLOW, ERRNO, Filter, KILL_THREAD, LOG, NOTIFY, TRACE};
+use super::filter::{ALLOW, ERRNO, Filter, KILL_THREAD, LOG, NOTIFY, TRACE};
 use crate::sys::seccomp::Call;
 
 /// A register, or a word of memory; `None` where it is not known.

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use super::ahead::{kills, refuses};
 use super::arch::Arch;
+use super::compile::rule;
+use super::filter::{ALLOW, Context, Filter};
 use super::plan::FINISHED;
-use super::{ALLOW, Context, Filter, rule};
 use crate::config::Config;
 use crate::config::seccomp::Seccomp;
 use crate::error::{Error, Kind, Result};

@@ -6,7 +6,7 @@
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-use super::Filter;
+use super::filter::Filter;
 use crate::error::{Error, On, Result};
 use crate::sys::seccomp as sys;
 

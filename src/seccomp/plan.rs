@@ -2,7 +2,9 @@
 
 use core::ffi::CStr;
 
-use super::{Arch, Context, Filter, compile};
+use super::arch::Arch;
+use super::compile::compile;
+use super::filter::{Context, Filter};
 use crate::config::Config;
 use crate::error::{At, Error, Result};
 

@@ -3,7 +3,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Context, Filter, bpf};
+use super::filter::{Context, Filter};
+use super::{bpf, load};
 use crate::error::{Error, Result};
 
 impl Filter<'static> {
@@ -21,7 +22,7 @@ impl Filter<'static> {
             )));
         }
         let instructions = instructions.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
-        let flags = super::load::flags(flags, context.has_receiver)?;
+        let flags = load::flags(flags, context.has_receiver)?;
         Ok(Filter { instructions, flags, unknown: Vec::new(), ordinary: context.ordinary })
     }
 }

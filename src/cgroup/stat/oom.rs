@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{pread, read, write};
 
-use super::value;
+use super::files::value;
 use crate::cgroup::Cgroup;
 
 /// What is listened to.
