@@ -2,9 +2,9 @@
 
 use mote::container::create::{Request, create};
 use mote::container::pid_receivers::PidReceivers;
-use mote::error::Result;
+use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `create`
@@ -55,9 +55,9 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
         id: matches.id(),
         bundle: matches.path("bundle").unwrap_or(c"."),
         config: matches.path("config"),
-        pid_receivers: announce(matches),
+        pid_receivers: pid_receivers(matches),
         console_socket: matches.path("console-socket"),
-        preserve_fds: context.preserved(matches, listen_fds)?,
+        preserve_fds: preserved_fds(context, matches, listen_fds)?,
         listen_fds,
         notify_socket: context.notify_socket.as_deref(),
         seccomp_receiver: context.seccomp_receiver.as_deref(),
@@ -68,6 +68,21 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
 }
 
 /// Who is told of the process.
-pub fn announce(matches: &Matches) -> PidReceivers<'_> {
+pub fn pid_receivers(matches: &Matches) -> PidReceivers<'_> {
     PidReceivers { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
+}
+
+/// How many descriptors from 3 on a process is to get: `--preserve-fds`, and `more`. All must be there: what is not would
+/// be whatever mote opens, which leads to the host (CVE-2024-21626).
+pub fn preserved_fds(context: &Context, matches: &Matches, more: u32) -> Result<u32> {
+    let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
+    match asked.saturating_add(more) <= context.passed {
+        true => Ok(asked),
+        false => {
+            let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
+            let (count, missing) = (if more == 0 { asked } else { more }, 3 + context.passed);
+            let why = format_args!("{option} {count}: descriptor {missing} is not open");
+            Err(Error::new(Kind::Invalid, why))
+        }
+    }
 }

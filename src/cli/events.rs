@@ -8,7 +8,7 @@ use mote::error::{Error, Kind, Result};
 use mote::sys::fd::stdout;
 use rustix::io::Errno;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 use super::output::print;
 

@@ -6,8 +6,8 @@ use mote::container::exec::{self, ProcessSource, Request};
 use mote::error::{Error, Kind, Result, Show};
 use mote::process::caps;
 
-use super::Context;
-use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, announce};
+use super::context::Context;
+use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, pid_receivers, preserved_fds};
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `exec`
@@ -64,10 +64,10 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
         id: matches.id(),
         process: matches.path("process").map_or(ProcessSource::Command(&command), ProcessSource::File),
         detach: matches.has("detach"),
-        pid_receivers: announce(matches),
+        pid_receivers: pid_receivers(matches),
         terminal: matches.has("tty"),
         console_socket: matches.path("console-socket"),
-        preserve_fds: context.preserved(matches, 0)?,
+        preserve_fds: preserved_fds(context, matches, 0)?,
         cgroup: &cgroup,
         ignore_paused: matches.has("ignore-paused"),
         seccomp_receiver: context.seccomp_receiver.as_deref(),

@@ -13,7 +13,7 @@ use mote::process::caps;
 use mote::rootfs::option_table::{MountOption, OPTIONS};
 use mote::seccomp::{FLAGS, is_flag_supported};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches};
 use super::output::{pretty, print};
 

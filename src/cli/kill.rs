@@ -4,7 +4,7 @@ use mote::args::signal_name;
 use mote::container::kill::kill;
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag};
 use super::pattern;
 

@@ -15,8 +15,6 @@ use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::write;
 use rustix::net::SocketType;
 
-use super::options::Matches;
-
 /// How much is logged: errors only, warnings too, everything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
@@ -76,23 +74,23 @@ struct JsonRecord<'a> {
 }
 
 impl Log {
-    /// The log that the global options ask for.
-    pub fn open(global: &Matches) -> Result<Self> {
+    /// Opens the log of the options `--log`, `--log-format` and `--log-level`; `debug` is `--debug`.
+    pub fn open([name, format, level]: [Option<&str>; 3], debug: bool) -> Result<Self> {
         let usage = |text: std::fmt::Arguments<'_>| Error::new(Kind::Usage, text);
-        let level = match global.text("log-level")? {
+        let level = match level {
             Some("debug") => Level::Debug,
             Some("warning") => Level::Warning,
             Some("error") => Level::Error,
-            None if global.has("debug") => Level::Debug,
+            None if debug => Level::Debug,
             None => Level::Error,
             Some(other) => return Err(usage(format_args!("--log-level: unknown level \"{other}\""))),
         };
-        let json = match global.text("log-format")? {
+        let json = match format {
             Some("json") => true,
             Some("text") | None => false,
             Some(other) => return Err(usage(format_args!("--log-format: unknown format \"{other}\""))),
         };
-        let sink = match global.text("log")?.filter(|name| !name.is_empty()) {
+        let sink = match name.filter(|name| !name.is_empty()) {
             Some(name) => Some(Rc::new(Sink::open(name).at(format_args!("--log {name}"))?)),
             None => None,
         };

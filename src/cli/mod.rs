@@ -4,6 +4,7 @@
 //! both of them.
 
 mod completion;
+mod context;
 mod create;
 mod delete;
 mod events;
@@ -35,12 +36,14 @@ use mote::cgroup::systemd::bus::Buses;
 use mote::container::store::directory::Store;
 use mote::error::{Error, Kind, Result};
 
+use completion::Tables;
+use context::Context;
 use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
 static COMMANDS: &[&Command] = &[
-    &completion::COMMAND,
+    &COMPLETION,
     &create::COMMAND,
     &delete::COMMAND,
     &events::COMMAND,
@@ -58,6 +61,14 @@ static COMMANDS: &[&Command] = &[
     &state::COMMAND,
     &update::COMMAND,
 ];
+
+/// `completion`, which prints what is in these tables.
+static COMPLETION: Command = Command {
+    run: |_, matches| {
+        completion::run(matches, &Tables { commands: COMMANDS, global: &GLOBAL, words: &WORDS })
+    },
+    ..completion::COMMAND
+};
 
 /// Options before the command.
 static GLOBAL: [Opt; 12] = [
@@ -82,44 +93,6 @@ static GLOBAL: [Opt; 12] = [
 
 /// What stands in the place of a command, with what it is about.
 static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
-
-/// What the global options say.
-pub struct Context {
-    pub store: Store,
-    pub log: Log,
-    pub manager: Requested,
-    /// How many descriptors from 3 on the caller has passed, whether they are the container's or not.
-    passed: u32,
-    /// Where somebody waits to hear that a container is ready (sd_notify(3)).
-    pub notify_socket: Option<CString>,
-    /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
-    pub seccomp_receiver: Option<CString>,
-}
-
-impl Context {
-    /// How many descriptors from 3 on a process is to get: `--preserve-fds`, and `more`. All must be there: what is not would
-    /// be whatever mote opens, which leads to the host (CVE-2024-21626).
-    fn preserved(&self, matches: &Matches, more: u32) -> Result<u32> {
-        let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
-        match asked.saturating_add(more) <= self.passed {
-            true => Ok(asked),
-            false => {
-                let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
-                let (count, missing) = (if more == 0 { asked } else { more }, 3 + self.passed);
-                let why = format_args!("{option} {count}: descriptor {missing} is not open");
-                Err(Error::new(Kind::Invalid, why))
-            }
-        }
-    }
-
-    /// Does something, and says what was worth a word on the way.
-    fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
-        let mut warnings = Vec::new();
-        let done = act(&mut warnings);
-        warnings.iter().for_each(|warning| self.log.warning(warning));
-        done
-    }
-}
 
 /// Runs a command line; gives the exit code.
 pub fn main(words: Vec<OsString>) -> i32 {
@@ -153,7 +126,8 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
             false => Err(Error::new(Kind::Usage, format_args!("a command is missing; see mote --help"))),
         };
     };
-    *log = Log::open(&global)?;
+    let words = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
+    *log = Log::open(words, global.has("debug"))?;
     let context = Context {
         store: Store::new(root(&global)?),
         log: log.clone(),

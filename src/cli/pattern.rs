@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use mote::args::regex::Pattern;
 use mote::error::{At, Result};
 
-use super::Context;
+use super::context::Context;
 
 /// Does it to each that matches. Failures are warnings: the others are to have their turn, and the exit
 /// code is 0, as crun's is.

@@ -9,7 +9,7 @@ use mote::host::{Cgroups, Host};
 use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::{Errno, write};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `spec`

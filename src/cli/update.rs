@@ -4,7 +4,7 @@ use mote::config::resources::{BlockIo, Cpu, Memory, Resources};
 use mote::container::update::{Limits, Request, update};
 use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, value};
 
 /// `update`
