@@ -96,7 +96,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
         spawned => spawned?,
     };
     drop(guards);
-    let launched = Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None };
+    let launched = Launched::new(pid, pidfd, channel);
     match set_up_from_parent(plan, target.cgroup, launched.pid) {
         Ok(()) => Ok(launched),
         Err(error) => {

@@ -83,12 +83,11 @@ pub fn launch(
     if plan.namespaces.exposes_child() {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
-    let new = plan.namespaces.new;
     let spawned = if intermediate {
-        let all = plan.namespaces.is_joined(NamespaceKind::User);
+        let joined = plan.namespaces.is_joined(NamespaceKind::User);
         let join = |plan: &mut &mut Plan<'_>| join_in_intermediate(plan, &namespaces);
-        clone_through_intermediate(new, &mut *plan, join, |plan| {
-            init::run(plan, from_parent(child_channel, all))
+        clone_through_intermediate(plan.namespaces.new, &mut *plan, join, |plan| {
+            init::run(plan, from_parent(child_channel, joined))
         })
     } else {
         clone_child(plan, child_channel, &cgroup_fds, cgroup, from_parent)
@@ -97,10 +96,10 @@ pub fn launch(
     drop(guards);
     close_together(cgroup_fds.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
-    let mut launched =
-        Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None };
-    let known = known(launched.pid, &launched.pidfd);
-    match known.and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup)) {
+    let mut launched = Launched::new(pid, pidfd, channel);
+    let known = known(launched.pid, &launched.pidfd)
+        .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
+    match known {
         Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
         Err(error) => {
             launched.kill();
@@ -196,6 +195,11 @@ pub(super) fn clone_through_intermediate<S>(
 }
 
 impl Launched {
+    /// A process just cloned, with nothing yet done for it.
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, channel: Channel) -> Self {
+        Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None }
+    }
+
     /// What the child may not do itself: most of it in a new user namespace.
     fn set_up_from_parent(
         &mut self,

@@ -26,7 +26,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans them as those of a configuration, but for filesystems that show namespaces: a new one would show those
     /// of whoever mounts it.
-    pub fn new(mounts: &[Mount<'a>], around: &Context<'a, '_>) -> Result<Self> {
+    pub fn new(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
             let place = Show(mount.destination);
             if is_root(mount.destination) {
@@ -40,7 +40,7 @@ impl<'a> Plan<'a> {
                 return invalid(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
             }
         }
-        Ok(Plan { mounts: ops(mounts, around)? })
+        Ok(Plan { mounts: ops(mounts, context)? })
     }
 
     /// Opens what comes from the host, as far as there is room.

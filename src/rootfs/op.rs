@@ -49,7 +49,7 @@ impl<'a> Kind<'a> {
         mount: &Mount<'a>,
         words: &mut MountOptions<'a>,
         ends: &BindOptions<'_>,
-        around: &Context<'a, '_>,
+        context: &Context<'a, '_>,
     ) -> Result<Self> {
         let kind = mount.kind.unwrap_or(c"none");
         let source = mount.source.filter(|source| !source.is_empty());
@@ -59,9 +59,9 @@ impl<'a> Kind<'a> {
             words.private_by_default(recursive);
             words.check_bind(mount)?;
             let Some(source) = source else { return invalid(format_args!("source is missing")) };
-            let mut source = Source::new(absolute(around.bundle, source), recursive);
+            let mut source = Source::new(absolute(context.bundle, source), recursive);
             if rare {
-                source.change(mount, ends, around.user)?;
+                source.change(mount, ends, context.user)?;
             }
             return Ok(Kind::Bind(source));
         }
@@ -77,7 +77,7 @@ impl<'a> Kind<'a> {
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 Kind::Remount
             }
-            b"cgroup" | b"cgroup2" => match around.cgroup.trees(mount.destination) {
+            b"cgroup" | b"cgroup2" => match context.cgroup.trees(mount.destination) {
                 Trees::Whole(source) => {
                     words.check_cgroup2(mount)?;
                     Kind::Bind(source)
@@ -103,9 +103,9 @@ impl<'a> Kind<'a> {
 
 impl<'a> Op<'a> {
     /// Plans `mounts[index]`.
-    pub fn new(index: usize, mount: &Mount<'a>, around: &Context<'a, '_>) -> Result<Self> {
+    pub fn new(index: usize, mount: &Mount<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let (mut words, ends) = MountOptions::read(mount)?;
-        let what = Kind::new(mount, &mut words, &ends, around)?;
+        let what = Kind::new(mount, &mut words, &ends, context)?;
         let tmpfs = matches!(&what, Kind::New { kind, .. } if **kind == *c"tmpfs");
         if words.copy_up && (!tmpfs || is_root(mount.destination)) {
             return invalid(format_args!(
@@ -120,7 +120,7 @@ impl<'a> Op<'a> {
             Kind::Cgroups(_) => Some(c"tmpfs"),
             Kind::Bind(_) | Kind::Cgroup(_) | Kind::Remount => None,
         };
-        words.label(kind.zip(around.label));
+        words.label(kind.zip(context.label));
         Ok(Op {
             index,
             destination: mount.destination,

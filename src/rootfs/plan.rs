@@ -41,21 +41,21 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Decides all of it from the configuration.
-    pub fn new(config: &Config<'a>, around: &Context<'a, '_>) -> Result<Self> {
+    pub fn new(config: &Config<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
         let host_dev = config.mounts.iter().any(binds_dev);
         // In a user namespace mknod(2) is not allowed.
-        let mapped = around.user.map(|user| user.mappings);
+        let mapped = context.user.map(|user| user.mappings);
         Ok(Plan {
-            root: Source::new(absolute(around.bundle, config.root.path), true),
+            root: Source::new(absolute(context.bundle, config.root.path), true),
             propagation: propagation(linux.rootfs_propagation),
-            mounts: ops(&config.mounts, around)?,
+            mounts: ops(&config.mounts, context)?,
             devices: device::Plan::new(&linux.devices, mapped, host_dev),
-            cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, around.label),
+            cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, context.label),
             readonly: config.root.readonly,
             cwd: config.process.as_ref().map_or(c"/", |process| process.cwd),
-            pivot: around.pivot,
-            in_place: around.in_place,
+            pivot: context.pivot,
+            in_place: context.in_place,
         })
     }
 
@@ -212,10 +212,10 @@ impl<'a> Plan<'a> {
 }
 
 /// Plans a list of mounts.
-pub(super) fn ops<'a>(mounts: &[Mount<'a>], around: &Context<'a, '_>) -> Result<Vec<Op<'a>>> {
+pub(super) fn ops<'a>(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result<Vec<Op<'a>>> {
     let mut ops = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
-        let op = Op::new(index, mount, around);
+        let op = Op::new(index, mount, context);
         ops.push(op.at(format_args!("mounts[{index}] {}", Show(mount.destination)))?);
     }
     delay_read_only(&mut ops);
