@@ -46,7 +46,7 @@ impl Plan {
             .then(|| AttachVia { scope: scope.name.clone(), address: systemd.address().clone() });
         let cgroup = Cgroup {
             placeholder: Some(placeholder).into(),
-            attach_via: attach_via,
+            attach_via,
             ..Cgroup::new(hierarchies, &self.path)
         };
         let limited = made.and_then(|()| {

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char};
 use mote::cgroup::manager::Requested;
 use mote::container::create::{Request, create};
 use mote::container::pid_receivers::PidReceivers;
-use mote::container::store::Store;
+use mote::container::store::directory::Store;
 
 /// Creates a container, which then waits for `mote start`. Gives 0, or 1 when it has said why not.
 ///
