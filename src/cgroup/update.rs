@@ -59,7 +59,7 @@ impl Cgroup {
         &self,
         resources: &Resources<'_>,
         earlier: &[DeviceRule],
-        tell: &mut OnUpdate<'_>,
+        on_update: &mut OnUpdate<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
         let memory = self.whole_memory(resources.memory, &layout)?;
@@ -80,13 +80,13 @@ impl Cgroup {
         };
         self.hierarchies.enable(&self.path, &writes)?;
         let mut undo = Vec::new();
-        let told = writes.clone();
+        let written = writes.clone();
         let limited = self.change(&memory, writes, &mut undo);
         let changed = limited.and_then(|()| match program {
             Some(program) => program.replace(self.hierarchies.open_v2(&self.path)?.as_fd()),
             None => Ok(()),
         });
-        let changed = changed.and_then(|()| tell(self, &told, &rules));
+        let changed = changed.and_then(|()| on_update(self, &written, &rules));
         if changed.is_err() {
             for write in undo.iter().rev() {
                 let _ = self.write(slice::from_ref(write), None);

@@ -128,8 +128,8 @@ impl<'a> Seccomp<'a> {
             "syscalls" => self.syscalls = d.list(Rule::read),
         });
         d.check(!self.default_action.is_empty() || self.is_empty(), "defaultAction is missing");
-        let heard = self.listener_metadata.is_none() || self.listener_path.is_some();
-        d.check(heard, "listenerMetadata without listenerPath");
+        let has_path = self.listener_metadata.is_none() || self.listener_path.is_some();
+        d.check(has_path, "listenerMetadata without listenerPath");
     }
 }
 

@@ -94,11 +94,11 @@ pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -
 pub fn bring_up(
     store: &Store,
     request: &Request<'_>,
-    stay: Until,
+    until: Until,
     warnings: &mut Vec<Error>,
 ) -> Result<CreatedContainer> {
     let directory = store.create(request.id)?;
-    match create_in(&directory, request, stay, warnings) {
+    match create_in(&directory, request, until, warnings) {
         Ok(built) => Ok(CreatedContainer { directory, launch: built }),
         Err(error) => {
             let _ = directory.remove();
@@ -110,7 +110,7 @@ pub fn bring_up(
 fn create_in(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Until,
+    until: Until,
     warnings: &mut Vec<Error>,
 ) -> Result<Launch> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
@@ -123,7 +123,7 @@ fn create_in(
     let systemd = ServiceEnvironment::new(directory, request)?;
     systemd.add_to(&mut config);
     config.set_seccomp_receiver(request.seccomp_receiver);
-    let notify = ServiceEnvironment::listen(directory, request, stay)?;
+    let notify = ServiceEnvironment::listen(directory, request, until)?;
     let host = Host::read()?;
     let mut manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
     let options = Options {
@@ -133,11 +133,11 @@ fn create_in(
         new_keyring: request.new_keyring,
         placement: manager.placement(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
-        waits_for_start: stay == Until::Created,
+        waits_for_start: until == Until::Created,
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
-    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
+    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
     program_text::drop_text_pages();
     let mut status =
@@ -146,7 +146,7 @@ fn create_in(
     status.write(directory)?;
     let cgroup = create_cgroups(&mut plan, &mut manager, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
-    let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
+    let launched = process(directory, request, until, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {
             let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
@@ -205,9 +205,9 @@ fn receiver(
     id: &CStr,
     bundle: &CStr,
     process: &ProcessPlan<'_>,
-    stay: Until,
+    until: Until,
 ) -> Result<Option<ListenerReceiver>> {
-    let here = stay != Until::Created || !process.no_new_privileges;
+    let here = until != Until::Created || !process.no_new_privileges;
     match &process.seccomp {
         Some(filter) if here && filter.has_listener() => ListenerReceiver::connect(config, id, bundle),
         _ => Ok(None),
@@ -265,9 +265,9 @@ impl ServiceEnvironment {
     }
 
     /// Who is with the container when it becomes ready hears of it.
-    fn listen(directory: &Directory, request: &Request<'_>, stay: Until) -> Result<Option<Notify>> {
+    fn listen(directory: &Directory, request: &Request<'_>, until: Until) -> Result<Option<Notify>> {
         match request.notify_socket {
-            Some(host) if stay != Until::Created => Notify::listen(directory, host),
+            Some(host) if until != Until::Created => Notify::listen(directory, host),
             _ => Ok(None),
         }
     }
@@ -285,14 +285,15 @@ impl ServiceEnvironment {
 fn process(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Until,
+    until: Until,
     plan: &mut Plan<'_>,
     receiver: Option<ListenerReceiver>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Until::Ended)?;
-    let gate = match stay {
+    let console =
+        Console::new(request.console_socket, plan.process.terminal.as_mut(), until == Until::Ended)?;
+    let start_wait = match until {
         Until::Created => StartWait::socket(directory.fd(), directory.path())?,
         Until::Running | Until::Ended => StartWait::Parent,
     };
@@ -300,7 +301,7 @@ fn process(
         status.process = Identity::of(pid, pidfd)?;
         status.write(directory)
     };
-    let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs(), known)?;
+    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), known)?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
     if plan.is_born_inside() {
@@ -312,11 +313,11 @@ fn process(
         .send(launched.pid, &launched.pidfd)
         .and_then(|()| launched.supply_trees(plan))
         .and_then(|()| launched.run_hooks(&plan.hooks))
-        .and_then(|()| match stay {
-            Until::Created => launched.ready(&gate, record),
+        .and_then(|()| match until {
+            Until::Created => launched.ready(&start_wait, record),
             Until::Running | Until::Ended => launched.start(record),
         })
-        .and_then(|()| match stay {
+        .and_then(|()| match until {
             Until::Created => Ok(()),
             Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
         });

@@ -91,15 +91,15 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
     let Some(status) = Status::read(directory)? else { return directory.remove() };
     // A `delete` that was killed may have begun to remove the directory: then hooks cannot be known any more.
     let known = status.hooks && directory.has_config();
-    let kept = if known { Some(SavedConfig::read(directory, &status)?) } else { None };
+    let saved_config = if known { Some(SavedConfig::read(directory, &status)?) } else { None };
     if status.process.pid == 0 {
         // From here on it is not being created: see `lock::kill_creator`.
         directory.remove_config()?;
     }
     remove_known(directory, &status)?;
     // Not before: what cannot be understood must not keep it from being removed.
-    if let Some(mut kept) = kept {
-        kept.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
+    if let Some(mut saved_config) = saved_config {
+        saved_config.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
     }
     Ok(())
 }

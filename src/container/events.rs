@@ -107,9 +107,9 @@ impl EventWriter<'_> {
                 Err(Errno::INTR) => continue,
                 polled => polled.on(format_args!("poll"))?,
             };
-            let [ended, due, told, unread] = fds.map(|fd| !fd.revents().is_empty());
+            let [ended, due, oom_due, unread] = fds.map(|fd| !fd.revents().is_empty());
             // Its last process may have been killed so, and the word of that may come later than its end.
-            if (told || ended) && hear(&mut listener) {
+            if (oom_due || ended) && has_oom_kill(&mut listener) {
                 oom(&mut self.line, self.id);
                 (self.write)(&self.line)?;
             }
@@ -126,7 +126,7 @@ impl EventWriter<'_> {
 }
 
 /// Whether somebody was killed. A listener that will hear nothing more is done with.
-fn hear(listener: &mut Option<OomWatch>) -> bool {
+fn has_oom_kill(listener: &mut Option<OomWatch>) -> bool {
     match listener.as_mut().map_or(OomEvent::None, OomWatch::read) {
         OomEvent::None => false,
         OomEvent::Kill => true,

@@ -97,8 +97,8 @@ impl Notify {
                 Err(Errno::INTR) => continue,
                 polled => polled.on(format_args!("poll"))?,
             };
-            let [said, ended] = fds.map(|fd| !fd.revents().is_empty());
-            if said && self.take(pid)? {
+            let [received, ended] = fds.map(|fd| !fd.revents().is_empty());
+            if received && self.take(pid)? {
                 return self.barrier();
             }
             // What it said last was there before its end, and has been taken.
@@ -117,8 +117,8 @@ impl Notify {
                 Err(Errno::INTR) => continue,
                 received => received.on(format_args!("recvfrom {SOCKET}"))?.0,
             };
-            let said = space.get(..count).unwrap_or_default();
-            if said.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+            let received = space.get(..count).unwrap_or_default();
+            if received.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
                 let text = format!("READY=1\nMAINPID={pid}\n");
                 write(&self.host, text.as_bytes()).on(format_args!("write to NOTIFY_SOCKET"))?;
                 return Ok(true);

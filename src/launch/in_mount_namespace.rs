@@ -22,7 +22,7 @@ use crate::sys::pidfd::reap;
 /// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
 /// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
 pub fn run(
-    entry: ContainerNamespaces,
+    namespaces: ContainerNamespaces,
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
@@ -32,25 +32,26 @@ pub fn run(
     // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     error::reserve();
-    let (channel, visitors) = Channel::pair()?;
-    let visitor = || -> Infallible {
+    let (channel, child_channel) = Channel::pair()?;
+    let child = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
-        let done = go_in(entry, init, expected)
-            .and_then(|mut root| act(&mut root, &mut |entry, trees| visitors.request_trees(entry, trees)));
-        visitors.send(&match done {
+        let done = go_in(namespaces, init, expected).and_then(|mut root| {
+            act(&mut root, &mut |entry, trees| child_channel.request_trees(entry, trees))
+        });
+        child_channel.send(&match done {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
         });
         exit(0)
     };
-    let (_, pidfd) = spawn(0, None, visitor).on(format_args!("clone3"))?;
+    let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
     // Its end is the visitor's alone now: should that die without a word, the line ends.
-    drop(visitors);
-    let said = listen(&channel, portion);
+    drop(child_channel);
+    let result = listen(&channel, portion);
     // One that waits for trees hears that there are none.
     drop(channel);
     let end = reap(&pidfd);
-    match said? {
+    match result? {
         Message::Done => Ok(()),
         Message::Failed(error) => Err(error),
         _ => Err(Error::invalid(format_args!("the process in the container died: {}", How(end)))),
@@ -69,10 +70,10 @@ fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedF
     }
 }
 
-fn go_in(entry: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
-    entry.join_mount(init)?;
+fn go_in(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
+    namespaces.join_mount(init)?;
     expected.check()?;
-    if entry.has_user() {
+    if namespaces.has_user() {
         become_root()?;
     }
     // Inside: "/" is the container's.

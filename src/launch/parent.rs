@@ -50,7 +50,7 @@ pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
-    gate: &StartWait,
+    start_wait: &StartWait,
     console: Option<BorrowedFd<'_>>,
     known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
@@ -68,7 +68,7 @@ pub fn launch(
     let back = if intermediate { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
     let from_parent = |child_channel, joined| FromParent {
         channel: child_channel,
-        start_wait: gate,
+        start_wait: start_wait,
         namespaces: &namespaces,
         cgroup_fds: &cgroup_fds,
         proc: proc.as_ref(),
@@ -267,10 +267,14 @@ impl Launched {
     }
 
     /// Waits until the child is set up, has `record` write that down, and leaves the child at its gate.
-    pub fn ready(&mut self, gate: &StartWait, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
+    pub fn ready(
+        &mut self,
+        start_wait: &StartWait,
+        record: impl FnOnce(&RootId) -> Result<()>,
+    ) -> Result<()> {
         match self.receive()? {
             Message::Ready(root) => {
-                gate.listen()?;
+                start_wait.listen()?;
                 record(&root)?;
                 self.channel.send(&Message::Go);
                 Ok(())

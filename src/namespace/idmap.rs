@@ -71,17 +71,17 @@ pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
 #[inline(never)]
 fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
     let proc = procfs::open()?;
-    let (heard, told) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
-    let mut told = Some(told);
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+    let mut writer = Some(writer);
     let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {
         // With the parent's end alone open it ends when the parent does, however that may be.
-        told.take();
-        while let Err(Errno::INTR) = read(&heard, &mut [0u8]) {}
+        writer.take();
+        while let Err(Errno::INTR) = read(&reader, &mut [0u8]) {}
         exit(0)
     })
     .on(format_args!("clone3 CLONE_NEWUSER"))?;
     let namespace = write_maps(&proc, pid, mappings).and_then(|()| of(&proc, pid.as_raw_nonzero().get()));
-    drop(told);
+    drop(writer);
     reap(&pidfd);
     namespace
 }

@@ -22,18 +22,18 @@ impl Plan {
     /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child is born
     /// with them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
     pub fn apply_to_parent(&self) -> Result<RlimitGuard> {
-        let mut lent = RlimitGuard(Vec::new());
+        let mut guard = RlimitGuard(Vec::new());
         for wanted in &self.0 {
-            told(lent.raise(wanted), wanted)?;
+            named(guard.raise(wanted), wanted)?;
         }
-        Ok(lent)
+        Ok(guard)
     }
 
     /// Sets them, which takes no rights in a child that was born with [`Plan::lend`]. Late: they bind mote as well, which
     /// has files to open and to write. That of open files is the caller's again where it is not among them.
     pub fn apply(&self) -> Result<()> {
         for wanted in &self.0 {
-            told(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
+            named(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
         }
         match self.0.iter().any(|wanted| wanted.resource == NOFILE) {
             true => Ok(()),
@@ -66,7 +66,7 @@ impl Drop for RlimitGuard {
     }
 }
 
-fn told(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
+fn named(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
     let name = RLIMITS.get(*resource as usize).copied().unwrap_or_default();
     done.on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))
 }

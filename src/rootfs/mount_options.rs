@@ -119,8 +119,8 @@ impl<'a> MountOptions<'a> {
 
     /// The container's label, of a filesystem of some kind that is made for it.
     pub fn label(&mut self, label: Option<(&CStr, Label<'a>)>) {
-        let said = label.and_then(|(kind, label)| label_of(kind, label));
-        self.parameters.extend(said.map(|(option, label)| (option.into(), Some(label.into()))));
+        let option = label.and_then(|(kind, label)| label_of(kind, label));
+        self.parameters.extend(option.map(|(option, label)| (option.into(), Some(label.into()))));
     }
 
     /// A bind mount without a word on propagation shares nothing with the host's mount it is a copy of.

@@ -24,18 +24,18 @@ pub struct PivotOptions {
 /// root. There, and with `--no-pivot`, the root is put over it, the rest is unmounted, and chroot does the last step. A
 /// process does not climb out of that, since what lies above the root is the root again; but with CAP_SYS_ADMIN it may
 /// unmount it, and see the initramfs.
-pub fn enter(root: &Root, way: PivotOptions) -> Result<()> {
+pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
-    if way.pivot {
+    if options.pivot {
         match pivot_root(c".", c".") {
             Err(Errno::INVAL) if unmount::root_is_first()? => {}
             pivoted => {
                 pivoted.on(format_args!("pivot_root . ."))?;
-                return drop_old(if way.in_place { 0 } else { root.covered() });
+                return drop_old(if options.in_place { 0 } else { root.covered() });
             }
         }
     }
-    change_root(root, way.in_place)
+    change_root(root, options.in_place)
 }
 
 /// pivot_root(2), "pivot_root(".", ".")": the old root has been put over the new one, and is taken off, what lies over

@@ -63,13 +63,13 @@ pub fn open() -> Option<OwnedFd> {
 ///
 /// Errors: those of the calls; ENOEXEC for a program whose file does not begin with its first segment; EBUSY when its
 /// file is mapped once more, or is not the one executed (ld.so(8) with the program as an argument).
-pub fn replace(own: Option<&OwnedFd>) -> Result<()> {
+pub fn replace(exe: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
     let program = LoadedProgram::current()?;
     let first = program.mapped().first().filter(|first| first.offset == 0).ok_or(Errno::NOEXEC)?;
-    let copied = own.map_or(0, |own| {
-        let copied = sendfile(&file, own, None, alike(&program)).unwrap_or(0);
-        close_in_child(own.as_fd());
+    let copied = exe.map_or(0, |exe| {
+        let copied = sendfile(&file, exe, None, alike(&program)).unwrap_or(0);
+        close_in_child(exe.as_fd());
         copied
     });
     let mut at = 0;

@@ -11,7 +11,7 @@ use rustix::thread::sched_yield;
 
 use super::hierarchies::Hierarchies;
 use super::path::FullPath;
-use super::path::way;
+use super::path::ancestors;
 use super::tree;
 use crate::error::{Error, Kind, On, Result};
 
@@ -118,7 +118,7 @@ impl Hierarchies {
     fn freezer_of(&self, path: &str) -> Option<String> {
         let v2 = self.v2.map(|v2| (v2, ["cgroup.freeze", "cgroup.freeze"]));
         let v1 = self.v1_of("freezer").map(|v1| (v1, ["freezer.self_freezing", "freezer.state"]));
-        let files = way(path).flat_map(|one| {
+        let files = ancestors(path).flat_map(|one| {
             v2.into_iter().chain(v1).map(move |(top, names)| names.map(|name| format!("{top}{one}/{name}")))
         });
         files

@@ -12,7 +12,7 @@ use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::sched_yield;
 
-use super::path::{FORCE_V1, FullPath, way};
+use super::path::{FORCE_V1, FullPath, ancestors};
 use super::{tasks, tree};
 use crate::cgroup::controllers::write::Write;
 use crate::error::{At, Error, On, Result, Show};
@@ -113,7 +113,7 @@ impl Hierarchies {
 
     /// Makes what is not there of the directories of a path.
     pub fn make_all(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
-        for one in way(path) {
+        for one in ancestors(path) {
             match self.make_one(hierarchy, one, made) {
                 Err(error) if error.is(Errno::EXIST) => {}
                 one => one?,
@@ -128,7 +128,7 @@ impl Hierarchies {
     pub fn make_threaded(&self, path: &str) -> Result<bool> {
         let Some(v2) = self.v2 else { return Ok(false) };
         let mut any = false;
-        for one in way(path) {
+        for one in ancestors(path) {
             let kind = format!("{v2}{one}/cgroup.type");
             if self.read(&kind)?.trim() == "domain invalid" {
                 let fd = self.open_to_write(&kind)?;
@@ -183,7 +183,7 @@ impl Hierarchies {
             let mut given = text(above, file)?;
             if given.trim().is_empty() {
                 given = text("", file)?;
-                for one in way(above) {
+                for one in ancestors(above) {
                     match text(one, file)? {
                         own if own.trim().is_empty() => copy(one, file, given.trim())?,
                         own => given = own,

@@ -54,7 +54,7 @@ pub fn check(given: &CStr) -> Result<String, &'static str> {
 }
 
 /// The cgroups on the way to one, from the top, and itself at the end: `/a`, `/a/b`.
-pub fn way(path: &str) -> impl Iterator<Item = &str> {
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
     ends.map(|end| path.get(..end).unwrap_or_default())
 }
@@ -78,7 +78,7 @@ impl fmt::Display for FullPath<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{common, plan, way};
+    use super::{ancestors, common, plan};
 
     #[test]
     fn in_common() {
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn ways() {
-        assert!(way("/a").eq(["/a"]));
-        assert!(way("/a/b/c").eq(["/a", "/a/b", "/a/b/c"]));
+        assert!(ancestors("/a").eq(["/a"]));
+        assert!(ancestors("/a/b/c").eq(["/a", "/a/b", "/a/b/c"]));
     }
 
     #[test]

@@ -64,11 +64,11 @@ impl OomWatch {
         match self {
             OomWatch::V1 { event, control } => {
                 let mut bytes = [0; 8];
-                let told = read(&*event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes));
+                let count = read(&*event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes));
                 let is_there = pread(&*control, &mut [0u8; 64], 0).is_ok();
-                match told {
+                match count {
                     // The end of the cgroup counts up as well.
-                    _ if !is_there => OomEvent::CgroupRemoved { after_a_kill: told > 1 },
+                    _ if !is_there => OomEvent::CgroupRemoved { after_a_kill: count > 1 },
                     0 => OomEvent::None,
                     _ => OomEvent::Kill,
                 }

@@ -174,8 +174,9 @@ impl Systemd {
 
     /// How systemd describes a unit.
     pub fn description(&mut self, unit: &str) -> Result<String> {
-        let told = get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
-        told.map_err(|reply| refused("Get Description", unit, &reply))
+        let description =
+            get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
+        description.map_err(|reply| refused("Get Description", unit, &reply))
     }
 
     /// Waits until the job that a call gives is done.
