@@ -293,7 +293,7 @@ impl fmt::Display for Show<'_> {
     }
 }
 
-/// Prints what another program, or the kernel, has to say, on one line: `; ` between its lines.
+/// Prints the output of another program, or of the kernel, on one line: `; ` between its lines.
 pub struct OneLine<'a>(pub &'a [u8]);
 
 impl fmt::Display for OneLine<'_> {

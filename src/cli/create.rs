@@ -1,4 +1,4 @@
-//! `mote create`: makes a container and leaves it at its start gate.
+//! `mote create`: creates a container, whose process then waits for `mote start`.
 
 use mote::container::create::{Request, create};
 use mote::container::pid_receivers::PidReceivers;

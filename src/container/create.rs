@@ -1,4 +1,4 @@
-//! `create`, and the part of it that `run` shares: from a bundle to a process at the start gate.
+//! `create`, and the part of it that `run` shares: from a bundle to a process that waits to be started.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -56,10 +56,10 @@ pub struct Request<'a> {
     pub manager: &'a Requested,
 }
 
-/// How long mote stays with it.
+/// When `bring_up` and its caller return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Until it is created: it waits at its gate for `start`.
+    /// Until it is created: it waits for `start`.
     Created,
     /// Until its program runs.
     Running,
@@ -67,13 +67,13 @@ pub enum Until {
     Ended,
 }
 
-/// A container that was brought up to its gate.
+/// A container whose process is launched.
 pub struct CreatedContainer {
     pub directory: Directory,
     pub launch: Launch,
 }
 
-/// What was made for it.
+/// The process of a container and what belongs to it.
 pub struct Launch {
     /// To its terminal, if mote stays.
     pub relay: Option<Box<Relay>>,
@@ -85,7 +85,7 @@ pub struct Launch {
     pub launched: Launched,
 }
 
-/// Creates a container and leaves it at its gate for `start`.
+/// Creates a container, whose process then waits for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
     bring_up(store, request, Until::Created, warnings).map(drop)
 }
@@ -198,7 +198,7 @@ fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
     }
 }
 
-/// Who takes its filter's listener, before anything is made. With no_new_privs the filter is loaded behind the gate:
+/// Connects to the receiver of the filter's listener fd, before anything is created. With no_new_privs the filter is loaded after `start`:
 /// then `start` sees to it.
 fn receiver(
     config: &Config<'_>,

@@ -30,7 +30,7 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     if known.state != State::Created || signal == KILL || !ends_by_default(signal) {
         return deliver(&directory, &known, signal, all, &|| locked(store, id).map(Some));
     }
-    // The first process of a pid namespace gets no signal that it has no handler for, and at the gate it has none: what
+    // The first process of a pid namespace gets no signal that it has no handler for, and while it waits for `start` it has none: what
     // waits there is nothing yet that would want to hear of its end. Locked, so that nobody starts it meanwhile.
     let directory = locked(store, id)?;
     let known = snapshot::of(&directory)?;
@@ -66,7 +66,7 @@ fn deliver(
         reached = reached || !cgroup.processes()?.is_empty();
         cgroup.signal_all(signal)?;
     }
-    // The freezer of v1 keeps them from ending: in a paused container, or where somebody froze it on its way to the gate.
+    // The freezer of v1 keeps them from ending: in a paused container, or where it was frozen while it was set up.
     if signal == KILL
         && matches!(state, State::Paused | State::Creating)
         && let Some(path) = &status.cgroup

@@ -16,7 +16,7 @@ use crate::launch::listener::ListenerHandover;
 /// What crun says, whose users compare it; the state inside has the configuration's own version.
 const VERSION: &str = "0.2.0";
 
-/// A listener's taker, and what is known before there is a process.
+/// A receiver of a listener fd, and what is sent to it as far as known before the clone.
 pub struct ListenerReceiver {
     listener: ListenerHandover,
     /// A member of the process's state, or nothing.

@@ -1,4 +1,4 @@
-//! Who is told of a new process: a pid file and a socket that takes a pidfd.
+//! The receivers of a new process's pid: a pid file, and a socket that gets a pidfd.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -14,7 +14,7 @@ use crate::caller::file_mode;
 use crate::error::{At, On, Result, Show};
 use crate::os::scm_rights;
 
-/// Where to tell it.
+/// A pid file and a pidfd socket, if they are given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PidReceivers<'a> {
     /// `--pid-file`
@@ -24,7 +24,7 @@ pub struct PidReceivers<'a> {
 }
 
 impl PidReceivers<'_> {
-    /// Tells it, before the process runs its program.
+    /// Writes the pid file and sends the pidfd, before the process runs its program.
     pub fn send(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
         if let Some(path) = self.pid_file {
             write_pid(path, pid)?;
@@ -37,7 +37,7 @@ impl PidReceivers<'_> {
         Ok(())
     }
 
-    /// Takes back what can be: there is no such process after all.
+    /// Removes the pid file: the process has failed.
     pub fn remove_pid_file(&self) {
         if let Some(path) = self.pid_file {
             let _ = unlinkat(CWD, path, AtFlags::empty());

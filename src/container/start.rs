@@ -1,4 +1,4 @@
-//! `start`: opens the gate of a created container.
+//! `start`: lets a created container run its program.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -35,7 +35,7 @@ pub fn start(
     if state != State::Created {
         return Err(fail(""));
     }
-    // By its number, under which it lives: whoever takes in who knocks is it.
+    // By its number, which is its own as long as it accepts connections at the start socket.
     let stat = Stat::open(status.process.pid);
     let Some(channel) = start_socket::connect_start(directory.fd(), directory.path())? else {
         return Err(fail(": its process is gone"));
@@ -45,7 +45,7 @@ pub fn start(
     channel.send(&Message::Go);
     // Nobody else can start it now. The answer may take long (startContainer hooks, a process that is stopped),
     // and meanwhile others must be able to kill it.
-    directory.remove_gate()?;
+    directory.remove_start_socket()?;
     directory.unlock()?;
     let answer = match channel.receive()? {
         Message::FilterListener(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,

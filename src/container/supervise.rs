@@ -1,4 +1,4 @@
-//! Attending a process in the foreground (`run`, `exec`): it gets mote's signals, and mote its exit status.
+//! Supervising a process in the foreground (`run`, `exec`): mote forwards signals to it and reaps it.
 
 use alloc::boxed::Box;
 use linux_raw_sys::general as sys;
@@ -20,7 +20,7 @@ const SIGPIPE: i32 = sys::SIGPIPE as i32;
 /// Something came to the container's socket.
 const SIGIO: i32 = sys::SIGIO as i32;
 
-/// Lets all signals wait until the process is there to have them. Before it is made.
+/// Blocks all signals until the process exists to get them.
 #[inline(always)]
 pub fn block_signals() -> Result<()> {
     block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
@@ -73,7 +73,7 @@ fn supervise_with_relay(
     }
 }
 
-/// A signal came: the exit code if it told of the process's end. SIGCHLD is mote's own, every other is the process's.
+/// Handles a signal: SIGCHLD is mote's, every other one is forwarded. Gives the exit code if the process has ended.
 fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
         return reap(launched.pid);

@@ -1,4 +1,4 @@
-//! A process that joins a container (`exec`): its parent's list, and its own.
+//! `exec`: the steps of the parent and of the child for another process in a container.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -23,39 +23,38 @@ use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::self_exe;
 
-/// The container that is joined.
+/// The container that the process is added to.
 #[derive(Clone, Copy)]
 pub struct ExecTarget<'h> {
-    /// Its first process.
+    /// The container init.
     pub init: &'h OwnedFd,
     pub cgroup: Option<&'h Cgroup>,
-    /// Where the master of the process's terminal goes.
+    /// The console socket, which gets the PTY master.
     pub console: Option<BorrowedFd<'h>>,
-    /// Its cgroup is frozen: who goes in stops there.
+    /// Whether its cgroup is frozen: a process that joins it stops.
     pub is_frozen: bool,
     /// The root that a process has there.
     pub root: Expected,
 }
 
-/// What the child has from its parent besides the plan.
+/// What the child inherits from its parent besides the plan.
 struct Inherited<'h> {
     target: ExecTarget<'h>,
     channel: &'h Channel,
-    /// All descriptors that the child has a use for.
+    /// The fds that the child uses.
     needed_fds: Vec<RawFd>,
     cgroup_fds: &'h CgroupFds,
     /// The host's procfs, when the plan needs it.
     proc: Option<&'h OwnedFd>,
     /// The same, when whether setgroups(2) is denied is to be read there.
     setgroups: Option<&'h OwnedFd>,
-    /// This program's file.
+    /// /proc/self/exe, opened.
     self_exe: Option<&'h OwnedFd>,
-    /// The middle process has joined the namespaces already.
+    /// Whether the intermediate process has joined the namespaces already.
     joined: bool,
 }
 
-/// Starts a process in the container, up to where it waits for [`Launched::go`]. When this fails there is
-/// none.
+/// Starts a process in the container, which then waits for [`Launched::go`]. When this fails there is no process.
 pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
     let proc = (checks_setgroups || plan.process.needs_proc()).then(procfs::open).transpose()?;
@@ -106,7 +105,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     }
 }
 
-/// What the child may not do itself.
+/// Does for the child what it may not do itself.
 fn set_up_from_parent(plan: &ExecPlan<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
     cgroup.map_or(Ok(()), |cgroup| cgroup.attach(pid))?;
     plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
@@ -128,7 +127,7 @@ fn clone(plan: &ExecPlan<'_>, inherited: Inherited<'_>) -> Result<(Pid, OwnedFd)
     spawn(0, birth, || run(plan, inherited)).on(format_args!("clone3"))
 }
 
-/// The process's own part. It never comes back.
+/// Runs the child. It never returns.
 fn run(plan: &ExecPlan<'_>, mut inherited: Inherited<'_>) -> Infallible {
     // First: it may be seen in the container, and a process there with CAP_SYS_PTRACE opens whatever is open here.
     let closed = plan.process.fds.apply(&mut inherited.needed_fds);

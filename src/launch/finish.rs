@@ -1,5 +1,4 @@
-//! The last steps to a program, the same for a container's first process and for those that join it:
-//! who it is, what it may, what it has open, and execve.
+//! The last steps of a container init and of an exec process: identity, capabilities, open fds, and execve.
 
 use core::ffi::CStr;
 
@@ -41,7 +40,7 @@ pub fn identity(
     lines: [RawFd; 3],
 ) -> Result<FoundProgram> {
     // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
-    // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
+    // mounts, and procfs has links to it (CVE-2024-21626). And the process may wait for `start` for long.
     let [one, two, three] = lines;
     process.fds.apply(&mut [channel.raw_fd(), one, two, three, root.fd().as_raw_fd()])?;
 
@@ -98,7 +97,7 @@ fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
     loaded.at(format_args!("linux.seccomp"))
 }
 
-/// Tells mote why there will be no program, and ends.
+/// Sends the error to the parent, and exits.
 pub fn fail(channel: &Channel, error: Error) -> ! {
     channel.send(&Message::Failed(error));
     exit(1)

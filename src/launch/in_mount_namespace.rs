@@ -1,4 +1,4 @@
-//! A visit to a container's tree of files: a process goes in, does something there, and ends.
+//! Running a function in a container's mount namespace, in a child process.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -19,7 +19,7 @@ use crate::sys::end::How;
 use crate::sys::fd::close_in_child;
 use crate::sys::pidfd::reap;
 
-/// Does `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
+/// Runs `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
 /// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
 pub fn run(
     namespaces: ContainerNamespaces,
@@ -29,7 +29,7 @@ pub fn run(
     portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>,
     act: impl FnOnce(&mut Root, &mut RequestTrees<'_>) -> Result<()>,
 ) -> Result<()> {
-    // The container may see the visitor, with the host's memory and descriptors (CVE-2016-9962).
+    // Processes of the container may see the child, with the host's memory and fds (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     error::reserve();
     let (channel, child_channel) = Channel::pair()?;
@@ -45,10 +45,10 @@ pub fn run(
         exit(0)
     };
     let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
-    // Its end is the visitor's alone now: should that die without a word, the line ends.
+    // The child alone holds this end now: when it dies without a message, this process reads end of file.
     drop(child_channel);
     let result = listen(&channel, portion);
-    // One that waits for trees hears that there are none.
+    // A child that still waits for trees reads end of file.
     drop(channel);
     let end = reap(&pidfd);
     match result? {

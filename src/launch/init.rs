@@ -1,4 +1,4 @@
-//! The child's list: from clone3 to the start gate, in order, each line with its reason where it stands.
+//! The steps of the container init, from clone3 to execve, in order.
 
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -30,7 +30,7 @@ use crate::sys::fd::close_all_in_child;
 use crate::sys::net::loopback_up;
 use crate::sys::self_exe;
 
-/// What the child has from its parent besides the plan: all opened on the host's side.
+/// What the child inherits from its parent besides the plan, all opened by the parent.
 pub struct FromParent<'h> {
     pub channel: Channel,
     pub start_wait: &'h StartWait,
@@ -40,19 +40,18 @@ pub struct FromParent<'h> {
     pub proc: Option<&'h OwnedFd>,
     /// The same, when whether setgroups(2) is denied is to be read there.
     pub setgroups: Option<&'h OwnedFd>,
-    /// This program's file.
+    /// /proc/self/exe, opened.
     pub self_exe: Option<&'h OwnedFd>,
-    /// The middle process has joined the namespaces already.
+    /// Whether the intermediate process has joined the namespaces already.
     pub joined: bool,
-    /// Where the terminal's master goes.
+    /// The console socket, which gets the PTY master.
     pub console: Option<BorrowedFd<'h>>,
     /// The child closes them first: the state directory, or it would hold the lock too; directories of the host's
     /// cgroups; and the parent's end of the channel, or it would never see that its parent has died.
     pub parent_fds: [Option<BorrowedFd<'h>>; 4],
 }
 
-/// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
-/// not and ends.
+/// Runs the container init. It never returns: it executes the program, or sends the error to its parent and exits.
 pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     close_all_in_child(from_parent.parent_fds.into_iter().flatten());
     // As hooks see it; before a filter may keep it from being asked for.
@@ -91,7 +90,7 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
 fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundProgram, RootId)> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
     self_exe::replace(from_parent.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
-    // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
+    // While /proc/self is this process's own: being non-dumpable and changing ids both give it to root.
     from_parent.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
     // up of the network below may be of the interfaces that it moves.

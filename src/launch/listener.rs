@@ -29,7 +29,7 @@ use crate::os::scm_rights;
 use crate::seccomp::Filter;
 use crate::sys::fault::{self, Faults};
 
-/// The socket of who is to have it, connected, and what is said there beside it.
+/// A connection to the receiver of the listener fd, and the state that is sent with it.
 pub struct ListenerHandover {
     path: CString,
     /// `None`: nobody is there, and nobody needs to be.

@@ -1,5 +1,5 @@
-//! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
-//! SOCK_SEQPACKET), whose end of file is an answer too.
+//! The messages between parent and child: one datagram each, over a pair of sockets (unix(7), SOCK_SEQPACKET).
+//! End of file has a meaning too.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -16,33 +16,33 @@ use crate::rootfs::supply::TreeBatch;
 /// A message.
 #[derive(Debug)]
 pub enum Message {
-    /// Middle process to parent: the container's process has this pid.
+    /// Intermediate process to parent: the pid of the container init.
     Born(i32),
     /// Child to parent: the trees of `mounts` from this entry on are wanted. The answer is a portion of them
     /// (`rootfs/supply.rs`).
     RequestTrees(i32),
-    /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
+    /// Child to parent: all is mounted, hooks may be run. The reply is `Go`.
     Mounted,
-    /// Child to parent: set up, with this root, and at the start gate.
+    /// Child to parent: set up, with this root, and waiting to be started.
     Ready(RootId),
-    /// Child to parent: it has done what it was there for (`visit.rs`).
+    /// Child to parent: the function has returned (`in_mount_namespace.rs`).
     Done,
     /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
     FilterListener(i32),
-    /// To the child: its parent has done its part; go on, or through the gate.
+    /// To the child: go on; or run the program.
     Go,
     /// From the child: why there is no container.
     Failed(Error),
-    /// The other side is gone; after `Go`, because it has become the program.
+    /// End of file: the peer has exited, or after `Go` has executed the program.
     End,
-    /// The other side is gone, and has not heard what was said to it last.
+    /// The peer has exited without reading the last message to it (ECONNRESET).
     PeerReset,
 }
 
-/// One end of the line.
+/// One end of the channel between parent and child.
 pub struct Channel {
     socket: OwnedFd,
-    /// The other side went away without hearing what was said to it last.
+    /// A receive has failed with ECONNRESET.
     deaf: Cell<bool>,
 }
 
@@ -66,7 +66,7 @@ impl Channel {
         Ok((Channel::from_socket(a), Channel::from_socket(b)))
     }
 
-    /// The line over a connected socket.
+    /// A channel over a connected socket.
     pub fn from_socket(socket: OwnedFd) -> Self {
         Channel { socket, deaf: Cell::new(false) }
     }
@@ -81,7 +81,7 @@ impl Channel {
         self.socket.as_fd()
     }
 
-    /// Says it: whether it could be said. Nobody listening is no error: they will see the end of the line themselves.
+    /// Sends a message; gives whether that succeeded. That the peer has exited is no error: the next receive shows it.
     pub fn send(&self, message: &Message) -> bool {
         let mut packet = [0u8; 512];
         let (number, root);
@@ -115,17 +115,17 @@ impl Channel {
             *place = byte;
             length += 1;
         }
-        // NOSIGNAL: the other side may have died. And a filter may have let nothing be sent.
+        // NOSIGNAL: the peer may have exited. And a seccomp filter may have made the call send nothing.
         send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL) == Ok(length)
     }
 
-    /// Whether the other side is gone, and has left no message.
+    /// Whether the peer has closed its end, and no message is left.
     pub fn is_closed(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
-    /// Asks the parent for trees, from this entry of `mounts` on.
+    /// Requests trees from the parent, from this entry of `mounts` on.
     #[cold]
     #[inline(never)]
     pub fn request_trees(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
@@ -138,7 +138,7 @@ impl Channel {
         }
     }
 
-    /// Answers it.
+    /// Sends the requested trees.
     pub fn send_trees(&self, trees: &[OwnedFd]) -> Result<()> {
         let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
         send_many(self.fd(), &trees)
@@ -151,7 +151,7 @@ impl Channel {
         let length = loop {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                // Told once, before what the other side said last. The next call gives its words, or the end.
+                // Reported once, before the peer's last message. The next call gives that message, or end of file.
                 Err(Errno::CONNRESET) => self.deaf.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }

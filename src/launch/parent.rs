@@ -1,4 +1,4 @@
-//! The parent's list: from the plan to a container's process at its start gate.
+//! The steps of the parent: from the plan to a container init that is set up and started.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -30,16 +30,16 @@ use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::self_exe;
 use crate::sys::signal::send;
 
-/// A container's process on its way to the gate.
+/// A process that is being set up.
 pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     pub(super) channel: Channel,
-    /// Who takes the listener of its filter, if that is loaded before it goes through the gate.
+    /// The receiver of the listener fd of its filter, if that is loaded before it is started.
     pub listener: Option<ListenerHandover>,
     /// Network interfaces that go back if it does not come to run.
     pub(super) moved_devices: Option<Box<Moved>>,
-    /// The namespaces given by path, where it will ask for trees.
+    /// The namespaces given by path, where the child will request trees.
     pub(super) pending_trees: Option<Vec<OwnedFd>>,
 }
 
@@ -266,7 +266,7 @@ impl Launched {
         Ok(())
     }
 
-    /// Waits until the child is set up, has `record` write that down, and leaves the child at its gate.
+    /// Waits until the child is set up, has `record` write that down, and makes it wait at the start socket.
     pub fn ready(
         &mut self,
         start_wait: &StartWait,
@@ -293,7 +293,7 @@ impl Launched {
         self.go()
     }
 
-    /// Tells the child to go through as soon as it is set up, and waits until the program runs.
+    /// Starts the program as soon as the child is set up, and waits until it runs.
     pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
         match self.receive()? {

@@ -1,9 +1,9 @@
-//! The start gate: where a container's process waits until it is to become its program.
+//! The start socket, at which the container init waits for `start`.
 //!
-//! With `run` the parent is still there and opens it over the channel they have. With `create` it has gone,
-//! and the gate is a socket named `start` in the container's state directory: `start` connects, says GO, and hears what
-//! becomes of it: the end of the line when the program runs, or the error. The parent has the socket listen once the
-//! process is set up, and only the process keeps it, until execve: that somebody listens is what "created" means.
+//! With `run` the parent still exists and starts the process over their channel. With `create` it has exited: the start
+//! socket is an AF_UNIX socket named `start` in the state directory. `start` connects, sends `Go`, and reads end of file
+//! when the program runs, or the error. The parent calls listen(2) when the process is set up, and the process alone
+//! keeps the socket open, until execve: a container is "created" as long as the socket is listening.
 
 use alloc::format;
 use alloc::string::String;
@@ -21,20 +21,20 @@ use crate::error::{Error, Kind, On, Result};
 /// The socket's name in the state directory.
 pub const NAME: &str = "start";
 
-/// How many may have come without being heard. Each look at the state comes to the gate, and is heard at once,
-/// but by a process that is stopped; nobody waits to be heard (EAGAIN).
+/// The backlog of listen(2). Each query of the state connects, and is accepted at once unless the process is stopped;
+/// connecting never blocks (EAGAIN).
 const WAITING: i32 = 128;
 
-/// Who opens the gate.
+/// What the container init waits for before it executes the program.
 pub enum StartWait {
-    /// The parent, over the channel.
+    /// A message of the parent over the channel.
     Parent,
-    /// Whoever connects.
+    /// A message of `start` over a connection to the start socket.
     Socket(OwnedFd),
 }
 
 impl StartWait {
-    /// A gate in a state directory.
+    /// Creates the start socket in a state directory.
     pub fn socket(directory: BorrowedFd<'_>, path: &str) -> Result<Self> {
         let socket = new_socket(SocketFlags::empty())?;
         let address = address(directory, path, NAME)?;
@@ -42,7 +42,7 @@ impl StartWait {
         Ok(StartWait::Socket(socket))
     }
 
-    /// The parent's side, when the process is set up: from now on it can be come to.
+    /// Makes the start socket accept connections. For the parent, when the process is set up.
     pub fn listen(&self) -> Result<()> {
         match self {
             StartWait::Parent => Ok(()),
@@ -81,7 +81,7 @@ impl StartWait {
     }
 }
 
-/// Comes to the gate of a created container. `None`: nobody waits there (any more, or yet).
+/// Connects to the start socket. `None`: no process listens there (any more, or yet).
 pub fn connect_start(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Channel>> {
     let socket = new_socket(SocketFlags::NONBLOCK)?;
     match connect(&socket, &address(directory, path, NAME)?) {
@@ -94,7 +94,7 @@ pub fn connect_start(directory: BorrowedFd<'_>, path: &str) -> Result<Option<Cha
     }
 }
 
-/// Whether somebody waits there, even one that has been stopped and takes nobody in.
+/// Whether a process listens at the start socket, even one that is stopped and accepts no connections.
 pub fn has_listener(directory: BorrowedFd<'_>, path: &str) -> Result<bool> {
     match connect_start(directory, path) {
         Err(error) if error.is(Errno::AGAIN) => Ok(true),

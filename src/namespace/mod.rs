@@ -10,7 +10,7 @@
 //! - A pid namespace is entered by children only: the parent joins it before the clone.
 //! - The others are joined by the child. Not so under a new user namespace, in which it would have no
 //!   rights over them: then the parent joins them, clones, and goes back.
-//! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
+//! - A user namespace that is joined must own the new ones, so an intermediate process joins it and clones the
 //!   container's process as its sibling (`launch/parent.rs`). So it is where there is no way back for the parent.
 
 pub mod device;
@@ -35,7 +35,7 @@ use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host;
 
-/// One namespace that is joined.
+/// A namespace that the container joins by its path.
 #[derive(Debug)]
 pub struct JoinedNamespace<'a> {
     /// Its place in `linux.namespaces`, for errors.
@@ -142,7 +142,7 @@ impl<'a> Plan<'a> {
         self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
     }
 
-    /// Whether a middle process is needed, between mote and the container's: a user namespace that is joined
+    /// Whether an intermediate process is needed, between mote and the container's: a user namespace that is joined
     /// must own the new ones, and decides who may join a pid namespace; and out of a namespace that is joined before
     /// the clone only who has rights over its own goes back, which the first user namespace owns.
     #[inline]
@@ -161,12 +161,12 @@ impl<'a> Plan<'a> {
         join.kind == Kind::Pid || self.is_new(Kind::User)
     }
 
-    /// Whether the container's process is born where others may see it, with the host's rights still.
+    /// Whether processes in a joined namespace may see the child right after the clone, while it has the host's rights.
     pub fn exposes_child(&self) -> bool {
         self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
     }
 
-    /// The part of the parent, or of a middle process, before the clone. Gives what to go back to.
+    /// Joins namespaces before the clone, in the parent or in the intermediate process. Gives what [`restore`] takes.
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
         for (join, fd) in self.joined.iter().zip(opened) {
@@ -181,7 +181,7 @@ impl<'a> Plan<'a> {
         Ok(back)
     }
 
-    /// The middle process's part: whoever it makes is in the user namespace that is joined, and in all others; or, if
+    /// Joins namespaces in the intermediate process: its child is in the joined user namespace, and in all others; or, if
     /// none is, in those that are joined before the clone.
     pub fn join_in_intermediate(&self, opened: &[OwnedFd]) -> Result<()> {
         match self.is_joined(Kind::User) {
@@ -192,7 +192,7 @@ impl<'a> Plan<'a> {
 
     /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
     /// own must be entered before it, those that it owns after it; so what is refused at first is tried
-    /// again inside. `pid` is for the middle process, which also enters the pid namespace, for its child: it is not
+    /// again inside. `pid` is for the intermediate process, which also enters the pid namespace, for its child: it is not
     /// seen there itself, and numbers are still the host's to it.
     pub fn join_inside(&self, opened: &[OwnedFd], pid: bool) -> Result<()> {
         if self.is_new(Kind::User) {
@@ -236,7 +236,7 @@ fn is_own(kind: Kind, fd: &OwnedFd) -> Result<bool> {
     Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// Goes back to the namespaces that [`Plan::join_before`] left.
+/// Joins the namespaces again that [`Plan::join_before`] left.
 pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
     for (kind, fd) in back {
         enter(*kind, fd).on(format_args!("setns back to the {} namespace", kind.name()))?;

@@ -1,5 +1,5 @@
 //! The plan of a container: every room's plan, made in the order in which one needs another's result.
-//! After this nobody reads the configuration.
+//! After this the configuration is not read any more.
 
 mod exec;
 mod process;
@@ -40,7 +40,7 @@ pub struct Options<'a, 'm> {
     pub placement: &'m Placement,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
-    /// It waits for `start` at a gate of its own.
+    /// The container's process waits for `start` at a start socket (`create`).
     pub waits_for_start: bool,
 }
 
@@ -132,8 +132,8 @@ impl<'a> Plan<'a> {
         self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
-    /// Whether its process is born in its cgroup. From a middle process, or when it joins another user namespace,
-    /// CLONE_INTO_CGROUP would be refused.
+    /// Whether its process is cloned into its cgroup. From an intermediate process, or when it joins another user
+    /// namespace, CLONE_INTO_CGROUP would be denied.
     pub fn is_born_inside(&self) -> bool {
         let planned =
             self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);

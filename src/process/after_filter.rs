@@ -1,25 +1,25 @@
-//! What mote still does in a process whose seccomp filter is loaded.
+//! The system calls of mote in a process whose seccomp filter is loaded already.
 //!
 //! With no_new_privs that is right before execve; without, it needs CAP_SYS_ADMIN, and comes before capabilities are
-//! dropped. Then all that `launch/finish.rs`, `init.rs`, `gate.rs` and `tenant.rs` do afterwards is here.
+//! dropped. Everything that `finish.rs`, `init.rs`, `start_socket.rs` and `exec.rs` of `launch` do after that is listed here.
 
 use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 
 use super::{caps, env, exec, signals, user};
 use crate::sys::seccomp::{Call, Need};
 
-/// Whom the process waits for behind it.
+/// What the process waits for after its filter is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// Its parent, who has nothing to hear: it joins a container.
+    /// The parent, without sending it a message first (`exec`).
     ExecParent,
-    /// Its parent, who is told first that it is set up.
+    /// The parent, after the message that it is set up.
     Parent,
-    /// The same, and then at its gate for `start`.
+    /// The same, and then `start` at the start socket.
     StartSocket,
 }
 
-/// What decides which calls there are.
+/// The parts of a plan that decide which system calls are made.
 #[derive(Clone, Copy)]
 pub struct AfterFilter<'p> {
     pub no_new_privileges: bool,

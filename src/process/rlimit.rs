@@ -19,8 +19,8 @@ impl Plan {
         Plan(limits.to_vec())
     }
 
-    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child is born
-    /// with them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
+    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child inherits
+    /// them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
     pub fn apply_to_parent(&self) -> Result<RlimitGuard> {
         let mut guard = RlimitGuard(Vec::new());
         for wanted in &self.0 {
@@ -29,7 +29,7 @@ impl Plan {
         Ok(guard)
     }
 
-    /// Sets them, which takes no rights in a child that was born with [`Plan::lend`]. Late: they bind mote as well, which
+    /// Sets them, which takes no rights in a child of a process with [`Plan::apply_to_parent`] done. Late: they bind mote as well, which
     /// has files to open and to write. That of open files is the caller's again where it is not among them.
     pub fn apply(&self) -> Result<()> {
         for wanted in &self.0 {
@@ -42,7 +42,7 @@ impl Plan {
     }
 }
 
-/// The limits that were raised, as they were; to be so again at its end.
+/// Restores the raised limits of this process when dropped.
 pub struct RlimitGuard(Vec<Rlimit>);
 
 impl RlimitGuard {

@@ -1,4 +1,4 @@
-//! What the options of a mount say, taken together.
+//! The options of a mount, parsed.
 
 use alloc::borrow::Cow;
 use alloc::ffi::CString;
@@ -13,7 +13,7 @@ use crate::config::Mount;
 use crate::error::{Error, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
-/// What the options say.
+/// The options of a mount.
 #[derive(Debug, Default)]
 pub struct MountOptions<'a> {
     pub bind: Option<bool>,
@@ -28,7 +28,7 @@ pub struct MountOptions<'a> {
     pub parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
 }
 
-/// What they say of where a bind mount comes from and goes to.
+/// The options of a bind mount about its source and its destination.
 #[derive(Default)]
 pub struct BindOptions<'a> {
     pub links: Links,
@@ -57,7 +57,7 @@ impl BindOptions<'_> {
 }
 
 impl<'a> MountOptions<'a> {
-    /// Takes them one by one.
+    /// Parses the options of a mount.
     pub fn read(mount: &Mount<'a>) -> Result<(Self, BindOptions<'a>)> {
         let (mut words, mut ends) = (MountOptions::default(), BindOptions::default());
         words.all.recursive = true;

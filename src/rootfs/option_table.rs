@@ -1,9 +1,9 @@
-//! The words of `mounts[].options` (config.md, "Linux mount options"; mount(8)): one table, which the
+//! The names of `mounts[].options` (config.md, "Linux mount options"; mount(8)): one table, which the
 //! parser reads and `features` lists.
 
 use linux_raw_sys::general as sys;
 
-/// What a word does.
+/// The meaning of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MountOption {
     /// `MOUNT_ATTR_*` of the mount: set, or cleared.
@@ -32,7 +32,7 @@ pub enum MountOption {
     Link(Links),
     /// Owners are mapped, perhaps as behind a `=`.
     Idmap,
-    /// Known, and refused by name: mote cannot do it yet.
+    /// Known, but not supported yet.
     Unsupported,
 }
 

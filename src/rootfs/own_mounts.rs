@@ -12,7 +12,7 @@ use super::op::Op;
 use super::path::Root;
 use crate::error::{On, Result};
 
-/// What is mounted, as far as it tells that.
+/// The mounts that are the container's own.
 #[derive(Clone, Copy)]
 pub struct OwnMounts<'p, 'a> {
     pub root: &'p Root,

@@ -20,7 +20,7 @@ use crate::sys::mount::SetAttr;
 const READ_ONLY: SetAttr =
     SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
 
-/// Of one mount.
+/// What is done to one mount when all others are made, and what is known of it then.
 #[derive(Default)]
 pub struct LateReadOnly {
     /// The tree that is to be made read-only.

@@ -22,7 +22,7 @@ pub type TreeBatch = [Option<OwnedFd>; 64];
 /// No further entry behind so many trees.
 const BATCH: usize = 16;
 
-/// Asks the parent for the trees from this entry on.
+/// Requests the trees from this entry on from the parent.
 pub type RequestTrees<'m> = dyn FnMut(usize, &mut TreeBatch) -> Result<()> + 'm;
 
 /// Everything that takes trees from the host, in the order in which it is made: entries of `mounts`, then devices.

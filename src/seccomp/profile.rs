@@ -1,4 +1,4 @@
-//! The middle: rules by name become, for each architecture, runs of numbers with their verdicts.
+//! The second stage: rules by name become, for each architecture, runs of numbers with their verdicts.
 
 use alloc::vec;
 use alloc::vec::Vec;

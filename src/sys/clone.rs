@@ -81,7 +81,7 @@ pub fn spawn(
     }
 }
 
-/// The way into its cgroup for a child that is not born there, and a line on which it tells of a failure.
+/// Moves a child into its cgroup that clone(2) cannot create there, with a pipe over which it sends its error.
 struct CgroupEntry {
     processes: OwnedFd,
     error_reader: OwnedFd,

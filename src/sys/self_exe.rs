@@ -1,4 +1,4 @@
-//! Takes this program's own file out of the process that goes into a container (prctl(2), PR_SET_MM_MAP).
+//! Replaces /proc/self/exe of a process that enters a container by a memfd copy (prctl(2), PR_SET_MM_MAP).
 //!
 //! What a container's process runs as `/proc/self/exe`, by its name, as an interpreter or as a loader, is
 //! the file of the process before execve: the runtime's own on the host, which can then be opened and, when

@@ -26,10 +26,10 @@ pub struct Write {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Field(pub &'static str, pub Option<(usize, &'static str)>);
 
-/// What it means that the kernel has no such file.
+/// What to do when the kernel has no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMissing {
-    /// The limit cannot be set.
+    /// An error: the limit cannot be set.
     Error,
     /// What it limits is not there either; of a rule of devices: nobody asked for it.
     Ignore,

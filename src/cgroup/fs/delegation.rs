@@ -30,7 +30,7 @@ pub struct Delegation {
     below: Option<(String, [u32; 2])>,
 }
 
-/// The child's way into the cgroup below, when it has seen its own as the root of a namespace.
+/// The fds with which the child joins the delegated sub-cgroup, after its cgroup namespace is created.
 pub struct SubCgroupFds {
     procs: OwnedFd,
     /// Takes the controllers that are handed down, as soon as nobody is in it any more.

@@ -1,4 +1,5 @@
-//! The ways into a cgroup: opened by the parent, since permission is judged by who opened a file; gone by the child.
+//! The fds with which a process joins a cgroup: opened by the parent, since the kernel checks the permissions of the
+//! process that opened a file; written to by the child.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,13 +14,13 @@ use super::hierarchies::{DIRECTORY, Hierarchies};
 use super::path::FullPath;
 use crate::error::{On, Result};
 
-/// What the child needs to join: files to write a zero to, which stands for the writer.
+/// The files with which the child joins: 0 stands for the process that writes it.
 #[derive(Default)]
 pub struct CgroupFds {
     files: Vec<(OwnedFd, String)>,
-    /// The v2 directory to be born in.
+    /// The v2 directory for CLONE_INTO_CGROUP.
     pub birth: Option<OwnedFd>,
-    /// Further down, after the cgroup namespace is made.
+    /// The delegated sub-cgroup, joined after the cgroup namespace is created.
     pub sub_cgroup: Option<SubCgroupFds>,
 }
 
@@ -30,7 +31,7 @@ impl CgroupFds {
         Ok(())
     }
 
-    /// The child's part: goes in.
+    /// Joins. For the child.
     pub fn enter(&self) -> Result<()> {
         for (file, path) in &self.files {
             io::write(file, b"0").on(format_args!("write 0 to {}", FullPath(path)))?;
@@ -38,12 +39,12 @@ impl CgroupFds {
         Ok(())
     }
 
-    /// Everything open in it.
+    /// All of its fds.
     pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
         self.birth.into_iter().chain(self.files.into_iter().map(|(file, _)| file))
     }
 
-    /// The numbers of what the child needs.
+    /// The numbers of the files.
     pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
         self.files.iter().map(|(file, _)| file.as_raw_fd())
     }

@@ -1,17 +1,16 @@
-//! How a container's process gets into its cgroup, and when: by the limits there.
+//! When a container's process joins its cgroup, by the limits of that.
 
 use crate::config::resources::Resources;
 
-/// How the container's process gets into its cgroup.
+/// When a container's process joins its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinTime {
-    /// It is born there (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
+    /// At the clone (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
     /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
     AtClone,
-    /// It moves in before it sets up the container. `pids.max` 0 leaves no room to be born, but room to
-    /// move in: "organisational operations are not blocked" (cgroup-v2.rst).
+    /// Before it sets up the container. With `pids.max` 0 no process can be cloned there, but one can move in: "organisational operations are not blocked" (cgroup-v2.rst).
     Early,
-    /// It moves in as the last step, so that what setting up takes is not charged to a small limit.
+    /// As the last step, so that the memory for setting up is not charged to a small limit.
     Late,
 }
 

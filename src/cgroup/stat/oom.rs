@@ -1,4 +1,4 @@
-//! Hearing of processes that are killed because their cgroup's memory is at its limit: v2 counts them in
+//! Notification of OOM kills in a cgroup: v2 counts them in
 //! `memory.events` and tells pollers (cgroup-v2.rst); v1 counts up an eventfd(2) that was registered with
 //! `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
 
@@ -13,13 +13,13 @@ use rustix::io::{pread, read, write};
 use super::files::value;
 use crate::cgroup::Cgroup;
 
-/// What is listened to.
+/// The files that report OOM kills.
 pub enum OomWatch {
     V1 { event: OwnedFd, control: OwnedFd },
     V2 { events: OwnedFd, killed: u64 },
 }
 
-/// What was heard.
+/// What a watch has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OomEvent {
     None,
@@ -59,7 +59,7 @@ impl OomWatch {
         }
     }
 
-    /// What has come since it was asked last.
+    /// Reads what was reported since the last call.
     pub fn read(&mut self) -> OomEvent {
         match self {
             OomWatch::V1 { event, control } => {
@@ -85,7 +85,7 @@ impl OomWatch {
     }
 }
 
-/// What there is to say of a cgroup in which a process was killed for memory. In bytes.
+/// The memory limit and the peak of a cgroup with an OOM kill, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct OomReport {
     /// `None` for none: a cgroup above has one.

@@ -29,7 +29,7 @@ pub struct Systemd {
     pub root: String,
     /// It is a user's.
     pub is_user: bool,
-    /// Properties that it does not know, as far as it has told; nothing is asked of those.
+    /// Properties that it has rejected as unknown; they are not sent.
     pub unsupported: Vec<String>,
     /// Some of it has been told on this connection.
     pub has_new_unsupported: bool,

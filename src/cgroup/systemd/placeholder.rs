@@ -1,5 +1,5 @@
-//! A process that holds the place: a scope is made around processes that are there, and ends with the last of them,
-//! but the container's own are born into its cgroup when all is ready.
+//! The placeholder process of a scope: systemd creates a scope around existing processes and removes it with the last
+//! one, but the container init is cloned into the cgroup when everything is ready.
 
 use alloc::format;
 use core::convert::Infallible;

@@ -5,9 +5,9 @@
 //!         status      what mote knows of it (`status.rs`), replaced by rename
 //!         root        that it is set up, with which root: a symbolic link, since one call makes it whole
 //!         config.json the configuration it was created with
-//!         start       its start gate, a socket, until it is started
+//!         start       the start socket, until it is started
 //!         notify/     its socket to systemd (`notify.rs`)
-//! ROOT/.systemd-unknown  what an older systemd does not know (`keeper.rs`)
+//! ROOT/.systemd-unknown  properties that systemd does not support (`scope.rs`)
 //! ```
 //!
 //! The status is written before anything is made, so that whatever happens to mote, `delete --force` finds
@@ -288,13 +288,13 @@ impl Directory {
         }
     }
 
-    /// Whether there is a start gate.
-    pub fn has_gate(&self) -> bool {
+    /// Whether the start socket exists.
+    pub fn has_start_socket(&self) -> bool {
         statat(&self.fd, start_socket::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Takes the start gate away: the container is started.
-    pub fn remove_gate(&self) -> Result<()> {
+    /// Removes the start socket: the container is started.
+    pub fn remove_start_socket(&self) -> Result<()> {
         unlinkat(&self.fd, start_socket::NAME, AtFlags::empty()).on(format_args!(
             "unlinkat {}/{}",
             self.path,

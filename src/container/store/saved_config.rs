@@ -12,7 +12,7 @@ use crate::container::listener::ListenerReceiver;
 use crate::error::Result;
 use crate::hooks;
 
-/// Its text, and what is needed to understand it.
+/// The saved config.json of a container, not decoded yet.
 pub struct SavedConfig {
     text: Vec<u8>,
     id: CString,

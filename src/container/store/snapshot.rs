@@ -19,7 +19,7 @@ impl Snapshot {
     }
 }
 
-/// What is known of the container in a directory; an error when that is nothing yet.
+/// The snapshot of the container in a state directory; an error when it is not created yet.
 pub fn of(directory: &Directory) -> Result<Snapshot> {
     let known = read(directory)?;
     if known.state != State::Creating || directory.is_busy() {

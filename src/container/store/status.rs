@@ -189,13 +189,13 @@ impl Status {
         if directory.root()?.is_none() {
             return Ok(State::Creating);
         }
-        // At its gate too: whoever joined it would stop there.
+        // Also before `start`: a process that joins a frozen container would stop.
         if self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
             return Ok(State::Paused);
         }
-        // The gate is taken away after it was passed; a `start` that was killed between the two leaves the
+        // The start socket is removed after `start` has connected; a `start` that was killed between the two leaves the
         // socket, but nobody behind it. With `run` there is none.
-        match directory.has_gate() && start_socket::has_listener(directory.fd(), directory.path())? {
+        match directory.has_start_socket() && start_socket::has_listener(directory.fd(), directory.path())? {
             true => Ok(State::Created),
             false => Ok(State::Running),
         }

@@ -1,4 +1,4 @@
-//! A line to somebody who understands D-Bus ("Authentication Protocol", unix(7)): who calls is known by the socket's
+//! A connection to a D-Bus peer ("Authentication Protocol", unix(7)): who calls is known by the socket's
 //! credentials, so nothing has to be told. What is to be reply then is sent at once: hello to a bus, and the first calls.
 
 use alloc::string::String;
@@ -45,7 +45,7 @@ pub struct Connection {
     end: i64,
 }
 
-/// An answer that is a no: what kind, and the reason.
+/// An error reply: its name and its text.
 #[derive(Debug)]
 pub struct ErrorReply {
     pub name: String,
@@ -59,7 +59,7 @@ impl fmt::Display for ErrorReply {
 }
 
 impl Connection {
-    /// A line to an address.
+    /// Connects to an address.
     pub fn open(address: &Address) -> Result<Self> {
         Self::connect(address).at(format_args!("D-Bus at {address}"))
     }
@@ -93,7 +93,7 @@ impl Connection {
         }
     }
 
-    /// Gets a call ready to be sent; gives its number.
+    /// Queues a call; gives its serial number.
     pub fn queue(&mut self, call: &Call) -> u32 {
         self.serial += 1;
         // Messages are aligned within themselves, wherever they are in the stream.
@@ -101,7 +101,7 @@ impl Connection {
         self.serial
     }
 
-    /// Sends what is ready, and hands on what comes until `take` has what it waits for.
+    /// Sends the queued calls, and passes received messages to `take` until that returns true.
     pub fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
         let address = self.address.clone();
         self.flush().at(format_args!("D-Bus at {address}"))?;
@@ -115,7 +115,7 @@ impl Connection {
         }
     }
 
-    /// The answer to a call that is ready.
+    /// The reply to a queued call.
     pub fn call_result<T>(
         &mut self,
         number: u32,
