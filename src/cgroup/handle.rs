@@ -223,7 +223,7 @@ impl Cgroup {
     }
 }
 
-/// As for a program, and for the same reason: see [`devices::Program`].
+/// As for a program, and for the same reason: see [`program::DeviceProgram`].
 fn is_ignored_device_rule(write: &Write, error: &Error) -> bool {
     write.controller() == "devices" && is_denied(error) && !host::is_administrator()
 }

@@ -126,7 +126,7 @@ impl Plan {
         }
     }
 
-    /// Opens what a process needs to join (see [`Cgroup::fds`]), and to go on to the cgroup below that is its own.
+    /// Opens what a process needs to join (see [`Cgroup::open_fds`]), and to go on to the cgroup below that is its own.
     pub fn open_fds(&self, cgroup: &Cgroup, at_clone: bool) -> Result<CgroupFds> {
         let mut fds = cgroup.open_fds(at_clone)?;
         if let Some(delegation) = &self.delegation {
@@ -140,7 +140,7 @@ impl Plan {
         self.writes.iter().any(|write| write.controller() == "memory")
     }
 
-    /// Whether the container's process waits until it is moved in, by [`Cgroup::take_in`].
+    /// Whether the container's process waits until it is moved in, by [`Cgroup::attach`].
     pub fn is_attached_by_systemd(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.is_outside)
     }

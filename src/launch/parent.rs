@@ -68,7 +68,7 @@ pub fn launch(
     let back = if intermediate { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
     let from_parent = |child_channel, joined| FromParent {
         channel: child_channel,
-        start_wait: start_wait,
+        start_wait,
         namespaces: &namespaces,
         cgroup_fds: &cgroup_fds,
         proc: proc.as_ref(),
@@ -78,11 +78,7 @@ pub fn launch(
         console,
         parent_fds: [cgroup.map(Cgroup::root), Some(directory), cgroup_fds.birth(), Some(channel.fd())],
     };
-    // Who shares a namespace with it must not look into a process that still has the host's memory, descriptors
-    // and rights (CVE-2016-9962): not even before it could say so itself.
-    if plan.namespaces.exposes_child() {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
-    }
+    make_non_dumpable(plan)?;
     let spawned = if intermediate {
         let joined = plan.namespaces.is_joined(NamespaceKind::User);
         let join = |plan: &mut &mut Plan<'_>| join_in_intermediate(plan, &namespaces);
@@ -105,6 +101,17 @@ pub fn launch(
             launched.kill();
             Err(error)
         }
+    }
+}
+
+/// A process that shares a namespace with the child must not access it while it has the host's memory, fds and rights
+/// (CVE-2016-9962), not even before the child can make itself non-dumpable.
+fn make_non_dumpable(plan: &Plan<'_>) -> Result<()> {
+    match plan.namespaces.exposes_child() {
+        true => {
+            set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))
+        }
+        false => Ok(()),
     }
 }
 

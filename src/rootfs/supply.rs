@@ -15,7 +15,7 @@ use super::op::Op;
 use super::source::Source;
 use crate::error::{At, Result, Show};
 
-/// What is sent at a time: one entry's trees, or those of several up to [`ENOUGH`]. An entry has at most one for each
+/// What is sent at a time: one entry's trees, or those of several up to [`BATCH`]. An entry has at most one for each
 /// hierarchy of cgroups.
 pub type TreeBatch = [Option<OwnedFd>; 64];
 
@@ -56,7 +56,7 @@ impl<'a> Sources<'_, 'a> {
     }
 
     /// Opens those of the entries from `from` on that are not open yet, until `keep` has no room for another entry's.
-    /// Gives the entry that comes next, or [`ALL`].
+    /// Gives the entry that comes next, or [`NONE_LEFT`].
     pub fn open(
         &self,
         from: usize,

@@ -33,7 +33,7 @@ impl Scope {
 
 impl Plan {
     /// Has the scope made, and makes the cgroup in it; `about` describes it to whoever looks. Whoever joins holds it
-    /// from then on ([`Cgroup::release`]). When it fails nothing is left.
+    /// from then on ([`Cgroup::release_placeholder`]). When it fails nothing is left.
     #[cold]
     #[inline(never)]
     pub fn create_scope(&self, scope: &Scope, systemd: &mut Systemd, about: &str) -> Result<Cgroup> {
