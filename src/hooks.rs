@@ -207,7 +207,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Runs all of them, whether they fail or not; `warn` hears of it.
+    /// Runs all of them, whether they fail or not; `warn` takes the errors.
     pub fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
         if !self.has(point) {
             return;

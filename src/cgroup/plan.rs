@@ -84,7 +84,7 @@ impl Plan {
         Ok(Some(Plan { path, layout: layout.clone(), writes, devices, join, optional, scope, delegation }))
     }
 
-    /// Makes the directories and writes the limits. `None`: not allowed, and not needed, of which `warnings` hears. What
+    /// Makes the directories and writes the limits. `None`: denied, and not needed, which goes to `warnings`. What
     /// was made is removed again when it fails.
     pub fn create(&self, warnings: &mut Vec<Error>) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;

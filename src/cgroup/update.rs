@@ -54,7 +54,7 @@ impl Cgroup {
     /// ends processes instead.
     ///
     /// When it fails, what was written before is written back. Not so rules of devices on v1, which come last, and
-    /// controllers that were enabled. At the end `tell` hears of it, and may fail as well.
+    /// controllers that were enabled. At the end `on_update` is called, and may fail as well.
     pub fn update(
         &self,
         resources: &Resources<'_>,

@@ -15,7 +15,7 @@ pub struct Context {
     pub manager: Requested,
     /// How many descriptors from 3 on the caller has passed, whether they are the container's or not.
     pub passed: u32,
-    /// Where somebody waits to hear that a container is ready (sd_notify(3)).
+    /// NOTIFY_SOCKET: where the readiness of a container is reported (sd_notify(3)).
     pub notify_socket: Option<CString>,
     /// Who takes the listener of a seccomp filter where the configuration names nobody, as for crun.
     pub seccomp_receiver: Option<CString>,

@@ -75,12 +75,12 @@ pub fn pid_receivers(matches: &Matches) -> PidReceivers<'_> {
 /// How many descriptors from 3 on a process is to get: `--preserve-fds`, and `more`. All must be there: what is not would
 /// be whatever mote opens, which leads to the host (CVE-2024-21626).
 pub fn preserved_fds(context: &Context, matches: &Matches, more: u32) -> Result<u32> {
-    let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
-    match asked.saturating_add(more) <= context.passed {
-        true => Ok(asked),
+    let requested: u32 = matches.number("preserve-fds")?.unwrap_or(0);
+    match requested.saturating_add(more) <= context.passed {
+        true => Ok(requested),
         false => {
             let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
-            let (count, missing) = (if more == 0 { asked } else { more }, 3 + context.passed);
+            let (count, missing) = (if more == 0 { requested } else { more }, 3 + context.passed);
             let why = format_args!("{option} {count}: descriptor {missing} is not open");
             Err(Error::new(Kind::Invalid, why))
         }

@@ -99,26 +99,26 @@ impl Log {
 
     /// An error: to standard error as well, always.
     pub fn error(&self, error: &Error) {
-        self.say(Level::Error, &error.to_string(), true);
+        self.write_line(Level::Error, &error.to_string(), true);
     }
 
     /// A warning: to standard error as well, but for a remark, which is only logged.
     pub fn warning(&self, warning: &Error) {
         let is_remark = warning.kind() == Kind::Remark;
         if !is_remark || self.level >= Level::Warning {
-            self.say(Level::Warning, &warning.to_string(), !is_remark);
+            self.write_line(Level::Warning, &warning.to_string(), !is_remark);
         }
     }
 
     /// What mote does, for who looks for a mistake.
     pub fn debug(&self, text: impl FnOnce() -> String) {
         if self.level == Level::Debug {
-            self.say(Level::Debug, &text(), false);
+            self.write_line(Level::Debug, &text(), false);
         }
     }
 
     /// `aloud` is whether standard error has it too, which stands for a log that is not there.
-    fn say(&self, level: Level, text: &str, aloud: bool) {
+    fn write_line(&self, level: Level, text: &str, aloud: bool) {
         // There is nobody left to tell that these fail.
         let word = match level {
             Level::Error => "",

@@ -47,7 +47,7 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// How many descriptors, after those, were passed to mote for the container's process (sd_listen_fds(3)).
     pub listen_fds: u32,
-    /// NOTIFY_SOCKET of mote's own environment, where somebody waits to hear that the container is ready.
+    /// NOTIFY_SOCKET of mote's own environment, where the readiness of the container is reported.
     pub notify_socket: Option<&'a CStr>,
     /// RUN_OCI_SECCOMP_RECEIVER of it: who takes the listener of a filter where the configuration names nobody.
     pub seccomp_receiver: Option<&'a CStr>,
@@ -77,7 +77,7 @@ pub struct CreatedContainer {
 pub struct Launch {
     /// To its terminal, if mote stays.
     pub relay: Option<Box<Relay>>,
-    /// To who waits for it to be ready, if mote hears of that.
+    /// The notify sockets, if mote stays until the container is ready.
     pub notify: Option<Notify>,
     /// There is more to its end than its cgroup's: hooks, groups of resctrl.
     pub has_other_resources: bool,
@@ -264,7 +264,7 @@ impl ServiceEnvironment {
         })
     }
 
-    /// Who is with the container when it becomes ready hears of it.
+    /// Listens for the readiness of the container, unless `start` will.
     fn listen(directory: &Directory, request: &Request<'_>, until: Until) -> Result<Option<Notify>> {
         match request.notify_socket {
             Some(host) if until != Until::Created => Notify::listen(directory, host),

@@ -125,7 +125,7 @@ impl EventWriter<'_> {
     }
 }
 
-/// Whether somebody was killed. A listener that will hear nothing more is done with.
+/// Whether a process was OOM-killed. Drops the watch when the cgroup is removed.
 fn has_oom_kill(listener: &mut Option<OomWatch>) -> bool {
     match listener.as_mut().map_or(OomEvent::None, OomWatch::read) {
         OomEvent::None => false,

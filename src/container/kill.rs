@@ -31,7 +31,7 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
         return deliver(&directory, &known, signal, all, &|| locked(store, id).map(Some));
     }
     // The first process of a pid namespace gets no signal that it has no handler for, and while it waits for `start` it has none: what
-    // waits there is nothing yet that would want to hear of its end. Locked, so that nobody starts it meanwhile.
+    // waits there has no use for a signal that ends it. Locked, so that nobody starts it meanwhile.
     let directory = locked(store, id)?;
     let known = snapshot::of(&directory)?;
     let signal = if known.state == State::Created { KILL } else { signal };

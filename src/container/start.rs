@@ -17,7 +17,7 @@ use crate::launch::message::{Channel, Message};
 use crate::launch::start_socket;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
-/// `notify_socket` is where somebody waits to hear that the container is ready: so does this. `seccomp_receiver` takes
+/// With `notify_socket` it waits until the container is ready, and reports that there. `seccomp_receiver` takes
 /// the listener of its filter where its configuration names nobody.
 pub fn start(
     store: &Store,
@@ -74,13 +74,13 @@ pub fn start(
 
 /// Whether the program runs, or has run, by what its process has said last.
 fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
-    let deaf = match answer {
+    let is_reset = match answer {
         Message::Failed(error) => return Err(error),
-        // It went away before it heard that it is started.
+        // It exited before it read the message that starts it.
         answer => matches!(answer, Message::PeerReset),
     };
     match stat.and_then(Stat::died_unexecuted) {
-        None if !deaf => Ok(()),
+        None if !is_reset => Ok(()),
         Some(Some(end)) => {
             Err(Error::new(Kind::State, format_args!("its process died before its program ran: {end}")))
         }

@@ -134,7 +134,7 @@ fn run(plan: &ExecPlan<'_>, mut inherited: Inherited<'_>) -> Infallible {
     let error = match closed.and_then(|()| set_up(plan, &inherited)) {
         Ok(program) => match inherited.channel.receive() {
             Ok(Message::Go) => finish::become_program(&plan.process, &program, inherited.channel, || Ok(())),
-            // Nobody is there to hear why.
+            // The parent has exited: no process reads the error.
             _ => exit(1),
         },
         Err(error) => error,

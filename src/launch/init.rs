@@ -71,7 +71,7 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
             let error = finish::become_program(&plan.process, &program, &channel, hooks);
             fail(&channel, error)
         }
-        // Nobody is there to hear why.
+        // The parent has exited: no process reads the error.
         Err(_) => exit(1),
     }
 }

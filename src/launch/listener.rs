@@ -5,7 +5,7 @@
 //!     child                                          mote: `create`, `run`, `exec`, or `start`
 //!     a page that is not there                 --->  FILTER: the listener's number; the page's other end
 //!     the filter is loaded
-//!     looks at the page, and waits                   hears that it waits
+//!     reads the page, and waits                      is notified that it waits
 //!                                                    takes the listener (pidfd_getfd)
 //!                                                    sends it to the socket of listenerPath
 //!     goes on                                  <---  gives the page

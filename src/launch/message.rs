@@ -43,7 +43,7 @@ pub enum Message {
 pub struct Channel {
     socket: OwnedFd,
     /// A receive has failed with ECONNRESET.
-    deaf: Cell<bool>,
+    peer_reset: Cell<bool>,
 }
 
 const MOUNTED: u8 = b'H';
@@ -68,7 +68,7 @@ impl Channel {
 
     /// A channel over a connected socket.
     pub fn from_socket(socket: OwnedFd) -> Self {
-        Channel { socket, deaf: Cell::new(false) }
+        Channel { socket, peer_reset: Cell::new(false) }
     }
 
     /// Its descriptor's number.
@@ -152,7 +152,7 @@ impl Channel {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
                 // Reported once, before the peer's last message. The next call gives that message, or end of file.
-                Err(Errno::CONNRESET) => self.deaf.set(true),
+                Err(Errno::CONNRESET) => self.peer_reset.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
         };
@@ -172,7 +172,7 @@ impl Channel {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }
-            _ if self.deaf.get() => Message::PeerReset,
+            _ if self.peer_reset.get() => Message::PeerReset,
             _ => Message::End,
         })
     }

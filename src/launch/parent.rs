@@ -291,7 +291,7 @@ impl Launched {
     }
 
     /// Waits until the child is set up, has `record` write that down, lets it go through, and waits until the program
-    /// runs: whoever hears of that finds it written down.
+    /// runs: then the status file has it already.
     pub fn start(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         match self.receive()? {
             Message::Ready(root) => record(&root)?,

@@ -58,8 +58,8 @@ impl StartWait {
         }
     }
 
-    /// The child's side: waits, and gives the channel over which it is heard from now on. First for its
-    /// parent's word that it is known, its pid written down: a parent that goes away without it takes the
+    /// Waits, and gives the channel that is used from now on. For the child. It first waits for the parent's message
+    /// that its pid is written to the status file: a parent that goes away without it takes the
     /// container with it, or nobody would ever find it.
     pub fn wait(&self, parent: Channel) -> Result<Channel> {
         let Message::Go = parent.receive()? else {

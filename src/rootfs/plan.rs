@@ -224,13 +224,13 @@ pub(super) fn ops<'a>(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result
 
 /// Read-only bind mounts become so at last where later mounts lie below them.
 fn delay_read_only(ops: &mut [Op<'_>]) {
-    let asked = ops.iter().enumerate().filter(|(_, op)| op.is_read_only_bind()).map(|(index, _)| index);
-    let asked: Vec<usize> = asked.collect();
-    if asked.is_empty() {
+    let indices = ops.iter().enumerate().filter(|(_, op)| op.is_read_only_bind()).map(|(index, _)| index);
+    let indices: Vec<usize> = indices.collect();
+    if indices.is_empty() {
         return;
     }
     let destinations: Vec<&CStr> = ops.iter().map(Op::destination).collect();
-    for index in read_only::with_later_below(&destinations, &asked) {
+    for index in read_only::with_later_below(&destinations, &indices) {
         if let Some(op) = ops.get_mut(index) {
             op.delay_read_only();
         }

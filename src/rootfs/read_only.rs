@@ -97,13 +97,13 @@ impl LateReadOnly {
     }
 }
 
-/// Of mounts with these destinations, in order, those of `asked` below which a later one lies, as far as their words tell.
+/// Of mounts with these destinations, in order, those of `indices` below which a later one lies, as far as their words tell.
 #[cold]
 #[inline(never)]
-pub fn with_later_below(destinations: &[&CStr], asked: &[usize]) -> Vec<usize> {
+pub fn with_later_below(destinations: &[&CStr], indices: &[usize]) -> Vec<usize> {
     let place = |index: usize| destinations.get(index).copied().unwrap_or_default();
     // Each place once, with the latest mount that lies below it.
-    let mut places: Vec<(&CStr, usize)> = asked.iter().map(|index| (place(*index), 0)).collect();
+    let mut places: Vec<(&CStr, usize)> = indices.iter().map(|index| (place(*index), 0)).collect();
     places.sort_unstable_by(|(one, _), (other, _)| names(one).cmp(names(other)));
     places.dedup_by(|(one, _), (other, _)| names(one).eq(names(other)));
     let find = |places: &[(&CStr, usize)], path: &CStr, count: usize| {
@@ -120,7 +120,7 @@ pub fn with_later_below(destinations: &[&CStr], asked: &[usize]) -> Vec<usize> {
         let found = find(&places, place(*index), usize::MAX).and_then(|at| places.get(at));
         found.is_some_and(|(_, latest)| latest > index)
     };
-    asked.iter().copied().filter(is_before).collect()
+    indices.iter().copied().filter(is_before).collect()
 }
 
 fn names(path: &CStr) -> impl Iterator<Item = &[u8]> {

@@ -87,8 +87,8 @@ impl Hierarchies {
 
     /// Removes what was made, as long as nobody is in it.
     pub fn undo(&self, made: &[String]) {
-        for whole in made.iter().rev() {
-            let _ = unlinkat(&self.root, whole.as_str(), AtFlags::REMOVEDIR);
+        for full_path in made.iter().rev() {
+            let _ = unlinkat(&self.root, full_path.as_str(), AtFlags::REMOVEDIR);
         }
     }
 
@@ -140,13 +140,13 @@ impl Hierarchies {
     }
 
     fn make_one(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
-        let whole = Self::path(hierarchy, path);
-        let one = mkdirat(&self.root, whole.as_str(), Mode::from_raw_mode(0o755));
+        let full_path = Self::path(hierarchy, path);
+        let one = mkdirat(&self.root, full_path.as_str(), Mode::from_raw_mode(0o755));
         let is_new = one.is_ok();
         let is_there = is_new || one == Err(Errno::EXIST);
-        let one = one.on(format_args!("mkdirat {}", FullPath(&whole)));
+        let one = one.on(format_args!("mkdirat {}", FullPath(&full_path)));
         if is_new {
-            made.push(whole);
+            made.push(full_path);
         }
         if is_there && self.v1_of("cpuset") == Some(hierarchy) {
             self.fill_cpuset(hierarchy, path, is_new)?;
@@ -156,12 +156,12 @@ impl Hierarchies {
 
     /// Joining a cgroup that others are in would put them under this container's limits, and kill them
     /// with it (config-linux.md: "a non-empty cgroup").
-    fn must_be_empty(&self, whole: &str) -> Result<()> {
-        match tasks::all(&self.root, whole)?.len() {
+    fn must_be_empty(&self, full_path: &str) -> Result<()> {
+        match tasks::all(&self.root, full_path)?.len() {
             0 => Ok(()),
             count => {
-                let whole = FullPath(whole);
-                Err(Error::invalid(format_args!("not empty: {count} processes are in {whole} or below")))
+                let full_path = FullPath(full_path);
+                Err(Error::invalid(format_args!("not empty: {count} processes are in {full_path} or below")))
             }
         }
     }
@@ -235,48 +235,48 @@ impl Hierarchies {
     /// has begun comes to its end, also for one that was killed.
     fn remove_left(&self, hierarchy: &str, path: &str, end: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         const ROUNDS: u32 = 10;
-        let whole = Self::path(hierarchy, path);
+        let full_path = Self::path(hierarchy, path);
         for _ in 0..ROUNDS {
-            match self.remove_directory(&whole) {
+            match self.remove_directory(&full_path) {
                 Err(error) if error.is(Errno::BUSY) => end()?,
                 other => return other,
             }
         }
-        self.remove_directory(&whole)
+        self.remove_directory(&full_path)
     }
 
     /// Removes a cgroup that nobody is known to have entered, and kills nobody. A child of a mote that was killed
     /// may still be about to end by itself.
     pub fn remove_unentered(&self, path: &str) -> Result<()> {
-        let ended = |whole: &str| match tasks::wait_for_end(&self.root, whole, 5)? {
+        let ended = |full_path: &str| match tasks::wait_for_end(&self.root, full_path, 5)? {
             true => Ok(()),
             false => {
                 let why =
-                    format_args!("cgroup {path}: processes of somebody else are in {}", FullPath(whole));
+                    format_args!("cgroup {path}: processes of somebody else are in {}", FullPath(full_path));
                 Err(Error::invalid(why))
             }
         };
         let removed = |hierarchy| {
-            let whole = Self::path(hierarchy, path);
-            self.remove_left(hierarchy, path, &mut || ended(&whole))
+            let full_path = Self::path(hierarchy, path);
+            self.remove_left(hierarchy, path, &mut || ended(&full_path))
         };
         self.all().try_for_each(removed)
     }
 
     /// rmdir(2), after the directories below: the container may have made cgroups of its own in it.
-    fn remove_directory(&self, whole: &str) -> Result<()> {
-        match unlinkat(&self.root, whole, AtFlags::REMOVEDIR) {
+    fn remove_directory(&self, full_path: &str) -> Result<()> {
+        match unlinkat(&self.root, full_path, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::BUSY) => {}
-            other => return other.on(format_args!("rmdir {}", FullPath(whole))),
+            other => return other.on(format_args!("rmdir {}", FullPath(full_path))),
         }
-        let (above, name) = whole.rsplit_once('/').unwrap_or((".", whole));
+        let (above, name) = full_path.rsplit_once('/').unwrap_or((".", full_path));
         let name = CString::new(name).unwrap_or_default();
         let remove = &mut |above: &OwnedFd, name: &CStr| match rmdir(above, name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            other => other.on(format_args!("rmdir {} in or below {}", Show(name), FullPath(whole))),
+            other => other.on(format_args!("rmdir {} in or below {}", Show(name), FullPath(full_path))),
         };
-        tree::walk(&self.root, whole, &mut |_| Ok(()), remove)?;
+        tree::walk(&self.root, full_path, &mut |_| Ok(()), remove)?;
         match openat(&self.root, above, DIRECTORY, Mode::empty()) {
             // systemd removes a whole scope as soon as its last process has ended.
             Err(Errno::NOENT) => Ok(()),
@@ -297,14 +297,14 @@ impl Hierarchies {
     /// Sends a signal to every process of the cgroup.
     pub fn signal_all(&self, path: &str, signal: i32) -> Result<()> {
         let Some(hierarchy) = self.all().next() else { return Ok(()) };
-        let whole = Self::path(hierarchy, path);
+        let full_path = Self::path(hierarchy, path);
         let kills = signal == Signal::KILL.as_raw();
         // Then nothing has to be frozen, which the freezer of v1 may take longer to undo than to do.
-        if kills && tasks::kill_at_once(&self.root, &whole) {
+        if kills && tasks::kill_at_once(&self.root, &full_path) {
             return self.thaw_to_kill(path);
         }
         let frozen = self.freeze(path, true);
-        let sent = tasks::signal_tree(&self.root, &whole, signal);
+        let sent = tasks::signal_tree(&self.root, &full_path, signal);
         if frozen {
             self.freeze(path, false);
         }
@@ -327,7 +327,7 @@ impl Hierarchies {
     }
 }
 
-/// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has heard of
+/// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has been notified of
 /// its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a cgroup that is busy
 /// though nobody is in it is tried again while other processes are let run, for a bounded number of times.
 fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {

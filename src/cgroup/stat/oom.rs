@@ -51,7 +51,7 @@ impl OomWatch {
         Some(OomWatch::V1 { event, control })
     }
 
-    /// What to poll for: there is something to be heard when any of it comes.
+    /// The fd and the events to poll for.
     pub fn poll_fd(&self) -> (BorrowedFd<'_>, PollFlags) {
         match self {
             OomWatch::V1 { event, .. } => (event.as_fd(), PollFlags::IN),

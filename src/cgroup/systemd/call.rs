@@ -96,10 +96,10 @@ impl Systemd {
     }
 
     /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
-    fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], asked: &[Property]) -> bool {
+    fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], requested: &[Property]) -> bool {
         let missing = reply.property().filter(|name| {
             self.supported(sent).any(|(known, _)| known == name)
-                && !asked.iter().any(|(asked, _)| asked == name)
+                && !requested.iter().any(|(requested, _)| requested == name)
         });
         self.unsupported.extend(missing.map(String::from));
         self.has_new_unsupported |= missing.is_some();

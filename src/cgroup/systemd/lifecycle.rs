@@ -71,13 +71,13 @@ impl Plan {
     /// (cgroups(7), "no internal processes"), so the placeholder goes below first.
     fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, placeholder: &Placeholder) -> Result<()> {
         for hierarchy in hierarchies.all() {
-            let whole = Hierarchies::path(hierarchy, &self.path);
+            let full_path = Hierarchies::path(hierarchy, &self.path);
             let v2 = hierarchies.v2 == Some(hierarchy);
             hierarchies
                 .make_all(hierarchy, &self.path, &mut Vec::new())
                 .at(format_args!("cgroup {}", self.path))?;
             if v2 && scope.path != self.path {
-                placeholder.move_to(hierarchies, &whole)?;
+                placeholder.move_to(hierarchies, &full_path)?;
             }
         }
         hierarchies.enable(&self.path, &self.writes)

@@ -62,15 +62,9 @@ impl Scope {
         if !place.is_user {
             properties.append(&mut device::plan(&config.linux.resources.devices));
         }
-        let asked = annotation::plan(&config.annotations)?;
+        let from_annotations = annotation::plan(&config.annotations)?;
         Ok((
-            Scope {
-                name: names.scope,
-                path,
-                is_outside: place.is_outside,
-                properties,
-                from_annotations: asked,
-            },
+            Scope { name: names.scope, path, is_outside: place.is_outside, properties, from_annotations },
             own,
         ))
     }
