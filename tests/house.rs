@@ -29,6 +29,24 @@ const TABLES: &[&str] = &["src/seccomp/table.rs"];
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "impl", "types", "handler"];
 
+/// Names that only this project gave to things which have others.
+const PRIVATE_WORDS: &[&str] = &[
+    "deaf",
+    "door",
+    "doors",
+    "hear",
+    "heard",
+    "hears",
+    "keeper",
+    "knock",
+    "knocks",
+    "tenant",
+    "tenants",
+    "undumpable",
+    "veil",
+    "visitor",
+];
+
 #[test]
 fn imports_point_down() -> io::Result<()> {
     let files = read("src")?;
@@ -138,6 +156,28 @@ fn names_say_something() -> io::Result<()> {
         found.extend(code_lines(std::slice::from_ref(file), modules));
     }
     none("names say something", &found);
+    Ok(())
+}
+
+/// The words of the field stand in their place: container init, exec process, intermediate process, start socket,
+/// cgroup fds, non-dumpable, peer reset. Identifiers are looked at word by word, and comments of all kinds.
+#[test]
+fn words_are_those_of_the_field() -> io::Result<()> {
+    let mut found = Vec::new();
+    for file in read("src")? {
+        for (number, (code, line)) in (1..).zip(file.code.lines().zip(file.text.lines())) {
+            let comment =
+                line.find("//").filter(|at| code.get(*at..*at + 1) == Some(" ")).map(|at| &line[at..]);
+            let words = |text: &str| {
+                let parts = text.split(|letter: char| !letter.is_alphabetic()).map(str::to_lowercase);
+                parts.collect::<Vec<_>>()
+            };
+            let all = [words(code), comment.map(words).unwrap_or_default()].concat();
+            let private = PRIVATE_WORDS.iter().filter(|word| all.iter().any(|one| one == *word));
+            found.extend(private.map(|word| format!("{}:{number}: \"{word}\"", file.path)));
+        }
+    }
+    none("words are those of the field", &found);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
 
-/// Hears what has been written, and all rules of devices if there are new ones.
+/// Called with what has been written, and with all device rules if there are new ones.
 pub type OnUpdate<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
 
 /// The first field of `resources` for which something is to be written to a cgroup; `None` where nothing is. `earlier`
