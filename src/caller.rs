@@ -22,7 +22,7 @@
 //! a `createContainer` hook has its session and its score.
 //!
 //! - A child of who ignores SIGCHLD is reaped unseen: nobody could wait for it (wait(2), "NOTES").
-//! - Handlers end with execve, what is ignored or blocked does not: a program that was never told would be deaf to SIGTERM
+//! - Handlers end with execve, what is ignored or blocked does not: a program that does not know would ignore SIGTERM
 //!   under nohup(1), or as a shell's background job.
 //! - Who sets the soft limit of open files low does it for select(2), which mote has no use of.
 //! - Modes of what mote makes (state directories, cgroups, sockets) are meant exactly; what the caller names (pid files,

@@ -65,6 +65,12 @@ pub fn reserve() {
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
+/// The result of a check that a value fails.
+#[cold]
+pub fn invalid<T>(why: fmt::Arguments<'_>) -> Result<T> {
+    Err(Error::invalid(why))
+}
+
 impl Error {
     /// An error of this kind, with its whole text.
     #[cold]
@@ -287,10 +293,10 @@ impl fmt::Display for Show<'_> {
     }
 }
 
-/// Prints what another program, or the kernel, has to say, on one line: `; ` between its lines.
-pub struct Said<'a>(pub &'a [u8]);
+/// Prints the output of another program, or of the kernel, on one line: `; ` between its lines.
+pub struct OneLine<'a>(pub &'a [u8]);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.0.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
         for (number, line) in lines.filter(|line| !line.is_empty()).enumerate() {
@@ -338,7 +344,7 @@ mod tests {
             (b"a\x1b[2J\nb", r"a\x1b[2J; b"),
             (b" \n", ""),
         ] {
-            assert_eq!(Error::invalid(format_args!("{}", Said(said))).to_string(), line);
+            assert_eq!(Error::invalid(format_args!("{}", OneLine(said))).to_string(), line);
         }
     }
 

@@ -28,10 +28,10 @@ use rustix::process::{Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller::{self, restore_signals};
-use crate::error::{At, Error, Kind, On, Result, Said, Show};
+use crate::config::hooks::Hook;
+use crate::config::{Config, state};
+use crate::error::{At, Error, Kind, On, OneLine, Result, Show};
 use crate::executable::explain;
-use crate::spec::hooks::Hook;
-use crate::spec::{Config, state};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::End;
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
@@ -69,7 +69,7 @@ pub static POINTS: [(&str, &str); 6] = [
 /// All hooks of a container, ready to be run.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    lists: [Vec<Program<'a>>; 6],
+    lists: [Vec<HookCommand<'a>>; 6],
     /// Absolute.
     bundle: &'a CStr,
     /// The state as JSON, but for its beginning: status and pid.
@@ -89,7 +89,7 @@ struct Output<'a> {
 const OUTPUTS: [&CStr; 2] = [c"run.oci.hooks.stdout", c"run.oci.hooks.stderr"];
 
 /// What hooks are run with that are run in the container's namespaces.
-pub struct Inside<'i> {
+pub struct InContainer<'i> {
     /// For those without an environment of their own; and one more variable.
     pub environment: (&'i Strings<'i>, Option<&'i CStr>),
     /// What is done in a hook's process before its program runs: at least it goes where that belongs.
@@ -98,15 +98,15 @@ pub struct Inside<'i> {
 
 /// Where hooks are run.
 #[derive(Clone, Copy)]
-enum Place<'p> {
+enum RunIn<'p> {
     /// Perhaps only as long as a process lives.
     Host(Option<&'p OwnedFd>),
-    Inside(&'p Inside<'p>),
+    Inside(&'p InContainer<'p>),
 }
 
 /// One hook.
 #[derive(Debug)]
-struct Program<'a> {
+struct HookCommand<'a> {
     path: &'a CStr,
     args: Strings<'a>,
     /// `None`: see the table above.
@@ -130,7 +130,7 @@ impl<'a> Plan<'a> {
             &hooks.poststart,
             &hooks.poststop,
         ];
-        let lists = lists.map(|list| list.iter().map(Program::new).collect::<Vec<_>>());
+        let lists = lists.map(|list| list.iter().map(HookCommand::new).collect::<Vec<_>>());
         if lists.iter().all(Vec::is_empty) {
             return Plan::default();
         }
@@ -151,7 +151,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Their numbers, -1 for none: they must stay open for hooks that are run inside.
-    pub fn lines(&self) -> [RawFd; 2] {
+    pub fn output_fds(&self) -> [RawFd; 2] {
         let inside = self.has(Point::StartContainer);
         let number =
             |output: &Output<'_>| output.file.as_ref().filter(|_| inside).map_or(-1, AsRawFd::as_raw_fd);
@@ -159,7 +159,7 @@ impl<'a> Plan<'a> {
         [number(out), number(err)]
     }
 
-    fn list(&self, point: Point) -> &[Program<'a>] {
+    fn list(&self, point: Point) -> &[HookCommand<'a>] {
         self.lists.get(point as usize).map_or(&[], Vec::as_slice)
     }
 
@@ -183,7 +183,7 @@ impl<'a> Plan<'a> {
     #[inline]
     pub fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, Place::Host(None), &mut |result| result),
+            true => self.each(point, pid, RunIn::Host(None), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -193,26 +193,26 @@ impl<'a> Plan<'a> {
     #[inline]
     pub fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, Place::Host(Some(process)), &mut |result| result),
+            true => self.each(point, pid, RunIn::Host(Some(process)), &mut |result| result),
             false => Ok(()),
         }
     }
 
     /// The same in the container's namespaces.
     #[inline]
-    pub fn run_inside(&self, point: Point, pid: i32, inside: &Inside<'_>) -> Result<()> {
+    pub fn run_inside(&self, point: Point, pid: i32, inside: &InContainer<'_>) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, Place::Inside(inside), &mut |result| result),
+            true => self.each(point, pid, RunIn::Inside(inside), &mut |result| result),
             false => Ok(()),
         }
     }
 
-    /// Runs all of them, whether they fail or not; `warn` hears of it.
+    /// Runs all of them, whether they fail or not; `warn` takes the errors.
     pub fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
         if !self.has(point) {
             return;
         }
-        let _ = self.each(point, pid, Place::Host(None), &mut |result| {
+        let _ = self.each(point, pid, RunIn::Host(None), &mut |result| {
             result.err().into_iter().for_each(&mut *warn);
             Ok(())
         });
@@ -222,7 +222,7 @@ impl<'a> Plan<'a> {
         &self,
         point: Point,
         pid: i32,
-        place: Place<'_>,
+        place: RunIn<'_>,
         judge: &mut dyn FnMut(Result<()>) -> Result<()>,
     ) -> Result<()> {
         let programs = self.list(point);
@@ -286,9 +286,9 @@ enum Call {
 
 const CALLS: [&str; 5] = ["dup2", "chdir", "close_range", "rt_sigprocmask", "execve"];
 
-impl<'a> Program<'a> {
+impl<'a> HookCommand<'a> {
     fn new(hook: &Hook<'a>) -> Self {
-        Program {
+        HookCommand {
             path: hook.path,
             args: Strings::new(if hook.args.is_empty() {
                 core::slice::from_ref(&hook.path)
@@ -301,7 +301,7 @@ impl<'a> Program<'a> {
     }
 
     /// `point` is what the errors call it.
-    fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: Place<'_>) -> Result<()> {
+    fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: RunIn<'_>) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
         let printed = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
@@ -334,7 +334,7 @@ impl<'a> Program<'a> {
         standard: [&OwnedFd; 3],
         line: &OwnedFd,
         bundle: &CStr,
-        place: Place<'_>,
+        place: RunIn<'_>,
     ) -> (Call, Errno) {
         let [state, out, err] = standard;
         let result = dup2_stdin(state).and_then(|()| dup2_stdout(out)).and_then(|()| dup2_stderr(err));
@@ -342,8 +342,8 @@ impl<'a> Program<'a> {
             return (Call::Dup2, errno);
         }
         let entered = match place {
-            Place::Inside(inside) => (inside.enter)(),
-            Place::Host(_) => caller::restore().and_then(|()| match chdir(bundle) {
+            RunIn::Inside(inside) => (inside.enter)(),
+            RunIn::Host(_) => caller::restore().and_then(|()| match chdir(bundle) {
                 // A bundle may be removed before its container: what cleans up after that is run all the same.
                 Err(Errno::NOENT) => chdir(c"/"),
                 changed => changed,
@@ -360,17 +360,17 @@ impl<'a> Program<'a> {
         }
         let errno = match (&self.env, place) {
             (Some(env), _) => execve(self.path, &self.args, env, None),
-            (None, Place::Inside(Inside { environment: (env, more), .. })) => {
+            (None, RunIn::Inside(InContainer { environment: (env, more), .. })) => {
                 execve(self.path, &self.args, env, *more)
             }
-            (None, Place::Host(_)) => execve_with_own_environment(self.path, &self.args),
+            (None, RunIn::Host(_)) => execve_with_own_environment(self.path, &self.args),
         };
         (Call::Execve, errno)
     }
 
     /// Waits for its end, not longer than its timeout, or the process `beside` lives.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, place: Place<'_>) -> Result<()> {
-        let beside = if let Place::Host(beside) = place { beside } else { None };
+    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, place: RunIn<'_>) -> Result<()> {
+        let beside = if let RunIn::Host(beside) = place { beside } else { None };
         let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
@@ -379,7 +379,7 @@ impl<'a> Program<'a> {
         let mut space = [0u8; WORDS];
         let count = pread(printed, &mut space, 0).unwrap_or(0);
         let words = space.get(..count).unwrap_or_default().trim_ascii();
-        let (colon, words) = (if words.is_empty() { "" } else { ": " }, Said(words));
+        let (colon, words) = (if words.is_empty() { "" } else { ": " }, OneLine(words));
         let seconds = self.timeout.unwrap_or(0);
         match end {
             _ if !ended && beside.is_some_and(has_ended) => {

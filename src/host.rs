@@ -2,16 +2,12 @@
 //!
 //! Plans are made from a `Host` and never look for themselves, so a test can build one by hand.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, open, openat, statat, statfs,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, open, statat, statfs};
 use rustix::io::read;
 
 use rustix::thread::CapabilitySet;
@@ -59,7 +55,6 @@ pub const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
 /// statfs(2) magic numbers of include/uapi/linux/magic.h.
 const CGROUP_SUPER_MAGIC: u64 = 0x27_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// The inode of the first user namespace, PROC_USER_INIT_INO of include/linux/proc_ns.h.
 const USER_INIT_INODE: u64 = 0xeffffffd;
@@ -190,26 +185,6 @@ pub fn has_named() -> bool {
 
 fn is_a(path: &CStr, magic: u64) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == magic)
-}
-
-/// The host's procfs, checked to be one.
-pub fn proc() -> Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = openat(CWD, c"/proc", flags, Mode::empty()).on(format_args!("openat /proc"))?;
-    let magic = fstatfs(&proc).on(format_args!("fstatfs /proc"))?.f_type;
-    match magic as u64 == PROC_SUPER_MAGIC {
-        true => Ok(proc),
-        false => Err(crate::error::Error::invalid(format_args!("/proc is not a procfs"))),
-    }
-}
-
-/// The beginning of a file that the host's procfs has for a process (proc(5)), as far as there is space.
-pub fn process_file<'s>(pid: i32, name: &str, space: &'s mut [u8]) -> Result<&'s [u8]> {
-    let path = format!("{pid}/{name}");
-    let file = openat(proc()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .on(format_args!("openat /proc/{path}"))?;
-    let count = read(&file, &mut *space).on(format_args!("read /proc/{path}"))?;
-    Ok(space.get(..count).unwrap_or_default())
 }
 
 /// Whether other processes of the host take this one for an ordinary user's, who go by its user (SO_PEERCRED); root of a

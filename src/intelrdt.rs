@@ -13,8 +13,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstatfs, mkdirat, openat, unlinkat}
 use rustix::io::{Errno, read, write};
 use rustix::process::Pid;
 
-use crate::error::{At, Error, On, Result, Said};
-use crate::spec::linux::IntelRdt;
+use crate::config::linux::IntelRdt;
+use crate::error::{At, Error, On, OneLine, Result};
 
 /// Where it is mounted, by convention.
 const ROOT: &str = "/sys/fs/resctrl";
@@ -190,7 +190,7 @@ fn write_file(root: &OwnedFd, path: &str, text: &str) -> Result<()> {
     } else {
         String::new()
     };
-    written.on(format_args!("write {} to {path} ({})", text.trim_ascii_end(), Said(why.as_bytes())))
+    written.on(format_args!("write {} to {path} ({})", text.trim_ascii_end(), OneLine(why.as_bytes())))
 }
 
 fn write_line(root: &OwnedFd, group: &str, line: &str) -> Result<()> {

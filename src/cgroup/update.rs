@@ -12,17 +12,18 @@ use core::slice;
 
 use rustix::fd::AsFd;
 
-use super::directory::Hierarchies;
-use super::rules::is_everything;
-use super::write::{Absent, Field, Write, controller, plan, plan_with, set};
-use super::{Cgroup, plan_devices};
+use super::controllers::write::{Field, IfMissing, Write, controller, nonzero, plan, plan_with};
+use super::devices::rules::is_everything;
+use super::fs::hierarchies::Hierarchies;
+use super::handle::Cgroup;
+use super::plan::plan_devices;
+use crate::config::device::DeviceRule;
+use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
-use crate::spec::device::DeviceRule;
-use crate::spec::resources::{Cpu, Memory, Resources};
 
-/// Hears what has been written, and all rules of devices if there are new ones.
-pub type Tell<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
+/// Called with what has been written, and with all device rules if there are new ones.
+pub type OnUpdate<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
 
 /// The first field of `resources` for which something is to be written to a cgroup; `None` where nothing is. `earlier`
 /// are the rules of devices of the container's configuration.
@@ -53,12 +54,12 @@ impl Cgroup {
     /// ends processes instead.
     ///
     /// When it fails, what was written before is written back. Not so rules of devices on v1, which come last, and
-    /// controllers that were enabled. At the end `tell` hears of it, and may fail as well.
+    /// controllers that were enabled. At the end `on_update` is called, and may fail as well.
     pub fn update(
         &self,
         resources: &Resources<'_>,
         earlier: &[DeviceRule],
-        tell: &mut Tell<'_>,
+        on_update: &mut OnUpdate<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
         let memory = self.whole_memory(resources.memory, &layout)?;
@@ -79,13 +80,13 @@ impl Cgroup {
         };
         self.hierarchies.enable(&self.path, &writes)?;
         let mut undo = Vec::new();
-        let told = writes.clone();
+        let written = writes.clone();
         let limited = self.change(&memory, writes, &mut undo);
         let changed = limited.and_then(|()| match program {
             Some(program) => program.replace(self.hierarchies.open_v2(&self.path)?.as_fd()),
             None => Ok(()),
         });
-        let changed = changed.and_then(|()| tell(self, &told, &rules));
+        let changed = changed.and_then(|()| on_update(self, &written, &rules));
         if changed.is_err() {
             for write in undo.iter().rev() {
                 let _ = self.write(slice::from_ref(write), None);
@@ -96,7 +97,7 @@ impl Cgroup {
 
     fn change(&self, memory: &Memory, mut writes: Vec<Write>, undo: &mut Vec<Write>) -> Result<()> {
         let at = writes.iter().position(|write| write.file == "memory.max");
-        if let (Some(true), Some(limit), Some(at)) = (memory.check_before_update, set(memory.limit), at)
+        if let (Some(true), Some(limit), Some(at)) = (memory.check_before_update, nonzero(memory.limit), at)
             && limit > 0
             && self.number("memory.max").is_none_or(|now| limit < now)
         {
@@ -141,7 +142,7 @@ impl Cgroup {
     fn whole_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
         let v2 = layout.is_v2("memory");
         let swap = self.number(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
-        match (set(memory.limit), set(memory.swap), swap) {
+        match (nonzero(memory.limit), nonzero(memory.swap), swap) {
             // Without one on memory there is none on both.
             (Some(-1), None, Some(_)) => memory.swap = Some(-1),
             // No swap at all stays none.
@@ -169,7 +170,7 @@ impl Cgroup {
 
     /// v2 has quota and period in one file; a quota alone leaves the period, but a period needs the quota.
     fn whole_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
-        match (set(cpu.quota), cpu.period) {
+        match (nonzero(cpu.quota), cpu.period) {
             (None, Some(1..)) if layout.is_v2("cpu") => Cpu { quota: self.number("cpu.max"), ..cpu },
             _ => cpu,
         }
@@ -192,7 +193,7 @@ impl Cgroup {
         // A longer text may not be whole.
         let text = self.text(&write.file).filter(|text| text.len() < 1024)?;
         let value = present(&write.file, &text, &write.value)?;
-        Some(Write { file: write.file.clone(), value, field: write.field, absent: Absent::Fails })
+        Some(Write { file: write.file.clone(), value, field: write.field, if_missing: IfMissing::Error })
     }
 }
 

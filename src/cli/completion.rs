@@ -6,18 +6,25 @@ use mote::sys::signal::NAMES;
 
 use super::options::{Command, Matches, Opt, flag};
 use super::output::print;
-use super::{COMMANDS, Context, GLOBAL, WORDS};
 
-/// `completion`
-pub static COMMAND: Command = Command {
+/// `completion`, but for `run`, which has the tables.
+pub const COMMAND: Command = Command {
     name: "completion",
     operands: "bash|zsh|fish",
     count: (1, 1),
     rest: None,
     about: "print the completion script for a shell",
     options: &[],
-    run,
+    run: |_, _| Ok(1),
 };
+
+/// The tables of commands and options.
+pub struct Tables {
+    pub commands: &'static [&'static Command],
+    pub global: &'static [Opt],
+    /// Words accepted in place of a command, with their descriptions.
+    pub words: &'static [(&'static str, &'static str)],
+}
 
 // The linker script places these statics by name, away from pages that a container start reads (scripts/layout.ld).
 static BASH: [u8; include_bytes!("completion/mote.bash").len()] = *include_bytes!("completion/mote.bash");
@@ -27,7 +34,8 @@ static FISH: [u8; include_bytes!("completion/mote.fish").len()] = *include_bytes
 /// The option that every command has.
 static HELP: [Opt; 1] = [flag("help", Some('h'), "print help")];
 
-fn run(_: &Context, matches: &Matches) -> Result<i32> {
+/// Prints the script for a shell.
+pub fn run(matches: &Matches, tables: &Tables) -> Result<i32> {
     let shell = matches.id().to_str().unwrap_or_default();
     let script: &[u8] = match shell {
         "bash" => &BASH,
@@ -36,20 +44,20 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
         _ => return Err(Error::new(Kind::Usage, format_args!("completion: unknown shell \"{shell}\""))),
     };
     let script = str::from_utf8(script).unwrap_or_default();
-    print(&script.replace("@TABLE\n", &table()).replace("@SIGNALS", NAMES.join(" ").trim_start()))
+    print(&script.replace("@TABLE\n", &table(tables)).replace("@SIGNALS", NAMES.join(" ").trim_start()))
 }
 
 /// The table of commands and options: lines of five columns, of which the last extends to the end of the line.
 /// `COMMAND -B --BUNDLE VALUE ABOUT` describes an option; `COMMAND about - - ABOUT` and
 /// `COMMAND takes REST - OPERAND...` describe a command. "-" stands for an empty column. Global options have `mote` as
 /// COMMAND.
-fn table() -> String {
+fn table(tables: &Tables) -> String {
     let mut text = String::from("mote takes 1 - COMMAND\n");
-    options(&mut text, "mote", &GLOBAL);
-    for (name, about) in WORDS {
+    options(&mut text, "mote", tables.global);
+    for (name, about) in tables.words {
         text += &format!("{name} about - - {about}\n");
     }
-    for &Command { name, about, rest, operands, options: own, .. } in COMMANDS {
+    for &Command { name, about, rest, operands, options: own, .. } in tables.commands {
         let rest = rest.unwrap_or(99);
         text += &format!("{name} about - - {about}\n{name} takes {rest} - ");
         // `ID [PROGRAM [ARGUMENT...]]` becomes `ID PROGRAM ARGUMENT`.

@@ -1,10 +1,10 @@
 //! `mote create`: creates a container whose init waits for `mote start`.
 
-use mote::container::announce::Announce;
 use mote::container::create::{Request, create};
-use mote::error::Result;
+use mote::container::pid_receivers::PidReceivers;
+use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `create`
@@ -58,19 +58,35 @@ pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request
         id: matches.id(),
         bundle: matches.path("bundle").unwrap_or(c"."),
         config: matches.path("config"),
-        announce: announce(matches),
+        pid_receivers: pid_receivers(matches),
         console_socket: matches.path("console-socket"),
-        preserve_fds: context.preserved(matches, listen_fds)?,
+        preserve_fds: preserved_fds(context, matches, listen_fds)?,
         listen_fds,
         notify_socket: context.notify_socket.as_deref(),
         seccomp_receiver: context.seccomp_receiver.as_deref(),
         pivot: !matches.has("no-pivot"),
         new_keyring: !matches.has("no-new-keyring"),
-        manager: context.manager.asked(),
+        manager: &context.manager,
     })
 }
 
 /// The receivers of the PID and the pidfd of the new process.
-pub fn announce(matches: &Matches) -> Announce<'_> {
-    Announce { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
+pub fn pid_receivers(matches: &Matches) -> PidReceivers<'_> {
+    PidReceivers { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
+}
+
+/// The value of `--preserve-fds`. Fails unless that many file descriptors, and `more` for LISTEN_FDS, are open from 3 on:
+/// otherwise the program would inherit a file descriptor that mote opens itself, which can expose the host's filesystem to
+/// the container (CVE-2024-21626).
+pub fn preserved_fds(context: &Context, matches: &Matches, more: u32) -> Result<u32> {
+    let requested: u32 = matches.number("preserve-fds")?.unwrap_or(0);
+    match requested.saturating_add(more) <= context.passed {
+        true => Ok(requested),
+        false => {
+            let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
+            let (count, missing) = (if more == 0 { requested } else { more }, 3 + context.passed);
+            let why = format_args!("{option} {count}: file descriptor {missing} is not open");
+            Err(Error::new(Kind::Invalid, why))
+        }
+    }
 }

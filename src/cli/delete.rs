@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use mote::container::delete::{Force, delete};
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag};
 use super::pattern;
 

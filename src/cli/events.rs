@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use mote::args::duration;
 use mote::container::events::events;
-use mote::container::interval;
 use mote::error::{Error, Kind, Result};
 use mote::sys::fd::stdout;
 use rustix::io::Errno;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 use super::output::print;
 
@@ -36,7 +36,7 @@ static OPTIONS: [Opt; 2] = [
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let interval = match matches.text("interval")? {
         None => Duration::from_secs(5),
-        Some(text) => interval::parse(text).ok_or_else(|| {
+        Some(text) => duration::parse(text).ok_or_else(|| {
             Error::new(Kind::Usage, format_args!("--interval: invalid duration \"{text}\""))
         })?,
     };

@@ -2,12 +2,12 @@
 
 use std::ffi::CString;
 
-use mote::container::exec::{self, Request, What};
+use mote::container::exec::{self, ProcessSource, Request};
 use mote::error::{Error, Kind, Result, Show};
 use mote::process::caps;
 
-use super::Context;
-use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, announce};
+use super::context::Context;
+use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, pid_receivers, preserved_fds};
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `exec`
@@ -67,12 +67,12 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
     let cgroup: Vec<&str> = matches.all("cgroup").iter().filter_map(|text| text.to_str().ok()).collect();
     let request = Request {
         id: matches.id(),
-        what: matches.path("process").map_or(What::Command(&command), What::File),
+        process: matches.path("process").map_or(ProcessSource::Command(&command), ProcessSource::File),
         detach: matches.has("detach"),
-        announce: announce(matches),
+        pid_receivers: pid_receivers(matches),
         terminal: matches.has("tty"),
         console_socket: matches.path("console-socket"),
-        preserve_fds: context.preserved(matches, 0)?,
+        preserve_fds: preserved_fds(context, matches, 0)?,
         cgroup: &cgroup,
         ignore_paused: matches.has("ignore-paused"),
         seccomp_receiver: context.seccomp_receiver.as_deref(),

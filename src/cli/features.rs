@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 
 use miniserde::{Serialize, json};
+use mote::config::linux::{self, NAMESPACES};
+use mote::config::resources::SMALLEST_MEMORY;
+use mote::config::{seccomp, version};
 use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
-use mote::rootfs::option::{WORDS, Word};
+use mote::rootfs::option_table::{MountOption, OPTIONS};
 use mote::seccomp::{FLAGS, is_flag_supported};
-use mote::spec::linux::{self, NAMESPACES};
-use mote::spec::resources::SMALLEST_MEMORY;
-use mote::spec::{seccomp, version};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches};
 use super::output::{pretty, print};
 
@@ -114,7 +114,11 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
         hooks: hooks::POINTS.iter().map(|(name, _)| *name).collect(),
-        mount_options: WORDS.iter().filter(|(_, word)| *word != Word::Later).map(|(name, _)| *name).collect(),
+        mount_options: OPTIONS
+            .iter()
+            .filter(|(_, word)| *word != MountOption::Unsupported)
+            .map(|(name, _)| *name)
+            .collect(),
         linux: Linux {
             namespaces: NAMESPACES.iter().map(|(name, _)| *name).collect(),
             capabilities: caps::NAMES.to_vec(),

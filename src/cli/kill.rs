@@ -1,9 +1,10 @@
 //! `mote kill`: sends a signal to the processes of a container.
 
-use mote::container::kill::{kill, signal_number};
+use mote::args::signal_name;
+use mote::container::kill::kill;
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag};
 use super::pattern;
 
@@ -25,7 +26,7 @@ static OPTIONS: [Opt; 2] = [
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let signal = match matches.operands.get(1) {
-        Some(signal) => signal_number(&signal.to_string_lossy())?,
+        Some(signal) => signal_name::parse(&signal.to_string_lossy())?,
         None => 15,
     };
     let all = matches.has("all");

@@ -4,9 +4,9 @@ use mote::container::list::list;
 use mote::container::state::Report;
 use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
-use super::output::{pretty, print};
+use super::output::{pretty, print, user_name};
 use super::state;
 
 /// `list`
@@ -62,19 +62,4 @@ fn table(reports: &[Report]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("   ").trim_end())
     };
     rows.iter().map(line).collect()
-}
-
-/// The name of a user of the host (passwd(5)), or the user ID if it has no name.
-pub fn user_name(uid: u32) -> String {
-    // Most containers belong to root, whose name is the same everywhere: no need to read the file.
-    if uid == 0 {
-        return "root".into();
-    }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
-    });
-    named.map_or_else(|| uid.to_string(), String::from)
 }

@@ -8,14 +8,12 @@ use miniserde::Serialize;
 use mote::caller::file_mode;
 use mote::container::time;
 use mote::error::{At, Error, Kind, On, Result, Show};
-use mote::pass;
+use mote::os::scm_rights;
 use mote::sys::fd::stderr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::write;
 use rustix::net::SocketType;
-
-use super::options::Matches;
 
 /// Log level: the lowest severity that is logged.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,30 +67,30 @@ const FACILITY: u8 = 1;
 
 /// A JSON log line, of which containerd and podman read `level` and `msg`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonRecord<'a> {
     msg: &'a str,
     level: &'a str,
     time: &'a str,
 }
 
 impl Log {
-    /// Opens the log that the global options describe.
-    pub fn open(global: &Matches) -> Result<Self> {
+    /// Opens the log of the options `--log`, `--log-format` and `--log-level`; `debug` is `--debug`.
+    pub fn open([name, format, level]: [Option<&str>; 3], debug: bool) -> Result<Self> {
         let usage = |text: std::fmt::Arguments<'_>| Error::new(Kind::Usage, text);
-        let level = match global.text("log-level")? {
+        let level = match level {
             Some("debug") => Level::Debug,
             Some("warning") => Level::Warning,
             Some("error") => Level::Error,
-            None if global.has("debug") => Level::Debug,
+            None if debug => Level::Debug,
             None => Level::Error,
             Some(other) => return Err(usage(format_args!("--log-level: unknown level \"{other}\""))),
         };
-        let json = match global.text("log-format")? {
+        let json = match format {
             Some("json") => true,
             Some("text") | None => false,
             Some(other) => return Err(usage(format_args!("--log-format: unknown format \"{other}\""))),
         };
-        let sink = match global.text("log")?.filter(|name| !name.is_empty()) {
+        let sink = match name.filter(|name| !name.is_empty()) {
             Some(name) => Some(Rc::new(Sink::open(name).at(format_args!("--log {name}"))?)),
             None => None,
         };
@@ -101,26 +99,26 @@ impl Log {
 
     /// Logs an error, and always prints it to standard error.
     pub fn error(&self, error: &Error) {
-        self.say(Level::Error, &error.to_string(), true);
+        self.write_line(Level::Error, &error.to_string(), true);
     }
 
     /// Logs a warning and prints it to standard error. A [`Kind::Remark`] is only logged.
     pub fn warning(&self, warning: &Error) {
         let is_remark = warning.kind() == Kind::Remark;
         if !is_remark || self.level >= Level::Warning {
-            self.say(Level::Warning, &warning.to_string(), !is_remark);
+            self.write_line(Level::Warning, &warning.to_string(), !is_remark);
         }
     }
 
     /// Logs a debug message.
     pub fn debug(&self, text: impl FnOnce() -> String) {
         if self.level == Level::Debug {
-            self.say(Level::Debug, &text(), false);
+            self.write_line(Level::Debug, &text(), false);
         }
     }
 
     /// Writes a message to the log, and to standard error if `aloud` is set or there is no `--log`.
-    fn say(&self, level: Level, text: &str, aloud: bool) {
+    fn write_line(&self, level: Level, text: &str, aloud: bool) {
         // Write errors are ignored: there is nowhere left to report them.
         let word = match level {
             Level::Error => "",
@@ -159,7 +157,11 @@ impl Sink {
             Sink::File(file) => {
                 let time = time::now();
                 let line = match json {
-                    true => miniserde::json::to_string(&Line { msg: text, level: level.name(), time: &time }),
+                    true => miniserde::json::to_string(&JsonRecord {
+                        msg: text,
+                        level: level.name(),
+                        time: &time,
+                    }),
                     false => format!("{time} {}: {text}", level.name()),
                 };
                 (file, format!("{line}\n"))
@@ -180,5 +182,5 @@ impl Sink {
 }
 
 fn connect(path: &CStr) -> Result<OwnedFd> {
-    pass::connect(path, SocketType::DGRAM).at(format_args!("{}", Show(path)))
+    scm_rights::connect(path, SocketType::DGRAM).at(format_args!("{}", Show(path)))
 }

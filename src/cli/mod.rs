@@ -4,6 +4,7 @@
 //! these tables. Commands and options have the names that crun and runc give them.
 
 mod completion;
+mod context;
 mod create;
 mod delete;
 mod events;
@@ -30,16 +31,19 @@ use std::os::unix::ffi::OsStringExt;
 
 use lexopt::Parser;
 use mote::caller;
-use mote::container::keeper::{Asked, Buses};
-use mote::container::store::Store;
+use mote::cgroup::manager::Requested;
+use mote::cgroup::systemd::bus::Buses;
+use mote::container::store::directory::Store;
 use mote::error::{Error, Kind, Result};
 
+use completion::Tables;
+use context::Context;
 use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
 static COMMANDS: &[&Command] = &[
-    &completion::COMMAND,
+    &COMPLETION,
     &create::COMMAND,
     &delete::COMMAND,
     &events::COMMAND,
@@ -57,6 +61,14 @@ static COMMANDS: &[&Command] = &[
     &state::COMMAND,
     &update::COMMAND,
 ];
+
+/// `completion`, which prints what is in these tables.
+static COMPLETION: Command = Command {
+    run: |_, matches| {
+        completion::run(matches, &Tables { commands: COMMANDS, global: &GLOBAL, words: &WORDS })
+    },
+    ..completion::COMMAND
+};
 
 /// Options before the command.
 static GLOBAL: [Opt; 12] = [
@@ -86,45 +98,6 @@ static GLOBAL: [Opt; 12] = [
 
 /// Words accepted in place of a command, with their descriptions.
 static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
-
-/// The values of the global options and of the environment variables that commands use.
-pub struct Context {
-    pub store: Store,
-    pub log: Log,
-    pub manager: Manager,
-    /// Number of consecutive file descriptors, from 3 on, that mote inherited from its caller.
-    passed: u32,
-    /// NOTIFY_SOCKET: the socket that receives the container's readiness notification (sd_notify(3)).
-    pub notify_socket: Option<CString>,
-    /// RUN_OCI_SECCOMP_RECEIVER: the socket that receives the seccomp listener fd if config.json names none.
-    pub seccomp_receiver: Option<CString>,
-}
-
-impl Context {
-    /// The value of `--preserve-fds`. Fails unless that many file descriptors, and `more` for LISTEN_FDS, are open from 3
-    /// on: otherwise the program would inherit a file descriptor that mote opens itself, which can expose the host's
-    /// filesystem to the container (CVE-2024-21626).
-    fn preserved(&self, matches: &Matches, more: u32) -> Result<u32> {
-        let asked: u32 = matches.number("preserve-fds")?.unwrap_or(0);
-        match asked.saturating_add(more) <= self.passed {
-            true => Ok(asked),
-            false => {
-                let option = if more == 0 { "--preserve-fds" } else { "LISTEN_FDS" };
-                let (count, missing) = (if more == 0 { asked } else { more }, 3 + self.passed);
-                let why = format_args!("{option} {count}: file descriptor {missing} is not open");
-                Err(Error::new(Kind::Invalid, why))
-            }
-        }
-    }
-
-    /// Runs `act` and logs the warnings that it collects.
-    fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
-        let mut warnings = Vec::new();
-        let done = act(&mut warnings);
-        warnings.iter().for_each(|warning| self.log.warning(warning));
-        done
-    }
-}
 
 /// Runs a command line and returns the exit code.
 pub fn main(words: Vec<OsString>) -> i32 {
@@ -158,11 +131,12 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
             false => Err(Error::new(Kind::Usage, format_args!("a command is missing; see mote --help"))),
         };
     };
-    *log = Log::open(&global)?;
+    let words = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
+    *log = Log::open(words, global.has("debug"))?;
     let context = Context {
         store: Store::new(root(&global)?),
         log: log.clone(),
-        manager: Manager::read(&global)?,
+        manager: requested_manager(&global)?,
         passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
@@ -183,49 +157,29 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
     (command.run)(&context, &matches)
 }
 
-/// The cgroup manager; for systemd with the environment variables that locate its D-Bus sockets.
-pub enum Manager {
-    Cgroupfs,
-    Delegated,
-    Systemd([Option<CString>; 3]),
-    Disabled,
+/// The cgroup manager that the global options request.
+fn requested_manager(global: &Matches) -> Result<Requested> {
+    match global.text("cgroup-manager")? {
+        _ if global.has("systemd-cgroup") => Ok(systemd()),
+        None | Some("cgroupfs") => Ok(Requested::Cgroupfs),
+        Some("systemd") => Ok(systemd()),
+        Some("delegated") => Ok(Requested::Delegated),
+        Some("disabled") => Ok(Requested::Disabled),
+        Some(other) => {
+            let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
+            Err(Error::new(Kind::Usage, unknown))
+        }
+    }
 }
 
-impl Manager {
-    fn read(global: &Matches) -> Result<Self> {
-        match global.text("cgroup-manager")? {
-            _ if global.has("systemd-cgroup") => Ok(Self::systemd()),
-            None | Some("cgroupfs") => Ok(Manager::Cgroupfs),
-            Some("systemd") => Ok(Self::systemd()),
-            Some("delegated") => Ok(Manager::Delegated),
-            Some("disabled") => Ok(Manager::Disabled),
-            Some(other) => {
-                let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
-                Err(Error::new(Kind::Usage, unknown))
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn systemd() -> Self {
-        let names = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS"];
-        Manager::Systemd(names.map(variable))
-    }
-
-    /// The library's form of this choice.
-    pub fn asked(&self) -> Asked<'_> {
-        match self {
-            Manager::Cgroupfs => Asked::Cgroupfs,
-            Manager::Delegated => Asked::Delegated,
-            Manager::Disabled => Asked::Nobody,
-            Manager::Systemd([session, runtime, system]) => Asked::Systemd(Buses {
-                session: session.as_deref(),
-                runtime: runtime.as_deref(),
-                system: system.as_deref(),
-            }),
-        }
-    }
+#[cold]
+#[inline(never)]
+fn systemd() -> Requested {
+    Requested::Systemd(Buses {
+        session: variable("DBUS_SESSION_BUS_ADDRESS"),
+        runtime: variable("XDG_RUNTIME_DIR"),
+        system: variable("DBUS_SYSTEM_BUS_ADDRESS"),
+    })
 }
 
 /// The socket path in an environment variable; an empty value counts as unset.
@@ -263,7 +217,7 @@ fn version(root: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
     format!(
         "mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n",
-        mote::spec::version::CURRENT
+        mote::config::version::CURRENT
     )
 }
 

@@ -3,7 +3,7 @@
 use mote::container::mounts::{Change, change};
 use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches};
 
 /// `mounts`

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use lexopt::{Arg, Parser};
 use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 
 /// One option.
 pub struct Opt {

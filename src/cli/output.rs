@@ -61,3 +61,18 @@ fn line(text: &mut String, depth: usize) {
         text.push_str("  ");
     }
 }
+
+/// The name of a user of the host (passwd(5)), or the user ID if it has no name.
+pub fn user_name(uid: u32) -> String {
+    // Most containers belong to root, whose name is the same everywhere: no need to read the file.
+    if uid == 0 {
+        return "root".into();
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    });
+    named.map_or_else(|| uid.to_string(), String::from)
+}

@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-use mote::container::pattern::Pattern;
+use mote::args::regex::Pattern;
 use mote::error::{At, Result};
 
-use super::Context;
+use super::context::Context;
 
 /// Applies `action` to each matching container. A failure is logged as a warning and does not stop the loop; the exit
 /// code is 0, as with crun.

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use mote::container::ps::{processes, table};
 use mote::error::{Error, Kind, Result};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, value};
 use super::output::print;
 

@@ -3,7 +3,7 @@
 use mote::container::pause::resume;
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches};
 
 /// `resume`

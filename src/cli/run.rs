@@ -3,7 +3,7 @@
 use mote::container::run::{self, Foreground};
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::create;
 use super::options::{Command, Matches, Opt, flag};
 

@@ -3,13 +3,13 @@
 use std::ffi::CString;
 
 use mote::caller::file_mode;
+use mote::config::version;
 use mote::error::{Error, Kind, On, Result};
 use mote::host::{Cgroups, Host};
-use mote::spec::version;
 use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::{Errno, write};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `spec`

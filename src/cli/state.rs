@@ -6,9 +6,9 @@ use miniserde::{Serialize, json};
 use mote::container::state::{Report, report};
 use mote::error::Result;
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches};
-use super::output::{pretty, print};
+use super::output::{pretty, print, user_name};
 
 /// `state`
 pub static COMMAND: Command = Command {
@@ -50,7 +50,7 @@ pub fn text(report: &Report) -> String {
         bundle: &report.bundle,
         rootfs: &report.rootfs,
         created: &report.created,
-        owner: super::list::user_name(report.owner),
+        owner: user_name(report.owner),
         annotations: report.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     })
 }

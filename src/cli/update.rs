@@ -1,10 +1,10 @@
 //! `mote update`: changes the resource limits of a container.
 
+use mote::config::resources::{BlockIo, Cpu, Memory, Resources};
 use mote::container::update::{Limits, Request, update};
 use mote::error::{Error, Kind, Result};
-use mote::spec::resources::{BlockIo, Cpu, Memory, Resources};
 
-use super::Context;
+use super::context::Context;
 use super::options::{Command, Matches, Opt, value};
 
 /// `update`

@@ -8,10 +8,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::tcgetwinsize;
 
 use super::relay::{self, Relay};
+use crate::config::process::ConsoleSize;
 use crate::error::{At, Error, On, Result, Show};
-use crate::pass;
+use crate::os::scm_rights;
 use crate::process::terminal::Plan;
-use crate::spec::process::ConsoleSize;
 use crate::sys::fd::inherited;
 
 /// The way that it takes.
@@ -30,7 +30,7 @@ impl Console {
         match (socket, terminal) {
             (None, None) => Ok(Console::None),
             (Some(path), Some(_)) => Ok(Console::Socket(
-                pass::connect(path, SocketType::STREAM)
+                scm_rights::connect(path, SocketType::STREAM)
                     .at(format_args!("--console-socket {}", Show(path)))?,
             )),
             (Some(_), None) => {
@@ -61,7 +61,7 @@ impl Console {
     /// When the program runs: the relay between its terminal and mote's own, if that is how it is attended.
     pub fn relay(self) -> Result<Option<Box<Relay>>> {
         match self {
-            Console::Pair(ours, _) => pass::receive(ours.as_fd()).and_then(Relay::new).map(Some),
+            Console::Pair(ours, _) => scm_rights::receive(ours.as_fd()).and_then(Relay::new).map(Some),
             _ => Ok(None),
         }
     }

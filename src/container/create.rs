@@ -1,4 +1,4 @@
-//! `create`, and the part of it that `run` shares: from a bundle to a process at the start gate.
+//! `create`, and the part of it that `run` shares: from a bundle to a process that waits to be started.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -8,29 +8,30 @@ use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 
-use super::announce::Announce;
 use super::console::Console;
-use super::keeper::{Asked, Keeper};
-use super::listener::Receiver;
-use super::notify::{Notify, Place};
-use super::process::Identity;
+use super::listener::ListenerReceiver;
+use super::notify::{Notify, SocketMount};
+use super::pid_receivers::PidReceivers;
 use super::relay::Relay;
-use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::scope::Description;
+use super::store::directory::{Directory, Store};
+use super::store::identity::Identity;
+use super::store::status::{State, Status};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
-use crate::cgroup::oom::Shortage;
+use crate::cgroup::manager::{Manager, Requested};
+use crate::cgroup::stat::oom::OomReport;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hooks::{self, Point};
 use crate::host::{Cgroups, Host};
 use crate::intelrdt;
-use crate::launch::gate::Gate;
 use crate::launch::parent::{Launched, launch};
+use crate::launch::start_socket::StartWait;
 use crate::plan::{Options, Plan, ProcessPlan};
 use crate::rootfs::id::RootId;
-use crate::spec::Config;
-use crate::sys::text;
+use crate::sys::program_text;
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,25 +41,25 @@ pub struct Request<'a> {
     pub bundle: &'a CStr,
     /// Another file than the bundle's config.json.
     pub config: Option<&'a CStr>,
-    pub announce: Announce<'a>,
+    pub pid_receivers: PidReceivers<'a>,
     /// A socket that is sent the master of the process's terminal.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
     /// How many descriptors, after those, were passed to mote for the container's process (sd_listen_fds(3)).
     pub listen_fds: u32,
-    /// NOTIFY_SOCKET of mote's own environment, where somebody waits to hear that the container is ready.
+    /// NOTIFY_SOCKET of mote's own environment, where the readiness of the container is reported.
     pub notify_socket: Option<&'a CStr>,
     /// RUN_OCI_SECCOMP_RECEIVER of it: who takes the listener of a filter where the configuration names nobody.
     pub seccomp_receiver: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
-    pub manager: Asked<'a>,
+    pub manager: &'a Requested,
 }
 
-/// How long mote stays with it.
+/// When `bring_up` and its caller return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stay {
-    /// Until it is created: it waits at its gate for `start`.
+pub enum Until {
+    /// Until it is created: it waits for `start`.
     Created,
     /// Until its program runs.
     Running,
@@ -66,34 +67,39 @@ pub enum Stay {
     Ended,
 }
 
-/// A container that was brought up to its gate.
-pub struct Up {
+/// A container whose process is launched.
+pub struct CreatedContainer {
     pub directory: Directory,
-    pub built: Built,
+    pub launch: Launch,
 }
 
-/// What was made for it.
-pub struct Built {
+/// The process of a container and what belongs to it.
+pub struct Launch {
     /// To its terminal, if mote stays.
     pub relay: Option<Box<Relay>>,
-    /// To who waits for it to be ready, if mote hears of that.
+    /// The notify sockets, if mote stays until the container is ready.
     pub notify: Option<Notify>,
     /// There is more to its end than its cgroup's: hooks, groups of resctrl.
-    pub more: bool,
+    pub has_other_resources: bool,
     pub cgroup: Option<Cgroup>,
     pub launched: Launched,
 }
 
-/// Creates a container and leaves it at its gate for `start`.
+/// Creates a container, whose process then waits for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
-    bring_up(store, request, Stay::Created, warnings).map(drop)
+    bring_up(store, request, Until::Created, warnings).map(drop)
 }
 
 /// Brings a container up. When it fails nothing is left.
-pub fn bring_up(store: &Store, request: &Request<'_>, stay: Stay, warnings: &mut Vec<Error>) -> Result<Up> {
+pub fn bring_up(
+    store: &Store,
+    request: &Request<'_>,
+    until: Until,
+    warnings: &mut Vec<Error>,
+) -> Result<CreatedContainer> {
     let directory = store.create(request.id)?;
-    match build(&directory, request, stay, warnings) {
-        Ok(built) => Ok(Up { directory, built }),
+    match create_in(&directory, request, until, warnings) {
+        Ok(built) => Ok(CreatedContainer { directory, launch: built }),
         Err(error) => {
             let _ = directory.remove();
             Err(error)
@@ -101,54 +107,55 @@ pub fn bring_up(store: &Store, request: &Request<'_>, stay: Stay, warnings: &mut
     }
 }
 
-fn build(
+fn create_in(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Stay,
+    until: Until,
     warnings: &mut Vec<Error>,
-) -> Result<Built> {
+) -> Result<Launch> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
     // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
-    let pidfd_socket = request.announce.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
-    let request = &Request { announce: Announce { pidfd_socket, ..request.announce }, ..*request };
-    let systemd = Systemd::new(directory, request)?;
+    let pidfd_socket = request.pid_receivers.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
+    let request =
+        &Request { pid_receivers: PidReceivers { pidfd_socket, ..request.pid_receivers }, ..*request };
+    let systemd = ServiceEnvironment::new(directory, request)?;
     systemd.add_to(&mut config);
     config.set_seccomp_receiver(request.seccomp_receiver);
-    let notify = Systemd::listen(directory, request, stay)?;
+    let notify = ServiceEnvironment::listen(directory, request, until)?;
     let host = Host::read()?;
-    let mut keeper = Keeper::find(request.manager, &config, &host.cgroups, directory)?;
+    let mut manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
     let options = Options {
         id: request.id,
         bundle: &bundle.path,
         pivot: request.pivot,
         new_keyring: request.new_keyring,
-        manager: keeper.manager(),
+        placement: manager.placement(),
         preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
-        gate: stay == Stay::Created,
+        waits_for_start: until == Until::Created,
     };
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
-    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, stay)?;
+    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
     // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
-    text::forget();
+    program_text::drop_text_pages();
     let mut status =
-        Status { owner: host.uid, bus: keeper.address(), ..status(&config, &bundle.path, &plan) };
+        Status { owner: host.uid, bus: manager.address(), ..status(&config, &bundle.path, &plan) };
     // Before anything is made: what is in it is what `delete --force` will look for.
     status.write(directory)?;
-    let cgroup = groups(&mut plan, &mut keeper, directory, warnings)?;
+    let cgroup = create_cgroups(&mut plan, &mut manager, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
-    let launched = process(directory, request, stay, &mut plan, receiver, cgroup.as_ref(), &mut status);
+    let launched = process(directory, request, until, &mut plan, receiver, cgroup.as_ref(), &mut status);
     match (launched, cgroup) {
         (Ok((launched, relay)), cgroup) => {
             let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
-            Ok(Built { relay, notify, more, cgroup, launched })
+            Ok(Launch { relay, notify, has_other_resources: more, cgroup, launched })
         }
         (Err(error), _) if !directory.is_there() => Err(error),
         (Err(error), cgroup) => {
             let error = cgroup.iter().fold(error, explain);
-            undo(&plan, &mut keeper, cgroup);
+            undo(&plan, &mut manager, cgroup);
             let _ = status.rdt.remove();
             // As with `delete`, before its hooks: nobody is to wait for those.
             let _ = directory.remove();
@@ -164,7 +171,7 @@ fn build(
 #[inline(never)]
 fn explain(error: Error, cgroup: &Cgroup) -> Error {
     let mut error = cgroup.explain(error);
-    if let Some(shortage) = Shortage::of(cgroup) {
+    if let Some(shortage) = OomReport::of(cgroup) {
         error.append(format_args!(": {shortage}"));
     }
     error
@@ -191,31 +198,33 @@ fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
     }
 }
 
-/// Who takes its filter's listener, before anything is made. With no_new_privs the filter is loaded behind the gate:
+/// Connects to the receiver of the filter's listener fd, before anything is created. With no_new_privs the filter is loaded after `start`:
 /// then `start` sees to it.
 fn receiver(
     config: &Config<'_>,
     id: &CStr,
     bundle: &CStr,
     process: &ProcessPlan<'_>,
-    stay: Stay,
-) -> Result<Option<Receiver>> {
-    let here = stay != Stay::Created || !process.no_new_privileges;
+    until: Until,
+) -> Result<Option<ListenerReceiver>> {
+    let here = until != Until::Created || !process.no_new_privileges;
     match &process.seccomp {
-        Some(filter) if here && filter.has_listener() => Receiver::connect(config, id, bundle),
+        Some(filter) if here && filter.has_listener() => ListenerReceiver::connect(config, id, bundle),
         _ => Ok(None),
     }
 }
 
 /// Makes its cgroup, where that can and need be, and its groups of resctrl.
-fn groups(
+fn create_cgroups(
     plan: &mut Plan<'_>,
-    keeper: &mut Keeper,
+    manager: &mut Manager,
     directory: &Directory,
     warnings: &mut Vec<Error>,
 ) -> Result<Option<Cgroup>> {
     let cgroup = match &plan.cgroup {
-        Some(planned) => keeper.create(planned, directory, warnings)?,
+        Some(planned) => {
+            manager.create(planned, format_args!("{}", Description(directory)), directory, warnings)?
+        }
         None => None,
     };
     if cgroup.is_none() && plan.cgroup.take().is_some() {
@@ -223,7 +232,7 @@ fn groups(
     }
     match plan.rdt.as_ref().map(intelrdt::Plan::create) {
         Some(Err(error)) => {
-            undo(plan, keeper, cgroup);
+            undo(plan, manager, cgroup);
             Err(error)
         }
         _ => Ok(cgroup),
@@ -232,33 +241,33 @@ fn groups(
 
 #[cold]
 #[inline(never)]
-fn undo(plan: &Plan<'_>, keeper: &mut Keeper, cgroup: Option<Cgroup>) {
+fn undo(plan: &Plan<'_>, manager: &mut Manager, cgroup: Option<Cgroup>) {
     if let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) {
-        keeper.remove(planned, cgroup);
+        manager.remove(planned, cgroup);
     }
 }
 
 /// What a service of systemd has beside its configuration.
-struct Systemd {
+struct ServiceEnvironment {
     /// The variable for descriptors that it listens on.
     listen_fds: Option<CString>,
     /// Where it says that it is ready.
-    notify: Option<Place>,
+    notify: Option<SocketMount>,
 }
 
-impl Systemd {
+impl ServiceEnvironment {
     fn new(directory: &Directory, request: &Request<'_>) -> Result<Self> {
         let count = Some(request.listen_fds).filter(|count| *count > 0);
-        Ok(Systemd {
+        Ok(ServiceEnvironment {
             listen_fds: count.and_then(|count| CString::new(format!("LISTEN_FDS={count}")).ok()),
-            notify: request.notify_socket.map(|_| Place::make(directory)).transpose()?,
+            notify: request.notify_socket.map(|_| SocketMount::make(directory)).transpose()?,
         })
     }
 
-    /// Who is with the container when it becomes ready hears of it.
-    fn listen(directory: &Directory, request: &Request<'_>, stay: Stay) -> Result<Option<Notify>> {
+    /// Listens for the readiness of the container, unless `start` will.
+    fn listen(directory: &Directory, request: &Request<'_>, until: Until) -> Result<Option<Notify>> {
         match request.notify_socket {
-            Some(host) if stay != Stay::Created => Notify::listen(directory, host),
+            Some(host) if until != Until::Created => Notify::listen(directory, host),
             _ => Ok(None),
         }
     }
@@ -276,56 +285,57 @@ impl Systemd {
 fn process(
     directory: &Directory,
     request: &Request<'_>,
-    stay: Stay,
+    until: Until,
     plan: &mut Plan<'_>,
-    receiver: Option<Receiver>,
+    receiver: Option<ListenerReceiver>,
     cgroup: Option<&Cgroup>,
     status: &mut Status,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), stay == Stay::Ended)?;
-    let gate = match stay {
-        Stay::Created => Gate::socket(directory.fd(), directory.path())?,
-        Stay::Running | Stay::Ended => Gate::Parent,
+    let console =
+        Console::new(request.console_socket, plan.process.terminal.as_mut(), until == Until::Ended)?;
+    let start_wait = match until {
+        Until::Created => StartWait::socket(directory.fd(), directory.path())?,
+        Until::Running | Until::Ended => StartWait::Parent,
     };
     let known = |pid, pidfd: &OwnedFd| {
         status.process = Identity::of(pid, pidfd)?;
         status.write(directory)
     };
-    let mut launched = launch(plan, directory.fd(), cgroup, &gate, console.childs(), known)?;
+    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), known)?;
     let pid = launched.pid.as_raw_nonzero().get();
-    launched.listener = receiver.map(|receiver| receiver.of(pid, State::Creating, pid));
+    launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
     if plan.is_born_inside() {
-        release(cgroup);
+        release_placeholder(cgroup);
     }
     let record = |root: &RootId| directory.record_root(root);
     let accompanied = request
-        .announce
-        .tell(launched.pid, &launched.pidfd)
-        .and_then(|()| launched.supply(plan))
+        .pid_receivers
+        .send(launched.pid, &launched.pidfd)
+        .and_then(|()| launched.supply_trees(plan))
         .and_then(|()| launched.run_hooks(&plan.hooks))
-        .and_then(|()| match stay {
-            Stay::Created => launched.ready(&gate, record),
-            Stay::Running | Stay::Ended => launched.pass(record),
+        .and_then(|()| match until {
+            Until::Created => launched.ready(&start_wait, record),
+            Until::Running | Until::Ended => launched.start(record),
         })
-        .and_then(|()| match stay {
-            Stay::Created => Ok(()),
-            Stay::Running | Stay::Ended => poststart(directory, &plan.hooks, pid),
+        .and_then(|()| match until {
+            Until::Created => Ok(()),
+            Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
         });
-    release(cgroup);
+    release_placeholder(cgroup);
     match accompanied.and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
-            request.announce.retract();
+            request.pid_receivers.remove_pid_file();
             Err(error)
         }
     }
 }
 
 /// Its process is in the cgroup, or will never be.
-fn release(cgroup: Option<&Cgroup>) {
+fn release_placeholder(cgroup: Option<&Cgroup>) {
     if let Some(cgroup) = cgroup {
-        cgroup.release();
+        cgroup.release_placeholder();
     }
 }
 

@@ -5,20 +5,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::keeper;
-use super::kept::Kept;
-use super::lock::{locked, seized};
-use super::state;
-use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::scope;
+use super::store::directory::{Directory, Store};
+use super::store::lock::{locked, seized};
+use super::store::saved_config::SavedConfig;
+use super::store::snapshot;
+use super::store::status::{State, Status};
 use crate::bundle::CONFIG;
+use crate::cgroup::Cgroup;
+use crate::cgroup::fs::path;
+use crate::cgroup::fs::tasks::KILL_TIMEOUT;
 use crate::cgroup::systemd::name::Names;
-use crate::cgroup::tasks::PATIENCE;
-use crate::cgroup::{Cgroup, path};
+use crate::config::Config;
 use crate::error::{Error, Kind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
-use crate::spec::Config;
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
@@ -46,7 +47,7 @@ pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>)
         directory => directory?,
     };
     // A create that was killed before it wrote anything made nothing either.
-    let known = match state::of(&directory) {
+    let known = match snapshot::of(&directory) {
         Err(error) if error.kind() == Kind::NotFound => return directory.remove(),
         Err(_) if force && Status::read(&directory).is_err() => return remove_unknown(&directory),
         known => known?,
@@ -90,15 +91,15 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
     let Some(status) = Status::read(directory)? else { return directory.remove() };
     // A `delete` that was killed may have begun to remove the directory: then hooks cannot be known any more.
     let known = status.hooks && directory.has_config();
-    let kept = if known { Some(Kept::read(directory, &status)?) } else { None };
+    let saved_config = if known { Some(SavedConfig::read(directory, &status)?) } else { None };
     if status.process.pid == 0 {
         // From here on it is not being created: see `lock::kill_creator`.
         directory.remove_config()?;
     }
     remove_known(directory, &status)?;
     // Not before: what cannot be understood must not keep it from being removed.
-    if let Some(mut kept) = kept {
-        kept.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
+    if let Some(mut saved_config) = saved_config {
+        saved_config.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
     }
     Ok(())
 }
@@ -117,13 +118,13 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
             0 => cgroup.remove_unentered()?,
             _ => cgroup.remove()?,
         }
-        keeper::end(directory, status, &cgroups)?;
+        scope::stop(directory, status, &cgroups)?;
     }
     status.rdt.remove()?;
     // The first process last: in a pid namespace it ends when all others have.
     if let Some(process) = &process {
         // One that is in a frozen cgroup of somebody else's does not even end.
-        if !pidfd::wait_for(process, Some(PATIENCE)).on(format_args!("poll"))? {
+        if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
             let (id, pid) = (directory.id(), status.process.pid);
             let why = format_args!(
                 "cannot delete container \"{id}\": its process {pid} was killed and does not end"

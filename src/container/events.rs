@@ -12,13 +12,13 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use super::state;
 use super::statistics::{oom, statistics};
-use super::status::State;
-use super::store::{Directory, Store};
+use super::store::directory::{Directory, Store};
+use super::store::snapshot;
+use super::store::status::State;
 use crate::cgroup::Cgroup;
-use crate::cgroup::oom::{Heard, Listener};
 use crate::cgroup::stat::Files;
+use crate::cgroup::stat::oom::{OomEvent, OomWatch};
 use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::{Set, block};
@@ -31,17 +31,17 @@ pub fn events(
     id: &CStr,
     interval: Option<Duration>,
     output: Option<BorrowedFd<'_>>,
-    say: &mut dyn FnMut(&str) -> Result<()>,
+    write: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<()> {
     let directory = store.open(id)?;
     let (process, cgroup) = running(&directory)?;
     let files = Files::open(&cgroup);
-    let mut teller = Teller { id: directory.id(), files, line: String::new(), say };
+    let mut writer = EventWriter { id: directory.id(), files, line: String::new(), write };
     match interval {
-        None => teller.statistics(),
+        None => writer.statistics(),
         Some(interval) => {
             hold_sigpipe()?;
-            teller.follow(&process, Listener::open(&cgroup), &timer(interval)?, output)
+            writer.follow(&process, OomWatch::open(&cgroup), &timer(interval)?, output)
         }
     }
 }
@@ -49,7 +49,7 @@ pub fn events(
 /// The first process and the cgroup of a container that runs and has one.
 fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     let id = directory.id();
-    let mut known = state::of(directory)?;
+    let mut known = snapshot::of(directory)?;
     let process = match known.state {
         State::Stopped | State::Creating => None,
         _ => known.status.process.open()?,
@@ -70,32 +70,32 @@ fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     }
 }
 
-/// Who says it.
-struct Teller<'a> {
+/// Writes the events of one container, a line of JSON each.
+struct EventWriter<'a> {
     id: &'a str,
     files: Files,
     /// The line that was made last: the memory of all of them.
     line: String,
-    say: &'a mut dyn FnMut(&str) -> Result<()>,
+    write: &'a mut dyn FnMut(&str) -> Result<()>,
 }
 
-impl Teller<'_> {
+impl EventWriter<'_> {
     fn statistics(&mut self) -> Result<()> {
         statistics(&mut self.line, self.id, &mut self.files);
-        (self.say)(&self.line)
+        (self.write)(&self.line)
     }
 
     fn follow(
         &mut self,
         process: &OwnedFd,
-        mut listener: Option<Listener>,
+        mut listener: Option<OomWatch>,
         timer: &OwnedFd,
         output: Option<BorrowedFd<'_>>,
     ) -> Result<()> {
         loop {
             // In the place of one that is not there stands one that is there already.
             let nothing = (process.as_fd(), PollFlags::IN);
-            let (oom_fd, oom_flags) = listener.as_ref().map_or(nothing, Listener::descriptor);
+            let (oom_fd, oom_flags) = listener.as_ref().map_or(nothing, OomWatch::poll_fd);
             let mut fds = [
                 PollFd::new(process, PollFlags::IN),
                 PollFd::new(timer, PollFlags::IN),
@@ -107,11 +107,11 @@ impl Teller<'_> {
                 Err(Errno::INTR) => continue,
                 polled => polled.on(format_args!("poll"))?,
             };
-            let [ended, due, told, unread] = fds.map(|fd| !fd.revents().is_empty());
+            let [ended, due, oom_due, unread] = fds.map(|fd| !fd.revents().is_empty());
             // Its last process may have been killed so, and the word of that may come later than its end.
-            if (told || ended) && hear(&mut listener) {
+            if (oom_due || ended) && has_oom_kill(&mut listener) {
                 oom(&mut self.line, self.id);
-                (self.say)(&self.line)?;
+                (self.write)(&self.line)?;
             }
             if ended || unread {
                 return Ok(());
@@ -125,12 +125,12 @@ impl Teller<'_> {
     }
 }
 
-/// Whether somebody was killed. A listener that will hear nothing more is done with.
-fn hear(listener: &mut Option<Listener>) -> bool {
-    match listener.as_mut().map_or(Heard::Nothing, Listener::hear) {
-        Heard::Nothing => false,
-        Heard::Kill => true,
-        Heard::End { after_a_kill } => {
+/// Whether a process was OOM-killed. Drops the watch when the cgroup is removed.
+fn has_oom_kill(listener: &mut Option<OomWatch>) -> bool {
+    match listener.as_mut().map_or(OomEvent::None, OomWatch::read) {
+        OomEvent::None => false,
+        OomEvent::Kill => true,
+        OomEvent::CgroupRemoved { after_a_kill } => {
             *listener = None;
             after_a_kill
         }

@@ -11,39 +11,40 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::announce::Announce;
-use super::attend::{attend, hold_signals};
 use super::console::Console;
-use super::keeper;
-use super::listener::Receiver;
-use super::lock::locked;
-use super::process::check_alive;
+use super::listener::ListenerReceiver;
+use super::pid_receivers::PidReceivers;
 use super::relay::Relay;
-use super::state::{self, Known};
-use super::status::{State, Status};
-use super::store::{Directory, Store};
-use crate::bundle::{CONFIG, read_file};
+use super::scope;
+use super::store::directory::{Directory, Store};
+use super::store::identity::check_alive;
+use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::{State, Status};
+use super::supervise::{block_signals, supervise};
+use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
-use crate::cgroup::own::cgroup_of;
-use crate::cgroup::systemd::Mover;
+use crate::cgroup::fs::current::cgroup_of;
+use crate::cgroup::systemd::attach::AttachVia;
+use crate::config::Config;
+use crate::config::process::Process;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::launch::listener::Listener;
+use crate::launch::exec::{ExecTarget, launch};
+use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
-use crate::launch::tenant::{Container, launch};
-use crate::plan::Tenant;
+use crate::os::file;
+use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
-use crate::seccomp::Program;
-use crate::spec::Config;
-use crate::spec::process::Process;
+use crate::seccomp::Filter;
 
 /// What `exec` is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub id: &'a CStr,
-    pub what: What<'a>,
+    pub process: ProcessSource<'a>,
     pub detach: bool,
-    pub announce: Announce<'a>,
+    pub pid_receivers: PidReceivers<'a>,
     /// A terminal, also where the process's file has none.
     pub terminal: bool,
     /// A socket that is sent the master of the process's terminal.
@@ -59,7 +60,7 @@ pub struct Request<'a> {
 
 /// The process.
 #[derive(Clone, Copy, Debug)]
-pub enum What<'a> {
+pub enum ProcessSource<'a> {
     /// A file with a `process` as in config.json.
     File(&'a CStr),
     /// The container's own, changed by the command line.
@@ -84,7 +85,7 @@ pub struct Command<'a> {
 }
 
 /// A container that takes another process.
-struct Admitted {
+struct Target {
     directory: Directory,
     /// Its first process.
     init: OwnedFd,
@@ -96,16 +97,16 @@ struct Admitted {
     /// In the v1 hierarchy name=systemd, too.
     named: bool,
     /// Who moves it into that.
-    mover: Option<Mover>,
+    attach_via: Option<AttachVia>,
     frozen: bool,
 }
 
 /// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
 /// number for a signal that ended it.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
-    let mut container = admit(locked(store, request.id)?, request)?;
+    let mut container = check(locked(store, request.id)?, request)?;
     if !request.detach {
-        hold_signals()?;
+        block_signals()?;
     }
     let (launched, relay) = match start(&container, request, warnings) {
         // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
@@ -120,12 +121,12 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     drop(container);
     match request.detach {
         true => Ok(0),
-        false => attend(&launched, relay, None),
+        false => supervise(&launched, relay, None),
     }
 }
 
-fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
-    let Known { status, state } = state::of(&directory)?;
+fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
+    let Snapshot { status, state } = snapshot::of(&directory)?;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot exec in container \"{id}\": {why}"))
@@ -141,10 +142,10 @@ fn admit(directory: Directory, request: &Request<'_>) -> Result<Admitted> {
         return Err(refuse("--cgroup: it has no cgroup"));
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
-    let mover = keeper::mover(&status);
+    let attach_via = scope::attach_via(&status);
     let Status { bundle, cgroup, named, .. } = status;
     let root = root_of(&directory)?;
-    Ok(Admitted { directory, init, root, pid, bundle, cgroup, named, mover, frozen })
+    Ok(Target { directory, init, root, pid, bundle, cgroup, named, attach_via, frozen })
 }
 
 /// The root that a process joining the container has to find. A container without a record of it is not set up, and not
@@ -156,31 +157,31 @@ pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
 
 /// Starts the process, and comes back when its program runs.
 fn start(
-    container: &Admitted,
+    container: &Target,
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Admitted { directory, init, root, cgroup, named, mover, frozen, .. } = container;
+    let Target { directory, init, root, cgroup, named, attach_via, frozen, .. } = container;
     let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
     config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
     let mut file;
-    let mut process = match request.what {
-        What::Command(command) => command.change(own),
-        What::File(path) => {
-            file = read_file(CWD, path)?;
+    let mut process = match request.process {
+        ProcessSource::Command(command) => command.change(own),
+        ProcessSource::File(path) => {
+            file = file::read(CWD, path)?;
             complete(Process::decode(path.to_str().unwrap_or("process"), &mut file)?, own)
         }
     };
     process.terminal |= request.terminal;
     let host = Host::read()?;
-    let mut plan = Tenant::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
+    let mut plan = ExecPlan::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
     let cgroup = match cgroup {
         Some(path) => {
-            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.moved_by(mover.clone());
-            Some(cgroup.below(request.cgroup)?)
+            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.with_attach(attach_via.clone());
+            Some(cgroup.join_below(request.cgroup)?)
         }
         None => None,
     };
@@ -188,18 +189,25 @@ fn start(
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
     let mut launched = launch(
         &plan,
-        Container { init, cgroup: cgroup.as_ref(), console: console.childs(), frozen: *frozen, root: *root },
+        ExecTarget {
+            init,
+            cgroup: cgroup.as_ref(),
+            console: console.childs(),
+            is_frozen: *frozen,
+            root: *root,
+        },
     )
     .map_err(explain)?;
     // A process in a paused container does not come far before that is resumed, which waits for the lock.
     directory.unlock()?;
-    let heard = listener(container, &config, &plan, launched.pid).map(|heard| launched.listener = heard);
-    let told = heard.and_then(|()| request.announce.tell(launched.pid, &launched.pidfd));
-    match told.and_then(|()| launched.go()).and_then(|()| console.relay()) {
+    let handover =
+        listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
+    let sent = handover.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
+    match sent.and_then(|()| launched.go()).and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
-            request.announce.retract();
+            request.pid_receivers.remove_pid_file();
             Err(explain(error))
         }
     }
@@ -207,19 +215,19 @@ fn start(
 
 /// Who takes the listener of the process's filter.
 fn listener(
-    container: &Admitted,
+    container: &Target,
     config: &Config<'_>,
-    plan: &Tenant<'_>,
+    plan: &ExecPlan<'_>,
     pid: Pid,
-) -> Result<Option<Listener>> {
-    if !plan.process.seccomp.as_ref().is_some_and(Program::has_listener) {
+) -> Result<Option<ListenerHandover>> {
+    if !plan.process.seccomp.as_ref().is_some_and(Filter::has_listener) {
         return Ok(None);
     }
     let [id, bundle] =
         [container.directory.id(), &container.bundle].map(|text| CString::new(text).unwrap_or_default());
-    let receiver = Receiver::connect(config, &id, &bundle)?;
+    let receiver = ListenerReceiver::connect(config, &id, &bundle)?;
     let pid = pid.as_raw_nonzero().get();
-    Ok(receiver.map(|receiver| receiver.of(pid, State::Running, container.pid)))
+    Ok(receiver.map(|receiver| receiver.handover(pid, State::Running, container.pid)))
 }
 
 /// What a process's file leaves out is as the container's own.

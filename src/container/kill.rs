@@ -5,14 +5,14 @@ use core::ffi::CStr;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::lock::locked;
-use super::state::{self, Known};
-use super::status::State;
-use super::store::{Directory, Store};
+use super::store::directory::{Directory, Store};
+use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::State;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, On, Result};
+use crate::error::{On, Result};
 use crate::host::Cgroups;
-use crate::sys::signal::{NAMES, send};
+use crate::sys::signal::send;
 
 /// SIGKILL.
 const KILL: i32 = Signal::KILL.as_raw();
@@ -26,14 +26,14 @@ const KILL: i32 = Signal::KILL.as_raw();
 /// For the first process alone nobody is waited for: what hangs can be killed.
 pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     let directory = store.open(id)?;
-    let known = state::of(&directory)?;
+    let known = snapshot::of(&directory)?;
     if known.state != State::Created || signal == KILL || !ends_by_default(signal) {
         return deliver(&directory, &known, signal, all, &|| locked(store, id).map(Some));
     }
-    // The first process of a pid namespace gets no signal that it has no handler for, and at the gate it has none: what
-    // waits there is nothing yet that would want to hear of its end. Locked, so that nobody starts it meanwhile.
+    // The first process of a pid namespace gets no signal that it has no handler for, and while it waits for `start` it has none: what
+    // waits there has no use for a signal that ends it. Locked, so that nobody starts it meanwhile.
     let directory = locked(store, id)?;
-    let known = state::of(&directory)?;
+    let known = snapshot::of(&directory)?;
     let signal = if known.state == State::Created { KILL } else { signal };
     deliver(&directory, &known, signal, all, &|| Ok(None))
 }
@@ -41,12 +41,12 @@ pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
 /// `lock` is called before the freezer is used, as by `pause`.
 fn deliver(
     directory: &Directory,
-    known: &Known,
+    known: &Snapshot,
     signal: i32,
     all: bool,
     lock: &dyn Fn() -> Result<Option<Directory>>,
 ) -> Result<()> {
-    let Known { status, state } = known;
+    let Snapshot { status, state } = known;
     let process = status.process.open()?.filter(|_| *state != State::Stopped);
     let ends_all = || process.as_ref().is_some_and(|process| status.process.leads_pid_namespace(process));
     let is_wider = all || signal == KILL && (*state == State::Paused || !ends_all());
@@ -66,7 +66,7 @@ fn deliver(
         reached = reached || !cgroup.processes()?.is_empty();
         cgroup.signal_all(signal)?;
     }
-    // The freezer of v1 keeps them from ending: in a paused container, or where somebody froze it on its way to the gate.
+    // The freezer of v1 keeps them from ending: in a paused container, or where it was frozen while it was set up.
     if signal == KILL
         && matches!(state, State::Paused | State::Creating)
         && let Some(path) = &status.cgroup
@@ -89,68 +89,4 @@ fn ends_by_default(signal: i32) -> bool {
         Signal::WINCH,
     ];
     signal != 0 && others.iter().all(|other| other.as_raw() != signal)
-}
-
-/// Second names.
-static ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];
-
-/// The first and the last real-time signal, as programs count them: the C library keeps 32 and 33.
-const RTMIN: i32 = 34;
-const RTMAX: i32 = 64;
-
-/// The number of a signal by name (with or without SIG, in any case, `RTMIN+3`) or number; 0 asks only whether it
-/// could be sent (kill(2)).
-pub fn signal_number(text: &str) -> Result<i32> {
-    let unknown = || Error::invalid(format_args!("unknown signal \"{text}\""));
-    if let Ok(number) = text.parse() {
-        return if (0..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
-    }
-    let short = text
-        .get(..3)
-        .filter(|start| start.eq_ignore_ascii_case("SIG"))
-        .map_or(text, |_| text.get(3..).unwrap_or(""));
-    let same = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(short);
-    if let Some(number) = NAMES.iter().position(|name| same(name)) {
-        return Ok(number as i32);
-    }
-    if let Some((_, number)) = ALIASES.iter().find(|(name, _)| same(name)) {
-        return Ok(*number);
-    }
-    let (start, offset) = short.split_at_checked(5).ok_or_else(unknown)?;
-    let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().map_err(|_| unknown())? };
-    let number = match start {
-        _ if start.eq_ignore_ascii_case("RTMIN") && offset >= 0 => RTMIN.checked_add(offset),
-        _ if start.eq_ignore_ascii_case("RTMAX") && offset <= 0 => RTMAX.checked_add(offset),
-        _ => None,
-    };
-    number.filter(|number| (RTMIN..=RTMAX).contains(number)).ok_or_else(unknown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::signal_number;
-
-    #[test]
-    fn signals() {
-        for (text, number) in [
-            ("TERM", 15),
-            ("SIGTERM", 15),
-            ("sigterm", 15),
-            ("term", 15),
-            ("9", 9),
-            ("0", 0),
-            ("RTMIN", 34),
-            ("SIGRTMIN+3", 37),
-            ("rtmax-1", 63),
-            ("64", 64),
-            ("CLD", 17),
-            ("STKFLT", 16),
-        ] {
-            assert_eq!(signal_number(text).unwrap(), number, "{text}");
-        }
-        for bad in ["", "SIG", "65", "-1", "NOPE", "RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMIN+x", "TERM2", "é"]
-        {
-            assert!(signal_number(bad).is_err(), "{bad}");
-        }
-    }
 }

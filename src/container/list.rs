@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::state::{Report, report};
-use super::store::Store;
+use super::store::directory::Store;
 use crate::error::{Kind, Result};
 
 /// The state of each, sorted by id. One that goes away meanwhile, or is not there yet, is left out.

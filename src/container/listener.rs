@@ -7,25 +7,25 @@ use core::ffi::CStr;
 
 use miniserde::json::to_string;
 
-use super::status::State;
+use super::store::status::State;
+use crate::config::seccomp::Seccomp;
+use crate::config::{Config, state};
 use crate::error::Result;
-use crate::launch::listener::Listener;
-use crate::spec::seccomp::Seccomp;
-use crate::spec::{Config, state};
+use crate::launch::listener::ListenerHandover;
 
 /// What crun says, whose users compare it; the state inside has the configuration's own version.
 const VERSION: &str = "0.2.0";
 
-/// A listener's taker, and what is known before there is a process.
-pub struct Receiver {
-    listener: Listener,
+/// A receiver of a listener fd, and what is sent to it as far as known before the clone.
+pub struct ListenerReceiver {
+    listener: ListenerHandover,
     /// A member of the process's state, or nothing.
     metadata: String,
     /// The container's state, but for status and pid.
     state: String,
 }
 
-impl Receiver {
+impl ListenerReceiver {
     /// Connects to whom the configuration names. `bundle` is absolute.
     pub fn connect(config: &Config<'_>, id: &CStr, bundle: &CStr) -> Result<Option<Self>> {
         let Some(path) = config.seccomp_receiver() else { return Ok(None) };
@@ -36,15 +36,15 @@ impl Receiver {
             section.is_none_or(Seccomp::notifies) || config.annotation(c"run.oci.seccomp_bpf_data").is_some();
         let metadata = section.and_then(|seccomp| seccomp.listener_metadata);
         let metadata = metadata.map(|text| format!("\"metadata\":{},", to_string(&text.to_string_lossy())));
-        Ok(Some(Receiver {
-            listener: Listener::connect(path.into(), needed)?,
+        Ok(Some(ListenerReceiver {
+            listener: ListenerHandover::connect(path.into(), needed)?,
             metadata: metadata.unwrap_or_default(),
             state: state::json(config, id, bundle),
         }))
     }
 
     /// With what is known of the process: its own pid, and the container's.
-    pub fn of(mut self, pid: i32, status: State, container: i32) -> Listener {
+    pub fn handover(mut self, pid: i32, status: State, container: i32) -> ListenerHandover {
         let (metadata, status) = (&self.metadata, status.name());
         let rest = self.state.get(1..).unwrap_or_default();
         self.listener.state = format!(

@@ -1,32 +1,25 @@
 //! Verbs on a container that has a name: one file each, besides the state directory they share.
 
-pub mod announce;
-pub mod attend;
 pub mod console;
 pub mod create;
 pub mod delete;
 pub mod events;
 pub mod exec;
-pub mod id;
-pub mod interval;
-pub mod keeper;
-pub mod kept;
 pub mod kill;
 pub mod list;
 pub mod listener;
-pub mod lock;
 pub mod mounts;
 pub mod notify;
-pub mod pattern;
 pub mod pause;
-pub mod process;
+pub mod pid_receivers;
 pub mod ps;
 pub mod relay;
 pub mod run;
+pub mod scope;
 pub mod start;
 pub mod state;
 pub mod statistics;
-pub mod status;
 pub mod store;
+pub mod supervise;
 pub mod time;
 pub mod update;

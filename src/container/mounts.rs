@@ -7,21 +7,23 @@ use core::ffi::CStr;
 use rustix::fs::CWD;
 
 use super::exec::root_of;
-use super::lock::locked;
-use super::process::check_alive;
-use super::state::{self, Known};
-use super::status::State;
-use super::store::Store;
-use crate::bundle::{CONFIG, read_file};
+use super::store::directory::Store;
+use super::store::identity::check_alive;
+use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::State;
+use crate::bundle::CONFIG;
+use crate::config::linux::NamespaceKind;
+use crate::config::{Config, top_level};
 use crate::error::{Error, Kind, Result};
-use crate::host::{self, Cgroups};
-use crate::launch::visit::visit;
-use crate::namespace::entry::Entry;
+use crate::host::Cgroups;
+use crate::launch::in_mount_namespace::run;
+use crate::namespace::entry::ContainerNamespaces;
 use crate::namespace::idmap;
+use crate::os::file;
+use crate::os::procfs;
 use crate::rootfs::extra::{self, Plan};
-use crate::rootfs::{Surroundings, cgroup::View, idmap::User};
-use crate::spec::linux::NamespaceKind;
-use crate::spec::{Config, config};
+use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 
 /// What is done with the mounts of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub enum Change {
 /// The file has an array as `mounts` of config.json.
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
     let directory = locked(store, id)?;
-    let known = state::of(&directory)?;
-    let Known { status, state } = &known;
+    let known = snapshot::of(&directory)?;
+    let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot change mounts of container \"{id}\": {why}"))
@@ -52,19 +54,19 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
         return Err(refuse("it has no mount namespace"));
     }
-    let (entry, expected) = (Entry::new(namespaces), root_of(&directory)?);
-    let mut list = read_file(CWD, file)?;
-    let mounts = config::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
+    let (entry, expected) = (ContainerNamespaces::new(namespaces), root_of(&directory)?);
+    let mut list = file::read(CWD, file)?;
+    let mounts = top_level::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
         let none = &mut |_| Ok(Vec::new());
-        return visit(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
+        return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
     }
     // Whether it made it or joined it: it is there.
-    let user = entry.has_user().then_some(User { mappings: config.linux.mappings(), joined: true });
+    let user = entry.has_user().then_some(UserNamespace { mappings: config.linux.mappings(), joined: true });
     let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
     let mut plan = Plan::new(
         &mounts,
-        &Surroundings {
+        &Context {
             bundle: &bundle,
             user,
             pivot: true,
@@ -73,10 +75,10 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
             cgroup: View { layout: Cgroups::None, path: None, namespace: false, named: None },
         },
     )?;
-    let joined = user.map(|_| idmap::of(&host::proc()?, status.process.pid)).transpose()?;
+    let joined = user.map(|_| idmap::of(&procfs::open()?, status.process.pid)).transpose()?;
     check_alive(&init, status.process.pid)?;
-    let mut owners = idmap::Namespaces::new(joined.as_ref());
+    let mut owners = idmap::UserNamespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
     let portion = &mut |entry| plan.portion(entry, &mut |mappings| owners.get(mappings));
-    visit(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
+    run(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
 }

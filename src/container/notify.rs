@@ -20,29 +20,26 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::store::Directory;
+use super::store::directory::Directory;
+use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result, Show};
-use crate::launch::gate;
-use crate::pass;
-use crate::spec::{Config, Mount};
+use crate::launch::start_socket;
+use crate::os::scm_rights;
 use crate::sys::fd::signal_when_readable;
-
-/// The names in the state directory, from the last to the first to be removed.
-pub const NAMES: [&CStr; 2] = [c"notify", c"notify/notify.sock"];
 
 const SOCKET: &str = "notify/notify.sock";
 const INSIDE: &CStr = c"/run/notify";
 const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
 
 /// What is mounted into the container.
-pub struct Place(CString);
+pub struct SocketMount(CString);
 
-impl Place {
+impl SocketMount {
     /// Makes it.
     pub fn make(directory: &Directory) -> Result<Self> {
         let path = format!("{}/notify", directory.path());
         mkdirat(directory.fd(), c"notify", Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
-        Ok(Place(CString::new(path).unwrap_or_default()))
+        Ok(SocketMount(CString::new(path).unwrap_or_default()))
     }
 
     /// Adds it to a configuration, as if it had been written there.
@@ -71,7 +68,7 @@ impl Notify {
     /// without.
     pub fn listen(directory: &Directory, host: &CStr) -> Result<Option<Self>> {
         let inside = socket().on(format_args!("socket"))?;
-        match bind(&inside, &gate::address(directory.fd(), directory.path(), SOCKET)?) {
+        match bind(&inside, &start_socket::address(directory.fd(), directory.path(), SOCKET)?) {
             Err(Errno::NOENT) => return Ok(None),
             // Of a start that came to nothing.
             Err(Errno::ADDRINUSE) => {
@@ -100,8 +97,8 @@ impl Notify {
                 Err(Errno::INTR) => continue,
                 polled => polled.on(format_args!("poll"))?,
             };
-            let [said, ended] = fds.map(|fd| !fd.revents().is_empty());
-            if said && self.take(pid)? {
+            let [received, ended] = fds.map(|fd| !fd.revents().is_empty());
+            if received && self.take(pid)? {
                 return self.barrier();
             }
             // What it said last was there before its end, and has been taken.
@@ -120,8 +117,8 @@ impl Notify {
                 Err(Errno::INTR) => continue,
                 received => received.on(format_args!("recvfrom {SOCKET}"))?.0,
             };
-            let said = space.get(..count).unwrap_or_default();
-            if said.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+            let received = space.get(..count).unwrap_or_default();
+            if received.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
                 let text = format!("READY=1\nMAINPID={pid}\n");
                 write(&self.host, text.as_bytes()).on(format_args!("write to NOTIFY_SOCKET"))?;
                 return Ok(true);
@@ -132,7 +129,7 @@ impl Notify {
     /// Until systemd has taken all that was sent: it may not listen to somebody who is gone (sd_notify_barrier(3)).
     fn barrier(&self) -> Result<()> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
-        pass::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
+        scm_rights::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
         drop(writer);
         let mut fds = [PollFd::new(&reader, PollFlags::IN)];
         // As long as systemd's own programs wait.
@@ -149,7 +146,7 @@ fn socket() -> rustix::io::Result<OwnedFd> {
 
 fn connect_to(path: &CStr) -> Result<OwnedFd> {
     let Some(name) = path.to_bytes().strip_prefix(b"@") else {
-        return pass::connect(path, SocketType::DGRAM);
+        return scm_rights::connect(path, SocketType::DGRAM);
     };
     let socket = socket().on(format_args!("socket"))?;
     let address = SocketAddrUnix::new_abstract_name(name).on(format_args!("address"))?;

@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-use super::lock::locked;
-use super::state::{self, Known};
-use super::status::State;
-use super::store::Store;
+use super::store::directory::Store;
+use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::host::Cgroups;
@@ -22,7 +22,7 @@ pub fn resume(store: &Store, id: &CStr) -> Result<()> {
 
 fn change(store: &Store, id: &CStr, on: bool) -> Result<()> {
     let directory = locked(store, id)?;
-    let Known { status, state } = state::of(&directory)?;
+    let Snapshot { status, state } = snapshot::of(&directory)?;
     let refuse = |why: &str| {
         let (id, verb) = (directory.id(), if on { "pause" } else { "resume" });
         Err(Error::new(Kind::State, format_args!("cannot {verb} container \"{id}\": {why}")))

@@ -9,9 +9,9 @@ use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
 
-use super::state;
-use super::status::State;
-use super::store::Store;
+use super::store::directory::Store;
+use super::store::snapshot;
+use super::store::status::State;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, On, Result};
 use crate::host::Cgroups;
@@ -24,7 +24,7 @@ use crate::sys::pidfd::reap;
 /// a cgroup of its own is known by its first process alone.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
-    let known = state::of(&directory)?;
+    let known = snapshot::of(&directory)?;
     let status = &known.status;
     let mut pids = match known.state {
         State::Creating => return Err(known.not_running(&directory)),

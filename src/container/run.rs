@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 
 use rustix::process::{Pid, set_child_subreaper};
 
-use super::attend::{attend, hold_signals};
-use super::create::{Built, Request, Stay, Up, bring_up};
+use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
-use super::store::Store;
-use crate::cgroup::oom::Shortage;
+use super::store::directory::Store;
+use super::supervise::{block_signals, supervise};
+use crate::cgroup::stat::oom::OomReport;
 use crate::error::{Error, On, Result};
 
 /// How a container is attended in the foreground.
@@ -29,10 +29,10 @@ pub fn run(
     warnings: &mut Vec<Error>,
 ) -> Result<i32> {
     let Some(Foreground { keep, subreaper }) = foreground else {
-        let Up { directory, built } = bring_up(store, request, Stay::Running, warnings)?;
+        let CreatedContainer { directory, launch } = bring_up(store, request, Until::Running, warnings)?;
         directory.unlock()?;
-        if let Some(notify) = built.notify {
-            notify.wait(built.launched.pid.as_raw_nonzero().get(), &built.launched.pidfd)?;
+        if let Some(notify) = launch.notify {
+            notify.wait(launch.launched.pid.as_raw_nonzero().get(), &launch.launched.pidfd)?;
         }
         return Ok(0);
     };
@@ -41,22 +41,22 @@ pub fn run(
         set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     }
     // From here on signals wait until the container is there to have them.
-    hold_signals()?;
-    let Up { directory, built } = bring_up(store, request, Stay::Ended, warnings)?;
+    block_signals()?;
+    let CreatedContainer { directory, launch } = bring_up(store, request, Until::Ended, warnings)?;
     // Other commands may come now.
     directory.unlock()?;
-    let Built { relay, notify, more, cgroup, launched } = built;
-    let code = attend(&launched, relay, notify)?;
+    let Launch { relay, notify, has_other_resources, cgroup, launched } = launch;
+    let code = supervise(&launched, relay, notify)?;
     // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
     if code == 137
-        && let Some(shortage) = cgroup.as_ref().and_then(Shortage::of)
+        && let Some(shortage) = cgroup.as_ref().and_then(OomReport::of)
     {
         warnings.push(Error::invalid(format_args!("the container's cgroup ran {shortage}")));
     }
     // Somebody may have deleted it.
     if !keep && directory.lock()? {
         // What cannot be removed is left for `delete` to find; the program's exit status is the answer.
-        let removed = match more {
+        let removed = match has_other_resources {
             true => delete::remove(&directory, warnings),
             false => cgroup.map_or(Ok(()), |cgroup| cgroup.remove()).and_then(|()| directory.remove()),
         };

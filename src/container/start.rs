@@ -1,23 +1,23 @@
-//! `start`: opens the gate of a created container.
+//! `start`: lets a created container run its program.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::delete;
-use super::kept::Kept;
-use super::lock::locked;
 use super::notify::Notify;
-use super::process::Stat;
-use super::state::{self, Known};
-use super::status::{State, Status};
-use super::store::{Directory, Store};
+use super::store::directory::{Directory, Store};
+use super::store::identity::Stat;
+use super::store::lock::locked;
+use super::store::saved_config::SavedConfig;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::{State, Status};
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
-use crate::launch::gate;
 use crate::launch::message::{Channel, Message};
+use crate::launch::start_socket;
 
 /// Starts it, and comes back when its program runs, or with the reason why it does not.
-/// `notify_socket` is where somebody waits to hear that the container is ready: so does this. `seccomp_receiver` takes
+/// With `notify_socket` it waits until the container is ready, and reports that there. `seccomp_receiver` takes
 /// the listener of its filter where its configuration names nobody.
 pub fn start(
     store: &Store,
@@ -27,7 +27,7 @@ pub fn start(
     warnings: &mut Vec<Error>,
 ) -> Result<()> {
     let directory = locked(store, id)?;
-    let Known { state, status } = state::of(&directory)?;
+    let Snapshot { state, status } = snapshot::of(&directory)?;
     let fail = |why: &str| {
         let (id, state) = (directory.id(), state.name());
         Error::new(Kind::State, format_args!("cannot start container \"{id}\" that is {state}{why}"))
@@ -35,9 +35,9 @@ pub fn start(
     if state != State::Created {
         return Err(fail(""));
     }
-    // By its number, under which it lives: whoever takes in who knocks is it.
+    // By its number, which is its own as long as it accepts connections at the start socket.
     let stat = Stat::open(status.process.pid);
-    let Some(channel) = gate::knock(directory.fd(), directory.path())? else {
+    let Some(channel) = start_socket::connect_start(directory.fd(), directory.path())? else {
         return Err(fail(": its process is gone"));
     };
     let notify = notify_socket.map(|host| Notify::listen(&directory, host)).transpose()?.flatten();
@@ -45,15 +45,15 @@ pub fn start(
     channel.send(&Message::Go);
     // Nobody else can start it now. The answer may take long (startContainer hooks, a process that is stopped),
     // and meanwhile others must be able to kill it.
-    directory.remove_gate()?;
+    directory.remove_start_socket()?;
     directory.unlock()?;
     let answer = match channel.receive()? {
-        Message::Filter(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
+        Message::FilterListener(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
         other => other,
     };
     let started = match ran(answer, stat) {
         Ok(()) if status.hooks => {
-            Kept::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
+            SavedConfig::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
         }
         ran => ran.at(format_args!("container \"{}\"", directory.id())),
     };
@@ -74,13 +74,13 @@ pub fn start(
 
 /// Whether the program runs, or has run, by what its process has said last.
 fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
-    let deaf = match answer {
+    let is_reset = match answer {
         Message::Failed(error) => return Err(error),
-        // It went away before it heard that it is started.
-        answer => matches!(answer, Message::Deaf),
+        // It exited before it read the message that starts it.
+        answer => matches!(answer, Message::PeerReset),
     };
     match stat.and_then(Stat::died_unexecuted) {
-        None if !deaf => Ok(()),
+        None if !is_reset => Ok(()),
         Some(Some(end)) => {
             Err(Error::new(Kind::State, format_args!("its process died before its program ran: {end}")))
         }
@@ -99,9 +99,9 @@ fn serve(
     let pid = status.process.pid;
     let lost =
         || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
-    let served = Kept::read(directory, status)?.receiver(default).and_then(|receiver| {
+    let served = SavedConfig::read(directory, status)?.receiver(default).and_then(|receiver| {
         let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
-        receiver.of(pid, State::Created, pid).serve(channel, &process, number)
+        receiver.handover(pid, State::Created, pid).hand_over(channel, &process, number)
     });
     served.at(format_args!("container \"{}\"", directory.id()))
 }

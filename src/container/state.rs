@@ -4,24 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::status::{State, Status};
-use super::store::{Directory, Store};
-use crate::error::{Error, Kind, Result};
-
-/// A container as its directory and the kernel show it.
-pub struct Known {
-    pub status: Status,
-    pub state: State,
-}
-
-impl Known {
-    /// That nothing runs in it (any more).
-    pub fn not_running(&self, directory: &Directory) -> Error {
-        let (id, state) = (directory.id(), self.state.name());
-        // The words that containerd looks for.
-        Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}"))
-    }
-}
+use super::store::directory::Store;
+use super::store::snapshot::{self, Snapshot, not_created};
+use super::store::status::State;
+use crate::error::Result;
 
 /// Everything that `state` says.
 pub struct Report {
@@ -37,38 +23,13 @@ pub struct Report {
     pub annotations: Vec<(String, String)>,
 }
 
-/// What is known of the container in a directory; an error when that is nothing yet.
-pub fn of(directory: &Directory) -> Result<Known> {
-    let known = read(directory)?;
-    if known.state != State::Creating || directory.is_busy() {
-        return Ok(known);
-    }
-    // Nobody creates it: that ended since it was read, or was killed.
-    let mut known = read(directory)?;
-    if known.status.process.pid == 0 {
-        known.state = State::Stopped;
-    }
-    Ok(known)
-}
-
-fn read(directory: &Directory) -> Result<Known> {
-    let status = Status::read(directory)?.ok_or_else(|| not_yet(directory))?;
-    let state = status.state(directory)?;
-    Ok(Known { status, state })
-}
-
-fn not_yet(directory: &Directory) -> Error {
-    let id = directory.id();
-    Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist: it is not created yet"))
-}
-
 /// The state of one container. One that is being created is there for its hooks; for others it is not yet: they may
 /// be asking until it is, to start it then, as they do with other runtimes.
 pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     let directory = store.open(id)?;
-    let Known { status, state } = of(&directory)?;
+    let Snapshot { status, state } = snapshot::of(&directory)?;
     if state == State::Creating && !status.early_hooks && directory.is_busy() {
-        return Err(not_yet(&directory));
+        return Err(not_created(&directory));
     }
     Ok(Report {
         oci_version: status.oci_version,

@@ -212,7 +212,7 @@ impl Json<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroup::stat::tests::with;
+    use crate::cgroup::stat::files::tests::with;
 
     const CPUSET: &str = concat!(
         r#""mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"memory_spread_page":0,"#,

@@ -6,21 +6,23 @@ use core::ffi::CStr;
 
 use rustix::fs::CWD;
 
-use super::keeper;
-use super::lock::locked;
-use super::state::{self, Known};
-use super::status::{State, Status};
-use super::store::{Directory, Store};
-use crate::bundle::{CONFIG, read_all, read_file};
+use super::scope;
+use super::store::directory::{Directory, Store};
+use super::store::lock::locked;
+use super::store::snapshot::{self, Snapshot};
+use super::store::status::{State, Status};
+use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
+use crate::cgroup::controllers::write::Write;
+use crate::cgroup::systemd::learned;
 use crate::cgroup::update::first_given;
-use crate::cgroup::write::Write;
+use crate::config::Config;
+use crate::config::device::DeviceRule;
+use crate::config::resources::Resources;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
 use crate::intelrdt;
-use crate::spec::Config;
-use crate::spec::device::DeviceRule;
-use crate::spec::resources::Resources;
+use crate::os::file;
 use crate::sys::fd::inherited;
 
 /// What `update` is asked for.
@@ -43,8 +45,8 @@ pub enum Limits<'a> {
 /// Changes them: all, or none as far as that can be.
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let directory = locked(store, request.id)?;
-    let known = state::of(&directory)?;
-    let Known { status, state } = &known;
+    let known = snapshot::of(&directory)?;
+    let Snapshot { status, state } = &known;
     let refuse = |why: &str| {
         let id = directory.id();
         Error::new(Kind::State, format_args!("cannot update container \"{id}\": {why}"))
@@ -58,12 +60,12 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let resources = match request.limits {
         Limits::Given(resources) => *resources,
         Limits::File(path) => {
-            file = read_file(CWD, path)?;
+            file = file::read(CWD, path)?;
             Resources::decode(path.to_str().unwrap_or("resources"), &mut file)?
         }
         Limits::Standard => {
             let stdin = inherited(0).ok_or_else(|| refuse("the standard input is closed"))?;
-            file = read_all(stdin, c"standard input")?;
+            file = file::read_all(stdin, c"standard input")?;
             Resources::decode("standard input", &mut file)?
         }
     };
@@ -91,15 +93,15 @@ fn limit(
     resources: &Resources<'_>,
     earlier: &[DeviceRule],
 ) -> Result<()> {
-    let mut kept =
-        keeper::kept(directory, status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
-    let mut tell = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut kept {
+    let mut connected =
+        scope::connect(directory, status).map(|(scope, systemd)| Ok((scope, systemd?))).transpose()?;
+    let mut on_update = |cgroup: &Cgroup, writes: &[Write], rules: &[DeviceRule]| match &mut connected {
         None => Ok(()),
         Some((scope, systemd)) => {
-            let told = cgroup.tell(scope, systemd, writes, rules);
-            keeper::remember(systemd, directory);
-            told
+            let updated = cgroup.update_scope(scope, systemd, writes, rules);
+            learned::save(systemd, directory);
+            updated
         }
     };
-    Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut tell)
+    Cgroup::open(path, &Cgroups::read()?)?.update(resources, earlier, &mut on_update)
 }

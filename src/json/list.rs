@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::Decoder;
+use super::decoder::Decoder;
 use crate::error::Show;
 
 impl<'a> Decoder<'a> {

@@ -3,29 +3,9 @@
 use core::ffi::CStr;
 use core::mem;
 
-use super::Decoder;
-
-/// The integers that a field can have.
-pub trait Integer {
-    /// The least and the greatest.
-    const RANGE: (i64, u64);
-    /// Out of the low bits of a number within the range.
-    fn cut(value: u64) -> Self;
-}
-
-macro_rules! integers {
-    ($($kind:ty),*) => {$(
-        impl Integer for $kind {
-            const RANGE: (i64, u64) = (<$kind>::MIN as i64, <$kind>::MAX as u64);
-            #[inline(always)]
-            fn cut(value: u64) -> Self {
-                value as $kind
-            }
-        }
-    )*};
-}
-
-integers!(u8, u16, u32, u64, i32, i64);
+use super::decoder::Decoder;
+use super::integer::Integer;
+use super::text::without_nul;
 
 impl<'a> Decoder<'a> {
     /// A boolean.
@@ -205,11 +185,6 @@ impl<'a> Decoder<'a> {
         let place = self.one_of(what, table.iter().map(|(word, _)| *word))?;
         table.get(place).map(|(_, value)| *value)
     }
-}
-
-/// A string without the NUL that [`Decoder::raw_string`] leaves behind it.
-pub(super) fn without_nul(text: &[u8]) -> &[u8] {
-    text.split_last().map(|(_, text)| text).unwrap_or_default()
 }
 
 /// The character of an escape sequence, given what follows the backslash, and how many bytes it takes.

@@ -1,5 +1,4 @@
-//! The last steps to a program, the same for a container's first process and for those that join it:
-//! who it is, what it may, what it has open, and execve.
+//! The last steps of a container init and of an exec process: identity, capabilities, open fds, and execve.
 
 use core::ffi::CStr;
 
@@ -16,14 +15,14 @@ use crate::rootfs::path::Root;
 use crate::sys::clone::exit;
 
 /// The program, found and ready to be run.
-pub struct Program {
+pub struct FoundProgram {
     /// Which of the places where it could be.
-    place: usize,
+    index: usize,
     /// `HOME=...`, when the configuration has none.
     home: Option<[u8; 512]>,
 }
 
-impl Program {
+impl FoundProgram {
     /// The variable, if it is not among the configured.
     pub fn home(&self) -> Option<&CStr> {
         self.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok())
@@ -39,11 +38,11 @@ pub fn identity(
     (make_cwd, denied): (bool, bool),
     channel: &Channel,
     lines: [RawFd; 3],
-) -> Result<Program> {
+) -> Result<FoundProgram> {
     // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
-    // mounts, and procfs has links to it (CVE-2024-21626). And it may wait at the gate for long.
+    // mounts, and procfs has links to it (CVE-2024-21626). And the process may wait for `start` for long.
     let [one, two, three] = lines;
-    process.fds.apply(&mut [channel.number(), one, two, three, root.fd().as_raw_fd()])?;
+    process.fds.apply(&mut [channel.raw_fd(), one, two, three, root.fd().as_raw_fd()])?;
 
     let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
 
@@ -84,7 +83,7 @@ pub fn identity(
         let space = home.insert([0u8; 512]);
         env::home(process.user.uid, space);
     }
-    Ok(Program { place, home })
+    Ok(FoundProgram { index: place, home })
 }
 
 /// The container's limits come with it, where there is one: it may refuse to set them, or kill for it.
@@ -98,8 +97,8 @@ fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
     loaded.at(format_args!("linux.seccomp"))
 }
 
-/// Tells mote why there will be no program, and ends.
-pub fn give_up(channel: &Channel, error: Error) -> ! {
+/// Sends the error to the parent, and exits.
+pub fn fail(channel: &Channel, error: Error) -> ! {
     channel.send(&Message::Failed(error));
     exit(1)
 }
@@ -108,7 +107,7 @@ pub fn give_up(channel: &Channel, error: Error) -> ! {
 /// signals, and behind its filter.
 pub fn become_program(
     process: &ProcessPlan<'_>,
-    program: &Program,
+    program: &FoundProgram,
     channel: &Channel,
     hooks: impl FnOnce() -> Result<()>,
 ) -> Error {
@@ -116,7 +115,7 @@ pub fn become_program(
     if let Err(error) = confine(process, channel).and_then(|()| hooks()).and_then(|()| limits()) {
         return error;
     }
-    process.exec.run(program.place, &process.env.variables, program.home())
+    process.exec.run(program.index, &process.env.variables, program.home())
 }
 
 fn confine(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The child's list: from clone3 to the start gate, in order, each line with its reason where it stands.
+//! The steps of the container init, from clone3 to execve, in order.
 
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -12,14 +12,14 @@ use rustix::process::{
 };
 use rustix::thread::set_name;
 
-use super::finish::{self, Program, give_up};
-use super::gate::Gate;
+use super::finish::{self, FoundProgram, fail};
 use super::message::{Channel, Message};
+use super::start_socket::StartWait;
 use crate::caller;
-use crate::cgroup::delegate::Descent;
-use crate::cgroup::{self, Doors, Join};
+use crate::cgroup::fs::delegation::SubCgroupFds;
+use crate::cgroup::{self, CgroupFds, JoinTime};
 use crate::error::{Error, On, Result};
-use crate::hooks::{Inside, Point};
+use crate::hooks::{InContainer, Point};
 use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
@@ -28,51 +28,50 @@ use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_all_in_child;
 use crate::sys::net::loopback_up;
-use crate::sys::veil::veil;
+use crate::sys::self_exe;
 
-/// What the child has from its parent besides the plan: all opened on the host's side.
-pub struct Handed<'h> {
+/// What the child inherits from its parent besides the plan, all opened by the parent.
+pub struct FromParent<'h> {
     pub channel: Channel,
-    pub gate: &'h Gate,
+    pub start_wait: &'h StartWait,
     pub namespaces: &'h [OwnedFd],
-    pub doors: &'h Doors,
+    pub cgroup_fds: &'h CgroupFds,
     /// The host's procfs, when the plan needs it.
     pub proc: Option<&'h OwnedFd>,
     /// The same, when whether setgroups(2) is denied is to be read there.
     pub setgroups: Option<&'h OwnedFd>,
-    /// This program's file.
-    pub own: Option<&'h OwnedFd>,
-    /// The middle process has joined the namespaces already.
+    /// /proc/self/exe, opened.
+    pub self_exe: Option<&'h OwnedFd>,
+    /// Whether the intermediate process has joined the namespaces already.
     pub joined: bool,
-    /// Where the terminal's master goes.
+    /// The console socket, which gets the PTY master.
     pub console: Option<BorrowedFd<'h>>,
     /// The child closes them first: the state directory, or it would hold the lock too; directories of the host's
     /// cgroups; and the parent's end of the channel, or it would never see that its parent has died.
-    pub parents: [Option<BorrowedFd<'h>>; 4],
+    pub parent_fds: [Option<BorrowedFd<'h>>; 4],
 }
 
-/// Runs the container's process. It never comes back: it becomes the program, or tells its parent why
-/// not and ends.
-pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
-    close_all_in_child(handed.parents.into_iter().flatten());
+/// Runs the container init. It never returns: it executes the program, or sends the error to its parent and exits.
+pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
+    close_all_in_child(from_parent.parent_fds.into_iter().flatten());
     // As hooks see it; before a filter may keep it from being asked for.
     let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
-    let ready = bind_to_parent(&handed.channel).and_then(|()| set_up(plan, &handed));
+    let ready = bind_to_parent(&from_parent.channel).and_then(|()| set_up(plan, &from_parent));
     let program = match ready {
         // Its parent would take the end of the line for its death.
-        Ok((program, root)) => match handed.channel.send(&Message::Ready(root)) {
+        Ok((program, root)) => match from_parent.channel.send(&Message::Ready(root)) {
             true => program,
             false => exit(1),
         },
-        Err(error) => give_up(&handed.channel, error),
+        Err(error) => fail(&from_parent.channel, error),
     };
-    match handed.gate.wait(handed.channel) {
+    match from_parent.start_wait.wait(from_parent.channel) {
         Ok(channel) => {
             let hooks = || pid.map_or(Ok(()), |pid| start_hooks(plan, &program, pid));
             let error = finish::become_program(&plan.process, &program, &channel, hooks);
-            give_up(&channel, error)
+            fail(&channel, error)
         }
-        // Nobody is there to hear why.
+        // The parent has exited: no process reads the error.
         Err(_) => exit(1),
     }
 }
@@ -82,86 +81,92 @@ pub fn run(plan: &mut Plan<'_>, handed: Handed<'_>) -> Infallible {
 /// channel tells.
 fn bind_to_parent(channel: &Channel) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
-    match channel.is_over() {
+    match channel.is_closed() {
         true => exit(1),
         false => Ok(()),
     }
 }
 
-fn set_up(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<(Program, RootId)> {
+fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundProgram, RootId)> {
     // Before anything of the container is near: from here on nothing of mote's file is in this process.
-    veil(handed.own).on(format_args!("prctl PR_SET_MM_MAP"))?;
-    // While /proc/self is this process's own: both being undumpable and changing ids give it to root.
-    handed.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
+    self_exe::replace(from_parent.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
+    // While /proc/self is this process's own: being non-dumpable and changing ids both give it to root.
+    from_parent.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
     // up of the network below may be of the interfaces that it moves.
     if plan.needs_parent() {
-        wait_for_parent(&handed.channel)?;
+        wait_for_parent(&from_parent.channel)?;
     }
     // Before it is inside: nothing of the container may look into a process that still has the host's
     // memory, descriptors and rights (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     setsid().on(format_args!("setsid"))?;
-    plan.process.keyring.apply(handed.proc)?;
+    plan.process.keyring.apply(from_parent.proc)?;
     // The modes of what is made below are meant exactly.
     umask(Mode::empty());
-    let denied = join_namespaces(plan, handed)?;
+    let denied = join_namespaces(plan, from_parent)?;
     // The cgroup before its namespace: that one's root is where it is made.
-    let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join());
-    if join != Some(Join::Late) {
-        enter_cgroup(plan, handed)?;
+    let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join_time());
+    if join != Some(JoinTime::Late) {
+        enter_cgroup(plan, from_parent)?;
     }
     if plan.own_network {
         loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS"))?;
     }
     plan.uts.apply()?;
-    handed.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
+    from_parent.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
-    stage(plan, c"mote: its root");
-    let root = change_root(plan, handed)?;
-    if join == Some(Join::Late) {
-        enter_cgroup(plan, handed)?;
+    set_stage_name(plan, c"mote: its root");
+    let root = change_root(plan, from_parent)?;
+    if join == Some(JoinTime::Late) {
+        enter_cgroup(plan, from_parent)?;
     }
-    inside(plan, handed, root, denied)
+    inside(plan, from_parent, root, denied)
 }
 
 /// The last part, in the container's root; `denied` is whether setgroups(2) is.
-fn inside(plan: &Plan<'_>, handed: &Handed<'_>, root: Root, denied: bool) -> Result<(Program, RootId)> {
-    stage(plan, c"mote: itself");
+fn inside(
+    plan: &Plan<'_>,
+    from_parent: &FromParent<'_>,
+    root: Root,
+    denied: bool,
+) -> Result<(FoundProgram, RootId)> {
+    set_stage_name(plan, c"mote: itself");
     // After the hooks on the host's side: the next program is the container's, or a hook of its own.
-    handed.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
-    let (id, [out, err]) = (RootId::own()?, plan.hooks.lines());
+    from_parent.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
+    let (id, [out, err]) = (RootId::own()?, plan.hooks.output_fds());
     // Before a filter is loaded, which may refuse it; and before its parent may end.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
-    let lines = [handed.gate.number(), out, err];
-    finish::identity(&plan.process, root, (true, denied), &handed.channel, lines).map(|program| (program, id))
+    let lines = [from_parent.start_wait.raw_fd(), out, err];
+    finish::identity(&plan.process, root, (true, denied), &from_parent.channel, lines)
+        .map(|program| (program, id))
 }
 
 /// The namespaces given by path; what follows is done as root of the user namespace. Gives whether setgroups(2) is denied
 /// there.
-fn join_namespaces(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<bool> {
-    if !handed.joined {
-        if handed.setgroups.is_some() {
+fn join_namespaces(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<bool> {
+    if !from_parent.joined {
+        if from_parent.setgroups.is_some() {
             plan.process.user.drop_groups();
         }
-        plan.namespaces.join_inside(handed.namespaces, false)?;
+        plan.namespaces.join_inside(from_parent.namespaces, false)?;
     }
     if plan.process.user_namespace {
         become_root_inside(plan)?;
     }
-    handed.setgroups.map_or(Ok(false), is_setgroups_denied)
+    from_parent.setgroups.map_or(Ok(false), is_setgroups_denied)
 }
 
 /// The tree of files; the last step that sees the host's.
-fn change_root(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Root> {
-    let terminal = plan.process.terminal.zip(handed.console);
-    let more = &mut |entry, trees: &mut _| handed.channel.ask(entry, trees);
+fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root> {
+    let terminal = plan.process.terminal.zip(from_parent.console);
+    let more = &mut |entry, trees: &mut _| from_parent.channel.request_trees(entry, trees);
     let (root, terminal) = plan
         .rootfs
         .apply(more, |root| terminal.map(|(terminal, console)| terminal.open(root, console)).transpose())?;
     if plan.hooks.has_before_pivot() {
-        handed.channel.send(&Message::Mounted);
-        wait_for_parent(&handed.channel)?;
+        from_parent.channel.send(&Message::Mounted);
+        wait_for_parent(&from_parent.channel)?;
         create_hooks(plan, &root)?;
     }
     plan.rootfs.restrict(&root)?;
@@ -173,19 +178,19 @@ fn change_root(plan: &mut Plan<'_>, handed: &Handed<'_>) -> Result<Root> {
 /// On the host's tree still, at the place where the container's root is mounted.
 fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
     let enter = || caller::restore().and_then(|()| fchdir(root.fd()));
-    let inside = Inside { environment: (&plan.process.env.variables, None), enter: &enter };
+    let inside = InContainer { environment: (&plan.process.env.variables, None), enter: &enter };
     plan.hooks.run_inside(Point::CreateContainer, own_pid(), &inside)
 }
 
 /// As the program will be: where it is, with its limits and its environment.
-fn start_hooks(plan: &Plan<'_>, program: &Program, pid: i32) -> Result<()> {
+fn start_hooks(plan: &Plan<'_>, program: &FoundProgram, pid: i32) -> Result<()> {
     let process = &plan.process;
     // With a filter they are set already.
     let enter = || match &process.seccomp {
         Some(_) => Ok(()),
         None => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
     };
-    let inside = Inside { environment: (&process.env.variables, program.home()), enter: &enter };
+    let inside = InContainer { environment: (&process.env.variables, program.home()), enter: &enter };
     plan.hooks.run_inside(Point::StartContainer, pid, &inside)
 }
 
@@ -202,16 +207,16 @@ fn become_root_inside(plan: &Plan<'_>) -> Result<()> {
     }
 }
 
-fn enter_cgroup(plan: &Plan<'_>, handed: &Handed<'_>) -> Result<()> {
-    handed.doors.enter()?;
+fn enter_cgroup(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<()> {
+    from_parent.cgroup_fds.enter()?;
     if plan.namespaces.cgroup {
         unshare(linux_raw_sys::general::CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP"))?;
     }
-    handed.doors.descent.as_ref().map_or(Ok(()), Descent::go)
+    from_parent.cgroup_fds.sub_cgroup.as_ref().map_or(Ok(()), SubCgroupFds::enter)
 }
 
 /// With a limit of memory it may be killed any moment: by its name the kernel's log, and mote, know what it was doing.
-fn stage(plan: &Plan<'_>, name: &CStr) {
+fn set_stage_name(plan: &Plan<'_>, name: &CStr) {
     if plan.cgroup.as_ref().is_some_and(cgroup::Plan::limits_memory) {
         let _ = set_name(name);
     }

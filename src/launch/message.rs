@@ -1,5 +1,5 @@
-//! What the two sides say to each other: one datagram a message, over a pair of sockets (unix(7),
-//! SOCK_SEQPACKET), whose end of file is an answer too.
+//! The messages between parent and child: one datagram each, over a pair of sockets (unix(7), SOCK_SEQPACKET).
+//! End of file has a meaning too.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -9,41 +9,41 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::error::{Error, On, Result};
-use crate::pass::{receive_many, send_many};
+use crate::os::scm_rights::{receive_many, send_many};
 use crate::rootfs::id::RootId;
-use crate::rootfs::supply::Portion;
+use crate::rootfs::supply::TreeBatch;
 
 /// A message.
 #[derive(Debug)]
 pub enum Message {
-    /// Middle process to parent: the container's process has this pid.
+    /// Intermediate process to parent: the pid of the container init.
     Born(i32),
     /// Child to parent: the trees of `mounts` from this entry on are wanted. The answer is a portion of them
     /// (`rootfs/supply.rs`).
-    Wanted(i32),
-    /// Child to parent: all is mounted, hooks may be run. The answer is `Go`.
+    RequestTrees(i32),
+    /// Child to parent: all is mounted, hooks may be run. The reply is `Go`.
     Mounted,
-    /// Child to parent: set up, with this root, and at the start gate.
+    /// Child to parent: set up, with this root, and waiting to be started.
     Ready(RootId),
-    /// Child to parent: it has done what it was there for (`visit.rs`).
+    /// Child to parent: the function has returned (`in_mount_namespace.rs`).
     Done,
     /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
-    Filter(i32),
-    /// To the child: its parent has done its part; go on, or through the gate.
+    FilterListener(i32),
+    /// To the child: go on; or run the program.
     Go,
     /// From the child: why there is no container.
     Failed(Error),
-    /// The other side is gone; after `Go`, because it has become the program.
+    /// End of file: the peer has exited, or after `Go` has executed the program.
     End,
-    /// The other side is gone, and has not heard what was said to it last.
-    Deaf,
+    /// The peer has exited without reading the last message to it (ECONNRESET).
+    PeerReset,
 }
 
-/// One end of the line.
+/// One end of the channel between parent and child.
 pub struct Channel {
     socket: OwnedFd,
-    /// The other side went away without hearing what was said to it last.
-    deaf: Cell<bool>,
+    /// A receive has failed with ECONNRESET.
+    peer_reset: Cell<bool>,
 }
 
 const MOUNTED: u8 = b'H';
@@ -63,16 +63,16 @@ impl Channel {
     pub fn pair() -> Result<(Channel, Channel)> {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
-        Ok((Channel::over(a), Channel::over(b)))
+        Ok((Channel::from_socket(a), Channel::from_socket(b)))
     }
 
-    /// The line over a connected socket.
-    pub fn over(socket: OwnedFd) -> Self {
-        Channel { socket, deaf: Cell::new(false) }
+    /// A channel over a connected socket.
+    pub fn from_socket(socket: OwnedFd) -> Self {
+        Channel { socket, peer_reset: Cell::new(false) }
     }
 
     /// Its descriptor's number.
-    pub fn number(&self) -> RawFd {
+    pub fn raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
@@ -81,7 +81,7 @@ impl Channel {
         self.socket.as_fd()
     }
 
-    /// Says it: whether it could be said. Nobody listening is no error: they will see the end of the line themselves.
+    /// Sends a message; gives whether that succeeded. That the peer has exited is no error: the next receive shows it.
     pub fn send(&self, message: &Message) -> bool {
         let mut packet = [0u8; 512];
         let (number, root);
@@ -90,11 +90,11 @@ impl Channel {
                 number = pid.to_le_bytes();
                 (BORN, (0, 0, &number[..]))
             }
-            Message::Filter(fd) => {
+            Message::FilterListener(fd) => {
                 number = fd.to_le_bytes();
                 (FILTER, (0, 0, &number[..]))
             }
-            Message::Wanted(entry) => {
+            Message::RequestTrees(entry) => {
                 number = entry.to_le_bytes();
                 (WANTED, (0, 0, &number[..]))
             }
@@ -106,7 +106,7 @@ impl Channel {
             Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
             Message::Failed(error) => (FAILED, error.to_parts()),
-            Message::End | Message::Deaf => return false,
+            Message::End | Message::PeerReset => return false,
         };
         let errno: [u8; 2] = u16::to_le_bytes(errno);
         let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
@@ -115,21 +115,21 @@ impl Channel {
             *place = byte;
             length += 1;
         }
-        // NOSIGNAL: the other side may have died. And a filter may have let nothing be sent.
+        // NOSIGNAL: the peer may have exited. And a seccomp filter may have made the call send nothing.
         send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL) == Ok(length)
     }
 
-    /// Whether the other side is gone, and has left no message.
-    pub fn is_over(&self) -> bool {
+    /// Whether the peer has closed its end, and no message is left.
+    pub fn is_closed(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
-    /// Asks the parent for trees, from this entry of `mounts` on.
+    /// Requests trees from the parent, from this entry of `mounts` on.
     #[cold]
     #[inline(never)]
-    pub fn ask(&self, entry: usize, trees: &mut Portion) -> Result<()> {
-        self.send(&Message::Wanted(i32::try_from(entry).unwrap_or(i32::MAX)));
+    pub fn request_trees(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
+        self.send(&Message::RequestTrees(i32::try_from(entry).unwrap_or(i32::MAX)));
         receive_many(self.fd(), trees)?;
         match trees.first() {
             Some(Some(_)) => Ok(()),
@@ -138,8 +138,8 @@ impl Channel {
         }
     }
 
-    /// Answers it.
-    pub fn supply(&self, trees: &[OwnedFd]) -> Result<()> {
+    /// Sends the requested trees.
+    pub fn send_trees(&self, trees: &[OwnedFd]) -> Result<()> {
         let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
         send_many(self.fd(), &trees)
     }
@@ -151,8 +151,8 @@ impl Channel {
         let length = loop {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                // Told once, before what the other side said last. The next call gives its words, or the end.
-                Err(Errno::CONNRESET) => self.deaf.set(true),
+                // Reported once, before the peer's last message. The next call gives that message, or end of file.
+                Err(Errno::CONNRESET) => self.peer_reset.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
         };
@@ -162,13 +162,17 @@ impl Channel {
             Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
-            Some([FILTER, _, _, _, a, b, c, d]) => Message::Filter(i32::from_le_bytes([*a, *b, *c, *d])),
-            Some([WANTED, _, _, _, a, b, c, d]) => Message::Wanted(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some([FILTER, _, _, _, a, b, c, d]) => {
+                Message::FilterListener(i32::from_le_bytes([*a, *b, *c, *d]))
+            }
+            Some([WANTED, _, _, _, a, b, c, d]) => {
+                Message::RequestTrees(i32::from_le_bytes([*a, *b, *c, *d]))
+            }
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();
                 Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }
-            _ if self.deaf.get() => Message::Deaf,
+            _ if self.peer_reset.get() => Message::PeerReset,
             _ => Message::End,
         })
     }

@@ -1,7 +1,7 @@
-//! How a container's process comes to be.
+//! Launching a container's process.
 //!
 //! ```text
-//!     mote (host side)                              child = the container's init
+//!     mote (parent)                                 child = the container init
 //!     ----------------                              ----------------------------
 //!     Plan: every decision made, every buffer built
 //!     cgroup made, limits written
@@ -10,8 +10,8 @@
 //!     id maps, network devices                 GO-> (in a new user namespace, or with devices, it waits)
 //!     status file, pid file                         cgroup, clocks, mounts, devices, masks, pivot
 //!                                         <-READY   identity, capabilities, program found
-//!     GO: its pid is written down              ---> start gate: with create, until
-//!     (create ends here)                            `mote start` comes and says GO
+//!     GO: its pid is written down              ---> with create it waits at the start socket
+//!     (create ends here)                            until `mote start` sends GO
 //!     end of file: it runs                          execve
 //!     the error, printed                  <-ERROR   or the one thing that went wrong
 //! ```
@@ -19,11 +19,11 @@
 //! Nothing here has seen the configuration: it is all in the [`Plan`](crate::plan::Plan). The child
 //! allocates nothing, and opens nothing by a path of the host once it is inside.
 
+pub mod exec;
 pub mod finish;
-pub mod gate;
+pub mod in_mount_namespace;
 pub mod init;
 pub mod listener;
 pub mod message;
 pub mod parent;
-pub mod tenant;
-pub mod visit;
+pub mod start_socket;

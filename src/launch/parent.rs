@@ -1,4 +1,4 @@
-//! The parent's list: from the plan to a container's process at its start gate.
+//! The steps of the parent: from the plan to a container init that is set up and started.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,37 +9,38 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, pidfd_open, set_dumpable_behavior};
 
-use super::gate::Gate;
-use super::init::{self, Handed};
-use super::listener::Listener;
+use super::init::{self, FromParent};
+use super::listener::ListenerHandover;
 use super::message::{Channel, Message};
-use crate::cgroup::{Cgroup, Doors};
+use super::start_socket::StartWait;
+use crate::cgroup::{Cgroup, CgroupFds};
+use crate::config::linux::NamespaceKind;
 use crate::error::{self, Error, Kind, On, Result};
 use crate::hooks::{self, Point};
+use crate::namespace;
 use crate::namespace::device::Moved;
-use crate::namespace::idmap::Namespaces;
+use crate::namespace::idmap::UserNamespaces;
+use crate::os::procfs;
 use crate::plan::Plan;
 use crate::rootfs::id::RootId;
-use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::pidfd::{has_executed, reap, wait_end};
+use crate::sys::self_exe;
 use crate::sys::signal::send;
-use crate::sys::veil;
-use crate::{host, namespace};
 
-/// A container's process on its way to the gate.
+/// A process that is being set up.
 pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     pub(super) channel: Channel,
-    /// Who takes the listener of its filter, if that is loaded before it goes through the gate.
-    pub listener: Option<Listener>,
+    /// The receiver of the listener fd of its filter, if that is loaded before it is started.
+    pub listener: Option<ListenerHandover>,
     /// Network interfaces that go back if it does not come to run.
-    pub(super) moved: Option<Box<Moved>>,
-    /// The namespaces given by path, where it will ask for trees.
-    pub(super) asks: Option<Vec<OwnedFd>>,
+    pub(super) moved_devices: Option<Box<Moved>>,
+    /// The namespaces given by path, where the child will request trees.
+    pub(super) pending_trees: Option<Vec<OwnedFd>>,
 }
 
 /// Starts the container's process, and does what only its parent can. `directory` is its state directory,
@@ -49,55 +50,53 @@ pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
-    gate: &Gate,
+    start_wait: &StartWait,
     console: Option<BorrowedFd<'_>>,
     known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
-    let asks = plan.process.asks_for_groups();
-    let proc = (asks || plan.needs_proc()).then(host::proc).transpose()?;
+    let checks_setgroups = plan.process.checks_setgroups();
+    let proc = (checks_setgroups || plan.needs_proc()).then(procfs::open).transpose()?;
     let namespaces = plan.namespaces.open()?;
-    let middle = plan.namespaces.need_middle();
-    let doors = open_doors(plan, cgroup)?;
+    let intermediate = plan.namespaces.needs_intermediate();
+    let cgroup_fds = open_cgroup_fds(plan, cgroup)?;
     let all = open_trees(plan, &namespaces)?;
-    let lent = plan.process.lend(proc.as_ref())?;
+    let guards = plan.process.apply_to_parent(proc.as_ref())?;
 
     error::reserve();
-    let (channel, childs) = Channel::pair()?;
-    let own = veil::own();
-    let back = if middle { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
-    let handed = |childs, joined| Handed {
-        channel: childs,
-        gate,
+    let (channel, child_channel) = Channel::pair()?;
+    let exe = self_exe::open();
+    let back = if intermediate { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
+    let from_parent = |child_channel, joined| FromParent {
+        channel: child_channel,
+        start_wait,
         namespaces: &namespaces,
-        doors: &doors,
+        cgroup_fds: &cgroup_fds,
         proc: proc.as_ref(),
-        setgroups: proc.as_ref().filter(|_| asks),
-        own: own.as_ref(),
+        setgroups: proc.as_ref().filter(|_| checks_setgroups),
+        self_exe: exe.as_ref(),
         joined,
         console,
-        parents: [cgroup.map(Cgroup::root), Some(directory), doors.birth(), Some(channel.fd())],
+        parent_fds: [cgroup.map(Cgroup::root), Some(directory), cgroup_fds.birth(), Some(channel.fd())],
     };
-    // Who shares a namespace with it must not look into a process that still has the host's memory, descriptors
-    // and rights (CVE-2016-9962): not even before it could say so itself.
-    if plan.namespaces.are_shared() {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
-    }
-    let new = plan.namespaces.new;
-    let spawned = if middle {
-        let all = plan.namespaces.is_joined(NamespaceKind::User);
-        let join = |plan: &mut &mut Plan<'_>| join_in_middle(plan, &namespaces);
-        through_middle(new, &mut *plan, join, |plan| init::run(plan, handed(childs, all)))
+    make_non_dumpable(plan)?;
+    let spawned = if intermediate {
+        let joined = plan.namespaces.is_joined(NamespaceKind::User);
+        let join = |plan: &mut &mut Plan<'_>| join_in_intermediate(plan, &namespaces);
+        clone_through_intermediate(plan.namespaces.new, &mut *plan, join, |plan| {
+            init::run(plan, from_parent(child_channel, joined))
+        })
     } else {
-        born(plan, childs, &doors, cgroup, handed)
+        clone_child(plan, child_channel, &cgroup_fds, cgroup, from_parent)
     };
-    namespace::go_back(&back)?;
-    drop(lent);
-    close_together(doors.into_files().chain(plan.rootfs.take_trees()));
+    namespace::restore(&back)?;
+    drop(guards);
+    close_together(cgroup_fds.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
-    let mut launched = Launched { pid, pidfd, channel, listener: None, moved: None, asks: None };
-    let known = known(launched.pid, &launched.pidfd);
-    match known.and_then(|()| launched.help(plan, proc.as_ref(), &namespaces, cgroup)) {
-        Ok(()) => Ok(Launched { asks: (!all).then_some(namespaces), ..launched }),
+    let mut launched = Launched::new(pid, pidfd, channel);
+    let known = known(launched.pid, &launched.pidfd)
+        .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
+    match known {
+        Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
         Err(error) => {
             launched.kill();
             Err(error)
@@ -105,23 +104,34 @@ pub fn launch(
     }
 }
 
-fn join_in_middle(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
-    plan.process.user.drop_groups();
-    plan.namespaces.join_in_middle(namespaces)
+/// A process that shares a namespace with the child must not access it while it has the host's memory, fds and rights
+/// (CVE-2016-9962), not even before the child can make itself non-dumpable.
+fn make_non_dumpable(plan: &Plan<'_>) -> Result<()> {
+    match plan.namespaces.exposes_child() {
+        true => {
+            set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))
+        }
+        false => Ok(()),
+    }
 }
 
-/// The container's process as a child of this one.
-fn born<'h>(
+fn join_in_intermediate(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+    plan.process.user.drop_groups();
+    plan.namespaces.join_in_intermediate(namespaces)
+}
+
+/// Clones the container init as a child of this process.
+fn clone_child<'h>(
     plan: &mut Plan<'_>,
-    line: Channel,
-    doors: &Doors,
+    channel: Channel,
+    cgroup_fds: &CgroupFds,
     cgroup: Option<&Cgroup>,
-    handed: impl Fn(Channel, bool) -> Handed<'h>,
+    from_parent: impl Fn(Channel, bool) -> FromParent<'h>,
 ) -> Result<(Pid, OwnedFd)> {
-    let (new, mut line) = (plan.namespaces.new, Some(line));
+    let (new, mut channel) = (plan.namespaces.new, Some(channel));
     let mut attempt = || {
-        spawn(new, doors.birth(), || match line.take() {
-            Some(line) => init::run(plan, handed(line, false)),
+        spawn(new, cgroup_fds.birth(), || match channel.take() {
+            Some(channel) => init::run(plan, from_parent(channel, false)),
             None => exit(1),
         })
     };
@@ -133,54 +143,54 @@ fn born<'h>(
     .on(format_args!("clone3"))
 }
 
-fn open_doors(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<Doors> {
-    let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(Doors::default()) };
-    planned.doors(cgroup, plan.is_born_inside())
+fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds> {
+    let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(CgroupFds::default()) };
+    planned.open_fds(cgroup, plan.is_born_inside())
 }
 
 // Not into its caller: see scripts/layout.ld.
 #[inline(never)]
 fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<bool> {
-    let mut owners = Namespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
+    let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }
 
-/// A user namespace that is joined must own the new ones, and only who is in it may join others that it owns; and
-/// who joins another pid namespace may have no way back. So a middle process does `join`, and makes the container's
-/// process as its own sibling (CLONE_PARENT), with the namespaces of `new`. It shares nothing but the channel, and says
-/// there, before the container's process does, which pid that has.
+/// Clones the container init through an intermediate process, which runs `join` and then clones the container init as
+/// its own sibling (CLONE_PARENT), with the new namespaces `new`. Needed because a joined user namespace has to own the
+/// new namespaces and the other joined ones, and because a process that joined another pid namespace may be unable to
+/// return. The intermediate process shares only the channel, and sends the pid of the container init over it first.
 #[cold]
 #[inline(never)]
-pub(super) fn through_middle<S>(
+pub(super) fn clone_through_intermediate<S>(
     new: u64,
     mut state: S,
     join: impl FnOnce(&mut S) -> Result<()>,
     child: impl FnOnce(S) -> Infallible,
 ) -> Result<(Pid, OwnedFd)> {
-    let (ours, its) = Channel::pair()?;
-    let middle = || -> Infallible {
-        close_in_child(ours.fd());
+    let (parent_end, child_end) = Channel::pair()?;
+    let intermediate = || -> Infallible {
+        close_in_child(parent_end.fd());
         let made = join(&mut state).and_then(|()| {
             let flags = new | u64::from(sys::CLONE_PARENT);
             spawn(flags, None, || {
-                // Or the parent would never see that the middle process has died.
-                close_in_child(its.fd());
+                // A copy left open here would hide the death of the intermediate process from the parent.
+                close_in_child(child_end.fd());
                 child(state)
             })
             .on(format_args!("clone3 CLONE_PARENT"))
         });
         match made {
-            Ok((pid, _)) => its.send(&Message::Born(pid.as_raw_nonzero().get())),
-            Err(error) => its.send(&Message::Failed(error)),
+            Ok((pid, _)) => child_end.send(&Message::Born(pid.as_raw_nonzero().get())),
+            Err(error) => child_end.send(&Message::Failed(error)),
         };
         exit(0)
     };
-    let (_, middle) = spawn(0, None, middle).on(format_args!("clone3"))?;
-    // Its end is the middle's alone now: should that die without a word, the line ends.
-    drop(its);
-    let said = ours.receive();
-    let end = reap(&middle);
-    match said? {
+    let (_, intermediate) = spawn(0, None, intermediate).on(format_args!("clone3"))?;
+    // The intermediate process alone holds this end now: when it dies without a message, the parent reads end of file.
+    drop(child_end);
+    let received = parent_end.receive();
+    let end = reap(&intermediate);
+    match received? {
         Message::Born(number) => {
             let pid = Pid::from_raw(number).ok_or_else(|| Error::invalid(format_args!("no pid")))?;
             let pidfd = pidfd_open(pid, PidfdFlags::empty());
@@ -192,15 +202,20 @@ pub(super) fn through_middle<S>(
 }
 
 impl Launched {
+    /// A process just cloned, with nothing yet done for it.
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, channel: Channel) -> Self {
+        Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None }
+    }
+
     /// What the child may not do itself: most of it in a new user namespace.
-    fn help(
+    fn set_up_from_parent(
         &mut self,
         plan: &Plan<'_>,
         proc: Option<&OwnedFd>,
         namespaces: &[OwnedFd],
         cgroup: Option<&Cgroup>,
     ) -> Result<()> {
-        cgroup.map_or(Ok(()), |cgroup| cgroup.take_in(self.pid))?;
+        cgroup.map_or(Ok(()), |cgroup| cgroup.attach(self.pid))?;
         if let (Some(maps), Some(proc)) = (&plan.maps, proc) {
             maps.apply(proc, self.pid)?;
         }
@@ -209,7 +224,7 @@ impl Launched {
         }
         if !plan.devices.is_empty() {
             let joined = plan.namespaces.joined_of(NamespaceKind::Network, namespaces);
-            self.moved = Some(plan.devices.apply(joined, self.pid, &self.pidfd)?);
+            self.moved_devices = Some(plan.devices.apply(joined, self.pid, &self.pidfd)?);
         }
         if plan.needs_parent() {
             self.channel.send(&Message::Go);
@@ -217,25 +232,25 @@ impl Launched {
         Ok(())
     }
 
-    /// Opens for the child what it asks for, where not all was opened before.
-    pub fn supply(&mut self, plan: &Plan<'_>) -> Result<()> {
-        match self.asks.take() {
-            Some(namespaces) => self.supply_rest(plan, &namespaces),
+    /// Opens for the child what it requests, where not all was opened before.
+    pub fn supply_trees(&mut self, plan: &Plan<'_>) -> Result<()> {
+        match self.pending_trees.take() {
+            Some(namespaces) => self.supply_pending(plan, &namespaces),
             None => Ok(()),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn supply_rest(&self, plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
-        let mut owners = Namespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
+    fn supply_pending(&self, plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+        let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
         loop {
             let entry = match self.channel.receive()? {
-                Message::Wanted(entry) => usize::try_from(entry).unwrap_or_default(),
+                Message::RequestTrees(entry) => usize::try_from(entry).unwrap_or_default(),
                 other => return Err(self.failure(other)),
             };
             let (trees, last) = plan.rootfs.portion(entry, &mut |mappings| owners.get(mappings))?;
-            self.channel.supply(&trees)?;
+            self.channel.send_trees(&trees)?;
             if last {
                 return Ok(());
             }
@@ -258,11 +273,15 @@ impl Launched {
         Ok(())
     }
 
-    /// Waits until the child is set up, has `record` write that down, and leaves the child at its gate.
-    pub fn ready(&mut self, gate: &Gate, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
-        match self.answer()? {
+    /// Waits until the child is set up, has `record` write that down, and makes it wait at the start socket.
+    pub fn ready(
+        &mut self,
+        start_wait: &StartWait,
+        record: impl FnOnce(&RootId) -> Result<()>,
+    ) -> Result<()> {
+        match self.receive()? {
             Message::Ready(root) => {
-                gate.open()?;
+                start_wait.listen()?;
                 record(&root)?;
                 self.channel.send(&Message::Go);
                 Ok(())
@@ -272,32 +291,32 @@ impl Launched {
     }
 
     /// Waits until the child is set up, has `record` write that down, lets it go through, and waits until the program
-    /// runs: whoever hears of that finds it written down.
-    pub fn pass(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
-        match self.answer()? {
+    /// runs: then the status file has it already.
+    pub fn start(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
+        match self.receive()? {
             Message::Ready(root) => record(&root)?,
             other => return Err(self.failure(other)),
         }
         self.go()
     }
 
-    /// Tells the child to go through as soon as it is set up, and waits until the program runs.
+    /// Starts the program as soon as the child is set up, and waits until it runs.
     pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
-        match self.answer()? {
+        match self.receive()? {
             Message::End if has_executed(&self.pidfd) => {
-                self.moved = None;
+                self.moved_devices = None;
                 Ok(())
             }
             other => Err(self.failure(other)),
         }
     }
 
-    /// What it says next, when the listener of its filter is handed over.
-    fn answer(&mut self) -> Result<Message> {
+    /// What it says next, when the listener of its filter is from_parent over.
+    fn receive(&mut self) -> Result<Message> {
         match self.channel.receive()? {
-            Message::Filter(number) if let Some(listener) = self.listener.take() => {
-                listener.serve(&self.channel, &self.pidfd, number)
+            Message::FilterListener(number) if let Some(listener) = self.listener.take() => {
+                listener.hand_over(&self.channel, &self.pidfd, number)
             }
             message => Ok(message),
         }
@@ -309,7 +328,7 @@ impl Launched {
             _ => {
                 let mut space = [0u8; 16];
                 // Soon after it hung up.
-                let (what, how) = (self.stage(&mut space), How(wait_end(&self.pidfd)));
+                let (what, how) = (self.setup_stage(&mut space), How(wait_end(&self.pidfd)));
                 Error::new(
                     Kind::State,
                     format_args!("the container's process died while {what} was set up: {how}"),
@@ -319,8 +338,8 @@ impl Launched {
     }
 
     /// What it was doing by the name that it has given itself (`init.rs`).
-    fn stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
-        let name = host::process_file(self.pid.as_raw_nonzero().get(), "comm", space);
+    fn setup_stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
+        let name = procfs::read_process_file(self.pid.as_raw_nonzero().get(), "comm", space);
         let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
     }
@@ -328,7 +347,7 @@ impl Launched {
     /// Ends it, for good.
     pub fn kill(&self) {
         // Before its namespaces end with it, and what is in them.
-        if let Some(moved) = &self.moved {
+        if let Some(moved) = &self.moved_devices {
             moved.give_back();
         }
         let _ = send(&self.pidfd, Signal::KILL.as_raw());

@@ -20,10 +20,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use super::{Plan as Namespaces, enter, go_back, own};
+use super::{Plan as Namespaces, enter, own, restore};
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
-use crate::netlink::{Address, Namespace, Socket};
-use crate::spec::linux::NamespaceKind as Kind;
+use crate::os::netlink::{Address, Namespace, Socket};
 
 /// The longest name (`IFNAMSIZ` of include/uapi/linux/if.h, less its NUL).
 const LONGEST: usize = 15;
@@ -96,7 +96,7 @@ impl<'a> Plan<'a> {
         };
         entered.on(format_args!("linux.netDevices: setns"))?;
         let inside = Socket::open();
-        go_back(&[(Kind::Network, back)])?;
+        restore(&[(Kind::Network, back)])?;
         let mut moved = Box::new(Moved { outside, inside: inside?, devices: Vec::new() });
         for (name, new) in &self.devices {
             if let Err(error) = moved.bring(name, *new, to) {

@@ -4,19 +4,22 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::flag;
+use crate::config::linux::Namespace;
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{On, Result};
-use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
 /// Which of its namespaces are the container's, as bits `CLONE_NEW*`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Entry {
+pub struct ContainerNamespaces {
     flags: u32,
 }
 
-impl Entry {
+impl ContainerNamespaces {
     /// Those that its configuration lists.
     pub fn new(namespaces: &[Namespace<'_>]) -> Self {
-        Entry { flags: namespaces.iter().fold(0, |flags, namespace| flags | flag(namespace.kind)) }
+        ContainerNamespaces {
+            flags: namespaces.iter().fold(0, |flags, namespace| flags | flag(namespace.kind)),
+        }
     }
 
     /// Whether it has a user namespace: then only a process in there may join the others.
@@ -34,7 +37,7 @@ impl Entry {
     }
 
     /// Those that its tree of files is of.
-    pub fn join_tree(self, init: &OwnedFd) -> Result<()> {
+    pub fn join_mount(self, init: &OwnedFd) -> Result<()> {
         enter(init, self.flags & (flag(Kind::User) | flag(Kind::Mount)))
     }
 

@@ -11,25 +11,25 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::user::write_maps;
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, On, Result};
-use crate::host;
-use crate::spec::linux::{IdMapping, Mappings};
+use crate::os::procfs;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::pidfd::reap;
 
 /// Those that mounts have asked for.
 #[derive(Default)]
-pub struct Namespaces<'n> {
+pub struct UserNamespaces<'n> {
     /// The one that the container joins.
     joined: Option<&'n OwnedFd>,
     /// The last one made, with its mappings: mounts nearly always share them.
     made: Option<(Vec<IdMapping>, Vec<IdMapping>, OwnedFd)>,
 }
 
-impl<'n> Namespaces<'n> {
+impl<'n> UserNamespaces<'n> {
     /// None yet.
     pub fn new(joined: Option<&'n OwnedFd>) -> Self {
-        Namespaces { joined, made: None }
+        UserNamespaces { joined, made: None }
     }
 
     /// The one with these mappings, or the one that the container joins.
@@ -70,18 +70,18 @@ pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
 #[cold]
 #[inline(never)]
 fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
-    let proc = host::proc()?;
-    let (heard, told) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
-    let mut told = Some(told);
+    let proc = procfs::open()?;
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
+    let mut writer = Some(writer);
     let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {
         // With the parent's end alone open it ends when the parent does, however that may be.
-        told.take();
-        while let Err(Errno::INTR) = read(&heard, &mut [0u8]) {}
+        writer.take();
+        while let Err(Errno::INTR) = read(&reader, &mut [0u8]) {}
         exit(0)
     })
     .on(format_args!("clone3 CLONE_NEWUSER"))?;
     let namespace = write_maps(&proc, pid, mappings).and_then(|()| of(&proc, pid.as_raw_nonzero().get()));
-    drop(told);
+    drop(writer);
     reap(&pidfd);
     namespace
 }

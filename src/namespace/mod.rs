@@ -10,7 +10,7 @@
 //! - A pid namespace is entered by children only: the parent joins it before the clone.
 //! - The others are joined by the child. Not so under a new user namespace, in which it would have no
 //!   rights over them: then the parent joins them, clones, and goes back.
-//! - A user namespace that is joined must own the new ones, so a middle process joins it and makes the
+//! - A user namespace that is joined must own the new ones, so an intermediate process joins it and clones the
 //!   container's process as its sibling (`launch/parent.rs`). So it is where there is no way back for the parent.
 
 pub mod device;
@@ -30,13 +30,14 @@ use rustix::fs::{Mode, OFlags, fstat, open, stat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::config::linux::Namespace;
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host;
-use crate::spec::linux::{Namespace, NamespaceKind as Kind};
 
-/// One namespace that is joined.
+/// A namespace that the container joins by its path.
 #[derive(Debug)]
-pub struct Join<'a> {
+pub struct JoinedNamespace<'a> {
     /// Its place in `linux.namespaces`, for errors.
     index: usize,
     kind: Kind,
@@ -50,7 +51,7 @@ pub struct Plan<'a> {
     pub new: u64,
     /// A new cgroup namespace.
     pub cgroup: bool,
-    pub joined: Vec<Join<'a>>,
+    pub joined: Vec<JoinedNamespace<'a>>,
     /// Bits of kinds.
     listed: u32,
     fresh: u32,
@@ -64,7 +65,7 @@ impl<'a> Plan<'a> {
         for (index, namespace) in namespaces.iter().enumerate() {
             plan.listed |= 1 << namespace.kind as u32;
             match namespace.path {
-                Some(path) => plan.joined.push(Join { index, kind: namespace.kind, path }),
+                Some(path) => plan.joined.push(JoinedNamespace { index, kind: namespace.kind, path }),
                 None => {
                     plan.fresh |= 1 << namespace.kind as u32;
                     plan.new |= u64::from(flag(namespace.kind));
@@ -122,7 +123,7 @@ impl<'a> Plan<'a> {
 
     /// Opens what is joined, on the host's side.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
-        let open = |join: &Join<'_>| {
+        let open = |join: &JoinedNamespace<'_>| {
             let fd = open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .on(format_args!("openat {}", Show(join.path)))?;
             match self.changed & (1 << join.kind as u32) != 0 && is_own(join.kind, &fd)? {
@@ -141,33 +142,35 @@ impl<'a> Plan<'a> {
         self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
     }
 
-    /// Whether a middle process is needed, between mote and the container's: a user namespace that is joined
+    /// Whether an intermediate process is needed, between mote and the container's: a user namespace that is joined
     /// must own the new ones, and decides who may join a pid namespace; and out of a namespace that is joined before
     /// the clone only who has rights over its own goes back, which the first user namespace owns.
     #[inline]
-    pub fn need_middle(&self) -> bool {
+    pub fn needs_intermediate(&self) -> bool {
         match self.is_joined(Kind::User) {
             true => self.new != 0 || self.is_joined(Kind::Pid),
-            false => self.joined.iter().any(|join| self.is_before(join)) && host::in_user_namespace(),
+            false => {
+                self.joined.iter().any(|join| self.is_joined_before_clone(join)) && host::in_user_namespace()
+            }
         }
     }
 
     /// Whether it is joined before the container's process is made: the pid namespace, which only children enter,
     /// and under a new user namespace all the others.
-    fn is_before(&self, join: &Join<'_>) -> bool {
+    fn is_joined_before_clone(&self, join: &JoinedNamespace<'_>) -> bool {
         join.kind == Kind::Pid || self.is_new(Kind::User)
     }
 
-    /// Whether the container's process is born where others may see it, with the host's rights still.
-    pub fn are_shared(&self) -> bool {
+    /// Whether processes in a joined namespace may see the child right after the clone, while it has the host's rights.
+    pub fn exposes_child(&self) -> bool {
         self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
     }
 
-    /// The part of the parent, or of a middle process, before the clone. Gives what to go back to.
+    /// Joins namespaces before the clone, in the parent or in the intermediate process. Gives what [`restore`] takes.
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
         for (join, fd) in self.joined.iter().zip(opened) {
-            if self.is_before(join) {
+            if self.is_joined_before_clone(join) {
                 let own = own(join.kind);
                 let own = open(own, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                     .on(format_args!("openat {}", Show(own)))?;
@@ -178,9 +181,9 @@ impl<'a> Plan<'a> {
         Ok(back)
     }
 
-    /// The middle process's part: whoever it makes is in the user namespace that is joined, and in all others; or, if
+    /// Joins namespaces in the intermediate process: its child is in the joined user namespace, and in all others; or, if
     /// none is, in those that are joined before the clone.
-    pub fn join_in_middle(&self, opened: &[OwnedFd]) -> Result<()> {
+    pub fn join_in_intermediate(&self, opened: &[OwnedFd]) -> Result<()> {
         match self.is_joined(Kind::User) {
             true => self.join_inside(opened, true),
             false => self.join_before(opened).map(drop),
@@ -189,7 +192,7 @@ impl<'a> Plan<'a> {
 
     /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
     /// own must be entered before it, those that it owns after it; so what is refused at first is tried
-    /// again inside. `pid` is for the middle process, which also enters the pid namespace, for its child: it is not
+    /// again inside. `pid` is for the intermediate process, which also enters the pid namespace, for its child: it is not
     /// seen there itself, and numbers are still the host's to it.
     pub fn join_inside(&self, opened: &[OwnedFd], pid: bool) -> Result<()> {
         if self.is_new(Kind::User) {
@@ -233,15 +236,15 @@ fn is_own(kind: Kind, fd: &OwnedFd) -> Result<bool> {
     Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// Goes back to the namespaces that [`Plan::join_before`] left.
-pub fn go_back(back: &[(Kind, OwnedFd)]) -> Result<()> {
+/// Joins the namespaces again that [`Plan::join_before`] left.
+pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
     for (kind, fd) in back {
         enter(*kind, fd).on(format_args!("setns back to the {} namespace", kind.name()))?;
     }
     Ok(())
 }
 
-impl Join<'_> {
+impl JoinedNamespace<'_> {
     fn enter(&self, fd: &OwnedFd) -> Result<()> {
         self.explain(enter(self.kind, fd))
     }

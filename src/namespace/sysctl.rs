@@ -10,8 +10,8 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
 
 use super::{Plan as Namespaces, uts};
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{Error, On, Result, Show};
-use crate::spec::linux::NamespaceKind as Kind;
 
 /// (path below /proc, value) in the order of writing.
 #[derive(Debug, Default)]

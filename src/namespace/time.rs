@@ -9,8 +9,8 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::config::linux::TimeOffset;
 use crate::error::{Error, On, Result};
-use crate::spec::linux::TimeOffset;
 use crate::sys::clone::unshare;
 
 /// What is written to `timens_offsets`; empty for no offsets.

@@ -10,9 +10,9 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
 use rustix::process::Pid;
 
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, On, Result};
 use crate::host::Host;
-use crate::spec::linux::{IdMapping, Mappings};
 
 /// What is written to `uid_map` and `gid_map`.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use core::ffi::CStr;
 use rustix::system::{setdomainname, sethostname};
 
 use super::Plan as Namespaces;
+use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{Error, On, Result, Show};
-use crate::spec::linux::NamespaceKind as Kind;
 
 /// `__NEW_UTS_LEN` of include/uapi/linux/utsname.h.
 const MAX: usize = 64;

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::numbers;
+use crate::config::process::CpuAffinity;
 use crate::error::{At, On, Result};
-use crate::spec::process::CpuAffinity;
 use crate::sys::sched::sched_setaffinity;
 
 /// Which CPUs.

@@ -9,9 +9,9 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
 
-use super::behind::Calls;
+use super::calls::Calls;
+use crate::config::process::Capabilities;
 use crate::error::{Error, On, Result};
-use crate::spec::process::Capabilities;
 
 /// Every capability; the index is its number (include/uapi/linux/capability.h, linux 6.18).
 pub static NAMES: [&str; 41] = [
@@ -80,7 +80,7 @@ pub struct Plan {
 
 impl Plan {
     /// What the configuration asks for, as far as it can be had: `available` are those of this process, or
-    /// all in a new user namespace. `warn` hears of the rest, and of names that no kernel has: "Runtimes
+    /// all in a new user namespace. `warn` takes the rest, and names that no kernel has: "Runtimes
     /// SHOULD NOT fail if the container configuration requests capabilities that cannot be granted".
     /// `present` is the bounding set as it is.
     pub fn new(

@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
         CStr::from_bytes_until_nul(space).map_err(|_| Errno::NAMETOOLONG)
     }
 
-    /// In which directory of PATH the program is, as its user sees them. Found before the start gate, so that
+    /// In which directory of PATH the program is, as its user sees them. Found before the process waits for `start`, so that
     /// `create` fails, not `start`.
     pub fn find(&self) -> Result<usize> {
         let mut space = [0; PATH_MAX];

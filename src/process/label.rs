@@ -11,8 +11,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 
+use crate::config::process::Process;
 use crate::error::{On, Result, Show};
-use crate::spec::process::Process;
 
 /// The labels, which are in force from the next program on.
 #[derive(Debug, Default)]

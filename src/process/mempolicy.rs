@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::numbers;
+use crate::config::linux::MemoryPolicy;
 use crate::error::{At, On, Result};
-use crate::spec::linux::MemoryPolicy;
 use crate::sys::sched::set_mempolicy;
 
 /// The policy; `None` leaves it as it is.

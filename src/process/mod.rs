@@ -2,7 +2,8 @@
 //! which they are applied is `launch/finish.rs`.
 
 pub mod affinity;
-pub mod behind;
+pub mod after_filter;
+pub mod calls;
 pub mod caps;
 pub mod cwd;
 pub mod env;

@@ -24,9 +24,9 @@ impl Plan {
         self.0.is_none()
     }
 
-    /// Sets it for this process, through the host's procfs: its child is born with it, to whom nobody but root could
-    /// give it once it is undumpable. Lowering it takes CAP_SYS_RESOURCE.
-    pub fn lend<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<Option<Lent<'p>>> {
+    /// Sets it for this process, through the host's procfs: its child inherits it, to which only root could
+    /// give it once it is non-dumpable. Lowering it takes CAP_SYS_RESOURCE.
+    pub fn apply_to_parent<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<Option<ScoreGuard<'p>>> {
         let (Some(score), Some(proc)) = (&self.0, proc) else { return Ok(None) };
         let file = open(proc).on(format_args!("openat /proc/self/oom_score_adj"))?;
         let mut before = [0; 8];
@@ -36,22 +36,22 @@ impl Plan {
         }
         write(&file, score.as_bytes())
             .on(format_args!("process.oomScoreAdj: write {score} to oom_score_adj"))?;
-        Ok(Some(Lent { proc, before, length }))
+        Ok(Some(ScoreGuard { proc, before, length }))
     }
 }
 
-/// What the score of this process was, and is again at its end.
-pub struct Lent<'p> {
+/// Restores the score of this process when dropped.
+pub struct ScoreGuard<'p> {
     proc: &'p OwnedFd,
     before: [u8; 8],
     length: usize,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for ScoreGuard<'_> {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        // Whoever joins a container is undumpable before it has a child there, and its procfs files are root's.
+        // `exec` makes this process non-dumpable before the clone, and then its procfs files belong to root.
         let file = open(self.proc)
             .or_else(|_| set_dumpable_behavior(DumpableBehavior::Dumpable).and_then(|()| open(self.proc)));
         // Where it may not be lowered again, mote is the more likely to be killed, and that is all.

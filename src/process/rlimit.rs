@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use rustix::io;
 
 use crate::caller::restore_open_files;
+use crate::config::process::{RLIMITS, Rlimit};
 use crate::error::{On, Result};
-use crate::spec::process::{RLIMITS, Rlimit};
 use crate::sys::rlimit::{NOFILE, limit, set_limit};
 
 /// The limits to set.
@@ -19,21 +19,21 @@ impl Plan {
         Plan(limits.to_vec())
     }
 
-    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child is born
-    /// with them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
-    pub fn lend(&self) -> Result<Lent> {
-        let mut lent = Lent(Vec::new());
+    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child inherits
+    /// them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
+    pub fn apply_to_parent(&self) -> Result<RlimitGuard> {
+        let mut guard = RlimitGuard(Vec::new());
         for wanted in &self.0 {
-            told(lent.raise(wanted), wanted)?;
+            named(guard.raise(wanted), wanted)?;
         }
-        Ok(lent)
+        Ok(guard)
     }
 
-    /// Sets them, which takes no rights in a child that was born with [`Plan::lend`]. Late: they bind mote as well, which
+    /// Sets them, which takes no rights in a child of a process with [`Plan::apply_to_parent`] done. Late: they bind mote as well, which
     /// has files to open and to write. That of open files is the caller's again where it is not among them.
     pub fn apply(&self) -> Result<()> {
         for wanted in &self.0 {
-            told(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
+            named(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
         }
         match self.0.iter().any(|wanted| wanted.resource == NOFILE) {
             true => Ok(()),
@@ -42,10 +42,10 @@ impl Plan {
     }
 }
 
-/// The limits that were raised, as they were; to be so again at its end.
-pub struct Lent(Vec<Rlimit>);
+/// Restores the raised limits of this process when dropped.
+pub struct RlimitGuard(Vec<Rlimit>);
 
-impl Lent {
+impl RlimitGuard {
     fn raise(&mut self, wanted: &Rlimit) -> io::Result<()> {
         let (soft, hard) = limit(wanted.resource)?;
         let raised = (soft.max(wanted.soft), hard.max(wanted.hard));
@@ -57,7 +57,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for RlimitGuard {
     fn drop(&mut self) {
         for before in &self.0 {
             // Lowering is allowed to everybody.
@@ -66,7 +66,7 @@ impl Drop for Lent {
     }
 }
 
-fn told(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
+fn named(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
     let name = RLIMITS.get(*resource as usize).copied().unwrap_or_default();
     done.on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))
 }

@@ -3,9 +3,9 @@
 
 use core::fmt;
 
+use crate::config::linux::Personality;
+use crate::config::process::{IoPriority, POLICIES, SCHEDULER_FLAGS, Scheduler};
 use crate::error::{Error, On, Result};
-use crate::spec::linux::Personality;
-use crate::spec::process::{IoPriority, POLICIES, SCHEDULER_FLAGS, Scheduler};
 use crate::sys::sched::{Attributes, ioprio_set, personality, sched_setattr};
 
 /// The settings; what is not given stays as it is.

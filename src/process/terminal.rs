@@ -10,10 +10,10 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
+use crate::config::process::ConsoleSize;
 use crate::error::{At, Error, On, Result};
-use crate::pass;
+use crate::os::scm_rights;
 use crate::rootfs::path::Root;
-use crate::spec::process::ConsoleSize;
 
 /// What the terminal is like.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl Plan {
             tcsetattr(&peer, OptionalActions::Now, &modes).on(format_args!("ioctl TCSETS"))?;
         }
         fchown(&peer, Some(Uid::from_raw(self.uid)), None).on(format_args!("fchown {}", self.uid))?;
-        pass::send(console, b"/dev/ptmx", master.as_fd())?;
+        scm_rights::send(console, b"/dev/ptmx", master.as_fd())?;
         root.release(devpts);
         root.release(master);
         Ok(peer)

@@ -9,9 +9,9 @@ use rustix::process::umask;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::behind::Calls;
+use super::calls::Calls;
+use crate::config::process::User;
 use crate::error::{Error, On, Result};
-use crate::spec::process::User;
 
 /// Ids inside the container.
 #[derive(Debug)]

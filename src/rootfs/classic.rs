@@ -11,13 +11,11 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::path::{Root, text};
-use super::tree::{self, Parameter};
+use super::path::Root;
+use super::path_text::text;
+use super::tree::{self, LONGEST, Parameter};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
-
-/// What fsconfig(2) takes.
-pub const LONGEST: usize = 255;
 
 /// What mount(2) takes, with the NUL: a page, and pages are never smaller.
 const PAGE: usize = 4096;
@@ -28,7 +26,7 @@ pub fn is_needed<'a>(source: &CStr, mut parameters: impl Iterator<Item = Paramet
     long(source) || parameters.any(|(name, value)| long(name) || value.is_some_and(long))
 }
 
-/// A new filesystem, mounted nowhere, as [`tree::create`] makes it.
+/// A new filesystem, mounted nowhere, as [`Root::create_filesystem`] makes it.
 #[cold]
 #[inline(never)]
 pub fn create<'a>(

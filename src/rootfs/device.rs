@@ -12,12 +12,12 @@ use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::umask;
 
-use super::own::Own;
+use super::own_mounts::OwnMounts;
 use super::path::{Make, Root};
 use super::{node, source::Source, tree};
+use crate::config::device::{Device, DeviceKind};
+use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, Result, Show};
-use crate::spec::device::{Device, DeviceKind};
-use crate::spec::linux::{IdMapping, Mappings};
 
 /// What is put into the container's /dev and elsewhere.
 #[derive(Debug, Default)]
@@ -164,11 +164,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Makes them. The umask is 0, so modes are exact. `fill` opens what the host has for one of them.
-    pub fn apply(&self, own: Own<'_, '_>, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+    pub fn apply(&self, own: OwnMounts<'_, '_>, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
         // Nearly all of them lie in /dev: it is looked up once.
         let root = own.root;
         let dev = root.make(c"/dev", Make::Directory)?;
-        let own_dev = own.has(&dev)?;
+        let own_dev = own.contain(&dev)?;
         if let Stage::Made(stage) = &self.stage {
             // Where it is in nobody's way: before linux 6.15 only what is mounted can be copied.
             tree::attach_at_path(stage.as_fd(), c"/")?;
@@ -233,12 +233,12 @@ impl<'a> Plan<'a> {
     /// One that is not directly in /dev.
     #[cold]
     #[inline(never)]
-    fn elsewhere(&self, node: &Node<'_>, own: Own<'_, '_>) -> Result<()> {
+    fn elsewhere(&self, node: &Node<'_>, own: OwnMounts<'_, '_>) -> Result<()> {
         let (root, path) = (own.root, node.device.path);
-        if own.would_have(path)? {
+        if own.would_contain(path)? {
             let (above, name) = root.parent(path)?;
             // Again, of the directory in which it is made: links on the way may have been exchanged meanwhile.
-            if own.has(&above)? {
+            if own.contain(&above)? {
                 self.place(node, root, &above, name, false)?;
                 root.release(above);
                 return Ok(());

@@ -7,13 +7,15 @@ use rustix::fd::OwnedFd;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
-use super::idmap::Find;
+use super::context::Context;
+use super::idmap::FindUserNamespace;
 use super::op::{self, Op};
-use super::path::{Root, is_root};
-use super::supply::{More, Sources};
-use super::{Surroundings, ops, read_links, refuse};
-use crate::error::{At, On, Result, Show};
-use crate::spec::Mount;
+use super::path::Root;
+use super::path_text::is_root;
+use super::plan::{ops, read_links};
+use super::supply::{RequestTrees, Sources};
+use crate::config::Mount;
+use crate::error::{At, On, Result, Show, invalid};
 
 /// Mounts, ready to be made.
 #[derive(Debug)]
@@ -24,25 +26,25 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans them as those of a configuration, but for filesystems that show namespaces: a new one would show those
     /// of whoever mounts it.
-    pub fn new(mounts: &[Mount<'a>], around: &Surroundings<'a, '_>) -> Result<Self> {
+    pub fn new(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
             let place = Show(mount.destination);
             if is_root(mount.destination) {
-                return refuse(format_args!(
+                return invalid(format_args!(
                     "mounts[{index}] {place}: nobody inside would see it over the root"
                 ));
             }
             let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
             if matches!(kind, b"proc" | b"sysfs" | b"mqueue" | b"cgroup" | b"cgroup2") {
                 let kind = kind.escape_ascii();
-                return refuse(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
+                return invalid(format_args!("mounts[{index}] {place}: {kind} cannot be added"));
             }
         }
-        Ok(Plan { mounts: ops(mounts, around)? })
+        Ok(Plan { mounts: ops(mounts, context)? })
     }
 
     /// Opens what comes from the host, as far as there is room.
-    pub fn open_sources(&mut self, find: &mut Find<'_>) -> Result<()> {
+    pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
         read_links(&mut self.mounts)?;
         self.sources().open_first(Some(find)).map(drop)
     }
@@ -52,12 +54,12 @@ impl<'a> Plan<'a> {
     }
 
     /// The trees that the process inside asks for.
-    pub fn portion(&self, entry: usize, find: &mut Find<'_>) -> Result<Vec<OwnedFd>> {
+    pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
         Ok(self.sources().portion(entry, find)?.0)
     }
 
     /// Inside: makes all of them, or none.
-    pub fn apply(&self, root: &mut Root, more: &mut More<'_>) -> Result<()> {
+    pub fn apply(&self, root: &mut Root, more: &mut RequestTrees<'_>) -> Result<()> {
         let (sources, mut made) = (self.sources(), 0);
         let finish = |()| self.mounts.iter().try_for_each(Op::finish);
         let all = op::apply_all(&self.mounts, root, &mut |entry| sources.fill(entry, more), &mut made);

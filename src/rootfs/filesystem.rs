@@ -22,7 +22,7 @@ impl Op<'_> {
     pub(super) fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
         let (target, new) = self.target(root, kind)?;
         let mut mode = [0u8; 8];
-        let given = self.words.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
+        let given = self.options.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
         // Only a directory that was there says which mode is wanted; else it is tmpfs's own, 1777.
         let inherits = kind == c"tmpfs" && !new && !given.clone().any(|(name, _)| name == c"mode");
         let inherited = match inherits {
@@ -33,21 +33,21 @@ impl Op<'_> {
         };
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
-        let attributes = self.words.top.set & !late;
+        let attributes = self.options.top.set & !late;
         let made = match classic::is_needed(source, parameters.clone()) {
             true => classic::create(root, kind, source, parameters, attributes),
-            false => tree::create(root, kind, source, parameters, attributes),
+            false => root.create_filesystem(kind, source, parameters, attributes),
         };
         let tree = match made {
             Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
             made => made?,
         };
         set_attribute(&tree, given);
-        if self.words.copy_up {
+        if self.options.copy_up {
             copyup::copy(&target, &tree)?;
         }
-        tree::change(tree.as_fd(), self.words.all)?;
-        tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.words.top })?;
+        tree::change(tree.as_fd(), self.options.all)?;
+        tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.options.top })?;
         tree::attach(&tree, target.as_fd())?;
         root.release(target);
         Ok(tree)
@@ -58,12 +58,12 @@ impl Op<'_> {
     #[cold]
     #[inline(never)]
     fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
-        if !self.words.is_read_only() {
+        if !self.options.is_read_only() {
             return Err(refused);
         }
         let tree = tree::copy_path(c"/sys", true, false).on(format_args!("open_tree /sys"))?;
         // The rule for access times may not be changed of what is another user namespace's.
-        let set = self.words.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
+        let set = self.options.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
         let change =
             SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
         tree::change(tree.as_fd(), change).map(|()| tree)
@@ -103,8 +103,8 @@ impl Op<'_> {
             make().at(format_args!("{}", Show(name)))?;
         }
         // All of them at once; copies of shared mounts are in the host's peer group until then.
-        tree::change(directory.as_fd(), self.words.all)?;
-        let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.words.top };
+        tree::change(directory.as_fd(), self.options.all)?;
+        let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.options.top };
         tree::change(directory.as_fd(), change)?;
         self.made(root, directory);
         Ok(())
@@ -113,15 +113,15 @@ impl Op<'_> {
     /// Changes what is mounted at the destination already.
     pub(super) fn remount(&self, root: &Root) -> Result<()> {
         let target = root.open(self.destination).on(format_args!("openat2"))?;
-        tree::change(target.as_fd(), self.words.all)?;
-        tree::change(target.as_fd(), self.words.top)?;
-        if self.words.parameters.is_empty() {
+        tree::change(target.as_fd(), self.options.all)?;
+        tree::change(target.as_fd(), self.options.top)?;
+        if self.options.parameters.is_empty() {
             return Ok(());
         }
         let context =
             fspick(target.as_fd(), c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)
                 .on(format_args!("fspick"))?;
-        for (name, value) in &self.words.parameters {
+        for (name, value) in &self.options.parameters {
             tree::configure(&context, name, value.as_deref())?;
         }
         fsconfig_reconfigure(context.as_fd()).map_err(|errno| {

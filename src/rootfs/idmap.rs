@@ -9,15 +9,14 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::fstatfs;
 use rustix::io::Errno;
 
-use super::refuse;
-use crate::error::{At, Error, On, Result};
-use crate::spec::Mount;
-use crate::spec::linux::{IdMapping, Mappings};
+use crate::config::Mount;
+use crate::config::linux::{IdMapping, Mappings};
+use crate::error::{At, Error, On, Result, invalid};
 use crate::sys::mount::mount_idmap;
 
 /// The container's user namespace.
 #[derive(Clone, Copy, Debug)]
-pub struct User<'m> {
+pub struct UserNamespace<'m> {
     pub mappings: Mappings<'m>,
     /// It was there before, and what is said of its mappings need not be true.
     pub joined: bool,
@@ -31,24 +30,24 @@ pub struct Idmap {
 }
 
 /// Finds the user namespace with some mappings, or the one that the container joins.
-pub type Find<'f> = dyn FnMut(Option<Mappings<'_>>) -> Result<OwnedFd> + 'f;
+pub type FindUserNamespace<'f> = dyn FnMut(Option<Mappings<'_>>) -> Result<OwnedFd> + 'f;
 
 impl Idmap {
     /// What a mount's fields and options say together: the fields go first, and what nobody says is the
     /// container's user namespace.
     #[cold]
     #[inline(never)]
-    pub fn new(mount: &Mount<'_>, option: Option<&CStr>, user: Option<User<'_>>) -> Result<Self> {
+    pub fn new(mount: &Mount<'_>, option: Option<&CStr>, user: Option<UserNamespace<'_>>) -> Result<Self> {
         let fields = !mount.uid_mappings.is_empty();
         let option = option.and_then(|option| option.to_str().ok()).unwrap_or_default();
         let (word, text) = option.split_once('=').unwrap_or((option, ""));
         let mappings = match user {
             _ if fields => Some((mount.uid_mappings.clone(), mount.gid_mappings.clone())),
             _ if !text.is_empty() => Some(parse(text, user).at(format_args!("options: \"{option}\""))?),
-            Some(User { joined: true, .. }) => None,
-            Some(User { mappings: (uids, gids), .. }) => Some((uids.to_vec(), gids.to_vec())),
+            Some(UserNamespace { joined: true, .. }) => None,
+            Some(UserNamespace { mappings: (uids, gids), .. }) => Some((uids.to_vec(), gids.to_vec())),
             None => {
-                return refuse(format_args!(
+                return invalid(format_args!(
                     "options: \"{option}\": needs mappings, or a user namespace of the container's own"
                 ));
             }
@@ -59,7 +58,7 @@ impl Idmap {
     /// Maps a tree that is attached nowhere yet.
     #[cold]
     #[inline(never)]
-    pub fn apply(&self, tree: &OwnedFd, find: &mut Find<'_>) -> Result<()> {
+    pub fn apply(&self, tree: &OwnedFd, find: &mut FindUserNamespace<'_>) -> Result<()> {
         let mappings = self.mappings.as_ref().map(|(uids, gids)| (&**uids, &**gids));
         let namespace = find(mappings)?;
         match mount_idmap(tree.as_fd(), namespace.as_fd(), self.recursive) {
@@ -95,27 +94,27 @@ impl fmt::Debug for Idmap {
 
 /// `uids=0-1-10#10-11-10;gids=0-100-10`: first ids of the source, first ids of the mount, how many. Behind an `@`
 /// the second is an id in the container.
-fn parse(text: &str, user: Option<User<'_>>) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+fn parse(text: &str, user: Option<UserNamespace<'_>>) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     let (mut uids, mut gids) = (Vec::new(), Vec::new());
     let (users, groups) = user.map_or((&[][..], &[][..]), |user| user.mappings);
     for part in text.split(';') {
         let (list, container, triples) = match part.split_once('=') {
             Some(("uids", triples)) => (&mut uids, users, triples),
             Some(("gids", triples)) => (&mut gids, groups, triples),
-            _ => return refuse(format_args!("\"{part}\" is neither uids= nor gids=")),
+            _ => return invalid(format_args!("\"{part}\" is neither uids= nor gids=")),
         };
         for triple in triples.split('#') {
             match mapping(triple, container) {
                 Some(mapping) => list.push(mapping),
                 None if triple.starts_with('@') => {
-                    return refuse(format_args!("\"{triple}\" is no mapping to ids of the container"));
+                    return invalid(format_args!("\"{triple}\" is no mapping to ids of the container"));
                 }
-                None => return refuse(format_args!("\"{triple}\" is no mapping")),
+                None => return invalid(format_args!("\"{triple}\" is no mapping")),
             }
         }
     }
     match uids.is_empty() || gids.is_empty() {
-        true => refuse(format_args!("needs both uids= and gids=")),
+        true => invalid(format_args!("needs both uids= and gids=")),
         false => Ok((uids, gids)),
     }
 }
@@ -137,7 +136,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, container: &[IdMapping]) -> alloc::string::String {
-        let user = User { mappings: (container, container), joined: false };
+        let user = UserNamespace { mappings: (container, container), joined: false };
         match parse(text, Some(user)) {
             Ok(mappings) => alloc::format!("{:?}", Idmap { recursive: false, mappings: Some(mappings) }),
             Err(error) => error.text().into(),

@@ -8,8 +8,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, XattrFlags, fsetxattr, openat};
 
 use super::tree::Parameter;
+use crate::config::Config;
 use crate::error::{Error, Result, Show};
-use crate::spec::Config;
 
 /// The option that says the label, and the label.
 pub type Label<'a> = (&'static CStr, &'a CStr);

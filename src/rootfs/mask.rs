@@ -94,7 +94,7 @@ impl Cover {
 fn empty(root: &Root, label: Option<Label<'_>>) -> Result<OwnedFd> {
     let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))].into_iter();
     let label = label.map(|(option, label)| (option, Some(label)));
-    tree::create(root, c"tmpfs", c"tmpfs", parameters.chain(label), HIDDEN.into())
+    root.create_filesystem(c"tmpfs", c"tmpfs", parameters.chain(label), HIDDEN.into())
 }
 
 /// The container's /dev/null, checked to be it: a file of an image or a racing process in its place would

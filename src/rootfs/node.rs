@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use super::path::{Root, make_link};
 use super::{source::Source, tree};
+use crate::config::device::{Device, DeviceKind};
 use crate::error::{Error, On, Result, Show};
-use crate::spec::device::{Device, DeviceKind};
 use crate::sys::mount::SetAttr;
 
 /// The mode of a node for which none is given.

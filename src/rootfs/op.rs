@@ -10,27 +10,29 @@ use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::Errno;
 
 use super::cgroup::Trees;
-use super::last::Last;
-use super::path::{Make, PATH_MAX, Root, is_directory, is_root, make_link};
-use super::source::{Source, read_link};
-use super::words::{Ends, Words};
-use super::{Surroundings, absolute, refuse, tree};
-use crate::error::{At, Error, On, Result, Show};
-use crate::spec::Mount;
+use super::context::Context;
+use super::mount_options::{BindOptions, MountOptions};
+use super::path::{Make, Root, is_directory, make_link};
+use super::path_text::{PATH_MAX, is_root};
+use super::read_only::LateReadOnly;
+use super::source::{Source, absolute, read_link};
+use super::tree;
+use crate::config::Mount;
+use crate::error::{At, Error, On, Result, Show, invalid};
 
 /// A mount, ready to be made.
 #[derive(Debug)]
 pub struct Op<'a> {
     index: usize,
     pub(super) destination: &'a CStr,
-    what: What<'a>,
-    pub(super) words: Words<'a>,
-    last: Last,
+    kind: Kind<'a>,
+    pub(super) options: MountOptions<'a>,
+    late: LateReadOnly,
 }
 
 /// Where the tree comes from.
 #[derive(Debug)]
-enum What<'a> {
+enum Kind<'a> {
     Bind(Source<'a>),
     /// The container's own cgroup.
     Cgroup(Source<'a>),
@@ -42,26 +44,26 @@ enum What<'a> {
     Remount,
 }
 
-impl<'a> What<'a> {
+impl<'a> Kind<'a> {
     fn new(
         mount: &Mount<'a>,
-        words: &mut Words<'a>,
-        ends: &Ends<'_>,
-        around: &Surroundings<'a, '_>,
+        words: &mut MountOptions<'a>,
+        ends: &BindOptions<'_>,
+        context: &Context<'a, '_>,
     ) -> Result<Self> {
         let kind = mount.kind.unwrap_or(c"none");
         let source = mount.source.filter(|source| !source.is_empty());
-        let rare = !ends.are_plain() || !mount.uid_mappings.is_empty();
+        let rare = !ends.are_default() || !mount.uid_mappings.is_empty();
         if !words.remount && (words.bind.is_some() || kind == c"bind") {
             let recursive = words.bind.unwrap_or(false);
             words.private_by_default(recursive);
-            words.are_a_mounts(mount)?;
-            let Some(source) = source else { return refuse(format_args!("source is missing")) };
-            let mut source = Source::new(absolute(around.bundle, source), recursive);
+            words.check_bind(mount)?;
+            let Some(source) = source else { return invalid(format_args!("source is missing")) };
+            let mut source = Source::new(absolute(context.bundle, source), recursive);
             if rare {
-                source.change(mount, ends, around.user)?;
+                source.change(mount, ends, context.user)?;
             }
-            return Ok(What::Bind(source));
+            return Ok(Kind::Bind(source));
         }
         if rare {
             return ends.refuse();
@@ -70,54 +72,62 @@ impl<'a> What<'a> {
             _ if words.remount => {
                 // mount(8): of a bind mount only what is the mount's own; the filesystem is the host's too.
                 if words.bind.is_some() {
-                    words.are_a_mounts(mount)?;
+                    words.check_bind(mount)?;
                 }
                 words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
-                What::Remount
+                Kind::Remount
             }
-            b"cgroup" | b"cgroup2" => match around.cgroup.trees(mount.destination) {
+            b"cgroup" | b"cgroup2" => match context.cgroup.trees(mount.destination) {
                 Trees::Whole(source) => {
-                    words.of_cgroup2(mount)?;
-                    What::Bind(source)
+                    words.check_cgroup2(mount)?;
+                    Kind::Bind(source)
                 }
                 Trees::Own(source) => {
-                    words.of_cgroup2(mount)?;
-                    What::Cgroup(source)
+                    words.check_cgroup2(mount)?;
+                    Kind::Cgroup(source)
                 }
                 Trees::Many(trees) => {
                     words.parameters = alloc::vec![
                         (c"mode".into(), Some(c"755".into())),
                         (c"size".into(), Some(c"64k".into())),
                     ];
-                    What::Cgroups(trees)
+                    Kind::Cgroups(trees)
                 }
-                Trees::New => What::New { kind: c"cgroup2", source: c"cgroup2" },
+                Trees::New => Kind::New { kind: c"cgroup2", source: c"cgroup2" },
             },
-            b"" | b"none" => return refuse(format_args!("type is missing, and it is not a bind mount")),
-            _ => What::New { kind, source: source.unwrap_or(kind) },
+            b"" | b"none" => return invalid(format_args!("type is missing, and it is not a bind mount")),
+            _ => Kind::New { kind, source: source.unwrap_or(kind) },
         })
     }
 }
 
 impl<'a> Op<'a> {
     /// Plans `mounts[index]`.
-    pub fn new(index: usize, mount: &Mount<'a>, around: &Surroundings<'a, '_>) -> Result<Self> {
-        let (mut words, ends) = Words::read(mount)?;
-        let what = What::new(mount, &mut words, &ends, around)?;
-        let tmpfs = matches!(&what, What::New { kind, .. } if **kind == *c"tmpfs");
+    pub fn new(index: usize, mount: &Mount<'a>, context: &Context<'a, '_>) -> Result<Self> {
+        let (mut words, ends) = MountOptions::read(mount)?;
+        let what = Kind::new(mount, &mut words, &ends, context)?;
+        let tmpfs = matches!(&what, Kind::New { kind, .. } if **kind == *c"tmpfs");
         if words.copy_up && (!tmpfs || is_root(mount.destination)) {
-            return refuse(format_args!("options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"));
+            return invalid(format_args!(
+                "options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"
+            ));
         }
         let kind = match &what {
-            What::New { kind, .. } => {
-                words.of_new(kind);
+            Kind::New { kind, .. } => {
+                words.add_super_read_only(kind);
                 Some(*kind)
             }
-            What::Cgroups(_) => Some(c"tmpfs"),
-            What::Bind(_) | What::Cgroup(_) | What::Remount => None,
+            Kind::Cgroups(_) => Some(c"tmpfs"),
+            Kind::Bind(_) | Kind::Cgroup(_) | Kind::Remount => None,
         };
-        words.label(kind.zip(around.label));
-        Ok(Op { index, destination: mount.destination, what, words, last: Last::default() })
+        words.label(kind.zip(context.label));
+        Ok(Op {
+            index,
+            destination: mount.destination,
+            kind: what,
+            options: words,
+            late: LateReadOnly::default(),
+        })
     }
 
     /// Whether the entry before it was mounted at the same place.
@@ -127,7 +137,7 @@ impl<'a> Op<'a> {
 
     /// It is mounted on the destination itself, should that be a link.
     fn goes_over_links(&self) -> bool {
-        matches!(&self.what, What::Bind(source) if source.over_links())
+        matches!(&self.kind, Kind::Bind(source) if source.over_links())
     }
 
     /// Where it is mounted.
@@ -137,24 +147,24 @@ impl<'a> Op<'a> {
 
     /// Whether a file lies on the tmpfs that it has made.
     pub fn holds(&self, file: &Stat) -> bool {
-        self.last.holds(file)
+        self.late.holds(file)
     }
 
     /// Whether it is read-only, and its tree one in which mount points can be made: in a cgroup that would make cgroups.
     pub fn is_read_only_bind(&self) -> bool {
-        matches!(self.what, What::Bind(_)) && self.words.make_read_only()
+        matches!(self.kind, Kind::Bind(_)) && self.options.makes_read_only()
     }
 
     /// A later mount lies below it.
     pub fn delay_read_only(&mut self) {
-        self.last.set_delayed();
+        self.late.set_delayed();
     }
 
     /// What is taken from the host.
     pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
-        let (one, many) = match &self.what {
-            What::Bind(source) | What::Cgroup(source) => (Some(source), None),
-            What::Cgroups(trees) => (None, Some(trees)),
+        let (one, many) = match &self.kind {
+            Kind::Bind(source) | Kind::Cgroup(source) => (Some(source), None),
+            Kind::Cgroups(trees) => (None, Some(trees)),
             _ => (None, None),
         };
         let many = many.into_iter().flatten().map(|(_, source)| source);
@@ -168,26 +178,26 @@ impl<'a> Op<'a> {
 
     /// Whether it copies or changes what an earlier one may have mounted.
     fn is_of_earlier(&self) -> bool {
-        match &self.what {
-            What::Bind(source) => source.is_inside(),
-            What::Remount => true,
+        match &self.kind {
+            Kind::Bind(source) => source.is_inside(),
+            Kind::Remount => true,
             _ => false,
         }
     }
 
     /// What the configuration names as its source.
     pub fn bound(&mut self) -> Option<&mut Source<'a>> {
-        match &mut self.what {
-            What::Bind(source) => Some(source),
+        match &mut self.kind {
+            Kind::Bind(source) => Some(source),
             _ => None,
         }
     }
 
     /// It has no cgroup of its own, but that of whoever starts it: its cgroup namespace begins there.
     pub fn without_cgroup(&mut self) {
-        match &mut self.what {
-            What::Cgroup(_) => self.what = What::New { kind: c"cgroup2", source: c"cgroup2" },
-            What::Cgroups(trees) => trees.clear(),
+        match &mut self.kind {
+            Kind::Cgroup(_) => self.kind = Kind::New { kind: c"cgroup2", source: c"cgroup2" },
+            Kind::Cgroups(trees) => trees.clear(),
             _ => {}
         }
     }
@@ -199,35 +209,35 @@ impl<'a> Op<'a> {
 
     /// The last change of a bind mount.
     fn finish_bind(&self) -> Result<()> {
-        if let What::Bind(_) = self.what { self.finish() } else { Ok(()) }
+        if let Kind::Bind(_) = self.kind { self.finish() } else { Ok(()) }
     }
 
     /// After every mount is in place: the last change of others.
     pub fn finish(&self) -> Result<()> {
-        self.last.finish().at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
+        self.late.finish().at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
     fn mount(&self, root: &mut Root) -> Result<()> {
-        match &self.what {
-            What::Bind(source) => match (source.link(), source.link_inside()) {
+        match &self.kind {
+            Kind::Bind(source) => match (source.link(), source.link_inside()) {
                 (Some(link), _) => self.copy_link(root, link),
                 (None, Some(inside)) => self.copy_link_inside(root, source, inside),
                 (None, None) => self.bind(root, source),
             },
-            What::Cgroup(source) => self.bind(root, source),
-            What::New { kind, source } => {
+            Kind::Cgroup(source) => self.bind(root, source),
+            Kind::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" {
-                    self.last.is_tmpfs_of(&fstat(&tree).on(format_args!("fstat"))?);
+                    self.late.is_tmpfs_of(&fstat(&tree).on(format_args!("fstat"))?);
                 }
-                if *kind == c"tmpfs" && self.words.is_read_only() {
-                    self.last.read_only(root, &tree)?;
+                if *kind == c"tmpfs" && self.options.is_read_only() {
+                    self.late.read_only(root, &tree)?;
                 }
                 self.made(root, tree);
                 Ok(())
             }
-            What::Cgroups(trees) => self.cgroups(root, trees),
-            What::Remount => self.remount(root),
+            Kind::Cgroups(trees) => self.cgroups(root, trees),
+            Kind::Remount => self.remount(root),
         }
     }
 
@@ -250,11 +260,11 @@ impl<'a> Op<'a> {
 
     /// With its own flags; read-only at last where mount points of later ones may have to be made below it.
     fn attach(&self, root: &Root, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
-        let mut top = self.words.top;
-        if self.last.is_delayed() {
-            top = self.last.delay(root, tree, top)?;
+        let mut top = self.options.top;
+        if self.late.is_delayed() {
+            top = self.late.delay(root, tree, top)?;
         }
-        tree::change(tree.as_fd(), self.words.all)?;
+        tree::change(tree.as_fd(), self.options.all)?;
         tree::change(tree.as_fd(), top)?;
         tree::attach(tree, target.as_fd())
     }
@@ -307,7 +317,7 @@ impl<'a> Op<'a> {
         let target = root.make_itself(self.destination, make)?;
         let magic = fstatfs(&target).on(format_args!("fstatfs"))?.f_type as u64;
         match KERNELS.iter().any(|kernels| u64::from(*kernels) == magic) {
-            true => refuse(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
+            true => invalid(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
             false => Ok(target),
         }
     }
@@ -321,7 +331,7 @@ impl<'a> Op<'a> {
         root.release(above);
         match made {
             true => Ok(()),
-            false => refuse(format_args!("what is there already is not a link to {}", Show(link))),
+            false => invalid(format_args!("what is there already is not a link to {}", Show(link))),
         }
     }
 

@@ -14,7 +14,7 @@ use rustix::fd::AsRawFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::path::PATH_MAX;
+use super::path_text::PATH_MAX;
 
 /// The path of the container's root on the host, without symbolic links, `.` and `..`.
 pub struct HostRoot(Vec<u8>);

@@ -15,8 +15,9 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result as Raw};
 
-use super::supply::Room;
-use super::tree;
+use super::fd_budget::FdBudget;
+use super::path_text::{Found, MAX_LINKS, PATH_MAX, first_name, join, skip_slashes, text, through_link};
+use super::tree::{self, Parameter};
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
 
@@ -26,7 +27,7 @@ pub struct Root {
     /// How many roots lie beneath it.
     covered: u32,
     /// Which descriptors are left open.
-    room: Room,
+    room: FdBudget,
     /// openat2 is not to be had here.
     refused: Cell<bool>,
     /// Absolute paths are the host's.
@@ -42,16 +43,10 @@ pub enum Make {
     File,
 }
 
-/// `PATH_MAX` of include/uapi/linux/limits.h, with the NUL.
-pub(super) const PATH_MAX: usize = 4096;
-
-/// As many as the kernel follows (path_resolution(7)).
-pub(super) const MAX_LINKS: usize = 40;
-
 impl Root {
     /// The tree below a descriptor of its root.
     pub fn new(fd: OwnedFd) -> Self {
-        let (room, refused) = (Room::new(4, 512), Cell::new(false));
+        let (room, refused) = (FdBudget::new(4, 512), Cell::new(false));
         Root { fd, covered: 0, room, refused, below_host: false, last: None }
     }
 
@@ -84,6 +79,19 @@ impl Root {
         self.release(tree);
         self.release(target);
         Ok(())
+    }
+
+    /// Makes a new filesystem, mounted nowhere yet; `attributes` are `MOUNT_ATTR_*`.
+    pub fn create_filesystem<'a>(
+        &self,
+        kind: &CStr,
+        source: &CStr,
+        parameters: impl Iterator<Item = Parameter<'a>>,
+        attributes: u64,
+    ) -> Result<OwnedFd> {
+        let (context, tree) = tree::filesystem(kind, source, parameters, attributes)?;
+        self.release(context);
+        Ok(tree)
     }
 
     /// A tree is attached.
@@ -301,30 +309,6 @@ fn split<'s, 'p>(path: &'p CStr, space: &'s mut [u8; PATH_MAX]) -> Result<(&'s C
     Ok((join(space, &[above, b"/"]).on(format_args!("{}", Show(path)))?, name))
 }
 
-/// Writes into `next` the path with the link at `at` replaced by its target.
-pub(super) fn through_link(path: &[u8], at: usize, target: &[u8], next: &mut [u8; PATH_MAX]) -> Raw<()> {
-    let (name, _) = first_name(path, at);
-    let before = if target.starts_with(b"/") { &[] } else { path.get(..at).unwrap_or_default() };
-    join(next, &[before, target, path.get(at + name.len()..).unwrap_or_default()]).map(drop)
-}
-
-/// The name that begins at `at`, and where the next one begins.
-pub(super) fn first_name(path: &[u8], at: usize) -> (&[u8], usize) {
-    let rest = path.get(at..).unwrap_or_default();
-    let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
-    (name, skip_slashes(path, at + name.len()))
-}
-
-pub(super) fn skip_slashes(path: &[u8], at: usize) -> usize {
-    at + path.iter().skip(at).take_while(|byte| **byte == b'/').count()
-}
-
-/// What was found or made at a name.
-pub(super) enum Found {
-    Here(OwnedFd),
-    Link(OwnedFd),
-}
-
 fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     if matches!(name, b"" | b"." | b"..") {
         // Below a missing name there is nothing to go up from.
@@ -371,29 +355,8 @@ fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
     readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
 }
 
-/// Whether a path is the root, as far as its words tell.
-pub fn is_root(path: &CStr) -> bool {
-    path.to_bytes().split(|byte| *byte == b'/').all(|name| matches!(name, b"" | b"." | b".."))
-}
-
 /// Whether a descriptor is a directory.
 #[inline]
 pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
-}
-
-/// Parts of a path, one behind the other in a buffer, with a NUL behind them.
-pub(super) fn join<'s>(space: &'s mut [u8; PATH_MAX], parts: &[&[u8]]) -> Raw<&'s CStr> {
-    if parts.iter().map(|part| part.len()).sum::<usize>() >= PATH_MAX {
-        return Err(Errno::NAMETOOLONG);
-    }
-    let bytes = parts.iter().copied().flatten().chain(&[0]);
-    for (place, byte) in space.iter_mut().zip(bytes) {
-        *place = *byte;
-    }
-    Ok(text(space))
-}
-
-pub(super) fn text(space: &[u8]) -> &CStr {
-    CStr::from_bytes_until_nul(space).unwrap_or_default()
 }

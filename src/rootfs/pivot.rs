@@ -1,17 +1,16 @@
 //! Leaving the host's tree (pivot_root(2), umount(2), chroot(2)).
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount as umount2};
 use rustix::process::{chroot, fchdir, pivot_root};
 
 use super::path::Root;
 use super::{tree, unmount};
-use crate::error::{Error, On, Result};
+use crate::error::{On, Result};
 
 /// How the host's tree is left.
 #[derive(Clone, Copy)]
-pub struct Way {
+pub struct PivotOptions {
     /// pivot_root, or chroot with `--no-pivot`.
     pub pivot: bool,
     /// The container's root is attached where the bundle has it, or else over the host's root.
@@ -25,18 +24,18 @@ pub struct Way {
 /// root. There, and with `--no-pivot`, the root is put over it, the rest is unmounted, and chroot does the last step. A
 /// process does not climb out of that, since what lies above the root is the root again; but with CAP_SYS_ADMIN it may
 /// unmount it, and see the initramfs.
-pub fn enter(root: &Root, way: Way) -> Result<()> {
+pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
-    if way.pivot {
+    if options.pivot {
         match pivot_root(c".", c".") {
             Err(Errno::INVAL) if unmount::root_is_first()? => {}
             pivoted => {
                 pivoted.on(format_args!("pivot_root . ."))?;
-                return drop_old(if way.in_place { 0 } else { root.covered() });
+                return drop_old(if options.in_place { 0 } else { root.covered() });
             }
         }
     }
-    change_root(root, way.in_place)
+    change_root(root, options.in_place)
 }
 
 /// pivot_root(2), "pivot_root(".", ".")": the old root has been put over the new one, and is taken off, what lies over
@@ -57,13 +56,4 @@ fn change_root(root: &Root, in_place: bool) -> Result<()> {
     }
     unmount::everything()?;
     chroot(c".").on(format_args!("chroot ."))
-}
-
-/// The id of the mount that this process has as its root, as mountinfo has it.
-pub(super) fn root_mount() -> Result<u64> {
-    let found = statx(CWD, c"/", AtFlags::empty(), StatxFlags::MNT_ID).on(format_args!("statx /"))?;
-    match StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
-        true => Ok(found.stx_mnt_id),
-        false => Err(Error::system(Errno::NOSYS, format_args!("statx / STATX_MNT_ID"))),
-    }
 }

@@ -17,14 +17,15 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::idmap::{Find, Idmap, User};
-use super::option::{FOLLOWED, Links};
+use super::idmap::{FindUserNamespace, Idmap, UserNamespace};
+use super::mount_options::BindOptions;
+use super::option_table::{FOLLOWED, Links};
 use super::order::HostRoot;
-use super::path::{PATH_MAX, Root, is_directory};
-use super::words::Ends;
-use super::{explain, refuse, tree};
-use crate::error::{Error, On, Result, Show};
-use crate::spec::Mount;
+use super::path::{Root, is_directory};
+use super::path_text::PATH_MAX;
+use super::{explain, tree};
+use crate::config::Mount;
+use crate::error::{Error, On, Result, Show, invalid};
 
 /// A path of the host, and the detached copy of the tree that is there once it is opened.
 pub struct Source<'a> {
@@ -54,10 +55,15 @@ impl<'a> Source<'a> {
     /// Links are not followed, or owners are mapped.
     #[cold]
     #[inline(never)]
-    pub fn change(&mut self, mount: &Mount<'_>, ends: &Ends<'_>, user: Option<User<'_>>) -> Result<()> {
+    pub fn change(
+        &mut self,
+        mount: &Mount<'_>,
+        ends: &BindOptions<'_>,
+        user: Option<UserNamespace<'_>>,
+    ) -> Result<()> {
         let links = ends.links;
         if links.copied && (links.source || links.destination) {
-            return refuse(format_args!(
+            return invalid(format_args!(
                 "options: \"copy-symlink\" cannot be together with \"src-nofollow\" or \"dest-nofollow\""
             ));
         }
@@ -130,7 +136,7 @@ impl<'a> Source<'a> {
     }
 
     /// Opens it on the host. Only the parent, with `find`, can map its owners.
-    pub fn open(&self, find: Option<&mut Find<'_>>) -> Result<OwnedFd> {
+    pub fn open(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<OwnedFd> {
         let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
         let copy = |recursive| tree::copy_path(&self.path, recursive, link);
         let tree = copy(self.recursive)
@@ -191,6 +197,15 @@ impl<'a> Source<'a> {
     }
 }
 
+/// A path of config.json on the host: absolute, or relative to the bundle.
+pub fn absolute(bundle: &CStr, path: &CStr) -> CString {
+    if path.to_bytes().starts_with(b"/") {
+        return path.into();
+    }
+    // Neither part has a NUL inside.
+    CString::new([bundle.to_bytes(), b"/", path.to_bytes()].concat()).unwrap_or_default()
+}
+
 /// What a link says; `None` where it is none.
 #[cold]
 #[inline(never)]
@@ -199,7 +214,7 @@ pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> rustix::i
     match readlinkat_raw(link, c"", space.get_mut(..PATH_MAX - 1).unwrap_or_default()) {
         // By its descriptor, what is none is not there.
         Err(Errno::INVAL | Errno::NOENT) => Ok(None),
-        read => read.map(|_| Some(super::path::text(space))),
+        read => read.map(|_| Some(super::path_text::text(space))),
     }
 }
 

@@ -5,26 +5,25 @@
 //! left the child asks when it comes to it, and is sent a portion over the channel.
 
 use alloc::vec::Vec;
-use core::cell::Cell;
 
-use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::process::{Resource, getrlimit};
+use rustix::fd::{OwnedFd, RawFd};
 
 use super::device;
-use super::idmap::Find;
+use super::fd_budget::FdBudget;
+use super::idmap::FindUserNamespace;
 use super::op::Op;
 use super::source::Source;
 use crate::error::{At, Result, Show};
 
-/// What is sent at a time: one entry's trees, or those of several up to [`ENOUGH`]. An entry has at most one for each
+/// What is sent at a time: one entry's trees, or those of several up to [`BATCH`]. An entry has at most one for each
 /// hierarchy of cgroups.
-pub type Portion = [Option<OwnedFd>; 64];
+pub type TreeBatch = [Option<OwnedFd>; 64];
 
 /// No further entry behind so many trees.
-const ENOUGH: usize = 16;
+const BATCH: usize = 16;
 
-/// Asks the parent for the trees from this entry on.
-pub type More<'m> = dyn FnMut(usize, &mut Portion) -> Result<()> + 'm;
+/// Requests the trees from this entry on from the parent.
+pub type RequestTrees<'m> = dyn FnMut(usize, &mut TreeBatch) -> Result<()> + 'm;
 
 /// Everything that takes trees from the host, in the order in which it is made: entries of `mounts`, then devices.
 #[derive(Clone, Copy)]
@@ -34,7 +33,7 @@ pub struct Sources<'p, 'a> {
 }
 
 /// All entries were opened.
-pub const ALL: usize = usize::MAX;
+pub const NONE_LEFT: usize = usize::MAX;
 
 impl<'a> Sources<'_, 'a> {
     /// Looks at the sources of the entries from `from` on, as long as `visit` says.
@@ -57,14 +56,14 @@ impl<'a> Sources<'_, 'a> {
     }
 
     /// Opens those of the entries from `from` on that are not open yet, until `keep` has no room for another entry's.
-    /// Gives the entry that comes next, or [`ALL`].
+    /// Gives the entry that comes next, or [`NONE_LEFT`].
     pub fn open(
         &self,
         from: usize,
-        mut find: Option<&mut Find<'_>>,
+        mut find: Option<&mut FindUserNamespace<'_>>,
         keep: &mut dyn FnMut(&Source<'a>, OwnedFd) -> bool,
     ) -> Result<usize> {
-        let (mut next, mut last, mut room) = (ALL, from, true);
+        let (mut next, mut last, mut room) = (NONE_LEFT, from, true);
         self.each(from, &mut |entry, source| {
             if !room && entry > last {
                 next = entry;
@@ -81,8 +80,8 @@ impl<'a> Sources<'_, 'a> {
     }
 
     /// Opens as many as there is room for; see [`Sources::open`].
-    pub fn open_first(&self, find: Option<&mut Find<'_>>) -> Result<usize> {
-        let room = Room::new(2, RawFd::MAX);
+    pub fn open_first(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<usize> {
+        let room = FdBudget::new(2, RawFd::MAX);
         self.open(0, find, &mut |source, tree| {
             let more = room.has(&tree);
             source.set(tree);
@@ -93,11 +92,11 @@ impl<'a> Sources<'_, 'a> {
     /// The parent's part: a portion for the child, and the entry that comes next.
     #[cold]
     #[inline(never)]
-    pub fn portion(&self, from: usize, find: &mut Find<'_>) -> Result<(Vec<OwnedFd>, usize)> {
+    pub fn portion(&self, from: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, usize)> {
         let mut trees = Vec::new();
         let next = self.open(from, Some(find), &mut |_, tree| {
             trees.push(tree);
-            trees.len() < ENOUGH
+            trees.len() < BATCH
         })?;
         Ok((trees, next))
     }
@@ -105,7 +104,7 @@ impl<'a> Sources<'_, 'a> {
     /// The child's part, when it has come to an entry that lacks a tree.
     #[cold]
     #[inline(never)]
-    pub fn fill(&self, entry: usize, more: &mut More<'_>) -> Result<()> {
+    pub fn fill(&self, entry: usize, more: &mut RequestTrees<'_>) -> Result<()> {
         let mut portion = [const { None }; _];
         more(entry, &mut portion)?;
         let mut trees = portion.into_iter().flatten();
@@ -127,36 +126,5 @@ impl<'a> Sources<'_, 'a> {
             false
         })
         .map(drop)
-    }
-}
-
-/// Which descriptors may be left open. The kernel gives the lowest number that is free, so a number tells how many are
-/// open.
-pub struct Room {
-    /// Numbers from here on may not.
-    end: Cell<RawFd>,
-    /// As a part of the limit, and at most so many; `None` when the limit is known.
-    part: Cell<Option<(u64, RawFd)>>,
-}
-
-/// So many there are under any limit that mote can work with; a usual start has fewer, and asks for no limit.
-const CERTAIN: RawFd = 96;
-
-impl Room {
-    /// Room for one `part`th of the limit, and for `most`.
-    pub fn new(part: u64, most: RawFd) -> Self {
-        Room { end: Cell::new(CERTAIN), part: Cell::new(Some((part, most))) }
-    }
-
-    /// Whether this one may be left open.
-    pub fn has(&self, fd: &OwnedFd) -> bool {
-        fd.as_raw_fd() < self.end.get() || self.ask(fd.as_raw_fd())
-    }
-
-    fn ask(&self, number: RawFd) -> bool {
-        let Some((part, most)) = self.part.take() else { return false };
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        self.end.set(RawFd::try_from(limit / part).unwrap_or(RawFd::MAX).min(most));
-        number < self.end.get()
     }
 }

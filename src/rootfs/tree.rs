@@ -12,9 +12,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, fchdir};
 
-use super::classic::LONGEST;
 use super::explain;
-use super::path::Root;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
 
@@ -80,23 +78,14 @@ pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     }
 }
 
+/// The longest string that fsconfig(2) takes.
+pub const LONGEST: usize = 255;
+
 /// One parameter of a filesystem: `size=64k` is ("size", "64k"), `newinstance` has no value.
 pub type Parameter<'a> = (&'a CStr, Option<&'a CStr>);
 
-/// A new filesystem, mounted nowhere yet; `attributes` are `MOUNT_ATTR_*`.
-pub fn create<'a>(
-    root: &Root,
-    kind: &CStr,
-    source: &CStr,
-    parameters: impl Iterator<Item = Parameter<'a>>,
-    attributes: u64,
-) -> Result<OwnedFd> {
-    let (context, tree) = filesystem(kind, source, parameters, attributes)?;
-    root.release(context);
-    Ok(tree)
-}
-
-/// The same, and before it what it was made with.
+/// Makes a new filesystem, mounted nowhere yet, and gives its fsopen(2) context and its tree; `attributes` are
+/// `MOUNT_ATTR_*`.
 pub fn filesystem<'a>(
     kind: &CStr,
     source: &CStr,

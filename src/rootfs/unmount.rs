@@ -6,14 +6,13 @@ use core::iter;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, SeekFrom, fstatfs, open, openat, seek};
-use rustix::io::read;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, SeekFrom, StatxFlags, fstatfs, open, openat, seek, statx};
+use rustix::io::{Errno, read};
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::pivot::root_mount;
 use super::{mask, tree};
 use crate::error::{At, Error, On, Result, Show};
-use crate::host;
+use crate::os::procfs;
 
 /// What is read of a mount.
 struct Mount<'l> {
@@ -125,12 +124,12 @@ fn line(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn mountinfo() -> Result<OwnedFd> {
-    let file = openat(host::proc()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = openat(procfs::open()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     file.on(format_args!("openat /proc/self/mountinfo"))
 }
 
 fn tell_of(line: &[u8], tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
-    let mut path = [0u8; super::path::PATH_MAX];
+    let mut path = [0u8; super::path_text::PATH_MAX];
     match parse(line, &mut path) {
         Some(mount) => tell(mount),
         None => Err(Error::invalid(format_args!("mountinfo: {}", line.escape_ascii()))),
@@ -163,6 +162,15 @@ fn unescaped<'s>(text: &[u8], space: &'s mut [u8]) -> Option<&'s CStr> {
     }
     *places.next()? = 0;
     CStr::from_bytes_until_nul(space).ok()
+}
+
+/// The id of the mount that this process has as its root, as mountinfo has it.
+fn root_mount() -> Result<u64> {
+    let found = statx(CWD, c"/", AtFlags::empty(), StatxFlags::MNT_ID).on(format_args!("statx /"))?;
+    match StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
+        true => Ok(found.stx_mnt_id),
+        false => Err(Error::system(Errno::NOSYS, format_args!("statx / STATX_MNT_ID"))),
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs, openat, readlinkat_raw};
 use rustix::io::{Errno, Result as Raw, fcntl_dupfd_cloexec};
 
-use super::path::{Found, PATH_MAX, first_name, join, skip_slashes, text, through_link};
+use super::path_text::{Found, PATH_MAX, first_name, join, skip_slashes, text, through_link};
 
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -130,7 +130,7 @@ fn may_be_followed(link: &OwnedFd, target: &[u8]) -> Raw<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rootfs::path::MAX_LINKS;
+    use crate::rootfs::path_text::MAX_LINKS;
     use rustix::fs::{ResolveFlags, open, openat2};
     use std::ffi::CString;
     use std::fs;
@@ -142,13 +142,13 @@ mod tests {
     use std::{format, thread};
 
     /// A directory that goes away with its test.
-    struct Place(PathBuf);
+    struct TempDir(PathBuf);
 
-    impl Place {
+    impl TempDir {
         fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("mote-walk-{name}-{}", std::process::id()));
             fs::create_dir_all(path.join("root")).unwrap();
-            Place(path)
+            TempDir(path)
         }
 
         fn root(&self) -> PathBuf {
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for TempDir {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_hostile_tree() {
-        let place = Place::new("hostile");
+        let place = TempDir::new("hostile");
         let root = place.root();
         fs::write(place.0.join("secret"), "").unwrap();
         fs::create_dir_all(root.join("dir/sub/deep")).unwrap();
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn random_paths() {
         const PARTS: [&str; 14] = ["a", "b", "a", "b", "c", "l", "m", "l", "m", "f", "x", ".", "..", ".."];
-        let place = Place::new("random");
+        let place = TempDir::new("random");
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut below = |limit: usize| {
             state ^= state << 13;
@@ -294,7 +294,7 @@ mod tests {
     /// one is outside.
     #[test]
     fn directories_that_move() {
-        let place = Place::new("moving");
+        let place = TempDir::new("moving");
         let (root, secret) = (place.root(), place.0.join("secret"));
         fs::write(secret, "").unwrap();
         fs::create_dir_all(root.join("x/y/z")).unwrap();

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::arch::Arch;
-use super::{ALLOW, ERRNO, KILL_THREAD, LOG, NOTIFY, Program, TRACE};
+use super::filter::{ALLOW, ERRNO, Filter, KILL_THREAD, LOG, NOTIFY, TRACE};
 use crate::sys::seccomp::Call;
 
 /// A register, or a word of memory; `None` where it is not known.
@@ -75,7 +75,7 @@ fn data(call: Call<'_>) -> Option<Data> {
     Some(data)
 }
 
-impl Program<'_> {
+impl Filter<'_> {
     /// The answer (`SECCOMP_RET_*` with its data) that this machine's `call` will get, when it is certain that it is one
     /// of those that are `bad`; of several such, one that may come. `None`: it may be another one, or is not found out.
     pub fn foresee(&self, call: Call<'_>, bad: fn(u32) -> bool) -> Option<u32> {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use super::arch::Arch;
-use super::bpf::{Graph, Id, Known, Op, Test};
+use super::bpf::{Graph, Id, KnownWords, Op, Test};
 
 /// `SCMP_CMP_*`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub(super) fn chain(graph: &mut Graph, arch: &Arch, rule: &Alternative, no: Id) 
     let mut next = rule.verdict;
     for (count, condition) in rule.conditions.iter().enumerate().rev().filter(|(_, c)| !c.is_none()) {
         // What is known where this condition is asked: it is, because those before it hold.
-        let mut known = Known::default();
+        let mut known = KnownWords::default();
         for held in rule.conditions.iter().take(count).filter(|held| held.is_exact(arch)) {
             let (low, high) = arch.halves(held.index);
             know(&mut known, low, held.value as u32);
@@ -138,7 +138,7 @@ pub(super) fn chain(graph: &mut Graph, arch: &Arch, rule: &Alternative, no: Id) 
     next
 }
 
-fn know(known: &mut Known, word: u8, value: u32) {
+fn know(known: &mut KnownWords, word: u8, value: u32) {
     if let Some(place) = known.get_mut(usize::from(word / 4)) {
         *place = Some(value);
     }
@@ -152,7 +152,7 @@ impl Condition {
     }
 
     /// The tests of its one or two words.
-    fn tests(&self, graph: &mut Graph, arch: &Arch, known: &Known, yes: Id, no: Id) -> Id {
+    fn tests(&self, graph: &mut Graph, arch: &Arch, known: &KnownWords, yes: Id, no: Id) -> Id {
         let (low, high) = arch.halves(self.index);
         let (below, above) = (self.value as u32, (self.value >> 32) as u32);
         // A comparison and its opposite are one, with the branches exchanged.
@@ -174,7 +174,7 @@ impl Condition {
         graph.test(Test::new(high, Op::Greater, above), known, yes, same)
     }
 
-    fn equal(&self, graph: &mut Graph, arch: &Arch, known: &Known, yes: Id, no: Id) -> Id {
+    fn equal(&self, graph: &mut Graph, arch: &Arch, known: &KnownWords, yes: Id, no: Id) -> Id {
         let (low, high) = arch.halves(self.index);
         let (mask, value) = (self.mask, self.value);
         let mut inside = *known;
@@ -190,7 +190,13 @@ impl Condition {
 }
 
 /// Some bits of a word. Where a question for any set bit answers it, the word is left as it is for the next test.
-fn word_equal(graph: &mut Graph, known: &Known, (word, mask, value): (u8, u32, u32), yes: Id, no: Id) -> Id {
+fn word_equal(
+    graph: &mut Graph,
+    known: &KnownWords,
+    (word, mask, value): (u8, u32, u32),
+    yes: Id,
+    no: Id,
+) -> Id {
     let any = Test::new(word, Op::AnyBit, mask);
     match mask {
         0 => yes,

@@ -57,7 +57,7 @@ struct Node {
 }
 
 /// What a register or a word is known to hold.
-pub(super) type Known = [Option<u32>; 16];
+pub(super) type KnownWords = [Option<u32>; 16];
 
 /// The graph.
 pub(super) struct Graph {
@@ -73,7 +73,7 @@ impl Test {
     }
 
     /// The outcome, where nothing of the word needs to be known, or it is.
-    fn outcome(&self, known: &Known) -> Option<bool> {
+    fn outcome(&self, known: &KnownWords) -> Option<bool> {
         match self.op {
             Op::GreaterOrEqual if self.value == 0 => return Some(true),
             Op::Greater if self.value == u32::MAX => return Some(false),
@@ -107,7 +107,7 @@ impl Graph {
     }
 
     /// A test of an argument with its two branches. `known` are the words whose values are known there.
-    pub(super) fn test(&mut self, test: Test, known: &Known, yes: Id, no: Id) -> Id {
+    pub(super) fn test(&mut self, test: Test, known: &KnownWords, yes: Id, no: Id) -> Id {
         let yes = self.skip(yes, known, None);
         let no = self.skip(no, known, Some(test));
         let node = Node { test, yes, no };
@@ -120,7 +120,7 @@ impl Graph {
     }
 
     /// Where a branch leads in the end, past tests whose outcome is known there: `failed` is one that was not met.
-    fn skip(&self, mut to: Id, known: &Known, failed: Option<Test>) -> Id {
+    fn skip(&self, mut to: Id, known: &KnownWords, failed: Option<Test>) -> Id {
         while let Some(node) = self.nodes.get(to as usize).filter(|node| node.test.op != Op::Return) {
             to = match node.test.outcome(known) {
                 Some(true) => node.yes,

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use super::ahead::{kills, refuses};
 use super::arch::Arch;
+use super::compile::rule;
+use super::filter::{ALLOW, Context, Filter};
 use super::plan::FINISHED;
-use super::{ALLOW, Context, Program, rule};
+use crate::config::Config;
+use crate::config::seccomp::Seccomp;
 use crate::error::{Error, Kind, Result};
-use crate::spec::Config;
-use crate::spec::seccomp::Seccomp;
 use crate::sys::seccomp::{Call, Need};
 
 /// What the calls are to mote.
@@ -19,7 +20,7 @@ const MUTE: &str = "with which mote would tell why a program is not run";
 
 /// What is certain to be denied.
 pub struct Denials<'p> {
-    program: &'p Program<'p>,
+    program: &'p Filter<'p>,
     /// The program is loaded last.
     late: bool,
     /// The profile that the program was made of.
@@ -38,7 +39,7 @@ struct Denial {
 
 impl<'p> Denials<'p> {
     /// Nothing yet; `late` is whether the program is loaded right before execve.
-    pub fn new(program: &'p Program<'p>, config: &'p Config<'p>, late: bool) -> Self {
+    pub fn new(program: &'p Filter<'p>, config: &'p Config<'p>, late: bool) -> Self {
         let section = config.linux.seccomp.as_ref().filter(|_| config.annotation(FINISHED).is_none());
         Denials { program, late, section, fatal: None, mute: None }
     }

@@ -6,7 +6,7 @@
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-use super::Program;
+use super::filter::Filter;
 use crate::error::{Error, On, Result};
 use crate::sys::seccomp as sys;
 
@@ -53,7 +53,7 @@ pub fn is_action_available(action: u32) -> bool {
     sys::is_action_available(action)
 }
 
-impl Program<'_> {
+impl Filter<'_> {
     /// Whether it has a listener, whose descriptor loading it gives.
     pub fn has_listener(&self) -> bool {
         self.flags & sys::NEW_LISTENER != 0

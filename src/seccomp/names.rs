@@ -1,6 +1,7 @@
 //! Names of system calls and their numbers, out of the packed table (`pack.rs`).
 
-use super::pack::{self, COLUMNS, COUNT, HASHES, IPC, LETTERS, NIL, hash};
+use super::pack::{self, COUNT, HASHES, IPC, LETTERS, hash};
+use super::row::{COLUMNS, NIL};
 
 /// How many numbers an architecture has at most: those of the table, and behind them arm's own, which the
 /// table has as 0xf000 and more.

@@ -5,22 +5,8 @@
 // All of this is done by the compiler: an index out of bounds is an error of the build.
 #![allow(clippy::indexing_slicing)]
 
+use super::row::COLUMNS;
 use super::table::ROWS;
-
-/// A name and its numbers, as `table.rs` has it.
-#[derive(Clone, Copy)]
-pub(super) struct Row(pub &'static str, pub [u16; COLUMNS]);
-
-/// The architecture has no such call.
-pub(super) const NIL: u16 = u16::MAX;
-
-/// Columns of the table.
-pub(super) const COLUMNS: usize = 18;
-
-/// A call with the same number everywhere.
-pub(super) const fn all(name: &'static str, number: u16) -> Row {
-    Row(name, [number; COLUMNS])
-}
 
 pub(super) const COUNT: usize = ROWS.len();
 pub(super) const LETTERS: usize = starts()[COUNT] as usize;

@@ -2,16 +2,18 @@
 
 use core::ffi::CStr;
 
-use super::{Arch, Context, Program, compile};
+use super::arch::Arch;
+use super::compile::compile;
+use super::filter::{Context, Filter};
+use crate::config::Config;
 use crate::error::{At, Error, Result};
-use crate::spec::Config;
 
 /// The annotation that has a finished program, in the place of a profile.
 pub(super) const FINISHED: &CStr = c"run.oci.seccomp_bpf_data";
 
 /// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
 /// kernels, unless an annotation wants it otherwise. `ordinary` is whether mote lacks CAP_SYS_PTRACE.
-pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Program<'a>>> {
+pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Filter<'a>>> {
     let section = config.linux.seccomp.as_ref();
     let data = config.annotation(FINISHED);
     if section.is_none() && data.is_none() {
@@ -25,7 +27,7 @@ pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Program<'a
         Context { native: Arch::native(), has_receiver: config.seccomp_receiver().is_some(), ordinary };
     if let Some(data) = data {
         let flags = section.map_or(&[][..], |section| &section.flags);
-        let program = Program::from_base64(data.to_str().unwrap_or_default(), flags, context);
+        let program = Filter::from_base64(data.to_str().unwrap_or_default(), flags, context);
         return program.at(format_args!("annotations.run.oci.seccomp_bpf_data")).map(Some);
     }
     let Some(section) = section else { return Ok(None) };

@@ -3,10 +3,11 @@
 
 use alloc::vec::Vec;
 
-use super::{Context, Program, bpf};
+use super::filter::{Context, Filter};
+use super::{bpf, load};
 use crate::error::{Error, Result};
 
-impl Program<'static> {
+impl Filter<'static> {
     /// Reads such a program. Only its shape is looked at: what it does is for the kernel to check.
     #[cold]
     #[inline(never)]
@@ -21,8 +22,8 @@ impl Program<'static> {
             )));
         }
         let instructions = instructions.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
-        let flags = super::load::flags(flags, context.has_receiver)?;
-        Ok(Program { instructions, flags, unknown: Vec::new(), ordinary: context.ordinary })
+        let flags = load::flags(flags, context.has_receiver)?;
+        Ok(Filter { instructions, flags, unknown: Vec::new(), ordinary: context.ordinary })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The rows are for people; what is in the binary is made of them in `pack.rs`.
 
-use super::pack::{NIL, Row, all};
+use super::row::{NIL, Row, all};
 
 /// The columns: x86_64 x86 x32 arm aarch64 loongarch64 riscv64 m68k mips
 /// mips64 mips64n32 parisc parisc64 ppc ppc64 s390 s390x sh.

@@ -48,11 +48,11 @@ pub fn spawn(
     // this stack and goes on in it, without CLONE_SETTLS in its own copy of the thread's storage.
     let returned =
         unsafe { sc::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>()) };
-    let mut door = None;
+    let mut entry = None;
     let returned = match super::check(returned) {
         // A refusal that was not of clone3 alone is repeated by clone.
         Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
-            door = cgroup.map(Door::open).transpose()?;
+            entry = cgroup.map(CgroupEntry::open).transpose()?;
             let flags = flags as usize | CLONE_PIDFD as usize;
             // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.
             // SAFETY: as above.
@@ -64,8 +64,8 @@ pub fn spawn(
     };
     match returned? {
         0 => {
-            if let Some(door) = door {
-                door.enter();
+            if let Some(entry) = entry {
+                entry.enter();
             }
             #[allow(unreachable_code)] // `child` does not return, and `!` as its type is not stable Rust.
             match child() {}
@@ -75,34 +75,34 @@ pub fn spawn(
             let pid = Pid::from_raw(pid as i32).filter(|_| pidfd >= 0).ok_or(Errno::SRCH)?;
             // SAFETY: the kernel put a new descriptor there, which nobody else knows.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            door.map_or(Ok(()), |door| door.wait(&pidfd))?;
+            entry.map_or(Ok(()), |entry| entry.wait(&pidfd))?;
             Ok((pid, pidfd))
         }
     }
 }
 
-/// The way into its cgroup for a child that is not born there, and a line on which it tells of a failure.
-struct Door {
+/// Moves a child into its cgroup that clone(2) cannot create there, with a pipe over which it sends its error.
+struct CgroupEntry {
     processes: OwnedFd,
-    heard: OwnedFd,
-    told: OwnedFd,
+    error_reader: OwnedFd,
+    error_writer: OwnedFd,
 }
 
-impl Door {
+impl CgroupEntry {
     /// By the parent: permission is judged by who opened the file.
     #[cold]
     fn open(directory: BorrowedFd<'_>) -> Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let processes = openat(directory, c"cgroup.procs", flags, Mode::empty())?;
-        let (heard, told) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Door { processes, heard, told })
+        let (error_reader, error_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(CgroupEntry { processes, error_reader, error_writer })
     }
 
     /// The child's first act: in, or the end.
     #[cold]
     fn enter(self) {
         if let Err(errno) = write(&self.processes, b"0") {
-            let _ = write(&self.told, &[errno.raw_os_error() as u8]);
+            let _ = write(&self.error_writer, &[errno.raw_os_error() as u8]);
             exit(1);
         }
     }
@@ -110,9 +110,9 @@ impl Door {
     /// The parent's side: until the child is in, or has said why it is not.
     #[cold]
     fn wait(self, child: &OwnedFd) -> Result<()> {
-        drop(self.told);
+        drop(self.error_writer);
         let mut errno = [0u8];
-        while let Err(Errno::INTR) = read(&self.heard, &mut errno) {}
+        while let Err(Errno::INTR) = read(&self.error_reader, &mut errno) {}
         match errno {
             [0] => Ok(()),
             [errno] => {

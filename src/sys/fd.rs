@@ -14,11 +14,11 @@ use rustix::io::{Errno, Result};
 pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
     keep.sort_unstable();
     let mut from = first;
-    for kept in keep.iter().copied().filter(|kept| *kept >= first) {
-        if kept > from {
-            close_range(from, kept - 1)?;
+    for fd in keep.iter().copied().filter(|fd| *fd >= first) {
+        if fd > from {
+            close_range(from, fd - 1)?;
         }
-        from = kept + 1;
+        from = fd + 1;
     }
     close_range(from, RawFd::MAX)
 }

@@ -18,15 +18,15 @@ pub mod mount;
 pub mod net;
 pub mod pidfd;
 mod program;
+pub mod program_text;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;
+pub mod self_exe;
 pub mod signal;
 pub mod slot;
 pub mod start;
-pub mod text;
 pub mod time;
-pub mod veil;
 
 use core::ffi::c_ulong;
 

@@ -48,7 +48,7 @@ pub struct Pages {
 }
 
 /// The segments of the program, in ascending order.
-pub struct Program {
+pub struct LoadedProgram {
     pages: [Pages; MOST],
     count: usize,
     /// Nobody but the kernel has loaded it: there is no interpreter, which may relocate what is not writable, and which is
@@ -59,13 +59,13 @@ pub struct Program {
 /// Linkers make two to six.
 const MOST: usize = 16;
 
-impl Program {
+impl LoadedProgram {
     /// Errors: ENOEXEC where there are more segments than any linker makes.
     #[inline(never)]
     pub fn current() -> Result<Self> {
         let (address, count) = (getauxval(AT_PHDR) as usize, getauxval(AT_PHNUM) as usize);
         let page_of = |address: usize| address & !(page_size() - 1);
-        let mut program = Program { pages: [Pages::default(); MOST], count: 0, is_static: true };
+        let mut program = LoadedProgram { pages: [Pages::default(); MOST], count: 0, is_static: true };
         // What is added to the headers' addresses: not 0 in a position-independent program.
         let mut slide = None;
         for index in 0..count {

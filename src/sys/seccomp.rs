@@ -36,7 +36,7 @@ pub enum Need {
 
 /// `struct sock_fprog`.
 #[repr(C)]
-struct Program {
+struct SockFprog {
     length: u16,
     instructions: *const u64,
 }
@@ -46,7 +46,7 @@ struct Program {
 /// Errors: those of seccomp(2); ESRCH also when TSYNC found a thread that cannot follow.
 pub fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>> {
     let length = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
-    let program = Program { length, instructions: instructions.as_ptr() };
+    let program = SockFprog { length, instructions: instructions.as_ptr() };
     // SAFETY: the structure and the instructions, as many as it says, outlive the call; the kernel copies them.
     // An instruction is 8 bytes, and aligned more than it needs. What the filter then does to this thread's calls
     // is what its caller wants.

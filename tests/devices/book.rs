@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use mote::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
+use mote::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
 use crate::machine::Request;
 

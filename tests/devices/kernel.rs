@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use mote::cgroup::devices::assemble;
+use mote::cgroup::devices::program::assemble;
 use mote::sys::bpf;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};

@@ -1,7 +1,7 @@
 //! Programs beside the book.
 
-use mote::cgroup::devices::assemble;
-use mote::spec::device::DeviceRule;
+use mote::cgroup::devices::program::assemble;
+use mote::config::device::DeviceRule;
 
 use crate::book::{Random, allows, requests, rule};
 use crate::machine::{check, run};

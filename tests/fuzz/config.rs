@@ -3,10 +3,10 @@
 
 #![no_main]
 
-use mote::cgroup::Manager;
+use mote::cgroup::placement::Placement;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
-use mote::spec::Config;
+use mote::config::Config;
 
 libfuzzer_sys::fuzz_target!(|document: &[u8]| {
     let mut text = document.to_vec();
@@ -16,9 +16,9 @@ libfuzzer_sys::fuzz_target!(|document: &[u8]| {
         bundle: c"/bundle",
         pivot: true,
         new_keyring: true,
-        manager: Manager::Mote,
+        placement: &Placement::Root,
         preserve_fds: 0,
-        gate: true,
+        waits_for_start: true,
     };
     let names = ["cpu,cpuacct", "devices", "memory", "pids"].map(String::from).to_vec();
     for cgroups in [Cgroups::Unified, Cgroups::Hierarchies { names, unified: true }] {

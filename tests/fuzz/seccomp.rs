@@ -4,14 +4,14 @@
 #![no_main]
 
 use mote::seccomp::ahead::refuses;
-use mote::seccomp::{ARCHS, Context, Program, compile};
-use mote::spec::Config;
+use mote::seccomp::{ARCHS, Context, Filter, compile};
+use mote::config::Config;
 use mote::sys::seccomp::Call;
 
 const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };
 
 /// Looks ahead with any program, with more and with less of a call known: what is foreseen with less is so with more.
-fn look_ahead(program: &Program<'_>) {
+fn look_ahead(program: &Filter<'_>) {
     for name in ["execve", "prctl", "no such call"] {
         let known = program.foresee(Call { name, arguments: &[24; 6] }, |_| true);
         for count in 0..6 {
@@ -45,7 +45,7 @@ fn run(program: &[u64], data: &[u32; 16]) {
 
 libfuzzer_sys::fuzz_target!(|section: &[u8]| {
     let finished = std::str::from_utf8(section).ok();
-    if let Some(Ok(program)) = finished.map(|text| Program::from_base64(text, &[], LISTENED)) {
+    if let Some(Ok(program)) = finished.map(|text| Filter::from_base64(text, &[], LISTENED)) {
         look_ahead(&program);
     }
     let before = br#"{"ociVersion": "1.0.0", "root": {"path": "r"}, "linux": {"seccomp": "#;

@@ -124,6 +124,31 @@ impl File {
         found
     }
 
+    /// The same without those of tests, and with those of a `mod.rs` into its own files.
+    pub fn uses_outside_tests(&self) -> Vec<String> {
+        let code = match self.code.match_indices("#[cfg(").find(|(at, _)| is_test(&self.code[*at..])) {
+            Some((at, _)) => &self.code[..at],
+            None => &self.code,
+        };
+        let mut found: Vec<String> = Vec::new();
+        let own = File { path: self.path.clone(), text: String::new(), code: code.to_string() };
+        found.extend(own.uses().into_iter().map(|(_, path)| path));
+        // Paths into modules that are declared here.
+        let declared = code.lines().filter_map(|line| line.trim_end().strip_suffix(';')?.rsplit_once("mod "));
+        for (_, child) in declared.filter(|(_, child)| child.chars().all(is_word)) {
+            let mut paths = code.match_indices(child);
+            let is_path = |(at, _): (usize, &str)| {
+                !ends_in_word(&code[..at])
+                    && !code[..at].ends_with("::")
+                    && code[at..].starts_with(&format!("{child}::"))
+            };
+            if paths.any(is_path) {
+                found.push([self.module(), vec![child.to_string()]].concat().join("::"));
+            }
+        }
+        found
+    }
+
     /// What `super` is at a place: rustfmt closes a module within the file at the line's begin.
     fn around(&self, at: usize) -> Vec<String> {
         let mut module = self.module();
@@ -203,6 +228,11 @@ pub fn exported_macros(files: &[File]) -> Vec<(String, String)> {
         found.extend(names.map(|name| (name.to_string(), room.clone())));
     }
     found
+}
+
+/// Whether an attribute is for tests alone.
+fn is_test(attribute: &str) -> bool {
+    has_word(attribute.lines().next().unwrap_or_default(), "test")
 }
 
 fn is_word(letter: char) -> bool {

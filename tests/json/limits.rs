@@ -1,7 +1,7 @@
 //! Depth and size: what is too much is refused before it costs anything.
 
+use mote::config::Config;
 use mote::json::{Decoder, MAX_DEPTH, MAX_SIZE};
-use mote::spec::Config;
 
 use crate::{error, read, skip};
 

@@ -152,7 +152,7 @@ fn killed_at_each_call_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     launched(rig, "create", |bundle| bundle.user_namespace(100_000))
 }
 
-/// Through a middle process.
+/// Through an intermediate process.
 fn killed_at_each_call_of_create_in_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
     let (_holder, pid) = held_user(rig, &[])?;
     launched(rig, "create", |bundle| bundle.namespace("user", Some(&proc_path(pid, "user"))))

@@ -1,5 +1,5 @@
 //! The program however it is linked, and the library in somebody else's program: the container's process is on a file of
-//! its own in memory, whatever the segments are like of the program that it was cloned from (src/sys/veil.rs).
+//! its own in memory, whatever the segments are like of the program that it was cloned from (src/sys/self_exe.rs).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,6 @@
 //! What a configuration leaves out, or has as zero, as Go's decoder reads it: of each pair both say the same.
 
-use mote::spec::Config;
+use mote::config::Config;
 
 /// Members as they are found, and as they would be in full.
 const SAME: &[(&str, &str)] = &[

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use mote::seccomp::{
-    ALLOW, ARCHS, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP,
-};
+use mote::seccomp::{ALLOW, ARCHS, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
 
 use crate::names::{self, FILTER_FLAGS, bits, errno};
 use crate::text::Entry;
 
 /// A seccomp filter: what it returns for each system call of this machine, for those of other architectures how many
 /// it allows.
-pub fn filter(path: &str, program: &Program<'_>) -> Vec<Entry> {
+pub fn filter(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     let at = |name: &str| format!("{path}.{name}");
     let mut out = vec![Entry::one(path, format!("{} instructions", program.instructions.len()))];
     out.push(Entry::flags(&at("flags"), bits(program.flags.into(), FILTER_FLAGS)));
@@ -32,7 +30,7 @@ pub fn filter(path: &str, program: &Program<'_>) -> Vec<Entry> {
 }
 
 /// What a filter returns. The action of most system calls is that of all that are not named.
-fn verdicts(path: &str, program: &Program<'_>) -> Vec<Entry> {
+fn verdicts(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     let arch = Arch::native();
     let mut actions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut conditional = Vec::new();
@@ -60,7 +58,7 @@ fn verdicts(path: &str, program: &Program<'_>) -> Vec<Entry> {
 }
 
 /// Those whose calls are told apart; x32 has the number of x86_64 with a bit more.
-fn architectures(program: &Program<'_>) -> Vec<String> {
+fn architectures(program: &Filter<'_>) -> Vec<String> {
     let verdicts = |audit, number| -> Vec<u32> {
         let ways = ways(&program.instructions, audit, number);
         ways.into_iter().map(|(_, verdict)| verdict).collect()

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::LazyLock;
 
+use mote::config::Config;
 use mote::error::Error;
-use mote::spec::Config;
 
 use crate::print::entries;
 use crate::text::{check, place, report, show as show_entries};

@@ -1,11 +1,11 @@
 //! Hosts built by hand, and a plan made for one.
 
-use mote::cgroup::Manager;
+use mote::cgroup::placement::Placement;
+use mote::config::Config;
 use mote::error::Result;
 use mote::host::{Cgroups, Host};
 use mote::plan::{Options, Plan};
 use mote::process::caps;
-use mote::spec::Config;
 
 use crate::text::Entry;
 use crate::{filter, print};
@@ -53,9 +53,9 @@ pub fn plan(document: &[u8], host: &Host) -> Result<Vec<Entry>> {
         bundle: c"/bundle",
         pivot: true,
         new_keyring: true,
-        manager: Manager::Mote,
+        placement: &Placement::Root,
         preserve_fds: 0,
-        gate: true,
+        waits_for_start: true,
     };
     let mut warnings = Vec::new();
     let plan = Plan::new(&config, host, &options, &mut warnings)?;

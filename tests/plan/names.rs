@@ -1,9 +1,9 @@
 //! The names of numbers: by the field that has them, as the headers of the kernel call them.
 
 use linux_raw_sys::general as sys;
+use mote::config::linux::NamespaceKind;
+use mote::config::process::{POLICIES, RLIMITS, SCHEDULER_FLAGS};
 use mote::process::caps;
-use mote::spec::linux::NamespaceKind;
-use mote::spec::process::{POLICIES, RLIMITS, SCHEDULER_FLAGS};
 
 const CLONE: [(&str, u64); 8] = [
     ("CLONE_NEWUSER", sys::CLONE_NEWUSER as u64),
@@ -60,9 +60,9 @@ pub const FILTER_FLAGS: [(&str, u64); 6] = [
 
 /// Bits 0 and up, as `DeviceRule` has them.
 const ACCESS: [(&str, u64); 3] = [
-    ("r", mote::spec::device::ACCESS_READ as u64),
-    ("w", mote::spec::device::ACCESS_WRITE as u64),
-    ("m", mote::spec::device::ACCESS_MKNOD as u64),
+    ("r", mote::config::device::ACCESS_READ as u64),
+    ("w", mote::config::device::ACCESS_WRITE as u64),
+    ("m", mote::config::device::ACCESS_MKNOD as u64),
 ];
 
 const MEMORY_POLICIES: [&str; 7] = [

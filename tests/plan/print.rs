@@ -223,9 +223,9 @@ fn shape(path: &str, tree: &Tree) -> Option<String> {
     if let Some(node) = tree.get("device").filter(|node| node.has(&["path", "kind"])) {
         return Some(with_rest(shape(path, node)?, " ", &["device"]));
     }
-    if tree.has(&["destination", "what"]) {
+    if tree.has(&["destination", "kind", "options"]) {
         let head = format!("{}: {}", text("destination"), what(path, tree));
-        return Some(with_rest(head, ", ", &["index", "destination", "what", "words"]));
+        return Some(with_rest(head, ", ", &["index", "destination", "kind", "options"]));
     }
     if tree.has(&["index", "kind", "path"]) {
         let head = format!("{} {}", text("kind").to_lowercase(), text("path"));
@@ -250,13 +250,13 @@ fn device(tree: &Tree) -> String {
 
 /// What is mounted, and what the options say.
 fn what(path: &str, mount: &Tree) -> String {
-    let bind = mount.get("words").and_then(|words| words.get("bind")).map(Tree::text).unwrap_or_default();
+    let bind = mount.get("options").and_then(|words| words.get("bind")).map(Tree::text).unwrap_or_default();
     let option = match bind {
         "true" => Some("rbind"),
         "false" => Some("bind"),
         _ => None,
     };
-    let text = match mount.get("what") {
+    let text = match mount.get("kind") {
         Some(Tree::Tuple(name, items)) if name == "Bind" => {
             // Without the option it is the type that says so.
             let verb = option.unwrap_or("type bind");
@@ -275,7 +275,7 @@ fn what(path: &str, mount: &Tree) -> String {
         }
         None => String::new(),
     };
-    let options = mount.get("words").map(|words| options(path, words)).unwrap_or_default();
+    let options = mount.get("options").map(|words| options(path, words)).unwrap_or_default();
     [vec![text], options].concat().join(", ")
 }
 

@@ -1,7 +1,7 @@
 //! What the library foresees of a filter's answers: against the machine of these tests, and against the kernel.
 
 use mote::seccomp::ahead::{kills, refuses};
-use mote::seccomp::{ALLOW, Arch, ERRNO, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, Program, TRACE, TRAP};
+use mote::seccomp::{ALLOW, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
 use mote::sys::seccomp::Call as Known;
 
 use crate::book::number;
@@ -12,15 +12,15 @@ use crate::random::Random;
 
 const ANY: fn(u32) -> bool = |_| true;
 
-fn program(instructions: &[(u16, u8, u8, u32)]) -> Program<'static> {
+fn program(instructions: &[(u16, u8, u8, u32)]) -> Filter<'static> {
     let one = |&(code, yes, no, value): &(u16, u8, u8, u32)| {
         let ([c0, c1], [v0, v1, v2, v3]) = (code.to_ne_bytes(), value.to_ne_bytes());
         u64::from_ne_bytes([c0, c1, yes, no, v0, v1, v2, v3])
     };
-    Program { instructions: instructions.iter().map(one).collect(), ..Program::default() }
+    Filter { instructions: instructions.iter().map(one).collect(), ..Filter::default() }
 }
 
-fn foreseen(program: &Program<'_>, arguments: &[u64], bad: fn(u32) -> bool) -> Option<u32> {
+fn foreseen(program: &Filter<'_>, arguments: &[u64], bad: fn(u32) -> bool) -> Option<u32> {
     program.foresee(Known { name: "munlockall", arguments }, bad)
 }
 

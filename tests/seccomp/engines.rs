@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mote::spec::Config;
-use mote::spec::seccomp::Seccomp;
+use mote::config::Config;
+use mote::config::seccomp::Seccomp;
 
 use crate::differential::{Known, Pair};
 use crate::library::Library;
@@ -42,7 +42,7 @@ fn read(section: &Seccomp<'_>) -> Profile {
     let archs =
         archs.map(|arch| mote::seccomp::Arch::find(arch).unwrap().name).filter(|arch| *arch != "X86_64");
     let lines = section.syscalls.iter().map(|rule| Line {
-        action: word(rule.action, &mote::spec::seccomp::ACTIONS),
+        action: word(rule.action, &mote::config::seccomp::ACTIONS),
         errno: rule.errno_ret,
         names: rule.names.iter().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect(),
         conditions: rule
@@ -56,7 +56,7 @@ fn read(section: &Seccomp<'_>) -> Profile {
     });
     Profile {
         archs: ["X86_64"].into_iter().chain(archs).collect(),
-        default: word(section.default_action, &mote::spec::seccomp::ACTIONS),
+        default: word(section.default_action, &mote::config::seccomp::ACTIONS),
         errno: section.default_errno_ret,
         lines: lines.collect(),
     }

@@ -1,7 +1,7 @@
 //! Programs that the kernel gets, in a child of the tests.
 #![allow(unsafe_code)]
 
-use mote::seccomp::Program;
+use mote::seccomp::Filter;
 
 use crate::profile::{Line, Profile};
 
@@ -86,7 +86,7 @@ fn a_listener_is_a_descriptor() {
 #[test]
 fn a_flag_that_the_kernel_refuses_is_left_out() {
     let profile = profile("SCMP_ACT_ERRNO", &["sync"]);
-    let program = Program { flags: 1 | 1 << 1 | 1 << 2 | 1 << 20, ..profile.compile().unwrap() };
+    let program = Filter { flags: 1 | 1 << 1 | 1 << 2 | 1 << 20, ..profile.compile().unwrap() };
     let code = child(|| match program.load() {
         Ok(None) => i32::from(errno_of(libc::SYS_sync) != 44),
         _ => 2,
@@ -96,7 +96,7 @@ fn a_flag_that_the_kernel_refuses_is_left_out() {
 
 #[test]
 fn a_wrong_program_is_refused() {
-    let program = Program { instructions: vec![u64::MAX], flags: 1 << 2, ..Program::default() };
+    let program = Filter { instructions: vec![u64::MAX], flags: 1 << 2, ..Filter::default() };
     let code = child(|| match program.load() {
         Err(error) => i32::from(error.errno()),
         Ok(_) => 0,

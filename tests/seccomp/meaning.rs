@@ -1,7 +1,7 @@
 //! Single sentences of a profile, and what is refused with which error.
 
-use mote::seccomp::{Arch, Context, Program, compile};
-use mote::spec::seccomp::{Arg, Rule, Seccomp};
+use mote::config::seccomp::{Arg, Rule, Seccomp};
+use mote::seccomp::{Arch, Context, Filter, compile};
 
 use crate::differential::Pair;
 use crate::machine::{Call, check, native, run};
@@ -137,7 +137,7 @@ fn a_program_that_is_too_large() {
 fn programs_as_they_are() {
     let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     // A return of SECCOMP_RET_ALLOW.
-    let program = |text: &str| Program::from_base64(text, &[], context).map_err(|error| error.to_string());
+    let program = |text: &str| Filter::from_base64(text, &[], context).map_err(|error| error.to_string());
     let allow = if cfg!(target_endian = "little") { "BgAAAAAA/38=" } else { "AAYAAH//AAA=" };
     let program_of_one = program(allow).unwrap();
     let instructions = native(&program_of_one.instructions);

@@ -1,7 +1,7 @@
 //! Profiles as the tests make them, to be given to mote, to libseccomp, and to be read by the book.
 
-use mote::seccomp::{Arch, Context, Program, compile};
-use mote::spec::seccomp::{Arg, Rule, Seccomp};
+use mote::config::seccomp::{Arg, Rule, Seccomp};
+use mote::seccomp::{Arch, Context, Filter, compile};
 
 /// `SCMP_CMP_*` by libseccomp's numbers.
 pub const OPERATORS: [&str; 8] = [
@@ -73,7 +73,7 @@ impl Profile {
     }
 
     /// What mote makes of it.
-    pub fn compile(&self) -> Result<Program<'_>, String> {
+    pub fn compile(&self) -> Result<Filter<'_>, String> {
         let section = self.section();
         let context = Context { native: self.native(), has_receiver: section.notifies(), ordinary: false };
         compile(&section, context).map_err(|error| error.to_string())

@@ -1,6 +1,6 @@
 //! What went to and from block devices (cgroup-v1/blkio-controller.rst; cgroup-v2.rst, "IO Interface Files").
 
-use super::{Files, number};
+use super::files::{Files, number};
 
 /// One number of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    use super::super::tests::with;
     use super::*;
+    use crate::cgroup::stat::files::tests::with;
 
     /// Minor numbers, directions, values.
     fn all(files: &mut Files, name: &str) -> Vec<(u64, String, u64)> {

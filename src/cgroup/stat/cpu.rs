@@ -1,7 +1,7 @@
 //! Time on the CPUs, which of them, and how long their users waited (cgroup-v1/cpuacct.rst, cpusets.rst;
 //! accounting/psi.rst). Times are in nanoseconds.
 
-use super::{Files, number, value};
+use super::files::{Files, number, value};
 
 /// `cpuacct.stat` counts in USER_HZ, which is 100 on every architecture that mote runs on.
 const TICK: u64 = 10_000_000;
@@ -104,8 +104,8 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    use super::super::tests::with;
     use super::*;
+    use crate::cgroup::stat::files::tests::with;
 
     fn all(fill: impl FnOnce(&mut dyn FnMut(u64))) -> Vec<u64> {
         let mut all = Vec::new();

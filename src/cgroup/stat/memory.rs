@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 
 use rustix::fs::{Mode, RawDir, openat};
 
-use super::{DIRECTORY, Files, lines, number, value};
+use super::files::{DIRECTORY, Files, lines, number, value};
 
 /// One kind of memory: the most that there may be, what there is, the most that there was, and how often there was
 /// no more to be had.
@@ -120,8 +120,8 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    use super::super::tests::with;
     use super::*;
+    use crate::cgroup::stat::files::tests::with;
 
     #[test]
     fn memory_v1() {

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::property::Property;
-use crate::dbus::message::Value;
 use crate::error::{Error, Result, Show};
+use crate::os::dbus::message::Value;
 
 const PREFIX: &[u8] = b"org.systemd.property.";
 

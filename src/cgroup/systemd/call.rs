@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 
 use rustix::process::Pid;
 
-use super::Scope;
 use super::name::object;
 use super::property::Property;
-use crate::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
-use crate::dbus::read::Message;
-use crate::dbus::{Address, Line, Refusal};
+use super::scope::Scope;
 use crate::error::{Error, Kind, Result};
+use crate::os::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
+use crate::os::dbus::read::Message;
+use crate::os::dbus::{Address, Connection, ErrorReply};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -22,28 +22,28 @@ const OBJECT: &str = "/org/freedesktop/systemd1";
 const JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
     interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
-/// A line to it.
+/// A connection to it.
 pub struct Systemd {
-    line: Line,
+    connection: Connection,
     /// The cgroup in which it has its units; empty for the root.
     pub root: String,
     /// It is a user's.
-    pub user: bool,
-    /// Properties that it does not know, as far as it has told; nothing is asked of those.
-    pub unknown: Vec<String>,
-    /// Some of it has been told on this line.
-    pub has_learnt: bool,
+    pub is_user: bool,
+    /// Properties that it has rejected as unknown; they are not sent.
+    pub unsupported: Vec<String>,
+    /// Some of it has been told on this connection.
+    pub has_new_unsupported: bool,
 }
 
 /// How a job went.
-type Outcome = core::result::Result<(), Refusal>;
+type Outcome = core::result::Result<(), ErrorReply>;
 
 impl Systemd {
-    /// A line by the first of the addresses where systemd answers; the error is the first's.
+    /// A connection by the first of the addresses where systemd answers; the error is the first's.
     pub fn connect(addresses: &[Address], user: bool) -> Result<Self> {
         let mut first = None;
         for address in addresses {
-            match Self::ask(address, user) {
+            match Self::connect_to(address, user) {
                 Err(error) => drop(first.get_or_insert(error)),
                 systemd => return systemd,
             }
@@ -55,63 +55,65 @@ impl Systemd {
         }))
     }
 
-    fn ask(address: &Address, user: bool) -> Result<Self> {
-        let mut line = Line::open(address)?;
-        line.listen(JOBS);
-        let root = get(&mut line, OBJECT.into(), MANAGER, "ControlGroup")?;
-        let root = root.map_err(|refusal| refused("Get ControlGroup", "", &refusal))?;
+    fn connect_to(address: &Address, user: bool) -> Result<Self> {
+        let mut connection = Connection::open(address)?;
+        connection.add_match(JOBS);
+        let root = get(&mut connection, OBJECT.into(), MANAGER, "ControlGroup")?;
+        let root = root.map_err(|reply| refused("Get ControlGroup", "", &reply))?;
         Ok(Systemd {
-            line,
+            connection,
             root: root.trim_end_matches('/').into(),
-            user,
-            unknown: Vec::new(),
-            has_learnt: false,
+            is_user: user,
+            unsupported: Vec::new(),
+            has_new_unsupported: false,
         })
     }
 
     /// Where it was found.
     pub fn address(&self) -> &Address {
-        &self.line.address
+        &self.connection.address
     }
 
     /// The same, in words.
     #[cold]
     #[inline(never)]
-    pub fn shown(&self) -> String {
+    pub fn address_text(&self) -> String {
         self.address().to_string()
     }
 
     /// Makes a scope around a process. An older systemd does not know every property: what is not asked for by name
     /// is left out then, for it is written to the cgroup's files as well.
-    pub fn start(&mut self, scope: &Scope, about: &str, pid: Pid) -> Result<()> {
+    pub fn start(&mut self, scope: &Scope, description: &str, pid: Pid) -> Result<()> {
         loop {
-            let number = self.line.say(&self.transient(scope, about, pid));
+            let number = self.connection.queue(&self.transient(scope, description, pid));
             match self.job(number)? {
                 Ok(()) => return Ok(()),
-                Err(refusal) if self.learns(&refusal, &scope.properties, &scope.asked) => {}
-                Err(refusal) => return Err(refused("StartTransientUnit", &scope.name, &refusal)),
+                Err(reply) if self.record_unsupported(&reply, &scope.properties, &scope.from_annotations) => {
+                }
+                Err(reply) => return Err(refused("StartTransientUnit", &scope.name, &reply)),
             }
         }
     }
 
     /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
-    fn learns(&mut self, refusal: &Refusal, sent: &[Property], asked: &[Property]) -> bool {
-        let missing = refusal.property().filter(|name| {
-            self.known(sent).any(|(known, _)| known == name) && !asked.iter().any(|(asked, _)| asked == name)
+    fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], requested: &[Property]) -> bool {
+        let missing = reply.property().filter(|name| {
+            self.supported(sent).any(|(known, _)| known == name)
+                && !requested.iter().any(|(requested, _)| requested == name)
         });
-        self.unknown.extend(missing.map(String::from));
-        self.has_learnt |= missing.is_some();
+        self.unsupported.extend(missing.map(String::from));
+        self.has_new_unsupported |= missing.is_some();
         missing.is_some()
     }
 
-    fn transient(&self, scope: &Scope, about: &str, pid: Pid) -> Call {
+    fn transient(&self, scope: &Scope, description: &str, pid: Pid) -> Call {
         let mut body = Writer::default();
         body.text(&scope.name);
         body.text("fail");
         body.array(8, &mut |body| {
-            body.named("Description", &Value::Text(about.into()));
+            body.named("Description", &Value::Text(description.into()));
             body.named("PIDs", &Value::Numbers([pid.as_raw_nonzero().get() as u32].into()));
-            let properties = self.known(&scope.properties).chain(&scope.asked);
+            let properties = self.supported(&scope.properties).chain(&scope.from_annotations);
             properties.for_each(|(name, value)| body.named(name, value));
         });
         // No other units beside it.
@@ -119,24 +121,24 @@ impl Systemd {
         manager("StartTransientUnit", "ssa(sv)a(sa(sv))", body)
     }
 
-    fn known<'p>(&self, properties: &'p [Property]) -> impl Iterator<Item = &'p Property> {
-        properties.iter().filter(|(name, _)| !self.unknown.iter().any(|unknown| unknown == name))
+    fn supported<'p>(&self, properties: &'p [Property]) -> impl Iterator<Item = &'p Property> {
+        properties.iter().filter(|(name, _)| !self.unsupported.iter().any(|unknown| unknown == name))
     }
 
     /// Changes properties until the next boot.
     pub fn change(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         const CALL: &str = "SetUnitProperties";
-        while self.known(properties).next().is_some() {
+        while self.supported(properties).next().is_some() {
             let mut body = Writer::default();
             body.text(unit);
             body.bool(true);
             body.array(8, &mut |body| {
-                self.known(properties).for_each(|(name, value)| body.named(name, value))
+                self.supported(properties).for_each(|(name, value)| body.named(name, value))
             });
             match self.order(CALL, "sba(sv)", body)? {
                 Ok(()) => break,
-                Err(refusal) if self.learns(&refusal, properties, &[]) => {}
-                Err(refusal) => return Err(refused(CALL, unit, &refusal)),
+                Err(reply) if self.record_unsupported(&reply, properties, &[]) => {}
+                Err(reply) => return Err(refused(CALL, unit, &reply)),
             }
         }
         Ok(())
@@ -149,13 +151,13 @@ impl Systemd {
         body.text(if below.is_empty() { "/" } else { below });
         body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
         const CALL: &str = "AttachProcessesToUnit";
-        self.order(CALL, "ssau", body)?.map_err(|refusal| refused(CALL, unit, &refusal))
+        self.order(CALL, "ssau", body)?.map_err(|reply| refused(CALL, unit, &reply))
     }
 
     /// What is done when it is answered.
     fn order(&mut self, member: &'static str, signature: &'static str, body: Writer) -> Result<Outcome> {
-        let number = self.line.say(&manager(member, signature, body));
-        self.line.answer(number, |_| Some(()))
+        let number = self.connection.queue(&manager(member, signature, body));
+        self.connection.call_result(number, |_| Some(()))
     }
 
     /// Ends a unit. One that is not there is as good as ended.
@@ -163,29 +165,30 @@ impl Systemd {
         let mut body = Writer::default();
         body.text(unit);
         body.text("replace");
-        let number = self.line.say(&manager("StopUnit", "ss", body));
+        let number = self.connection.queue(&manager("StopUnit", "ss", body));
         match self.job(number)? {
-            Err(refusal) if !refusal.is("NoSuchUnit") => Err(refused("StopUnit", unit, &refusal)),
+            Err(reply) if !reply.is("NoSuchUnit") => Err(refused("StopUnit", unit, &reply)),
             _ => Ok(()),
         }
     }
 
     /// How systemd describes a unit.
     pub fn description(&mut self, unit: &str) -> Result<String> {
-        let told = get(&mut self.line, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
-        told.map_err(|refusal| refused("Get Description", unit, &refusal))
+        let description =
+            get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
+        description.map_err(|reply| refused("Get Description", unit, &reply))
     }
 
     /// Waits until the job that a call gives is done.
     fn job(&mut self, number: u32) -> Result<Outcome> {
         let (mut job, mut outcome) = (None, None);
-        self.line.hear(&mut |message| {
+        self.connection.receive_until(&mut |message| {
             match message.kind {
                 RETURN if message.reply_to == number => {
                     let path = message.body("o").and_then(|mut body| body.text()).unwrap_or_default();
                     job = Some((String::from(path), String::from(message.sender)));
                 }
-                ERROR if message.reply_to == number => outcome = Some(Err(Refusal::of(message))),
+                ERROR if message.reply_to == number => outcome = Some(Err(ErrorReply::of(message))),
                 SIGNAL if message.member == "JobRemoved" => {
                     // Anybody may send signals to anybody on a bus.
                     let own = job.as_ref().filter(|(_, sender)| sender == message.sender);
@@ -213,11 +216,11 @@ fn removed<'m>(message: &Message<'m>) -> Option<[&'m str; 3]> {
 fn done(result: &str) -> Outcome {
     match result {
         "done" => Ok(()),
-        other => Err(Refusal { name: "JobRemoved".into(), text: format!("its result is \"{other}\"") }),
+        other => Err(ErrorReply { name: "JobRemoved".into(), text: format!("its result is \"{other}\"") }),
     }
 }
 
-impl Refusal {
+impl ErrorReply {
     fn is(&self, name: &str) -> bool {
         self.name.strip_suffix(name).is_some_and(|above| above.ends_with('.'))
     }
@@ -233,9 +236,9 @@ impl Refusal {
 }
 
 #[cold]
-fn refused(call: &str, unit: &str, refusal: &Refusal) -> Error {
+fn refused(call: &str, unit: &str, reply: &ErrorReply) -> Error {
     let blank = if unit.is_empty() { "" } else { " " };
-    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {refusal}"))
+    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {reply}"))
 }
 
 fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call {
@@ -252,17 +255,17 @@ fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call 
 
 /// A property that is a text.
 fn get(
-    line: &mut Line,
+    connection: &mut Connection,
     path: String,
     interface: &str,
     property: &str,
-) -> Result<core::result::Result<String, Refusal>> {
+) -> Result<core::result::Result<String, ErrorReply>> {
     let mut body = Writer::default();
     body.text(interface);
     body.text(property);
     let interface = "org.freedesktop.DBus.Properties";
     let call =
         Call { destination: SERVICE, path, interface, member: "Get", signature: "ss", body, silent: false };
-    let number = line.say(&call);
-    line.answer(number, |message| Some(String::from(message.body("v")?.text_variant()?)))
+    let number = connection.queue(&call);
+    connection.call_result(number, |message| Some(String::from(message.body("v")?.text_variant()?)))
 }

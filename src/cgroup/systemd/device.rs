@@ -8,9 +8,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::property::Property;
-use crate::cgroup::rules::{ALL, default_rules};
-use crate::dbus::message::Value;
-use crate::spec::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
+use crate::cgroup::devices::rules::{ALL, default_rules};
+use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
+use crate::os::dbus::message::Value;
 
 /// The properties of these rules. The first empties a list that there may be.
 pub fn plan(rules: &[DeviceRule]) -> Vec<Property> {

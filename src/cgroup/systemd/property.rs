@@ -8,8 +8,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::cgroup::write::{Absent, Write};
-use crate::dbus::message::Value;
+use crate::cgroup::controllers::write::{IfMissing, Write};
+use crate::os::dbus::message::Value;
 
 /// A name and a value.
 pub type Property = (Cow<'static, str>, Value);
@@ -59,7 +59,7 @@ pub fn plan(writes: &[Write]) -> Vec<Property> {
     let mut before = None;
     for write in writes {
         // The second way to say a thing, for other kernels.
-        let second = before.replace(write.absent) == Some(Absent::Next);
+        let second = before.replace(write.if_missing) == Some(IfMissing::TryNext);
         if !second {
             list.write(&write.file, &write.value);
         }
@@ -295,7 +295,7 @@ mod tests {
              IOWriteIOPSMax=[(\"/dev/block/8:0\", 18446744073709551615)]"
         );
         let mut first = Write::new("io.bfq.weight", &300, "");
-        first.absent = Absent::Next;
+        first.if_missing = IfMissing::TryNext;
         let both = [first, Write::new("io.weight", &2900, "")];
         assert_eq!(plan(&both), [("IOWeight".into(), Value::U64(2300))]);
     }

@@ -127,7 +127,7 @@ fn pair(rig: &mut Rig) -> Outcome<(Running, i32, String, Bundle)> {
     Ok((running, pid, first, bundle))
 }
 
-/// The middle process that joins a user namespace sees other numbers than the host does.
+/// The intermediate process that joins a user namespace sees other numbers than the host does.
 fn joined_process_is_known_by_its_number_on_the_host(rig: &mut Rig) -> Outcome {
     let (_first, one, id, mut bundle) = pair(rig)?;
     bundle.verbs(&["id", "wait", "1"]);

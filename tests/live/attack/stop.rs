@@ -53,14 +53,14 @@ fn stopped_before_its_start_and_looked_at_often(rig: &mut Rig) -> Outcome {
 fn stopped_while_it_is_started(rig: &mut Rig) -> Outcome {
     asks_mote_alone(rig)?;
     stopped(rig)?;
-    let gate = rig.state.join(&rig.id).join("start");
+    let socket = rig.state.join(&rig.id).join("start");
     let mut starting = start(&mut rig.command(&["start", &rig.id]), false)?;
     let begin = Instant::now();
-    // Nothing tells that it has knocked, but that the gate is gone.
-    while gate.exists() && begin.elapsed() < LIMIT {
+    // Only the removal of the start socket shows that it has connected.
+    while socket.exists() && begin.elapsed() < LIMIT {
         std::thread::yield_now();
     }
-    holds("it waits for an answer", !gate.exists() && !starting.is_over()?)?;
+    holds("it waits for an answer", !socket.exists() && !starting.is_over()?)?;
     rig.status_is("running")?;
     rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
     rig.delete()?;

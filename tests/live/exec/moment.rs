@@ -180,7 +180,7 @@ fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
         let entry = entry?;
         let number: i32 = entry.file_name().to_string_lossy().parse()?;
         let what = fs::read_link(entry.path())?.display().to_string();
-        // The doors of its cgroup, which it is on its way through.
+        // The files by which it joins its cgroup.
         let own = what.starts_with("/sys/fs/cgroup/")
             && what.contains(&rig.cgroup)
             && fs::metadata(entry.path())?.is_file();

@@ -100,7 +100,7 @@ fn listener_of_run_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     of_run(rig, rig.bundle()?, true)
 }
 
-/// Loaded before the gate: `create` sends it.
+/// Loaded before `start`: `create` sends it.
 fn listener_of_create(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
     let bundle = asking(rig, &agent, false)?;
@@ -120,7 +120,7 @@ fn listener_of_start(rig: &mut Rig) -> Outcome {
     of_start(rig, rig.bundle()?)
 }
 
-/// Loaded behind the gate: `start` sends it.
+/// Loaded after `start`: `start` sends it.
 pub fn of_start(rig: &mut Rig, mut bundle: Bundle) -> Outcome {
     if !rig.is(Peer::Mote) {
         return skip_allowed("the peers send it from create");

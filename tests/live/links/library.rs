@@ -3,10 +3,10 @@
 
 use std::ffi::{CStr, c_char};
 
-use mote::container::announce::Announce;
+use mote::cgroup::manager::Requested;
 use mote::container::create::{Request, create};
-use mote::container::keeper::Asked;
-use mote::container::store::Store;
+use mote::container::pid_receivers::PidReceivers;
+use mote::container::store::directory::Store;
 
 /// Creates a container, which then waits for `mote start`. Gives 0, or 1 when it has said why not.
 ///
@@ -20,7 +20,7 @@ pub unsafe extern "C" fn embedded(root: *const c_char, bundle: *const c_char, id
         id,
         bundle,
         config: None,
-        announce: Announce { pid_file: None, pidfd_socket: None },
+        pid_receivers: PidReceivers { pid_file: None, pidfd_socket: None },
         console_socket: None,
         preserve_fds: 0,
         listen_fds: 0,
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn embedded(root: *const c_char, bundle: *const c_char, id
         seccomp_receiver: None,
         pivot: true,
         new_keyring: true,
-        manager: Asked::Cgroupfs,
+        manager: &Requested::Cgroupfs,
     };
     match create(&Store::new(root.to_string_lossy().into_owned()), &request, &mut Vec::new()) {
         Ok(()) => 0,

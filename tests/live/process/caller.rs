@@ -251,7 +251,7 @@ fn caller_keeps_its_score(rig: &mut Rig) -> Outcome {
     same("of the hooks", said(&bundle, "oom")?, vec![before; 3])
 }
 
-/// An ordinary user's, who by then is undumpable, so that its files in procfs are root's.
+/// An ordinary user's, who by then is non-dumpable, so that its files in procfs are root's.
 fn caller_keeps_its_score_of_exec(rig: &mut Rig) -> Outcome {
     let before = fs::read_to_string("/proc/self/oom_score_adj")?.trim().to_string();
     ordinary(rig)?;

@@ -150,7 +150,7 @@ fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
     contains("the file", inside.get("fd:4"), "/status")
 }
 
-/// The gate at which a created container waits is closed when the program runs.
+/// The start socket of a created container is closed when the program runs.
 fn descriptors_of_create_are_three(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);

@@ -1,0 +1,69 @@
+//! `linux.resources.unified`: files of cgroup v2 by their names (config-linux.md, "Unified").
+
+use core::ffi::CStr;
+
+use super::write::Writes;
+use crate::error::Result;
+
+impl Writes<'_> {
+    /// A file with a line for each device takes one at a time.
+    pub fn unified(&mut self, files: &[(&CStr, &CStr)]) -> Result<()> {
+        for (file, value) in files {
+            // Both are from a text in UTF-8.
+            let file = file.to_str().unwrap_or_default();
+            for line in value.to_str().unwrap_or_default().lines().filter(|line| !line.is_empty()) {
+                self.put_v2(file, line)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::controllers::write::table::{check, hierarchies, show};
+    use crate::config::resources::Resources;
+    use alloc::vec;
+
+    fn with(file: &'static CStr, value: &'static CStr) -> Resources<'static> {
+        Resources { unified: vec![(file, value)], ..Resources::default() }
+    }
+
+    #[test]
+    fn line_by_line() {
+        let none = "linux.resources.unified.io.max: io is not on cgroup v2 on this host";
+        for (value, lines) in [
+            (
+                c"259:0 rbps=1 wiops=2\n253:0 rbps=3",
+                &["io.max=259:0 rbps=1 wiops=2", "io.max=253:0 rbps=3"][..],
+            ),
+            (c"\n8:0 rbps=max\n\n", &["io.max=8:0 rbps=max"]),
+            (c"", &[]),
+        ] {
+            let on_v1 = if lines.is_empty() { &[][..] } else { &[none] };
+            check(&with(c"io.max", value), on_v1, lines);
+        }
+    }
+
+    #[test]
+    fn controllers_elsewhere() {
+        let hybrid = hierarchies(&["cpu,cpuacct", "memory"], true);
+        let says = |file, value| show(&with(file, value), &hybrid);
+        assert_eq!(says(c"hugetlb.2MB.max", c"0"), "hugetlb.2MB.max=0");
+        assert_eq!(says(c"cgroup.max.depth", c"5"), "cgroup.max.depth=5");
+        let error = "linux.resources.unified.memory.max: memory is not on cgroup v2 on this host";
+        assert_eq!(says(c"memory.max", c"max"), error);
+    }
+
+    #[test]
+    fn has_the_last_word() {
+        let mut resources = with(c"pids.max", c"7");
+        resources.pids = Some(5);
+        check(
+            &resources,
+            &["linux.resources.unified.pids.max: pids is not on cgroup v2 on this host"],
+            &["pids.max=5", "pids.max=7"],
+        );
+    }
+}

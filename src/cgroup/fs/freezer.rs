@@ -1,0 +1,211 @@
+//! The freezer, which stops all processes of a cgroup (cgroup-v2.rst, cgroup.freeze; v1: freezer-subsystem.rst).
+
+use alloc::format;
+use alloc::string::String;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, pread, read, write};
+use rustix::thread::sched_yield;
+
+use super::hierarchies::Hierarchies;
+use super::path::FullPath;
+use super::path::ancestors;
+use super::tree;
+use crate::error::{Error, Kind, On, Result};
+
+/// Whether no process of a cgroup runs, or is about to stop, for its own freezer or that of one above. Asked for with
+/// each `state`, so the files are looked for wherever a layout may have them: that is less to do than to find out the
+/// layout. Beside v1 hierarchies v2 has a freezer too.
+pub fn is_frozen(path: &str) -> Result<bool> {
+    // cgroup.freeze is about its own freezer, from the moment of the order on; cgroup.events about the state that holds.
+    // Above a cgroup right below the root there is none.
+    let events = (path.rfind('/') != Some(0)).then_some("cgroup.events");
+    let v2 = || [Some("cgroup.freeze"), events].into_iter().flatten();
+    if let Some(frozen) = any_says_frozen("", path, &mut v2())? {
+        return Ok(frozen);
+    }
+    Ok(any_says_frozen("/unified", path, &mut v2())? == Some(true)
+        || any_says_frozen("/freezer", path, &mut ["freezer.state"].into_iter())? == Some(true))
+}
+
+/// Whether one of a cgroup's files says so; `None` where there is no such cgroup.
+fn any_says_frozen(
+    hierarchy: &str,
+    path: &str,
+    names: &mut dyn Iterator<Item = &str>,
+) -> Result<Option<bool>> {
+    let mut is_there = None;
+    for name in names {
+        let file = format!("/sys/fs/cgroup{hierarchy}{path}/{name}");
+        let mut space = [0u8; 256];
+        let text = match openat(CWD, file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => read(&fd, &mut space[..]),
+            Err(errno) => Err(errno),
+        };
+        match text {
+            // ENODEV: removed meanwhile.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV) => return Ok(is_there),
+            text => {
+                let count = text.on(format_args!("read {file}"))?;
+                if says_frozen(space.get(..count).unwrap_or_default()) {
+                    return Ok(Some(true));
+                }
+                is_there = Some(false);
+            }
+        }
+    }
+    Ok(is_there)
+}
+
+/// What cgroup.freeze and cgroup.events of v2, and freezer.state of v1, say of it. That of v1 is the state that holds,
+/// whichever freezer is its reason.
+fn says_frozen(text: &[u8]) -> bool {
+    let frozen = |line: &[u8]| matches!(line, b"1" | b"frozen 1" | b"FROZEN" | b"FREEZING");
+    text.split(|byte| *byte == b'\n').any(frozen)
+}
+
+impl Hierarchies {
+    /// The freezer's file: (name, the word for frozen, the word for not).
+    fn freezer(&self, path: &str) -> Option<(String, [&'static str; 2])> {
+        let v1 = self.v1.iter().any(|name| name == "freezer");
+        match self.v2 {
+            _ if v1 => Some((format!("freezer{path}/freezer.state"), ["THAWED", "FROZEN"])),
+            Some(v2) => Some((format!("{v2}{path}/cgroup.freeze"), ["0", "1"])),
+            None => None,
+        }
+    }
+
+    /// So that no process can fork away from a signal. `false` where there is no freezer, or it was
+    /// frozen already, and is to stay so.
+    pub fn freeze(&self, path: &str, on: bool) -> bool {
+        !(on && is_frozen(path).unwrap_or(false)) && self.write_freezer(path, on).is_ok()
+    }
+
+    /// Sees to it that SIGKILL is acted upon, which v1 keeps frozen processes from: those of cgroups too that the
+    /// container has made and frozen.
+    #[cold]
+    #[inline(never)]
+    pub fn thaw_to_kill(&self, path: &str) -> Result<()> {
+        let Some(hierarchy) = self.v1_of("freezer") else { return Ok(()) };
+        let thaw = &mut |directory: &OwnedFd| {
+            let state = openat(directory, c"freezer.state", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            match state.and_then(|state| write(&state, b"THAWED")) {
+                Ok(_) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+                Err(errno) => Err(Error::system(errno, format_args!("write THAWED to freezer.state"))),
+            }
+        };
+        tree::walk(&self.root, &Self::path(hierarchy, path), thaw, &mut |_, _| Ok(()))
+    }
+
+    /// That processes will run in a cgroup, before there are any: one that is born where it is frozen stops before its
+    /// first instruction, and whoever waits for it waits until somebody thaws it.
+    pub fn must_run(&self, path: &str) -> Result<()> {
+        let v2 = self.v2.map(|v2| format!("{v2}{path}/cgroup.events"));
+        let v1 = self.v1_of("freezer").map(|v1| format!("{v1}{path}/freezer.state"));
+        for file in v2.into_iter().chain(v1) {
+            if says_frozen(self.read(&file)?.as_bytes()) {
+                return Err(self.holds("no process would run in it", path));
+            }
+        }
+        Ok(())
+    }
+
+    /// The freezer that keeps a cgroup frozen: its own, or that of one above, which is first.
+    #[cold]
+    #[inline(never)]
+    fn freezer_of(&self, path: &str) -> Option<String> {
+        let v2 = self.v2.map(|v2| (v2, ["cgroup.freeze", "cgroup.freeze"]));
+        let v1 = self.v1_of("freezer").map(|v1| (v1, ["freezer.self_freezing", "freezer.state"]));
+        let files = ancestors(path).flat_map(|one| {
+            v2.into_iter().chain(v1).map(move |(top, names)| names.map(|name| format!("{top}{one}/{name}")))
+        });
+        files
+            .into_iter()
+            .find_map(|[says, file]| self.read(&says).is_ok_and(|text| text.trim() == "1").then_some(file))
+    }
+
+    /// That processes of a cgroup that were killed will end, when it is thawed: on v2 they do in any case.
+    pub fn must_thaw(&self, path: &str) -> Result<()> {
+        let state = self.v1_of("freezer").and_then(|v1| self.read(&format!("{v1}{path}/freezer.state")).ok());
+        match state.is_some_and(|state| says_frozen(state.as_bytes())) && self.freezer_of(path).is_some() {
+            true => Err(self.holds("its processes were killed, and end when it is thawed", path)),
+            false => Ok(()),
+        }
+    }
+
+    /// That a cgroup is frozen, and by which file, to whoever could not do something.
+    #[cold]
+    #[inline(never)]
+    fn holds(&self, what: &str, path: &str) -> Error {
+        let text = match self.freezer_of(path) {
+            Some(file) => format!("{} says that it is frozen", FullPath(&file)),
+            None => String::from("a cgroup above all that are to be seen is frozen"),
+        };
+        Error::new(Kind::State, format_args!("cgroup {path}: {what}: {text}"))
+    }
+
+    /// Tells the freezer, by the file whose path is given back; it takes its time.
+    fn write_freezer(&self, path: &str, on: bool) -> Result<String> {
+        let Some((file, words)) = self.freezer(path) else {
+            return Err(Error::unsupported(format_args!(
+                "no freezer: cgroup v2 or its v1 hierarchy is needed"
+            )));
+        };
+        let word = words.get(usize::from(on)).copied().unwrap_or_default();
+        let fd = self.open_to_write(&file)?;
+        write(&fd, word.as_bytes()).on(format_args!("write {word} to {}", FullPath(&file)))?;
+        Ok(file)
+    }
+
+    /// Freezes the cgroup and comes back when nothing runs in it, or thaws it. When it fails, it is thawed.
+    pub fn set_frozen(&self, path: &str, on: bool) -> Result<()> {
+        let file = self.write_freezer(path, on)?;
+        if !on {
+            // Of cgroups above only the freezers are looked at: its own takes a moment.
+            let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+            return match self.freezer_of(above) {
+                None => Ok(()),
+                Some(_) => Err(self.holds("it goes on when those above do", path)),
+            };
+        }
+        if self.wait_until_frozen(path, &file)? {
+            return Ok(());
+        }
+        self.freeze(path, false);
+        Err(Error::invalid(format_args!("cgroup {path}: some of its processes cannot be frozen")))
+    }
+
+    /// v2 tells by an event on cgroup.events. v1 tells nobody, and looks only when it is asked: so it is asked,
+    /// while its processes are let run to where they stop, for a bounded number of times.
+    fn wait_until_frozen(&self, path: &str, file: &str) -> Result<bool> {
+        let v2 = self.v2.filter(|_| file.ends_with("cgroup.freeze"));
+        let Some(v2) = v2 else {
+            for _ in 0..10_000 {
+                if self.read(file)?.trim() == "FROZEN" {
+                    return Ok(true);
+                }
+                sched_yield();
+            }
+            return Ok(false);
+        };
+        let events = format!("{v2}{path}/cgroup.events");
+        let fd = openat(&self.root, events.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .on(format_args!("openat {}", FullPath(&events)))?;
+        loop {
+            let mut space = [0u8; 256];
+            let count = pread(&fd, &mut space, 0).on(format_args!("read {}", FullPath(&events)))?;
+            if says_frozen(space.get(..count).unwrap_or_default()) {
+                return Ok(true);
+            }
+            // A process in uninterruptible sleep may keep it waiting for ever.
+            let mut fds = [PollFd::new(&fd, PollFlags::PRI)];
+            match poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })) {
+                Ok(0) => return Ok(false),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::system(errno, format_args!("poll {}", FullPath(&events)))),
+            }
+        }
+    }
+}

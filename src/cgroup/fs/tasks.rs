@@ -1,0 +1,136 @@
+//! The processes of a cgroup: listed, signalled, killed and waited for.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::{Errno, read, write};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+
+use super::path::FullPath;
+use super::tree;
+use crate::error::{Error, On, Result, Show};
+use crate::sys::pidfd;
+use crate::sys::signal::send;
+
+/// The processes in a cgroup, not those in cgroups below it; of a threaded one the threads, since its processes are
+/// listed where its domain is (cgroup-v2.rst, "Threads"). None when it is gone.
+fn processes(directory: &OwnedFd) -> Result<Vec<Pid>> {
+    match members(directory, c"cgroup.procs") {
+        Err(error) if error.is(Errno::OPNOTSUPP) => members(directory, c"cgroup.threads"),
+        list => list,
+    }
+}
+
+fn members(directory: &OwnedFd, file: &CStr) -> Result<Vec<Pid>> {
+    let fd = match openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(Vec::new()),
+        fd => fd.on(format_args!("openat {}", Show(file)))?,
+    };
+    let mut text = Vec::new();
+    let mut space = [0u8; 1024];
+    loop {
+        match read(&fd, &mut space) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(space.get(..count).unwrap_or_default()),
+            // Removed meanwhile.
+            Err(Errno::NODEV) => return Ok(Vec::new()),
+            Err(errno) => return Err(errno).on(format_args!("read {}", Show(file))),
+        }
+    }
+    let number = |line: &[u8]| core::str::from_utf8(line).ok()?.parse().ok();
+    Ok(text.split(|byte| *byte == b'\n').filter_map(number).filter_map(Pid::from_raw).collect())
+}
+
+/// Every process in the cgroup and below, also by threads that are not its first.
+pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
+    let mut list = Vec::new();
+    tree::walk(
+        root,
+        path,
+        &mut |directory| {
+            list.extend(processes(directory)?);
+            Ok(())
+        },
+        &mut |_, _| Ok(()),
+    )?;
+    Ok(list)
+}
+
+/// Whether a cgroup has no process of its own.
+pub fn is_empty(directory: &OwnedFd) -> bool {
+    processes(directory).is_ok_and(|processes| processes.is_empty())
+}
+
+/// Pidfds of every process in the cgroup and below. One that ends meanwhile is left out.
+fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
+    let mut list = Vec::new();
+    for pid in all(root, path)? {
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // It has ended, or is a thread: only a process's first one has a pidfd of this kind (ENOENT: linux 6.9).
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => {}
+            fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
+        }
+    }
+    Ok(list)
+}
+
+/// Waits until those in the cgroup have ended, but not for ever: `false` when some do not.
+pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: u32) -> Result<bool> {
+    for process in open_all(root, path)? {
+        if !pidfd::wait_for(&process, Some(seconds)).on(format_args!("poll"))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Sends a signal to every process in the cgroup and below.
+pub fn signal_tree(root: &OwnedFd, path: &str, signal: i32) -> Result<()> {
+    for process in open_all(root, path)? {
+        match send(&process, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            other => other.on(format_args!("pidfd_send_signal {signal}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Kills all at once, those in cgroups below and those just being forked too: with v2 (linux 5.14), or `false`.
+pub fn kill_at_once(root: &OwnedFd, path: &str) -> bool {
+    openat(root, format!("{path}/cgroup.kill"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .is_ok_and(|fd| write(&fd, b"1").is_ok())
+}
+
+/// How long a process that was killed may take to end, in seconds.
+pub const KILL_TIMEOUT: u32 = 10;
+
+/// Kills every process in the cgroup and below, and waits for each to end.
+pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
+    // One more round for those that were forked between the listing and the signal; they end as soon as
+    // a round finds nobody, and cgroup.kill needs but one.
+    loop {
+        let all = open_all(root, path)?;
+        if all.is_empty() {
+            return Ok(());
+        }
+        kill_at_once(root, path);
+        for process in &all {
+            match send(process, Signal::KILL.as_raw()) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                other => other.on(format_args!("pidfd_send_signal SIGKILL"))?,
+            }
+        }
+        for process in &all {
+            // One that somebody else's frozen cgroup holds does not even end.
+            if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
+                return Err(Error::invalid(format_args!(
+                    "cgroup {}: a process was killed and does not end",
+                    FullPath(path)
+                )));
+            }
+        }
+    }
+}

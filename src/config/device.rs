@@ -1,0 +1,151 @@
+//! Devices: `linux.devices`, nodes to be made, and `linux.resources.devices`, rules of who may use which
+//! (config-linux.md, "Devices", "Allowed Device list").
+
+use core::ffi::CStr;
+
+use super::values::absolute_file;
+use super::values::id;
+use crate::json::Decoder;
+use crate::members;
+
+/// One of `linux.devices`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Device<'a> {
+    pub path: &'a CStr,
+    pub kind: DeviceKind,
+    pub major: u32,
+    pub minor: u32,
+    /// Permission bits.
+    pub file_mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+}
+
+/// `c` and `u` are the same to Linux.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    #[default]
+    Char,
+    Block,
+    Fifo,
+}
+
+/// One of `linux.resources.devices`: the allowed device list, applied in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRule {
+    pub allow: bool,
+    /// `a`, `b` or `c`.
+    pub kind: u8,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    /// Bits of [`ACCESS_READ`], [`ACCESS_WRITE`] and [`ACCESS_MKNOD`].
+    pub access: u8,
+}
+
+/// `r` in `access`.
+pub const ACCESS_READ: u8 = 1;
+/// `w` in `access`.
+pub const ACCESS_WRITE: u8 = 2;
+/// `m` in `access`.
+pub const ACCESS_MKNOD: u8 = 4;
+
+impl<'a> Device<'a> {
+    pub fn read(d: &mut Decoder<'a>) -> Self {
+        const KINDS: [(&str, DeviceKind); 4] = [
+            ("c", DeviceKind::Char),
+            ("u", DeviceKind::Char),
+            ("b", DeviceKind::Block),
+            ("p", DeviceKind::Fifo),
+        ];
+        let mut device = Device::default();
+        let (mut kind, mut major, mut minor) = (None, None, None);
+        members!(d, {
+            "path" => device.path = absolute_file(d),
+            "type" => kind = d.keyword("device type", &KINDS),
+            "major" => major = Some(device_number(d, MAX_MAJOR)),
+            "minor" => minor = Some(device_number(d, MAX_MINOR)),
+            "fileMode" => device.file_mode = Some(file_mode(d)),
+            "uid" => device.uid = Some(id(d)),
+            "gid" => device.gid = Some(id(d)),
+        });
+        device.kind = d.need(kind, "type is missing");
+        d.check(!device.path.is_empty(), "path is missing");
+        if device.kind != DeviceKind::Fifo {
+            (device.major, device.minor) = numbers(d, major, minor);
+        }
+        device
+    }
+}
+
+/// Engines write the whole st_mode: the type bits are in `type` already.
+fn file_mode(d: &mut Decoder<'_>) -> u32 {
+    let mode: u32 = d.integer();
+    if mode > 0o177777 {
+        d.fail(format_args!("{mode} is not a file mode"));
+    }
+    mode & 0o7777
+}
+
+impl DeviceRule {
+    pub fn read(d: &mut Decoder<'_>) -> Self {
+        const KINDS: [(&str, u8); 4] = [("a", b'a'), ("b", b'b'), ("c", b'c'), ("", b'a')];
+        let mut rule = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: 0 };
+        members!(d, {
+            "allow" => rule.allow = d.boolean(),
+            "type" => rule.kind = d.keyword("device type", &KINDS).unwrap_or(b'a'),
+            "major" => rule.major = number_or_all(d, MAX_MAJOR),
+            "minor" => rule.minor = number_or_all(d, MAX_MINOR),
+            "access" => rule.access = access(d),
+        });
+        if rule.access == 0 {
+            rule.access = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
+        }
+        rule
+    }
+}
+
+fn access(d: &mut Decoder<'_>) -> u8 {
+    let mut bits = 0;
+    for letter in d.string().chars() {
+        bits |= match letter {
+            'r' => ACCESS_READ,
+            'w' => ACCESS_WRITE,
+            'm' => ACCESS_MKNOD,
+            other => {
+                d.fail(format_args!("unknown access \"{other}\""));
+                0
+            }
+        };
+    }
+    bits
+}
+
+/// The highest device numbers: 12 and 20 bits (include/linux/kdev_t.h).
+pub const MAX_MAJOR: u32 = 0xfff;
+pub const MAX_MINOR: u32 = 0xf_ffff;
+
+/// Engines write -1 for "all"; the cgroup would read 4294967295 so, and mknod(2) would cut off higher bits.
+fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
+    match d.integer::<i64>() {
+        -1 => None,
+        value => {
+            let number = u32::try_from(value).ok().filter(|number| *number <= most);
+            if number.is_none() {
+                d.fail(format_args!("{value} is not a device number"));
+            }
+            number
+        }
+    }
+}
+
+/// A major or minor number; both are int64 in the specification.
+pub fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
+    let number = number_or_all(d, most);
+    d.need(number, "-1 is not a device number")
+}
+
+/// A device's numbers; one that is missing is 0.
+pub fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
+    d.check(major.is_some() || minor.is_some(), "needs major and minor");
+    (major.unwrap_or(0), minor.unwrap_or(0))
+}

@@ -1,0 +1,336 @@
+//! `linux` (config-linux.md): namespaces, mappings, devices, paths and the smaller sections.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::CStr;
+
+use super::device::Device;
+use super::resources::Resources;
+use super::seccomp::Seccomp;
+use super::values::{check_absolute, non_empty, word};
+use crate::json::Decoder;
+use crate::members;
+
+/// The Linux part of a configuration.
+#[derive(Debug, Default)]
+pub struct Linux<'a> {
+    pub namespaces: Vec<Namespace<'a>>,
+    pub uid_mappings: Vec<IdMapping>,
+    pub gid_mappings: Vec<IdMapping>,
+    pub time_offsets: Vec<TimeOffset>,
+    pub devices: Vec<Device<'a>>,
+    /// (name on the host, name inside)
+    pub net_devices: Vec<(&'a CStr, Option<&'a CStr>)>,
+    pub cgroups_path: Option<&'a CStr>,
+    pub resources: Resources<'a>,
+    pub intel_rdt: Option<IntelRdt<'a>>,
+    pub memory_policy: Option<MemoryPolicy<'a>>,
+    /// Sorted by key.
+    pub sysctl: Vec<(&'a CStr, &'a CStr)>,
+    pub seccomp: Option<Seccomp<'a>>,
+    pub rootfs_propagation: Option<&'a str>,
+    pub masked_paths: Vec<&'a CStr>,
+    pub readonly_paths: Vec<&'a CStr>,
+    pub mount_label: Option<&'a CStr>,
+    pub personality: Option<Personality<'a>>,
+}
+
+/// The kinds of namespaces(7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NamespaceKind {
+    #[default]
+    User,
+    Mount,
+    Pid,
+    Network,
+    Ipc,
+    Uts,
+    Cgroup,
+    Time,
+}
+
+/// The specification's words for them; `features` lists them in this order.
+pub static NAMESPACES: [(&str, NamespaceKind); 8] = [
+    ("cgroup", NamespaceKind::Cgroup),
+    ("ipc", NamespaceKind::Ipc),
+    ("mount", NamespaceKind::Mount),
+    ("network", NamespaceKind::Network),
+    ("pid", NamespaceKind::Pid),
+    ("time", NamespaceKind::Time),
+    ("user", NamespaceKind::User),
+    ("uts", NamespaceKind::Uts),
+];
+
+/// One of `namespaces`: new, or the one at a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Namespace<'a> {
+    pub kind: NamespaceKind,
+    pub path: Option<&'a CStr>,
+}
+
+/// One of `uidMappings` or `gidMappings`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdMapping {
+    pub container_id: u32,
+    pub host_id: u32,
+    pub size: u32,
+}
+
+/// The ids of a user namespace: of users, and of groups.
+pub type Mappings<'m> = (&'m [IdMapping], &'m [IdMapping]);
+
+/// One of `timeOffsets`: clock's number in clock_gettime(2), seconds and nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeOffset {
+    pub clock: u8,
+    pub secs: i64,
+    pub nanosecs: u32,
+}
+
+/// The clocks that a time namespace shifts (time_namespaces(7)).
+static CLOCKS: [(&str, u8); 2] = [("monotonic", 1), ("boottime", 7)];
+
+/// `intelRdt`: resctrl.
+#[derive(Debug, Default)]
+pub struct IntelRdt<'a> {
+    pub clos_id: Option<&'a CStr>,
+    pub l3_cache_schema: Option<&'a CStr>,
+    pub mem_bw_schema: Option<&'a CStr>,
+    pub schemata: Vec<&'a CStr>,
+    pub enable_monitoring: bool,
+}
+
+/// `memoryPolicy`: set_mempolicy(2).
+#[derive(Debug, Default)]
+pub struct MemoryPolicy<'a> {
+    /// `MPOL_*`
+    pub mode: u32,
+    pub nodes: Option<&'a str>,
+    /// `MPOL_F_*`, together.
+    pub flags: u32,
+}
+
+/// The modes by the kernel's numbers (include/uapi/linux/mempolicy.h).
+pub static MEMORY_POLICIES: [(&str, u32); 7] = [
+    ("MPOL_DEFAULT", 0),
+    ("MPOL_BIND", 2),
+    ("MPOL_INTERLEAVE", 3),
+    ("MPOL_WEIGHTED_INTERLEAVE", 6),
+    ("MPOL_PREFERRED", 1),
+    ("MPOL_PREFERRED_MANY", 5),
+    ("MPOL_LOCAL", 4),
+];
+
+/// The flags, likewise.
+pub static MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
+    ("MPOL_F_NUMA_BALANCING", 1 << 13),
+    ("MPOL_F_RELATIVE_NODES", 1 << 14),
+    ("MPOL_F_STATIC_NODES", 1 << 15),
+];
+
+/// `personality`: personality(2).
+#[derive(Debug, Default)]
+pub struct Personality<'a> {
+    pub domain: &'a str,
+    pub flags: Vec<&'a str>,
+}
+
+impl<'a> Linux<'a> {
+    /// `uidMappings` and `gidMappings`.
+    pub fn mappings(&self) -> Mappings<'_> {
+        (&self.uid_mappings, &self.gid_mappings)
+    }
+
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "namespaces" => self.namespaces = namespaces(d),
+            "uidMappings" => self.uid_mappings = id_mappings(d),
+            "gidMappings" => self.gid_mappings = id_mappings(d),
+            "timeOffsets" => self.time_offsets = time_offsets(d),
+            "devices" => self.devices = d.list(Device::read),
+            "netDevices" => self.net_devices = d.map(net_device),
+            "cgroupsPath" => self.cgroups_path = non_empty(d),
+            "resources" => self.resources.read(d),
+            "intelRdt" => self.intel_rdt = Some(IntelRdt::read(d)).filter(|rdt| !rdt.is_empty()),
+            "memoryPolicy" => self.memory_policy = Some(MemoryPolicy::read(d)),
+            "sysctl" => self.sysctl = d.map(|d, _| d.cstr()),
+            "seccomp" => {
+                self.seccomp.insert(Seccomp::default()).read(d);
+                self.seccomp.take_if(|seccomp| seccomp.is_empty());
+            },
+            "rootfsPropagation" => self.rootfs_propagation = propagation(d),
+            "maskedPaths" => self.masked_paths = d.list(absolute),
+            "readonlyPaths" => self.readonly_paths = d.list(absolute),
+            "mountLabel" => self.mount_label = non_empty(d),
+            "personality" => self.personality = Some(Personality::read(d)),
+        });
+    }
+}
+
+pub fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let path = d.cstr();
+    check_absolute(d, path)
+}
+
+fn propagation<'a>(d: &mut Decoder<'a>) -> Option<&'a str> {
+    // Engines also write the recursive words, and "" for none.
+    const WORDS: [&str; 9] =
+        ["", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
+    Some(word(d, "propagation", &WORDS)).filter(|text| !text.is_empty())
+}
+
+fn namespaces<'a>(d: &mut Decoder<'a>) -> Vec<Namespace<'a>> {
+    let given = Cell::new(0u32);
+    d.list(|d| {
+        let namespace = Namespace::read(d);
+        let bit = 1 << namespace.kind as u32;
+        if given.get() & bit != 0 {
+            d.fail(format_args!("a second {} namespace", namespace.kind.name()));
+        }
+        given.set(given.get() | bit);
+        namespace
+    })
+}
+
+impl NamespaceKind {
+    /// The specification's word.
+    pub fn name(self) -> &'static str {
+        NAMESPACES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl<'a> Namespace<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let (mut kind, mut path) = (None, None);
+        members!(d, {
+            "type" => kind = d.keyword("namespace", &NAMESPACES),
+            "path" => path = namespace_path(d),
+        });
+        Namespace { kind: d.need(kind, "type is missing"), path }
+    }
+}
+
+fn namespace_path<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+    let path = non_empty(d);
+    d.check(path.is_none_or(|path| path.to_bytes().starts_with(b"/")), "must be an absolute path");
+    path
+}
+
+/// A list of id mappings.
+#[inline(never)]
+pub fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
+    d.list(IdMapping::read)
+}
+
+impl IdMapping {
+    /// The id on the host that a container's id stands for.
+    pub fn to_host(mappings: &[IdMapping], id: u32) -> Option<u32> {
+        let place = |mapping: &IdMapping| {
+            let place = id.checked_sub(mapping.container_id).filter(|place| *place < mapping.size)?;
+            mapping.host_id.checked_add(place)
+        };
+        mappings.iter().find_map(place)
+    }
+
+    /// The range must be of ids, and not empty.
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let mut mapping = IdMapping::default();
+        members!(d, {
+            "containerID" => mapping.container_id = d.integer(),
+            "hostID" => mapping.host_id = d.integer(),
+            "size" => mapping.size = d.integer(),
+        });
+        let IdMapping { container_id, host_id, size } = mapping;
+        let fits = |start: u32| start.checked_add(size).is_some();
+        if size == 0 || !fits(container_id) || !fits(host_id) {
+            d.fail(format_args!("not a range of ids: {container_id} {host_id} {size}"));
+        }
+        mapping
+    }
+}
+
+fn time_offsets(d: &mut Decoder<'_>) -> Vec<TimeOffset> {
+    let offsets = d.map(|d, name| {
+        let known = CLOCKS.iter().find(|(clock, _)| clock.as_bytes() == name.to_bytes());
+        d.check(known.is_some(), "unknown clock");
+        let mut offset = TimeOffset { clock: known.map_or(0, |(_, clock)| *clock), secs: 0, nanosecs: 0 };
+        members!(d, {
+            "secs" => offset.secs = d.integer(),
+            "nanosecs" => offset.nanosecs = nanosecs(d),
+        });
+        offset
+    });
+    offsets.into_iter().map(|(_, offset)| offset).collect()
+}
+
+fn nanosecs(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > 999_999_999 {
+        d.fail(format_args!("{value} is a second or more"));
+    }
+    value
+}
+
+fn net_device<'a>(d: &mut Decoder<'a>, _: &CStr) -> Option<&'a CStr> {
+    let mut name = None;
+    members!(d, { "name" => name = non_empty(d) });
+    name
+}
+
+impl<'a> IntelRdt<'a> {
+    /// Nothing is asked for.
+    fn is_empty(&self) -> bool {
+        let schemata = [self.l3_cache_schema, self.mem_bw_schema].into_iter().flatten();
+        let mut schemata = schemata.chain(self.schemata.iter().copied());
+        self.clos_id.is_none() && !self.enable_monitoring && schemata.all(CStr::is_empty)
+    }
+
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let mut rdt = IntelRdt::default();
+        members!(d, {
+            "closID" => rdt.clos_id = non_empty(d),
+            "l3CacheSchema" => rdt.l3_cache_schema = Some(line(d)).filter(|line| !line.is_empty()),
+            "memBwSchema" => rdt.mem_bw_schema = Some(line(d)).filter(|line| !line.is_empty()),
+            "schemata" => rdt.schemata = d.list(line),
+            "enableMonitoring" => rdt.enable_monitoring = d.boolean(),
+        });
+        rdt
+    }
+}
+
+fn line<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let text = d.cstr();
+    d.check(!text.to_bytes().contains(&b'\n'), "must be one line");
+    text
+}
+
+impl<'a> MemoryPolicy<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let (mut policy, mut mode) = (MemoryPolicy::default(), None);
+        members!(d, {
+            "mode" => mode = d.keyword("mode", &MEMORY_POLICIES),
+            "nodes" => policy.nodes = Some(d.string()),
+            "flags" => policy.flags = memory_policy_flags(d),
+        });
+        policy.mode = d.need(mode, "mode is missing");
+        policy
+    }
+}
+
+fn memory_policy_flags(d: &mut Decoder<'_>) -> u32 {
+    let flags = d.list(|d| d.keyword("flag", &MEMORY_POLICY_FLAGS).unwrap_or(0));
+    flags.iter().fold(0, |all, flag| all | flag)
+}
+
+impl<'a> Personality<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let mut personality = Personality::default();
+        members!(d, {
+            "domain" => personality.domain = word(d, "domain", &["LINUX", "LINUX32"]),
+            "flags" => personality.flags = d.list(Decoder::string),
+        });
+        d.check(!personality.domain.is_empty(), "domain is missing");
+        personality
+    }
+}

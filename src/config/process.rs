@@ -1,0 +1,273 @@
+//! `process` (config.md, "Process"): the program, its identity and its attributes.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::CStr;
+
+use super::values::{id, non_empty, word};
+use crate::error::Result;
+use crate::json::Decoder;
+use crate::members;
+
+/// The container's process.
+#[derive(Debug, Default)]
+pub struct Process<'a> {
+    pub terminal: bool,
+    pub console_size: Option<ConsoleSize>,
+    pub user: User,
+    pub args: Vec<&'a CStr>,
+    pub env: Vec<&'a CStr>,
+    pub cwd: &'a CStr,
+    pub capabilities: Option<Capabilities<'a>>,
+    pub rlimits: Vec<Rlimit>,
+    pub no_new_privileges: bool,
+    pub oom_score_adj: Option<i32>,
+    pub apparmor_profile: Option<&'a CStr>,
+    pub selinux_label: Option<&'a CStr>,
+    pub scheduler: Option<Scheduler<'a>>,
+    pub io_priority: Option<IoPriority>,
+    pub exec_cpu_affinity: Option<CpuAffinity<'a>>,
+}
+
+/// `consoleSize`, in characters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConsoleSize {
+    pub height: u16,
+    pub width: u16,
+}
+
+/// `user`: ids inside the container.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub umask: Option<u32>,
+    pub additional_gids: Vec<u32>,
+}
+
+/// The five sets by their names; which the kernel knows is decided by the capability room.
+#[derive(Debug, Default)]
+pub struct Capabilities<'a> {
+    pub bounding: Vec<&'a str>,
+    pub effective: Vec<&'a str>,
+    pub inheritable: Vec<&'a str>,
+    pub permitted: Vec<&'a str>,
+    pub ambient: Vec<&'a str>,
+}
+
+/// One of `rlimits`: the resource's number (getrlimit(2)) and its limits, `u64::MAX` for none.
+#[derive(Clone, Copy, Debug)]
+pub struct Rlimit {
+    pub resource: u32,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// `scheduler`: sched_setattr(2).
+#[derive(Debug, Default)]
+pub struct Scheduler<'a> {
+    pub policy: &'a str,
+    pub nice: i32,
+    pub priority: i32,
+    pub flags: Vec<&'a str>,
+    pub runtime: Option<u64>,
+    pub deadline: Option<u64>,
+    pub period: Option<u64>,
+}
+
+/// `ioPriority`: class and level of ioprio_set(2).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IoPriority {
+    pub class: u8,
+    pub priority: u8,
+}
+
+/// `execCPUAffinity`: CPU lists for `exec`, not for the container's first process.
+#[derive(Debug, Default)]
+pub struct CpuAffinity<'a> {
+    pub initial: Option<&'a str>,
+    pub last: Option<&'a str>,
+}
+
+/// Resource names in the kernel's order: the index is the resource's number on every port but
+/// alpha, mips and sparc.
+pub static RLIMITS: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
+impl<'a> Process<'a> {
+    /// Decodes a process by itself, as `exec` is given one; `name` is what errors call the document.
+    pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(name, text);
+        let mut process = Process::default();
+        process.read(&mut decoder);
+        decoder.finish().map(|()| process)
+    }
+
+    #[inline(never)]
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "terminal" => self.terminal = d.boolean(),
+            "consoleSize" => self.console_size = ConsoleSize::read(d),
+            "user" => self.user.read(d),
+            "args" => self.args = d.list(Decoder::cstr),
+            "env" => self.env = d.list(Decoder::cstr),
+            "cwd" => self.cwd = d.cstr(),
+            "capabilities" => self.capabilities.insert(Capabilities::default()).read(d),
+            "rlimits" => self.rlimits = rlimits(d),
+            "noNewPrivileges" => self.no_new_privileges = d.boolean(),
+            "oomScoreAdj" => self.oom_score_adj = Some(d.within(-1000, 1000) as i32),
+            "apparmorProfile" => self.apparmor_profile = non_empty(d),
+            "selinuxLabel" => self.selinux_label = non_empty(d),
+            "scheduler" => self.scheduler = Some(Scheduler::read(d)),
+            "ioPriority" => self.io_priority = Some(IoPriority::read(d)),
+            "execCPUAffinity" => self.exec_cpu_affinity = Some(CpuAffinity::read(d)),
+        });
+        d.check(!self.args.is_empty(), "args is missing or empty");
+        d.check(self.cwd.to_bytes().starts_with(b"/"), "cwd must be an absolute path");
+    }
+}
+
+fn rlimits(d: &mut Decoder<'_>) -> Vec<Rlimit> {
+    let given = Cell::new(0u32);
+    d.list(|d| {
+        let limit = Rlimit::read(d);
+        let bit = 1 << limit.resource;
+        if given.get() & bit != 0 {
+            let name = RLIMITS.get(limit.resource as usize).copied().unwrap_or_default();
+            d.fail(format_args!("{name} is given twice"));
+        }
+        given.set(given.get() | bit);
+        limit
+    })
+}
+
+impl Rlimit {
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let (mut resource, mut soft, mut hard) = (None, 0, 0);
+        members!(d, {
+            "type" => resource = d.one_of("limit", RLIMITS.iter().copied()),
+            "soft" => soft = d.integer(),
+            "hard" => hard = d.integer(),
+        });
+        let resource = d.need(resource, "type is missing");
+        if soft > hard {
+            d.fail(format_args!("soft {soft} is above hard {hard}"));
+        }
+        Rlimit { resource: resource as u32, soft, hard }
+    }
+}
+
+impl ConsoleSize {
+    fn read(d: &mut Decoder<'_>) -> Option<Self> {
+        let mut size = ConsoleSize::default();
+        members!(d, {
+            "height" => size.height = d.integer(),
+            "width" => size.width = d.integer(),
+        });
+        // Engines write zeros for "not known".
+        Some(size).filter(|size| size.height != 0 && size.width != 0)
+    }
+}
+
+impl User {
+    fn read(&mut self, d: &mut Decoder<'_>) {
+        members!(d, {
+            "uid" => self.uid = id(d),
+            "gid" => self.gid = id(d),
+            "umask" => self.umask = Some(umask(d)),
+            "additionalGids" => self.additional_gids = d.list(id),
+        });
+    }
+}
+
+fn umask(d: &mut Decoder<'_>) -> u32 {
+    let value = d.integer();
+    if value > 0o777 {
+        d.fail(format_args!("{value} is above 511 (octal 0777)"));
+    }
+    value
+}
+
+impl<'a> Capabilities<'a> {
+    fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "bounding" => self.bounding = d.list(Decoder::string),
+            "effective" => self.effective = d.list(Decoder::string),
+            "inheritable" => self.inheritable = d.list(Decoder::string),
+            "permitted" => self.permitted = d.list(Decoder::string),
+            "ambient" => self.ambient = d.list(Decoder::string),
+        });
+    }
+}
+
+impl<'a> Scheduler<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let mut scheduler = Scheduler::default();
+        members!(d, {
+            "policy" => scheduler.policy = word(d, "policy", &POLICIES),
+            "nice" => scheduler.nice = d.integer(),
+            "priority" => scheduler.priority = d.integer(),
+            "flags" => scheduler.flags = d.list(|d| word(d, "flag", &SCHEDULER_FLAGS)),
+            "runtime" => scheduler.runtime = Some(d.integer()),
+            "deadline" => scheduler.deadline = Some(d.integer()),
+            "period" => scheduler.period = Some(d.integer()),
+        });
+        d.check(!scheduler.policy.is_empty(), "policy is missing");
+        scheduler
+    }
+}
+
+/// The policies: the index is the kernel's number.
+pub static POLICIES: [&str; 7] =
+    ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"];
+
+/// The flags: the index is the bit.
+pub static SCHEDULER_FLAGS: [&str; 7] = [
+    "SCHED_FLAG_RESET_ON_FORK",
+    "SCHED_FLAG_RECLAIM",
+    "SCHED_FLAG_DL_OVERRUN",
+    "SCHED_FLAG_KEEP_POLICY",
+    "SCHED_FLAG_KEEP_PARAMS",
+    "SCHED_FLAG_UTIL_CLAMP_MIN",
+    "SCHED_FLAG_UTIL_CLAMP_MAX",
+];
+
+impl IoPriority {
+    fn read(d: &mut Decoder<'_>) -> Self {
+        const CLASSES: [(&str, u8); 3] =
+            [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
+        let (mut class, mut priority) = (None, 0);
+        members!(d, {
+            "class" => class = d.keyword("class", &CLASSES),
+            "priority" => priority = d.within(0, 7) as u8,
+        });
+        IoPriority { class: d.need(class, "class is missing"), priority }
+    }
+}
+
+impl<'a> CpuAffinity<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let mut affinity = CpuAffinity::default();
+        members!(d, {
+            "initial" => affinity.initial = Some(d.string()),
+            "final" => affinity.last = Some(d.string()),
+        });
+        affinity
+    }
+}

@@ -1,0 +1,331 @@
+//! `linux.resources` (config-linux.md, "Control groups"): limits, controller by controller.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use super::device::{DeviceRule, MAX_MAJOR, MAX_MINOR, device_number, numbers};
+use crate::error::Result;
+use crate::json::Decoder;
+use crate::members;
+
+/// What a container may use. `None` is "leave as it is".
+#[derive(Debug, Default)]
+pub struct Resources<'a> {
+    pub devices: Vec<DeviceRule>,
+    pub memory: Memory,
+    pub cpu: Cpu<'a>,
+    pub pids: Option<i64>,
+    pub block_io: BlockIo,
+    pub hugepage_limits: Vec<HugepageLimit<'a>>,
+    pub network: Network<'a>,
+    /// By device name.
+    pub rdma: Vec<(&'a CStr, Rdma)>,
+    /// cgroup v2 files by name.
+    pub unified: Vec<(&'a CStr, &'a CStr)>,
+}
+
+/// `memory`, in bytes; -1 is no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    pub limit: Option<i64>,
+    pub reservation: Option<i64>,
+    pub swap: Option<i64>,
+    pub kernel: Option<i64>,
+    pub kernel_tcp: Option<i64>,
+    /// 0 to 100.
+    pub swappiness: Option<u64>,
+    pub disable_oom_killer: Option<bool>,
+    pub use_hierarchy: Option<bool>,
+    pub check_before_update: Option<bool>,
+}
+
+/// The least `memory.limit`, in bytes, with which a static program of one page still starts, on one CPU: for each the
+/// kernel may keep 64 pages that it has charged, and not get them back in time.
+pub const SMALLEST_MEMORY: i64 = 256 << 10;
+
+/// `cpu`; times in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu<'a> {
+    pub shares: Option<u64>,
+    pub quota: Option<i64>,
+    pub burst: Option<u64>,
+    pub period: Option<u64>,
+    pub realtime_runtime: Option<i64>,
+    pub realtime_period: Option<u64>,
+    pub cpus: Option<&'a CStr>,
+    pub mems: Option<&'a CStr>,
+    pub idle: Option<i64>,
+}
+
+/// `blockIO`.
+#[derive(Debug, Default)]
+pub struct BlockIo {
+    pub weight: Option<u16>,
+    pub leaf_weight: Option<u16>,
+    pub weight_device: Vec<WeightDevice>,
+    pub throttle_read_bps: Vec<ThrottleDevice>,
+    pub throttle_write_bps: Vec<ThrottleDevice>,
+    pub throttle_read_iops: Vec<ThrottleDevice>,
+    pub throttle_write_iops: Vec<ThrottleDevice>,
+}
+
+/// One of `weightDevice`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WeightDevice {
+    pub major: u32,
+    pub minor: u32,
+    pub weight: Option<u16>,
+    pub leaf_weight: Option<u16>,
+}
+
+/// One of the `throttle...Device` lists: bytes or operations a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThrottleDevice {
+    pub major: u32,
+    pub minor: u32,
+    pub rate: u64,
+}
+
+/// One of `hugepageLimits`, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct HugepageLimit<'a> {
+    /// As in the control file's name: `2MB`.
+    pub page_size: &'a str,
+    pub limit: u64,
+}
+
+/// `network`: net_cls and net_prio.
+#[derive(Debug, Default)]
+pub struct Network<'a> {
+    pub class_id: Option<u32>,
+    pub priorities: Vec<(&'a CStr, u32)>,
+}
+
+/// One of `rdma`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rdma {
+    pub hca_handles: Option<u32>,
+    pub hca_objects: Option<u32>,
+}
+
+impl<'a> Resources<'a> {
+    /// Decodes resources by themselves, as `update` is given them; `name` is what errors call the document.
+    pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
+        let mut decoder = Decoder::new(name, text);
+        let mut resources = Resources::default();
+        resources.read(&mut decoder);
+        decoder.finish().map(|()| resources)
+    }
+
+    pub fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "devices" => self.devices = d.list(DeviceRule::read),
+            "memory" => self.memory.read(d),
+            "cpu" => self.cpu.read(d),
+            "pids" => self.pids = pids(d),
+            "blockIO" => self.block_io.read(d),
+            "hugepageLimits" => self.hugepage_limits = d.list(HugepageLimit::read),
+            "network" => self.network.read(d),
+            "rdma" => {
+                self.rdma = d.map(Rdma::read);
+                self.rdma.retain(|(_, rdma)| *rdma != Rdma::default());
+            },
+            "unified" => self.unified = d.map(unified),
+        });
+    }
+}
+
+impl Resources<'_> {
+    /// Whether there is more than memory, CPU, processes and devices. Engines write zeros for "not set".
+    pub fn has_rare(&self) -> bool {
+        !(self.block_io.is_empty()
+            && self.hugepage_limits.is_empty()
+            && self.network.class_id.unwrap_or(0) == 0
+            && self.network.priorities.is_empty()
+            && self.rdma.is_empty()
+            && self.unified.is_empty())
+    }
+}
+
+fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> &'a CStr {
+    let name = file.to_bytes();
+    let good = !name.contains(&b'/') && name.contains(&b'.') && !name.starts_with(b".");
+    d.check(good, "not the name of a cgroup file");
+    // They would move processes, end them, or stop the container before it is one.
+    let acts = ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"];
+    d.check(!acts.iter().any(|other| name == other.as_bytes()), "not a limit");
+    d.cstr()
+}
+
+fn pids(d: &mut Decoder<'_>) -> Option<i64> {
+    let mut limit = None;
+    members!(d, { "limit" => limit = limit_of(d) });
+    limit
+}
+
+/// A limit, or -1 for none.
+fn limit_of(d: &mut Decoder<'_>) -> Option<i64> {
+    let value: i64 = d.integer();
+    if value < -1 {
+        d.fail(format_args!("{value} is below -1"));
+    }
+    Some(value)
+}
+
+impl Memory {
+    fn read(&mut self, d: &mut Decoder<'_>) {
+        members!(d, {
+            "limit" => self.limit = limit_of(d),
+            "reservation" => self.reservation = limit_of(d),
+            "swap" => self.swap = limit_of(d),
+            "kernel" => self.kernel = limit_of(d),
+            "kernelTCP" => self.kernel_tcp = limit_of(d),
+            "swappiness" => self.swappiness = Some(d.within(0, 100) as u64),
+            "disableOOMKiller" => self.disable_oom_killer = Some(d.boolean()),
+            "useHierarchy" => self.use_hierarchy = Some(d.boolean()),
+            "checkBeforeUpdate" => self.check_before_update = Some(d.boolean()),
+        });
+    }
+}
+
+impl<'a> Cpu<'a> {
+    fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "shares" => self.shares = Some(d.integer()),
+            "quota" => self.quota = Some(d.integer()),
+            "burst" => self.burst = Some(d.integer()),
+            "period" => self.period = Some(d.integer()),
+            "realtimeRuntime" => self.realtime_runtime = Some(d.integer()),
+            "realtimePeriod" => self.realtime_period = Some(d.integer()),
+            "cpus" => self.cpus = list(d),
+            "mems" => self.mems = list(d),
+            "idle" => self.idle = Some(d.integer()),
+        });
+        if let (Some(quota), Some(burst)) = (self.quota, self.burst)
+            && u64::try_from(quota).is_ok_and(|quota| quota > 0 && burst > quota)
+        {
+            d.fail(format_args!("burst {burst} is above quota {quota}"));
+        }
+    }
+}
+
+/// A list of CPUs or memory nodes: the kernel's own parser has the last word (cpuset(7), "List format").
+fn list<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
+    // Out of a file it has a line's end, which the kernel drops.
+    let text = d.cstr_without_end(u8::is_ascii_whitespace);
+    let good = text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b));
+    d.check(good, "not a list of numbers");
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl BlockIo {
+    fn read(&mut self, d: &mut Decoder<'_>) {
+        members!(d, {
+            "weight" => self.weight = Some(d.integer()),
+            "leafWeight" => self.leaf_weight = Some(d.integer()),
+            "weightDevice" => self.weight_device = d.list(WeightDevice::read),
+            "throttleReadBpsDevice" => self.throttle_read_bps = d.list(ThrottleDevice::read),
+            "throttleWriteBpsDevice" => self.throttle_write_bps = d.list(ThrottleDevice::read),
+            "throttleReadIOPSDevice" => self.throttle_read_iops = d.list(ThrottleDevice::read),
+            "throttleWriteIOPSDevice" => self.throttle_write_iops = d.list(ThrottleDevice::read),
+        });
+    }
+
+    fn is_empty(&self) -> bool {
+        let throttles = [
+            &self.throttle_read_bps,
+            &self.throttle_write_bps,
+            &self.throttle_read_iops,
+            &self.throttle_write_iops,
+        ];
+        self.weight.unwrap_or(0) == 0
+            && self.leaf_weight.unwrap_or(0) == 0
+            && self.weight_device.is_empty()
+            && throttles.iter().all(|list| list.is_empty())
+    }
+}
+
+impl WeightDevice {
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let mut device = WeightDevice::default();
+        let (mut major, mut minor) = (None, None);
+        members!(d, {
+            "major" => major = Some(device_number(d, MAX_MAJOR)),
+            "minor" => minor = Some(device_number(d, MAX_MINOR)),
+            "weight" => device.weight = Some(d.integer()),
+            "leafWeight" => device.leaf_weight = Some(d.integer()),
+        });
+        (device.major, device.minor) = numbers(d, major, minor);
+        device
+    }
+}
+
+impl ThrottleDevice {
+    fn read(d: &mut Decoder<'_>) -> Self {
+        let (mut major, mut minor, mut rate) = (None, None, 0);
+        members!(d, {
+            "major" => major = Some(device_number(d, MAX_MAJOR)),
+            "minor" => minor = Some(device_number(d, MAX_MINOR)),
+            "rate" => rate = d.integer(),
+        });
+        let (major, minor) = numbers(d, major, minor);
+        ThrottleDevice { major, minor, rate }
+    }
+}
+
+impl<'a> HugepageLimit<'a> {
+    fn read(d: &mut Decoder<'a>) -> Self {
+        let (mut page_size, mut limit) = (None, 0);
+        members!(d, {
+            "pageSize" => page_size = Some(page_size_name(d)),
+            "limit" => limit = d.integer(),
+        });
+        HugepageLimit { page_size: d.need(page_size, "pageSize is missing"), limit }
+    }
+}
+
+fn page_size_name<'a>(d: &mut Decoder<'a>) -> &'a str {
+    let text = d.string();
+    let number = text.strip_suffix("KB").or(text.strip_suffix("MB")).or(text.strip_suffix("GB"));
+    if !number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
+        d.fail(format_args!("\"{text}\" is not a page size such as 2MB"));
+    }
+    text
+}
+
+impl<'a> Network<'a> {
+    fn read(&mut self, d: &mut Decoder<'a>) {
+        members!(d, {
+            "classID" => self.class_id = Some(d.integer()),
+            "priorities" => self.priorities = d.list(priority),
+        });
+    }
+}
+
+fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
+    let (mut name, mut priority) = (None, 0);
+    members!(d, {
+        "name" => name = Some(interface(d)),
+        "priority" => priority = d.integer(),
+    });
+    (d.need(name, "name is missing"), priority)
+}
+
+/// The kernel reads a name up to the next blank, and takes what follows for the priority.
+fn interface<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+    let name = d.cstr();
+    let good = !name.is_empty() && !name.to_bytes().iter().any(u8::is_ascii_whitespace);
+    d.check(good, "not the name of an interface");
+    name
+}
+
+impl Rdma {
+    fn read(d: &mut Decoder<'_>, _: &CStr) -> Self {
+        let mut rdma = Rdma::default();
+        members!(d, {
+            "hcaHandles" => rdma.hca_handles = Some(d.integer()),
+            "hcaObjects" => rdma.hca_objects = Some(d.integer()),
+        });
+        rdma
+    }
+}

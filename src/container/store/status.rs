@@ -1,0 +1,208 @@
+//! What mote knows of a container, as it stands in its state directory: the file `status`, JSON.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::slice;
+
+use miniserde::Serialize;
+use miniserde::ser::{Fragment, Map};
+
+use super::directory::Directory;
+use super::identity::Identity;
+use crate::cgroup::fs::freezer::is_frozen;
+use crate::error::Result;
+use crate::intelrdt;
+use crate::json::Decoder;
+use crate::launch::start_socket;
+use crate::members;
+
+/// The file's name.
+const NAME: &CStr = c"status";
+
+/// The content of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub process: Identity,
+    /// Absolute.
+    pub bundle: String,
+    /// Absolute.
+    pub rootfs: String,
+    /// RFC 3339.
+    pub created: String,
+    /// The user who created it.
+    pub owner: u32,
+    /// Path of the cgroup; `None` when it has none of its own.
+    pub cgroup: Option<String>,
+    /// It has one in the v1 hierarchy name=systemd, too, on a host with v2.
+    pub named: bool,
+    /// The scope that systemd made for it, and where to find that systemd.
+    pub scope: Option<String>,
+    pub bus: Option<String>,
+    /// Its groups of resctrl.
+    pub rdt: intelrdt::Made,
+    /// Its configuration has hooks for after `create`.
+    pub hooks: bool,
+    /// And for during it: they may ask for its state.
+    pub early_hooks: bool,
+    /// Of its configuration, what `state` tells: it is asked for often, and a configuration is long.
+    pub oci_version: String,
+    pub annotations: Vec<(String, String)>,
+}
+
+/// As it is written. Names are crun's where it has one.
+#[derive(Serialize)]
+struct Written<'a> {
+    pid: i32,
+    #[serde(rename = "process-inode")]
+    inode: u64,
+    #[serde(rename = "process-start-time")]
+    start_time: u64,
+    bundle: &'a str,
+    rootfs: &'a str,
+    created: &'a str,
+    owner: u32,
+    #[serde(rename = "cgroup-path")]
+    cgroup: Option<&'a str>,
+    #[serde(rename = "cgroup-v1-named")]
+    named: bool,
+    scope: Option<&'a str>,
+    #[serde(rename = "systemd-bus")]
+    bus: Option<&'a str>,
+    hooks: bool,
+    #[serde(rename = "early-hooks")]
+    early_hooks: bool,
+    #[serde(rename = "resctrl-groups")]
+    rdt: &'a [String],
+    #[serde(rename = "ociVersion")]
+    oci_version: &'a str,
+    annotations: Pairs<'a>,
+}
+
+/// A map, in the order that it has.
+struct Pairs<'a>(&'a [(String, String)]);
+
+impl Serialize for Pairs<'_> {
+    fn begin(&self) -> Fragment<'_> {
+        Fragment::Map(Box::new(Entries(self.0.iter())))
+    }
+}
+
+struct Entries<'a>(slice::Iter<'a, (String, String)>);
+
+impl Map for Entries<'_> {
+    fn next(&mut self) -> Option<(Cow<'_, str>, &dyn Serialize)> {
+        self.0.next().map(|(name, value)| (Cow::from(name), value as &dyn Serialize))
+    }
+}
+
+/// The specification's states, and `paused`, as every runtime calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Creating,
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl State {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Creating => "creating",
+            State::Created => "created",
+            State::Running => "running",
+            State::Paused => "paused",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+impl Status {
+    /// Writes it.
+    pub fn write(&self, directory: &Directory) -> Result<()> {
+        let written = Written {
+            pid: self.process.pid,
+            inode: self.process.inode,
+            start_time: self.process.start_time,
+            bundle: &self.bundle,
+            rootfs: &self.rootfs,
+            created: &self.created,
+            owner: self.owner,
+            cgroup: self.cgroup.as_deref(),
+            named: self.named,
+            scope: self.scope.as_deref(),
+            bus: self.bus.as_deref(),
+            hooks: self.hooks,
+            early_hooks: self.early_hooks,
+            rdt: &self.rdt.0,
+            oci_version: &self.oci_version,
+            annotations: Pairs(&self.annotations),
+        };
+        directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
+    }
+
+    /// Reads it; `None` when the container did not come that far.
+    pub fn read(directory: &Directory) -> Result<Option<Self>> {
+        let Some(mut text) = directory.read(NAME)? else { return Ok(None) };
+        let mut status = Status::default();
+        let mut decoder = Decoder::new("status", &mut text);
+        let d = &mut decoder;
+        members!(d, {
+            "pid" => status.process.pid = d.integer(),
+            "process-inode" => status.process.inode = d.integer(),
+            "process-start-time" => status.process.start_time = d.integer(),
+            "bundle" => status.bundle = d.string().into(),
+            "rootfs" => status.rootfs = d.string().into(),
+            "created" => status.created = d.string().into(),
+            "owner" => status.owner = d.integer(),
+            "resctrl-groups" => status.rdt.0 = d.list(|d| d.string().into()),
+            "ociVersion" => status.oci_version = d.string().into(),
+            "annotations" => {
+                let list = d.map(|d, _| String::from(d.string())).into_iter();
+                status.annotations = list.map(|(name, value)| (Self::text(name), value)).collect();
+            },
+            "hooks" => status.hooks = d.boolean(),
+            "early-hooks" => status.early_hooks = d.boolean(),
+            "cgroup-path" => status.cgroup = Some(d.string().into()),
+            "cgroup-v1-named" => status.named = d.boolean(),
+            "scope" => status.scope = Some(d.string().into()),
+            "systemd-bus" => status.bus = Some(d.string().into()),
+        });
+        decoder.finish()?;
+        Ok(Some(status))
+    }
+
+    /// The state now, as far as the record tells it: see [`super::snapshot::of`]. A process that is not known to be set up,
+    /// with the container's root, is `Creating`, also when its parent has died: nobody may join it or change it, only end
+    /// it.
+    pub fn state(&self, directory: &Directory) -> Result<State> {
+        if self.process.pid == 0 {
+            return Ok(State::Creating);
+        }
+        if self.process.open()?.is_none() {
+            return Ok(State::Stopped);
+        }
+        if directory.root()?.is_none() {
+            return Ok(State::Creating);
+        }
+        // Also before `start`: a process that joins a frozen container would stop.
+        if self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
+            return Ok(State::Paused);
+        }
+        // The start socket is removed after `start` has connected; a `start` that was killed between the two leaves the
+        // socket, but nobody behind it. With `run` there is none.
+        match directory.has_start_socket() && start_socket::has_listener(directory.fd(), directory.path())? {
+            true => Ok(State::Created),
+            false => Ok(State::Running),
+        }
+    }
+
+    /// A path as the status keeps it: JSON is UTF-8.
+    pub fn text(path: &CStr) -> String {
+        String::from_utf8_lossy(path.to_bytes()).into_owned()
+    }
+}

@@ -1,0 +1,113 @@
+//! Supervising a process in the foreground (`run`, `exec`): mote forwards signals to it and reaps it.
+
+use alloc::boxed::Box;
+use linux_raw_sys::general as sys;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+
+use super::notify::Notify;
+use super::relay::Relay;
+use crate::error::{Error, On, Result};
+use crate::launch::parent::Launched;
+use crate::sys::signal::{self, SIGCHLD, Set, block, send};
+
+/// The size of mote's own terminal has changed.
+const SIGWINCH: i32 = sys::SIGWINCH as i32;
+
+const SIGPIPE: i32 = sys::SIGPIPE as i32;
+
+/// Something came to the container's socket.
+const SIGIO: i32 = sys::SIGIO as i32;
+
+/// Blocks all signals until the process exists to get them.
+#[inline(always)]
+pub fn block_signals() -> Result<()> {
+    block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
+}
+
+/// Hands on signals, and what goes through the terminal, and reaps until the process has ended: its exit code.
+pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
+    if let Some(inside) = &notify {
+        inside.signal()?;
+        // What came before that nobody was told of.
+        handle_signal(launched, SIGIO, &mut notify)?;
+    }
+    match relay {
+        Some(relay) => supervise_with_relay(launched, relay, notify),
+        None => loop {
+            match signal::wait(Set::ALL) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                signal => {
+                    let signal = signal.on(format_args!("rt_sigtimedwait"))?;
+                    if let Some(code) = handle_signal(launched, signal, &mut notify)? {
+                        return Ok(code);
+                    }
+                }
+            }
+        },
+    }
+}
+
+fn supervise_with_relay(
+    launched: &Launched,
+    mut relay: Box<Relay>,
+    mut notify: Option<Notify>,
+) -> Result<i32> {
+    let signals = signal::descriptor(Set::ALL).on(format_args!("signalfd4"))?;
+    loop {
+        if !relay.turn(signals.as_fd())? {
+            continue;
+        }
+        match signal::take(&signals).on(format_args!("read signalfd"))? {
+            SIGWINCH => relay.resize(),
+            // Of the relay's own writing, to nobody.
+            SIGPIPE => {}
+            signal => {
+                if let Some(code) = handle_signal(launched, signal, &mut notify)? {
+                    relay.finish();
+                    return Ok(code);
+                }
+            }
+        }
+    }
+}
+
+/// Handles a signal: SIGCHLD is mote's, every other one is forwarded. Gives the exit code if the process has ended.
+fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
+    if signal == SIGCHLD {
+        return reap(launched.pid);
+    }
+    if signal == SIGIO
+        && let Some(inside) = notify
+    {
+        // Said once; and that nobody listens is no reason to leave the container alone.
+        if inside.take(launched.pid.as_raw_nonzero().get()).unwrap_or(true) {
+            *notify = None;
+        }
+        return Ok(None);
+    }
+    match send(&launched.pidfd, signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(None),
+        Err(errno) => Err(Error::system(errno, format_args!("pidfd_send_signal {signal}"))),
+    }
+}
+
+/// Reaps whoever has ended; the exit code if the process is among them.
+fn reap(init: Pid) -> Result<Option<i32>> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == init => return Ok(Some(code(status))),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(Error::system(errno, format_args!("wait4"))),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> i32 {
+    match status.terminating_signal() {
+        Some(signal) => 128 + signal,
+        None => status.exit_status().unwrap_or(255),
+    }
+}

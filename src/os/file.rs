@@ -1,0 +1,52 @@
+//! Reading a file as a whole.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::io;
+
+use crate::error::{Error, On, Result, Show};
+
+/// The largest file that is read, in bytes.
+pub const MAX_SIZE: usize = 16 << 20;
+
+/// Reads a whole file at a path.
+pub fn read(directory: BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file: OwnedFd =
+        openat(directory, path, flags, Mode::empty()).on(format_args!("openat {}", Show(path)))?;
+    read_all(&file, path)
+}
+
+/// Reads a whole open file of at most [`MAX_SIZE`] bytes: a regular file, a pipe, or a file of procfs, whose size is 0.
+pub fn read_all(file: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
+    let stat = fstat(&file).on(format_args!("fstat {}", Show(name)))?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size > 0;
+    let too_large = || Error::invalid(format_args!("{}: larger than {} MiB", Show(name), MAX_SIZE >> 20));
+    let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(too_large)?;
+    // One byte more than there should be: a read that does not fill it has met the end.
+    let mut text = vec![0; if regular { size + 1 } else { 4096 }];
+    let mut length = 0;
+    loop {
+        let space = text.get_mut(length..).unwrap_or_default();
+        match io::read(&file, space).on(format_args!("read {}", Show(name)))? {
+            0 => break,
+            count => length += count,
+        }
+        // Full: it grows while it is read. Exactly as long as it should be: a regular file's end.
+        if regular && length >= size {
+            break;
+        }
+        if length > MAX_SIZE {
+            return Err(too_large());
+        }
+        if length == text.len() {
+            text.resize(2 * length, 0);
+        }
+    }
+    text.truncate(length);
+    Ok(text)
+}

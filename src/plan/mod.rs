@@ -1,0 +1,211 @@
+//! The plan of a container: every room's plan, made in the order in which one needs another's result.
+//! After this the configuration is not read any more.
+
+mod exec;
+mod process;
+
+pub use exec::ExecPlan;
+pub use process::ProcessPlan;
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::cgroup::fs::delegation::Delegation;
+use crate::cgroup::placement::Placement;
+use crate::cgroup::{self, FORCE_V1};
+use crate::config::annotation::is_unknown;
+use crate::config::linux::{Mappings, NamespaceKind as Kind};
+use crate::config::{Config, Process};
+use crate::error::{Error, Result, Show};
+use crate::hooks;
+use crate::host::{Cgroups, Host};
+use crate::intelrdt;
+use crate::namespace::{self, device, sysctl, time, user as maps, uts};
+use crate::process::after_filter::WaitsFor;
+use crate::process::foreign;
+use crate::rootfs::{self, cgroup::View, idmap::UserNamespace};
+use process::Context;
+
+/// What is said on the command line, and of the bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a, 'm> {
+    pub id: &'a CStr,
+    /// The bundle's directory, absolute.
+    pub bundle: &'a CStr,
+    /// `--no-pivot` takes it away.
+    pub pivot: bool,
+    /// `--no-new-keyring` takes it away.
+    pub new_keyring: bool,
+    /// Where the cgroup manager puts its cgroup.
+    pub placement: &'m Placement,
+    /// `--preserve-fds`.
+    pub preserve_fds: u32,
+    /// The container's process waits for `start` at a start socket (`create`).
+    pub waits_for_start: bool,
+}
+
+/// Every decision about a container.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub namespaces: namespace::Plan<'a>,
+    /// Mappings of a new user namespace.
+    pub maps: Option<maps::Plan>,
+    pub time: time::Plan,
+    pub uts: uts::Plan<'a>,
+    pub sysctl: sysctl::Plan<'a>,
+    pub devices: device::Plan<'a>,
+    pub cgroup: Option<cgroup::Plan>,
+    pub rootfs: rootfs::Plan<'a>,
+    pub process: ProcessPlan<'a>,
+    pub hooks: hooks::Plan<'a>,
+    pub rdt: Option<intelrdt::Plan>,
+    /// In a network namespace that nobody has set up.
+    pub own_network: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Makes the plan; nothing is done. `warnings` takes what is worth a word but no failure.
+    // Not into its caller, whose code is needed later: see scripts/layout.ld.
+    #[inline(never)]
+    pub fn new(
+        config: &Config<'a>,
+        host: &Host,
+        options: &Options<'a, '_>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self> {
+        let process = checked_process(config, warnings)?;
+        let linux = &config.linux;
+
+        let mut namespaces = namespace::Plan::new(&linux.namespaces, !linux.time_offsets.is_empty())?;
+        let (fresh, joined) = (namespaces.is_new(Kind::User), namespaces.is_joined(Kind::User));
+        let maps = maps::Plan::new(&linux.uid_mappings, &linux.gid_mappings, fresh, joined, host)?;
+        let denied = maps.as_ref().is_some_and(maps::Plan::denies_setgroups);
+        let user_namespace = namespaces.has(Kind::User);
+
+        let uts = uts::Plan::new(config.hostname, config.domainname, &mut namespaces)?;
+        let sysctl = sysctl::Plan::new(&linux.sysctl, &mut namespaces, &uts)?;
+        let devices = device::Plan::new(&linux.net_devices, &mut namespaces)?;
+        let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
+
+        let id = options.id.to_str().unwrap_or_default();
+        let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
+        let cgroup = plan_cgroup(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
+        let hooks = hooks::Plan::new(config, options.id, options.bundle);
+        let context = rootfs::Context {
+            bundle: options.bundle,
+            user: user_namespace.then_some(UserNamespace { mappings, joined }),
+            pivot: options.pivot,
+            label: rootfs::label::plan(config)?,
+            in_place: hooks.has_before_pivot(),
+            cgroup: cgroup_view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
+        };
+        let rootfs = rootfs::Plan::new(config, &context)?;
+        let context = Context {
+            user_namespace,
+            denied,
+            new_keyring: options.new_keyring,
+            preserve_fds: options.preserve_fds,
+            affinity: None,
+            waits: if options.waits_for_start { WaitsFor::StartSocket } else { WaitsFor::Parent },
+        };
+        let process = ProcessPlan::new(config, process, host, &context, warnings)?;
+        let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
+        Ok(Plan {
+            own_network: namespaces.is_new(Kind::Network),
+            namespaces,
+            rdt,
+            devices,
+            maps,
+            time,
+            uts,
+            sysctl,
+            cgroup,
+            rootfs,
+            process,
+            hooks,
+        })
+    }
+
+    /// Whether the container's process has to wait for its parent before it does anything.
+    pub fn needs_parent(&self) -> bool {
+        let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_attached_by_systemd);
+        self.maps.is_some() || !self.devices.is_empty() || moved
+    }
+
+    /// Whether its process is cloned into its cgroup. From an intermediate process, or when it joins another user
+    /// namespace, CLONE_INTO_CGROUP would be denied.
+    pub fn is_born_inside(&self) -> bool {
+        let planned =
+            self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
+        planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
+    }
+
+    /// Whether some step goes through the host's procfs.
+    pub fn needs_proc(&self) -> bool {
+        self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
+    }
+}
+
+/// Its cgroup, and what of that is given away.
+fn plan_cgroup(
+    config: &Config<'_>,
+    namespaces: &namespace::Plan<'_>,
+    mappings: Option<Mappings<'_>>,
+    options: &Options<'_, '_>,
+    host: &Host,
+) -> Result<Option<cgroup::Plan>> {
+    let layout = match forced_v1(config) {
+        // With v1 its hierarchies are there already, as mounted.
+        Some(path) if matches!(host.cgroups, Cgroups::Unified) => {
+            named_hierarchy(config, path, options.placement)?
+        }
+        _ => host.cgroups.clone(),
+    };
+    let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &layout)?;
+    let id = options.id.to_str().unwrap_or_default();
+    cgroup::Plan::new(config, id, (options.placement, delegation), &layout)
+}
+
+/// The hierarchies for an old systemd, which looks for its own at a path.
+#[cold]
+#[inline(never)]
+fn named_hierarchy(config: &Config<'_>, path: &CStr, placement: &Placement) -> Result<Cgroups> {
+    if let Placement::Disabled = placement {
+        return Err(Error::invalid(format_args!("{FORCE_V1}: the container has no cgroup")));
+    }
+    match config.mounts.iter().any(|mount| mount.is_cgroup() && mount.destination == path) {
+        true => Ok(Cgroups::Named),
+        false => {
+            let path = Show(path);
+            let why = format_args!("{FORCE_V1}: no mount of type cgroup has the destination {path}");
+            Err(Error::invalid(why))
+        }
+    }
+}
+
+fn forced_v1<'a>(config: &Config<'a>) -> Option<&'a CStr> {
+    config.annotation(c"run.oci.systemd.force_cgroup_v1")
+}
+
+/// What the container sees of the hierarchies.
+fn cgroup_view<'a>(
+    config: &Config<'a>,
+    host: &Host,
+    cgroup: Option<&cgroup::Plan>,
+    namespace: bool,
+) -> View<'a> {
+    let layout = cgroup.map_or(&host.cgroups, |cgroup| &cgroup.layout).clone();
+    View { layout, path: cgroup.map(|cgroup| cgroup.path.clone()), namespace, named: forced_v1(config) }
+}
+
+/// The process, when nothing is known already that keeps it from being run. Of crun's annotations that are not known
+/// there is a warning: it must be no error (config.md, "Annotations").
+fn checked_process<'c, 'a>(config: &'c Config<'a>, warnings: &mut Vec<Error>) -> Result<&'c Process<'a>> {
+    let Some(process) = &config.process else {
+        return Err(Error::invalid(format_args!("process is missing")));
+    };
+    for (key, _) in config.annotations.iter().filter(|(key, _)| is_unknown(key)) {
+        warnings.push(Error::invalid(format_args!("annotations.{}: nothing is done for it", Show(key))));
+    }
+    foreign::check(&config.annotations, &process.args).map(|()| process)
+}

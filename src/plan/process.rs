@@ -1,0 +1,163 @@
+//! The plan of a process: of the container's first one, or of one that `exec` adds.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general::CAP_SYS_PTRACE;
+use rustix::fd::OwnedFd;
+
+use crate::config::process::CpuAffinity;
+use crate::config::{Config, Process};
+use crate::error::{Error, Result};
+use crate::host::{self, Host};
+use crate::process::after_filter::{AfterFilter, WaitsFor};
+use crate::process::keyring::Keyring;
+use crate::process::{
+    affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
+    user,
+};
+use crate::seccomp;
+use crate::seccomp::denial::Denials;
+
+/// The part about the process.
+#[derive(Debug)]
+pub struct ProcessPlan<'a> {
+    /// It is in a user namespace, new or joined.
+    pub user_namespace: bool,
+    pub user: user::Plan,
+    pub caps: caps::Plan,
+    pub no_new_privileges: bool,
+    pub rlimits: rlimit::Plan,
+    pub oom: oom::Plan,
+    pub keyring: keyring::Plan<'a>,
+    pub label: label::Plan<'a>,
+    pub affinity: affinity::Plan,
+    pub memory_policy: mempolicy::Plan,
+    pub cwd: &'a CStr,
+    pub env: env::Plan<'a>,
+    pub exec: exec::Plan<'a>,
+    pub fds: fds::Plan,
+    pub signals: signals::Plan,
+    pub scheduler: scheduler::Plan,
+    pub terminal: Option<terminal::Plan>,
+    pub seccomp: Option<seccomp::Filter<'a>>,
+}
+
+/// The container's process keeps the groups of whoever started it (podman's `--group-add keep-groups`).
+const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
+
+/// The parts of a plan that its process depends on.
+pub(super) struct Context<'p> {
+    pub user_namespace: bool,
+    /// mote is going to give up setgroups(2) there.
+    pub denied: bool,
+    pub new_keyring: bool,
+    pub preserve_fds: u32,
+    /// Of a process that joins a container.
+    pub affinity: Option<&'p CpuAffinity<'p>>,
+    pub waits: WaitsFor,
+}
+
+impl<'a> ProcessPlan<'a> {
+    pub(super) fn new(
+        config: &Config<'a>,
+        process: &Process<'a>,
+        host: &Host,
+        context: &Context<'_>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self> {
+        // Whoever enters a user namespace has all of them there.
+        let sets =
+            if context.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
+        let warn = &mut |warning| warnings.push(warning);
+        let plan = ProcessPlan {
+            user_namespace: context.user_namespace,
+            user: user::Plan::new(
+                &process.user,
+                context.denied,
+                host.has_groups,
+                annotation(config, KEEP_GROUPS),
+            )?,
+            caps: caps::Plan::new(process.capabilities.as_ref(), sets, warn),
+            no_new_privileges: process.no_new_privileges,
+            rlimits: rlimit::Plan::new(&process.rlimits),
+            oom: oom::Plan::new(process.oom_score_adj),
+            keyring: keyring::Plan(context.new_keyring.then_some(Keyring { label: process.selinux_label })),
+            label: label::Plan::new(process),
+            affinity: affinity::Plan::last(context.affinity)?,
+            memory_policy: mempolicy::Plan::new(config.linux.memory_policy.as_ref())?,
+            cwd: process.cwd,
+            env: env::Plan::new(&process.env)?,
+            exec: exec::Plan::new(&process.args, &process.env)?,
+            fds: fds::Plan { preserved: context.preserve_fds },
+            signals: signals::Plan { ignored: host.ignored_signals },
+            scheduler: scheduler::Plan::new(
+                process.scheduler.as_ref(),
+                process.io_priority,
+                config.linux.personality.as_ref(),
+            )?,
+            terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
+            seccomp: seccomp::plan::plan(config, !host.has(CAP_SYS_PTRACE))?,
+        };
+        if let Some(filter) = &plan.seccomp {
+            plan.check_filter(filter, config, context.waits, warnings)?;
+        }
+        Ok(plan)
+    }
+
+    /// Runs the filter for what is done behind it: an error when it is certain that the process will not come to its
+    /// program, and a remark when it could not say why.
+    // As all that belongs to filters, not between the pages of a start without.
+    #[cold]
+    #[inline(never)]
+    fn check_filter(
+        &self,
+        filter: &seccomp::Filter<'_>,
+        config: &Config<'_>,
+        waits: WaitsFor,
+        warnings: &mut Vec<Error>,
+    ) -> Result<()> {
+        let behind = AfterFilter {
+            no_new_privileges: self.no_new_privileges,
+            user: &self.user,
+            caps: &self.caps,
+            env: &self.env,
+            signals: self.signals,
+            waits_for: waits,
+        };
+        let mut denials = Denials::new(filter, config, self.no_new_privileges);
+        behind.calls(&mut |need, call| denials.ask(need, call));
+        denials.judge(warnings)
+    }
+
+    /// Whether setgroups(2) may be denied where it is, which only a process there can tell: a namespace that mote makes or
+    /// is in has that from above, and who made one that is joined may have given it up.
+    pub fn checks_setgroups(&self) -> bool {
+        self.user.sets_groups() && (self.user_namespace || host::in_user_namespace())
+    }
+
+    /// Whether its filter is loaded while it still has the rights for that, before its ids change; with no_new_privs that
+    /// takes none, and waits for the last moment.
+    pub fn is_filtered_early(&self) -> bool {
+        self.seccomp.is_some() && !self.no_new_privileges
+    }
+
+    /// Sets for this process what its child is to be born with, since it could not set it itself. What comes back takes
+    /// that back, at its end: once there is the child.
+    pub fn apply_to_parent<'p>(
+        &self,
+        proc: Option<&'p OwnedFd>,
+    ) -> Result<(rlimit::RlimitGuard, Option<oom::ScoreGuard<'p>>)> {
+        Ok((self.rlimits.apply_to_parent()?, self.oom.apply_to_parent(proc)?))
+    }
+
+    /// Whether some step goes through the host's procfs.
+    pub fn needs_proc(&self) -> bool {
+        !self.oom.is_empty() || !self.label.is_empty()
+    }
+}
+
+/// An annotation that is set, and not to "0".
+fn annotation(config: &Config<'_>, key: &CStr) -> bool {
+    config.annotation(key).is_some_and(|value| value != c"0")
+}

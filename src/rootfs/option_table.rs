@@ -1,0 +1,163 @@
+//! The names of `mounts[].options` (config.md, "Linux mount options"; mount(8)): one table, which the
+//! parser reads and `features` lists.
+
+use linux_raw_sys::general as sys;
+
+/// The meaning of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountOption {
+    /// `MOUNT_ATTR_*` of the mount: set, or cleared.
+    Set(u32),
+    Clear(u32),
+    /// The same for every mount of the tree.
+    SetAll(u32),
+    ClearAll(u32),
+    /// Rule for access times: replaces the one before; `true` for the whole tree.
+    Atime(u32, bool),
+    /// `ro` and `rw`: of the mount, and of a new filesystem too.
+    ReadOnly,
+    ReadWrite,
+    /// A flag of the filesystem, by fsconfig(2)'s name.
+    Super(&'static core::ffi::CStr),
+    /// `MS_*` of mount(2); `true` for the whole tree.
+    Propagation(u32, bool),
+    /// A bind mount; `true` with everything mounted below.
+    Bind(bool),
+    Remount,
+    /// Nothing to do: the default, or a thing that the kernel no longer has.
+    Nothing,
+    /// A tmpfs that begins with what it covers.
+    CopyUp,
+    /// Of a bind mount: which links are taken as what they are.
+    Link(Links),
+    /// Owners are mapped, perhaps as behind a `=`.
+    Idmap,
+    /// Known, but not supported yet.
+    Unsupported,
+}
+
+/// Links at the ends of a bind mount, which otherwise are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// One that the source is, is mounted itself.
+    pub source: bool,
+    /// One that is at the destination, is covered itself.
+    pub destination: bool,
+    /// One that the source is, is made anew at the destination.
+    pub copied: bool,
+}
+
+impl Links {
+    /// Adds another word.
+    pub fn add(&mut self, other: Links) {
+        self.source |= other.source;
+        self.destination |= other.destination;
+        self.copied |= other.copied;
+    }
+}
+
+/// None of them is.
+pub const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
+
+use MountOption::*;
+
+/// Every word, sorted. Others are the filesystem's own.
+#[rustfmt::skip]
+pub static OPTIONS: &[(&str, MountOption)] = &[
+    ("async", Super(c"async")),
+    ("atime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
+    ("bind", Bind(false)),
+    ("copy-symlink", Link(Links { copied: true, ..FOLLOWED })),
+    ("defaults", Nothing),
+    ("dest-nofollow", Link(Links { destination: true, ..FOLLOWED })),
+    ("dev", Clear(sys::MOUNT_ATTR_NODEV)),
+    ("diratime", Clear(sys::MOUNT_ATTR_NODIRATIME)),
+    ("dirsync", Super(c"dirsync")),
+    ("exec", Clear(sys::MOUNT_ATTR_NOEXEC)),
+    ("idmap", Idmap),
+    // The mount API of linux 5.2 has no name for it, and the filesystems that count versions always do.
+    ("iversion", Unsupported),
+    ("lazytime", Super(c"lazytime")),
+    ("loud", Nothing),
+    ("mand", Super(c"mand")),
+    ("noatime", Atime(sys::MOUNT_ATTR_NOATIME, false)),
+    ("nodev", Set(sys::MOUNT_ATTR_NODEV)),
+    ("nodiratime", Set(sys::MOUNT_ATTR_NODIRATIME)),
+    ("noexec", Set(sys::MOUNT_ATTR_NOEXEC)),
+    ("noiversion", Nothing),
+    ("nolazytime", Super(c"nolazytime")),
+    ("nomand", Super(c"nomand")),
+    // Without relatime and strictatime the kernel's own default, relatime since 2.6.30.
+    ("norelatime", Nothing),
+    ("nostrictatime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
+    ("nosuid", Set(sys::MOUNT_ATTR_NOSUID)),
+    ("nosymfollow", Set(sys::MOUNT_ATTR_NOSYMFOLLOW)),
+    ("private", Propagation(sys::MS_PRIVATE, false)),
+    ("ratime", Atime(sys::MOUNT_ATTR_RELATIME, true)),
+    ("rbind", Bind(true)),
+    ("rdev", ClearAll(sys::MOUNT_ATTR_NODEV)),
+    ("rdiratime", ClearAll(sys::MOUNT_ATTR_NODIRATIME)),
+    ("relatime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
+    ("remount", Remount),
+    ("rexec", ClearAll(sys::MOUNT_ATTR_NOEXEC)),
+    ("ridmap", Idmap),
+    ("rnoatime", Atime(sys::MOUNT_ATTR_NOATIME, true)),
+    ("rnodev", SetAll(sys::MOUNT_ATTR_NODEV)),
+    ("rnodiratime", SetAll(sys::MOUNT_ATTR_NODIRATIME)),
+    ("rnoexec", SetAll(sys::MOUNT_ATTR_NOEXEC)),
+    ("rnorelatime", Nothing),
+    ("rnostrictatime", Atime(sys::MOUNT_ATTR_RELATIME, true)),
+    ("rnosuid", SetAll(sys::MOUNT_ATTR_NOSUID)),
+    ("rnosymfollow", SetAll(sys::MOUNT_ATTR_NOSYMFOLLOW)),
+    ("ro", ReadOnly),
+    ("rprivate", Propagation(sys::MS_PRIVATE, true)),
+    ("rrelatime", Atime(sys::MOUNT_ATTR_RELATIME, true)),
+    ("rro", SetAll(sys::MOUNT_ATTR_RDONLY)),
+    ("rrw", ClearAll(sys::MOUNT_ATTR_RDONLY)),
+    ("rshared", Propagation(sys::MS_SHARED, true)),
+    ("rslave", Propagation(sys::MS_SLAVE, true)),
+    ("rstrictatime", Atime(sys::MOUNT_ATTR_STRICTATIME, true)),
+    ("rsuid", ClearAll(sys::MOUNT_ATTR_NOSUID)),
+    ("rsymfollow", ClearAll(sys::MOUNT_ATTR_NOSYMFOLLOW)),
+    ("runbindable", Propagation(sys::MS_UNBINDABLE, true)),
+    ("rw", ReadWrite),
+    ("shared", Propagation(sys::MS_SHARED, false)),
+    // Quiets the kernel's log at mount(2); the newer calls do not log.
+    ("silent", Nothing),
+    ("slave", Propagation(sys::MS_SLAVE, false)),
+    ("src-nofollow", Link(Links { source: true, ..FOLLOWED })),
+    ("strictatime", Atime(sys::MOUNT_ATTR_STRICTATIME, false)),
+    ("suid", Clear(sys::MOUNT_ATTR_NOSUID)),
+    ("symfollow", Clear(sys::MOUNT_ATTR_NOSYMFOLLOW)),
+    ("sync", Super(c"sync")),
+    ("tmpcopyup", CopyUp),
+    ("unbindable", Propagation(sys::MS_UNBINDABLE, false)),
+];
+
+/// The word's meaning, `None` when it is the filesystem's own.
+pub fn lookup(text: &str) -> Option<MountOption> {
+    match OPTIONS.binary_search_by_key(&text, |(name, _)| name) {
+        Ok(place) => OPTIONS.get(place).map(|(_, option)| *option),
+        Err(_) => text.strip_prefix('r').unwrap_or(text).starts_with("idmap=").then_some(Idmap),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_has_every_word_of_the_specification() {
+        assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
+        let specified = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime \
+            nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private \
+            ratime rbind rdev rdiratime relatime remount rexec rnoatime rnodev rnodiratime rnoexec rnorelatime \
+            rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid \
+            rsymfollow runbindable rw shared silent slave strictatime suid symfollow sync tmpcopyup unbindable \
+            idmap ridmap";
+        for name in specified.split_whitespace() {
+            assert!(lookup(name).is_some(), "{name}");
+        }
+        assert_eq!(lookup("size=1"), None);
+    }
+}

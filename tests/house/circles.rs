@@ -1,0 +1,47 @@
+//! Circles of files: one uses the other, which uses the first, in however many steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::source::File;
+
+/// Which modules, by their paths, each module uses.
+type Uses = BTreeMap<String, BTreeSet<String>>;
+
+/// Every circle of files within a room, as one line.
+pub fn circles(files: &[File]) -> Vec<String> {
+    let modules: BTreeSet<String> = files.iter().map(|file| file.module().join("::")).collect();
+    let mut uses = Uses::new();
+    for file in files {
+        let own = file.module().join("::");
+        let used = file.uses_outside_tests();
+        let used = used.iter().filter_map(|path| module_of(path, &modules)).filter(|used| *used != own);
+        uses.insert(own.clone(), used.filter(|used| same_room(used, &own)).collect());
+    }
+    // What is used by nothing, or uses nothing, is in no circle; then some of the rest is so, and so on.
+    loop {
+        let left: BTreeSet<String> = uses.values().flatten().cloned().collect();
+        let before = uses.len();
+        uses.retain(|module, used| left.contains(module) && !used.is_empty());
+        let known: BTreeSet<String> = uses.keys().cloned().collect();
+        uses.values_mut().for_each(|used| used.retain(|module| known.contains(module)));
+        if uses.len() == before && uses.values().all(|used| !used.is_empty()) {
+            break;
+        }
+    }
+    uses.iter().map(|(module, used)| format!("{module} uses {used:?}")).collect()
+}
+
+/// The module that a path leads into: the longest that it begins with.
+fn module_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
+    let mut rest = path;
+    loop {
+        if modules.contains(rest) {
+            return Some(rest.to_string());
+        }
+        rest = rest.rsplit_once("::")?.0;
+    }
+}
+
+fn same_room(one: &str, other: &str) -> bool {
+    one.split("::").next() == other.split("::").next()
+}
