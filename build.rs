@@ -15,6 +15,9 @@ fn main() {
         // What runs together lies together. The linker would take minutes for the many functions of a debug build.
         if !has("OPT_LEVEL", "0") {
             println!("cargo::rustc-link-arg-bin=mote=-T{layout}");
+            // For scripts/layout.
+            let map = env::var("OUT_DIR").unwrap_or_default();
+            println!("cargo::rustc-link-arg-bin=mote=-Wl,-Map={map}/mote.map");
         }
     }
 }
