@@ -1,8 +1,9 @@
 //! Orders the functions of mote by when they run: see scripts/layout.
 //!
-//! `layout write SCRIPT PROGRAM MAP STATE BUNDLES [PROGRAM MAP STATE BUNDLES]...` traces starts of containers with each program, in
-//! the bundles `run`, whose program ends, and `create`, whose program does not, and replaces the generated part of the linker script. `layout check` with the same arguments fails if
-//! the script does not fit the programs: a pattern without a function, or a function that ran and lies elsewhere.
+//! `layout write SCRIPT ID PROGRAM MAP STATE BUNDLES [PROGRAM MAP STATE BUNDLES]...` traces starts of containers with each
+//! program, in the bundles `run`, whose program ends, and `create`, whose program does not, and replaces the generated part
+//! of the linker script. `layout check` with the same arguments fails if the script does not fit the programs: a pattern
+//! that matches nothing, or a function that ran and is in another part.
 
 mod map;
 mod script;
@@ -19,17 +20,16 @@ use steps::{Phase, trace};
 /// The commands that are traced, in this order; those of the first list start a container, in the bundle of their name.
 const STARTS: [&str; 2] = ["run", "create"];
 const OTHERS: [&[&str]; 4] = [&["start"], &["state"], &["kill"], &["delete", "--force"]];
-const ID: &str = "mote-layout";
 
 /// What ran, by the part of the program in which it belongs.
-fn traced(program: &Program, file: &str, state: &str, bundles: &str) -> Layout {
+fn traced(program: &Program, id: &str, [file, state, bundles]: [&str; 3]) -> Layout {
     let command = |words: &[&str], last: &[&str]| -> Vec<String> {
         [&[file, "--root", state], words, last].concat().iter().map(|word| word.to_string()).collect()
     };
     let mut layout = Layout::default();
     for verb in STARTS {
         let bundle = format!("{bundles}/{verb}");
-        for (phase, symbol) in trace(program, &command(&[verb, "--bundle"], &[&bundle, ID])) {
+        for (phase, symbol) in trace(program, &command(&[verb, "--bundle"], &[&bundle, id])) {
             let part = match phase {
                 Phase::Child => Part::Child,
                 Phase::Late => Part::Host,
@@ -39,7 +39,7 @@ fn traced(program: &Program, file: &str, state: &str, bundles: &str) -> Layout {
         }
     }
     for words in OTHERS {
-        for (_, symbol) in trace(program, &command(words, &[ID])) {
+        for (_, symbol) in trace(program, &command(words, &[id])) {
             layout.add(Part::Small, symbol);
         }
     }
@@ -48,7 +48,7 @@ fn traced(program: &Program, file: &str, state: &str, bundles: &str) -> Layout {
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [mode, path, programs @ ..] = &words[..] else { return usage() };
+    let [mode, path, id, programs @ ..] = &words[..] else { return usage() };
     if !["write", "check"].contains(&mode.as_str()) || programs.is_empty() || programs.len() % 4 != 0 {
         return usage();
     }
@@ -57,12 +57,13 @@ fn main() -> ExitCode {
     for group in programs.chunks(4) {
         let [file, map, state, bundles] = group else { continue };
         let program = Program::read(map);
-        let found = traced(&program, file, state, bundles);
+        let found = traced(&program, id, [file, state, bundles]);
         match mode.as_str() {
             "write" => layout.extend(found),
             _ => wrong.extend(found.misplaced(&program)),
         }
-        all.extend(program.functions.into_iter().map(|function| function.symbol));
+        all.extend(program.functions.into_iter().map(|function| format!(".text.{}", function.symbol)));
+        all.extend(program.data);
     }
     if mode == "write" {
         script::replace(path, &layout);
@@ -74,6 +75,6 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: layout write|check SCRIPT PROGRAM MAP STATE BUNDLES [PROGRAM MAP STATE BUNDLES]...");
+    eprintln!("usage: layout write|check SCRIPT ID PROGRAM MAP STATE BUNDLES [PROGRAM MAP STATE BUNDLES]...");
     ExitCode::from(64)
 }

@@ -12,21 +12,25 @@ pub struct Function {
     pub symbol: String,
 }
 
-/// The functions of a program in ascending order of their addresses.
+/// The functions of a program in ascending order of their addresses, and the names of its sections of read-only data.
 pub struct Program {
     pub functions: Vec<Function>,
+    pub data: Vec<String>,
 }
 
 impl Program {
     pub fn read(path: &str) -> Self {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let (_, text) = text.split_once("Linker script and memory map").unwrap_or_default();
-        let (mut functions, mut section, mut name) = (Vec::new(), "", "");
+        let (mut functions, mut data, mut section, mut name) = (Vec::new(), Vec::new(), "", "");
         for line in text.lines() {
             let mut words = line.split_whitespace();
             // A long name has a line of its own.
             if line.starts_with(" .") || line.starts_with('.') {
                 name = words.next().unwrap_or_default();
+                if name.starts_with(".rodata.") {
+                    data.push(name.into());
+                }
                 if line.starts_with('.') {
                     section = name;
                     continue;
@@ -48,7 +52,7 @@ impl Program {
         }
         assert!(!functions.is_empty(), "{path} has no functions");
         functions.sort_by_key(|function| function.start);
-        Program { functions }
+        Program { functions, data }
     }
 
     /// The function at an address.

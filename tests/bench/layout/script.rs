@@ -136,13 +136,14 @@ pub fn replace(path: &str, layout: &Layout) {
     fs::write(path, out).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
-/// The patterns of the script that fit no symbol.
-pub fn unmatched(path: &str, symbols: &BTreeSet<String>) -> Vec<String> {
+/// The patterns of the script, with a line each, that fit no section.
+pub fn unmatched(path: &str, sections: &BTreeSet<String>) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let patterns = text.lines().filter_map(|line| line.trim().strip_prefix("*(.text*.")?.strip_suffix(")"));
-    let fits = |pattern: &str| symbols.iter().any(|symbol| fits(pattern, symbol));
-    let lonely = patterns.filter(|pattern| !fits(pattern));
-    lonely.map(|pattern| format!("{pattern} fits no function")).collect()
+    let patterns = text.lines().filter_map(|line| line.trim().strip_prefix("*(")?.strip_suffix(")"));
+    let patterns =
+        patterns.filter(|pattern| pattern.starts_with(".text*.") || pattern.starts_with(".rodata*"));
+    let lonely = patterns.filter(|pattern| !sections.iter().any(|section| fits(pattern, section)));
+    lonely.map(|pattern| format!("{pattern} fits nothing")).collect()
 }
 
 /// Whether a pattern with `*` fits the whole name.

@@ -39,7 +39,7 @@ pub enum Phase {
 }
 
 /// The function that drops pages of code that are no longer needed.
-pub const MARK: &str = "4text6forget";
+pub const MARK: &str = "15drop_text_pages";
 
 struct Tracer<'p> {
     program: &'p Program,
