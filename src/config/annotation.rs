@@ -1,8 +1,8 @@
-//! Annotations that are acted on (config.md, "Annotations"): crun's.
+//! The annotations of crun that have an effect (config.md, "Annotations").
 
 use core::ffi::CStr;
 
-/// Behind `run.oci.`.
+/// The known annotations, without the prefix `run.oci.`; some of them are rejected as unsupported.
 const KNOWN: [&[u8]; 13] = [
     b"delegate-cgroup",
     b"handler",
@@ -19,7 +19,7 @@ const KNOWN: [&[u8]; 13] = [
     b"systemd.subgroup",
 ];
 
-/// Whether it asks for something of crun's that is not known here.
+/// Whether this is an annotation of crun that mote does not know.
 pub fn is_unknown(key: &CStr) -> bool {
     key.to_bytes().strip_prefix(b"run.oci.").is_some_and(|name| !KNOWN.contains(&name))
 }

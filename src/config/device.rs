@@ -1,4 +1,4 @@
-//! Devices: `linux.devices`, nodes to be made, and `linux.resources.devices`, rules of who may use which
+//! Devices: `linux.devices`, the device nodes to create, and `linux.resources.devices`, the rules for access to devices
 //! (config-linux.md, "Devices", "Allowed Device list").
 
 use core::ffi::CStr;
@@ -8,7 +8,7 @@ use super::values::id;
 use crate::json::Decoder;
 use crate::members;
 
-/// One of `linux.devices`.
+/// An entry of `linux.devices`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Device<'a> {
     pub path: &'a CStr,
@@ -21,7 +21,7 @@ pub struct Device<'a> {
     pub gid: Option<u32>,
 }
 
-/// `c` and `u` are the same to Linux.
+/// The type of a device. `c` and `u` are the same on Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
     #[default]
@@ -30,7 +30,7 @@ pub enum DeviceKind {
     Fifo,
 }
 
-/// One of `linux.resources.devices`: the allowed device list, applied in order.
+/// An entry of `linux.resources.devices`, the allowed device list, which is applied in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
     pub allow: bool,
@@ -77,7 +77,7 @@ impl<'a> Device<'a> {
     }
 }
 
-/// Engines write the whole st_mode: the type bits are in `type` already.
+/// The permission bits of a file mode. Engines write all of st_mode; its type bits are ignored in favour of `type`.
 fn file_mode(d: &mut Decoder<'_>) -> u32 {
     let mode: u32 = d.integer();
     if mode > 0o177777 {
@@ -124,7 +124,8 @@ fn access(d: &mut Decoder<'_>) -> u8 {
 pub const MAX_MAJOR: u32 = 0xfff;
 pub const MAX_MINOR: u32 = 0xf_ffff;
 
-/// Engines write -1 for "all"; the cgroup would read 4294967295 so, and mknod(2) would cut off higher bits.
+/// A device number, or `None` for -1, which engines write for all numbers. Numbers above `most` are rejected: the
+/// cgroup would read 4294967295 as all, and mknod(2) would drop higher bits.
 fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
     match d.integer::<i64>() {
         -1 => None,
@@ -138,13 +139,13 @@ fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
     }
 }
 
-/// A major or minor number; both are int64 in the specification.
+/// A major or minor number, of type int64 in the specification; at most `most`.
 pub fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
     let number = number_or_all(d, most);
     d.need(number, "-1 is not a device number")
 }
 
-/// A device's numbers; one that is missing is 0.
+/// The major and minor number of a device; one of them may be missing, and is 0 then.
 pub fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
     d.check(major.is_some() || minor.is_some(), "needs major and minor");
     (major.unwrap_or(0), minor.unwrap_or(0))

@@ -1,4 +1,4 @@
-//! `hooks` (config.md, "POSIX-platform Hooks"): programs run at points of the life cycle.
+//! `hooks` (config.md, "POSIX-platform Hooks"): programs that are run at points of the container's lifecycle.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use crate::json::Decoder;
 use crate::members;
 
-/// The six lists, in the order in which they are run.
+/// The lists of hooks, in the order in which they are run.
 #[derive(Debug, Default)]
 pub struct Hooks<'a> {
     pub prestart: Vec<Hook<'a>>,
@@ -17,14 +17,14 @@ pub struct Hooks<'a> {
     pub poststop: Vec<Hook<'a>>,
 }
 
-/// One program.
+/// A hook: a program with its arguments.
 #[derive(Debug, Default)]
 pub struct Hook<'a> {
     pub path: &'a CStr,
     pub args: Vec<&'a CStr>,
-    /// Absent: the runtime's own environment.
+    /// The environment; `None` is that of the runtime.
     pub env: Option<Vec<&'a CStr>>,
-    /// Seconds, at least one.
+    /// In seconds, at least one.
     pub timeout: Option<u32>,
 }
 

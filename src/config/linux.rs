@@ -1,4 +1,4 @@
-//! `linux` (config-linux.md): namespaces, mappings, devices, paths and the smaller sections.
+//! `linux` (config-linux.md): namespaces, ID mappings, devices, paths and the smaller sections.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -11,7 +11,7 @@ use super::values::{check_absolute, non_empty, word};
 use crate::json::Decoder;
 use crate::members;
 
-/// The Linux part of a configuration.
+/// The section `linux` of a configuration.
 #[derive(Debug, Default)]
 pub struct Linux<'a> {
     pub namespaces: Vec<Namespace<'a>>,
@@ -19,7 +19,7 @@ pub struct Linux<'a> {
     pub gid_mappings: Vec<IdMapping>,
     pub time_offsets: Vec<TimeOffset>,
     pub devices: Vec<Device<'a>>,
-    /// (name on the host, name inside)
+    /// (name on the host, name in the container)
     pub net_devices: Vec<(&'a CStr, Option<&'a CStr>)>,
     pub cgroups_path: Option<&'a CStr>,
     pub resources: Resources<'a>,
@@ -35,7 +35,7 @@ pub struct Linux<'a> {
     pub personality: Option<Personality<'a>>,
 }
 
-/// The kinds of namespaces(7).
+/// The kinds of namespaces (namespaces(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum NamespaceKind {
@@ -50,7 +50,7 @@ pub enum NamespaceKind {
     Time,
 }
 
-/// The specification's words for them; `features` lists them in this order.
+/// The names of namespaces in the specification, in the order in which `features` prints them.
 pub static NAMESPACES: [(&str, NamespaceKind); 8] = [
     ("cgroup", NamespaceKind::Cgroup),
     ("ipc", NamespaceKind::Ipc),
@@ -62,14 +62,14 @@ pub static NAMESPACES: [(&str, NamespaceKind); 8] = [
     ("uts", NamespaceKind::Uts),
 ];
 
-/// One of `namespaces`: new, or the one at a path.
+/// An entry of `namespaces`: a new namespace, or an existing one at a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Namespace<'a> {
     pub kind: NamespaceKind,
     pub path: Option<&'a CStr>,
 }
 
-/// One of `uidMappings` or `gidMappings`.
+/// An entry of `uidMappings` or `gidMappings`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdMapping {
     pub container_id: u32,
@@ -77,10 +77,10 @@ pub struct IdMapping {
     pub size: u32,
 }
 
-/// The ids of a user namespace: of users, and of groups.
+/// The ID mappings of a user namespace: UIDs and GIDs.
 pub type Mappings<'m> = (&'m [IdMapping], &'m [IdMapping]);
 
-/// One of `timeOffsets`: clock's number in clock_gettime(2), seconds and nanoseconds.
+/// An entry of `timeOffsets`: the clock ID of clock_gettime(2), seconds and nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeOffset {
     pub clock: u8,
@@ -88,10 +88,10 @@ pub struct TimeOffset {
     pub nanosecs: u32,
 }
 
-/// The clocks that a time namespace shifts (time_namespaces(7)).
+/// The clocks with an offset in a time namespace (time_namespaces(7)).
 static CLOCKS: [(&str, u8); 2] = [("monotonic", 1), ("boottime", 7)];
 
-/// `intelRdt`: resctrl.
+/// `intelRdt`: the parameters of a resctrl group.
 #[derive(Debug, Default)]
 pub struct IntelRdt<'a> {
     pub clos_id: Option<&'a CStr>,
@@ -101,17 +101,17 @@ pub struct IntelRdt<'a> {
     pub enable_monitoring: bool,
 }
 
-/// `memoryPolicy`: set_mempolicy(2).
+/// `memoryPolicy`: the parameters of set_mempolicy(2).
 #[derive(Debug, Default)]
 pub struct MemoryPolicy<'a> {
     /// `MPOL_*`
     pub mode: u32,
     pub nodes: Option<&'a str>,
-    /// `MPOL_F_*`, together.
+    /// `MPOL_F_*`, combined.
     pub flags: u32,
 }
 
-/// The modes by the kernel's numbers (include/uapi/linux/mempolicy.h).
+/// Names of memory policy modes, with the kernel's numbers (include/uapi/linux/mempolicy.h).
 pub static MEMORY_POLICIES: [(&str, u32); 7] = [
     ("MPOL_DEFAULT", 0),
     ("MPOL_BIND", 2),
@@ -122,14 +122,14 @@ pub static MEMORY_POLICIES: [(&str, u32); 7] = [
     ("MPOL_LOCAL", 4),
 ];
 
-/// The flags, likewise.
+/// Names of memory policy flags, with the kernel's bits.
 pub static MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
     ("MPOL_F_NUMA_BALANCING", 1 << 13),
     ("MPOL_F_RELATIVE_NODES", 1 << 14),
     ("MPOL_F_STATIC_NODES", 1 << 15),
 ];
 
-/// `personality`: personality(2).
+/// `personality`: the execution domain of personality(2).
 #[derive(Debug, Default)]
 pub struct Personality<'a> {
     pub domain: &'a str,
@@ -174,7 +174,7 @@ pub fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
 }
 
 fn propagation<'a>(d: &mut Decoder<'a>) -> Option<&'a str> {
-    // Engines also write the recursive words, and "" for none.
+    // Engines also write the recursive forms, and "" if it is not set.
     const WORDS: [&str; 9] =
         ["", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"];
     Some(word(d, "propagation", &WORDS)).filter(|text| !text.is_empty())
@@ -194,7 +194,7 @@ fn namespaces<'a>(d: &mut Decoder<'a>) -> Vec<Namespace<'a>> {
 }
 
 impl NamespaceKind {
-    /// The specification's word.
+    /// The name in the specification.
     pub fn name(self) -> &'static str {
         NAMESPACES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
@@ -217,14 +217,14 @@ fn namespace_path<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
     path
 }
 
-/// A list of id mappings.
+/// Reads a list of ID mappings.
 #[inline(never)]
 pub fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
     d.list(IdMapping::read)
 }
 
 impl IdMapping {
-    /// The id on the host that a container's id stands for.
+    /// Maps an ID of the container to the host's; `None` if it is not mapped.
     pub fn to_host(mappings: &[IdMapping], id: u32) -> Option<u32> {
         let place = |mapping: &IdMapping| {
             let place = id.checked_sub(mapping.container_id).filter(|place| *place < mapping.size)?;
@@ -233,7 +233,7 @@ impl IdMapping {
         mappings.iter().find_map(place)
     }
 
-    /// The range must be of ids, and not empty.
+    /// Reads an entry, and checks that the range is not empty and within 32 bits.
     fn read(d: &mut Decoder<'_>) -> Self {
         let mut mapping = IdMapping::default();
         members!(d, {
@@ -267,7 +267,7 @@ fn time_offsets(d: &mut Decoder<'_>) -> Vec<TimeOffset> {
 fn nanosecs(d: &mut Decoder<'_>) -> u32 {
     let value = d.integer();
     if value > 999_999_999 {
-        d.fail(format_args!("{value} is a second or more"));
+        d.fail(format_args!("{value} is above 999999999"));
     }
     value
 }
@@ -279,7 +279,7 @@ fn net_device<'a>(d: &mut Decoder<'a>, _: &CStr) -> Option<&'a CStr> {
 }
 
 impl<'a> IntelRdt<'a> {
-    /// Nothing is asked for.
+    /// Whether nothing is requested.
     fn is_empty(&self) -> bool {
         let schemata = [self.l3_cache_schema, self.mem_bw_schema].into_iter().flatten();
         let mut schemata = schemata.chain(self.schemata.iter().copied());

@@ -1,8 +1,8 @@
-//! The words of runtime-spec 1.3 as data: what config.json said, checked value by value, nothing decided.
+//! The fields of runtime-spec 1.3 as data: config.json, decoded and with each value checked.
 //!
-//! A struct here has the fields of its section of the specification, under the specification's names in
-//! snake case; strings are borrowed from the decoded file. Rules between fields are the rooms' business
-//! (their `plan`), rules inside one value are checked here, where line and column are known.
+//! Each struct has the fields of its section of the specification, with the same names in snake case. Strings are
+//! borrowed from the decoded file. Rules for a single value are checked here, where line and column are known; rules
+//! between fields are checked by the `plan` of the directory that implements them.
 
 pub mod annotation;
 pub mod device;

@@ -29,14 +29,14 @@ pub struct Process<'a> {
     pub exec_cpu_affinity: Option<CpuAffinity<'a>>,
 }
 
-/// `consoleSize`, in characters.
+/// `consoleSize`: the size of the terminal in characters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConsoleSize {
     pub height: u16,
     pub width: u16,
 }
 
-/// `user`: ids inside the container.
+/// `user`: IDs as in the container's user namespace.
 #[derive(Clone, Debug, Default)]
 pub struct User {
     pub uid: u32,
@@ -45,7 +45,7 @@ pub struct User {
     pub additional_gids: Vec<u32>,
 }
 
-/// The five sets by their names; which the kernel knows is decided by the capability room.
+/// `capabilities`: the names in the five sets; `process/caps.rs` checks which of them exist.
 #[derive(Debug, Default)]
 pub struct Capabilities<'a> {
     pub bounding: Vec<&'a str>,
@@ -55,7 +55,7 @@ pub struct Capabilities<'a> {
     pub ambient: Vec<&'a str>,
 }
 
-/// One of `rlimits`: the resource's number (getrlimit(2)) and its limits, `u64::MAX` for none.
+/// An entry of `rlimits`: the number of the resource (getrlimit(2)) and its limits; `u64::MAX` is RLIM_INFINITY.
 #[derive(Clone, Copy, Debug)]
 pub struct Rlimit {
     pub resource: u32,
@@ -63,7 +63,7 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
-/// `scheduler`: sched_setattr(2).
+/// `scheduler`: the parameters of sched_setattr(2); times in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Scheduler<'a> {
     pub policy: &'a str,
@@ -82,15 +82,14 @@ pub struct IoPriority {
     pub priority: u8,
 }
 
-/// `execCPUAffinity`: CPU lists for `exec`, not for the container's first process.
+/// `execCPUAffinity`: CPU lists for exec processes, not for the container init.
 #[derive(Debug, Default)]
 pub struct CpuAffinity<'a> {
     pub initial: Option<&'a str>,
     pub last: Option<&'a str>,
 }
 
-/// Resource names in the kernel's order: the index is the resource's number on every port but
-/// alpha, mips and sparc.
+/// Names of resources. The index is the kernel's number, on all architectures but alpha, mips and sparc.
 pub static RLIMITS: [&str; 16] = [
     "RLIMIT_CPU",
     "RLIMIT_FSIZE",
@@ -111,7 +110,8 @@ pub static RLIMITS: [&str; 16] = [
 ];
 
 impl<'a> Process<'a> {
-    /// Decodes a process by itself, as `exec` is given one; `name` is what errors call the document.
+    /// Decodes a document that consists of a `process` object only, as for `exec`; `name` is the document's name in
+    /// errors.
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(name, text);
         let mut process = Process::default();
@@ -180,7 +180,7 @@ impl ConsoleSize {
             "height" => size.height = d.integer(),
             "width" => size.width = d.integer(),
         });
-        // Engines write zeros for "not known".
+        // Engines write zeros if the size is unknown.
         Some(size).filter(|size| size.height != 0 && size.width != 0)
     }
 }
@@ -233,11 +233,11 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-/// The policies: the index is the kernel's number.
+/// Names of scheduling policies; the index is the kernel's number.
 pub static POLICIES: [&str; 7] =
     ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"];
 
-/// The flags: the index is the bit.
+/// Names of scheduling flags; the index is the number of the bit.
 pub static SCHEDULER_FLAGS: [&str; 7] = [
     "SCHED_FLAG_RESET_ON_FORK",
     "SCHED_FLAG_RECLAIM",

@@ -1,4 +1,4 @@
-//! `linux.resources` (config-linux.md, "Control groups"): limits, controller by controller.
+//! `linux.resources` (config-linux.md, "Control groups"): the limits of each cgroup controller.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
 
-/// What a container may use. `None` is "leave as it is".
+/// The resource limits of a container. `None` keeps the current value.
 #[derive(Debug, Default)]
 pub struct Resources<'a> {
     pub devices: Vec<DeviceRule>,
@@ -20,11 +20,11 @@ pub struct Resources<'a> {
     pub network: Network<'a>,
     /// By device name.
     pub rdma: Vec<(&'a CStr, Rdma)>,
-    /// cgroup v2 files by name.
+    /// Names of cgroup v2 files, and their content.
     pub unified: Vec<(&'a CStr, &'a CStr)>,
 }
 
-/// `memory`, in bytes; -1 is no limit.
+/// `memory`: limits in bytes; -1 is unlimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
     pub limit: Option<i64>,
@@ -39,11 +39,11 @@ pub struct Memory {
     pub check_before_update: Option<bool>,
 }
 
-/// The least `memory.limit`, in bytes, with which a static program of one page still starts, on one CPU: for each the
-/// kernel may keep 64 pages that it has charged, and not get them back in time.
+/// The smallest `memory.limit`, in bytes, with which a static program of one page starts on a single CPU: for each CPU
+/// the kernel charges up to 64 pages in advance (MEMCG_CHARGE_BATCH), which it may not reclaim in time.
 pub const SMALLEST_MEMORY: i64 = 256 << 10;
 
-/// `cpu`; times in microseconds.
+/// `cpu`: times in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu<'a> {
     pub shares: Option<u64>,
@@ -57,7 +57,7 @@ pub struct Cpu<'a> {
     pub idle: Option<i64>,
 }
 
-/// `blockIO`.
+/// `blockIO`: limits of block devices.
 #[derive(Debug, Default)]
 pub struct BlockIo {
     pub weight: Option<u16>,
@@ -69,7 +69,7 @@ pub struct BlockIo {
     pub throttle_write_iops: Vec<ThrottleDevice>,
 }
 
-/// One of `weightDevice`.
+/// An entry of `weightDevice`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightDevice {
     pub major: u32,
@@ -78,7 +78,7 @@ pub struct WeightDevice {
     pub leaf_weight: Option<u16>,
 }
 
-/// One of the `throttle...Device` lists: bytes or operations a second.
+/// An entry of a `throttle...Device` list: bytes or operations per second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThrottleDevice {
     pub major: u32,
@@ -86,22 +86,22 @@ pub struct ThrottleDevice {
     pub rate: u64,
 }
 
-/// One of `hugepageLimits`, in bytes.
+/// An entry of `hugepageLimits`: the limit in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct HugepageLimit<'a> {
-    /// As in the control file's name: `2MB`.
+    /// As in the name of the cgroup file, such as `2MB`.
     pub page_size: &'a str,
     pub limit: u64,
 }
 
-/// `network`: net_cls and net_prio.
+/// `network`: the controllers net_cls and net_prio.
 #[derive(Debug, Default)]
 pub struct Network<'a> {
     pub class_id: Option<u32>,
     pub priorities: Vec<(&'a CStr, u32)>,
 }
 
-/// One of `rdma`.
+/// An entry of `rdma`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rdma {
     pub hca_handles: Option<u32>,
@@ -109,7 +109,8 @@ pub struct Rdma {
 }
 
 impl<'a> Resources<'a> {
-    /// Decodes resources by themselves, as `update` is given them; `name` is what errors call the document.
+    /// Decodes a document that consists of a `resources` object only, as for `update`; `name` is the document's name in
+    /// errors.
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(name, text);
         let mut resources = Resources::default();
@@ -136,7 +137,8 @@ impl<'a> Resources<'a> {
 }
 
 impl Resources<'_> {
-    /// Whether there is more than memory, CPU, processes and devices. Engines write zeros for "not set".
+    /// Whether other resources than memory, CPU, PIDs and devices are limited. Engines write 0 for values that are
+    /// not set.
     pub fn has_rare(&self) -> bool {
         !(self.block_io.is_empty()
             && self.hugepage_limits.is_empty()
@@ -151,7 +153,7 @@ fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> &'a CStr {
     let name = file.to_bytes();
     let good = !name.contains(&b'/') && name.contains(&b'.') && !name.starts_with(b".");
     d.check(good, "not the name of a cgroup file");
-    // They would move processes, end them, or stop the container before it is one.
+    // These files would move, kill or freeze processes of the container before it is created.
     let acts = ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"];
     d.check(!acts.iter().any(|other| name == other.as_bytes()), "not a limit");
     d.cstr()
@@ -163,7 +165,7 @@ fn pids(d: &mut Decoder<'_>) -> Option<i64> {
     limit
 }
 
-/// A limit, or -1 for none.
+/// A limit; -1 is unlimited.
 fn limit_of(d: &mut Decoder<'_>) -> Option<i64> {
     let value: i64 = d.integer();
     if value < -1 {
@@ -209,9 +211,9 @@ impl<'a> Cpu<'a> {
     }
 }
 
-/// A list of CPUs or memory nodes: the kernel's own parser has the last word (cpuset(7), "List format").
+/// A list of CPUs or memory nodes. Only its characters are checked, the rest by the kernel (cpuset(7), "List format").
 fn list<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
-    // Out of a file it has a line's end, which the kernel drops.
+    // If read from a file, it ends with a newline, which the kernel drops as well.
     let text = d.cstr_without_end(u8::is_ascii_whitespace);
     let good = text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b));
     d.check(good, "not a list of numbers");
@@ -311,7 +313,7 @@ fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
     (d.need(name, "name is missing"), priority)
 }
 
-/// The kernel reads a name up to the next blank, and takes what follows for the priority.
+/// The name of a network interface. It must not contain whitespace: the kernel parses what follows as the priority.
 fn interface<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let name = d.cstr();
     let good = !name.is_empty() && !name.to_bytes().iter().any(u8::is_ascii_whitespace);

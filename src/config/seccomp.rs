@@ -1,4 +1,4 @@
-//! `linux.seccomp` (config-linux.md, "Seccomp"): the filter as it is written.
+//! `linux.seccomp` (config-linux.md, "Seccomp"): the seccomp profile.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -19,17 +19,17 @@ pub struct Seccomp<'a> {
     pub syscalls: Vec<Rule<'a>>,
 }
 
-/// One of `syscalls`.
+/// A rule: an entry of `syscalls`.
 #[derive(Debug, Default)]
 pub struct Rule<'a> {
-    /// UTF-8.
+    /// In UTF-8.
     pub names: Vec<&'a [u8]>,
     pub action: &'a str,
     pub errno_ret: Option<u32>,
     pub args: Vec<Arg<'a>>,
 }
 
-/// One of `args`: a comparison of a system call's argument.
+/// An entry of `args`: a comparison with an argument of the system call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arg<'a> {
     /// 0 to 5.
@@ -39,7 +39,7 @@ pub struct Arg<'a> {
     pub op: &'a str,
 }
 
-/// `SCMP_ACT_*`.
+/// Names of actions.
 pub static ACTIONS: [&str; 9] = [
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -52,7 +52,7 @@ pub static ACTIONS: [&str; 9] = [
     "SCMP_ACT_TRAP",
 ];
 
-/// `SCMP_CMP_*`.
+/// Names of operators.
 pub static OPERATORS: [&str; 7] = [
     "SCMP_CMP_EQ",
     "SCMP_CMP_GE",
@@ -63,7 +63,7 @@ pub static OPERATORS: [&str; 7] = [
     "SCMP_CMP_NE",
 ];
 
-/// `SCMP_ARCH_*`, as of libseccomp 2.6.
+/// Names of architectures, as of libseccomp 2.6.
 pub static ARCHITECTURES: [&str; 23] = [
     "SCMP_ARCH_AARCH64",
     "SCMP_ARCH_ARM",
@@ -90,7 +90,7 @@ pub static ARCHITECTURES: [&str; 23] = [
     "SCMP_ARCH_X86_64",
 ];
 
-/// `SECCOMP_FILTER_FLAG_*` of seccomp(2).
+/// Names of flags (seccomp(2)).
 pub static FLAGS: [&str; 4] = [
     "SECCOMP_FILTER_FLAG_LOG",
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
@@ -98,17 +98,17 @@ pub static FLAGS: [&str; 4] = [
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 ];
 
-/// The highest error number a filter can return (SECCOMP_RET_DATA is 16 bits, but MAX_ERRNO is 4095).
+/// The highest error number that a filter can return (SECCOMP_RET_DATA has 16 bits, but MAX_ERRNO is 4095).
 const MAX_ERRNO: u32 = 4095;
 
 impl<'a> Seccomp<'a> {
-    /// Whether somebody is to be asked about some call.
+    /// Whether SCMP_ACT_NOTIFY is the action of a rule or the default.
     pub fn notifies(&self) -> bool {
         let mut actions = self.syscalls.iter().map(|rule| rule.action).chain([self.default_action]);
         actions.any(|action| action == "SCMP_ACT_NOTIFY")
     }
 
-    /// Nothing is asked for, which is no filter, as for runc.
+    /// Whether the profile is empty, which means no filter, as in runc.
     pub fn is_empty(&self) -> bool {
         self.default_action.is_empty()
             && self.architectures.is_empty()

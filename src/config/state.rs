@@ -1,5 +1,5 @@
-//! The state of a container as others are told it (runtime.md, "State"): hooks, and who takes the descriptor of a
-//! seccomp filter.
+//! The state of a container as it is passed to hooks and to the seccomp agent, which receives the listener fd
+//! (runtime.md, "State").
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -9,7 +9,7 @@ use miniserde::Serialize;
 
 use super::Config;
 
-/// What does not change in it (`root` as crun has it).
+/// The constant members of the state; `root` is an extension of crun.
 #[derive(Serialize)]
 struct State<'s> {
     #[serde(rename = "ociVersion")]
@@ -20,7 +20,7 @@ struct State<'s> {
     annotations: BTreeMap<&'s str, &'s str>,
 }
 
-/// The state as JSON, but for status and pid, which go behind its first brace; `bundle` is absolute.
+/// The state as JSON without `status` and `pid`, which are inserted after the first brace; `bundle` is absolute.
 pub fn json(config: &Config<'_>, id: &CStr, bundle: &CStr) -> String {
     fn text(text: &CStr) -> &str {
         text.to_str().unwrap_or_default()

@@ -1,4 +1,5 @@
-//! The top of config.json (config.md): version, root, mounts, hostname, annotations and the sections.
+//! The top-level object of config.json (config.md): version, root, mounts, hostname, annotations and the other
+//! sections.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::json::Decoder;
 use crate::members;
 
-/// A whole config.json.
+/// A complete config.json.
 #[derive(Debug, Default)]
 pub struct Config<'a> {
     pub oci_version: &'a str,
@@ -34,7 +35,7 @@ pub struct Root<'a> {
     pub readonly: bool,
 }
 
-/// One of `mounts`.
+/// An entry of `mounts`.
 #[derive(Debug, Default)]
 pub struct Mount<'a> {
     pub destination: &'a CStr,
@@ -46,7 +47,7 @@ pub struct Mount<'a> {
 }
 
 impl<'a> Config<'a> {
-    /// Decodes a config.json; `name` is what errors call it. The buffer is written to (see [`crate::json`]).
+    /// Decodes a config.json; `name` is its name in errors. The buffer is written to (see [`crate::json`]).
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(name, text);
         let mut config = Config::default();
@@ -59,14 +60,14 @@ impl<'a> Config<'a> {
         self.annotations.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
-    /// The socket that takes the descriptor of a seccomp filter with SCMP_ACT_NOTIFY: `listenerPath`, or crun's
-    /// annotation, older than that.
+    /// The socket that receives the listener fd of a seccomp filter with SCMP_ACT_NOTIFY: `listenerPath`, or an older
+    /// annotation of crun.
     pub fn seccomp_receiver(&self) -> Option<&'a CStr> {
         let path = self.linux.seccomp.as_ref().and_then(|seccomp| seccomp.listener_path);
         path.or_else(|| self.annotation(c"run.oci.seccomp.receiver"))
     }
 
-    /// Sets that socket where the configuration names none.
+    /// Sets the socket that [`Config::seccomp_receiver`] returns, if the configuration contains none.
     pub fn set_seccomp_receiver(&mut self, path: Option<&'a CStr>) {
         if path.is_some()
             && self.seccomp_receiver().is_none()
@@ -76,7 +77,7 @@ impl<'a> Config<'a> {
         }
     }
 
-    // Not into whoever decodes: a plan is made in the same function.
+    // Not inlined into the caller, which makes the plan in the same function.
     #[inline(never)]
     fn read(&mut self, d: &mut Decoder<'a>) {
         let mut root = false;
@@ -100,7 +101,7 @@ impl<'a> Config<'a> {
     }
 }
 
-/// Decodes a list of mounts by itself; `name` is what errors call the document.
+/// Decodes a document that consists of a list of mounts only; `name` is the document's name in errors.
 pub fn mounts<'a>(name: &'a str, text: &'a mut [u8]) -> Result<Vec<Mount<'a>>> {
     let mut decoder = Decoder::new(name, text);
     let mounts = decoder.list(Mount::read);
@@ -131,7 +132,7 @@ impl<'a> Root<'a> {
 }
 
 impl<'a> Mount<'a> {
-    /// Whether it shows cgroups, of whatever version the host has.
+    /// Whether this is a cgroup mount, of either version.
     pub fn is_cgroup(&self) -> bool {
         matches!(self.kind.map(CStr::to_bytes), Some(b"cgroup" | b"cgroup2"))
     }

@@ -1,28 +1,31 @@
-//! Values that several parts of a configuration have: ids, paths, words.
+//! Readers for values that occur in several sections: IDs, paths, words.
 
 use core::ffi::CStr;
 
 use crate::json::Decoder;
 
-/// The highest user or group id; 4294967295 is the kernel's "no change".
+/// The highest user or group ID: to the kernel 4294967295, which is -1, means "no change".
 pub const MAX_ID: u32 = u32::MAX - 1;
 
+/// The absolute path of a file that is not a directory.
 pub fn absolute_file<'a>(d: &mut Decoder<'a>) -> &'a CStr {
-    // It is no directory.
+    // Trailing slashes are dropped, which only a directory may have.
     let path = d.cstr_without_end(|byte| *byte == b'/');
     check_absolute(d, path)
 }
 
+/// Checks that a path is absolute.
 pub fn check_absolute<'a>(d: &mut Decoder<'_>, path: &'a CStr) -> &'a CStr {
     d.check(path.to_bytes().starts_with(b"/"), "must be an absolute path");
     path
 }
 
-/// Labels and profiles: engines write `""` for none.
+/// A string, or `None` if it is empty: engines write `""` for an optional value that is not set.
 pub fn non_empty<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
     Some(d.cstr()).filter(|text| !text.is_empty())
 }
 
+/// A user or group ID.
 pub fn id(d: &mut Decoder<'_>) -> u32 {
     let value = d.integer();
     if value > MAX_ID {
@@ -31,7 +34,7 @@ pub fn id(d: &mut Decoder<'_>) -> u32 {
     value
 }
 
-/// A string that must be one of a list of words.
+/// A string that must be one of `words`; `what` is its name in errors.
 pub fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
     let place = d.one_of(what, words.iter().copied());
     place.and_then(|place| words.get(place)).copied().unwrap_or_default()

@@ -1,14 +1,14 @@
-//! The version of runtime-spec that mote speaks (config.md, "Specification version").
+//! The supported versions of runtime-spec (config.md, "Specification version").
 
-/// What `state`, hooks and `spec` say.
+/// The `ociVersion` in the output of `state`, the state passed to hooks, and the configuration made by `spec`.
 pub const CURRENT: &str = "1.3.0";
 
-/// The oldest version whose configurations are understood.
+/// The oldest supported version of a configuration.
 pub const OLDEST: &str = "1.0.0";
 
-/// The version of a configuration, without the `v` of a tag's name, when it can be read: any of major version 1, within
-/// which the specification is compatible. It should be in the form of SemVer 2.0, as `1.0.2-dev` is; runc and crun take
-/// `1.0` too, which people write.
+/// The version of a configuration without the `v` of git tags, if it is supported: any with major version 1, within
+/// which the specification is compatible. It should have the form of SemVer 2.0, such as `1.0.2-dev`; `1.0` is
+/// accepted as well, as in runc and crun.
 pub fn supported(version: &str) -> Option<&str> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let core = version.split(['-', '+']).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The CPUs a process may run on (sched_setaffinity(2); config.md, "execCPUAffinity").
+//! The CPU affinity of a process (sched_setaffinity(2); config.md, "execCPUAffinity").
 
 use alloc::vec::Vec;
 
@@ -7,26 +7,26 @@ use crate::config::process::CpuAffinity;
 use crate::error::{At, On, Result};
 use crate::sys::sched::sched_setaffinity;
 
-/// Which CPUs.
+/// The CPU affinity to set.
 #[derive(Debug, Default)]
 pub enum Plan {
-    /// All that the cgroup has: whatever kept mote itself to some of them is not the container's.
+    /// All CPUs of the cgroup: the container does not inherit the affinity of mote.
     #[default]
     All,
-    /// As it is.
+    /// The current affinity is kept.
     Kept,
-    /// These, as bits.
+    /// These CPUs, as a bit mask.
     These(Vec<u64>),
 }
 
 impl Plan {
-    /// Before a process that joins a container is in its cgroup.
+    /// The affinity of an exec process before it is in the cgroup of the container (`initial`).
     pub fn initial(affinity: Option<&CpuAffinity<'_>>) -> Result<Self> {
         let list = affinity.and_then(|affinity| affinity.initial);
         Self::of(list).at(format_args!("process.execCPUAffinity.initial"))
     }
 
-    /// When it is there.
+    /// The affinity when the process is in the cgroup (`final`); all CPUs without `execCPUAffinity`.
     pub fn last(affinity: Option<&CpuAffinity<'_>>) -> Result<Self> {
         match affinity {
             Some(affinity) => Self::of(affinity.last).at(format_args!("process.execCPUAffinity.final")),
@@ -41,10 +41,10 @@ impl Plan {
         }
     }
 
-    /// Sets them for this process.
+    /// Sets the affinity of this process.
     pub fn apply(&self) -> Result<()> {
         match self {
-            // Where it is not allowed, things stay as they are, which is nothing more.
+            // If this is denied, the affinity stays as it is, which gives the container no more than that.
             Plan::All => {
                 let _ = sched_setaffinity(&[u64::MAX; 128]);
                 Ok(())

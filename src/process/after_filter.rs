@@ -1,21 +1,22 @@
-//! The system calls of mote in a process whose seccomp filter is loaded already.
+//! The system calls that mote makes in a process after its seccomp filter has been loaded.
 //!
-//! With no_new_privs that is right before execve; without, it needs CAP_SYS_ADMIN, and comes before capabilities are
-//! dropped. Everything that `finish.rs`, `init.rs`, `start_socket.rs` and `exec.rs` of `launch` do after that is listed here.
+//! With no_new_privs the filter is loaded right before execve. Without, loading needs CAP_SYS_ADMIN, so it comes before
+//! capabilities are dropped. All calls that `finish.rs`, `init.rs`, `start_socket.rs` and `exec.rs` in `launch` make
+//! after that are listed here.
 
 use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 
 use super::{caps, env, exec, signals, user};
 use crate::sys::seccomp::{Call, Need};
 
-/// What the process waits for after its filter is loaded.
+/// The peer for which the process waits after its filter has been loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// The parent, without sending it a message first (`exec`).
+    /// The parent, without a message to it before (`exec`).
     ExecParent,
-    /// The parent, after the message that it is set up.
+    /// The parent, after the message that the process is set up (`run`).
     Parent,
-    /// The same, and then `start` at the start socket.
+    /// The parent, as [`WaitsFor::Parent`], and then `mote start` at the start socket (`create`).
     StartSocket,
 }
 
@@ -30,12 +31,12 @@ pub struct AfterFilter<'p> {
     pub waits_for: WaitsFor,
 }
 
-/// The receiving and the sending call of `launch/message.rs`, as rustix makes them.
+/// The system calls with which rustix receives and sends the messages of `launch/message.rs`.
 const RECEIVE: &str = if cfg!(target_arch = "arm") { "recv" } else { "recvfrom" };
 const SEND: &str = if cfg!(target_arch = "arm") { "send" } else { "sendto" };
 
 impl AfterFilter<'_> {
-    /// The calls that every start makes which comes to the program, and those of one that does not.
+    /// Reports the calls of a start that executes the program, and those of one that fails.
     pub fn calls(self, report: &mut dyn FnMut(Need, Call<'_>)) {
         if !self.no_new_privileges {
             self.early(report);
@@ -58,9 +59,9 @@ impl AfterFilter<'_> {
         for name in exec::FINDING.iter().chain(waits).chain(&[RECEIVE, "rt_sigprocmask"]) {
             call(name, &[]);
         }
-        let unheard =
+        let may_fail =
             [(self.env.needs_home, "openat"), (self.signals.ignored != 0, "rt_sigaction"), (true, "close")];
-        for (_, name) in unheard.into_iter().filter(|(is_made, _)| *is_made) {
+        for (_, name) in may_fail.into_iter().filter(|(is_made, _)| *is_made) {
             report(Need::Life, Call { name, arguments: &[] });
         }
     }

@@ -1,4 +1,4 @@
-//! System calls that a step of a process will make, as they are reported before it.
+//! The callback to which the plans report the system calls that they will make.
 
-/// Takes the name and the arguments of each system call.
+/// Called with the name and the arguments of each system call.
 pub type Calls<'c> = dyn FnMut(&'static str, &[u64]) + 'c;

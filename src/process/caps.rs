@@ -13,7 +13,7 @@ use super::calls::Calls;
 use crate::config::process::Capabilities;
 use crate::error::{Error, On, Result};
 
-/// Every capability; the index is its number (include/uapi/linux/capability.h, linux 6.18).
+/// The names of all capabilities; the index is the number (include/uapi/linux/capability.h, linux 6.18).
 pub static NAMES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -58,19 +58,19 @@ pub static NAMES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// CAP_AUDIT_READ, the last one of linux 3.16.
+/// CAP_AUDIT_READ, the last capability of linux 3.16.
 const OLDEST_LAST: u64 = 37;
 
-/// The number of a capability by its name.
+/// The number of the capability with this name, in any case; `None` if it is unknown.
 pub fn number(name: &str) -> Option<usize> {
     NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// The sets as bits. A configuration without `capabilities` gives none at all.
+/// The capability sets as bit masks. All are empty if the configuration has no `capabilities`.
 #[derive(Debug, Default)]
 pub struct Plan {
     bounding: u64,
-    /// Of the set before: what is not in it need not be taken out.
+    /// The bounding set of this process: what is not in it need not be dropped.
     present: u64,
     effective: u64,
     inheritable: u64,
@@ -79,10 +79,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the configuration asks for, as far as it can be had: `available` are those of this process, or
-    /// all in a new user namespace. `warn` takes the rest, and names that no kernel has: "Runtimes
-    /// SHOULD NOT fail if the container configuration requests capabilities that cannot be granted".
-    /// `present` is the bounding set as it is.
+    /// The sets of the configuration, without capabilities that cannot be granted. Those, and unknown names, cause
+    /// warnings: "Runtimes SHOULD NOT fail if the container configuration requests capabilities that cannot be
+    /// granted".
+    ///
+    /// `available` is the permitted set of this process, or all in a new user namespace; `present` is the current
+    /// bounding set.
     pub fn new(
         capabilities: Option<&Capabilities<'_>>,
         (available, present): (u64, u64),
@@ -115,8 +117,8 @@ impl Plan {
         Plan { bounding, present, effective, inheritable, permitted, ambient }
     }
 
-    /// Before ids change: shrinks the bounding set, which needs CAP_SETPCAP, and asks the kernel to keep
-    /// the permitted set when uid 0 is given up for `uid`.
+    /// Drops capabilities from the bounding set, which needs CAP_SETPCAP, and sets PR_SET_KEEPCAPS, by which the kernel
+    /// keeps the permitted set if the UID changes from 0 to `uid`. To be called before the IDs change.
     pub fn apply_before_ids(&self, uid: u32) -> Result<()> {
         for number in 0..64 {
             if self.bounding & (1 << number) != 0 || self.present & (1 << number) == 0 {
@@ -124,7 +126,7 @@ impl Plan {
             }
             match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
                 Ok(()) => {}
-                // The first number that this kernel does not have.
+                // The first number that this kernel does not support.
                 Err(Errno::INVAL) => break,
                 error => error.on(format_args!("prctl PR_CAPBSET_DROP {number}"))?,
             }
@@ -135,7 +137,8 @@ impl Plan {
         }
     }
 
-    /// After ids changed: the process's own sets, and the ambient one, which must lie within them.
+    /// Sets the effective, permitted and inheritable sets, and the ambient set, which must be a subset of the last
+    /// two. To be called after the IDs have changed.
     pub fn apply_after_ids(&self) -> Result<()> {
         let wanted = CapabilitySets {
             effective: CapabilitySet::from_bits_retain(self.effective),
@@ -143,7 +146,7 @@ impl Plan {
             inheritable: CapabilitySet::from_bits_retain(self.inheritable),
         };
         set_capabilities(None, wanted).on(format_args!("process.capabilities: capset"))?;
-        // Nothing is ambient that is not both permitted and inheritable: capset(2) has seen to that.
+        // Only capabilities that are permitted and inheritable can still be ambient: capset(2) has removed the others.
         if self.permitted & self.inheritable & !self.ambient != 0 {
             clear_ambient_capability_set().on(format_args!("prctl PR_CAP_AMBIENT_CLEAR_ALL"))?;
         }
@@ -154,7 +157,9 @@ impl Plan {
         Ok(())
     }
 
-    /// The system calls of the two. Which capabilities a kernel older than this table has is not known.
+    /// Reports the system calls of [`Plan::apply_before_ids`] and [`Plan::apply_after_ids`]. Drops from the bounding
+    /// set are reported up to `OLDEST_LAST` only: whether the kernel supports higher numbers is not known in
+    /// advance.
     pub fn calls(&self, uid: u32, call: &mut Calls<'_>) {
         let mut prctl = |option: u32, argument: u64, more: u64| {
             call("prctl", &[option.into(), argument, more, 0, 0]);
@@ -175,8 +180,8 @@ impl Plan {
         call("capset", &[]);
     }
 
-    /// From here on execve gives no rights that the process has not: set-user-id bits and file
-    /// capabilities mean nothing, for it and all its children.
+    /// Sets no_new_privs: execve ignores set-user-ID bits and file capabilities from now on, for this process and its
+    /// descendants.
     pub fn apply_no_new_privileges(&self) -> Result<()> {
         set_no_new_privs(true).on(format_args!("process.noNewPrivileges: prctl PR_SET_NO_NEW_PRIVS"))
     }

@@ -8,9 +8,12 @@ use rustix::process::fchdir;
 use crate::error::{At, Error, On, Result, Show};
 use crate::rootfs::path::{Make, Root};
 
-/// Changes to `cwd` in `root`, with `make` made when it is missing, and checks where that is. Tried first as root,
-/// before ids change: the user may use a directory below ones that only root can pass. `false`: root is
-/// not let in (root_squash, FUSE), the user may be, so it is to be tried again with [`apply_as_user`].
+/// Changes to the directory `cwd` in `root`, which with `make` is created if it does not exist, and checks that it is
+/// inside the root.
+///
+/// It is tried first as root, before the IDs change: the path may contain directories that only root can search.
+/// `false` if root is denied access (root_squash, FUSE): the user may have it, so [`apply_as_user`] must be called
+/// later.
 pub fn apply(root: &Root, cwd: &CStr, make: bool) -> Result<bool> {
     match enter(root, cwd) {
         Err(error) if make && error.is(Errno::NOENT) => {
@@ -22,20 +25,20 @@ pub fn apply(root: &Root, cwd: &CStr, make: bool) -> Result<bool> {
     }
 }
 
-/// The second try, with the container's ids.
+/// The second attempt of [`apply`], with the IDs of the container's user.
 pub fn apply_as_user(root: &Root, cwd: &CStr) -> Result<()> {
     enter(root, cwd)
 }
 
-/// Through the root, and not through a link of procfs: chdir(2) would follow one to whatever a process has
-/// open, beneath what is mounted or masked above it (CVE-2024-21626).
+/// Opens the directory below the root without following magic links of procfs, and changes to it. chdir(2) would follow
+/// such a link to any file that a process has open, also beneath mounts and masks (CVE-2024-21626).
 fn enter(root: &Root, cwd: &CStr) -> Result<()> {
     let directory = root.open(cwd).and_then(|directory| fchdir(&directory).map(|()| directory));
     root.release(directory.on(format_args!("process.cwd: chdir {}", Show(cwd)))?);
     inside(cwd)
 }
 
-/// A directory that lies outside of the root all the same: getcwd(2) tells.
+/// Checks with getcwd(2) that the working directory is inside the root.
 fn inside(cwd: &CStr) -> Result<()> {
     // Room for PATH_MAX on the stack: this runs in the child, which does not allocate.
     let mut space = [0u8; 4096];

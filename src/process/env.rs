@@ -1,4 +1,4 @@
-//! The environment, and HOME out of the container's /etc/passwd (environ(7), passwd(5)).
+//! The environment, and HOME from the container's /etc/passwd (environ(7), passwd(5)).
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,16 +12,17 @@ use super::exec::check_lengths;
 use crate::error::Result;
 use crate::sys::exec::Strings;
 
-/// The variables, as execve(2) takes them.
+/// The environment of the process.
 #[derive(Debug)]
 pub struct Plan<'a> {
+    /// The variables, as execve(2) takes them.
     pub variables: Strings<'a>,
-    /// No HOME among them: the user's is looked up.
+    /// Whether HOME is not among them, so that the user's home directory is looked up.
     pub needs_home: bool,
 }
 
 impl<'a> Plan<'a> {
-    /// The variables of `process.env`. A string without `=` is given on as it is.
+    /// The variables of `process.env`. A string without `=` is passed unchanged.
     pub fn new(env: &[&'a CStr]) -> Result<Self> {
         check_lengths("env", env)?;
         let variables = last_of_each(env);
@@ -30,15 +31,15 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Counts as none: the user's is set instead.
+/// An empty HOME is treated as missing: that of the user is set instead.
 const EMPTY_HOME: &CStr = c"HOME=";
 
-/// The name of a variable and its `=`; of a string without one, all of it.
+/// The name of a variable with its `=`; the whole string if it has none.
 fn name(variable: &CStr) -> &[u8] {
     variable.to_bytes().split_inclusive(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-/// The last variable of each name, at its place: engines add theirs behind the image's, and getenv(3) would find
+/// The last variable of each name, in the given order: engines append theirs to the image's, and getenv(3) would find
 /// the first.
 fn last_of_each<'a>(env: &[&'a CStr]) -> Vec<&'a CStr> {
     let mut names: Vec<_> = env.iter().enumerate().map(|(place, variable)| (name(variable), place)).collect();
@@ -57,9 +58,9 @@ fn last_of_each<'a>(env: &[&'a CStr]) -> Vec<&'a CStr> {
     counted.map(|(variable, _)| variable).collect()
 }
 
-/// `HOME=...` for a user of the container, in `space`: the home directory of the first line of
-/// /etc/passwd with this uid, or `/`. The file is the image's, so anything may stand in it: lines that are
-/// not understood, or too long, are passed over.
+/// `HOME=...` for a user of the container, in `space`: the home directory in the first line of /etc/passwd with this
+/// UID, or `/`. The file is part of the image, so its content is untrusted: lines that are invalid or too long are
+/// skipped.
 pub fn home(uid: u32, space: &mut [u8; 512]) -> &CStr {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = openat(CWD, c"/etc/passwd", flags, Mode::empty());
@@ -92,7 +93,7 @@ pub fn home(uid: u32, space: &mut [u8; 512]) -> &CStr {
     assemble(b"/", space)
 }
 
-/// How much of the file is read: it may be as long as its maker wished (a link to /dev/zero, a sparse file).
+/// The maximum number of bytes that are read: the image determines the length of the file (a sparse file).
 const MOST: usize = 1 << 20;
 
 fn regular(file: &OwnedFd) -> rustix::io::Result<()> {
@@ -102,7 +103,7 @@ fn regular(file: &OwnedFd) -> rustix::io::Result<()> {
     }
 }
 
-/// The sixth field of a line whose third is `uid`.
+/// The home directory, which is the sixth field, of a line whose third field is `uid`.
 fn home_of(line: &[u8], uid: u32) -> Option<&[u8]> {
     let mut fields = line.split(|byte| *byte == b':');
     let number = core::str::from_utf8(fields.nth(2)?).ok()?;
@@ -139,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_name_counts_at_its_place() {
+    fn the_last_of_a_name_is_kept_in_order() {
         check(&[c"A=1", c"B=1", c"A=2", c"C=1"], &[c"B=1", c"A=2", c"C=1"], true);
         check(&[c"PATH=/a", c"A=1", c"PATH=/b"], &[c"A=1", c"PATH=/b"], true);
-        // These are names of their own.
+        // These names are all different.
         let different = [c"A=1", c"AB=1", c"A!=1", c"a=1", c"A", c"=1", c""];
         check(&different, &different, true);
         check(&[c"A", c"A", c"=1", c"=2"], &[c"A", c"=2"], true);

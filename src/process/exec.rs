@@ -1,4 +1,5 @@
-//! Which program is run (execve(2); config.md, "args": "the same semantics as execvp's file").
+//! The program to execute, and its lookup in PATH (execve(2); config.md, "args": "the same semantics as execvp's
+//! file").
 
 use core::ffi::CStr;
 
@@ -8,30 +9,30 @@ use crate::error::{Error, Kind, Result, Show};
 use crate::executable::{check, explain};
 use crate::sys::exec::{Strings, execve};
 
-/// The arguments, and where the program may be.
+/// The arguments, and the directories in which the program is looked up.
 #[derive(Debug)]
 pub struct Plan<'a> {
     name: &'a CStr,
     arguments: Strings<'a>,
-    /// Where a name without a slash is looked for; empty when it has one.
+    /// The value of PATH for a name without a slash; empty if it has one.
     path: &'a CStr,
 }
 
-/// Where a program is looked for when the container has no PATH, as in execvp(3) of the C libraries.
+/// The search path if the container has no PATH, as in execvp(3) of the C libraries.
 const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 
-/// Of include/uapi/linux/limits.h; the second counts the NUL.
+/// From include/uapi/linux/limits.h; PATH_MAX includes the NUL.
 const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 4096;
 
-/// `MAX_ARG_STRLEN` of include/uapi/linux/binfmts.h, with the NUL.
+/// `MAX_ARG_STRLEN` of include/uapi/linux/binfmts.h, including the NUL.
 const MAX_STRING: usize = 32 * 4096;
 
-/// That none of the strings is longer than execve(2) takes.
+/// Checks that no string exceeds the limit of execve(2).
 pub(super) fn check_lengths(field: &str, strings: &[&CStr]) -> Result<()> {
     match strings.iter().position(|string| string.count_bytes() >= MAX_STRING) {
         Some(index) => Err(Error::invalid(format_args!(
-            "process.{field}[{index}]: longer than {} bytes, which execve(2) does not take",
+            "process.{field}[{index}]: longer than {} bytes, the limit of execve(2)",
             MAX_STRING - 1
         ))),
         None => Ok(()),
@@ -39,7 +40,9 @@ pub(super) fn check_lengths(field: &str, strings: &[&CStr]) -> Result<()> {
 }
 
 impl<'a> Plan<'a> {
-    /// `env` is the container's: its PATH counts, not the runtime's.
+    /// The plan for `args`. `env` is the container's environment, whose PATH is searched.
+    ///
+    /// Errors: if `args` is empty, or exceeds a limit of execve(2).
     pub fn new(args: &[&'a CStr], env: &[&'a CStr]) -> Result<Self> {
         let Some(name) = args.first().copied().filter(|name| !name.is_empty()) else {
             return Err(not_in_path(c""));
@@ -50,7 +53,7 @@ impl<'a> Plan<'a> {
         let value = |variable: &&'a CStr| variable.to_bytes_with_nul().strip_prefix(b"PATH=");
         let path = match name.to_bytes().contains(&b'/') {
             true => Some(c""),
-            // The last of a name counts (`env.rs`).
+            // The last variable of a name is used (`env.rs`).
             false => env.iter().rev().find_map(value).and_then(|path| CStr::from_bytes_with_nul(path).ok()),
         };
         check_lengths("args", args)?;
@@ -62,8 +65,8 @@ impl<'a> Plan<'a> {
         self.path.to_bytes().split(|byte| *byte == b':')
     }
 
-    /// The program's path in one of them, in `space`: a plan with all of them would be as large as PATH times
-    /// the name. A name with a slash is the path.
+    /// The path of the program in `directory`, or the name itself if it has a slash. It is built in `space` when
+    /// needed: all paths together would need the size of the name for each directory of PATH.
     fn within<'s>(&'s self, directory: &[u8], space: &'s mut [u8; PATH_MAX]) -> Result<&'s CStr, Errno> {
         if self.name.to_bytes().contains(&b'/') {
             return Ok(self.name);
@@ -80,8 +83,8 @@ impl<'a> Plan<'a> {
         CStr::from_bytes_until_nul(space).map_err(|_| Errno::NAMETOOLONG)
     }
 
-    /// In which directory of PATH the program is, as its user sees them. Found before the process waits for `start`, so that
-    /// `create` fails, not `start`.
+    /// The index of the directory of PATH with the program, looked up with the user's permissions. This is done
+    /// before the process waits for `start`, so that a missing program makes `create` fail, not `start`.
     pub fn find(&self) -> Result<usize> {
         let mut space = [0; PATH_MAX];
         let mut refused = None;
@@ -99,7 +102,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Becomes the program found; returns only with the reason why not.
+    /// Executes the program in the directory with index `place`. Returns only if that fails, with the error.
     pub fn run(&self, place: usize, env: &Strings<'_>, home: Option<&CStr>) -> Error {
         let mut space = [0; PATH_MAX];
         let directory = self.directories().nth(place).unwrap_or_default();
@@ -121,13 +124,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Engines tell 127 from 126 by these words.
+/// The error if the program is not found. Engines match this text to choose exit code 127 instead of 126.
 #[cold]
 fn not_in_path(name: &CStr) -> Error {
     let text = format_args!("process.args[0]: exec \"{}\": executable file not found in $PATH", Show(name));
     Error::new(Kind::NoProgram, text)
 }
 
-/// The system calls by which a program is found, as rustix makes them.
+/// The system calls that rustix makes to look up a program.
 pub(super) static FINDING: [&str; 2] =
     ["faccessat", if cfg!(target_arch = "arm") { "statx" } else { "newfstatat" }];

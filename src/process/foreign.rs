@@ -1,24 +1,25 @@
-//! Other ways to run a program than execve(2): crun has them for virtual machines and WebAssembly, and annotations ask
-//! for them. They are libraries that are loaded at run time, which a static program cannot do.
+//! Rejects the annotations of crun that select a handler, which runs a program in a virtual machine or as WebAssembly
+//! instead of with execve(2). Handlers are shared libraries loaded at run time, which a static program cannot do.
 
 use core::ffi::CStr;
 
 use crate::error::{Error, Result, Show};
 
-/// Refuses what asks for one of them.
+/// Checks that no annotation selects a handler.
 pub fn check(annotations: &[(&CStr, &CStr)], args: &[&CStr]) -> Result<()> {
-    let asked = annotations.iter().find(|(key, value)| asks(key, value, args));
-    // A pod's annotations are also those of its sandbox, whose program is not the pod's.
+    let selected = annotations.iter().find(|(key, value)| asks(key, value, args));
+    // The sandbox of a pod has the annotations of the pod as well, but its own program.
     let is_sandbox = annotations.contains(&(c"io.kubernetes.cri.container-type", c"sandbox"));
-    match asked {
+    match selected {
         Some((key, value)) if !is_sandbox => {
-            let why = "there are no handlers: programs are run by execve(2)";
+            let why = "handlers are unsupported: programs are run by execve(2)";
             Err(Error::unsupported(format_args!("annotations.{}: \"{}\": {why}", Show(key), Show(value))))
         }
         _ => Ok(()),
     }
 }
 
+/// Whether an annotation selects a handler for the program of `args`.
 fn asks(key: &CStr, value: &CStr, args: &[&CStr]) -> bool {
     let is_wasm = || {
         let program = args.first().map_or(&b""[..], |program| program.to_bytes());

@@ -1,5 +1,4 @@
-//! A session keyring of the process's own (session-keyring(7)), so that keys of whoever started it are not
-//! its to use.
+//! A new session keyring for the process (session-keyring(7)), so that it has no access to the keys of mote's caller.
 
 use core::ffi::CStr;
 
@@ -10,20 +9,21 @@ use super::label::label_keys;
 use crate::error::{On, Result};
 use crate::sys::key::new_session_keyring;
 
-/// The keyring; `None` with `--no-new-keyring`.
+/// The keyring to create; `None` with `--no-new-keyring`.
 #[derive(Debug, Default)]
 pub struct Plan<'a>(pub Option<Keyring<'a>>);
 
-/// A new one.
+/// A new session keyring.
 #[derive(Debug, Default)]
 pub struct Keyring<'a> {
-    /// What SELinux knows it by: as it knows the process.
+    /// The SELinux label of the keyring, which is that of the process.
     pub label: Option<&'a CStr>,
 }
 
 impl Plan<'_> {
-    /// Makes it, without a name: a name is anybody's to take before, and a keyring then somebody else's to look
-    /// into. A kernel built without keys has none that could leak. `proc` is the host's procfs.
+    /// Creates an anonymous keyring. With a name, another process could create a keyring of that name before, and
+    /// this one would join it, so that its keys could be read. ENOSYS is ignored: a kernel without CONFIG_KEYS has no
+    /// keys that could leak. `proc` is the host's procfs.
     pub fn apply(&self, proc: Option<&OwnedFd>) -> Result<()> {
         let Some(keyring) = &self.0 else { return Ok(()) };
         let labelled = proc.zip(keyring.label);

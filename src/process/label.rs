@@ -1,7 +1,8 @@
-//! What security modules know the process as: its AppArmor profile and its SELinux label (apparmor(7),
-//! selinux(8), proc_pid_attr(5); config.md, "apparmorProfile", "selinuxLabel").
+//! The AppArmor profile and the SELinux label of the process (apparmor(7), selinux(8), proc_pid_attr(5); config.md,
+//! "apparmorProfile", "selinuxLabel").
 //!
-//! All are said through the host's procfs: one inside could be anything (CVE-2019-16884, CVE-2019-19921).
+//! They are written to the host's procfs: /proc of the container could be another filesystem (CVE-2019-16884,
+//! CVE-2019-19921).
 
 use alloc::format;
 use alloc::string::String;
@@ -14,32 +15,34 @@ use rustix::io::{Errno, read, write};
 use crate::config::process::Process;
 use crate::error::{On, Result, Show};
 
-/// The labels, which are in force from the next program on.
+/// The profile and the label, which take effect at the next execve.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     profile: Option<Profile>,
     label: Option<&'a CStr>,
 }
 
-/// As AppArmor is told.
+/// An AppArmor profile, with the texts that are written to procfs.
 #[derive(Debug)]
 struct Profile {
+    /// Replaces the current profile.
     exec: String,
-    /// On top of the one that mote itself is under.
+    /// Stacks the profile on the current one.
     stack: String,
     no_new_privileges: bool,
-    /// No profile, whatever mote itself is under: where AppArmor is not, that is so already.
+    /// Whether it is `unconfined`, which needs no write if AppArmor is not enabled.
     none: bool,
 }
 
-/// Its own directory since linux 5.8, for several modules may be there; before that the first one's files.
+/// The files of AppArmor: since linux 5.8 in a directory of its own, since several modules may be enabled; before that,
+/// the files of the first module.
 const APPARMOR: [&CStr; 2] = [c"self/attr/apparmor/exec", c"self/attr/exec"];
 const APPARMOR_CURRENT: [&CStr; 2] = [c"self/attr/apparmor/current", c"self/attr/current"];
 const SELINUX: [&CStr; 1] = [c"self/attr/exec"];
 const SELINUX_KEYS: [&CStr; 1] = [c"self/attr/keycreate"];
 
 impl<'a> Plan<'a> {
-    /// As they are given; which there are only the kernel knows.
+    /// The names are not checked: only the kernel knows which profiles and labels exist.
     pub fn new(process: &Process<'a>) -> Self {
         Plan {
             profile: process.apparmor_profile.map(|name| Profile {
@@ -57,10 +60,10 @@ impl<'a> Plan<'a> {
         self.profile.is_none() && self.label.is_none()
     }
 
-    /// Says it for this process.
+    /// Sets profile and label for this process. `proc` is the host's procfs.
     pub fn apply(&self, proc: &OwnedFd) -> Result<()> {
         if let Some(profile) = &self.profile {
-            // With no_new_privs a confined process can only give up more (linux 4.17).
+            // With no_new_privs a confined process can only stack a profile, not change it (linux 4.17).
             let stack = profile.no_new_privileges && is_confined(proc);
             let text = if stack { &profile.stack } else { &profile.exec };
             match write_to(proc, &APPARMOR, text.as_bytes()) {
@@ -75,11 +78,12 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The SELinux label of keys that this process makes; an empty one is its own again.
+/// Sets the SELinux label of keys that this process creates; an empty label resets it to the default.
 pub fn label_keys(proc: &OwnedFd, label: &CStr) -> Result<()> {
     tell(proc, &SELINUX_KEYS, label.to_bytes(), "process.selinuxLabel")
 }
 
+/// Opens the first of these files that exists, and returns its path as well.
 fn open(
     proc: &OwnedFd,
     paths: &[&'static CStr],
@@ -95,7 +99,7 @@ fn open(
     opened
 }
 
-/// Writes to the first of these files that there is, which is named.
+/// Writes to the first of these files that exists, and returns its path as well.
 fn write_to(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8]) -> (rustix::io::Result<()>, &'static CStr) {
     let (file, path) = open(proc, paths, OFlags::WRONLY);
     (file.and_then(|file| write(&file, text)).map(drop), path)
@@ -107,20 +111,20 @@ fn tell(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8], field: &str) -> Re
 
 fn explain((written, path): (rustix::io::Result<()>, &'static CStr), text: &[u8], field: &str) -> Result<()> {
     let why = match written {
-        // EINVAL is also what is said when no module listens.
-        Err(Errno::INVAL | Errno::NOENT) => ": the security module is not enabled, or does not know it",
+        // The kernel also returns EINVAL if no module is enabled.
+        Err(Errno::INVAL | Errno::NOENT) => ": the security module is not enabled, or the name is unknown",
         _ => "",
     };
-    // podman looks for the path between the marks.
+    // podman searches for the path in backquotes.
     written.on(format_args!("{field}: write {} to `/proc/{}`{why}", text.escape_ascii(), Show(path)))
 }
 
-/// Whether AppArmor holds this process back.
+/// Whether this process is confined by an AppArmor profile.
 fn is_confined(proc: &OwnedFd) -> bool {
     let mut space = [0u8; 256];
     let (file, _) = open(proc, &APPARMOR_CURRENT, OFlags::RDONLY);
     let count = file.and_then(|file| read(&file, &mut space)).unwrap_or(0);
     let current = space.get(..count).unwrap_or_default().trim_ascii_end();
-    // `unconfined`, or a profile for it to be known by: `crun (unconfined)`.
+    // `unconfined`, or a profile in unconfined mode, such as `crun (unconfined)`.
     !current.is_empty() && !current.starts_with(b"unconfined") && !current.ends_with(b"(unconfined)")
 }

@@ -1,4 +1,4 @@
-//! From which memory nodes pages are taken (set_mempolicy(2); config-linux.md, "Memory policy").
+//! The NUMA memory policy (set_mempolicy(2); config-linux.md, "Memory policy").
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use crate::config::linux::MemoryPolicy;
 use crate::error::{At, On, Result};
 use crate::sys::sched::set_mempolicy;
 
-/// The policy; `None` leaves it as it is.
+/// The policy to set; `None` keeps the current one.
 #[derive(Debug, Default)]
 pub struct Plan(Option<Policy>);
 
@@ -15,11 +15,12 @@ pub struct Plan(Option<Policy>);
 struct Policy {
     /// `MPOL_*` and `MPOL_F_*`.
     mode: u32,
+    /// A bit mask.
     nodes: Vec<u64>,
 }
 
 impl Plan {
-    /// Which modes take nodes, and which flags go together, is for the kernel to say.
+    /// The plan for `linux.memoryPolicy`. Combinations of mode, nodes and flags are checked by the kernel.
     pub fn new(given: Option<&MemoryPolicy<'_>>) -> Result<Self> {
         let Some(given) = given else { return Ok(Plan(None)) };
         let nodes = match given.nodes.filter(|nodes| !nodes.is_empty()) {
@@ -29,7 +30,7 @@ impl Plan {
         Ok(Plan(Some(Policy { mode: given.mode | given.flags, nodes })))
     }
 
-    /// Sets it for this process, and all that come of it.
+    /// Sets the policy of this process, which its children inherit.
     pub fn apply(&self) -> Result<()> {
         let Some(Policy { mode, nodes }) = &self.0 else { return Ok(()) };
         set_mempolicy(*mode, nodes).on(format_args!("linux.memoryPolicy: set_mempolicy {mode:#x}"))

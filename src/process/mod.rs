@@ -1,5 +1,5 @@
-//! What a process is: its identity, its limits, its program. One file per kernel object; the order in
-//! which they are applied is `launch/finish.rs`.
+//! The attributes of a process: its credentials, limits, environment and program. There is one file for each kernel
+//! object; `launch/finish.rs` applies them in order.
 
 pub mod affinity;
 pub mod after_filter;

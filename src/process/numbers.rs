@@ -1,14 +1,14 @@
-//! Lists of CPUs and memory nodes as the kernel writes them, `0-3,7` (cpuset(7), "List format").
+//! Lists of CPUs and memory nodes in the kernel's list format, `0-3,7` (cpuset(7), "List format").
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
 
-/// More than any kernel is built for (`NR_CPUS`, `MAX_NUMNODES`).
+/// Numbers are below this, which no kernel configuration exceeds (`NR_CPUS`, `MAX_NUMNODES`).
 const MOST: u32 = 8192;
 
-/// The numbers as bits: number n is bit n % 64 of word n / 64.
+/// Parses a list to a bit mask: number n is bit n % 64 of word n / 64.
 pub fn parse(text: &str) -> Result<Vec<u64>> {
     let wrong = || Error::invalid(format_args!("\"{text}\" is not a list of numbers like 0-3,7"));
     let number = |word: &str| word.trim_ascii().parse::<u32>().ok().filter(|number| *number < MOST);

@@ -1,4 +1,4 @@
-//! The out-of-memory killer's preference (proc_pid_oom_score_adj(5); config.md, "oomScoreAdj").
+//! The OOM score adjustment (proc_pid_oom_score_adj(5); config.md, "oomScoreAdj").
 
 use alloc::string::{String, ToString};
 
@@ -9,12 +9,12 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::error::{On, Result};
 
-/// The value as it is written; `None` leaves it alone.
+/// The value as text; `None` keeps the current one.
 #[derive(Debug, Default)]
 pub struct Plan(Option<String>);
 
 impl Plan {
-    /// -1000 to 1000, checked already.
+    /// The plan for a score of -1000 to 1000, which the decoder has checked.
     pub fn new(score: Option<i32>) -> Self {
         Plan(score.map(|score| score.to_string()))
     }
@@ -24,8 +24,9 @@ impl Plan {
         self.0.is_none()
     }
 
-    /// Sets it for this process, through the host's procfs: its child inherits it, to which only root could
-    /// give it once it is non-dumpable. Lowering it takes CAP_SYS_RESOURCE.
+    /// Sets the score of this process, from which its child inherits it, and returns a guard that restores it; `proc`
+    /// is the host's procfs. It is not set for the child, because only root could once that is non-dumpable. Lowering
+    /// it needs CAP_SYS_RESOURCE.
     pub fn apply_to_parent<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<Option<ScoreGuard<'p>>> {
         let (Some(score), Some(proc)) = (&self.0, proc) else { return Ok(None) };
         let file = open(proc).on(format_args!("openat /proc/self/oom_score_adj"))?;
@@ -51,10 +52,10 @@ impl Drop for ScoreGuard<'_> {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        // `exec` makes this process non-dumpable before the clone, and then its procfs files belong to root.
+        // `exec` makes this process non-dumpable before the clone, by which its files in procfs belong to root.
         let file = open(self.proc)
             .or_else(|_| set_dumpable_behavior(DumpableBehavior::Dumpable).and_then(|()| open(self.proc)));
-        // Where it may not be lowered again, mote is the more likely to be killed, and that is all.
+        // If lowering it again is denied, the only effect is that an OOM kill of mote is more likely.
         if let Ok(file) = file {
             let _ = write(&file, self.before.get(..self.length).unwrap_or_default());
         }

@@ -14,13 +14,14 @@ use crate::sys::rlimit::{NOFILE, limit, set_limit};
 pub struct Plan(Vec<Rlimit>);
 
 impl Plan {
-    /// Checked already, value by value.
+    /// The plan for `process.rlimits`, whose values the decoder has checked.
     pub fn new(limits: &[Rlimit]) -> Self {
         Plan(limits.to_vec())
     }
 
-    /// Raises the limits of this process as far as they are to be above what they are, and lowers none; its child inherits
-    /// them. A higher hard limit takes CAP_SYS_RESOURCE in the first user namespace, which the child may have left.
+    /// Raises the limits of this process that are below those to set, and lowers none; its child inherits them.
+    /// Returns a guard that restores them. Raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace,
+    /// which the child may have left.
     pub fn apply_to_parent(&self) -> Result<RlimitGuard> {
         let mut guard = RlimitGuard(Vec::new());
         for wanted in &self.0 {
@@ -29,8 +30,9 @@ impl Plan {
         Ok(guard)
     }
 
-    /// Sets them, which takes no rights in a child of a process with [`Plan::apply_to_parent`] done. Late: they bind mote as well, which
-    /// has files to open and to write. That of open files is the caller's again where it is not among them.
+    /// Sets the limits of this process, which needs no privilege after [`Plan::apply_to_parent`] in its parent. To be
+    /// called late: they also apply to files that mote still has to open and write. RLIMIT_NOFILE, if it is not among
+    /// them, is reset to that of mote's caller.
     pub fn apply(&self) -> Result<()> {
         for wanted in &self.0 {
             named(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
@@ -60,12 +62,13 @@ impl RlimitGuard {
 impl Drop for RlimitGuard {
     fn drop(&mut self) {
         for before in &self.0 {
-            // Lowering is allowed to everybody.
+            // Lowering needs no privilege.
             let _ = set_limit(before.resource, before.soft, before.hard);
         }
     }
 }
 
+/// Adds the call and its arguments to an error.
 fn named(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
     let name = RLIMITS.get(*resource as usize).copied().unwrap_or_default();
     done.on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))

@@ -1,5 +1,5 @@
-//! How the process is scheduled, on CPUs and for storage, and what it takes its kernel for (sched_setattr(2),
-//! ioprio_set(2), personality(2); config.md, "Scheduler", "IO Priority"; config-linux.md, "Personality").
+//! Scheduling policy, I/O priority and execution domain of the process (sched_setattr(2), ioprio_set(2),
+//! personality(2); config.md, "Scheduler", "IO Priority"; config-linux.md, "Personality").
 
 use core::fmt;
 
@@ -8,11 +8,11 @@ use crate::config::process::{IoPriority, POLICIES, SCHEDULER_FLAGS, Scheduler};
 use crate::error::{Error, On, Result};
 use crate::sys::sched::{Attributes, ioprio_set, personality, sched_setattr};
 
-/// The settings; what is not given stays as it is.
+/// The settings; `None` keeps the current one.
 #[derive(Debug, Default)]
 pub struct Plan {
     attributes: Option<Attributes>,
-    /// Class and level, as the kernel packs them.
+    /// Class and level, as `IOPRIO_PRIO_VALUE` packs them.
     io: Option<u16>,
     personality: Option<u32>,
 }
@@ -20,17 +20,17 @@ pub struct Plan {
 /// `PER_LINUX` and `PER_LINUX32` of include/uapi/linux/personality.h.
 const DOMAINS: [(&str, u32); 2] = [("LINUX", 0), ("LINUX32", 8)];
 
-/// `DL_SCALE` of kernel/sched/sched.h: the kernel counts in units of so many bits of nanoseconds.
+/// The minimum of SCHED_DEADLINE times in nanoseconds: 1 << `DL_SCALE` (kernel/sched/sched.h), the kernel's resolution.
 const LEAST: u64 = 1 << 10;
 
-/// The highest bit of a time says that clocks have gone around.
+/// The maximum of SCHED_DEADLINE times in nanoseconds: the kernel reserves the highest bit to detect wrap-around.
 const MOST: u64 = i64::MAX as u64;
 
 /// `IOPRIO_CLASS_SHIFT` of include/uapi/linux/ioprio.h.
 const CLASS_SHIFT: u16 = 13;
 
 impl Plan {
-    /// Out of the words of the configuration, whose places in their tables are the kernel's numbers.
+    /// The plan for the configuration. The indices of policies and flags in their tables are the kernel's numbers.
     pub fn new(
         scheduler: Option<&Scheduler<'_>>,
         io: Option<IoPriority>,
@@ -51,7 +51,7 @@ impl Plan {
             check_deadline(given)?;
         }
         if personality.is_some_and(|given| !given.flags.is_empty()) {
-            return Err(Error::invalid(format_args!("linux.personality.flags: the specification has none")));
+            return Err(Error::invalid(format_args!("linux.personality.flags: no flags are defined")));
         }
         let domain = |given: &Personality<'_>| DOMAINS.iter().find(|(name, _)| *name == given.domain);
         Ok(Plan {
@@ -61,7 +61,7 @@ impl Plan {
         })
     }
 
-    /// Sets them for this process, while it has CAP_SYS_NICE.
+    /// Applies the settings to this process. To be called while it has CAP_SYS_NICE.
     pub fn apply(&self) -> Result<()> {
         if let Some(attributes) = self.attributes {
             sched_setattr(attributes).on(format_args!("process.scheduler: sched_setattr"))?;
@@ -78,7 +78,8 @@ impl Plan {
     }
 }
 
-/// What the kernel has only EINVAL for (sched(7), "SCHED_DEADLINE"; `__checkparam_dl` of kernel/sched/deadline.c).
+/// Checks the parameters of SCHED_DEADLINE, for a better error than the kernel's EINVAL (sched(7), "SCHED_DEADLINE";
+/// `__checkparam_dl` of kernel/sched/deadline.c).
 #[cold]
 #[inline(never)]
 fn check_deadline(given: &Scheduler<'_>) -> Result<()> {

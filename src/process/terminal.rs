@@ -1,7 +1,7 @@
-//! A terminal of the container's own (pty(7), ioctl_tty(2); config.md, "terminal", "consoleSize").
+//! The terminal of the container (pty(7), ioctl_tty(2); config.md, "terminal", "consoleSize").
 //!
-//! It is made inside, out of the container's own devpts: outside it would have a name that means another
-//! terminal there, or none. The master goes to whoever attends it: engines give a socket for that.
+//! The PTY is created in the child, from the container's devpts: the name of a PTY of the host would refer to another
+//! terminal in the container, or to none. The PTY master is sent to the console socket of the engine, or to mote.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, Uid, fchown, fstatfs, openat};
@@ -15,14 +15,14 @@ use crate::error::{At, Error, On, Result};
 use crate::os::scm_rights;
 use crate::rootfs::path::Root;
 
-/// What the terminal is like.
+/// The attributes of the terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// `None`: of the terminal that mote itself has, if it stays to attend, else unknown.
+    /// `None`: the size of mote's own terminal if mote relays it, else unset.
     pub size: Option<ConsoleSize>,
-    /// What is printed goes to no terminal: its lines end as they were written, not with `\r\n`.
+    /// Whether output is not translated to `\r\n` line ends (ONLCR), because it is not shown on a terminal.
     pub plain: bool,
-    /// Whose it is.
+    /// The owner.
     uid: u32,
 }
 
@@ -30,19 +30,19 @@ pub struct Plan {
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 
 impl Plan {
-    /// A terminal for the user of the process.
+    /// The plan for a terminal that belongs to the user of the process; `None` unless `wanted`.
     pub fn new(wanted: bool, size: Option<ConsoleSize>, uid: u32) -> Option<Self> {
         wanted.then_some(Plan { size, plain: false, uid })
     }
 
-    /// Makes it, sends the master away, and gives the side of the process.
+    /// Creates the PTY, sends the master to the socket `console`, and returns the slave.
     pub fn open(&self, root: &Root, console: BorrowedFd<'_>) -> Result<OwnedFd> {
         self.make(root, console).at(format_args!("process.terminal"))
     }
 
     fn make(&self, root: &Root, console: BorrowedFd<'_>) -> Result<OwnedFd> {
         let devpts = root.open(c"/dev/pts").on(format_args!("openat2 /dev/pts"))?;
-        // In there nobody but the kernel makes files; an image's directory could have anything as `ptmx`.
+        // Only the kernel creates files in devpts; in a directory of the image, `ptmx` could be any file.
         let magic = fstatfs(&devpts).on(format_args!("fstatfs /dev/pts"))?.f_type;
         if magic as u64 != DEVPTS_SUPER_MAGIC {
             return Err(Error::invalid(format_args!("no devpts is mounted at /dev/pts")));
@@ -51,7 +51,7 @@ impl Plan {
         let master =
             openat(&devpts, c"ptmx", flags, Mode::empty()).on(format_args!("openat /dev/pts/ptmx"))?;
         unlockpt(&master).on(format_args!("ioctl TIOCSPTLCK"))?;
-        // By the master and not by name (linux 4.13): a name could be made to lead elsewhere.
+        // Through the master and not by name (linux 4.13): a name could be redirected.
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let peer = ioctl_tiocgptpeer(&master, flags).on(format_args!("ioctl TIOCGPTPEER"))?;
         if let Some(ConsoleSize { height, width }) = self.size {
@@ -59,7 +59,7 @@ impl Plan {
             tcsetwinsize(&peer, size).on(format_args!("ioctl TIOCSWINSZ {height} {width}"))?;
         }
         if self.plain {
-            // Before anything is printed: the kernel does it as it is written (termios(3), ONLCR).
+            // Before anything is written: the kernel translates at the time of the write (termios(3), ONLCR).
             let mut modes = tcgetattr(&peer).on(format_args!("ioctl TCGETS"))?;
             modes.output_modes.remove(OutputModes::ONLCR);
             tcsetattr(&peer, OptionalActions::Now, &modes).on(format_args!("ioctl TCSETS"))?;
@@ -72,13 +72,13 @@ impl Plan {
     }
 }
 
-/// Makes it the process's own: standard input, output and error, and what Ctrl-C on it means. The process leads
-/// a session that has no terminal.
+/// Makes the PTY slave standard input, output and error, and the controlling terminal. The process must be the leader
+/// of a session without a controlling terminal.
 pub fn take(peer: OwnedFd) -> Result<()> {
     let all = dup2_stdin(&peer).and_then(|()| dup2_stdout(&peer)).and_then(|()| dup2_stderr(&peer));
     all.on(format_args!("process.terminal: dup2"))?;
     ioctl_tiocsctty(&peer).on(format_args!("process.terminal: ioctl TIOCSCTTY"))?;
-    // Closed with all others before the program runs.
+    // Closed with all other file descriptors before the program runs.
     core::mem::forget(peer);
     Ok(())
 }

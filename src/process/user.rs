@@ -1,4 +1,4 @@
-//! Who the process is (credentials(7), setgroups(2), umask(2); config.md, "User").
+//! User, groups and umask of the process (credentials(7), setgroups(2), umask(2); config.md, "User").
 
 use alloc::vec::Vec;
 
@@ -13,22 +13,22 @@ use super::calls::Calls;
 use crate::config::process::User;
 use crate::error::{Error, On, Result};
 
-/// Ids inside the container.
+/// The IDs, as in the container's user namespace, and the umask.
 #[derive(Debug)]
 pub struct Plan {
     pub uid: u32,
     pub gid: u32,
-    /// `None`: the groups stay as they are.
+    /// The supplementary groups; `None` keeps the current ones.
     groups: Option<Vec<Gid>>,
     umask: u32,
 }
 
-/// What crun and runc give a process whose configuration names no umask.
+/// The default umask, as in crun and runc.
 const UMASK: u32 = 0o022;
 
 impl Plan {
-    /// `denied` is whether the user namespace is going to be without setgroups(2), `any` whether mote itself has additional
-    /// groups, and `keep` whether those are to stay (`run.oci.keep_original_groups`).
+    /// The plan for `process.user`. `denied` is whether the user namespace will deny setgroups(2), `any` whether mote
+    /// itself has supplementary groups, and `keep` whether those are kept (`run.oci.keep_original_groups`).
     pub fn new(user: &User, denied: bool, any: bool, keep: bool) -> Result<Self> {
         if denied && !user.additional_gids.is_empty() {
             return Err(refused());
@@ -41,13 +41,14 @@ impl Plan {
         Ok(Plan { uid: user.uid, gid: user.gid, groups, umask: user.umask.unwrap_or(UMASK) })
     }
 
-    /// Whether groups are set, which a user namespace may deny.
+    /// Whether setgroups(2) is called, which a user namespace may deny.
     pub fn sets_groups(&self) -> bool {
         self.groups.is_some()
     }
 
-    /// Before a user namespace is joined: there setgroups(2) may be denied, and the additional groups of whoever called mote
-    /// be kept by a process of somebody else's container. Who may not drop them has them anyway.
+    /// Drops the supplementary groups, before a user namespace is joined: if that denies setgroups(2), a process of the
+    /// container would keep the groups of mote's caller. An error is ignored: a caller without the right to drop them
+    /// has them anyway.
     #[cold]
     pub fn drop_groups(&self) {
         if self.sets_groups() {
@@ -55,8 +56,9 @@ impl Plan {
         }
     }
 
-    /// Groups, then gid, then uid: each needs the rights that the last one gives up. Where setgroups(2) is `denied`
-    /// what is there cannot be dropped.
+    /// Sets groups, GID and UID, in this order: setting the UID gives up the right to set the others. `denied` is
+    /// whether the user namespace denies setgroups(2); then an empty list is ignored, as the current groups cannot be
+    /// dropped.
     pub fn apply(&self, denied: bool) -> Result<()> {
         if let Some(groups) = &self.groups {
             if denied {
@@ -77,9 +79,9 @@ impl Plan {
         set_thread_res_uid(uid, uid, uid).on(format_args!("process.user.uid: setresuid {}", self.uid))
     }
 
-    /// The system calls of both.
+    /// Reports the system calls of [`Plan::apply`] and [`Plan::apply_umask`].
     pub fn calls(&self, call: &mut Calls<'_>) {
-        // rustix takes those with 32-bit ids.
+        // rustix uses the calls with 32-bit IDs.
         let [groups, gid, uid] = match cfg!(target_arch = "arm") {
             true => ["setgroups32", "setresgid32", "setresuid32"],
             false => ["setgroups", "setresgid", "setresuid"],
@@ -92,7 +94,7 @@ impl Plan {
         call("umask", &[self.umask.into()]);
     }
 
-    /// The umask, after the last file is made.
+    /// Sets the umask. To be called after mote has created its last file.
     pub fn apply_umask(&self) {
         umask(Mode::from_raw_mode(self.umask));
     }
@@ -103,8 +105,8 @@ fn refused() -> Error {
     Error::invalid(format_args!("process.user.additionalGids: setgroups(2) is denied in the user namespace"))
 }
 
-/// Whether the user namespace that this process is in denies setgroups(2) (user_namespaces(7), "The /proc/pid/setgroups
-/// file"): one has it from the one above, and root of it can be without. `proc` is the host's procfs.
+/// Whether the user namespace of this process denies setgroups(2) (user_namespaces(7), "The /proc/pid/setgroups
+/// file"): it inherits that from its parent, so it can apply to root as well. `proc` is the host's procfs.
 #[cold]
 #[inline(never)]
 pub fn is_setgroups_denied(proc: &OwnedFd) -> Result<bool> {
@@ -120,7 +122,7 @@ pub fn is_setgroups_denied(proc: &OwnedFd) -> Result<bool> {
     }
 }
 
-/// Becomes root of a user namespace just entered.
+/// Changes to UID and GID 0, after a user namespace has been joined.
 pub fn become_root() -> Result<()> {
     let (uid, gid) = (Uid::ROOT, Gid::ROOT);
     set_thread_res_gid(gid, gid, gid).on(format_args!("setresgid 0 in the user namespace"))?;

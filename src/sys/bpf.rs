@@ -1,4 +1,4 @@
-//! bpf(2): programs that cgroups ask before a device is used (`BPF_PROG_TYPE_CGROUP_DEVICE`, linux 4.15).
+//! bpf(2): programs that decide on access to devices from a cgroup (`BPF_PROG_TYPE_CGROUP_DEVICE`, linux 4.15).
 
 use core::mem::{size_of, size_of_val};
 
@@ -33,10 +33,10 @@ struct Load {
     name: [u8; 16],
 }
 
-/// The name of each program.
+/// The name of all programs that mote loads.
 const NAME: [u8; 16] = *b"mote_devices\0\0\0\0";
 
-/// For BPF_OBJ_GET_INFO_BY_FD.
+/// `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
 #[repr(C)]
 struct Info {
     program: u32,
@@ -44,7 +44,7 @@ struct Info {
     info: u64,
 }
 
-/// For BPF_PROG_ATTACH and BPF_PROG_DETACH.
+/// `union bpf_attr` for BPF_PROG_ATTACH and BPF_PROG_DETACH.
 #[repr(C)]
 struct Attach {
     cgroup: u32,
@@ -54,7 +54,7 @@ struct Attach {
     replaced: u32,
 }
 
-/// For BPF_PROG_QUERY. Newer kernels write into `more` whatever size they are told.
+/// `union bpf_attr` for BPF_PROG_QUERY. Newer kernels write to `more` even if the size that is passed is smaller.
 #[repr(C)]
 struct Query {
     cgroup: u32,
@@ -66,22 +66,22 @@ struct Query {
     more: [u32; 25],
 }
 
-/// Makes the call, and gives what it returned.
+/// Calls bpf(2), and returns its result.
 ///
 /// # Safety
 ///
-/// The attributes must be those of the command, and their addresses be good for as long as it takes.
+/// The attributes must be those of the command, and the addresses in them valid during the call.
 unsafe fn bpf<T>(command: usize, attributes: &mut T) -> Result<usize> {
     let attributes: *mut T = attributes;
-    // SAFETY: the attributes are of this size and outlive the call; the rest is the caller's word.
+    // SAFETY: the attributes have this size and outlive the call; the caller guarantees the rest.
     let returned = unsafe { sc::syscall3(__NR_bpf as usize, command, attributes as usize, size_of::<T>()) };
     super::check(returned)
 }
 
-/// Has the kernel verify and take a program, `struct bpf_insn`s. What it thinks of it is written to `log`, if
-/// there is room; a log makes the call slow.
+/// Loads a program of `struct bpf_insn`s (BPF_PROG_LOAD). The verifier's log is written to `log` unless that is
+/// empty; a log makes the call slow.
 ///
-/// Errors: those of bpf(2); EPERM also where memory is charged to RLIMIT_MEMLOCK, which is before linux 5.11.
+/// Errors: those of bpf(2); EPERM also if RLIMIT_MEMLOCK is exceeded, to which memory is charged before linux 5.11.
 pub fn load(instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
     let mut attributes = Load {
         kind: PROG_TYPE_CGROUP_DEVICE,
@@ -95,14 +95,14 @@ pub fn load(instructions: &[u64], log: &mut [u8]) -> Result<OwnedFd> {
         flags: 0,
         name: NAME,
     };
-    // SAFETY: instructions, log and license are as long as is said and outlive the call; only the log is written.
+    // SAFETY: instructions, log and license have the lengths passed and outlive the call; only the log is written to.
     let fd = unsafe { bpf(PROG_LOAD, &mut attributes) }?;
-    // SAFETY: the kernel made a new descriptor, which nobody else knows; it is closed on exec.
+    // SAFETY: the kernel has created a new file descriptor, close-on-exec, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Attaches a program to a cgroup v2 directory, beside those that are there: all of them must allow a use, and
-/// so must those of the cgroups above. `replacing` is one that it takes the place of, without a moment between.
+/// Attaches a program to a cgroup v2 directory, in addition to those attached before (BPF_F_ALLOW_MULTI): all of them,
+/// and those of the ancestors, must allow an access. With `replacing` it atomically replaces that one (BPF_F_REPLACE).
 pub fn attach(
     cgroup: BorrowedFd<'_>,
     program: BorrowedFd<'_>,
@@ -113,9 +113,9 @@ pub fn attach(
         attributes.flags |= REPLACE;
         attributes.replaced = old.as_raw_fd() as u32;
     }
-    // SAFETY: there is no address in it.
+    // SAFETY: the attributes contain no address.
     match (unsafe { bpf(PROG_ATTACH, &mut attributes) }, replacing) {
-        // Before linux 5.6: for a moment both must allow.
+        // Before linux 5.6 there is no BPF_F_REPLACE: until the old one is detached, both must allow an access.
         (Err(Errno::INVAL), Some(old)) => {
             attach(cgroup, program, None)?;
             detach(cgroup, old)
@@ -124,9 +124,9 @@ pub fn attach(
     }
 }
 
-/// Takes a program away from a cgroup.
+/// Detaches a program from a cgroup.
 pub fn detach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: there is no address in it.
+    // SAFETY: the attributes contain no address.
     unsafe { bpf(PROG_DETACH, &mut attach_of(cgroup, program, 0)) }.map(drop)
 }
 
@@ -140,9 +140,9 @@ fn attach_of(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>, flags: u32) -> Att
     }
 }
 
-/// How many programs are attached to this very cgroup; their ids go to `ids`.
+/// The number of programs attached to this cgroup, not counting those of ancestors; their IDs are written to `ids`.
 ///
-/// Errors: those of bpf(2); ENOSPC when there are more than fit.
+/// Errors: those of bpf(2); ENOSPC if there are more than fit into `ids`.
 pub fn attached(cgroup: BorrowedFd<'_>, ids: &mut [u32]) -> Result<usize> {
     let mut attributes = Query {
         cgroup: cgroup.as_raw_fd() as u32,
@@ -153,32 +153,34 @@ pub fn attached(cgroup: BorrowedFd<'_>, ids: &mut [u32]) -> Result<usize> {
         count: ids.len() as u32,
         more: [0; 25],
     };
-    // SAFETY: the ids are as many as is said and outlive the call.
+    // SAFETY: `ids` has the length passed and outlives the call.
     unsafe { bpf(PROG_QUERY, &mut attributes) }?;
     Ok(attributes.count as usize)
 }
 
-/// A program by its id, while there is one. Takes CAP_SYS_ADMIN.
+/// Opens a program by its ID. Needs CAP_SYS_ADMIN.
+///
+/// Errors: those of bpf(2); ENOENT if the program does not exist any more.
 pub fn by_id(id: u32) -> Result<OwnedFd> {
-    // `open_flags` is the third.
+    // The third is `open_flags`.
     let mut attributes = [id, 0, 0];
-    // SAFETY: there is no address in it.
+    // SAFETY: the attributes contain no address.
     let fd = unsafe { bpf(PROG_GET_FD_BY_ID, &mut attributes) }?;
-    // SAFETY: the kernel made a new descriptor, which nobody else knows; it is closed on exec.
+    // SAFETY: the kernel has created a new file descriptor, close-on-exec, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Whether a program is one that [`load`] has made: it has the name.
+/// Whether a program was loaded by [`load`], which is recognized by its name.
 pub fn is_own(program: BorrowedFd<'_>) -> Result<bool> {
-    // `struct bpf_prog_info` as far as its name, which is the end.
+    // `struct bpf_prog_info` up to and including the name.
     let mut info = [0u64; 10];
     let mut attributes = Info {
         program: program.as_raw_fd() as u32,
         size: size_of_val(&info) as u32,
         info: info.as_mut_ptr() as u64,
     };
-    // SAFETY: what is written to has the size that is said, and outlives the call; its addresses are zero, so that
-    // nothing is written elsewhere.
+    // SAFETY: `info` has the size passed and outlives the call; the addresses in it are zero, so the kernel writes to
+    // no other memory.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     let name = info.last_chunk::<2>().map(|[first, second]| [first.to_ne_bytes(), second.to_ne_bytes()]);
     Ok(name.is_some_and(|name| name.as_flattened() == NAME))

@@ -1,8 +1,8 @@
-//! An allocator for a process that ends soon: memory is taken from the front of an area and never given
-//! back, but for the last piece. Nothing lives long in mote, so this is less code, fewer page faults and
-//! fewer system calls than any heap.
+//! A bump allocator, for a short-lived process: memory is taken from the front of an area, and only the last allocation
+//! can be freed or resized. A mote process ends soon, so this needs less code, fewer page faults and fewer system calls
+//! than a general heap.
 //!
-//! Only for a process with one thread: the `mote` binary. Programs that link the library bring their own.
+//! Only for a process with a single thread: the `mote` binary. Programs that link the library have their own allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -10,13 +10,13 @@ use core::ptr::{self, null_mut};
 
 use linux_raw_sys::general::{__NR_mmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
 
-/// In the program's own .bss: enough for most commands, and no page of it exists before it is touched.
+/// Size of the first area in bytes. It is in .bss, is enough for most commands, and only its used pages are resident.
 const FIRST: usize = 128 << 10;
 
-/// What the area grows by, at least.
+/// The minimum size of further areas in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// The allocator. Its state shares a page with what it gives out first.
+/// The allocator. Its state shares a page with the first allocations.
 #[repr(C)]
 pub struct Bump {
     state: UnsafeCell<State>,
@@ -28,11 +28,11 @@ struct State {
     end: usize,
 }
 
-// SAFETY: the process has one thread (see the module's text), so nothing is ever shared.
+// SAFETY: the process has a single thread (see the module), so nothing is shared.
 unsafe impl Sync for Bump {}
 
 impl Bump {
-    /// An allocator that has given out nothing.
+    /// An allocator without allocations.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Bump { state: UnsafeCell::new(State { next: 0, end: 0 }), first: UnsafeCell::new([0; FIRST]) }
@@ -40,7 +40,7 @@ impl Bump {
 
     #[allow(clippy::mut_from_ref)]
     fn state(&self) -> &mut State {
-        // SAFETY: one thread, and no reference to the state outlives one method of this file.
+        // SAFETY: there is a single thread, and no reference to the state outlives a method of this file.
         let state = unsafe { &mut *self.state.get() };
         if state.end == 0 {
             state.next = self.first.get() as usize;
@@ -50,18 +50,18 @@ impl Bump {
     }
 }
 
-/// More memory from the kernel: its address, or 0.
+/// Maps anonymous memory; returns its address, or 0 if mmap(2) fails.
 fn map(size: usize) -> usize {
     let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
-    // SAFETY: a new anonymous mapping, placed by the kernel; it overlaps nothing.
+    // SAFETY: a new anonymous mapping at an address chosen by the kernel; it overlaps no other.
     let mapped = unsafe {
         sc::syscall6(__NR_mmap as usize, 0, size, (PROT_READ | PROT_WRITE) as usize, flags, usize::MAX, 0)
     };
     super::check(mapped).unwrap_or(0)
 }
 
-// SAFETY: pieces are disjoint (next only grows over them, or returns to the start of the last one when it
-// is freed), aligned, and inside memory that lives as long as the process.
+// SAFETY: allocations are disjoint (`next` only moves past them, or back to the start of the last one when that is
+// freed), aligned, and in memory that lives as long as the process.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let state = self.state();
@@ -95,13 +95,13 @@ unsafe impl GlobalAlloc for Bump {
             state.next = end;
             return piece;
         }
-        // SAFETY: the alignment is one that was given before, so it is a power of two; alloc refuses a size
-        // that overflows.
+        // SAFETY: the alignment is that of an existing layout, so it is a power of two; alloc fails for a size that
+        // overflows.
         let layout_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: size is not zero, as the caller of realloc promises.
+        // SAFETY: size is not zero, as the caller of realloc guarantees.
         let new = unsafe { self.alloc(layout_new) };
         if !new.is_null() {
-            // SAFETY: both pieces are at least the smaller size long, and disjoint.
+            // SAFETY: both allocations have at least the smaller size, and are disjoint.
             unsafe { ptr::copy_nonoverlapping(piece, new, layout.size().min(size)) };
         }
         new

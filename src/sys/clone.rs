@@ -1,5 +1,6 @@
-//! clone3(2) in the manner of fork: the child gets a copy of everything and never comes back. Where it is
-//! refused, clone(2): sandboxes often do, since a filter cannot see its flags (docker's answers ENOSYS).
+//! clone3(2), used like fork(2): the child has a copy of the memory, and its function does not return. If clone3 is
+//! denied, clone(2): sandboxes often deny clone3 because a seccomp filter cannot inspect its flags (docker's returns
+//! ENOSYS).
 
 use core::convert::Infallible;
 use core::mem::size_of;
@@ -16,15 +17,15 @@ use rustix::process::Pid;
 
 use super::pidfd::reap;
 
-/// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), inside the
-/// cgroup v2 directory `cgroup` when one is given (linux 5.7). Gives its pid and a pidfd of it.
+/// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), and in the cgroup v2
+/// directory `cgroup`, if any (linux 5.7). Returns its PID and a pidfd.
 ///
-/// The child shares nothing with this process but open files; `child` must not return, which its type
-/// says. It runs in a copy of a process that may have had other threads: it must not allocate. Until it executes a
-/// program it has no exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
+/// The child shares only open files with this process. `child` does not return, as its type says. It runs in a copy of
+/// a process that may have had other threads, so it must not allocate memory. Until it executes a program it has no
+/// exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
 ///
-/// Errors: those of clone3(2); EAGAIN also when the cgroup's `pids.max` is reached. Where clone3 is refused,
-/// that refusal when CLONE_NEWTIME is asked for, which clone(2) has no bit for.
+/// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. The error of a denied clone3 if
+/// `flags` contains CLONE_NEWTIME, for which clone(2) has no bit.
 pub fn spawn(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
@@ -44,13 +45,13 @@ pub fn spawn(
         set_tid_size: 0,
         cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
-    // SAFETY: the arguments and `pidfd` outlive the call; without CLONE_VM the child has its own copy of
-    // this stack and goes on in it, without CLONE_SETTLS in its own copy of the thread's storage.
+    // SAFETY: the arguments and `pidfd` outlive the call. Without CLONE_VM the child continues on its own copy of this
+    // stack, and without CLONE_SETTLS it uses its own copy of the thread-local storage.
     let returned =
         unsafe { sc::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>()) };
     let mut entry = None;
     let returned = match super::check(returned) {
-        // A refusal that was not of clone3 alone is repeated by clone.
+        // If it was not clone3 itself that was denied, clone fails in the same way.
         Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
             entry = cgroup.map(CgroupEntry::open).transpose()?;
             let flags = flags as usize | CLONE_PIDFD as usize;
@@ -71,9 +72,9 @@ pub fn spawn(
             match child() {}
         }
         pid => {
-            // Before linux 5.2 CLONE_PIDFD was a bit without a meaning.
+            // Before linux 5.2 CLONE_PIDFD was ignored.
             let pid = Pid::from_raw(pid as i32).filter(|_| pidfd >= 0).ok_or(Errno::SRCH)?;
-            // SAFETY: the kernel put a new descriptor there, which nobody else knows.
+            // SAFETY: the kernel has stored a new file descriptor there, which has no other owner.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             entry.map_or(Ok(()), |entry| entry.wait(&pidfd))?;
             Ok((pid, pidfd))
@@ -81,7 +82,7 @@ pub fn spawn(
     }
 }
 
-/// Moves a child into its cgroup that clone(2) cannot create there, with a pipe over which it sends its error.
+/// The means of a child to enter its cgroup, where clone(2) cannot create it: `cgroup.procs`, and a pipe for its error.
 struct CgroupEntry {
     processes: OwnedFd,
     error_reader: OwnedFd,
@@ -89,7 +90,8 @@ struct CgroupEntry {
 }
 
 impl CgroupEntry {
-    /// By the parent: permission is judged by who opened the file.
+    /// Opens `cgroup.procs` and the pipe in the parent: the kernel checks the credentials with which the file was
+    /// opened.
     #[cold]
     fn open(directory: BorrowedFd<'_>) -> Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -98,7 +100,7 @@ impl CgroupEntry {
         Ok(CgroupEntry { processes, error_reader, error_writer })
     }
 
-    /// The child's first act: in, or the end.
+    /// The first step of the child: enters the cgroup, or sends the error and exits.
     #[cold]
     fn enter(self) {
         if let Err(errno) = write(&self.processes, b"0") {
@@ -107,7 +109,7 @@ impl CgroupEntry {
         }
     }
 
-    /// The parent's side: until the child is in, or has said why it is not.
+    /// Waits in the parent until the child has entered the cgroup, or returns the error that the child has sent.
     #[cold]
     fn wait(self, child: &OwnedFd) -> Result<()> {
         drop(self.error_writer);
@@ -123,16 +125,16 @@ impl CgroupEntry {
     }
 }
 
-/// unshare(2): leaves the namespaces of `flags` for new ones.
+/// Moves this process into new namespaces (unshare(2)); `flags` are `CLONE_NEW*`.
 pub fn unshare(flags: u32) -> Result<()> {
-    // SAFETY: CLONE_FILES and CLONE_FS are not among the flags used, so no other thread's view changes.
+    // SAFETY: CLONE_FILES and CLONE_FS are not among the flags used, so other threads are not affected.
     super::check(unsafe { sc::syscall1(__NR_unshare as usize, flags as usize) }).map(drop)
 }
 
-/// Ends the process at once, as _exit(2).
+/// Ends the process immediately, as _exit(2).
 ///
-/// Whatever a filter (seccomp(2)) says: where it refuses exit_group, exit ends a process of one thread as well; where it
-/// refuses both, the processor does, and the process is killed by SIGILL.
+/// This works under any seccomp filter: if it denies exit_group, exit ends a single-threaded process as well; if it
+/// denies both, an invalid instruction does, by which the process is killed with SIGILL.
 pub fn exit(code: i32) -> ! {
     for call in [__NR_exit_group, __NR_exit] {
         // SAFETY: takes no pointer.
@@ -141,13 +143,13 @@ pub fn exit(code: i32) -> ! {
     trap()
 }
 
-/// An instruction that no processor has. The signal is forced on the process: blocked, ignored, or sent to the first
-/// process of a pid namespace, it kills (`force_sig_info_to_task` of kernel/signal.c).
+/// Executes an invalid instruction. The kernel forces its signal on the process, so that it kills even if it is blocked
+/// or ignored, or if the process is the init of a pid namespace (`force_sig_info_to_task` of kernel/signal.c).
 #[cold]
 #[inline(never)]
 fn trap() -> ! {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    // SAFETY: it touches nothing, and does not return.
+    // SAFETY: accesses no memory, and does not return.
     unsafe {
         core::arch::asm!("ud2", options(noreturn, nomem, nostack))
     }
@@ -170,7 +172,7 @@ fn trap() -> ! {
         target_arch = "riscv32",
     )))]
     loop {
-        // SAFETY: the last byte of the address space is never a process's own: this ends in SIGSEGV.
+        // SAFETY: the last byte of the address space is never mapped in user space, so this raises SIGSEGV.
         unsafe { core::ptr::without_provenance_mut::<u8>(usize::MAX).write_volatile(0) };
     }
 }

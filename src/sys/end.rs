@@ -1,23 +1,23 @@
-//! How a process ended (wait(2), signal(7)).
+//! The wait status of a process that has ended (wait(2), signal(7)).
 
 use core::fmt;
 
 use super::signal::NAMES;
 
-/// The end of a process.
+/// How a process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With this exit code.
+    /// It exited with this code.
     Exited(i32),
-    /// By this signal; `dumped` is whether its memory was written to a core file (core(5)).
+    /// It was killed by this signal; `dumped` is whether a core file was written (core(5)).
     Killed { signal: i32, dumped: bool },
 }
 
-/// The signal of a filter that does not return from a call (seccomp(2)).
+/// The signal of a seccomp filter with the actions KILL_PROCESS, KILL_THREAD and TRAP (seccomp(2)).
 const SIGSYS: i32 = linux_raw_sys::general::SIGSYS as i32;
 
 impl End {
-    /// Of a status as wait4(2) gives it, which is also `exit_code` of proc_pid_stat(5).
+    /// Decodes a status as wait4(2) returns it, which is also the format of `exit_code` in proc_pid_stat(5).
     pub fn of_status(status: i32) -> Self {
         match status & 0x7f {
             0 => End::Exited(status >> 8 & 0xff),
@@ -26,14 +26,14 @@ impl End {
     }
 }
 
-/// The same where it may not be known.
+/// An [`End`] for error messages; `None` if it is unknown.
 pub struct How(pub Option<End>);
 
 impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(end) => end.fmt(f),
-            None => f.write_str("nobody knows how"),
+            None => f.write_str("exit status unknown"),
         }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn ends_are_told() {
+    fn ends_as_text() {
         for (status, text) in [
             (0, "exit code 0"),
             (3 << 8, "exit code 3"),

@@ -1,4 +1,4 @@
-//! execve(2), and the arrays of pointers it wants.
+//! execve(2), and the arrays of pointers that it takes.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -15,15 +15,15 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Strings as `argv` or `envp`: pointers with a null behind them, and place for one more, which can so be given in a
-/// process that must not allocate.
+/// A null-terminated array of pointers to strings, for `argv` or `envp`. It has room for one more string, which can be
+/// added in a process that must not allocate memory.
 pub struct Strings<'a> {
     pointers: Vec<Cell<*const c_char>>,
     strings: PhantomData<&'a CStr>,
 }
 
 impl<'a> Strings<'a> {
-    /// The array for these strings.
+    /// Creates the array for `strings`.
     pub fn new(strings: &[&'a CStr]) -> Self {
         let mut pointers = Vec::with_capacity(strings.len() + 2);
         pointers.extend(strings.iter().map(|string| Cell::new(string.as_ptr())));
@@ -31,7 +31,7 @@ impl<'a> Strings<'a> {
         Strings { pointers, strings: PhantomData }
     }
 
-    /// The array's address, after `last` is put behind the strings when there is one.
+    /// The address of the array, after `last`, if any, has been appended to the strings.
     fn address(&self, last: Option<&CStr>) -> usize {
         if let (Some(last), [.., place, _]) = (last, self.pointers.as_slice()) {
             place.set(last.as_ptr());
@@ -40,9 +40,9 @@ impl<'a> Strings<'a> {
     }
 
     fn iter(&self) -> impl Iterator<Item = &CStr> {
-        let given = self.pointers.split_last_chunk::<2>().map_or(&[][..], |(given, _)| given);
+        let strings = self.pointers.split_last_chunk::<2>().map_or(&[][..], |(strings, _)| strings);
         // SAFETY: each of these pointers came from a `&'a CStr`, and 'a outlives self.
-        given.iter().map(|pointer| unsafe { CStr::from_ptr(pointer.get()) })
+        strings.iter().map(|pointer| unsafe { CStr::from_ptr(pointer.get()) })
     }
 }
 
@@ -52,13 +52,12 @@ impl fmt::Debug for Strings<'_> {
     }
 }
 
-/// Becomes another program; `last` is one more variable of the environment. Returns only when
-/// the kernel refuses.
+/// Executes another program; `last` is one more environment variable. Returns only if execve(2) fails, with its error.
 pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, last: Option<&CStr>) -> Errno {
     execve_raw(path, argv, envp.address(last))
 }
 
-/// The same with the environment that this process has itself.
+/// Executes another program with the environment of this process. Returns only if execve(2) fails, with its error.
 pub fn execve_with_own_environment(path: &CStr, argv: &Strings<'_>) -> Errno {
     // SAFETY: the C library sets the variable at start, and nothing here changes it or the environment.
     execve_raw(path, argv, unsafe { environ } as usize)
@@ -66,8 +65,8 @@ pub fn execve_with_own_environment(path: &CStr, argv: &Strings<'_>) -> Errno {
 
 fn execve_raw(path: &CStr, argv: &Strings<'_>, envp: usize) -> Errno {
     let argv = argv.address(None);
-    // SAFETY: path and every string end with a NUL, both arrays with a null pointer, and all of them are
-    // borrowed for the whole call of the two functions above, or as old as the process.
+    // SAFETY: path and every string end with a NUL, both arrays with a null pointer. All of them are borrowed until
+    // the two functions above return, or live as long as the process.
     let returned = unsafe { sc::syscall3(__NR_execve as usize, path.as_ptr() as usize, argv, envp) };
     super::check(returned).err().unwrap_or(Errno::INVAL)
 }

@@ -1,4 +1,5 @@
-//! A page that a process waits for without a system call, until another process gives it (userfaultfd(2)).
+//! A missing page of memory, which a process accesses to wait without a system call until another process resolves the
+//! page fault (userfaultfd(2)).
 
 use core::mem::size_of;
 
@@ -13,20 +14,21 @@ use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, Result, read};
 
-/// The largest page of any architecture that mote runs on; a multiple of all others.
+/// The largest page size of all architectures that mote supports, in bytes; a multiple of all others.
 const PAGE: usize = 64 << 10;
 
-/// What the page holds when it is given; a page that nobody gives is all zeros.
+/// The first byte of the page if [`Faults::give`] has resolved the fault. If all copies of the userfaultfd are
+/// closed, the kernel maps a page of zeros instead.
 const GIVEN: u8 = 1;
 
-/// A page of this process that is not there.
+/// The missing page, in the process that waits.
 pub struct Page(*const u8);
 
-/// What tells of whoever waits for the page, and gives it.
+/// The userfaultfd, which reports accesses to the page and resolves them.
 pub struct Faults(OwnedFd);
 
-/// A page that is not there, and its other end: for another process, which needs no right over this one.
-/// Until it has that end alone, waiting may last for ever.
+/// Creates a missing page and its userfaultfd, which is for another process; that needs no privilege over this one.
+/// This process must close its own copy before it waits, else it waits forever if the other process dies.
 ///
 /// Errors: those of userfaultfd(2); ENOSYS without CONFIG_USERFAULTFD.
 pub fn page() -> Result<(Page, Faults)> {
@@ -34,7 +36,7 @@ pub fn page() -> Result<(Page, Faults)> {
     let mut api = uffdio_api { api: UFFD_API.into(), features: 0, ioctls: 0 };
     faults.control(UFFDIO_API, (&raw mut api).cast())?;
     let (protection, how) = (PROT_READ as usize, (MAP_PRIVATE | MAP_ANONYMOUS) as usize);
-    // SAFETY: takes no pointer; the kernel chooses a place where nothing is.
+    // SAFETY: takes no pointer; the kernel chooses an unused address.
     let place = unsafe { sc::syscall6(__NR_mmap as usize, 0, PAGE, protection, how, usize::MAX, 0) };
     let start = super::check(place)?;
     let range = uffdio_range { start: start as u64, len: PAGE as u64 };
@@ -43,43 +45,44 @@ pub fn page() -> Result<(Page, Faults)> {
     Ok((Page(start as *const u8), faults))
 }
 
-/// Only for faults of programs themselves, which needs no privilege (linux 5.11).
+/// Creates a userfaultfd for faults in user mode only, which needs no privilege (UFFD_USER_MODE_ONLY, linux 5.11).
 fn userfaultfd() -> Result<OwnedFd> {
     let flags = (OFlags::CLOEXEC | OFlags::NONBLOCK).bits() | UFFD_USER_MODE_ONLY;
     // SAFETY: takes no pointer.
     let number = super::check(unsafe { sc::syscall1(__NR_userfaultfd as usize, flags as usize) })?;
-    // SAFETY: the kernel made a new descriptor, which nobody else knows.
+    // SAFETY: the kernel has created a new file descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
 }
 
 impl Page {
-    /// Waits until the page is given. When nobody is left to give it, the process ends. Not one system call.
+    /// Waits, without a system call, until the page fault is resolved. If all copies of the userfaultfd are closed, the
+    /// process is killed.
     pub fn wait(self) {
-        // SAFETY: the mapping was made for this, can be read and is never taken away; volatile, since what is
-        // there is another process's doing.
+        // SAFETY: the mapping was created for this, is readable and is never unmapped; volatile, since another process
+        // provides the content.
         if unsafe { self.0.read_volatile() } != GIVEN {
-            // SAFETY: it cannot be written to, which the kernel answers with SIGSEGV, from a fault neither blocked
-            // nor ignored: the one end that no filter stops.
+            // SAFETY: the page is read-only, so the kernel kills the process with SIGSEGV, which for a fault can be
+            // neither blocked nor ignored, and which no seccomp filter prevents.
             unsafe { self.0.cast_mut().write_volatile(GIVEN) };
         }
     }
 }
 
 impl Faults {
-    /// The other end, received from the process that has the page.
+    /// Wraps a userfaultfd received from the process that has the page.
     pub fn over(fd: OwnedFd) -> Self {
         Faults(fd)
     }
 
-    /// Its descriptor.
+    /// The file descriptor.
     pub fn fd(&self) -> &OwnedFd {
         &self.0
     }
 
-    /// Waits until somebody waits for the page: where it is. `None`: first there was something on `line`, a
-    /// message or its end.
-    pub fn next(&self, line: impl AsFd) -> Result<Option<u64>> {
-        let mut fds = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(&line, PollFlags::IN)];
+    /// Waits until a process accesses the page, and returns the address in that process. `None` if `channel` became
+    /// readable first, by a message or end of file.
+    pub fn next(&self, channel: impl AsFd) -> Result<Option<u64>> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(&channel, PollFlags::IN)];
         while let Err(errno) = poll(&mut fds, None) {
             if errno != Errno::INTR {
                 return Err(errno);
@@ -89,26 +92,26 @@ impl Faults {
         if fault.is_empty() {
             return Ok(None);
         }
-        // `struct uffd_msg`: the event, which is a page fault; flags, the address, a thread.
+        // `struct uffd_msg`: the event, which is a page fault; flags, the address, the thread ID.
         let mut message = [0u8; size_of::<uffd_msg>()];
         read(&self.0, &mut message)?;
         let [_, _, address, ..] = message.as_chunks::<8>().0 else { return Err(Errno::IO) };
         Ok(Some(u64::from_ne_bytes(*address)))
     }
 
-    /// Gives the page at this place: whoever waits for it goes on.
-    pub fn give(&self, place: u64) -> Result<()> {
+    /// Resolves the page fault at `address`, so that the waiting process continues.
+    pub fn give(&self, address: u64) -> Result<()> {
         let page = super::page_size();
         let content = alloc::vec![GIVEN; page];
-        let dst = place & !(page as u64 - 1);
+        let dst = address & !(page as u64 - 1);
         let mut copy = uffdio_copy { dst, src: content.as_ptr() as u64, len: page as u64, mode: 0, copy: 0 };
         self.control(UFFDIO_COPY, (&raw mut copy).cast())
     }
 
     fn control(&self, request: u32, argument: *mut u8) -> Result<()> {
         let (number, request) = (self.0.as_raw_fd() as usize, request as usize);
-        // SAFETY: the argument is the structure of the request, which its caller owns across the call; what it
-        // points to in turn is the kernel's to read, a page that the caller owns, or addresses of another process.
+        // SAFETY: the argument is the structure of the request, which the caller owns during the call; addresses in it
+        // are of a page that the caller owns and the kernel reads, or of another process.
         super::check(unsafe { sc::syscall3(__NR_ioctl as usize, number, request, argument as usize) })
             .map(drop)
     }

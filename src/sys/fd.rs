@@ -1,4 +1,4 @@
-//! Descriptors by number: close_range(2), and those this process was started with.
+//! File descriptors by number: close_range(2), and those that this process has inherited.
 
 use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD, F_SETOWN};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -6,11 +6,10 @@ use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, Result};
 
-/// Closes every descriptor from `first` on but those of `keep`, whoever opened them (close_range(2),
+/// Closes all file descriptors from `first` on except those in `keep`, which is sorted for it (close_range(2),
 /// linux 5.9).
 ///
-/// Only for the child of a clone, on its way to execve: its copies of owners are never used or dropped
-/// again.
+/// Only for the child of a clone, before execve: its copies of `OwnedFd`s must not be used or dropped afterwards.
 pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
     keep.sort_unstable();
     let mut from = first;
@@ -23,14 +22,14 @@ pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
     close_range(from, RawFd::MAX)
 }
 
-/// Before linux 5.9 descriptors are closed up to this number, one by one: more than any limit of open
-/// files is by default. The limit itself may be the container's already, and lower than what is open.
+/// Before linux 5.9 file descriptors are closed one by one up to this number, which is above any default limit of open
+/// files. The current limit says nothing: it may already be the container's, and lower than numbers that are open.
 const ENOUGH: RawFd = 1 << 20;
 
 fn close_range(from: RawFd, to: RawFd) -> Result<()> {
-    // SAFETY: takes no pointer; see close_all_from for who owned them.
+    // SAFETY: takes no pointer; see close_all_from for the owners.
     match super::check(unsafe { sc::syscall3(__NR_close_range as usize, from as usize, to as usize, 0) }) {
-        // EPERM: a sandbox that knows it not.
+        // EPERM: a seccomp filter that is older than the system call.
         Err(Errno::NOSYS | Errno::PERM) => {
             for number in from..to.min(ENOUGH) {
                 // SAFETY: as above.
@@ -42,14 +41,14 @@ fn close_range(from: RawFd, to: RawFd) -> Result<()> {
     }
 }
 
-/// Closes descriptors; those that were opened one after the other by one call.
+/// Closes file descriptors; runs of consecutive numbers by one call each.
 pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
     close_numbers(fds.map(IntoRawFd::into_raw_fd));
 }
 
 fn close_numbers(numbers: impl Iterator<Item = RawFd>) {
     let mut range: Option<(RawFd, RawFd)> = None;
-    // Each number of a range was an owned descriptor's, given up by the caller.
+    // The caller owned each file descriptor of the range and has given it up.
     let close = |(first, last)| {
         let _ = close_range(first, last);
     };
@@ -62,19 +61,20 @@ fn close_numbers(numbers: impl Iterator<Item = RawFd>) {
     range.map(close);
 }
 
-/// Closes the child's copy of a descriptor that its parent owns. Only for the child of a clone: it never
-/// drops what it has from its parent.
+/// Closes the child's copy of a file descriptor that its parent owns. Only for the child of a clone, which never drops
+/// what it has inherited from its parent.
 pub fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
     unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
 }
 
-/// The same of several; those that were opened one after the other by one call.
+/// Closes the child's copies of several file descriptors, as [`close_in_child`]; runs of consecutive numbers by one
+/// call each.
 pub fn close_all_in_child<'f>(fds: impl Iterator<Item = BorrowedFd<'f>>) {
     close_numbers(fds.map(|fd| fd.as_raw_fd()));
 }
 
-/// Has SIGIO sent to this process whenever something comes to be read (fcntl(2), F_SETOWN; O_ASYNC).
+/// Requests SIGIO for this process whenever `fd` becomes readable (fcntl(2), F_SETOWN; O_ASYNC).
 pub fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: takes no pointer.
@@ -85,47 +85,48 @@ pub fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
     fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::ASYNC)
 }
 
-/// A descriptor the process was started with (0, 1, 2, --preserve-fds, LISTEN_FDS), if it is open.
+/// A file descriptor that the process has inherited (0, 1, 2, --preserve-fds, LISTEN_FDS); `None` if it is not open.
 pub fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
     // SAFETY: takes no pointer.
     super::check(unsafe { sc::syscall3(__NR_fcntl as usize, number as usize, F_GETFD as usize, 0) }).ok()?;
-    // SAFETY: it is open, and mote closes only descriptors it opened itself.
+    // SAFETY: it is open, and mote closes only file descriptors that it has opened itself.
     Some(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
-/// How many descriptors from 3 on are open without a gap. What a program opens gets the lowest number that is free, so before
-/// it has opened any these are all its caller's, and as long as it closes none of them nothing of its own comes among them.
+/// The number of file descriptors that are open from 3 on without a gap. open(2) returns the lowest free number. So if
+/// this is called before the program has opened a file, all of them are inherited; and as long as it closes none of
+/// them, no file of its own is among these numbers.
 pub fn count_passed() -> u32 {
     let open = (3..).take_while(|number| inherited(*number).is_some());
     u32::try_from(open.count()).unwrap_or(u32::MAX)
 }
 
-/// Standard output, if it is open.
+/// Standard output; `None` if it is closed.
 pub fn stdout() -> Option<BorrowedFd<'static>> {
     inherited(1)
 }
 
-/// Standard error, if it is open.
+/// Standard error; `None` if it is closed.
 pub fn stderr() -> Option<BorrowedFd<'static>> {
     inherited(2)
 }
 
-/// Opens /dev/null in place of those of the standard three that are closed: the next thing opened would
-/// take their numbers, and be handed to the container as its standard output.
+/// Opens /dev/null in place of standard file descriptors that are closed: otherwise the next file that is opened would
+/// get such a number, and the container would inherit it, for instance as its standard output.
 ///
 /// Errors: those of open(2).
 pub fn fill_standard() -> Result<()> {
-    // SAFETY: descriptors are only looked at, and poll(2) answers POLLNVAL for one that is not open.
+    // SAFETY: the numbers are only passed to poll(2), which returns POLLNVAL for one that is not open.
     let standard = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
     let mut fds = standard.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     match poll(&mut fds, Some(&now)) {
-        // EINVAL: three are more than may be open at all (poll(2)), so nothing can take their numbers.
+        // EINVAL: three exceeds RLIMIT_NOFILE (poll(2)), so no file can get one of these numbers.
         Ok(0) | Err(Errno::INVAL) => return Ok(()),
         ready => ready?,
     };
     for _ in fds.iter().filter(|fd| fd.revents().contains(PollFlags::NVAL)) {
-        // The lowest number that is free.
+        // open(2) returns the lowest free number.
         core::mem::forget(open(c"/dev/null", OFlags::RDWR, Mode::empty())?);
     }
     Ok(())

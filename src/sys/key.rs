@@ -6,8 +6,8 @@ use rustix::io::Result;
 /// `KEYCTL_JOIN_SESSION_KEYRING` of include/uapi/linux/keyctl.h.
 const JOIN_SESSION_KEYRING: usize = 1;
 
-/// Starts a new session keyring, without a name.
+/// Creates an anonymous session keyring and joins it.
 pub fn new_session_keyring() -> Result<()> {
-    // SAFETY: a null pointer stands for no name; the kernel reads nothing.
+    // SAFETY: a null pointer means an anonymous keyring; the kernel reads no memory.
     super::check(unsafe { sc::syscall2(__NR_keyctl as usize, JOIN_SESSION_KEYRING, 0) }).map(drop)
 }

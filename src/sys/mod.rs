@@ -1,8 +1,8 @@
-//! System calls that rustix lacks, each behind a safe function, and the few things only `unsafe` can do.
+//! Safe wrappers of system calls that rustix lacks, and the other code that needs `unsafe`, such as the allocator.
 //!
-//! This is the one place of the library where `unsafe` is allowed (besides the C interface); every block
-//! argues about the pointers it hands to the kernel: how long they are, who owns them, when they end.
-//! Numbers and structures are the kernel's own, from linux-raw-sys; the instruction is sc's.
+//! This is the only directory of the library where `unsafe` is allowed. Each block has a comment on the pointers that
+//! it passes to the kernel: length, ownership and lifetime. Numbers and structures are the kernel's, from the crate
+//! linux-raw-sys; the crate sc makes the system calls.
 #![allow(unsafe_code)]
 
 pub mod bpf;
@@ -32,7 +32,7 @@ use core::ffi::c_ulong;
 
 use rustix::io::{Errno, Result};
 
-/// Of include/uapi/linux/auxvec.h.
+/// From include/uapi/linux/auxvec.h.
 const AT_PAGESZ: c_ulong = 6;
 
 unsafe extern "C" {
@@ -40,12 +40,12 @@ unsafe extern "C" {
     safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
 
-/// How large a page is.
+/// The page size in bytes.
 fn page_size() -> usize {
     getauxval(AT_PAGESZ) as usize
 }
 
-/// What a system call returned: the kernel gives -errno for -4095 to -1.
+/// Converts the return value of a system call: -4095 to -1 is a negated error number.
 fn check(returned: usize) -> Result<usize> {
     match returned as isize {
         error @ -4095..=-1 => Err(Errno::from_raw_os_error(-error as i32)),

@@ -6,12 +6,12 @@ use linux_raw_sys::general::{__NR_mount_setattr, AT_EMPTY_PATH, AT_RECURSIVE, MO
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Result;
 
-/// What is changed of a mount, or with `recursive` of every mount of its tree.
+/// Changes to a mount, or with `recursive` to all mounts of its tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttr {
     /// `MOUNT_ATTR_*` to set.
     pub set: u64,
-    /// `MOUNT_ATTR_*` to clear; to change the access time rule, `MOUNT_ATTR__ATIME` as a whole.
+    /// `MOUNT_ATTR_*` to clear; all of `MOUNT_ATTR__ATIME` if an access time attribute is changed.
     pub clear: u64,
     /// One of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE`, or 0.
     pub propagation: u64,
@@ -19,13 +19,13 @@ pub struct SetAttr {
 }
 
 impl SetAttr {
-    /// Nothing to change.
+    /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.set == 0 && self.clear == 0 && self.propagation == 0
     }
 }
 
-/// Changes the mount that `fd` is the root of.
+/// Changes the mount whose root is `fd`.
 pub fn mount_setattr(fd: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     let attributes = mount_attr {
         attr_set: change.set,
@@ -36,7 +36,8 @@ pub fn mount_setattr(fd: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     set(fd, &attributes, change.recursive)
 }
 
-/// Maps the owners of a mount, or of every mount of its tree, as `namespace` maps ids.
+/// Maps the owners of files in a mount, or in all mounts of its tree, with the ID maps of the user namespace
+/// `namespace` (MOUNT_ATTR_IDMAP).
 pub fn mount_idmap(fd: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<()> {
     let attr_set = MOUNT_ATTR_IDMAP.into();
     let userns_fd = namespace.as_raw_fd() as u64;
@@ -46,8 +47,8 @@ pub fn mount_idmap(fd: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: boo
 #[inline(always)]
 fn set(fd: BorrowedFd<'_>, attributes: &mount_attr, recursive: bool) -> Result<()> {
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
-    // SAFETY: the path is an empty string with static life, the structure outlives the call and its size
-    // is given; the kernel only reads both.
+    // SAFETY: the path is a static empty string; the structure outlives the call, and its size is passed. The kernel
+    // only reads both.
     let returned = unsafe {
         sc::syscall5(
             __NR_mount_setattr as usize,

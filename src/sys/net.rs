@@ -7,7 +7,7 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-/// `struct ifreq` of include/uapi/linux/if.h as SIOCSIFFLAGS reads it.
+/// `struct ifreq` of include/uapi/linux/if.h with the members that SIOCSIFFLAGS reads.
 #[repr(C)]
 struct FlagsRequest {
     name: [u8; 16],
@@ -15,10 +15,10 @@ struct FlagsRequest {
     rest: [u8; 22],
 }
 
-/// `IFF_UP | IFF_RUNNING`: what `ip link set lo up` leaves on a loopback interface.
+/// `IFF_UP | IFF_RUNNING`: the flags of a loopback interface after `ip link set lo up`.
 const UP_RUNNING: u16 = 0x41;
 
-/// Brings the loopback interface of the current network namespace up. Needs CAP_NET_ADMIN over it.
+/// Brings up the loopback interface of the current network namespace. Needs CAP_NET_ADMIN in its user namespace.
 pub fn loopback_up() -> Result<()> {
     let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let mut request = FlagsRequest { name: [0; 16], flags: UP_RUNNING, rest: [0; 22] };
@@ -28,15 +28,15 @@ pub fn loopback_up() -> Result<()> {
     let (fd, code) = (socket.as_raw_fd() as usize, SIOCSIFFLAGS as usize);
     // SAFETY: the structure has the size of struct ifreq (40 bytes) and outlives the call.
     let set = super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize) });
-    // Closed with all others before the program runs.
+    // Closed with all other file descriptors before the program runs.
     core::mem::forget(socket);
     set.map(drop)
 }
 
-/// Turns an option of a netlink socket on (netlink(7)).
+/// Enables an option of a netlink socket (netlink(7)).
 pub fn set_netlink_option(socket: &OwnedFd, option: u32) -> Result<()> {
     let (fd, on) = (socket.as_raw_fd() as usize, 1i32);
-    // SAFETY: the number has the size that is given, and outlives the call.
+    // SAFETY: the value has the size passed, and outlives the call.
     let set = unsafe {
         sc::syscall5(
             __NR_setsockopt as usize,

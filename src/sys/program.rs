@@ -1,8 +1,8 @@
-//! The program that this process runs, by its segments in memory (elf(5)).
+//! The segments in memory of the program that this process runs (elf(5)).
 //!
-//! They are found by the auxiliary vector (getauxval(3)), which tells of the file that the kernel has executed. A
-//! linker's symbols (`__ehdr_start`, `etext`) are of the object that this code is linked into, which in somebody
-//! else's program may be a shared library.
+//! They are found through the auxiliary vector (getauxval(3)), which describes the file that the kernel has executed.
+//! The symbols of the linker (`__ehdr_start`, `etext`) belong to the object into which this code is linked, and in a
+//! program that embeds the library that may be a shared library.
 
 use core::ffi::c_ulong;
 
@@ -10,11 +10,11 @@ use rustix::io::{Errno, Result};
 
 use super::{getauxval, page_size};
 
-/// Of include/uapi/linux/auxvec.h.
+/// From include/uapi/linux/auxvec.h.
 const AT_PHDR: c_ulong = 3;
 const AT_PHNUM: c_ulong = 5;
 
-/// Of elf(5).
+/// From elf(5).
 pub const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_PHDR: u32 = 6;
@@ -36,49 +36,51 @@ pub struct Segment {
     pub align: u64,
 }
 
-/// Whole pages of the file, where the kernel has mapped them.
+/// A range of whole pages of the file, as the kernel has mapped it; in bytes.
 #[derive(Clone, Copy, Default)]
 pub struct Pages {
     pub start: usize,
     pub length: usize,
-    /// Where they are in the file.
+    /// The offset in the file.
     pub offset: usize,
     /// `PF_R`, `PF_W`, `PF_X`
     pub flags: u32,
 }
 
-/// The segments of the program, in ascending order.
+/// The loaded segments of the program, in ascending order of addresses.
 pub struct LoadedProgram {
     pages: [Pages; MOST],
     count: usize,
-    /// Nobody but the kernel has loaded it: there is no interpreter, which may relocate what is not writable, and which is
-    /// the executed file when it is given the program as an argument (ld.so(8)).
+    /// Whether the program has no interpreter, so that only the kernel has loaded it. An interpreter may relocate
+    /// segments that are not writable, and is itself the executed file if the program is its argument (ld.so(8)).
     pub is_static: bool,
 }
 
-/// Linkers make two to six.
+/// The maximum number of segments; linkers produce two to six.
 const MOST: usize = 16;
 
 impl LoadedProgram {
-    /// Errors: ENOEXEC where there are more segments than any linker makes.
+    /// Reads the program headers of this process.
+    ///
+    /// Errors: ENOEXEC if there are more segments than linkers produce.
     #[inline(never)]
     pub fn current() -> Result<Self> {
         let (address, count) = (getauxval(AT_PHDR) as usize, getauxval(AT_PHNUM) as usize);
         let page_of = |address: usize| address & !(page_size() - 1);
         let mut program = LoadedProgram { pages: [Pages::default(); MOST], count: 0, is_static: true };
-        // What is added to the headers' addresses: not 0 in a position-independent program.
+        // The load bias, which is added to the addresses in the headers: not 0 for a position-independent program.
         let mut slide = None;
         for index in 0..count {
             let header = (address as *const Segment).wrapping_add(index);
-            // SAFETY: the kernel has loaded so many headers there.
+            // SAFETY: the kernel has loaded `count` headers there.
             let Segment { kind, flags, offset, vaddr, filesz, .. } = unsafe { header.read() };
             match kind {
                 PT_INTERP => program.is_static = false,
-                // It comes before all that are loaded, but not every linker writes it into a static program.
+                // It precedes all PT_LOAD headers, but not every linker writes it into a static program.
                 PT_PHDR => slide = Some(address.wrapping_sub(vaddr as usize)),
                 PT_LOAD if filesz > 0 => {
                     let vaddr = vaddr as usize;
-                    // Without it the headers are on the first page.
+                    // Without PT_PHDR: the headers are on the first page of the first segment.
                     let slide = *slide.get_or_insert(page_of(address).wrapping_sub(page_of(vaddr)));
                     let start = page_of(slide.wrapping_add(vaddr));
                     let length =
@@ -93,7 +95,8 @@ impl LoadedProgram {
         Ok(program)
     }
 
-    /// What of the file is mapped; bytes behind it, on the last page, are zero or data of the program.
+    /// The ranges of the file that are mapped. On the last page of a range, the bytes after the file's are zero or
+    /// data of the program.
     pub fn mapped(&self) -> &[Pages] {
         self.pages.get(..self.count).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! seccomp(2): filters of system calls.
+//! seccomp(2): loads filters, and queries what the kernel supports.
 
 use linux_raw_sys::general::__NR_seccomp;
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
@@ -14,23 +14,23 @@ pub const NEW_LISTENER: u32 = 1 << 3;
 pub const TSYNC_ESRCH: u32 = 1 << 4;
 pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// A system call, as far as it is known before it is made.
+/// A system call that will be made, with the arguments that are known in advance.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'c> {
     pub name: &'static str,
-    /// The first of its arguments, up to one that is not known. All behind them may be anything, also those that the call
-    /// does not have: a filter sees six, whatever the registers hold.
+    /// The leading arguments, up to the first unknown one. The others may have any value, including those that the call
+    /// does not have: a filter always gets six, from registers with arbitrary content.
     pub arguments: &'c [u64],
 }
 
-/// What a call is needed for.
+/// What depends on a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// To come to the program.
+    /// The start: if the call fails, the program is not executed.
     Success,
-    /// It may fail, but the process must live.
+    /// Only that the process is not killed: the call may fail.
     Life,
-    /// To say why there is no program.
+    /// Only the error message of a failed start.
     Words,
 }
 
@@ -41,35 +41,35 @@ struct SockFprog {
     instructions: *const u64,
 }
 
-/// Adds a filter, `struct sock_filter`s, to those of this thread. With `NEW_LISTENER` gives its descriptor.
+/// Adds a filter of `struct sock_filter`s to those of this thread. With `NEW_LISTENER` returns the listener fd.
 ///
-/// Errors: those of seccomp(2); ESRCH also when TSYNC found a thread that cannot follow.
+/// Errors: those of seccomp(2); ESRCH also if TSYNC failed for a thread.
 pub fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>> {
     let length = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
     let program = SockFprog { length, instructions: instructions.as_ptr() };
-    // SAFETY: the structure and the instructions, as many as it says, outlive the call; the kernel copies them.
-    // An instruction is 8 bytes, and aligned more than it needs. What the filter then does to this thread's calls
-    // is what its caller wants.
+    // SAFETY: the structure and the instructions, whose count is in it, outlive the call; the kernel copies them.
+    // An instruction is 8 bytes long, and has a larger alignment than needed. The effect on later system calls of this
+    // thread is intended by the caller.
     let returned = unsafe {
         sc::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, &raw const program as usize)
     };
     match super::check(returned)? {
-        // SAFETY: the kernel made a new descriptor, which nobody else knows.
+        // SAFETY: the kernel has created a new file descriptor, which has no other owner.
         fd if flags & NEW_LISTENER != 0 => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
         0 => Ok(None),
-        // The id of the thread.
+        // The ID of the thread for which TSYNC failed.
         _ => Err(Errno::SRCH),
     }
 }
 
-/// Whether the kernel knows flags: then it comes to miss the program.
+/// Whether the kernel supports these flags: then a call without a program fails with EFAULT, else with EINVAL.
 pub fn are_flags_known(flags: u32) -> bool {
-    // SAFETY: without a program nothing is read, and no filter is added.
+    // SAFETY: the pointer to the program is null, so nothing is read, and no filter is added.
     let returned = unsafe { sc::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, 0) };
     super::check(returned) == Err(Errno::FAULT)
 }
 
-/// Whether the kernel knows an action, `SECCOMP_RET_*` (linux 4.14).
+/// Whether the kernel supports an action, `SECCOMP_RET_*` (SECCOMP_GET_ACTION_AVAIL, linux 4.14).
 pub fn is_action_available(action: u32) -> bool {
     // SAFETY: the number outlives the call; the kernel only reads it.
     let returned =

@@ -1,16 +1,17 @@
 //! Replaces /proc/self/exe of a process that enters a container by a memfd copy (prctl(2), PR_SET_MM_MAP).
 //!
-//! What a container's process runs as `/proc/self/exe`, by its name, as an interpreter or as a loader, is
-//! the file of the process before execve: the runtime's own on the host, which can then be opened and, when
-//! nobody runs it any more, written to (CVE-2019-5736); and as long as pages of the file are mapped, a hole
-//! in the kernel that writes to the page cache writes to the host's runtime (CVE-2026-31431). So the child
-//! moves to a file of its own in memory: every segment of the program is copied there and mapped in the
-//! place of the old one, until nothing maps the host's file; then the kernel lets the new one be this
-//! process's executable. Who runs that does not run mote: its first page is a program that does nothing but
-//! exit 126. It is sealed. Of a mapped file only what is used is resident, unlike of a copy.
+//! If a process executes `/proc/self/exe`, as program, interpreter or loader, that is the file of the process before
+//! execve: the runtime on the host. A container could open it, and write to it once no process runs it any more
+//! (CVE-2019-5736); and as long as pages of the file are mapped, a kernel bug that lets a process write to the page
+//! cache modifies the runtime on the host (CVE-2026-31431). So the child switches to a memfd: every segment of the
+//! program is copied to it and mapped in place of the old one, until no mapping of the host's file is left; only then
+//! the kernel accepts the memfd as the executable of the process. Executing it does not run mote: its first page is a
+//! program that only exits with code 126. The memfd is sealed. Only the used pages of its mappings are resident,
+//! unlike those of a copy in anonymous memory.
 //!
-//! This is so for the program's own file, however it is linked, and in a program with threads, of which the child has
-//! none. A dynamically linked program, which is not what is installed, has its libraries' pages besides until execve.
+//! This applies to the program's own file, however it is linked, and also if the program has threads, of which the
+//! child has none. In a dynamically linked program, which is not what is installed, the pages of libraries stay
+//! mapped until execve.
 //!
 //! Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the current user namespace, and a kernel with
 //! CONFIG_CHECKPOINT_RESTORE.
@@ -48,21 +49,22 @@ struct Header {
     rest: [u16; 3],
 }
 
-/// Opens /proc/self/exe, for [`replace`]; the caller must still see the host's /proc. `None` for a program that may be executed
-/// but not read.
+/// Opens /proc/self/exe, for [`replace`]; /proc must still be the host's. `None` if the program may be executed but not
+/// read.
 pub fn open() -> Option<OwnedFd> {
     rustix::fs::open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-/// Puts the process on a file in memory with the program's segments, which as an executable is the stub. `own` is closed.
+/// Replaces the mappings of the program by those of a memfd with the same content, and makes the memfd, which as an
+/// executable is the stub, the executable of the process. `exe` is closed.
 ///
-/// In the file the pages of one segment follow those of the other: two segments may share a page of the program's file,
-/// which the kernel has mapped twice, with other bytes in each place by now. All are written before the first is mapped,
-/// from where they are in memory. But what a static program has not written to is copied out of `own`, as far as it has
-/// the same places there, so as not to be resident for that.
+/// In the memfd the pages of the segments follow each other: two segments may share a page of the program's file, which
+/// the kernel has mapped twice, and whose two copies may differ by now. All are written, from memory, before the first
+/// is mapped. But segments that a static program has not written to are copied from `exe`, as far as they have the same
+/// offsets there, so that their pages do not become resident.
 ///
-/// Errors: those of the calls; ENOEXEC for a program whose file does not begin with its first segment; EBUSY when its
-/// file is mapped once more, or is not the one executed (ld.so(8) with the program as an argument).
+/// Errors: those of the calls; ENOEXEC if the program's file does not begin with its first segment; EBUSY if the file
+/// is mapped a second time, or is not the executed one (ld.so(8) with the program as an argument).
 pub fn replace(exe: Option<&OwnedFd>) -> Result<()> {
     let file = memory()?;
     let program = LoadedProgram::current()?;
@@ -85,16 +87,17 @@ pub fn replace(exe: Option<&OwnedFd>) -> Result<()> {
         map(pages, &file, at)?;
         at += pages.length;
     }
-    // Over the headers, which have been read for the last time.
+    // Overwrites the ELF headers, which are not read any more.
     pwrite(&file, &stub(), 0)?;
     fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     set_executable(&file, first.start)?;
-    // Closed with all others before the program runs.
+    // Closed with all other file descriptors before the program runs.
     core::mem::forget(file);
     Ok(())
 }
 
-/// How much of the program's file is as it will be in the copy: what is not written to, at the same places.
+/// The number of leading bytes that the memfd will have in common with the program's file: segments that are not
+/// writable, at the same offsets.
 fn alike(program: &LoadedProgram) -> usize {
     let mut length = 0;
     for pages in program.mapped() {
@@ -106,11 +109,11 @@ fn alike(program: &LoadedProgram) -> usize {
     length
 }
 
-/// Copies pages of the program into the file.
+/// Writes pages of the program to the memfd at offset `at`.
 fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     let number = file.as_raw_fd() as usize;
-    // SAFETY: the kernel reads the pages, which are the program's and mapped. Nothing writes to them before they are
-    // replaced: there is one thread, and `replace` has its variables on the stack.
+    // SAFETY: the kernel reads pages of the program, which are mapped. They are not written to before they are
+    // replaced: there is one thread, and the variables of `replace` are on the stack.
     let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, pages.start, pages.length, at) };
     match super::check(written)? == pages.length {
         true => Ok(()),
@@ -118,23 +121,23 @@ fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     }
 }
 
-/// Maps their copies in the place of pages of the program.
+/// Maps the copy at offset `at` of the memfd in place of pages of the program.
 fn map(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     let number = file.as_raw_fd() as usize;
     let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
     let protection = bits.iter().filter(|(bit, _)| pages.flags & bit != 0).fold(0, |all, (_, one)| all | one);
     let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
-    // SAFETY: in one step the pages are replaced by ones with the same bytes and the rights of the segment, so
-    // code that is running, and data that is referred to, is there before and after.
+    // SAFETY: the pages are atomically replaced by pages with the same bytes and the protection of the segment, so the
+    // code that runs and the data in use are mapped before and after.
     let mapped =
         unsafe { sc::syscall6(__NR_mmap as usize, pages.start, pages.length, protection, how, number, at) };
     super::check(mapped).map(drop)
 }
 
-/// Tells the kernel that `file` is what this process runs.
+/// Makes `file` the executable of this process (PR_SET_MM_MAP).
 fn set_executable(file: &OwnedFd, base: usize) -> Result<()> {
-    // Addresses that ps(1) and the like go by; the program that comes next has its own. They must only be
-    // in order, and this process's.
+    // Addresses that procfs shows, for ps(1) and others, until execve. They only have to be in ascending order, and
+    // within the address space of this process.
     let here = base as u64;
     let mut map = prctl_mm_map {
         start_code: here,
@@ -158,20 +161,20 @@ fn set_executable(file: &OwnedFd, base: usize) -> Result<()> {
         .map(drop)
 }
 
-/// What ps(1) shows of a container that is not started yet.
+/// The command line that ps(1) shows for the process before execve.
 static TITLE: [u8; 10] = *b"mote init\0";
 
-/// An empty file in memory that can be executed.
+/// Creates an empty memfd that can be executed.
 fn memory() -> Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(c"mote", flags | MemfdFlags::EXEC) {
-        // Before linux 6.3 every such file could be executed, and nobody could say so.
+        // Before linux 6.3 every memfd could be executed, and there was no flag.
         Err(Errno::INVAL) => memfd_create(c"mote", flags),
         file => file,
     }
 }
 
-/// The stub: a whole program, no longer than the headers of any other.
+/// The stub: a complete ELF program, no longer than the ELF and program headers of any other.
 fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
     let header = Header {
         ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
@@ -199,7 +202,7 @@ fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
         align: 0x1000,
     };
     let mut image = [0u8; CODE_AT + size_of_val(&CODE)];
-    // SAFETY: both structures are plain numbers without padding, and end before CODE_AT.
+    // SAFETY: both structures consist of integers without padding, and end before CODE_AT.
     unsafe { copy_nonoverlapping((&raw const header).cast::<u8>(), image.as_mut_ptr(), size_of::<Header>()) };
     let after = image.as_mut_ptr().wrapping_add(size_of::<Header>());
     // SAFETY: as above.
@@ -210,11 +213,11 @@ fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
     image
 }
 
-/// Above what mmap_min_addr keeps free on any host.
+/// The load address of the stub: above any usual vm.mmap_min_addr.
 const ADDRESS: u64 = 0x20_0000;
 const CODE_AT: usize = size_of::<Header>() + size_of::<Segment>();
 
-// exit_group(126): "found, but cannot be executed", as shells have it.
+// exit_group(126): "found, but cannot be executed", as in shells.
 #[cfg(target_arch = "x86_64")]
 const MACHINE: u16 = 62;
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
-//! Signals without handlers: blocked, and taken one by one (rt_sigprocmask(2), rt_sigtimedwait(2)).
+//! Signals without handlers: they are blocked, and received one by one (rt_sigprocmask(2), rt_sigtimedwait(2),
+//! signalfd(2)).
 
 use linux_raw_sys::general::{
     __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, __NR_signalfd4,
@@ -7,80 +8,80 @@ use linux_raw_sys::general::{
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 
-/// A child has ended.
+/// The signal for a child that has ended.
 pub const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
-/// Signals by name, without SIG; the index is the number (signal(7), x86, arm and riscv).
+/// Names of signals, without `SIG`; the index is the number on x86, arm and riscv (signal(7)).
 pub static NAMES: [&str; 32] = [
     "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// A set of signals as the kernel has it: bit n-1 is signal n.
+/// A signal set in the kernel's format: bit n-1 is signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set(pub u64);
 
 impl Set {
-    /// Every signal. SIGKILL and SIGSTOP cannot be blocked; the kernel ignores them here.
+    /// All signals. SIGKILL and SIGSTOP cannot be blocked; the kernel ignores these bits.
     pub const ALL: Set = Set(u64::MAX);
-    /// None.
+    /// No signal.
     pub const NONE: Set = Set(0);
 }
 
-/// The kernel wants the size of its own set, whatever the C library's.
+/// The size of the kernel's signal set in bytes, which system calls take; that of a C library is larger.
 const SIZE: usize = size_of::<u64>();
 
-/// Blocks exactly these signals; gives the set blocked before.
+/// Sets the signal mask to `signals`, and returns the previous one.
 pub fn block(signals: Set) -> Result<Set> {
     let mut old = Set::NONE;
     let (new, how) = (&raw const signals as usize, SIG_SETMASK as usize);
-    // SAFETY: both sets are eight bytes long, as is said, and outlive the call.
+    // SAFETY: both sets are SIZE bytes long, and outlive the call.
     let returned =
         unsafe { sc::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };
     super::check(returned).map(|_| old)
 }
 
-/// Gives a signal its default action (rt_sigaction(2)).
+/// Resets a signal to its default action (rt_sigaction(2)).
 pub fn set_default(signal: i32) -> Result<()> {
-    // `struct kernel_sigaction` is four words at most on every port, and SIG_DFL without flags all zero.
+    // `struct kernel_sigaction` is at most four words on every architecture, and all zero for SIG_DFL without flags.
     let action = [0u64; 4];
     let (number, new) = (signal as usize, &raw const action as usize);
-    // SAFETY: the structure is at least as long as the kernel's and outlives the call; no old one is asked
-    // for; the set in it is eight bytes long, as is said.
+    // SAFETY: the structure is at least as long as the kernel's, and outlives the call; the old one is not returned;
+    // the set in it is SIZE bytes long.
     super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
 }
 
-/// Waits for one of these signals, which must be blocked, and takes it: its number.
+/// Waits for one of these signals, which must be blocked, receives it and returns its number.
 pub fn wait(signals: Set) -> Result<i32> {
     let set = &raw const signals as usize;
-    // SAFETY: the set is eight bytes long, as is said; neither siginfo nor a timeout is asked for.
+    // SAFETY: the set is SIZE bytes long; the pointers for siginfo and timeout are null.
     let returned = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, SIZE) };
     super::check(returned).map(|signal| signal as i32)
 }
 
-/// A descriptor from which these signals, which must be blocked, are taken (signalfd(2); SFD_CLOEXEC is
+/// Creates a signalfd from which these signals, which must be blocked, are received (signalfd(2); SFD_CLOEXEC is
 /// O_CLOEXEC).
 pub fn descriptor(signals: Set) -> Result<OwnedFd> {
     let (set, flags) = (&raw const signals as usize, O_CLOEXEC as usize);
-    // SAFETY: the set is eight bytes long, as is said, and outlives the call.
+    // SAFETY: the set is SIZE bytes long, and outlives the call.
     let fd = super::check(unsafe { sc::syscall4(__NR_signalfd4 as usize, usize::MAX, set, SIZE, flags) })?;
-    // SAFETY: the kernel has just made it, and nobody else knows it.
+    // SAFETY: the kernel has just created it, and it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Takes the next signal from a descriptor of [`descriptor`]; waits for it.
+/// Waits for the next signal from a signalfd of [`descriptor`], receives it and returns its number.
 pub fn take(signals: &OwnedFd) -> Result<i32> {
-    // `struct signalfd_siginfo` of include/uapi/linux/signalfd.h begins with the number.
+    // `struct signalfd_siginfo` of include/uapi/linux/signalfd.h begins with the signal number.
     let mut information = [0u8; 128];
     rustix::io::read(signals, &mut information)?;
     let [a, b, c, d, ..] = information;
     Ok(i32::from_ne_bytes([a, b, c, d]))
 }
 
-/// Sends a signal, by number, to the process a pidfd names (pidfd_send_signal(2), linux 5.1). rustix's own
-/// call knows no real-time signals. Signal 0 only asks whether the process is there.
+/// Sends a signal, by number, to the process of a pidfd (pidfd_send_signal(2), linux 5.1). The function of rustix does
+/// not support real-time signals. Signal 0 only checks whether the process exists.
 pub fn send(process: &OwnedFd, signal: i32) -> Result<()> {
     let (fd, number) = (process.as_raw_fd() as usize, signal as usize);
-    // SAFETY: no siginfo is given, so no pointer.
+    // SAFETY: siginfo is null, so no pointer is passed.
     super::check(unsafe { sc::syscall4(__NR_pidfd_send_signal as usize, fd, number, 0, 0) }).map(drop)
 }

@@ -1,14 +1,14 @@
-//! clock_gettime(2), the system call: it is asked once or twice, so looking for the vDSO costs more.
+//! The system call clock_gettime(2): for one or two calls, looking up the vDSO would cost more.
 
 use linux_raw_sys::general::{__NR_clock_gettime, __kernel_timespec, CLOCK_MONOTONIC, CLOCK_REALTIME};
 
-/// Seconds and nanoseconds since 1970, UTC.
+/// Seconds and nanoseconds since 1970-01-01 UTC (CLOCK_REALTIME).
 pub fn now() -> (i64, u32) {
     let time = of(CLOCK_REALTIME);
     (time.tv_sec, time.tv_nsec as u32)
 }
 
-/// Seconds since some moment, which nobody sets.
+/// Seconds since an unspecified time, unaffected by changes of the system time (CLOCK_MONOTONIC).
 pub fn uptime() -> i64 {
     of(CLOCK_MONOTONIC).tv_sec
 }

@@ -43,7 +43,7 @@ fn strings_that_execve_does_not_take() {
         entries.map(drop).map_err(|error| error.to_string())
     };
     let (most, more) = ("n".repeat(131_071), "n".repeat(131_072));
-    let why = "longer than 131071 bytes, which execve(2) does not take";
+    let why = "longer than 131071 bytes, the limit of execve(2)";
     assert_eq!(outcome(&format!(r#""args": ["a", "{most}"], "env": ["{most}"]"#)), Ok(()));
     assert_eq!(outcome(&format!(r#""args": ["a", "{more}"]"#)), Err(format!("process.args[1]: {why}")));
     assert_eq!(

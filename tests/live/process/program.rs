@@ -168,7 +168,7 @@ fn program_of_a_handler_is_refused(rig: &mut Rig) -> Outcome {
         bundle.set("annotations", Json::Object(vec![(key.to_string(), value.into())]));
         rig.refused(&bundle, &[&format!("annotations.{key}: \"{value}\"")])?;
         let created = command::run(&mut rig.launch("create", &bundle, &[])?, "")?;
-        rig.bad(&created, &["there are no handlers"])?;
+        rig.bad(&created, &["handlers are unsupported"])?;
     }
     rig.nothing_left()
 }
