@@ -10,6 +10,7 @@ use super::notify::Notify;
 use super::relay::Relay;
 use crate::error::{Error, On, Result};
 use crate::launch::parent::Launched;
+use crate::sys::program_text::wait_for_signal;
 use crate::sys::signal::{self, SIGCHLD, Set, block, send};
 
 /// The size of mote's own terminal has changed.
@@ -36,7 +37,7 @@ pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Opt
     match relay {
         Some(relay) => supervise_with_relay(launched, relay, notify),
         None => loop {
-            match signal::wait(Set::ALL) {
+            match wait_for_signal(Set::ALL) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 signal => {
                     let signal = signal.on(format_args!("rt_sigtimedwait"))?;

@@ -2,8 +2,7 @@
 //! signalfd(2)).
 
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, __NR_signalfd4,
-    O_CLOEXEC, SIG_SETMASK,
+    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
@@ -49,14 +48,6 @@ pub fn set_default(signal: i32) -> Result<()> {
     // SAFETY: the structure is at least as long as the kernel's, and outlives the call; the old one is not returned;
     // the set in it is SIZE bytes long.
     super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
-}
-
-/// Waits for one of these signals, which must be blocked, receives it and returns its number.
-pub fn wait(signals: Set) -> Result<i32> {
-    let set = &raw const signals as usize;
-    // SAFETY: the set is SIZE bytes long; the pointers for siginfo and timeout are null.
-    let returned = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, SIZE) };
-    super::check(returned).map(|signal| signal as i32)
 }
 
 /// Creates a signalfd from which these signals, which must be blocked, are received (signalfd(2); SFD_CLOEXEC is

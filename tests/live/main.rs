@@ -112,6 +112,7 @@ const ROOMS: &[&[Test]] = &[
     commands::lifecycle::TESTS,
     commands::state::TESTS,
     commands::list::TESTS,
+    commands::memory::TESTS,
     commands::mounts::TESTS,
     commands::notify::TESTS,
     commands::pause::TESTS,

@@ -5,6 +5,7 @@ pub mod id;
 pub mod kill;
 pub mod lifecycle;
 pub mod list;
+pub mod memory;
 pub mod mounts;
 pub mod notify;
 pub mod pause;

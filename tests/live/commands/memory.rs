@@ -1,0 +1,43 @@
+//! Memory of processes that wait. `scripts/bench` prints the exact figures.
+
+use std::fs;
+
+use crate::check::{Outcome, fail, skip_allowed};
+use crate::rig::{Peer, Rig};
+use crate::tests;
+
+tests!["commands", memory_of_a_created_container, memory_of_run_that_waits];
+
+/// Fails if a process has more than so many KB in a field of smaps_rollup (proc_pid_smaps(5)).
+fn has_at_most(pid: i32, field: &str, most: u64) -> Outcome {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let found: u64 =
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).ok_or(format!("no {field}"))?;
+    if found <= most { Ok(()) } else { fail(format_args!("{field} is {found} KB, not {most} or less")) }
+}
+
+/// The plain build has 248 KB, the tiny one 180, with the resident pages of its memfd.
+fn memory_of_a_created_container(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "0"]);
+    let _created = rig.create(&bundle, &[])?;
+    has_at_most(rig.pid()?, "Rss", 280)?;
+    rig.delete()
+}
+
+/// Both builds have 48 KB, beside pages of their file.
+fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("waiting=1")?;
+    has_at_most(running.pid(), "Anonymous", 80)?;
+    rig.delete()
+}
+
+fn only_mote(rig: &Rig) -> Outcome {
+    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
+}
