@@ -43,9 +43,9 @@ use crate::sys::signal::{SIGCHLD, Set, block, set_default};
 const UMASK: u32 = 0o022;
 
 /// The caller's umask.
-static ITS_UMASK: AtomicU32 = AtomicU32::new(UMASK);
+static CALLER_UMASK: AtomicU32 = AtomicU32::new(UMASK);
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
-static ITS_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU64::new(NOT_RAISED)];
+static CALLER_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU64::new(NOT_RAISED)];
 
 /// Stands for a limit that was not raised: RLIM_INFINITY, which no soft limit below a hard limit is.
 const NOT_RAISED: u64 = u64::MAX;
@@ -57,28 +57,28 @@ pub fn settle() -> Result<()> {
         && soft < hard
         && set_limit(NOFILE, hard, hard).is_ok()
     {
-        ITS_OPEN_FILES.iter().zip([soft, hard]).for_each(|(place, limit)| place.store(limit, Relaxed));
+        CALLER_OPEN_FILES.iter().zip([soft, hard]).for_each(|(place, limit)| place.store(limit, Relaxed));
     }
     fill_standard().on(format_args!("openat /dev/null, for a standard descriptor that is closed"))?;
     set_default(SIGCHLD).on(format_args!("rt_sigaction SIGCHLD"))?;
-    ITS_UMASK.store(umask(Mode::from_raw_mode(UMASK)).as_raw_mode(), Relaxed);
+    CALLER_UMASK.store(umask(Mode::from_raw_mode(UMASK)).as_raw_mode(), Relaxed);
     Ok(())
 }
 
 /// The mode of a file at a path that the caller has named, with the caller's umask.
 pub fn file_mode(mode: u32) -> Mode {
-    Mode::from_raw_mode(mode & !ITS_UMASK.load(Relaxed))
+    Mode::from_raw_mode(mode & !CALLER_UMASK.load(Relaxed))
 }
 
 /// Restores the caller's umask and soft limit of open files. For a child that will execute a hook.
 pub fn restore() -> io::Result<()> {
-    umask(Mode::from_raw_mode(ITS_UMASK.load(Relaxed)));
+    umask(Mode::from_raw_mode(CALLER_UMASK.load(Relaxed)));
     restore_open_files()
 }
 
 /// Restores the caller's soft limit of open files. For a child that will execute another program.
 pub fn restore_open_files() -> io::Result<()> {
-    match ITS_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
+    match CALLER_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
         [NOT_RAISED, _] => Ok(()),
         [soft, hard] => set_limit(NOFILE, soft, hard),
     }

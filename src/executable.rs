@@ -49,7 +49,7 @@ fn file_type(path: &CStr) -> Result<FileType, Errno> {
 #[inline(never)]
 pub fn explain(error: Error, path: &CStr) -> Error {
     if file_type(path) == Ok(FileType::Directory) {
-        return say(error, None, format_args!("is a directory"));
+        return add(error, None, format_args!("is a directory"));
     }
     if check(path).is_err() {
         return error;
@@ -65,9 +65,9 @@ pub fn explain(error: Error, path: &CStr) -> Error {
             Content::Elf(machine, _)
                 if machine != OWN && (is_format || is_missing && !has_compatibility(machine)) =>
             {
-                return say(error, interpreter, format_args!("for {}, not for {}", Name(machine), Name(OWN)));
+                return add(error, interpreter, format_args!("for {}, not for {}", Name(machine), Name(OWN)));
             }
-            Content::Other(why) if is_format => return say(error, interpreter, format_args!("{why}")),
+            Content::Other(why) if is_format => return add(error, interpreter, format_args!("{why}")),
             Content::Elf(_, None) | Content::Other(_) => return error,
             Content::Elf(_, Some(next)) => ("ELF", next),
             Content::Script(next) => ("#!", next),
@@ -78,7 +78,7 @@ pub fn explain(error: Error, path: &CStr) -> Error {
                 _ => "",
             };
             let what = format_args!("{kind} interpreter \"{}\"{carriage_return}", Show(next));
-            return say(error, interpreter, what);
+            return add(error, interpreter, what);
         }
         last.iter_mut().zip(next.to_bytes_with_nul()).for_each(|(to, from)| *to = *from);
         interpreter = CStr::from_bytes_until_nul(&last).ok();
@@ -87,7 +87,7 @@ pub fn explain(error: Error, path: &CStr) -> Error {
 }
 
 /// Appends a reason to the error, preceded by the interpreter, if it is about one.
-fn say(mut error: Error, interpreter: Option<&CStr>, reason: fmt::Arguments<'_>) -> Error {
+fn add(mut error: Error, interpreter: Option<&CStr>, reason: fmt::Arguments<'_>) -> Error {
     if let Some(interpreter) = interpreter {
         error.append(format_args!(": interpreter \"{}\"", Show(interpreter)));
     }

@@ -115,7 +115,7 @@ struct HookCommand<'a> {
 }
 
 /// The maximal length of a hook's output in an error, in bytes.
-const WORDS: usize = 200;
+const MAX_OUTPUT: usize = 200;
 
 impl<'a> Plan<'a> {
     /// The hooks of a configuration; `bundle` is absolute.
@@ -223,14 +223,14 @@ impl<'a> Plan<'a> {
         point: Point,
         pid: i32,
         place: RunIn<'_>,
-        judge: &mut dyn FnMut(Result<()>) -> Result<()>,
+        on_result: &mut dyn FnMut(Result<()>) -> Result<()>,
     ) -> Result<()> {
         let programs = self.list(point);
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
             let ran = program.run(name, &state, self, place).map_err(|error| error.of(Kind::Hook));
-            judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
+            on_result(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
     }
@@ -303,10 +303,10 @@ impl<'a> HookCommand<'a> {
     /// Runs the hook and waits for it. `point` is the hook point's name for errors.
     fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: RunIn<'_>) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
-        let printed = memory()?;
+        let captured = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
         let become_hook = || {
-            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&printed));
+            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&captured));
             let (call, errno) = self.execute([state, out, err], &writer, all.bundle, place);
             let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
             let _ = write(&writer, &[call as u8, a, b, c, d]);
@@ -324,15 +324,15 @@ impl<'a> HookCommand<'a> {
             let error = Error::system(errno, format_args!("{name}"));
             return Err(if call == Call::Execve as u8 { explain(error, self.path) } else { error });
         }
-        self.wait(point, &pidfd, &printed, place)
+        self.wait(point, &pidfd, &captured, place)
     }
 
     /// Executes the hook in the new process, whose only fds are the `standard` ones: those of mote and of its caller
-    /// are closed. Returns the call that failed, to be sent to the pipe `line`, which execve closes.
+    /// are closed. Returns the call that failed, to be sent to `pipe`, which execve closes.
     fn execute(
         &self,
         standard: [&OwnedFd; 3],
-        line: &OwnedFd,
+        pipe: &OwnedFd,
         bundle: &CStr,
         place: RunIn<'_>,
     ) -> (Call, Errno) {
@@ -352,7 +352,7 @@ impl<'a> HookCommand<'a> {
         if let Err(errno) = entered {
             return (Call::Chdir, errno);
         }
-        if let Err(errno) = close_all_from(3, &mut [line.as_raw_fd()]) {
+        if let Err(errno) = close_all_from(3, &mut [pipe.as_raw_fd()]) {
             return (Call::CloseRange, errno);
         }
         if let Err(errno) = restore_signals(u64::MAX) {
@@ -369,30 +369,30 @@ impl<'a> HookCommand<'a> {
     }
 
     /// Waits for the hook's exit. It is killed after its timeout, or when the container init `beside` exits.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, place: RunIn<'_>) -> Result<()> {
+    fn wait(&self, point: &str, pidfd: &OwnedFd, captured: &OwnedFd, place: RunIn<'_>) -> Result<()> {
         let beside = if let RunIn::Host(beside) = place { beside } else { None };
         let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }
         let end = reap(pidfd);
-        let mut space = [0u8; WORDS];
-        let count = pread(printed, &mut space, 0).unwrap_or(0);
-        let words = space.get(..count).unwrap_or_default().trim_ascii();
-        let (colon, words) = (if words.is_empty() { "" } else { ": " }, OneLine(words));
+        let mut space = [0u8; MAX_OUTPUT];
+        let count = pread(captured, &mut space, 0).unwrap_or(0);
+        let text = space.get(..count).unwrap_or_default().trim_ascii();
+        let (colon, text) = (if text.is_empty() { "" } else { ": " }, OneLine(text));
         let seconds = self.timeout.unwrap_or(0);
         match end {
             _ if !ended && beside.is_some_and(has_ended) => {
-                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{words}")))
+                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{text}")))
             }
             _ if !ended => {
-                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
+                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{text}")))
             }
             Some(End::Exited(0)) => Ok(()),
             Some(End::Exited(code)) => {
-                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{words}")))
+                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{text}")))
             }
-            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{words}"))),
+            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{text}"))),
             None => Err(Error::system(Errno::CHILD, format_args!("waitid"))),
         }
     }

@@ -297,18 +297,18 @@ fn process(
         Until::Created => StartWait::socket(directory.fd(), directory.path())?,
         Until::Running | Until::Ended => StartWait::Parent,
     };
-    let known = |pid, pidfd: &OwnedFd| {
+    let record_pid = |pid, pidfd: &OwnedFd| {
         status.process = Identity::of(pid, pidfd)?;
         status.write(directory)
     };
-    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), known)?;
+    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), record_pid)?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
     if plan.is_born_inside() {
         release_placeholder(cgroup);
     }
     let record = |root: &RootId| directory.record_root(root);
-    let accompanied = request
+    let set_up = request
         .pid_receivers
         .send(launched.pid, &launched.pidfd)
         .and_then(|()| launched.supply_trees(plan))
@@ -322,7 +322,7 @@ fn process(
             Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
         });
     release_placeholder(cgroup);
-    match accompanied.and_then(|()| console.relay()) {
+    match set_up.and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();

@@ -31,20 +31,20 @@ impl FoundProgram {
 
 /// Applies working directory, CPU affinity, scheduler, credentials and capabilities inside the container's `root`, and
 /// looks up the program. `make_cwd`: a missing working directory is created; `denied`: setgroups(2) is denied. The fds
-/// of `channel` and `lines` (-1 for none) stay open until execve, the others are closed.
+/// of `channel` and `kept_fds` (-1 for none) stay open until execve, the others are closed.
 pub fn identity(
     process: &ProcessPlan<'_>,
     root: Root,
     (make_cwd, denied): (bool, bool),
     channel: &Channel,
-    lines: [RawFd; 3],
+    kept_fds: [RawFd; 3],
 ) -> Result<FoundProgram> {
     // Before a path of the image is looked up: open fds refer to files below masks and read-only mounts, and procfs has
     // links to them (CVE-2024-21626). And the process may wait for `start` for long.
-    let [one, two, three] = lines;
+    let [one, two, three] = kept_fds;
     process.fds.apply(&mut [channel.raw_fd(), one, two, three, root.fd().as_raw_fd()])?;
 
-    let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
+    let is_in_cwd = cwd::apply(&root, process.cwd, make_cwd)?;
 
     // After joining the cgroup, whose cpuset limits CPUs and nodes. Before the scheduler: with SCHED_DEADLINE the
     // affinity cannot be changed (sched(7)).
@@ -69,7 +69,7 @@ pub fn identity(
     process.caps.apply_after_ids()?;
     // Changing IDs has set it to the value of fs.suid_dumpable (PR_SET_DUMPABLE(2const)).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
-    if !arrived {
+    if !is_in_cwd {
         cwd::apply_as_user(&root, process.cwd)?;
     }
     if process.no_new_privileges {
@@ -78,13 +78,13 @@ pub fn identity(
     process.user.apply_umask();
 
     // As the user: files without execute permission for it are not candidates.
-    let place = process.exec.find()?;
+    let index = process.exec.find()?;
     let mut home = None;
     if process.env.needs_home {
         let space = home.insert([0u8; 512]);
         env::home(process.user.uid, space);
     }
-    Ok(FoundProgram { index: place, home })
+    Ok(FoundProgram { index, home })
 }
 
 /// Loads the seccomp filter, if there is one. Resource limits are set right before, since the filter may deny

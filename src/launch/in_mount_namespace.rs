@@ -36,10 +36,10 @@ pub fn run(
     let (channel, child_channel) = Channel::pair()?;
     let child = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
-        let done = go_in(namespaces, init, expected).and_then(|mut root| {
+        let result = join_container(namespaces, init, expected).and_then(|mut root| {
             act(&mut root, &mut |entry, trees| child_channel.request_trees(entry, trees))
         });
-        child_channel.send(&match done {
+        child_channel.send(&match result {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
         });
@@ -71,7 +71,7 @@ fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedF
     }
 }
 
-fn go_in(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
+fn join_container(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
     namespaces.join_mount(init)?;
     expected.check()?;
     if namespaces.has_user() {

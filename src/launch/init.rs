@@ -138,8 +138,8 @@ fn inside(
     let (id, [out, err]) = (RootId::own()?, plan.hooks.output_fds());
     // Before a filter is loaded, which may deny prctl(2), and before the parent may exit.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
-    let lines = [from_parent.start_wait.raw_fd(), out, err];
-    finish::identity(&plan.process, root, (true, denied), &from_parent.channel, lines)
+    let kept_fds = [from_parent.start_wait.raw_fd(), out, err];
+    finish::identity(&plan.process, root, (true, denied), &from_parent.channel, kept_fds)
         .map(|program| (program, id))
 }
 

@@ -44,7 +44,7 @@ pub struct Launched {
 }
 
 /// Clones the container init, and makes the steps that only its parent can. `directory` is the state directory, locked;
-/// `console` is the socket that receives the PTY master. `known` records the PID, before the child gets its first `Go`.
+/// `console` is the socket that receives the PTY master. `record_pid` is called before the child gets its first `Go`.
 /// On an error no process is left.
 pub fn launch(
     plan: &mut Plan<'_>,
@@ -52,7 +52,7 @@ pub fn launch(
     cgroup: Option<&Cgroup>,
     start_wait: &StartWait,
     console: Option<BorrowedFd<'_>>,
-    known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
+    record_pid: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
     let proc = (checks_setgroups || plan.needs_proc()).then(procfs::open).transpose()?;
@@ -93,9 +93,9 @@ pub fn launch(
     close_together(cgroup_fds.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let mut launched = Launched::new(pid, pidfd, channel);
-    let known = known(launched.pid, &launched.pidfd)
+    let recorded = record_pid(launched.pid, &launched.pidfd)
         .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
-    match known {
+    match recorded {
         Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
         Err(error) => {
             launched.kill();

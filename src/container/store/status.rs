@@ -32,7 +32,7 @@ pub struct Status {
     pub rootfs: String,
     /// RFC 3339.
     pub created: String,
-    /// The user who created it.
+    /// The UID of the user that created it.
     pub owner: u32,
     /// Path of the cgroup; `None` if it has none of its own.
     pub cgroup: Option<String>,
