@@ -11,10 +11,10 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::error::{Error, On, Result, Show};
 use crate::os::file;
 
-/// What the file is called.
+/// The name of the configuration file.
 pub const CONFIG: &CStr = c"config.json";
 
-/// A bundle's directory, and its configuration as it stands in the file.
+/// A bundle's directory and the text of its configuration.
 pub struct Bundle {
     /// Absolute.
     pub path: CString,
@@ -22,7 +22,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads a bundle. `config` is another file to read than its own: a path, taken from the working
+    /// Reads a bundle. `config` is the path of a file that is read instead of its config.json, relative to the working
     /// directory (`--config`).
     pub fn read(directory: &CStr, config: Option<&CStr>) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -36,7 +36,7 @@ impl Bundle {
     }
 }
 
-/// The bundle's path from the root, for its state and for whoever asks.
+/// The absolute path of the bundle, for the container's state.
 fn absolute(path: &CStr) -> Result<CString> {
     if path.to_bytes().starts_with(b"/") {
         return Ok(path.into());
@@ -44,7 +44,7 @@ fn absolute(path: &CStr) -> Result<CString> {
     let mut space = vec![0u8; 4096];
     let at = crate::sys::cwd::getcwd(&mut space).on(format_args!("getcwd"))?;
     let mut joined = at.to_vec();
-    // "." is what the option is when it is not given.
+    // "." is the default of `--bundle`.
     for part in path.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
         joined.push(b'/');
         joined.extend_from_slice(part);

@@ -1,9 +1,9 @@
-//! Words for the kernel's error numbers (errno(3)), in lower case: engines match on "permission denied",
+//! The standard texts of error numbers (errno(3), strerror(3)), in lower case: engines match on "permission denied",
 //! "operation not permitted", "no such file or directory", "executable file not found in".
 
 use core::fmt;
 
-/// Indexed by error number; empty where Linux has none.
+/// Texts by error number; empty for numbers that Linux does not have.
 #[rustfmt::skip]
 static WORDS: [&str; 134] = [
     "",
@@ -142,7 +142,7 @@ static WORDS: [&str; 134] = [
     "memory page has hardware error",
 ];
 
-/// Writes the words for an error number, or `errno N` where Linux has none.
+/// Writes the text of an error number, or `errno N` if Linux does not have it.
 pub(crate) fn describe(number: u16, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match WORDS.get(usize::from(number)) {
         Some(words) if !words.is_empty() => f.write_str(words),

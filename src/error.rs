@@ -1,9 +1,8 @@
-//! The one error of the library: a kind that callers act on, and one line of text that a person reads.
+//! The error type of the library: a kind, on which callers act, and one line of text.
 //!
-//! An error is one pointer, so that results stay small. What it points to is reserved ahead: errors are
-//! also made in the child of clone3, which must not allocate ([`reserve`]), and travel to the parent as
-//! one datagram. Context is added from the inside out at three borders: the system call with its arguments
-//! (`on`), the field or object it was done for (`at`), and the command.
+//! An error is one pointer, so that results stay small. Its memory can be reserved in advance ([`reserve`]): errors
+//! also occur in the child, which must not allocate, and are sent to the parent in one packet. Context is added from
+//! the inside out: the system call with its arguments ([`On::on`]), the field or object ([`At::at`]), and the command.
 
 use alloc::boxed::Box;
 use core::ascii::escape_default;
@@ -13,38 +12,38 @@ use rustix::io::Errno;
 use crate::errno;
 use crate::sys::slot::Slot;
 
-/// What went wrong, as far as a caller decides by it.
+/// The kind of an error, as far as callers distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
     /// A value in config.json, a file or an argument is not valid.
     Invalid,
-    /// Valid, but mote does not do it (yet).
+    /// A valid setting that mote does not support.
     Unsupported,
-    /// There is no container of that name.
+    /// There is no container with this ID.
     NotFound,
-    /// There is one already.
+    /// The container ID is in use.
     Exists,
-    /// The container is in a state that does not allow this.
+    /// The operation is not possible in the container's state.
     State,
-    /// The command line itself is wrong (exit code 64, `EX_USAGE` of sysexits.h).
+    /// The command line is invalid (exit code 64, `EX_USAGE` of sysexits.h).
     Usage,
-    /// The kernel refused; [`Error::errno`] has the reason.
+    /// A system call failed with [`Error::errno`].
     System,
-    /// The program is not there.
+    /// The program does not exist.
     NoProgram,
     /// The program cannot be executed.
     Program,
-    /// A hook failed: the container is at its end (runtime.md, "Lifecycle").
+    /// A hook failed, which ends the container (runtime.md, "Lifecycle").
     Hook,
-    /// Nothing failed, and it is only worth a word in the log (`--log-level warning`).
+    /// Not an error, only reported in the log (`--log-level warning`).
     Remark,
 }
 
-/// The longest text kept; what is longer is cut, the reason behind it never is.
+/// The maximal length of a text in bytes. Longer texts are cut; the text of the errno is not part of it.
 const TEXT: usize = 440;
 
-/// An error: kind, errno (0 when the kernel had no part in it), and what was being done.
+/// An error: kind, errno (0 without one), and a text.
 pub struct Error(Box<Data>);
 
 struct Data {
@@ -57,45 +56,45 @@ struct Data {
 /// The memory of the next error.
 static SPARE: Slot<Data> = Slot::empty();
 
-/// Sees to it that the next error needs no allocation. One is enough: context is added in place.
+/// Allocates memory for the next error, so that creating it does not allocate. One suffices: context is added in place.
 pub fn reserve() {
     SPARE.put(Box::new(Data { kind: Kind::System, errno: 0, len: 0, text: [0; TEXT] }));
 }
 
-/// The result of everything here that can fail.
+/// The result type of the library.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
-/// The result of a check that a value fails.
+/// An error of [`Kind::Invalid`] as a result.
 #[cold]
 pub fn invalid<T>(why: fmt::Arguments<'_>) -> Result<T> {
     Err(Error::invalid(why))
 }
 
 impl Error {
-    /// An error of this kind, with its whole text.
+    /// An error of this kind, with this text.
     #[cold]
     pub fn new(kind: Kind, text: fmt::Arguments<'_>) -> Self {
         let mut data =
             SPARE.take().unwrap_or_else(|| Box::new(Data { kind, errno: 0, len: 0, text: [0; TEXT] }));
         (data.kind, data.errno, data.len) = (kind, 0, 0);
-        // Writing never fails: what does not fit is cut.
+        // Writing never fails: text that does not fit is cut.
         let _ = data.write_fmt(text);
         Error(data)
     }
 
-    /// An invalid value, or a rule of the specification broken.
+    /// An error of [`Kind::Invalid`].
     #[cold]
     pub fn invalid(text: fmt::Arguments<'_>) -> Self {
         Self::new(Kind::Invalid, text)
     }
 
-    /// Something valid that mote does not do.
+    /// An error of [`Kind::Unsupported`].
     #[cold]
     pub fn unsupported(text: fmt::Arguments<'_>) -> Self {
         Self::new(Kind::Unsupported, text)
     }
 
-    /// A system call refused: `what` is the call with its arguments.
+    /// A failed system call; `what` is the call with its arguments.
     #[cold]
     pub fn system(errno: Errno, what: fmt::Arguments<'_>) -> Self {
         let mut error = Self::new(Kind::System, what);
@@ -103,7 +102,7 @@ impl Error {
         error
     }
 
-    /// The same error, of another kind.
+    /// Changes the kind.
     #[cold]
     #[must_use]
     pub fn of(mut self, kind: Kind) -> Self {
@@ -111,13 +110,13 @@ impl Error {
         self
     }
 
-    /// The program cannot be run.
+    /// A failed execution of the program; `what` is the call with its arguments.
     #[cold]
     pub fn program(errno: Errno, what: fmt::Arguments<'_>) -> Self {
         Self::system(errno, what).of(if errno == Errno::NOENT { Kind::NoProgram } else { Kind::Program })
     }
 
-    /// The same error, with what it happened to before it.
+    /// Adds context, such as a field or an object, before the text: `context: text`.
     #[cold]
     #[must_use]
     pub fn within(mut self, context: fmt::Arguments<'_>) -> Self {
@@ -128,39 +127,39 @@ impl Error {
             data.shorten(TEXT - ": ".len());
             let _ = data.write_str(": ");
         }
-        // Written behind the old text, and turned to the front.
+        // Appended to the old text, then rotated to the front.
         data.text.get_mut(..usize::from(data.len)).unwrap_or_default().rotate_left(old);
         self
     }
 
-    /// Adds to the end of the text.
+    /// Appends to the text.
     pub(crate) fn append(&mut self, text: fmt::Arguments<'_>) {
         let _ = self.0.write_fmt(text);
     }
 
-    /// Leaves room for what is appended: a longer text ends there, in "...".
+    /// Cuts a text that is longer than `most` bytes, so that it ends in "...": leaves room to append.
     pub(crate) fn shorten(&mut self, most: usize) {
         self.0.shorten(most);
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// The kernel's error number, 0 when there is none.
+    /// The error number of the system call; 0 without one.
     pub fn errno(&self) -> u16 {
         self.0.errno
     }
 
-    /// Whether it is this error number.
+    /// Whether the error number is this one.
     pub fn is(&self, errno: Errno) -> bool {
         i32::from(self.errno()) == errno.raw_os_error()
     }
 
-    /// The text without the kernel's reason.
+    /// The text, without that of the errno.
     pub fn text(&self) -> &str {
-        // A cut may fall inside a character.
+        // The text may be cut inside a character.
         match core::str::from_utf8(self.bytes()) {
             Ok(text) => text,
             Err(cut) => {
@@ -173,12 +172,12 @@ impl Error {
         self.0.text.get(..usize::from(self.0.len)).unwrap_or_default()
     }
 
-    /// Kind, error number and text as they cross a socket between two processes of mote.
+    /// Kind, error number and text, for a message between two processes of mote.
     pub(crate) fn to_parts(&self) -> (u8, u16, &[u8]) {
         (self.kind() as u8, self.errno(), self.bytes())
     }
 
-    /// The other end of [`Error::to_parts`]. An unknown kind is taken for `System`.
+    /// The inverse of [`Error::to_parts`]. An unknown kind becomes `System`.
     pub(crate) fn from_parts(kind: u8, errno: u16, text: &[u8]) -> Self {
         const KINDS: [Kind; 9] = [
             Kind::Invalid,
@@ -221,7 +220,8 @@ impl Data {
 }
 
 impl Write for Data {
-    /// Control bytes are written as `\n` or `\x1b`: names come from containers and images, and an error is one line.
+    /// Writes control characters escaped, as `\n` or `\x1b`: texts contain names from containers and images, and an
+    /// error is one line.
     fn write_str(&mut self, s: &str) -> fmt::Result {
         for byte in s.bytes() {
             match byte < b' ' || byte == 0x7f {
@@ -252,9 +252,9 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Names the system call that failed.
+/// Adds the failed system call to an errno.
 pub trait On<T> {
-    /// `what` is the call as strace would print it, as far as it helps: `mkdirat cpu/a`.
+    /// Makes an [`Error`] of an errno. `what` is the call with its relevant arguments, like strace(1): `mkdirat cpu/a`.
     fn on(self, what: fmt::Arguments<'_>) -> Result<T>;
 }
 
@@ -268,9 +268,9 @@ impl<T> On<T> for rustix::io::Result<T> {
     }
 }
 
-/// Names what an error happened to.
+/// Adds context to an error.
 pub trait At<T> {
-    /// `context` is a field path, an object or a command: `mounts[3] /sys`.
+    /// Adds `context`, a field path, an object or a command, before the error's text: `mounts[3] /sys`.
     fn at(self, context: fmt::Arguments<'_>) -> Result<T>;
 }
 
@@ -284,7 +284,7 @@ impl<T> At<T> for Result<T> {
     }
 }
 
-/// Prints the bytes of a path or a name from the kernel's side; what is not UTF-8 becomes `?`.
+/// Displays a path or a name; bytes that are not UTF-8 become `?`.
 pub struct Show<'a>(pub &'a core::ffi::CStr);
 
 impl fmt::Display for Show<'_> {
@@ -293,7 +293,7 @@ impl fmt::Display for Show<'_> {
     }
 }
 
-/// Prints the output of another program, or of the kernel, on one line: `; ` between its lines.
+/// Displays output of another program, or of the kernel, as one line: its lines are joined with `; `.
 pub struct OneLine<'a>(pub &'a [u8]);
 
 impl fmt::Display for OneLine<'_> {

@@ -1,5 +1,5 @@
-//! Files that execve(2) takes, and why it does not take one that is there: its answer is about the file's interpreter
-//! as often as about the file (ENOENT, EACCES, ENOEXEC, ELIBBAD), and does not say so.
+//! File formats of execve(2), and explanations of its errors: ENOENT, EACCES, ENOEXEC and ELIBBAD may be about the file
+//! or about its interpreter, and the kernel does not tell which.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -10,16 +10,16 @@ use rustix::io::{Errno, pread};
 
 use crate::error::{Error, Show};
 
-/// Of include/uapi/linux/limits.h.
+/// PATH_MAX of include/uapi/linux/limits.h.
 const PATH_MAX: usize = 4096;
 
-/// How much of a file the kernel goes by (`BINPRM_BUF_SIZE` of include/uapi/linux/binfmts.h).
+/// The size of the beginning of a file that the kernel examines (`BINPRM_BUF_SIZE` of include/uapi/linux/binfmts.h).
 const HEAD: usize = 256;
 
-/// How many files the kernel goes through, each the interpreter of the one before (fs/exec.c, `exec_binprm`).
+/// The maximal number of files in a chain of interpreters (fs/exec.c, `exec_binprm`).
 const MOST: usize = 6;
 
-/// Whether this process may execute a file, as far as that can be told beforehand.
+/// Checks whether this process may execute a file: a regular file with execute permission.
 pub fn check(path: &CStr) -> Result<(), Errno> {
     match accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()) {
         Err(Errno::ACCESS) => check_effective(path)?,
@@ -31,8 +31,8 @@ pub fn check(path: &CStr) -> Result<(), Errno> {
     }
 }
 
-/// access(2) goes by the real ids, with which an ordinary user has no capabilities, and execve(2) by the effective
-/// ones. Where faccessat2 (linux 5.8) cannot be asked, the first answer stands.
+/// Repeats the check with the effective IDs, which execve(2) uses. access(2) uses the real IDs, and ignores
+/// capabilities unless the real UID is 0. Without faccessat2 (linux 5.8) the result is EACCES, as before.
 #[cold]
 #[inline(never)]
 fn check_effective(path: &CStr) -> Result<(), Errno> {
@@ -43,19 +43,19 @@ fn file_type(path: &CStr) -> Result<FileType, Errno> {
     statat(CWD, path, AtFlags::empty()).map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Adds to the error of an execve(2), or [`check`], of `path` what the process that was refused can see of the reason.
-/// Allocates nothing.
+/// Adds an explanation to the error of execve(2), or [`check`], of `path`. For the process that failed, with its
+/// permissions. Does not allocate.
 #[cold]
 #[inline(never)]
 pub fn explain(error: Error, path: &CStr) -> Error {
     if file_type(path) == Ok(FileType::Directory) {
-        return say(error, None, format_args!("is a directory"));
+        return add(error, None, format_args!("is a directory"));
     }
     if check(path).is_err() {
         return error;
     }
     let is_format = error.is(Errno::NOEXEC) || error.is(Errno::LIBBAD);
-    // Of an emulator for that machine (binfmt_misc).
+    // The missing file may be an emulator for that machine (binfmt_misc).
     let is_missing = error.is(Errno::NOENT);
     let (mut space, mut last) = ([0; PATH_MAX], [0; PATH_MAX]);
     let mut interpreter = None;
@@ -65,9 +65,9 @@ pub fn explain(error: Error, path: &CStr) -> Error {
             Content::Elf(machine, _)
                 if machine != OWN && (is_format || is_missing && !has_compatibility(machine)) =>
             {
-                return say(error, interpreter, format_args!("for {}, not for {}", Name(machine), Name(OWN)));
+                return add(error, interpreter, format_args!("for {}, not for {}", Name(machine), Name(OWN)));
             }
-            Content::Other(why) if is_format => return say(error, interpreter, format_args!("{why}")),
+            Content::Other(why) if is_format => return add(error, interpreter, format_args!("{why}")),
             Content::Elf(_, None) | Content::Other(_) => return error,
             Content::Elf(_, Some(next)) => ("ELF", next),
             Content::Script(next) => ("#!", next),
@@ -78,7 +78,7 @@ pub fn explain(error: Error, path: &CStr) -> Error {
                 _ => "",
             };
             let what = format_args!("{kind} interpreter \"{}\"{carriage_return}", Show(next));
-            return say(error, interpreter, what);
+            return add(error, interpreter, what);
         }
         last.iter_mut().zip(next.to_bytes_with_nul()).for_each(|(to, from)| *to = *from);
         interpreter = CStr::from_bytes_until_nul(&last).ok();
@@ -86,8 +86,8 @@ pub fn explain(error: Error, path: &CStr) -> Error {
     error
 }
 
-/// Adds a reason, behind the interpreter that it is about, if it is not about the program itself.
-fn say(mut error: Error, interpreter: Option<&CStr>, reason: fmt::Arguments<'_>) -> Error {
+/// Appends a reason to the error, preceded by the interpreter, if it is about one.
+fn add(mut error: Error, interpreter: Option<&CStr>, reason: fmt::Arguments<'_>) -> Error {
     if let Some(interpreter) = interpreter {
         error.append(format_args!(": interpreter \"{}\"", Show(interpreter)));
     }
@@ -95,19 +95,19 @@ fn say(mut error: Error, interpreter: Option<&CStr>, reason: fmt::Arguments<'_>)
     error
 }
 
-/// What a file is to execve(2).
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content<'s> {
-    /// It begins with `#!` and this interpreter.
+    /// A script: `#!` and this interpreter.
     Script(&'s CStr),
-    /// Its machine (`e_machine`), and its interpreter, the dynamic loader, if it has one (elf(5), PT_INTERP).
+    /// An ELF file: its machine (`e_machine`), and its interpreter, the dynamic loader, if any (elf(5), PT_INTERP).
     Elf(u16, Option<&'s CStr>),
-    /// Neither, in words.
+    /// Neither; the text for the error.
     Other(&'static str),
 }
 
 impl<'s> Content<'s> {
-    /// Out of a file that may be anything by now.
+    /// Reads the format of the file at `path`, which may have been replaced: opening it must not block.
     fn of(path: &CStr, space: &'s mut [u8; PATH_MAX]) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = openat(CWD, path, flags, Mode::empty())?;
@@ -132,7 +132,7 @@ impl<'s> Content<'s> {
         let Some(elf) = Elf::of(&head) else {
             return Ok(Content::Other("neither an ELF file nor a script with a #! line"));
         };
-        // More than fit are more than a program has; the kernel takes 64 KiB.
+        // The buffer holds more program headers than programs have; the kernel reads up to 64 KiB.
         let count = pread(file, space.as_mut_slice(), elf.headers)?;
         let headers = space.get(..count.min(elf.size * elf.count)).unwrap_or_default();
         let Some((place, length)) =
@@ -147,14 +147,14 @@ impl<'s> Content<'s> {
     }
 }
 
-/// A copy, with a NUL behind it.
+/// Copies a name into `space` and appends a NUL.
 fn keep<'s>(name: &[u8], space: &'s mut [u8; PATH_MAX]) -> Option<&'s CStr> {
     let text = name.iter().chain(b"\0");
     space.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
     CStr::from_bytes_until_nul(space).ok()
 }
 
-/// The interpreter of a first line: what stands up to a blank or the line's end (fs/binfmt_script.c).
+/// The interpreter in a `#!` line: the first word, up to a blank or the end of the line (fs/binfmt_script.c).
 fn script_interpreter(head: &[u8; HEAD]) -> Option<&[u8]> {
     let line = head.get(2..)?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -166,7 +166,7 @@ struct Elf {
     machine: u16,
     wide: bool,
     little: bool,
-    /// Place, size and number of the program headers.
+    /// Offset of the program headers (`e_phoff`), their size (`e_phentsize`) and number (`e_phnum`).
     headers: u64,
     size: usize,
     count: usize,
@@ -187,7 +187,7 @@ impl Elf {
         Some(elf)
     }
 
-    /// Place and length of the loader's name, when the program header is that of one.
+    /// Offset and length of the interpreter's path, if the program header is PT_INTERP.
     fn loader(&self, header: &[u8]) -> Option<(u64, usize)> {
         const PT_INTERP: u64 = 3;
         let (place, length, width) = if self.wide { (8, 32, 8) } else { (4, 16, 4) };
@@ -209,7 +209,7 @@ impl Elf {
     }
 }
 
-/// Machines by their numbers (`EM_*` of include/uapi/linux/elf-em.h), as uname(1) calls them.
+/// Machines by number (`EM_*` of include/uapi/linux/elf-em.h), with their names in uname(1).
 static MACHINES: [(u16, &str); 11] = [
     (3, "i386"),
     (8, "mips"),
@@ -224,7 +224,7 @@ static MACHINES: [(u16, &str); 11] = [
     (258, "loongarch"),
 ];
 
-/// The one mote is compiled for.
+/// The machine that mote is compiled for.
 const OWN: u16 = match () {
     _ if cfg!(target_arch = "x86_64") => 62,
     _ if cfg!(target_arch = "aarch64") => 183,
@@ -239,12 +239,12 @@ const OWN: u16 = match () {
     _ => 0,
 };
 
-/// Whether a kernel for [`OWN`] may run programs for this one: the loader may be what is missing.
+/// Whether a kernel for [`OWN`] may run programs for this machine: then the missing file may be the dynamic loader.
 fn has_compatibility(machine: u16) -> bool {
     matches!((OWN, machine), (62, 3) | (183, 40))
 }
 
-/// A machine by its name.
+/// Displays a machine's name, or its number if the name is unknown.
 struct Name(u16);
 
 impl fmt::Display for Name {
@@ -294,7 +294,7 @@ mod tests {
         assert!(matches!(read(&long, &mut space), Content::Script(name) if name.count_bytes() == HEAD - 2));
     }
 
-    /// An ELF file of this class, with a program header before that of the loader.
+    /// An ELF file of this class and byte order, with a program header before PT_INTERP.
     fn elf(machine: u16, wide: bool, little: bool, loader: &[u8]) -> Vec<u8> {
         let number = |value: u64, width: usize| match little {
             true => value.to_le_bytes().get(..width).unwrap().to_vec(),
@@ -328,7 +328,7 @@ mod tests {
             let whole = elf(machine, wide, little, b"/lib/ld.so\0");
             check(&whole, Content::Elf(machine, Some(c"/lib/ld.so")));
             check(&elf(machine, wide, little, b"/lib/ld.so"), Content::Elf(machine, None));
-            // Cut off anywhere it is nothing worse than without a loader.
+            // A truncated file is treated as one without a loader.
             for length in 64..whole.len() {
                 check(whole.get(..length).unwrap(), Content::Elf(machine, None));
             }

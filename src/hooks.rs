@@ -1,11 +1,11 @@
-//! Hooks: programs that are run at points of a container's life (config.md, "POSIX-platform Hooks";
+//! Hooks: programs that are run at the hook points of a container's lifecycle (config.md, "POSIX-platform Hooks";
 //! runtime.md, "Lifecycle").
 //!
-//! Each gets the container's state on its standard input, as a file in memory: a hook that does not read it
-//! keeps nobody waiting. What it prints goes to the files that annotations name, or is kept for the error, should
-//! there be one, and is nobody else's: mote's own standard output is the container's already.
+//! The standard input of a hook is a memfd with the container's state, so that mote never blocks on a hook that does
+//! not read it. Its output goes to the files that annotations name, or is kept for the error message, but not to mote's
+//! own standard output, which is that of the container.
 //!
-//! The specification leaves open where a hook is run, and with what environment when it has none. As with runc:
+//! The specification does not define the working directory of a hook, nor its environment without `env`. As in runc:
 //!
 //! | | working directory | environment |
 //! |---|---|---|
@@ -13,7 +13,7 @@
 //! | `createContainer` | the container's root | `process.env` |
 //! | `startContainer` | `process.cwd` | `process.env`, with HOME |
 //!
-//! What else it has of mote's caller is in `caller.rs`.
+//! `caller.rs` lists the other attributes that it inherits.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,24 +39,24 @@ use crate::sys::fd::close_all_from;
 use crate::sys::pidfd::{has_ended, reap, wait_while};
 use crate::sys::signal::send;
 
-/// When hooks are run, in order.
+/// The hook points, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// `create`, on the host, when everything is mounted and the root not yet entered.
+    /// `create`, in the runtime namespace, after mounting and before pivot_root.
     Prestart,
-    /// The same, after those.
+    /// `create`, after the prestart hooks, in the runtime namespace.
     CreateRuntime,
-    /// The same, after those, in the container's namespaces.
+    /// `create`, after the createRuntime hooks, in the container's namespaces, before pivot_root.
     CreateContainer,
-    /// `start`, in the container, right before its program.
+    /// `start`, in the container, right before execve.
     StartContainer,
-    /// `start`, on the host, when the program runs.
+    /// `start`, in the runtime namespace, when the program runs.
     Poststart,
-    /// `delete`, on the host, when the container is gone.
+    /// `delete`, in the runtime namespace, when the container is removed.
     Poststop,
 }
 
-/// The specification's names, and the status that hooks are told.
+/// The names of the hook points, and the `status` in the state that their hooks get.
 pub static POINTS: [(&str, &str); 6] = [
     ("prestart", "creating"),
     ("createRuntime", "creating"),
@@ -66,40 +66,39 @@ pub static POINTS: [(&str, &str); 6] = [
     ("poststop", "stopped"),
 ];
 
-/// All hooks of a container, ready to be run.
+/// The hooks of a container.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     lists: [Vec<HookCommand<'a>>; 6],
     /// Absolute.
     bundle: &'a CStr,
-    /// The state as JSON, but for its beginning: status and pid.
+    /// The state as JSON, without its first members: status and PID.
     state: String,
-    /// Where standard output and standard error go.
+    /// The destinations of standard output and standard error.
     outputs: [Output<'a>; 2],
 }
 
-/// A file for what hooks print.
+/// A file for the output of hooks.
 #[derive(Debug, Default)]
 struct Output<'a> {
     path: Option<&'a CStr>,
     file: Option<OwnedFd>,
 }
 
-/// The annotations that name them.
+/// The annotations with the paths of the output files.
 const OUTPUTS: [&CStr; 2] = [c"run.oci.hooks.stdout", c"run.oci.hooks.stderr"];
 
-/// What hooks are run with that are run in the container's namespaces.
+/// The settings of hooks in the container's namespaces.
 pub struct InContainer<'i> {
-    /// For those without an environment of their own; and one more variable.
+    /// The environment of hooks without `env`, and one more variable.
     pub environment: (&'i Strings<'i>, Option<&'i CStr>),
-    /// What is done in a hook's process before its program runs: at least it goes where that belongs.
+    /// Called in the hook's process before execve: sets the working directory, limits and the like.
     pub enter: &'i dyn Fn() -> io::Result<()>,
 }
 
-/// Where hooks are run.
+/// The namespaces that hooks are run in. With a pidfd, hooks are killed when that process exits.
 #[derive(Clone, Copy)]
 enum RunIn<'p> {
-    /// Perhaps only as long as a process lives.
     Host(Option<&'p OwnedFd>),
     Inside(&'p InContainer<'p>),
 }
@@ -109,14 +108,14 @@ enum RunIn<'p> {
 struct HookCommand<'a> {
     path: &'a CStr,
     args: Strings<'a>,
-    /// `None`: see the table above.
+    /// `None`: the default of the table above.
     env: Option<Strings<'a>>,
     /// Seconds.
     timeout: Option<u32>,
 }
 
-/// Room for a hook's words in an error.
-const WORDS: usize = 200;
+/// The maximal length of a hook's output in an error, in bytes.
+const MAX_OUTPUT: usize = 200;
 
 impl<'a> Plan<'a> {
     /// The hooks of a configuration; `bundle` is absolute.
@@ -139,7 +138,7 @@ impl<'a> Plan<'a> {
         Plan { lists, bundle, state, outputs }
     }
 
-    /// Opens the files for what hooks print, while the host's tree is at hand.
+    /// Opens the output files. For use before pivot_root.
     pub fn open(&mut self) -> Result<()> {
         for (output, key) in self.outputs.iter_mut().zip(OUTPUTS) {
             let Some(path) = output.path else { continue };
@@ -150,7 +149,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Their numbers, -1 for none: they must stay open for hooks that are run inside.
+    /// The fds of the output files that the child must keep open for startContainer hooks; -1 for none.
     pub fn output_fds(&self) -> [RawFd; 2] {
         let inside = self.has(Point::StartContainer);
         let number =
@@ -163,23 +162,24 @@ impl<'a> Plan<'a> {
         self.lists.get(point as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether there are any of these.
+    /// Whether there are hooks at this point.
     pub fn has(&self, point: Point) -> bool {
         !self.list(point).is_empty()
     }
 
-    /// Whether the child must wait with everything mounted.
+    /// Whether there are hooks before pivot_root, for which the child waits.
     #[inline(always)]
     pub fn has_before_pivot(&self) -> bool {
         [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].iter().any(|point| self.has(*point))
     }
 
-    /// Whether some are run after `create`.
+    /// Whether there are hooks after the program was started: poststart or poststop.
     pub fn has_later(&self) -> bool {
         self.has(Point::Poststart) || self.has(Point::Poststop)
     }
 
-    /// Runs those of a point on the host, up to the first that fails. `pid` is the container's process as they see it.
+    /// Runs the hooks of a point in the runtime namespace, until one fails ([`Kind::Hook`]). `pid` is the PID of the
+    /// container init in their pid namespace.
     #[inline]
     pub fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
@@ -188,8 +188,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The same as long as the container's `process` lives: a hook that has not ended by then is killed, and has failed.
-    /// So whoever kills the process of a container that is being created ends its creation.
+    /// Runs the hooks of a point in the runtime namespace, while the container init `process` exists: when that exits,
+    /// the running hook is killed and counts as failed. So the creation of a container fails if its init is killed.
     #[inline]
     pub fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
         match self.has(point) {
@@ -198,7 +198,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The same in the container's namespaces.
+    /// Runs the hooks of a point in the container's namespaces, until one fails.
     #[inline]
     pub fn run_inside(&self, point: Point, pid: i32, inside: &InContainer<'_>) -> Result<()> {
         match self.has(point) {
@@ -207,7 +207,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Runs all of them, whether they fail or not; `warn` takes the errors.
+    /// Runs all hooks of a point, even if some fail; `warn` receives their errors.
     pub fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
         if !self.has(point) {
             return;
@@ -223,19 +223,19 @@ impl<'a> Plan<'a> {
         point: Point,
         pid: i32,
         place: RunIn<'_>,
-        judge: &mut dyn FnMut(Result<()>) -> Result<()>,
+        on_result: &mut dyn FnMut(Result<()>) -> Result<()>,
     ) -> Result<()> {
         let programs = self.list(point);
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
         for (index, program) in programs.iter().enumerate() {
             let ran = program.run(name, &state, self, place).map_err(|error| error.of(Kind::Hook));
-            judge(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
+            on_result(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
         }
         Ok(())
     }
 
-    /// The state as a file.
+    /// A memfd with the container's state.
     fn state(&self, status: &str, pid: i32) -> Result<OwnedFd> {
         let file = memory()?;
         let mut head = Text { bytes: [0; 64], length: 0 };
@@ -243,7 +243,7 @@ impl<'a> Plan<'a> {
         let head = head.bytes.get(..head.length).unwrap_or_default();
         for mut part in [head, self.state.as_bytes().get(1..).unwrap_or_default()] {
             while !part.is_empty() {
-                // A filter may say that it was done.
+                // A seccomp filter may make the call return 0.
                 let count = match write(&file, part).on(format_args!("write"))? {
                     0 => return Err(Error::system(Errno::IO, format_args!("write"))),
                     count => count,
@@ -255,7 +255,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Text in a fixed place: hooks are also run where nothing is allocated.
+/// A buffer of fixed size: hooks are also run in the child, which must not allocate.
 struct Text {
     bytes: [u8; 64],
     length: usize,
@@ -274,7 +274,7 @@ fn memory() -> Result<OwnedFd> {
     memfd_create(c"hook", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))
 }
 
-/// What can fail in a hook's process before its program runs; `CALLS` has the names.
+/// The calls that can fail in a hook's process before the hook runs; `CALLS` has their names.
 #[derive(Clone, Copy)]
 enum Call {
     Dup2,
@@ -300,13 +300,13 @@ impl<'a> HookCommand<'a> {
         }
     }
 
-    /// `point` is what the errors call it.
+    /// Runs the hook and waits for it. `point` is the hook point's name for errors.
     fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: RunIn<'_>) -> Result<()> {
         seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
-        let printed = memory()?;
+        let captured = memory()?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
         let become_hook = || {
-            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&printed));
+            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&captured));
             let (call, errno) = self.execute([state, out, err], &writer, all.bundle, place);
             let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
             let _ = write(&writer, &[call as u8, a, b, c, d]);
@@ -314,7 +314,7 @@ impl<'a> HookCommand<'a> {
         };
         let (_, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
         drop(writer);
-        // Execve closes the pipe; what failed comes where it does not come to that.
+        // execve closes the pipe; if a call fails before, its number and errno are sent.
         let mut failed = [0u8; 5];
         if let Ok(5) = read(&reader, &mut failed) {
             reap(&pidfd);
@@ -324,15 +324,15 @@ impl<'a> HookCommand<'a> {
             let error = Error::system(errno, format_args!("{name}"));
             return Err(if call == Call::Execve as u8 { explain(error, self.path) } else { error });
         }
-        self.wait(point, &pidfd, &printed, place)
+        self.wait(point, &pidfd, &captured, place)
     }
 
-    /// In the new process, whose `standard` descriptors are all that it keeps: neither mote's own nor what its caller has
-    /// left open is a hook's. Comes back with what failed, for `line`, which execve closes.
+    /// Executes the hook in the new process, whose only fds are the `standard` ones: those of mote and of its caller
+    /// are closed. Returns the call that failed, to be sent to `pipe`, which execve closes.
     fn execute(
         &self,
         standard: [&OwnedFd; 3],
-        line: &OwnedFd,
+        pipe: &OwnedFd,
         bundle: &CStr,
         place: RunIn<'_>,
     ) -> (Call, Errno) {
@@ -344,7 +344,7 @@ impl<'a> HookCommand<'a> {
         let entered = match place {
             RunIn::Inside(inside) => (inside.enter)(),
             RunIn::Host(_) => caller::restore().and_then(|()| match chdir(bundle) {
-                // A bundle may be removed before its container: what cleans up after that is run all the same.
+                // The bundle may be removed before its container; poststop hooks, which clean up, must still run.
                 Err(Errno::NOENT) => chdir(c"/"),
                 changed => changed,
             }),
@@ -352,7 +352,7 @@ impl<'a> HookCommand<'a> {
         if let Err(errno) = entered {
             return (Call::Chdir, errno);
         }
-        if let Err(errno) = close_all_from(3, &mut [line.as_raw_fd()]) {
+        if let Err(errno) = close_all_from(3, &mut [pipe.as_raw_fd()]) {
             return (Call::CloseRange, errno);
         }
         if let Err(errno) = restore_signals(u64::MAX) {
@@ -368,31 +368,31 @@ impl<'a> HookCommand<'a> {
         (Call::Execve, errno)
     }
 
-    /// Waits for its end, not longer than its timeout, or the process `beside` lives.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, printed: &OwnedFd, place: RunIn<'_>) -> Result<()> {
+    /// Waits for the hook's exit. It is killed after its timeout, or when the container init `beside` exits.
+    fn wait(&self, point: &str, pidfd: &OwnedFd, captured: &OwnedFd, place: RunIn<'_>) -> Result<()> {
         let beside = if let RunIn::Host(beside) = place { beside } else { None };
         let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }
         let end = reap(pidfd);
-        let mut space = [0u8; WORDS];
-        let count = pread(printed, &mut space, 0).unwrap_or(0);
-        let words = space.get(..count).unwrap_or_default().trim_ascii();
-        let (colon, words) = (if words.is_empty() { "" } else { ": " }, OneLine(words));
+        let mut space = [0u8; MAX_OUTPUT];
+        let count = pread(captured, &mut space, 0).unwrap_or(0);
+        let text = space.get(..count).unwrap_or_default().trim_ascii();
+        let (colon, text) = (if text.is_empty() { "" } else { ": " }, OneLine(text));
         let seconds = self.timeout.unwrap_or(0);
         match end {
             _ if !ended && beside.is_some_and(has_ended) => {
-                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{words}")))
+                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{text}")))
             }
             _ if !ended => {
-                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{words}")))
+                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{text}")))
             }
             Some(End::Exited(0)) => Ok(()),
             Some(End::Exited(code)) => {
-                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{words}")))
+                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{text}")))
             }
-            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{words}"))),
+            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{text}"))),
             None => Err(Error::system(Errno::CHILD, format_args!("waitid"))),
         }
     }

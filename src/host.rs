@@ -1,6 +1,6 @@
-//! What kind of host this is: facts that do not change while mote runs, read once.
+//! Facts about the host and this process that do not change while mote runs, read once.
 //!
-//! Plans are made from a `Host` and never look for themselves, so a test can build one by hand.
+//! Plans use only a `Host` and read nothing from the system, so that tests can construct one.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,22 +14,22 @@ use rustix::thread::CapabilitySet;
 
 use crate::error::{On, Result};
 
-/// The facts.
+/// The facts. Where /proc cannot be read, fields have the stated default.
 #[derive(Debug)]
 pub struct Host {
-    /// Effective ids of this process, in its own user namespace.
+    /// Effective UID and GID of this process, in its own user namespace.
     pub uid: u32,
     pub gid: u32,
-    /// Whether it has additional groups; yes where /proc does not say.
+    /// Whether this process has supplementary groups. Default: true.
     pub has_groups: bool,
-    /// Permitted capabilities of this process, as bits, in its own user namespace.
+    /// The permitted capability set of this process in its own user namespace: bit n is capability n.
     pub capabilities: u64,
-    /// Those of them that are in effect.
+    /// The effective capability set.
     pub effective: u64,
-    /// Its bounding set; all of them where /proc does not say.
+    /// The capability bounding set. Default: all.
     pub bounding: u64,
-    /// Signals that this process was told to ignore (nohup(1), a shell's background jobs): bit n-1 is
-    /// signal n. All of them where /proc does not say.
+    /// Signals that this process inherited as ignored (nohup(1), background jobs of a shell): bit n-1 is signal n.
+    /// Default: all.
     pub ignored_signals: u64,
     pub cgroups: Cgroups,
 }
@@ -37,38 +37,38 @@ pub struct Host {
 /// How cgroups(7) are mounted at `/sys/fs/cgroup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cgroups {
-    /// Nothing there.
+    /// Not mounted.
     None,
-    /// cgroup v2 alone.
+    /// cgroup v2 only.
     Unified,
-    /// The same, and in its directory `systemd` the v1 hierarchy of that name, which has no controllers: for a
-    /// container that asks for it.
+    /// cgroup v2, and at its directory `systemd` the v1 hierarchy name=systemd, which has no controllers: for a
+    /// container that requests it by annotation.
     Named,
-    /// cgroup v1 hierarchies, each in the directory that lists its controllers (`cpu,cpuacct`), and
-    /// perhaps a v2 one in `unified` (systemd's "hybrid").
+    /// cgroup v1 hierarchies, each in a directory named after its controllers (`cpu,cpuacct`), and in the hybrid layout
+    /// also a v2 hierarchy in `unified`.
     Hierarchies { names: Vec<String>, unified: bool },
 }
 
-/// Where cgroups are mounted, by every convention there is.
+/// The conventional mount point of cgroups (cgroups(7)).
 pub const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
 
 /// statfs(2) magic numbers of include/uapi/linux/magic.h.
 const CGROUP_SUPER_MAGIC: u64 = 0x27_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
-/// The inode of the first user namespace, PROC_USER_INIT_INO of include/linux/proc_ns.h.
+/// The inode of the initial user namespace, PROC_USER_INIT_INO of include/linux/proc_ns.h.
 const USER_INIT_INODE: u64 = 0xeffffffd;
 
 impl Host {
-    /// Reads the facts.
+    /// Reads the facts from /proc/self/status and /sys/fs/cgroup.
     pub fn read() -> Result<Self> {
         let mut space = [0u8; 2048];
         let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
         let status = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
-        // A list of groups may be long: a line that is cut says nothing.
+        // The list of groups may be longer than the buffer: an incomplete last line is ignored.
         let status = status.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        // One file instead of four calls, and a call for each signal and capability; but it need not be there.
+        // Reading one file replaces four system calls, and one for each signal and capability. It may be unavailable.
         let (uid, gid) = match (effective(status, "Uid:"), effective(status, "Gid:")) {
             (Some(uid), Some(gid)) => (uid, gid),
             _ => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
@@ -100,7 +100,7 @@ fn line<'s>(status: &'s str, name: &str) -> Option<&'s str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_ascii)
 }
 
-/// The second of the four ids of a line.
+/// The effective ID, the second of the four in a line `Uid:` or `Gid:`.
 fn effective(status: &str, name: &str) -> Option<u32> {
     line(status, name)?.split('\t').nth(1)?.parse().ok()
 }
@@ -110,7 +110,7 @@ fn bits(status: &str, name: &str) -> Option<u64> {
 }
 
 impl Cgroups {
-    /// Looks at what is mounted.
+    /// Reads the layout of the mounted hierarchies.
     pub fn read() -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(root) = open(CGROUP_ROOT, flags, Mode::empty()) else { return Ok(Cgroups::None) };
@@ -119,7 +119,7 @@ impl Cgroups {
             return Ok(Cgroups::Unified);
         }
         let own = fstat(&root).on(format_args!("fstat /sys/fs/cgroup"))?.st_dev;
-        // systemd makes directories for hierarchies that the kernel then has not, or has in v2.
+        // systemd also creates directories for hierarchies that the kernel lacks, or has in v2.
         let is_mounted =
             |name: &CStr| statat(&root, name, AtFlags::empty()).is_ok_and(|stat| stat.st_dev != own);
         let (mut names, mut unified) = (Vec::new(), false);
@@ -127,7 +127,7 @@ impl Cgroups {
         let mut entries = RawDir::new(&root, &mut space);
         while let Some(entry) = entries.next() {
             let entry = entry.on(format_args!("getdents64 /sys/fs/cgroup"))?;
-            // Links are second names: `cpu` for `cpu,cpuacct`.
+            // Symbolic links are aliases: `cpu` of `cpu,cpuacct`.
             if entry.file_type() != FileType::Directory {
                 continue;
             }
@@ -147,8 +147,8 @@ impl Cgroups {
 }
 
 impl Cgroups {
-    /// The hierarchies of a container that was made there, with [`Cgroups::Named`] if that was so: whoever mounted it may
-    /// have unmounted it.
+    /// The layout of an existing container: [`Cgroups::Named`] if it was created with that (`named`) and the hierarchy
+    /// is still mounted.
     pub fn of(self, named: bool) -> Self {
         match self {
             Cgroups::Unified if named && has_named() => Cgroups::Named,
@@ -162,17 +162,17 @@ impl Cgroups {
         matches!(self, Cgroups::Hierarchies { names, .. } if names.iter().any(has))
     }
 
-    /// Whether all controllers are those of v2.
+    /// Whether all controllers are on v2.
     pub fn is_unified(&self) -> bool {
         matches!(self, Cgroups::Unified | Cgroups::Named)
     }
 
-    /// Whether there is a v2 hierarchy; it has what v1 has not.
+    /// Whether there is a v2 hierarchy, which has the controllers that are not on v1.
     pub fn has_v2(&self) -> bool {
         self.is_unified() || matches!(self, Cgroups::Hierarchies { unified: true, .. })
     }
 
-    /// Whether a controller is to be looked for on v2.
+    /// Whether a controller is on v2, if it exists.
     pub fn is_v2(&self, controller: &str) -> bool {
         self.has_v2() && !self.has_v1(controller)
     }
@@ -187,20 +187,20 @@ fn is_a(path: &CStr, magic: u64) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == magic)
 }
 
-/// Whether other processes of the host take this one for an ordinary user's, who go by its user (SO_PEERCRED); root of a
-/// user namespace that such a user made is one too.
+/// Whether this process is that of an unprivileged user to other processes of the host, which check its UID
+/// (SO_PEERCRED). That includes root of a user namespace.
 pub fn is_ordinary() -> bool {
     !rustix::process::geteuid().is_root() || in_user_namespace()
 }
 
-/// Whether this process has CAP_SYS_ADMIN in the first user namespace, where the kernel asks for it before it takes a rule
-/// for devices.
+/// Whether this process has CAP_SYS_ADMIN in the initial user namespace, which the kernel requires for device rules of
+/// cgroups.
 pub fn is_administrator() -> bool {
     let sets = rustix::thread::capabilities(None);
     sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) && !in_user_namespace()
 }
 
-/// Whether this process lives in a user namespace other than the first; no when /proc does not say.
+/// Whether this process is in a user namespace other than the initial one; false if /proc cannot be read.
 pub fn in_user_namespace() -> bool {
     statat(CWD, c"/proc/self/ns/user", AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
 }

@@ -1,7 +1,8 @@
-//! Shares of caches and of memory bandwidth (the kernel's filesystems/resctrl.rst; config-linux.md, "IntelRdt").
+//! resctrl groups: allocation of cache and memory bandwidth (the kernel's filesystems/resctrl.rst; config-linux.md,
+//! "IntelRdt").
 //!
-//! A container is in a group, a directory of resctrl: one that is there, or one of its own that is made and removed
-//! with it. It may have a monitoring group in that, which always is its own.
+//! A container is in a control group, a directory of resctrl: an existing one (`closID`), or its own, which is created
+//! and removed with it. It may also have a monitoring group there, which is always its own.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,31 +17,31 @@ use rustix::process::Pid;
 use crate::config::linux::IntelRdt;
 use crate::error::{At, Error, On, OneLine, Result};
 
-/// Where it is mounted, by convention.
+/// The conventional mount point of resctrl.
 const ROOT: &str = "/sys/fs/resctrl";
 
 /// `RDTGROUP_SUPER_MAGIC` of include/uapi/linux/magic.h.
 const RDTGROUP_SUPER_MAGIC: u64 = 0x0765_5821;
 
-/// The group and what it is told.
+/// The groups of a container and their settings.
 #[derive(Debug)]
 pub struct Plan {
-    /// Its directory below the root; empty for the default one, which is the root itself.
+    /// The group's directory below the root; empty for the default group, which is the root itself.
     group: String,
-    /// It has the container's name, and goes with it.
+    /// Whether the group is named after the container, and removed with it.
     own: bool,
-    /// Lines for its `schemata`.
+    /// Lines for its `schemata` file.
     schemata: Vec<String>,
     /// The monitoring group's directory.
     monitor: Option<String>,
 }
 
-/// What was made for a container and goes with it: directories below the root, the last first.
+/// The groups that were created for a container: directories below the root, in the order of their removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Made(pub Vec<String>);
 
 impl Plan {
-    /// Out of the configuration of the container `id`.
+    /// Makes the plan from `linux.intelRdt` of the container `id`; rejects an invalid `closID` or `memBwSchema`.
     pub fn new(rdt: &IntelRdt<'_>, id: &str) -> Result<Self> {
         let text = |text: &CStr| String::from_utf8_lossy(text.to_bytes()).into_owned();
         let group = match rdt.clos_id.map(text) {
@@ -50,7 +51,7 @@ impl Plan {
                 if name.contains('/') || matches!(name.as_str(), "." | ".." | "info" | "mon_groups") =>
             {
                 return Err(Error::invalid(format_args!(
-                    "linux.intelRdt.closID: \"{name}\" is not a group's name"
+                    "linux.intelRdt.closID: \"{name}\" is not a valid group name"
                 )));
             }
             Some(name) => name,
@@ -68,13 +69,15 @@ impl Plan {
         })
     }
 
-    /// Those that go with the container.
+    /// The groups that are removed with the container.
     pub fn own_groups(&self) -> Made {
         let group = Some(&self.group).filter(|_| self.own);
         Made(self.monitor.iter().chain(group).cloned().collect())
     }
 
-    /// Makes the groups, or finds them. When it fails nothing is left of it.
+    /// Creates the groups that do not exist, and writes their schemata. On an error they are removed again.
+    ///
+    /// Errors: resctrl is not mounted; an existing group has other schemata.
     #[cold]
     #[inline(never)]
     pub fn create(&self) -> Result<()> {
@@ -93,7 +96,10 @@ impl Plan {
         } else {
             let now = read_file(root, &format!("{}/schemata", self.group))?;
             if let Some(line) = self.schemata.iter().find(|line| !has_line(&now, line)) {
-                return Err(Error::invalid(format_args!("schemata of \"{}\" are not {line}", self.group)));
+                let group = &self.group;
+                return Err(Error::invalid(format_args!(
+                    "schemata of group \"{group}\" do not contain {line}"
+                )));
             }
         }
         match &self.monitor {
@@ -102,7 +108,7 @@ impl Plan {
         }
     }
 
-    /// Makes the group's directory, unless it is to be there already; whether it is new.
+    /// Creates the group's directory, unless the configuration refers to an existing group. Returns whether it is new.
     fn make_group(&self, root: &OwnedFd) -> Result<bool> {
         if self.group.is_empty() || (!self.own && self.schemata.is_empty()) {
             return Ok(false);
@@ -113,7 +119,7 @@ impl Plan {
         }
     }
 
-    /// Puts a process into the groups.
+    /// Moves a process into the groups.
     pub fn join(&self, pid: Pid) -> Result<()> {
         let root = root().at(format_args!("linux.intelRdt"))?;
         let pid = pid.as_raw_nonzero().to_string();
@@ -123,7 +129,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Changes the group's schemata: `update`'s options.
+    /// Writes lines to the group's `schemata` file, for `update`.
     pub fn update(&self, lines: &[&str]) -> Result<()> {
         let root = root()?;
         lines.iter().try_for_each(|line| write_line(&root, &self.group, line))
@@ -136,7 +142,7 @@ impl Made {
         self.0.is_empty()
     }
 
-    /// Removes them.
+    /// Removes the groups; groups that do not exist are ignored.
     pub fn remove(&self) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -152,7 +158,7 @@ impl Made {
     }
 }
 
-/// The root, checked to be resctrl.
+/// Opens the root, and checks that it is a resctrl filesystem.
 fn root() -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, ROOT, flags, Mode::empty()).on(format_args!("openat {ROOT}"))?;
@@ -167,7 +173,7 @@ fn make(root: &OwnedFd, path: &str) -> Result<()> {
     mkdirat(root, path, Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {ROOT}/{path}"))
 }
 
-/// The group of an empty name is the root.
+/// Makes a path relative: that of the default group, whose name is empty, begins with a slash.
 fn relative(path: &str) -> &str {
     path.trim_start_matches('/')
 }
@@ -184,7 +190,7 @@ fn write_file(root: &OwnedFd, path: &str, text: &str) -> Result<()> {
     let file = openat(root, relative(path), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
     let file = file.on(format_args!("openat {ROOT}/{path}"))?;
     let written = write(&file, text.as_bytes()).map(drop);
-    // The kernel keeps its reason in a file.
+    // The kernel reports the reason of a failure in a file.
     let why = if written.is_err() {
         read_file(root, "info/last_cmd_status").unwrap_or_default()
     } else {
@@ -197,8 +203,8 @@ fn write_line(root: &OwnedFd, group: &str, line: &str) -> Result<()> {
     write_file(root, &format!("{group}/schemata"), &format!("{line}\n"))
 }
 
-/// Whether schemata say what a line says: for each resource and domain the same number, written with or without
-/// leading zeros (`L3:0=00f;1=f`).
+/// Whether schemata contain the values of a line: the same value for the resource and each of its domains, with or
+/// without leading zeros (`L3:0=00f;1=f`).
 fn has_line(schemata: &str, line: &str) -> bool {
     let Some((resource, domains)) = line.split_once(':') else { return false };
     let same = |given: &str| given.trim_ascii() == resource.trim_ascii();

@@ -1,15 +1,15 @@
-//! mote, an OCI container runtime, as a library: `no_std`, with an allocator and no C library.
+//! mote, an OCI container runtime, as a library: `no_std`, with an allocator, without the C library.
 //!
-//! The rooms and which may use which, downwards only (ARCHITECTURE.md has the picture, tests/house.rs checks it):
+//! The modules from top to bottom; imports point down only (see ARCHITECTURE.md; tests/house.rs checks it):
 //!
 //! ```text
 //! cli (the binary)
-//! container                                      verbs on a container with a name; store/: its state directory
-//! args  bundle  plan  launch                     command-line values; config.json read; planned; carried out
-//! namespace cgroup rootfs process hooks seccomp  one room for each kind of kernel object
+//! container                                      the operations on containers; store/: state directories
+//! args  bundle  plan  launch                     command-line values; reading config.json; the plan; the processes
+//! namespace cgroup rootfs process hooks seccomp  one module for each kind of kernel object: its plan and system calls
 //! config                                         the fields of runtime-spec, decoded
 //! os                                             files, procfs, sockets, netlink, D-Bus
-//! host  caller  executable  json  error  sys     facts, the decoder, errors, system calls
+//! host  caller  executable  json  error  sys     facts about the host, the JSON decoder, errors, system calls
 //! ```
 #![no_std]
 

@@ -1,8 +1,7 @@
-//! The `mote` command: arguments in, exit code out, and the one line that says what went wrong.
+//! The `mote` program: calls the command line and exits with its code.
 //!
-//! There is no Rust start-up: it ignores SIGPIPE, opens closed standard descriptors and sets up an
-//! alternate signal stack, and all that would be inherited by the container. `main` is what the C
-//! start-up calls.
+//! `main` is called by the C start-up code. The start-up code of Rust is left out: it ignores SIGPIPE, opens closed
+//! standard fds and sets up an alternate signal stack, and the container would inherit these.
 #![no_main]
 
 extern crate alloc;
@@ -20,7 +19,7 @@ use mote::sys::start::arguments;
 static ALLOCATOR: Bump = Bump::new();
 
 /// # Safety
-/// Called once, by the C start-up, with what the kernel gave to the program.
+/// Called once, by the C start-up code, with the program's arguments.
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // The symbol's name, and the pointers that C has for arguments.
 unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
@@ -28,6 +27,6 @@ unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
     let arguments = unsafe { arguments(argc, argv) };
     let words: Vec<OsString> =
         arguments.map(|word| OsStr::from_bytes(word.to_bytes()).to_os_string()).collect();
-    // Not by returning: nothing waits for the C library's own end.
+    // Without returning, which would run the exit handlers of the C library.
     exit(cli::main(words))
 }

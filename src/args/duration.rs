@@ -1,4 +1,4 @@
-//! Lengths of time as command lines have them: Go's (`1m30s`, `1.5s`, `500ms`), or a number of seconds.
+//! Durations on the command line: in the syntax of Go (`1m30s`, `1.5s`, `500ms`), or a number of seconds.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// The length of time that a text says; `None` when it says none, or one that is not above 0.
+/// Parses a duration; `None` if it is invalid or not greater than 0.
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut sum = match text.parse() {
@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(sum)).filter(|time| !time.is_zero())
 }
 
-/// `1`, `1.5`, `1.` or `.5` units.
+/// Nanoseconds of `1`, `1.5`, `1.` or `.5` units.
 fn length(count: &str, unit: u64) -> Option<u64> {
     let (whole, part) = count.split_once('.').unwrap_or((count, ""));
     let whole = match whole {

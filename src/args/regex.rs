@@ -1,20 +1,20 @@
-//! Extended regular expressions for container ids (regex(7), without classes by name and back references):
-//! `kill --regex` and `delete --regex`. A library for this would be a tenth of the binary.
+//! Extended regular expressions for container IDs (regex(7), without named character classes and back references):
+//! `kill --regex` and `delete --regex`. A library for this would add a tenth to the binary.
 
 use crate::error::{Error, Result};
 
-/// A checked expression.
+/// A regular expression whose syntax has been checked.
 pub struct Pattern<'a>(&'a [u8]);
 
-/// What comes after a part that matched: does the rest of the text match the rest of the expression?
+/// The continuation of a match: whether the rest of the text matches the rest of the expression.
 type Next<'n> = &'n dyn Fn(&[u8]) -> bool;
 
 impl<'a> Pattern<'a> {
-    /// Checks an expression.
+    /// Checks the syntax of an expression.
     pub fn new(text: &'a str) -> Result<Self> {
         match check(text.as_bytes(), 0) {
             Some(b"") => Ok(Pattern(text.as_bytes())),
-            _ => Err(Error::invalid(format_args!("\"{text}\" is not a regular expression"))),
+            _ => Err(Error::invalid(format_args!("invalid regular expression \"{text}\""))),
         }
     }
 
@@ -27,7 +27,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// Checks alternatives up to the end or a closing parenthesis, and gives what follows.
+/// Checks alternatives up to the end or a closing parenthesis; returns what follows, or `None` if they are invalid.
 fn check(mut rest: &[u8], depth: usize) -> Option<&[u8]> {
     let mut repeatable = false;
     while let [first, ..] = rest {
@@ -56,13 +56,13 @@ fn check(mut rest: &[u8], depth: usize) -> Option<&[u8]> {
     (depth == 0).then_some(rest)
 }
 
-/// How long the part at the head is that matches one thing.
+/// The length of the atom at the beginning: a character, a bracket expression or a group.
 fn atom(re: &[u8]) -> Option<usize> {
     match re.first()? {
         b'\\' => re.get(1).map(|_| 2),
         b'[' => {
             let begin = if re.get(1) == Some(&b'^') { 2 } else { 1 };
-            // A bracket directly at the beginning is one of the set.
+            // A closing bracket at the beginning is a member of the set.
             let end = re.iter().skip(begin + 1).position(|byte| *byte == b']')?;
             Some(begin + 1 + end + 1)
         }
@@ -82,7 +82,7 @@ fn atom(re: &[u8]) -> Option<usize> {
     }
 }
 
-/// The repetition at the head: least, most, and how long it is written.
+/// The repetition at the beginning: minimum, maximum, and the length of its notation.
 fn repetition(re: &[u8]) -> Option<(usize, usize, usize)> {
     match re.first()? {
         b'*' => Some((0, usize::MAX, 1)),
@@ -101,12 +101,12 @@ fn repetition(re: &[u8]) -> Option<(usize, usize, usize)> {
 }
 
 struct Matcher {
-    /// Of the whole text: where the text left is that long, is its beginning.
+    /// The length of the whole text: `^` matches where the remaining text is that long.
     length: usize,
 }
 
 impl Matcher {
-    /// Alternatives.
+    /// Matches one of the alternatives.
     fn either(&self, re: &[u8], text: &[u8], next: Next<'_>) -> bool {
         let mut at = 0;
         loop {
@@ -122,7 +122,7 @@ impl Matcher {
         }
     }
 
-    /// One part after the other.
+    /// Matches the atoms of one alternative in sequence.
     fn sequence(&self, re: &[u8], text: &[u8], next: Next<'_>) -> bool {
         let Some(length) = atom(re) else { return next(text) };
         let (one, after) = re.split_at(length);
@@ -133,7 +133,7 @@ impl Matcher {
 
     fn repeat(&self, one: &[u8], (least, most): (usize, usize), text: &[u8], next: Next<'_>) -> bool {
         let again = |rest: &[u8]| {
-            // Matching nothing once more leads nowhere.
+            // Repeating an empty match would never end.
             (rest.len() < text.len() || least > 0)
                 && self.repeat(one, (least.saturating_sub(1), most - 1), rest, next)
         };

@@ -1,17 +1,17 @@
-//! Signals by name or number, as `kill` takes them.
+//! Signal names and numbers, for `kill`.
 
 use crate::error::{Error, Result};
 use crate::sys::signal::NAMES;
 
-/// Other names of signals.
+/// Alternative names of signals.
 static ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];
 
-/// The first and the last real-time signal, as programs count them: the C library keeps 32 and 33.
+/// The first and the last real-time signal for programs: the C library reserves 32 and 33 (signal(7)).
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
-/// The number of a signal by name (with or without SIG, in any case, `RTMIN+3`) or number; 0 asks only whether it
-/// could be sent (kill(2)).
+/// Parses a signal: a name (with or without SIG, in any case, also `RTMIN+3`) or a number. 0 sends no signal, and only
+/// checks permission (kill(2)).
 pub fn parse(text: &str) -> Result<i32> {
     let unknown = || Error::invalid(format_args!("unknown signal \"{text}\""));
     if let Ok(number) = text.parse() {

@@ -1,4 +1,4 @@
-//! Where the master of a container's terminal goes: to an engine's socket, or to mote itself.
+//! The destination of the PTY master of a container's terminal: the console socket, or mote itself.
 
 use alloc::boxed::Box;
 use core::ffi::CStr;
@@ -14,18 +14,19 @@ use crate::os::scm_rights;
 use crate::process::terminal::Plan;
 use crate::sys::fd::inherited;
 
-/// The way that it takes.
+/// The socket that the child sends the PTY master to.
 pub enum Console {
-    /// There is no terminal.
+    /// The process has no terminal.
     None,
-    /// `--console-socket`
+    /// A connection to `--console-socket`.
     Socket(OwnedFd),
-    /// Mote's end, and the child's.
+    /// A socket pair: mote's end and the child's.
     Pair(OwnedFd, OwnedFd),
 }
 
 impl Console {
-    /// Decides it: a terminal that nobody attends is no use to anybody.
+    /// Connects to the console socket, or creates the pair if mote stays in the foreground (`attended`). Fails if a
+    /// detached process has a terminal without a console socket, and if a console socket is given without a terminal.
     pub fn new(socket: Option<&CStr>, terminal: Option<&mut Plan>, attended: bool) -> Result<Self> {
         match (socket, terminal) {
             (None, None) => Ok(Console::None),
@@ -45,12 +46,12 @@ impl Console {
                 Ok(Console::Pair(ours, childs))
             }
             (None, Some(_)) => Err(Error::invalid(format_args!(
-                "process.terminal: who is detached from it needs --console-socket"
+                "process.terminal: --console-socket is required for a detached process"
             ))),
         }
     }
 
-    /// What the child sends the master to.
+    /// The child's end.
     pub fn childs(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Console::None => None,
@@ -58,7 +59,8 @@ impl Console {
         }
     }
 
-    /// When the program runs: the relay between its terminal and mote's own, if that is how it is attended.
+    /// Receives the PTY master, if mote stays in the foreground, and creates the relay to mote's own terminal. For use
+    /// when the program runs.
     pub fn relay(self) -> Result<Option<Box<Relay>>> {
         match self {
             Console::Pair(ours, _) => scm_rights::receive(ours.as_fd()).and_then(Relay::new).map(Some),
@@ -67,7 +69,7 @@ impl Console {
     }
 }
 
-/// The size of the terminal that mote was started on.
+/// The window size of mote's standard input, if that is a terminal.
 fn own_size() -> Option<ConsoleSize> {
     let size = inherited(0).and_then(|stdin| tcgetwinsize(stdin).ok())?;
     Some(ConsoleSize { height: size.ws_row, width: size.ws_col })

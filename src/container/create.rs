@@ -1,4 +1,4 @@
-//! `create`, and the part of it that `run` shares: from a bundle to a process that waits to be started.
+//! `create`, and the part of it that `run` shares: from a bundle to a container init that waits to be started.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -33,64 +33,64 @@ use crate::plan::{Options, Plan, ProcessPlan};
 use crate::rootfs::id::RootId;
 use crate::sys::program_text;
 
-/// What `create` and `run` are asked for.
+/// The arguments of `create` and `run`.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub id: &'a CStr,
-    /// As given: relative paths count from the working directory.
+    /// As given: relative paths start at the working directory.
     pub bundle: &'a CStr,
-    /// Another file than the bundle's config.json.
+    /// A file that is read instead of the bundle's config.json.
     pub config: Option<&'a CStr>,
     pub pid_receivers: PidReceivers<'a>,
-    /// A socket that is sent the master of the process's terminal.
+    /// The console socket, which receives the PTY master.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
-    /// How many descriptors, after those, were passed to mote for the container's process (sd_listen_fds(3)).
+    /// The number of fds, after the preserved ones, that were passed to mote for the container (sd_listen_fds(3)).
     pub listen_fds: u32,
-    /// NOTIFY_SOCKET of mote's own environment, where the readiness of the container is reported.
+    /// NOTIFY_SOCKET of mote's environment, where the readiness of the container is reported.
     pub notify_socket: Option<&'a CStr>,
-    /// RUN_OCI_SECCOMP_RECEIVER of it: who takes the listener of a filter where the configuration names nobody.
+    /// RUN_OCI_SECCOMP_RECEIVER of mote's environment: the default of `linux.seccomp.listenerPath`.
     pub seccomp_receiver: Option<&'a CStr>,
     pub pivot: bool,
     pub new_keyring: bool,
     pub manager: &'a Requested,
 }
 
-/// When `bring_up` and its caller return.
+/// How far `bring_up` and its caller go before mote exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Until it is created: it waits for `start`.
+    /// The container is created and waits for `start`.
     Created,
-    /// Until its program runs.
+    /// The program runs.
     Running,
-    /// Until its program has ended.
+    /// The program has exited.
     Ended,
 }
 
-/// A container whose process is launched.
+/// A container whose init process is launched.
 pub struct CreatedContainer {
     pub directory: Directory,
     pub launch: Launch,
 }
 
-/// The process of a container and what belongs to it.
+/// The container init and the resources that mote holds for it.
 pub struct Launch {
-    /// To its terminal, if mote stays.
+    /// The terminal relay, if mote stays in the foreground.
     pub relay: Option<Box<Relay>>,
-    /// The notify sockets, if mote stays until the container is ready.
+    /// The notification sockets, if mote stays until the container is ready.
     pub notify: Option<Notify>,
-    /// There is more to its end than its cgroup's: hooks, groups of resctrl.
+    /// Whether removal has to do more than remove the cgroup: poststop hooks, resctrl groups, a systemd scope.
     pub has_other_resources: bool,
     pub cgroup: Option<Cgroup>,
     pub launched: Launched,
 }
 
-/// Creates a container, whose process then waits for `start`.
+/// Creates a container, whose init process then waits for `start`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
     bring_up(store, request, Until::Created, warnings).map(drop)
 }
 
-/// Brings a container up. When it fails nothing is left.
+/// Creates a container and, unless `until` is `Created`, starts its program. On an error everything is removed again.
 pub fn bring_up(
     store: &Store,
     request: &Request<'_>,
@@ -114,7 +114,7 @@ fn create_in(
     warnings: &mut Vec<Error>,
 ) -> Result<Launch> {
     let mut bundle = Bundle::read(request.bundle, request.config)?;
-    // As it is now: later changes to the bundle's file are not this container's (runtime.md, "Create").
+    // A copy: later changes of the bundle's file must not affect this container (runtime.md, "Create").
     directory.write(CONFIG, &bundle.config)?;
     let mut config = Config::decode("config.json", &mut bundle.config)?;
     let pidfd_socket = request.pid_receivers.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
@@ -138,11 +138,11 @@ fn create_in(
     let mut plan = Plan::new(&config, &host, &options, warnings)?;
     plan.hooks.open()?;
     let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
-    // Nothing decodes or plans any more. Where the kernel will not, a little more is resident.
+    // Decoding and planning are done. If this fails, only more pages stay resident.
     program_text::drop_text_pages();
     let mut status =
         Status { owner: host.uid, bus: manager.address(), ..status(&config, &bundle.path, &plan) };
-    // Before anything is made: what is in it is what `delete --force` will look for.
+    // Before anything is created: `delete --force` removes what the status file names.
     status.write(directory)?;
     let cgroup = create_cgroups(&mut plan, &mut manager, directory, warnings)?;
     status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
@@ -157,16 +157,16 @@ fn create_in(
             let error = cgroup.iter().fold(error, explain);
             undo(&plan, &mut manager, cgroup);
             let _ = status.rdt.remove();
-            // As with `delete`, before its hooks: nobody is to wait for those.
+            // As with `delete`, before the hooks, so that the lock is not held while they run.
             let _ = directory.remove();
-            // runtime.md, "Lifecycle": what fails from here on goes on with its end.
+            // runtime.md, "Lifecycle": after a failure the lifecycle continues with the poststop hooks.
             plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
             Err(error)
         }
     }
 }
 
-/// The same error, with what the cgroup tells of it: nobody else has been in that.
+/// Adds to an error what the cgroup reports, such as an OOM kill. Only this container has used the cgroup.
 #[cold]
 #[inline(never)]
 fn explain(error: Error, cgroup: &Cgroup) -> Error {
@@ -177,7 +177,7 @@ fn explain(error: Error, cgroup: &Cgroup) -> Error {
     error
 }
 
-/// What is written down of it before anything is made.
+/// The content of the status file before anything is created.
 fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
     let annotations = config.annotations.iter();
     let cgroup = plan.cgroup.as_ref();
@@ -198,8 +198,8 @@ fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
     }
 }
 
-/// Connects to the receiver of the filter's listener fd, before anything is created. With no_new_privs the filter is loaded after `start`:
-/// then `start` sees to it.
+/// Connects to the receiver of the filter's listener fd, before anything is created. If `start` loads the filter
+/// (no_new_privs), `start` connects.
 fn receiver(
     config: &Config<'_>,
     id: &CStr,
@@ -214,7 +214,7 @@ fn receiver(
     }
 }
 
-/// Makes its cgroup, where that can and need be, and its groups of resctrl.
+/// Creates the cgroup, if the manager can and has to, and the resctrl groups.
 fn create_cgroups(
     plan: &mut Plan<'_>,
     manager: &mut Manager,
@@ -247,11 +247,11 @@ fn undo(plan: &Plan<'_>, manager: &mut Manager, cgroup: Option<Cgroup>) {
     }
 }
 
-/// What a service of systemd has beside its configuration.
+/// What a container that is a systemd service gets in addition to its configuration.
 struct ServiceEnvironment {
-    /// The variable for descriptors that it listens on.
+    /// `LISTEN_FDS=N`: the number of fds passed by socket activation (sd_listen_fds(3)).
     listen_fds: Option<CString>,
-    /// Where it says that it is ready.
+    /// The mount of its notification socket (sd_notify(3)).
     notify: Option<SocketMount>,
 }
 
@@ -264,7 +264,7 @@ impl ServiceEnvironment {
         })
     }
 
-    /// Listens for the readiness of the container, unless `start` will.
+    /// Opens the notification socket, unless `start` does.
     fn listen(directory: &Directory, request: &Request<'_>, until: Until) -> Result<Option<Notify>> {
         match request.notify_socket {
             Some(host) if until != Until::Created => Notify::listen(directory, host),
@@ -297,18 +297,18 @@ fn process(
         Until::Created => StartWait::socket(directory.fd(), directory.path())?,
         Until::Running | Until::Ended => StartWait::Parent,
     };
-    let known = |pid, pidfd: &OwnedFd| {
+    let record_pid = |pid, pidfd: &OwnedFd| {
         status.process = Identity::of(pid, pidfd)?;
         status.write(directory)
     };
-    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), known)?;
+    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), record_pid)?;
     let pid = launched.pid.as_raw_nonzero().get();
     launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
     if plan.is_born_inside() {
         release_placeholder(cgroup);
     }
     let record = |root: &RootId| directory.record_root(root);
-    let accompanied = request
+    let set_up = request
         .pid_receivers
         .send(launched.pid, &launched.pidfd)
         .and_then(|()| launched.supply_trees(plan))
@@ -322,7 +322,7 @@ fn process(
             Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
         });
     release_placeholder(cgroup);
-    match accompanied.and_then(|()| console.relay()) {
+    match set_up.and_then(|()| console.relay()) {
         Ok(relay) => Ok((launched, relay)),
         Err(error) => {
             launched.kill();
@@ -332,14 +332,14 @@ fn process(
     }
 }
 
-/// Its process is in the cgroup, or will never be.
+/// Lets the placeholder process of the scope exit. For use when the container init is in the cgroup, or failed.
 fn release_placeholder(cgroup: Option<&Cgroup>) {
     if let Some(cgroup) = cgroup {
         cgroup.release_placeholder();
     }
 }
 
-/// The container runs: its hooks may do with it what others may.
+/// Runs the poststart hooks, unlocked: they may call mote for this container.
 fn poststart(directory: &Directory, hooks: &hooks::Plan<'_>, pid: i32) -> Result<()> {
     if !hooks.has(Point::Poststart) {
         return Ok(());

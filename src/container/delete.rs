@@ -1,4 +1,4 @@
-//! `delete`: undoes what `create` did.
+//! `delete`: removes a container and everything that `create` created for it.
 
 use alloc::format;
 use alloc::string::String;
@@ -26,16 +26,19 @@ use crate::sys::signal::send;
 /// Which containers are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// One that has stopped, was never started, or was left half made.
+    /// Only a container that is stopped, not started, or whose creation was interrupted.
     No,
-    /// Any: its processes are killed, and one that does not exist is as good as removed.
+    /// Any: its processes are killed. A container that does not exist is not an error.
     Yes,
-    /// The same, and where nothing is made yet the whole process that is creating it is killed: for a program that is
-    /// nothing but a command, not for one that may have created it in a thread.
+    /// Like `Yes`, but if the container has no process yet, the process that is creating it is killed. For the command
+    /// line only, not for a program that may be creating the container in one of its threads.
     WithCreator,
 }
 
-/// Removes a container; `warnings` takes hooks that fail.
+/// Removes a container. Failures of poststop hooks are added to `warnings`.
+///
+/// Errors: [`Kind::NotFound`] without force; [`Kind::State`] if the container is not stopped, or a killed process does
+/// not exit.
 pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>) -> Result<()> {
     let directory = match force {
         Force::No => locked(store, id),
@@ -46,14 +49,14 @@ pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>)
         Err(error) if force && error.kind() == Kind::NotFound => return Ok(()),
         directory => directory?,
     };
-    // A create that was killed before it wrote anything made nothing either.
+    // A `create` that was killed before it wrote the status file has created nothing else.
     let known = match snapshot::of(&directory) {
         Err(error) if error.kind() == Kind::NotFound => return directory.remove(),
         Err(_) if force && Status::read(&directory).is_err() => return remove_unknown(&directory),
         known => known?,
     };
     match known.state {
-        // Only the lock's holder creates, and that is this process: whoever did is gone.
+        // Creating: creation needs the lock, which this process holds, so the creating process is dead.
         State::Stopped | State::Created | State::Creating => {}
         _ if force => {}
         _ => {
@@ -65,8 +68,8 @@ pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>)
     remove(&directory, warnings)
 }
 
-/// Removes a container whose record cannot be read. Where its cgroup is, its configuration says, or else its id; whoever is
-/// in there is killed.
+/// Removes a container whose status file cannot be read. The path of its cgroup is taken from its configuration, or
+/// else from its ID; processes in that cgroup are killed.
 #[cold]
 #[inline(never)]
 fn remove_unknown(directory: &Directory) -> Result<()> {
@@ -86,18 +89,19 @@ fn likely_cgroup(directory: &Directory) -> String {
     scope.or_else(|_| path::plan(Some(given), directory.id())).unwrap_or_else(|_| own())
 }
 
-/// Ends what is left of it, removes it, and runs the hooks for that; `warnings` takes those that fail.
+/// Kills the remaining processes, removes the container and runs its poststop hooks; their failures are added to
+/// `warnings`.
 pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result<()> {
     let Some(status) = Status::read(directory)? else { return directory.remove() };
-    // A `delete` that was killed may have begun to remove the directory: then hooks cannot be known any more.
+    // Without config.json, which an interrupted `delete` may have removed, the hooks are unknown.
     let known = status.hooks && directory.has_config();
     let saved_config = if known { Some(SavedConfig::read(directory, &status)?) } else { None };
     if status.process.pid == 0 {
-        // From here on it is not being created: see `lock::kill_creator`.
+        // Marks that it is not being created any more: see `lock::kill_creator`.
         directory.remove_config()?;
     }
     remove_known(directory, &status)?;
-    // Not before: what cannot be understood must not keep it from being removed.
+    // After the removal, which a configuration that cannot be decoded must not prevent.
     if let Some(mut saved_config) = saved_config {
         saved_config.hooks()?.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
     }
@@ -121,14 +125,13 @@ fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
         scope::stop(directory, status, &cgroups)?;
     }
     status.rdt.remove()?;
-    // The first process last: in a pid namespace it ends when all others have.
+    // The container init last: in a pid namespace it exits after all others (pid_namespaces(7)).
     if let Some(process) = &process {
-        // One that is in a frozen cgroup of somebody else's does not even end.
+        // In a frozen cgroup outside of the container's, a killed process does not exit.
         if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
             let (id, pid) = (directory.id(), status.process.pid);
-            let why = format_args!(
-                "cannot delete container \"{id}\": its process {pid} was killed and does not end"
-            );
+            let why =
+                format_args!("cannot delete container \"{id}\": process {pid} does not exit after SIGKILL");
             return Err(Error::new(Kind::State, why));
         }
     }

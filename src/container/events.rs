@@ -1,4 +1,4 @@
-//! `events`: what a container uses, again and again, and when one of its processes is killed for want of memory.
+//! `events`: resource statistics of a container at an interval, and OOM kills.
 
 use alloc::string::String;
 use core::ffi::CStr;
@@ -23,9 +23,10 @@ use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::{Set, block};
 
-/// Says what a container uses, as a line of JSON: once, or whenever an interval is over. Then it says at once too that
-/// the kernel has killed for want of memory, and ends with the container's first process, or when nobody reads
-/// `output` any more.
+/// Writes the statistics of a container as a line of JSON: once, or at every interval. With an interval it also writes
+/// a line for each OOM kill, and returns when the container init exits or the reader of `output` is gone.
+///
+/// Errors: [`Kind::State`] if the container is not running or has no cgroup.
 pub fn events(
     store: &Store,
     id: &CStr,
@@ -46,7 +47,7 @@ pub fn events(
     }
 }
 
-/// The first process and the cgroup of a container that runs and has one.
+/// The container init and the cgroup of a container that runs and has a cgroup.
 fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     let id = directory.id();
     let mut known = snapshot::of(directory)?;
@@ -56,7 +57,7 @@ fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     };
     let Some(process) = process else {
         if known.state != State::Creating {
-            // It may have ended meanwhile.
+            // The process has exited since the snapshot.
             known.state = State::Stopped;
         }
         return Err(known.not_running(directory));
@@ -64,17 +65,17 @@ fn running(directory: &Directory) -> Result<(OwnedFd, Cgroup)> {
     match &known.status.cgroup {
         Some(path) => Ok((process, Cgroup::open(path, &Cgroups::read()?)?)),
         None => {
-            let why = format_args!("container \"{id}\" has no cgroup: nothing counts what it uses");
+            let why = format_args!("container \"{id}\" has no cgroup, hence no statistics");
             Err(Error::new(Kind::State, why))
         }
     }
 }
 
-/// Writes the events of one container, a line of JSON each.
+/// Writes the events of one container, one line of JSON each.
 struct EventWriter<'a> {
     id: &'a str,
     files: Files,
-    /// The line that was made last: the memory of all of them.
+    /// The buffer for a line, reused for each.
     line: String,
     write: &'a mut dyn FnMut(&str) -> Result<()>,
 }
@@ -93,14 +94,14 @@ impl EventWriter<'_> {
         output: Option<BorrowedFd<'_>>,
     ) -> Result<()> {
         loop {
-            // In the place of one that is not there stands one that is there already.
+            // An absent fd is replaced by one that is polled anyway.
             let nothing = (process.as_fd(), PollFlags::IN);
             let (oom_fd, oom_flags) = listener.as_ref().map_or(nothing, OomWatch::poll_fd);
             let mut fds = [
                 PollFd::new(process, PollFlags::IN),
                 PollFd::new(timer, PollFlags::IN),
                 PollFd::from_borrowed_fd(oom_fd, oom_flags),
-                // That a pipe has no reader is told unasked.
+                // POLLERR, a pipe without reader, is always reported (poll(2)).
                 PollFd::from_borrowed_fd(output.unwrap_or(process.as_fd()), PollFlags::empty()),
             ];
             match poll(&mut fds, None) {
@@ -108,7 +109,7 @@ impl EventWriter<'_> {
                 polled => polled.on(format_args!("poll"))?,
             };
             let [ended, due, oom_due, unread] = fds.map(|fd| !fd.revents().is_empty());
-            // Its last process may have been killed so, and the word of that may come later than its end.
+            // The container init may have been OOM-killed, and its exit may be reported before the kill.
             if (oom_due || ended) && has_oom_kill(&mut listener) {
                 oom(&mut self.line, self.id);
                 (self.write)(&self.line)?;
@@ -117,7 +118,7 @@ impl EventWriter<'_> {
                 return Ok(());
             }
             if due {
-                // How many intervals are over makes no difference.
+                // The number of expirations is irrelevant.
                 read(timer, &mut [0u8; 8]).on(format_args!("read timerfd"))?;
                 self.statistics()?;
             }
@@ -137,14 +138,14 @@ fn has_oom_kill(listener: &mut Option<OomWatch>) -> bool {
     }
 }
 
-/// Writing to who has gone is an error (EPIPE) instead of a death: whichever is noticed first, the end is the same.
+/// Blocks SIGPIPE: writing to a pipe without reader fails with EPIPE, whether poll or write detects it first.
 fn hold_sigpipe() -> Result<()> {
     const SIGPIPE: Set = Set(1 << (sys::SIGPIPE - 1));
     let held = block(SIGPIPE).and_then(|before| block(Set(before.0 | SIGPIPE.0)));
     held.map(drop).on(format_args!("rt_sigprocmask"))
 }
 
-/// A descriptor that is readable when an interval is over, and another one.
+/// A timerfd that becomes readable at every interval.
 fn timer(interval: Duration) -> Result<OwnedFd> {
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)
         .on(format_args!("timerfd_create"))?;

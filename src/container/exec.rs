@@ -1,4 +1,4 @@
-//! `exec`: another process in a container.
+//! `exec`: adds a process to a container.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -38,79 +38,80 @@ use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Filter;
 
-/// What `exec` is asked for.
+/// The arguments of `exec`.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub id: &'a CStr,
     pub process: ProcessSource<'a>,
     pub detach: bool,
     pub pid_receivers: PidReceivers<'a>,
-    /// A terminal, also where the process's file has none.
+    /// Allocate a terminal even if the process file does not.
     pub terminal: bool,
-    /// A socket that is sent the master of the process's terminal.
+    /// The console socket, which receives the PTY master.
     pub console_socket: Option<&'a CStr>,
     pub preserve_fds: u32,
-    /// Cgroups below the container's: `PATH`, or `CONTROLLER,...:PATH` for v1 hierarchies of these.
+    /// Cgroups below the container's: `PATH`, or `CONTROLLER,...:PATH` for the v1 hierarchies of these controllers.
     pub cgroup: &'a [&'a str],
-    /// Goes into a paused container, to run when that is resumed.
+    /// Permit a paused container, in which the process runs when it is resumed.
     pub ignore_paused: bool,
-    /// Who takes the listener of a filter where the configuration names nobody.
+    /// The default of `linux.seccomp.listenerPath`.
     pub seccomp_receiver: Option<&'a CStr>,
 }
 
-/// The process.
+/// The source of the exec process's configuration.
 #[derive(Clone, Copy, Debug)]
 pub enum ProcessSource<'a> {
     /// A file with a `process` as in config.json.
     File(&'a CStr),
-    /// The container's own, changed by the command line.
+    /// `process` of the container, with the changes of the command line.
     Command(&'a Command<'a>),
 }
 
-/// What a command line says of a process; the rest is as in the container's configuration.
+/// The process options of the command line; everything else is as in the container's configuration.
 #[derive(Debug, Default)]
 pub struct Command<'a> {
     pub args: Vec<&'a CStr>,
-    /// Added to the container's, of which those of the same name no longer count.
+    /// Added to the container's; a variable of the same name is replaced.
     pub env: Vec<&'a CStr>,
     pub cwd: Option<&'a CStr>,
-    /// Uid, and gid if it is another one, too.
+    /// UID, and GID if that changes too.
     pub user: Option<(u32, Option<u32>)>,
     pub additional_gids: Vec<u32>,
-    /// Added to the bounding, effective and permitted sets, and to the ambient one where they are inheritable.
+    /// Added to the bounding, effective and permitted sets, and to the ambient set if they are in the inheritable set.
     pub capabilities: Vec<&'a str>,
     pub no_new_privileges: bool,
     pub apparmor_profile: Option<&'a CStr>,
     pub selinux_label: Option<&'a CStr>,
 }
 
-/// A container that takes another process.
+/// The container that the process is added to.
 struct Target {
     directory: Directory,
-    /// Its first process.
+    /// The pidfd of the container init.
     init: OwnedFd,
-    /// And the root of that.
+    /// The root of the container init.
     root: Expected,
+    /// The PID of the container init.
     pid: i32,
     bundle: String,
     cgroup: Option<String>,
-    /// In the v1 hierarchy name=systemd, too.
+    /// Whether it also has a cgroup in the v1 hierarchy name=systemd.
     named: bool,
-    /// Who moves it into that.
+    /// The systemd that moves the process into the cgroup, if mote may not.
     attach_via: Option<AttachVia>,
     frozen: bool,
 }
 
-/// Runs a process in a container. Detached: 0 as soon as the program runs. Else its exit status, 128 and the
-/// number for a signal that ended it.
+/// Runs a process in a container. Detached, it returns 0 as soon as the program runs. Otherwise it returns the exit
+/// status: 128 plus the signal number if a signal killed the process.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
     let mut container = check(locked(store, request.id)?, request)?;
     if !request.detach {
         block_signals()?;
     }
     let (launched, relay) = match start(&container, request, warnings) {
-        // cgroups(7), "no internal processes": the container has made cgroups of its own, and its first
-        // process is in one of them; this one joins it there.
+        // The no-internal-processes rule (cgroups(7)): the container has created sub-cgroups, and its init process
+        // is in one of them. The exec process joins that one.
         Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
             (container.cgroup, container.named) = (Some(cgroup_of(container.pid)?), false);
             check_alive(&container.init, container.pid)?;
@@ -148,21 +149,21 @@ fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
     Ok(Target { directory, init, root, pid, bundle, cgroup, named, attach_via, frozen })
 }
 
-/// The root that a process joining the container has to find. A container without a record of it is not set up, and not
-/// joined.
+/// The root that a process must have after it joined the container. Fails if no root is recorded: the container is not
+/// set up.
 pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
     let lost = || Error::invalid(format_args!("container \"{}\" is not set up", directory.id()));
     Expected::new(directory.root()?.ok_or_else(lost)?)
 }
 
-/// Starts the process, and comes back when its program runs.
+/// Starts the process, and returns when its program runs.
 fn start(
     container: &Target,
     request: &Request<'_>,
     warnings: &mut Vec<Error>,
 ) -> Result<(Launched, Option<Box<Relay>>)> {
     let Target { directory, init, root, cgroup, named, attach_via, frozen, .. } = container;
-    let lost = || Error::invalid(format_args!("container \"{}\" has lost its process", directory.id()));
+    let lost = || Error::invalid(format_args!("container \"{}\": no saved process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
     config.set_seccomp_receiver(request.seccomp_receiver);
@@ -198,7 +199,7 @@ fn start(
         },
     )
     .map_err(explain)?;
-    // A process in a paused container does not come far before that is resumed, which waits for the lock.
+    // In a paused container the process stops until `resume`, which needs the lock.
     directory.unlock()?;
     let handover =
         listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
@@ -213,7 +214,7 @@ fn start(
     }
 }
 
-/// Who takes the listener of the process's filter.
+/// Connects to the receiver of the listener fd, if the process's filter has one.
 fn listener(
     container: &Target,
     config: &Config<'_>,
@@ -230,7 +231,7 @@ fn listener(
     Ok(receiver.map(|receiver| receiver.handover(pid, State::Running, container.pid)))
 }
 
-/// What a process's file leaves out is as the container's own.
+/// Adds to `process`, from a process file, the members that are omitted there, from the container's own `process`.
 fn complete<'a>(mut process: Process<'a>, own: Process<'a>) -> Process<'a> {
     if process.env.is_empty() {
         process.env = own.env;
@@ -250,7 +251,7 @@ fn complete<'a>(mut process: Process<'a>, own: Process<'a>) -> Process<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The container's process, with what the command line says.
+    /// The container's `process` with the changes of the command line.
     fn change(&self, mut process: Process<'a>) -> Process<'a> {
         process.args = self.args.clone();
         process.env.extend_from_slice(&self.env);
@@ -269,7 +270,7 @@ impl<'a> Command<'a> {
             for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
                 set.extend_from_slice(&self.capabilities);
             }
-            // Only what is inheritable can be ambient (capabilities(7)), and that is what the configuration says.
+            // Only inheritable capabilities can be ambient (capabilities(7)); the options do not change that set.
             let inheritable =
                 |name: &&&str| sets.inheritable.iter().any(|known| known.eq_ignore_ascii_case(name));
             sets.ambient.extend(self.capabilities.iter().filter(inheritable));

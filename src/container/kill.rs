@@ -1,4 +1,4 @@
-//! `kill`: a signal to a container's process, or to all of them.
+//! `kill`: sends a signal to the container init, or to all processes of a container.
 
 use core::ffi::CStr;
 
@@ -14,31 +14,32 @@ use crate::error::{On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::send;
 
-/// SIGKILL.
 const KILL: i32 = Signal::KILL.as_raw();
 
-/// Sends signal number `signal` to the container's first process; with `all` to every process in the container's
-/// cgroup, and then it is no error that the first one has ended.
+/// Sends signal number `signal` to the container init; with `all` to every process in the container's cgroup, in which
+/// case it is not an error that the container init has exited.
 ///
-/// SIGKILL ends the container, as for runc: also its other processes, where they do not end with the first one or have
-/// outlived it, and when it is paused.
+/// SIGKILL kills the whole container, as with runc: also the processes that do not die with the container init or have
+/// outlived it, and also if the container is paused.
 ///
-/// For the first process alone nobody is waited for: what hangs can be killed.
+/// Signalling the container init alone takes no lock, so that a command that hangs cannot prevent it.
+///
+/// Errors: [`Kind::State`](crate::error::Kind::State), "container not running", if no process was reached.
 pub fn kill(store: &Store, id: &CStr, signal: i32, all: bool) -> Result<()> {
     let directory = store.open(id)?;
     let known = snapshot::of(&directory)?;
     if known.state != State::Created || signal == KILL || !ends_by_default(signal) {
         return deliver(&directory, &known, signal, all, &|| locked(store, id).map(Some));
     }
-    // The first process of a pid namespace gets no signal that it has no handler for, and while it waits for `start` it has none: what
-    // waits there has no use for a signal that ends it. Locked, so that nobody starts it meanwhile.
+    // The init process of a pid namespace gets only signals that it has a handler for (pid_namespaces(7)), and before
+    // `start` it has none: a signal that would terminate it is sent as SIGKILL. Locked against a concurrent `start`.
     let directory = locked(store, id)?;
     let known = snapshot::of(&directory)?;
     let signal = if known.state == State::Created { KILL } else { signal };
     deliver(&directory, &known, signal, all, &|| Ok(None))
 }
 
-/// `lock` is called before the freezer is used, as by `pause`.
+/// Sends the signal. `lock` is called before the cgroup is signalled, which may use the freezer, as `pause` does.
 fn deliver(
     directory: &Directory,
     known: &Snapshot,
@@ -50,10 +51,11 @@ fn deliver(
     let process = status.process.open()?.filter(|_| *state != State::Stopped);
     let ends_all = || process.as_ref().is_some_and(|process| status.process.leads_pid_namespace(process));
     let is_wider = all || signal == KILL && (*state == State::Paused || !ends_all());
-    // Until it is set up, its first process is all that there is of it.
+    // While it is being created, the container init is its only process.
     let cgroup = status.cgroup.as_ref().filter(|_| is_wider && *state != State::Creating);
     let mut reached = all;
-    // KILL goes there in any case: it may have left the cgroup, and who waits for it may hold the lock.
+    // SIGKILL is always sent to the container init directly: it may have left the cgroup, and the holder of the lock
+    // may be waiting for it.
     if let Some(process) = process.filter(|_| cgroup.is_none() || signal == KILL) {
         match send(&process, signal) {
             Err(Errno::SRCH) => {}
@@ -66,7 +68,7 @@ fn deliver(
         reached = reached || !cgroup.processes()?.is_empty();
         cgroup.signal_all(signal)?;
     }
-    // The freezer of v1 keeps them from ending: in a paused container, or where it was frozen while it was set up.
+    // Frozen processes of v1 do not exit: thaw a container that is paused, or was frozen during its creation.
     if signal == KILL
         && matches!(state, State::Paused | State::Creating)
         && let Some(path) = &status.cgroup
@@ -76,7 +78,7 @@ fn deliver(
     if reached { Ok(()) } else { Err(known.not_running(directory)) }
 }
 
-/// Whether a process without a handler ends by a signal (signal(7), "Standard signals").
+/// Whether the default disposition of a signal is to terminate the process (signal(7), "Standard signals").
 fn ends_by_default(signal: i32) -> bool {
     let others = [
         Signal::CHILD,

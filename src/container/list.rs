@@ -1,4 +1,4 @@
-//! `list`: every container of a store.
+//! `list`: the states of all containers.
 
 use alloc::vec::Vec;
 
@@ -6,7 +6,7 @@ use super::state::{Report, report};
 use super::store::directory::Store;
 use crate::error::{Kind, Result};
 
-/// The state of each, sorted by id. One that goes away meanwhile, or is not there yet, is left out.
+/// The state of each container, sorted by ID. Containers that are deleted meanwhile, or not created yet, are left out.
 pub fn list(store: &Store) -> Result<Vec<Report>> {
     let mut list = Vec::new();
     for id in store.list()? {

@@ -1,5 +1,5 @@
-//! Who takes the listener of a container's seccomp filter, and what is said of it (config-linux.md, "The Container
-//! Process State").
+//! The receiver of the listener fd of a container's seccomp filter, and the state that is sent with the fd
+//! (config-linux.md, "The Container Process State").
 
 use alloc::format;
 use alloc::string::String;
@@ -13,25 +13,27 @@ use crate::config::{Config, state};
 use crate::error::Result;
 use crate::launch::listener::ListenerHandover;
 
-/// What crun says, whose users compare it; the state inside has the configuration's own version.
+/// `ociVersion` of the container process state: crun's value, which agents compare. The `state` inside it has the
+/// version of the configuration.
 const VERSION: &str = "0.2.0";
 
-/// A receiver of a listener fd, and what is sent to it as far as known before the clone.
+/// A connection to the receiver of a listener fd, and the state that is sent to it, as far as known before the clone.
 pub struct ListenerReceiver {
     listener: ListenerHandover,
-    /// A member of the process's state, or nothing.
+    /// The member `metadata` of the container process state, or empty.
     metadata: String,
-    /// The container's state, but for status and pid.
+    /// The container's state, without status and PID.
     state: String,
 }
 
 impl ListenerReceiver {
-    /// Connects to whom the configuration names. `bundle` is absolute.
+    /// Connects to `linux.seccomp.listenerPath`; `None` if it is not set. `bundle` is absolute.
     pub fn connect(config: &Config<'_>, id: &CStr, bundle: &CStr) -> Result<Option<Self>> {
         let Some(path) = config.seccomp_receiver() else { return Ok(None) };
         let section = config.linux.seccomp.as_ref();
-        // "If the SCMP_ACT_NOTIFY action is not used this value is ignored": then nobody needs to listen. But who
-        // does gets it all the same, as from crun. What a finished program does is not known.
+        // "If the SCMP_ACT_NOTIFY action is not used this value is ignored": then a failure to connect is no error. A
+        // socket that is listening gets the message all the same, as with crun. The actions of a precompiled BPF
+        // program are unknown.
         let needed =
             section.is_none_or(Seccomp::notifies) || config.annotation(c"run.oci.seccomp_bpf_data").is_some();
         let metadata = section.and_then(|seccomp| seccomp.listener_metadata);
@@ -43,7 +45,7 @@ impl ListenerReceiver {
         }))
     }
 
-    /// With what is known of the process: its own pid, and the container's.
+    /// Completes the state: `pid` is the PID of the process, `container` that of the container init.
     pub fn handover(mut self, pid: i32, status: State, container: i32) -> ListenerHandover {
         let (metadata, status) = (&self.metadata, status.name());
         let rest = self.state.get(1..).unwrap_or_default();

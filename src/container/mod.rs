@@ -1,4 +1,4 @@
-//! Verbs on a container that has a name: one file each, besides the state directory they share.
+//! The operations on containers, one file for each, and the state directory (`store/`).
 
 pub mod console;
 pub mod create;

@@ -1,4 +1,4 @@
-//! `mounts`: mounts are added to a container, and taken away.
+//! `mounts`: adds mounts to a container, or removes them.
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -25,16 +25,18 @@ use crate::os::procfs;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 
-/// What is done with the mounts of a file.
+/// The operation on the mounts listed in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Add,
-    /// Those at their destinations.
+    /// Unmount their destinations.
     Remove,
 }
 
-/// Changes the mounts of a container that is created or runs: all that are listed in the file, or none is added.
-/// The file has an array as `mounts` of config.json.
+/// Changes the mounts of a container that is created, running or paused. Either all mounts of the file are added or
+/// none. The file contains an array like `mounts` of config.json.
+///
+/// Errors: [`Kind::State`] if the container is not running or has no mount namespace.
 pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
     let directory = locked(store, id)?;
     let known = snapshot::of(&directory)?;
@@ -61,7 +63,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
         let none = &mut |_| Ok(Vec::new());
         return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
     }
-    // Whether it made it or joined it: it is there.
+    // The user namespace exists, whether it was created for the container or given by path: it is joined.
     let user = entry.has_user().then_some(UserNamespace { mappings: config.linux.mappings(), joined: true });
     let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
     let mut plan = Plan::new(

@@ -1,10 +1,9 @@
-//! Telling systemd that a container is ready (sd_notify(3)): mote was started with NOTIFY_SOCKET, and gives the
-//! container a socket of its own, from which one word alone goes on: READY=1. Beside it systemd is told which
-//! process is the service's.
+//! Readiness notification of systemd (sd_notify(3)). If mote is started with NOTIFY_SOCKET, the container gets a
+//! notification socket of its own, from which only READY=1 is forwarded, with the PID of the container init as MAINPID.
 //!
 //! ```text
-//! STATE/ID/notify/             mounted at /run/notify inside
-//!                 notify.sock  mote listens, in `start` or `run`
+//! STATE/ID/notify/             bind-mounted at /run/notify in the container
+//!                 notify.sock  `start` or `run` receives from it
 //! ```
 
 use alloc::ffi::CString;
@@ -31,18 +30,18 @@ const SOCKET: &str = "notify/notify.sock";
 const INSIDE: &CStr = c"/run/notify";
 const VARIABLE: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
 
-/// What is mounted into the container.
+/// The directory of the notification socket, which is bind-mounted into the container.
 pub struct SocketMount(CString);
 
 impl SocketMount {
-    /// Makes it.
+    /// Creates the directory.
     pub fn make(directory: &Directory) -> Result<Self> {
         let path = format!("{}/notify", directory.path());
         mkdirat(directory.fd(), c"notify", Mode::from_raw_mode(0o755)).on(format_args!("mkdirat {path}"))?;
         Ok(SocketMount(CString::new(path).unwrap_or_default()))
     }
 
-    /// Adds it to a configuration, as if it had been written there.
+    /// Adds the mount and the variable NOTIFY_SOCKET to a configuration.
     pub fn add_to<'a>(&'a self, config: &mut Config<'a>) {
         config.mounts.push(Mount {
             destination: INSIDE,
@@ -57,39 +56,40 @@ impl SocketMount {
     }
 }
 
-/// The container's socket, and systemd's.
+/// The notification sockets: the container's, which mote is bound to, and the host's, which mote is connected to.
 pub struct Notify {
     inside: OwnedFd,
     host: OwnedFd,
 }
 
 impl Notify {
-    /// Listens for a container, on behalf of who listens at `host`: a path, or `@NAME`. `None`: it was created
-    /// without.
+    /// Binds the container's socket and connects to `host`, a path or `@NAME` (abstract). `None` if the container was
+    /// created without a notification socket.
     pub fn listen(directory: &Directory, host: &CStr) -> Result<Option<Self>> {
         let inside = socket().on(format_args!("socket"))?;
         match bind(&inside, &start_socket::address(directory.fd(), directory.path(), SOCKET)?) {
             Err(Errno::NOENT) => return Ok(None),
-            // Of a start that came to nothing.
+            // Left by a `start` that failed.
             Err(Errno::ADDRINUSE) => {
                 unlinkat(directory.fd(), SOCKET, AtFlags::empty()).on(format_args!("unlinkat {SOCKET}"))?;
                 return Self::listen(directory, host);
             }
             bound => bound.on(format_args!("bind {}/{SOCKET}", directory.path()))?,
         }
-        // Whoever the container's user is.
+        // The container's user may be any.
         chmodat(directory.fd(), SOCKET, Mode::from_raw_mode(0o777), AtFlags::empty())
             .on(format_args!("fchmodat {SOCKET}"))?;
         let host = connect_to(host).at(format_args!("NOTIFY_SOCKET {}", Show(host)))?;
         Ok(Some(Notify { inside, host }))
     }
 
-    /// Asks for SIGIO when something comes.
+    /// Requests SIGIO when a message arrives.
     pub fn signal(&self) -> Result<()> {
         signal_when_readable(&self.inside).on(format_args!("fcntl F_SETOWN"))
     }
 
-    /// Waits until the container is ready, or has ended, and hands that on; comes back when it has arrived.
+    /// Waits until the container is ready or the process has exited. READY=1 is forwarded, and this returns when
+    /// systemd has read it.
     pub fn wait(&self, pid: i32, pidfd: &OwnedFd) -> Result<()> {
         loop {
             let mut fds = [PollFd::new(&self.inside, PollFlags::IN), PollFd::new(pidfd, PollFlags::IN)];
@@ -101,14 +101,14 @@ impl Notify {
             if received && self.take(pid)? {
                 return self.barrier();
             }
-            // What it said last was there before its end, and has been taken.
+            // Its last messages arrived before its exit, and have been read.
             if ended {
                 return Ok(());
             }
         }
     }
 
-    /// Takes what was said; whether that was it.
+    /// Reads the messages that have arrived, and forwards READY=1. Returns whether that was among them.
     pub fn take(&self, pid: i32) -> Result<bool> {
         let mut space = [0u8; 4096];
         loop {
@@ -126,15 +126,16 @@ impl Notify {
         }
     }
 
-    /// Until systemd has taken all that was sent: it may not listen to somebody who is gone (sd_notify_barrier(3)).
+    /// Waits until systemd has read all messages, since it may ignore those of a process that has exited
+    /// (sd_notify_barrier(3)).
     fn barrier(&self) -> Result<()> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
         scm_rights::send(self.host.as_fd(), b"BARRIER=1", writer.as_fd())?;
         drop(writer);
         let mut fds = [PollFd::new(&reader, PollFlags::IN)];
-        // As long as systemd's own programs wait.
+        // The timeout of systemd's own programs.
         match poll(&mut fds, Some(&Timespec { tv_sec: 30, tv_nsec: 0 })) {
-            Ok(0) => Err(Error::invalid(format_args!("NOTIFY_SOCKET: nobody takes what is sent there"))),
+            Ok(0) => Err(Error::invalid(format_args!("NOTIFY_SOCKET: no response to BARRIER=1 in 30 s"))),
             polled => polled.map(drop).on(format_args!("poll")),
         }
     }

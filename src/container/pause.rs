@@ -1,4 +1,4 @@
-//! `pause` and `resume`: all of a container's processes stop, and go on.
+//! `pause` and `resume`: freeze and thaw the cgroup of a container.
 
 use core::ffi::CStr;
 
@@ -10,12 +10,16 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::host::Cgroups;
 
-/// Stops it; comes back when nothing of it runs any more.
+/// Freezes all processes of a container; returns when they are frozen.
+///
+/// Errors: [`Kind::State`] if the container is not running or has no cgroup.
 pub fn pause(store: &Store, id: &CStr) -> Result<()> {
     change(store, id, true)
 }
 
-/// Lets it go on.
+/// Thaws a paused container.
+///
+/// Errors: [`Kind::State`] if the container is not paused.
 pub fn resume(store: &Store, id: &CStr) -> Result<()> {
     change(store, id, false)
 }

@@ -1,4 +1,4 @@
-//! The receivers of a new process's pid: a pid file, and a socket that gets a pidfd.
+//! The receivers of a new process's PID: a PID file, and a socket that receives a pidfd.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -14,17 +14,17 @@ use crate::caller::file_mode;
 use crate::error::{At, On, Result, Show};
 use crate::os::scm_rights;
 
-/// A pid file and a pidfd socket, if they are given.
+/// The PID file and the pidfd socket, if given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PidReceivers<'a> {
     /// `--pid-file`
     pub pid_file: Option<&'a CStr>,
-    /// `--pidfd-socket`, or an annotation: a socket that is sent the process's pidfd.
+    /// `--pidfd-socket`, or an annotation: the AF_UNIX socket that the process's pidfd is sent to.
     pub pidfd_socket: Option<&'a CStr>,
 }
 
 impl PidReceivers<'_> {
-    /// Writes the pid file and sends the pidfd, before the process runs its program.
+    /// Writes the PID file and sends the pidfd. For use before the process runs its program.
     pub fn send(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
         if let Some(path) = self.pid_file {
             write_pid(path, pid)?;
@@ -37,7 +37,7 @@ impl PidReceivers<'_> {
         Ok(())
     }
 
-    /// Removes the pid file: the process has failed.
+    /// Removes the PID file of a process that failed.
     pub fn remove_pid_file(&self) {
         if let Some(path) = self.pid_file {
             let _ = unlinkat(CWD, path, AtFlags::empty());
@@ -45,8 +45,8 @@ impl PidReceivers<'_> {
     }
 }
 
-/// The pid and nothing else, as conmon and containerd read it: whole or not at all, and not through a link
-/// that somebody else has put there.
+/// Writes the PID without a newline, as conmon and containerd read it. The file appears atomically, by rename(2), and a
+/// symbolic link at its path is not followed.
 fn write_pid(path: &CStr, pid: Pid) -> Result<()> {
     let name = path.to_bytes();
     let slash = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);

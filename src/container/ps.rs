@@ -1,4 +1,4 @@
-//! `ps`: the processes of a container.
+//! `ps`: lists the processes of a container.
 
 use alloc::format;
 use alloc::string::String;
@@ -20,8 +20,8 @@ use crate::sys::end::{End, How};
 use crate::sys::exec::{Strings, execve_with_own_environment};
 use crate::sys::pidfd::reap;
 
-/// Their pids on the host, in order: none when it has stopped, unless some have outlived the first. A container without
-/// a cgroup of its own is known by its first process alone.
+/// The PIDs of a container's processes in mote's pid namespace, sorted. A stopped container has none, unless some have
+/// outlived the container init. Without a cgroup only the container init is known.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
     let known = snapshot::of(&directory)?;
@@ -40,8 +40,10 @@ pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// A table of them: their pids, or with `options` what the host's ps(1) says with these, of which the lines about
-/// these pids are left.
+/// A table of processes: their PIDs, or with `options` the output of the host's ps(1) with these options, reduced to
+/// the lines of these PIDs.
+///
+/// Errors: ps(1) is missing or fails, or its output has no column PID.
 pub fn table(pids: &[i32], options: &[&CStr]) -> Result<String> {
     if options.is_empty() {
         return Ok(pids.iter().fold(String::from("PID\n"), |text, pid| format!("{text}{pid}\n")));
@@ -50,7 +52,7 @@ pub fn table(pids: &[i32], options: &[&CStr]) -> Result<String> {
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
     let Some(column) = head.split_ascii_whitespace().position(|name| name == "PID") else {
-        return Err(Error::invalid(format_args!("ps: no column PID is among those asked for")));
+        return Err(Error::invalid(format_args!("ps: no column PID in the output")));
     };
     let theirs = |line: &&str| {
         let pid = line.split_ascii_whitespace().nth(column);
@@ -59,10 +61,10 @@ pub fn table(pids: &[i32], options: &[&CStr]) -> Result<String> {
     Ok(lines.filter(theirs).fold(format!("{head}\n"), |text, line| format!("{text}{line}\n")))
 }
 
-/// Where ps(1) is.
+/// The paths of ps(1).
 const PS: [&CStr; 2] = [c"/usr/bin/ps", c"/bin/ps"];
 
-/// What ps prints; its errors go where mote's do.
+/// Runs ps(1) and returns its standard output; it inherits standard error.
 fn run_ps(options: &[&CStr]) -> Result<String> {
     let words: Vec<&CStr> = core::iter::once(c"ps").chain(options.iter().copied()).collect();
     let arguments = Strings::new(&words);
@@ -89,7 +91,7 @@ fn run_ps(options: &[&CStr]) -> Result<String> {
     match reap(&pidfd) {
         Some(End::Exited(0)) => Ok(String::from_utf8_lossy(&text).into_owned()),
         Some(End::Exited(127)) => {
-            Err(Error::invalid(format_args!("ps is not there: with options the host's ps(1) is needed")))
+            Err(Error::invalid(format_args!("ps: not found: options require the host's ps(1)")))
         }
         end => Err(Error::invalid(format_args!("ps failed: {}", How(end)))),
     }

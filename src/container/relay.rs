@@ -1,5 +1,5 @@
-//! Between a container's terminal and mote's own (`run -t`, `exec -t` in the foreground): what is typed goes
-//! in, what is printed comes out, the window's size follows (termios(3), ioctl_tty(2), signalfd(2)).
+//! The relay between a container's terminal and mote's own (`run -t`, `exec -t` in the foreground): input, output and
+//! the window size (termios(3), ioctl_tty(2), signalfd(2)).
 
 use alloc::boxed::Box;
 
@@ -13,25 +13,25 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize,
 use crate::error::{On, Result};
 use crate::sys::fd::{inherited, stdout};
 
-/// The relay; dropping it gives mote's terminal back as it was.
+/// The relay. Dropping it restores the settings of mote's terminal.
 pub struct Relay {
     master: OwnedFd,
-    /// Held open: with nobody on the other side the master would say only that.
+    /// The PTY slave, kept open: without an open slave, reading the master fails with EIO.
     _peer: OwnedFd,
-    /// Mote's terminal, and how it was.
+    /// Mote's terminal and its original settings.
     before: Option<(BorrowedFd<'static>, Termios)>,
     stdin: Option<BorrowedFd<'static>>,
     stdout: Option<BorrowedFd<'static>>,
-    /// Typed, and not taken yet.
+    /// Input that is not written to the master yet.
     inward: Buffer,
-    /// Printed, and not written yet.
+    /// Output that is not written to standard output yet.
     outward: Buffer,
 }
 
-/// How many times what a buffer holds the kernel may keep of a terminal's output, and more.
+/// An upper limit for the terminal output that the kernel buffers, in units of a `Buffer`.
 const MOST: usize = 64;
 
-/// Bytes on their way: filled when it is empty.
+/// A buffer for one direction, refilled only when it is empty.
 struct Buffer {
     bytes: [u8; 4096],
     from: usize,
@@ -39,11 +39,12 @@ struct Buffer {
 }
 
 impl Relay {
-    /// Takes over mote's terminal, if it has one: every key is the program's, also Ctrl-C.
+    /// Creates the relay, and sets mote's terminal, if it has one, to raw mode: all keys go to the program, also
+    /// Ctrl-C.
     pub fn new(master: OwnedFd) -> Result<Box<Self>> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let peer = ioctl_tiocgptpeer(&master, flags).on(format_args!("ioctl TIOCGPTPEER"))?;
-        // Writing must not wait for a program that does not read: it may be waiting to print.
+        // Writing must not block on a program that does not read, which may itself be blocked on its output.
         let flags = fcntl_getfl(&master).on(format_args!("fcntl F_GETFL"))?;
         fcntl_setfl(&master, flags | OFlags::NONBLOCK).on(format_args!("fcntl F_SETFL"))?;
         let stdin = inherited(0);
@@ -52,7 +53,7 @@ impl Relay {
             let mut raw = before.clone();
             raw.make_raw();
             if !prints_on_terminal() {
-                // Whoever prints there does not come through here.
+                // Other programs write to the terminal, not the relay.
                 raw.output_modes = before.output_modes;
             }
             tcsetattr(fd, OptionalActions::Drain, &raw).on(format_args!("ioctl TCSETSW"))?;
@@ -61,7 +62,7 @@ impl Relay {
         Ok(Box::new(Relay { master, _peer: peer, before, stdin, stdout: stdout(), inward, outward }))
     }
 
-    /// The window of mote's terminal has changed (SIGWINCH): the kernel tells the program in turn.
+    /// Copies the window size of mote's terminal (SIGWINCH); the kernel sends the program a SIGWINCH in turn.
     pub fn resize(&self) {
         if let Some((fd, _)) = &self.before
             && let Ok(size) = tcgetwinsize(fd)
@@ -70,7 +71,7 @@ impl Relay {
         }
     }
 
-    /// Waits until something can be moved, and moves it. Whether a signal is there to be taken.
+    /// Waits for one event, and transfers the available data. Returns whether a signal can be read from `signals`.
     pub fn turn(&mut self, signals: BorrowedFd<'_>) -> Result<bool> {
         let stdin = self.stdin.filter(|_| self.inward.is_empty());
         let stdout = self.stdout.filter(|_| !self.outward.is_empty());
@@ -80,7 +81,7 @@ impl Relay {
         let mut fds = [
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
             PollFd::from_borrowed_fd(self.master.as_fd(), wanted),
-            // In the place of one that is not wanted now stands one that is there already.
+            // An fd that is not needed now is replaced by one that is polled anyway.
             PollFd::from_borrowed_fd(stdin.unwrap_or(signals), PollFlags::IN),
             PollFd::from_borrowed_fd(stdout.unwrap_or(signals), PollFlags::OUT),
         ];
@@ -90,7 +91,7 @@ impl Relay {
         };
         let [signal, master, input, output] = fds.map(|fd| !fd.revents().is_empty());
         if let Some(stdin) = stdin.filter(|_| input) {
-            // Its end, or nobody there to type any more.
+            // End of file, or a hangup of the terminal.
             if self.inward.fill(stdin).is_err() {
                 self.stdin = None;
             }
@@ -98,7 +99,7 @@ impl Relay {
         if let Some(stdout) = stdout.filter(|_| output)
             && self.outward.empty(stdout).is_err()
         {
-            // Nobody reads: the program is not to wait for that.
+            // No reader is left. Output is discarded from now on, so that the program does not block.
             self.stdout = None;
             self.outward.clear();
         }
@@ -108,7 +109,7 @@ impl Relay {
         Ok(signal)
     }
 
-    /// What the master takes and has.
+    /// Writes pending input to the master, and reads output from it.
     fn exchange(&mut self) {
         if !self.inward.is_empty() {
             let _ = self.inward.empty(self.master.as_fd());
@@ -121,17 +122,17 @@ impl Relay {
         }
     }
 
-    /// The program has ended: what it has printed still comes out. Not what somebody whom it has left behind goes
-    /// on to print: there is an end to what the kernel keeps.
+    /// Writes the output that remains in the kernel's buffer after the program has exited. The amount is limited, since
+    /// processes that the program left behind may go on to write.
     pub fn finish(mut self) {
         let Some(stdout) = self.stdout else { return };
         for _ in 0..MOST {
-            // The kernel has everything that was printed there before it says that there is nothing.
+            // Reading fails only when the kernel's buffer is empty.
             if self.outward.is_empty() && self.outward.fill(self.master.as_fd()).is_err() {
                 return;
             }
             while !self.outward.is_empty() {
-                // It may be one that does not wait by itself.
+                // Standard output may be non-blocking.
                 let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::OUT)];
                 let _ = poll(&mut fds, None);
                 if self.outward.empty(stdout).is_err() {
@@ -168,7 +169,7 @@ impl Buffer {
         (self.from, self.to) = (0, 0);
     }
 
-    /// Reads once; an error when nothing came.
+    /// Reads once. Fails if no data is available, with EPIPE at end of file.
     fn fill(&mut self, fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
         self.clear();
         match read(fd, &mut self.bytes) {

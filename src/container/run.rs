@@ -1,4 +1,4 @@
-//! `run`: create and start in one, and in the foreground the wait for its end.
+//! `run`: creates and starts a container, and in the foreground waits for its exit and removes it.
 
 use alloc::vec::Vec;
 
@@ -11,17 +11,18 @@ use super::supervise::{block_signals, supervise};
 use crate::cgroup::stat::oom::OomReport;
 use crate::error::{Error, On, Result};
 
-/// How a container is attended in the foreground.
+/// Options of `run` in the foreground.
 #[derive(Clone, Copy, Debug)]
 pub struct Foreground {
-    /// Its state and its cgroup stay when it has ended.
+    /// Keep the state directory and the cgroup after the program has exited.
     pub keep: bool,
-    /// Orphans of its processes come to mote, to be reaped.
+    /// Be the subreaper of the container's orphaned processes (PR_SET_CHILD_SUBREAPER).
     pub subreaper: bool,
 }
 
-/// Runs a container. Detached (no `foreground`): 0 as soon as the program runs. Else its exit status, 128
-/// and the number for a signal that ended it; the container is then removed, unless it is to be kept.
+/// Runs a container. Detached (no `foreground`), it returns 0 as soon as the program runs. Otherwise it returns the
+/// exit status, 128 plus the signal number if a signal killed the container init, and removes the container unless
+/// `keep`.
 pub fn run(
     store: &Store,
     request: &Request<'_>,
@@ -37,25 +38,24 @@ pub fn run(
         return Ok(0);
     };
     if subreaper {
-        // Any pid stands for yes.
+        // Any PID means true.
         set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
     }
-    // From here on signals wait until the container is there to have them.
+    // Signals stay pending until they can be forwarded.
     block_signals()?;
     let CreatedContainer { directory, launch } = bring_up(store, request, Until::Ended, warnings)?;
-    // Other commands may come now.
     directory.unlock()?;
     let Launch { relay, notify, has_other_resources, cgroup, launched } = launch;
     let code = supervise(&launched, relay, notify)?;
-    // 128 and SIGKILL, its own or that of a process it ran: the kernel's killer says nothing itself.
+    // 128 + SIGKILL, of the container init or of a process that it waited for: perhaps an OOM kill.
     if code == 137
         && let Some(shortage) = cgroup.as_ref().and_then(OomReport::of)
     {
         warnings.push(Error::invalid(format_args!("the container's cgroup ran {shortage}")));
     }
-    // Somebody may have deleted it.
+    // `false`: another command has deleted it.
     if !keep && directory.lock()? {
-        // What cannot be removed is left for `delete` to find; the program's exit status is the answer.
+        // A failure is only a warning: `delete` can remove the rest, and the result is the program's exit status.
         let removed = match has_other_resources {
             true => delete::remove(&directory, warnings),
             false => cgroup.map_or(Ok(()), |cgroup| cgroup.remove()).and_then(|()| directory.remove()),

@@ -1,4 +1,4 @@
-//! The systemd scope of a container that exists, by its status file.
+//! The systemd scope of an existing container, as recorded in its status file.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -36,8 +36,8 @@ impl Cache for Directory {
     }
 }
 
-/// Connects to the systemd that made a container's scope, and gives the scope's name too; `None` for a container
-/// without a scope.
+/// Connects to the systemd that created a container's scope. Returns the scope's name and the connection; `None` for a
+/// container without a scope.
 #[cold]
 #[inline(never)]
 pub fn connect<'s>(directory: &Directory, status: &'s Status) -> Option<(&'s str, Result<Systemd>)> {
@@ -50,13 +50,13 @@ pub fn connect<'s>(directory: &Directory, status: &'s Status) -> Option<(&'s str
 #[cold]
 #[inline(never)]
 pub fn stop(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<()> {
-    // A create that was killed may not have requested it yet, or in vain: then the scope may be another container's.
+    // A `create` that was killed may not have created the scope: one of this name may belong to another container.
     let is_own = status.process.pid != 0;
     if is_own && matches!(layout, Cgroups::Unified) && is_gone(status) {
         return Ok(());
     }
     let Some((scope, systemd)) = connect(directory, status) else { return Ok(()) };
-    // It ends with its last process, and a systemd that is gone has taken its scopes along.
+    // systemd removes a scope with its last process. If systemd (of a user) cannot be reached, its scopes are gone too.
     if let Ok(mut systemd) = systemd {
         if is_own || systemd.description(scope)? == Description(directory).to_string() {
             systemd.stop(scope)?;
@@ -64,7 +64,7 @@ pub fn stop(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<
             return Ok(());
         }
     }
-    // systemd creates no cgroup in v1 hierarchies that it does not know.
+    // In v1 hierarchies that systemd does not manage, mote created the scope's cgroup.
     let path = status.cgroup.as_deref().unwrap_or_default();
     match scope_of(path, scope) {
         "" => Ok(()),
@@ -72,15 +72,15 @@ pub fn stop(directory: &Directory, status: &Status, layout: &Cgroups) -> Result<
     }
 }
 
-/// Whether systemd has removed the scope, so that it need not be stopped: when it is empty systemd removes its cgroup,
-/// then the unit, and with it, before its name can be used again, the unit's file. Waits for that for a moment.
+/// Whether systemd has removed the scope, so that it need not be stopped. When a scope is empty, systemd removes its
+/// cgroup, then the unit and, before the name can be reused, the unit file. Waits for that up to `TIMEOUT`.
 fn is_gone(status: &Status) -> bool {
     const UNITS: &str = "/run/systemd/transient";
-    /// Milliseconds. It takes a few; with a process left in the scope it would never come.
+    /// Milliseconds. The removal takes a few, but never happens while a process is left in the scope.
     const TIMEOUT: i64 = 200;
     let (Some(scope), Some(path)) = (&status.scope, &status.cgroup) else { return false };
     let exists = |path: &str| access(path, Access::EXISTS).is_ok();
-    // A user's systemd has its files elsewhere.
+    // A user's systemd has its unit files elsewhere.
     if host::is_ordinary() || !exists(UNITS) {
         return false;
     }
@@ -96,7 +96,7 @@ fn is_gone(status: &Status) -> bool {
     unlinked && !exists(&format!("{}{}", Show(host::CGROUP_ROOT), scope_of(path, scope)))
 }
 
-/// The description of a container's scope, by which the scope is recognized.
+/// The description of a container's scope, which identifies the scope as this container's.
 pub struct Description<'d>(pub &'d Directory);
 
 impl fmt::Display for Description<'_> {
@@ -105,7 +105,8 @@ impl fmt::Display for Description<'_> {
     }
 }
 
-/// How a process of `exec` is moved into the container's cgroup, where this process may not move it.
+/// The scope and systemd through which an exec process is moved into the container's cgroup; `None` if mote may move it
+/// itself.
 #[cold]
 #[inline(never)]
 pub fn attach_via(status: &Status) -> Option<AttachVia> {

@@ -1,4 +1,4 @@
-//! `start`: lets a created container run its program.
+//! `start`: starts the program of a created container.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -16,9 +16,11 @@ use crate::hooks::Point;
 use crate::launch::message::{Channel, Message};
 use crate::launch::start_socket;
 
-/// Starts it, and comes back when its program runs, or with the reason why it does not.
-/// With `notify_socket` it waits until the container is ready, and reports that there. `seccomp_receiver` takes
-/// the listener of its filter where its configuration names nobody.
+/// Starts the program of a created container, and returns when it runs. With `notify_socket` it waits until the
+/// container is ready, and reports that there. `seccomp_receiver` is the default of `linux.seccomp.listenerPath`.
+///
+/// Errors: [`Kind::State`] if the container is not created or its init process died; [`Kind::Hook`] if a hook failed,
+/// after which the container is removed; the child's error if the program was not executed.
 pub fn start(
     store: &Store,
     id: &CStr,
@@ -35,16 +37,16 @@ pub fn start(
     if state != State::Created {
         return Err(fail(""));
     }
-    // By its number, which is its own as long as it accepts connections at the start socket.
+    // By PID: the PID cannot have been reused while the process accepts connections at the start socket.
     let stat = Stat::open(status.process.pid);
     let Some(channel) = start_socket::connect_start(directory.fd(), directory.path())? else {
-        return Err(fail(": its process is gone"));
+        return Err(fail(": its process has exited"));
     };
     let notify = notify_socket.map(|host| Notify::listen(&directory, host)).transpose()?.flatten();
     let process = notify.is_some().then(|| status.process.open()).transpose()?.flatten();
     channel.send(&Message::Go);
-    // Nobody else can start it now. The answer may take long (startContainer hooks, a process that is stopped),
-    // and meanwhile others must be able to kill it.
+    // Without the socket no other command can start it. The reply may take long (startContainer hooks, a stopped
+    // process), so the lock is released: `kill` and `delete` must be possible meanwhile.
     directory.remove_start_socket()?;
     directory.unlock()?;
     let answer = match channel.receive()? {
@@ -72,11 +74,11 @@ pub fn start(
     started
 }
 
-/// Whether the program runs, or has run, by what its process has said last.
+/// Checks, from the last message of the child, whether the program runs or has run.
 fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
     let is_reset = match answer {
         Message::Failed(error) => return Err(error),
-        // It exited before it read the message that starts it.
+        // A reset: it exited before it read `Go`.
         answer => matches!(answer, Message::PeerReset),
     };
     match stat.and_then(Stat::died_unexecuted) {
@@ -88,7 +90,7 @@ fn ran(answer: Message, stat: Option<Stat>) -> Result<()> {
     }
 }
 
-/// Hands over the listener of its filter, and gives what it says then. If that fails it ends.
+/// Hands over the listener fd of the child's filter, and returns the next message. If this fails, the child exits.
 fn serve(
     directory: &Directory,
     status: &Status,
@@ -98,7 +100,7 @@ fn serve(
 ) -> Result<Message> {
     let pid = status.process.pid;
     let lost =
-        || Error::new(Kind::State, format_args!("its process, or who takes its seccomp listener, is gone"));
+        || Error::new(Kind::State, format_args!("its process has exited, or no listenerPath is configured"));
     let served = SavedConfig::read(directory, status)?.receiver(default).and_then(|receiver| {
         let (receiver, process) = receiver.zip(status.process.open()?).ok_or_else(lost)?;
         receiver.handover(pid, State::Created, pid).hand_over(channel, &process, number)

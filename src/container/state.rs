@@ -1,4 +1,4 @@
-//! `state`: what a container is and does (runtime.md, "State", "Query State").
+//! `state`: the state of a container (runtime.md, "State", "Query State").
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,12 +9,12 @@ use super::store::snapshot::{self, Snapshot, not_created};
 use super::store::status::State;
 use crate::error::Result;
 
-/// Everything that `state` says.
+/// The content of the output of `state`.
 pub struct Report {
     pub oci_version: String,
     pub id: String,
     pub state: State,
-    /// 0 when it has stopped.
+    /// The PID of the container init; 0 if the container is stopped.
     pub pid: i32,
     pub bundle: String,
     pub rootfs: String,
@@ -23,8 +23,10 @@ pub struct Report {
     pub annotations: Vec<(String, String)>,
 }
 
-/// The state of one container. One that is being created is there for its hooks; for others it is not yet: they may
-/// be asking until it is, to start it then, as they do with other runtimes.
+/// The state of one container.
+///
+/// Errors: [`Kind::NotFound`](crate::error::Kind::NotFound) also for a container that is being created, unless it has
+/// hooks, which may query it: callers may poll until the container exists, as with other runtimes, to start it then.
 pub fn report(store: &Store, id: &CStr) -> Result<Report> {
     let directory = store.open(id)?;
     let Snapshot { status, state } = snapshot::of(&directory)?;

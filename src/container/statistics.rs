@@ -1,18 +1,18 @@
-//! What `events` tells, as lines of JSON: the members are runc's, in runc's order, and left out where runc leaves them
-//! out. Written by hand for that reason, and so that each line is made in the same memory as the one before.
+//! The output of `events`, lines of JSON: the members are those of runc, in runc's order, and omitted where runc omits
+//! them. Written without a serializer for that reason, and so that all lines share one buffer.
 
 use alloc::string::String;
 use core::fmt::{Display, Write};
 
 use crate::cgroup::stat::{Amount, Files};
 
-/// The line that tells of a process killed for want of memory.
+/// Writes the line for an OOM kill.
 pub fn oom(line: &mut String, id: &str) {
     begin(line, "oom", id);
     *line += "}\n";
 }
 
-/// The line with all numbers.
+/// Writes the line with the statistics.
 pub fn statistics(line: &mut String, id: &str, files: &mut Files) {
     begin(line, "stats", id);
     let json = &mut Json(line);
@@ -35,11 +35,11 @@ pub fn statistics(line: &mut String, id: &str, files: &mut Files) {
         json.close();
     });
     json.close();
-    // Mote makes no resctrl groups and no interfaces: this is how runc says so.
+    // mote reports no resctrl statistics and no network interfaces: runc's output in that case.
     *line += ",\"intel_rdt\":{},\"network_interfaces\":null}}\n";
 }
 
-/// An id has nothing in it that would have to be escaped.
+/// Begins a line. IDs contain no characters that have to be escaped.
 fn begin(line: &mut String, kind: &str, id: &str) {
     line.clear();
     let _ = write!(line, "{{\"type\":\"{kind}\",\"id\":\"{id}\"");
@@ -65,7 +65,7 @@ fn cpu(json: &mut Json<'_>, files: &mut Files) {
     json.close();
 }
 
-/// What the kernel's file is called too; a list is one of them, and left out where it is empty.
+/// The members of `cpuset`, which are named like the kernel's files. `cpus` and `mems` are lists, omitted if empty.
 const CPUSET: [&str; 11] = [
     "cpus",
     "cpu_exclusive",
@@ -108,7 +108,7 @@ fn memory(json: &mut Json<'_>, files: &mut Files) {
     json.close();
 }
 
-/// Runc's names and the kernel's.
+/// The members of `blkio`: runc's names and the kernel's.
 const TRANSFERS: [(&str, &str); 8] = [
     ("ioServiceBytesRecursive", "io_service_bytes"),
     ("ioServicedRecursive", "io_serviced"),
@@ -144,24 +144,24 @@ fn pressure(json: &mut Json<'_>, files: &mut Files, what: &str) {
     json.group("psi", ["{", "}"], &mut |json| {
         for (who, values) in files.pressure(what) {
             json.open(who);
-            // They are JSON's numbers too.
+            // The kernel's numbers are valid in JSON.
             values.for_each(|(name, value)| json.member(name, value));
             json.close();
         }
     });
 }
 
-/// Who takes the numbers of a list.
+/// A callback for the numbers of a list.
 type Each<'a> = &'a mut dyn FnMut(u64);
 
-/// JSON in the making. Names are mote's own and the kernel's, and need not be escaped.
+/// A JSON writer. Names are constants or come from the kernel, and need no escaping.
 struct Json<'a>(&'a mut String);
 
 impl Json<'_> {
-    /// What comes next, after a comma where something was before.
+    /// Writes an item, after a comma if it is not the first.
     fn item(&mut self, next: &dyn Display) {
         let comma = if self.0.ends_with('{') || self.0.ends_with('[') { "" } else { "," };
-        // A string takes everything.
+        // Writing to a string never fails.
         let _ = write!(self.0, "{comma}{next}");
     }
 
@@ -169,7 +169,7 @@ impl Json<'_> {
         self.item(&format_args!("\"{name}\":{value}"));
     }
 
-    /// A number that is left out when it is 0.
+    /// Writes a number, omitted if it is 0.
     fn some(&mut self, name: &str, number: u64) {
         if number != 0 {
             self.member(name, number);
@@ -184,7 +184,7 @@ impl Json<'_> {
         self.0.push('}');
     }
 
-    /// Something in brackets that is left out when it is empty.
+    /// Writes an object or array, omitted if it is empty.
     fn group(&mut self, name: &str, [opening, closing]: [&str; 2], fill: &mut dyn FnMut(&mut Self)) {
         let before = self.0.len();
         self.member(name, opening);
@@ -221,7 +221,7 @@ mod tests {
 
     const END: &str = r#""intel_rdt":{},"network_interfaces":null}}"#;
 
-    /// The line for these files, which is to be made of these pieces.
+    /// Checks the line for these files, given in pieces.
     fn check(is_v2: bool, list: &[(&str, &str)], pieces: &[&str]) {
         with(is_v2, list, |files| {
             let mut line = String::from("the line before");

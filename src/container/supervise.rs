@@ -13,25 +13,25 @@ use crate::launch::parent::Launched;
 use crate::sys::program_text::wait_for_signal;
 use crate::sys::signal::{self, SIGCHLD, Set, block, send};
 
-/// The size of mote's own terminal has changed.
+/// The window size of mote's own terminal has changed.
 const SIGWINCH: i32 = sys::SIGWINCH as i32;
 
 const SIGPIPE: i32 = sys::SIGPIPE as i32;
 
-/// Something came to the container's socket.
+/// A message has arrived at the container's notification socket.
 const SIGIO: i32 = sys::SIGIO as i32;
 
-/// Blocks all signals until the process exists to get them.
+/// Blocks all signals, so that they stay pending until the process exists.
 #[inline(always)]
 pub fn block_signals() -> Result<()> {
     block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
 }
 
-/// Hands on signals, and what goes through the terminal, and reaps until the process has ended: its exit code.
+/// Forwards signals and terminal data, and reaps, until the process has exited. Returns its exit code.
 pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
     if let Some(inside) = &notify {
         inside.signal()?;
-        // What came before that nobody was told of.
+        // Messages that arrived before caused no SIGIO.
         handle_signal(launched, SIGIO, &mut notify)?;
     }
     match relay {
@@ -62,7 +62,7 @@ fn supervise_with_relay(
         }
         match signal::take(&signals).on(format_args!("read signalfd"))? {
             SIGWINCH => relay.resize(),
-            // Of the relay's own writing, to nobody.
+            // Caused by a write of the relay itself.
             SIGPIPE => {}
             signal => {
                 if let Some(code) = handle_signal(launched, signal, &mut notify)? {
@@ -74,7 +74,8 @@ fn supervise_with_relay(
     }
 }
 
-/// Handles a signal: SIGCHLD is mote's, every other one is forwarded. Gives the exit code if the process has ended.
+/// Handles a signal: SIGCHLD and SIGIO are for mote, every other signal is forwarded. Returns the exit code if the
+/// process has exited.
 fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
         return reap(launched.pid);
@@ -82,7 +83,7 @@ fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) 
     if signal == SIGIO
         && let Some(inside) = notify
     {
-        // Said once; and that nobody listens is no reason to leave the container alone.
+        // READY=1 is forwarded once. A failure to send it is ignored: supervision goes on.
         if inside.take(launched.pid.as_raw_nonzero().get()).unwrap_or(true) {
             *notify = None;
         }
@@ -94,7 +95,7 @@ fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) 
     }
 }
 
-/// Reaps whoever has ended; the exit code if the process is among them.
+/// Reaps all children that have exited. Returns the exit code if `init` is among them.
 fn reap(init: Pid) -> Result<Option<i32>> {
     loop {
         match wait(WaitOptions::NOHANG) {

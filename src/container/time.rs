@@ -1,4 +1,4 @@
-//! Points in time as RFC 3339 has them, in UTC.
+//! Timestamps of RFC 3339, in UTC.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,8 +16,8 @@ fn format_time(seconds: i64, nanoseconds: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z")
 }
 
-/// The Gregorian date of a day counted from 1970-01-01. Years are counted from March, so that the leap
-/// day is a year's last, in eras of 400 years (146,097 days).
+/// The Gregorian date of a day counted from 1970-01-01. Internally years begin in March, so that the leap day is the
+/// last day of a year, and are grouped in eras of 400 years (146,097 days).
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));

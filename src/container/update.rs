@@ -1,4 +1,4 @@
-//! `update`: changes limits of a container.
+//! `update`: changes the resource limits of a container.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -25,15 +25,15 @@ use crate::intelrdt;
 use crate::os::file;
 use crate::sys::fd::inherited;
 
-/// What `update` is asked for.
+/// The arguments of `update`.
 pub struct Request<'a> {
     pub id: &'a CStr,
     pub limits: Limits<'a>,
-    /// Lines for the schemata of its group of resctrl.
+    /// Lines for the `schemata` file of its resctrl group.
     pub schemata: &'a [&'a str],
 }
 
-/// The new limits; what is not given stays.
+/// The new limits; limits that are not given are not changed.
 pub enum Limits<'a> {
     /// A file with an object as `linux.resources` of config.json.
     File(&'a CStr),
@@ -42,7 +42,10 @@ pub enum Limits<'a> {
     Given(Box<Resources<'a>>),
 }
 
-/// Changes them: all, or none as far as that can be.
+/// Changes the limits of a container that is created, running or paused. If a change fails, the others are undone as
+/// far as possible.
+///
+/// Errors: [`Kind::State`] if the container is not running, or has no cgroup for a given limit.
 pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     let directory = locked(store, request.id)?;
     let known = snapshot::of(&directory)?;
@@ -75,7 +78,7 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
         None if let Some(field) = first_given(&resources, earlier, &Cgroups::read()?)? => {
             return Err(refuse(&format!("linux.resources.{field}: it has no cgroup")));
         }
-        // As when an engine changes what only the engine has.
+        // No limit is given: engines call `update` also for settings that only the engine implements.
         None => {}
     }
     if request.schemata.is_empty() {
@@ -85,7 +88,7 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     intelrdt::Plan::new(rdt, directory.id())?.update(request.schemata).at(format_args!("linux.intelRdt"))
 }
 
-/// Writes the limits; a scope's are told to systemd as well.
+/// Writes the limits to the cgroup and, if it is a scope, sets them as properties in systemd.
 fn limit(
     directory: &Directory,
     status: &Status,

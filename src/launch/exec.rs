@@ -1,4 +1,4 @@
-//! `exec`: the steps of the parent and of the child for another process in a container.
+//! The steps of parent and child for an exec process.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -33,7 +33,7 @@ pub struct ExecTarget<'h> {
     pub console: Option<BorrowedFd<'h>>,
     /// Whether its cgroup is frozen: a process that joins it stops.
     pub is_frozen: bool,
-    /// The root that a process has there.
+    /// The container's root, checked after joining.
     pub root: Expected,
 }
 
@@ -44,9 +44,9 @@ struct Inherited<'h> {
     /// The fds that the child uses.
     needed_fds: Vec<RawFd>,
     cgroup_fds: &'h CgroupFds,
-    /// The host's procfs, when the plan needs it.
+    /// The host's procfs, if the plan needs it.
     proc: Option<&'h OwnedFd>,
-    /// The same, when whether setgroups(2) is denied is to be read there.
+    /// The host's procfs, if the child has to read from it whether setgroups(2) is denied.
     setgroups: Option<&'h OwnedFd>,
     /// /proc/self/exe, opened.
     self_exe: Option<&'h OwnedFd>,
@@ -54,13 +54,13 @@ struct Inherited<'h> {
     joined: bool,
 }
 
-/// Starts a process in the container, which then waits for [`Launched::go`]. When this fails there is no process.
+/// Clones a process in the container, which then waits for [`Launched::go`]. On an error no process is left.
 pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
     let proc = (checks_setgroups || plan.process.needs_proc()).then(procfs::open).transpose()?;
     let guards = plan.process.apply_to_parent(proc.as_ref())?;
-    // The child may be seen in the container from its first moment on, with the host's memory, descriptors
-    // and rights (CVE-2016-9962).
+    // The child is visible in the container as soon as it is cloned, and has the host's memory, fds and privileges
+    // (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     plan.affinity.apply()?;
     error::reserve();
@@ -86,11 +86,11 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
         close_together(cgroup_fds.into_files());
         spawned
     };
-    // Nor into a frozen one, where it would stop with all that it has of the host.
+    // Not into a frozen cgroup, where the child would stop while it still has the host's memory and fds.
     let birth = plan.join == JoinTime::AtClone && !plan.namespaces.has_user() && !target.is_frozen;
     let (pid, pidfd) = match attempt(birth) {
-        // Nobody is born above `pids.max`, but moving in is not kept from anybody (cgroup-v2.rst,
-        // "Organizational operations are not blocked"): whoever administers a full container gets in.
+        // `pids.max` limits clone, but not moving a process into the cgroup (cgroup-v2.rst, "Organisational operations
+        // are not blocked"), so that `exec` works in a full container too.
         Err(error) if birth && error.is(Errno::AGAIN) => attempt(false)?,
         spawned => spawned?,
     };
@@ -105,7 +105,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     }
 }
 
-/// Does for the child what it may not do itself.
+/// The steps for the child that need the parent's privileges.
 fn set_up_from_parent(plan: &ExecPlan<'_>, cgroup: Option<&Cgroup>, pid: Pid) -> Result<()> {
     cgroup.map_or(Ok(()), |cgroup| cgroup.attach(pid))?;
     plan.rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))
@@ -129,7 +129,7 @@ fn clone(plan: &ExecPlan<'_>, inherited: Inherited<'_>) -> Result<(Pid, OwnedFd)
 
 /// Runs the child. It never returns.
 fn run(plan: &ExecPlan<'_>, mut inherited: Inherited<'_>) -> Infallible {
-    // First: it may be seen in the container, and a process there with CAP_SYS_PTRACE opens whatever is open here.
+    // First: a process in the container with CAP_SYS_PTRACE may see the child and open its fds.
     let closed = plan.process.fds.apply(&mut inherited.needed_fds);
     let error = match closed.and_then(|()| set_up(plan, &inherited)) {
         Ok(program) => match inherited.channel.receive() {
@@ -143,29 +143,29 @@ fn run(plan: &ExecPlan<'_>, mut inherited: Inherited<'_>) -> Infallible {
 }
 
 fn set_up(plan: &ExecPlan<'_>, inherited: &Inherited<'_>) -> Result<FoundProgram> {
-    // Before anything of the container is near: from here on nothing of mote's file is in this process.
+    // Before the container is joined: from here on mote's executable is not mapped in this process.
     self_exe::replace(inherited.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
     setsid().on(format_args!("setsid"))?;
     if let Some(proc) = inherited.proc {
         plan.process.label.apply(proc)?;
     }
     plan.process.keyring.apply(inherited.proc)?;
-    // It is in its user namespace from the start on, and the others that it joins may see what it has open.
+    // The user namespace is joined already. Read before the others are joined, whose processes may see the open fds.
     let denied = inherited.setgroups.map_or(Ok(false), is_setgroups_denied)?;
     inherited.proc.map(AsFd::as_fd).into_iter().for_each(close_in_child);
 
-    // All at once: the kernel finds the order in which each is allowed.
+    // In one setns(2): the kernel joins them in an order in which each is permitted.
     if !inherited.joined {
         plan.namespaces.join(inherited.target.init, false)?;
     }
-    // Before anything is done or looked up in there.
+    // Before anything is changed or looked up in the container.
     inherited.target.root.check()?;
     if plan.process.user_namespace {
         become_root()?;
     }
-    // Late, so that what was done until now is not charged to the container.
+    // Late, so that the steps until now are not charged to the container.
     inherited.cgroup_fds.enter()?;
-    // Inside: "/" is the container's.
+    // "/" is the container's root now.
     let root = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let root = Root::new(root.on(format_args!("openat /"))?);
     if let (Some(terminal), Some(console)) = (plan.process.terminal, inherited.target.console) {

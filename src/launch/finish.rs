@@ -14,61 +14,62 @@ use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
 use crate::sys::clone::exit;
 
-/// The program, found and ready to be run.
+/// The program, after its lookup in PATH.
 pub struct FoundProgram {
-    /// Which of the places where it could be.
+    /// The index of its path among the candidates.
     index: usize,
-    /// `HOME=...`, when the configuration has none.
+    /// `HOME=...`, if the configuration has none.
     home: Option<[u8; 512]>,
 }
 
 impl FoundProgram {
-    /// The variable, if it is not among the configured.
+    /// `HOME=...`, if the configuration has none.
     pub fn home(&self) -> Option<&CStr> {
         self.home.as_ref().and_then(|space| CStr::from_bytes_until_nul(space).ok())
     }
 }
 
-/// Takes on the container's identity, inside its `root`; `make_cwd` is whether a missing working directory is
-/// made, `denied` whether setgroups(2) is. `channel` and `lines`, -1 for none, are the descriptors that stay open until
-/// execve.
+/// Applies working directory, CPU affinity, scheduler, credentials and capabilities inside the container's `root`, and
+/// looks up the program. `make_cwd`: a missing working directory is created; `denied`: setgroups(2) is denied. The fds
+/// of `channel` and `kept_fds` (-1 for none) stay open until execve, the others are closed.
 pub fn identity(
     process: &ProcessPlan<'_>,
     root: Root,
     (make_cwd, denied): (bool, bool),
     channel: &Channel,
-    lines: [RawFd; 3],
+    kept_fds: [RawFd; 3],
 ) -> Result<FoundProgram> {
-    // Before anything of the image is looked up by path: what is open still leads beneath masks and read-only
-    // mounts, and procfs has links to it (CVE-2024-21626). And the process may wait for `start` for long.
-    let [one, two, three] = lines;
+    // Before a path of the image is looked up: open fds refer to files below masks and read-only mounts, and procfs has
+    // links to them (CVE-2024-21626). And the process may wait for `start` for long.
+    let [one, two, three] = kept_fds;
     process.fds.apply(&mut [channel.raw_fd(), one, two, three, root.fd().as_raw_fd()])?;
 
-    let arrived = cwd::apply(&root, process.cwd, make_cwd)?;
+    let is_in_cwd = cwd::apply(&root, process.cwd, make_cwd)?;
 
-    // In its cgroup, whose CPUs and nodes are all that there are; SCHED_DEADLINE takes no other list afterwards.
+    // After joining the cgroup, whose cpuset limits CPUs and nodes. Before the scheduler: with SCHED_DEADLINE the
+    // affinity cannot be changed (sched(7)).
     process.affinity.apply()?;
     process.memory_policy.apply()?;
     process.scheduler.apply()?;
 
-    // A terminal has its owner already.
+    // A terminal already belongs to the user.
     if process.user.uid != 0 && process.terminal.is_none() {
         let (user, group) = (Uid::from_raw(process.user.uid), Gid::from_raw(process.user.gid));
         process.fds.give_standard(user, group)?;
     }
 
-    // Without no_new_privs loading a filter takes CAP_SYS_ADMIN, which may be gone after the next line; with it, it
-    // can wait for the very last moment, when mote has no calls of its own left to make.
+    // Without no_new_privs, loading a filter needs CAP_SYS_ADMIN, which may be dropped next (seccomp(2)). With it, the
+    // filter is loaded last, when mote has the fewest calls left to make.
     if process.is_filtered_early() {
         load_filter(process, channel)?;
     }
-    // The bounding set needs CAP_SETPCAP, ids need CAP_SETUID: both are gone after the last line.
+    // Changing the bounding set needs CAP_SETPCAP, changing IDs CAP_SETUID: the last call drops both.
     process.caps.apply_before_ids(process.user.uid)?;
     process.user.apply(denied)?;
     process.caps.apply_after_ids()?;
-    // Changing ids has set it to what fs.suid_dumpable says.
+    // Changing IDs has set it to the value of fs.suid_dumpable (PR_SET_DUMPABLE(2const)).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
-    if !arrived {
+    if !is_in_cwd {
         cwd::apply_as_user(&root, process.cwd)?;
     }
     if process.no_new_privileges {
@@ -76,17 +77,18 @@ pub fn identity(
     }
     process.user.apply_umask();
 
-    // As the user: what it may not execute is not found.
-    let place = process.exec.find()?;
+    // As the user: files without execute permission for it are not candidates.
+    let index = process.exec.find()?;
     let mut home = None;
     if process.env.needs_home {
         let space = home.insert([0u8; 512]);
         env::home(process.user.uid, space);
     }
-    Ok(FoundProgram { index: place, home })
+    Ok(FoundProgram { index, home })
 }
 
-/// The container's limits come with it, where there is one: it may refuse to set them, or kill for it.
+/// Loads the seccomp filter, if there is one. Resource limits are set right before, since the filter may deny
+/// prlimit64(2) or kill the process for it.
 fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
     let Some(filter) = &process.seccomp else { return Ok(()) };
     process.rlimits.apply()?;
@@ -103,8 +105,8 @@ pub fn fail(channel: &Channel, error: Error) -> ! {
     exit(1)
 }
 
-/// Becomes the program; comes back only with the reason why not. `hooks` run before, in the program's place: with its
-/// signals, and behind its filter.
+/// Executes the program; returns only on an error. `hooks` run right before, with the program's signal dispositions and
+/// seccomp filter.
 pub fn become_program(
     process: &ProcessPlan<'_>,
     program: &FoundProgram,

@@ -1,4 +1,4 @@
-//! Running a function in a container's mount namespace, in a child process.
+//! Runs a function in a container's mount namespace, in a child process.
 
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -19,8 +19,9 @@ use crate::sys::end::How;
 use crate::sys::fd::close_in_child;
 use crate::sys::pidfd::reap;
 
-/// Runs `act` in the mount namespace of the container whose first process is `init`, where its root is `expected`.
-/// `directory` is its state directory, locked; `portion` opens the trees that `act` asks for, from an entry of `mounts` on.
+/// Runs `act` in the mount namespace of the container init `init`; fails if the root there is not `expected`.
+/// `directory` is the state directory, locked. `portion` opens the mount trees that `act` requests, from an entry of
+/// `mounts` on.
 pub fn run(
     namespaces: ContainerNamespaces,
     init: &OwnedFd,
@@ -35,17 +36,17 @@ pub fn run(
     let (channel, child_channel) = Channel::pair()?;
     let child = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
-        let done = go_in(namespaces, init, expected).and_then(|mut root| {
+        let result = join_container(namespaces, init, expected).and_then(|mut root| {
             act(&mut root, &mut |entry, trees| child_channel.request_trees(entry, trees))
         });
-        child_channel.send(&match done {
+        child_channel.send(&match result {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
         });
         exit(0)
     };
     let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
-    // The child alone holds this end now: when it dies without a message, this process reads end of file.
+    // Only the child has this end open now: if it dies without a message, this process reads end of file.
     drop(child_channel);
     let result = listen(&channel, portion);
     // A child that still waits for trees reads end of file.
@@ -58,7 +59,7 @@ pub fn run(
     }
 }
 
-/// Until it has done, or failed.
+/// Supplies mount trees until the child reports its result.
 fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>) -> Result<Message> {
     loop {
         match channel.receive()? {
@@ -70,13 +71,13 @@ fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedF
     }
 }
 
-fn go_in(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
+fn join_container(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
     namespaces.join_mount(init)?;
     expected.check()?;
     if namespaces.has_user() {
         become_root()?;
     }
-    // Inside: "/" is the container's.
+    // "/" is the container's root now.
     let root = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     Ok(Root::new(root.on(format_args!("openat /"))?))
 }

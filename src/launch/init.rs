@@ -36,9 +36,9 @@ pub struct FromParent<'h> {
     pub start_wait: &'h StartWait,
     pub namespaces: &'h [OwnedFd],
     pub cgroup_fds: &'h CgroupFds,
-    /// The host's procfs, when the plan needs it.
+    /// The host's procfs, if the plan needs it.
     pub proc: Option<&'h OwnedFd>,
-    /// The same, when whether setgroups(2) is denied is to be read there.
+    /// The host's procfs, if the child has to read from it whether setgroups(2) is denied.
     pub setgroups: Option<&'h OwnedFd>,
     /// /proc/self/exe, opened.
     pub self_exe: Option<&'h OwnedFd>,
@@ -46,19 +46,19 @@ pub struct FromParent<'h> {
     pub joined: bool,
     /// The console socket, which gets the PTY master.
     pub console: Option<BorrowedFd<'h>>,
-    /// The child closes them first: the state directory, or it would hold the lock too; directories of the host's
-    /// cgroups; and the parent's end of the channel, or it would never see that its parent has died.
+    /// Fds that the child closes first: the state directory, which would keep the lock held; directories of the host's
+    /// cgroups; and the parent's end of the channel, which would prevent end of file when the parent dies.
     pub parent_fds: [Option<BorrowedFd<'h>>; 4],
 }
 
 /// Runs the container init. It never returns: it executes the program, or sends the error to its parent and exits.
 pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     close_all_in_child(from_parent.parent_fds.into_iter().flatten());
-    // As hooks see it; before a filter may keep it from being asked for.
+    // The PID as hooks see it, read before a seccomp filter may deny getpid(2).
     let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
     let ready = bind_to_parent(&from_parent.channel).and_then(|()| set_up(plan, &from_parent));
     let program = match ready {
-        // Its parent would take the end of the line for its death.
+        // Without this message, the parent would take the end of file at execve for the death of the child.
         Ok((program, root)) => match from_parent.channel.send(&Message::Ready(root)) {
             true => program,
             false => exit(1),
@@ -76,9 +76,9 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     }
 }
 
-/// Until [`set_up`] is nearly done it dies with its parent, as long as its credentials do not change
-/// (PR_SET_PDEATHSIG(2const)): one whose pid was not written down yet would be found by nobody. After that the end of the
-/// channel tells.
+/// Makes the kernel kill this process when its parent dies: its PID may not be in the status file yet, so that nothing
+/// could find it. Effective until the credentials change (PR_SET_PDEATHSIG(2const)), and until [`set_up`] is nearly
+/// done. After that, end of file on the channel reports the parent's death.
 fn bind_to_parent(channel: &Channel) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
     match channel.is_closed() {
@@ -88,24 +88,24 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
 }
 
 fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundProgram, RootId)> {
-    // Before anything of the container is near: from here on nothing of mote's file is in this process.
+    // Before the container is set up: from here on mote's executable is not mapped in this process.
     self_exe::replace(from_parent.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
-    // While /proc/self is this process's own: being non-dumpable and changing ids both give it to root.
+    // Before this process becomes non-dumpable or changes its IDs: after that /proc/self belongs to root.
     from_parent.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
-    // Rights in a new user namespace begin with the maps, which the parent writes there too; and what is set
-    // up of the network below may be of the interfaces that it moves.
+    // The parent writes the ID maps, without which there are no privileges in a new user namespace, and moves network
+    // devices, which sysctls below may refer to.
     if plan.needs_parent() {
         wait_for_parent(&from_parent.channel)?;
     }
-    // Before it is inside: nothing of the container may look into a process that still has the host's
-    // memory, descriptors and rights (CVE-2016-9962).
+    // Before namespaces are joined: no process of the container may access this one while it has the host's memory, fds
+    // and privileges (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     setsid().on(format_args!("setsid"))?;
     plan.process.keyring.apply(from_parent.proc)?;
-    // The modes of what is made below are meant exactly.
+    // Files are created below with exact modes.
     umask(Mode::empty());
     let denied = join_namespaces(plan, from_parent)?;
-    // The cgroup before its namespace: that one's root is where it is made.
+    // The cgroup before the cgroup namespace, whose root is the cgroup of its creator (cgroup_namespaces(7)).
     let join = plan.cgroup.as_ref().map(|cgroup| cgroup.join_time());
     if join != Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
@@ -124,7 +124,7 @@ fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundPro
     inside(plan, from_parent, root, denied)
 }
 
-/// The last part, in the container's root; `denied` is whether setgroups(2) is.
+/// The last part of the setup, in the container's root. `denied`: setgroups(2) is denied.
 fn inside(
     plan: &Plan<'_>,
     from_parent: &FromParent<'_>,
@@ -132,17 +132,18 @@ fn inside(
     denied: bool,
 ) -> Result<(FoundProgram, RootId)> {
     set_stage_name(plan, c"mote: itself");
-    // After the hooks on the host's side: the next program is the container's, or a hook of its own.
+    // After the hooks in the runtime namespace: the label applies to the next execve, of a startContainer hook or the
+    // program.
     from_parent.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;
     let (id, [out, err]) = (RootId::own()?, plan.hooks.output_fds());
-    // Before a filter is loaded, which may refuse it; and before its parent may end.
+    // Before a filter is loaded, which may deny prctl(2), and before the parent may exit.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
-    let lines = [from_parent.start_wait.raw_fd(), out, err];
-    finish::identity(&plan.process, root, (true, denied), &from_parent.channel, lines)
+    let kept_fds = [from_parent.start_wait.raw_fd(), out, err];
+    finish::identity(&plan.process, root, (true, denied), &from_parent.channel, kept_fds)
         .map(|program| (program, id))
 }
 
-/// The namespaces given by path; what follows is done as root of the user namespace. Gives whether setgroups(2) is denied
+/// Joins the namespaces given by path, and becomes root of the user namespace. Returns whether setgroups(2) is denied
 /// there.
 fn join_namespaces(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<bool> {
     if !from_parent.joined {
@@ -157,7 +158,7 @@ fn join_namespaces(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<bool
     from_parent.setgroups.map_or(Ok(false), is_setgroups_denied)
 }
 
-/// The tree of files; the last step that sees the host's.
+/// Mounts the container's filesystems and makes its root the root directory; the last step with access to the host's.
 fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root> {
     let terminal = plan.process.terminal.zip(from_parent.console);
     let more = &mut |entry, trees: &mut _| from_parent.channel.request_trees(entry, trees);
@@ -175,17 +176,18 @@ fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root
     Ok(root)
 }
 
-/// On the host's tree still, at the place where the container's root is mounted.
+/// Runs the createContainer hooks, before pivot_root. Their working directory is the container's root at its mount
+/// point.
 fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
     let enter = || caller::restore().and_then(|()| fchdir(root.fd()));
     let inside = InContainer { environment: (&plan.process.env.variables, None), enter: &enter };
     plan.hooks.run_inside(Point::CreateContainer, own_pid(), &inside)
 }
 
-/// As the program will be: where it is, with its limits and its environment.
+/// Runs the startContainer hooks, with the program's working directory, resource limits and environment.
 fn start_hooks(plan: &Plan<'_>, program: &FoundProgram, pid: i32) -> Result<()> {
     let process = &plan.process;
-    // With a filter they are set already.
+    // With a filter the limits are set already.
     let enter = || match &process.seccomp {
         Some(_) => Ok(()),
         None => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
@@ -198,7 +200,7 @@ fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
 }
 
-/// What the root of the user namespace makes from here on belongs to it.
+/// Becomes root of the user namespace, which owns everything that is created from here on.
 fn become_root_inside(plan: &Plan<'_>) -> Result<()> {
     become_root()?;
     match plan.namespaces.makes_ipc_inside() {
@@ -215,14 +217,15 @@ fn enter_cgroup(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<()> {
     from_parent.cgroup_fds.sub_cgroup.as_ref().map_or(Ok(()), SubCgroupFds::enter)
 }
 
-/// With a limit of memory it may be killed any moment: by its name the kernel's log, and mote, know what it was doing.
+/// Names the current step in `comm`, if there is a memory limit: after an OOM kill, the kernel log and mote's error
+/// report it.
 fn set_stage_name(plan: &Plan<'_>, name: &CStr) {
     if plan.cgroup.as_ref().is_some_and(cgroup::Plan::limits_memory) {
         let _ = set_name(name);
     }
 }
 
-/// Until the parent has done its part: the id maps, the hooks on the host.
+/// Waits for the parent: for the ID maps, or the hooks in the runtime namespace.
 fn wait_for_parent(channel: &Channel) -> Result<()> {
     match channel.receive()? {
         Message::Go => Ok(()),

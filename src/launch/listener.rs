@@ -1,19 +1,19 @@
-//! Handing over the listener of a seccomp filter (seccomp_unotify(2)): whoever is to answer SCMP_ACT_NOTIFY gets its
-//! descriptor, before the container's process goes on.
+//! Handing over the listener fd of a seccomp filter (seccomp_unotify(2)) to the seccomp agent, before the process goes
+//! on.
 //!
 //! ```text
 //!     child                                          mote: `create`, `run`, `exec`, or `start`
-//!     a page that is not there                 --->  FILTER: the listener's number; the page's other end
-//!     the filter is loaded
-//!     reads the page, and waits                      is notified that it waits
-//!                                                    takes the listener (pidfd_getfd)
+//!     maps a missing page (userfaultfd)        --->  FILTER: the listener's fd number; the userfaultfd
+//!     loads the filter
+//!     reads the page: page fault, blocks             reads the fault from the userfaultfd
+//!                                                    duplicates the listener fd (pidfd_getfd)
 //!                                                    sends it to the socket of listenerPath
-//!     goes on                                  <---  gives the page
+//!     continues                                <---  resolves the fault (UFFDIO_COPY)
 //! ```
 //!
-//! The filter may stop, refuse or kill for any call, also those with which one says something, and nobody answers
-//! as long as nobody has the listener. So there are none: memory alone tells that the filter is loaded, and
-//! that the process may go on (`sys/fault.rs`). The listener's number is known ahead, being the lowest that is free.
+//! The filter may notify for, deny or kill for any call, and notifications block until the agent has the listener fd.
+//! So the child makes no calls in between: the page fault signals that the filter is loaded, and resolving it that the
+//! process may continue (`sys/fault.rs`). The fd number of the listener is known in advance: the lowest that is free.
 
 use alloc::ffi::CString;
 use alloc::string::String;
@@ -32,36 +32,36 @@ use crate::sys::fault::{self, Faults};
 /// A connection to the receiver of the listener fd, and the state that is sent with it.
 pub struct ListenerHandover {
     path: CString,
-    /// `None`: nobody is there, and nobody needs to be.
+    /// `None`: no agent listens, and none is needed.
     socket: Option<OwnedFd>,
     /// The container process state, JSON.
     pub state: String,
 }
 
-/// The child's side: loads the filter, and comes back when the listener is where it belongs.
-// Not into its caller, which every start runs: see scripts/layout.ld.
+/// Loads the filter in the child; returns when the listener fd has been handed over.
+// Not inlined into its caller, which every start runs: see scripts/layout.ld.
 #[inline(never)]
 pub(super) fn load(program: &Filter<'_>, channel: &Channel) -> Result<()> {
     let (page, faults) = fault::page().on(format_args!("SCMP_ACT_NOTIFY: userfaultfd"))?;
-    // Over memory that was an ordinary user's on the host nobody has rights in a user namespace; the user takes
-    // from a process of theirs only what is dumpable. All that is open is this line.
+    // For pidfd_getfd(2), an unprivileged user needs ptrace access to this process, which requires that it is dumpable:
+    // capabilities in its user namespace do not extend to memory created outside. Only the channel is open.
     if program.ordinary {
         set_dumpable_behavior(DumpableBehavior::Dumpable).on(format_args!("prctl PR_SET_DUMPABLE"))?;
     }
     channel.send(&Message::FilterListener(faults.fd().as_raw_fd()));
     scm_rights::send(channel.fd(), b"\0", faults.fd().as_fd())?;
-    // So that its number is the listener's; and so that the page comes, empty, should mote give up or be gone: then this
-    // process ends.
+    // Closed, so that the listener gets this fd number, and so that an empty page is mapped if the other process fails
+    // or dies: then this process exits.
     drop(faults);
     let listener = program.load()?;
-    // From here on no call: not even to close it, which execve does.
+    // No system call from here on, not even close(2): execve closes the fd.
     forget(listener);
     page.wait();
     Ok(())
 }
 
 impl ListenerHandover {
-    /// Connects to the socket; `needed` is whether there is anything to be asked there.
+    /// Connects to the socket of the agent. A failure is an error only if `needed`: if the filter has notify actions.
     pub fn connect(path: CString, needed: bool) -> Result<Self> {
         let socket = match scm_rights::connect(&path, SocketType::STREAM) {
             Err(_) if !needed => None,
@@ -70,12 +70,12 @@ impl ListenerHandover {
         Ok(ListenerHandover { path, socket, state: String::new() })
     }
 
-    /// Hands the listener over, once the filter is loaded: `number` is what the process, `pidfd`, has said of it.
-    /// Gives the next message, which is why there is none where it is not loaded.
+    /// Hands over the listener fd, which has the number `number` in the process `pidfd`, when the filter is loaded.
+    /// Returns the next message: the child's error if the filter could not be loaded.
     pub fn hand_over(self, channel: &Channel, pidfd: &OwnedFd, number: RawFd) -> Result<Message> {
         let faults = Faults::over(scm_rights::receive(channel.fd())?);
         if let Some(place) = faults.next(channel.fd()).on(format_args!("linux.seccomp: userfaultfd"))? {
-            // One message a connection, which ends with it.
+            // One message for each connection, which is then closed.
             if let Some(socket) = self.socket {
                 let descriptor = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty());
                 let descriptor = descriptor.on(format_args!("linux.seccomp: pidfd_getfd {number}"))?;

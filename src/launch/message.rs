@@ -1,5 +1,5 @@
-//! The messages between parent and child: one datagram each, over a pair of sockets (unix(7), SOCK_SEQPACKET).
-//! End of file has a meaning too.
+//! The channel between parent and child, a SOCK_SEQPACKET socket pair (unix(7)), and its messages, one packet each. End
+//! of file is significant too.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -18,20 +18,20 @@ use crate::rootfs::supply::TreeBatch;
 pub enum Message {
     /// Intermediate process to parent: the pid of the container init.
     Born(i32),
-    /// Child to parent: the trees of `mounts` from this entry on are wanted. The answer is a portion of them
+    /// Child to parent: requests the mount trees for `mounts` from this entry on. The reply is a portion of them
     /// (`rootfs/supply.rs`).
     RequestTrees(i32),
-    /// Child to parent: all is mounted, hooks may be run. The reply is `Go`.
+    /// Child to parent: everything is mounted, the hooks before pivot_root can run. The reply is `Go`.
     Mounted,
-    /// Child to parent: set up, with this root, and waiting to be started.
+    /// Child to parent: the container is set up, with this root, and waits to be started.
     Ready(RootId),
     /// Child to parent: the function has returned (`in_mount_namespace.rs`).
     Done,
-    /// From the child: a seccomp filter will be loaded whose listener is this descriptor (`listener.rs`).
+    /// From the child: it is about to load a seccomp filter, whose listener fd has this number (`listener.rs`).
     FilterListener(i32),
-    /// To the child: go on; or run the program.
+    /// To the child: continue, or execute the program.
     Go,
-    /// From the child: why there is no container.
+    /// From the child: the error that occurred.
     Failed(Error),
     /// End of file: the peer has exited, or after `Go` has executed the program.
     End,
@@ -42,7 +42,7 @@ pub enum Message {
 /// One end of the channel between parent and child.
 pub struct Channel {
     socket: OwnedFd,
-    /// A receive has failed with ECONNRESET.
+    /// Whether a receive has failed with ECONNRESET.
     peer_reset: Cell<bool>,
 }
 
@@ -55,11 +55,11 @@ const WANTED: u8 = b'W';
 const GO: u8 = b'G';
 const FAILED: u8 = b'E';
 
-/// Tag, kind and errno in front of the text.
+/// The length of tag, error kind and errno, which precede the text.
 const HEADER: usize = 4;
 
 impl Channel {
-    /// Two ends, the parent's and the child's.
+    /// Creates a channel: the parent's end and the child's.
     pub fn pair() -> Result<(Channel, Channel)> {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
@@ -71,17 +71,17 @@ impl Channel {
         Channel { socket, peer_reset: Cell::new(false) }
     }
 
-    /// Its descriptor's number.
+    /// The fd number of the socket.
     pub fn raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
-    /// The socket, for what goes with a descriptor.
+    /// The socket, for messages with file descriptors.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Sends a message; gives whether that succeeded. That the peer has exited is no error: the next receive shows it.
+    /// Sends a message; returns whether that succeeded. If the peer has exited, the next receive reports it.
     pub fn send(&self, message: &Message) -> bool {
         let mut packet = [0u8; 512];
         let (number, root);
@@ -115,17 +115,17 @@ impl Channel {
             *place = byte;
             length += 1;
         }
-        // NOSIGNAL: the peer may have exited. And a seccomp filter may have made the call send nothing.
+        // NOSIGNAL: the peer may have exited. The length is compared since a seccomp filter may make the call return 0.
         send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL) == Ok(length)
     }
 
-    /// Whether the peer has closed its end, and no message is left.
+    /// Whether the peer has closed its end and no message is left to read.
     pub fn is_closed(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
-    /// Requests trees from the parent, from this entry of `mounts` on.
+    /// Requests mount trees from the parent, from this entry of `mounts` on.
     #[cold]
     #[inline(never)]
     pub fn request_trees(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
@@ -133,25 +133,25 @@ impl Channel {
         receive_many(self.fd(), trees)?;
         match trees.first() {
             Some(Some(_)) => Ok(()),
-            // It has ended, or is about to.
+            // The parent has exited, or is about to.
             _ => Err(Error::invalid(format_args!("the parent process sent no trees"))),
         }
     }
 
-    /// Sends the requested trees.
+    /// Sends the requested mount trees.
     pub fn send_trees(&self, trees: &[OwnedFd]) -> Result<()> {
         let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
         send_many(self.fd(), &trees)
     }
 
-    /// Waits for the next message. No signal interrupts it, for no handler is installed (signal(7)): EINTR is the answer of
-    /// a filter, which would give it for ever.
+    /// Waits for the next message. EINTR is an error: no signal handler is installed (signal(7)), so that it can only
+    /// come from a seccomp filter, and repeating the call would never end.
     pub fn receive(&self) -> Result<Message> {
         let mut packet = [0u8; 512];
         let length = loop {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,
-                // Reported once, before the peer's last message. The next call gives that message, or end of file.
+                // Reported once, before the peer's last message. The next call returns that message, or end of file.
                 Err(Errno::CONNRESET) => self.peer_reset.set(true),
                 Err(errno) => return Err(Error::system(errno, format_args!("recvfrom"))),
             }
@@ -178,7 +178,7 @@ impl Channel {
     }
 }
 
-/// Three numbers of eight bytes.
+/// A root ID as three little-endian numbers of eight bytes.
 fn root_bytes(root: &RootId) -> [u8; 24] {
     let mut bytes = [0; 24];
     let (places, _) = bytes.as_chunks_mut();

@@ -1,23 +1,25 @@
-//! Launching a container's process.
+//! Launching of processes: the container init, exec processes, and processes in a container's mount namespace.
 //!
 //! ```text
 //!     mote (parent)                                 child = the container init
 //!     ----------------                              ----------------------------
-//!     Plan: every decision made, every buffer built
-//!     cgroup made, limits written
-//!     trees, namespaces, cgroup files opened
-//!     clone3(namespaces | INTO_CGROUP | PIDFD) ---> joins the namespaces given by path
-//!     id maps, network devices                 GO-> (in a new user namespace, or with devices, it waits)
-//!     status file, pid file                         cgroup, clocks, mounts, devices, masks, pivot
-//!                                         <-READY   identity, capabilities, program found
-//!     GO: its pid is written down              ---> with create it waits at the start socket
-//!     (create ends here)                            until `mote start` sends GO
-//!     end of file: it runs                          execve
-//!     the error, printed                  <-ERROR   or the one thing that went wrong
+//!     make the plan, allocate all buffers
+//!     create the cgroup, write limits
+//!     open mount trees, namespaces, cgroup files
+//!     clone3(namespaces | INTO_CGROUP | PIDFD) ---> join the namespaces given by path
+//!     write the PID to the status file
+//!     ID maps, network devices                 GO-> (awaited with a new user namespace or network devices)
+//!     PID file                                      cgroup, clocks, mounts, devices, masks, pivot_root
+//!                                         <-READY   credentials, capabilities, program lookup
+//!     record the root
+//!     GO                                       ---> with `create`: wait at the start socket
+//!     (`create` exits)                              until `mote start` sends GO
+//!     end of file: the program runs                 execve
+//!     print the error                     <-ERROR   or the one error that occurred
 //! ```
 //!
-//! Nothing here has seen the configuration: it is all in the [`Plan`](crate::plan::Plan). The child
-//! allocates nothing, and opens nothing by a path of the host once it is inside.
+//! This directory does not use the configuration, only the [`Plan`](crate::plan::Plan). The child allocates no memory,
+//! and opens no path of the host after it has entered the container.
 
 pub mod exec;
 pub mod finish;

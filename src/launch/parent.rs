@@ -35,24 +35,24 @@ pub struct Launched {
     pub pid: Pid,
     pub pidfd: OwnedFd,
     pub(super) channel: Channel,
-    /// The receiver of the listener fd of its filter, if that is loaded before it is started.
+    /// The receiver of the filter's listener fd, if the filter is loaded before the program is started.
     pub listener: Option<ListenerHandover>,
-    /// Network interfaces that go back if it does not come to run.
+    /// Network interfaces that are moved back if the program is not executed.
     pub(super) moved_devices: Option<Box<Moved>>,
-    /// The namespaces given by path, where the child will request trees.
+    /// The namespaces given by path, if the child will request mount trees.
     pub(super) pending_trees: Option<Vec<OwnedFd>>,
 }
 
-/// Starts the container's process, and does what only its parent can. `directory` is its state directory,
-/// locked; `console` is the socket that its terminal's master is sent to. `known` writes down which process it is,
-/// before that is let go on for the first time. When this fails there is no process.
+/// Clones the container init, and makes the steps that only its parent can. `directory` is the state directory, locked;
+/// `console` is the socket that receives the PTY master. `record_pid` is called before the child gets its first `Go`.
+/// On an error no process is left.
 pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     cgroup: Option<&Cgroup>,
     start_wait: &StartWait,
     console: Option<BorrowedFd<'_>>,
-    known: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
+    record_pid: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
     let proc = (checks_setgroups || plan.needs_proc()).then(procfs::open).transpose()?;
@@ -93,9 +93,9 @@ pub fn launch(
     close_together(cgroup_fds.into_files().chain(plan.rootfs.take_trees()));
     let (pid, pidfd) = spawned?;
     let mut launched = Launched::new(pid, pidfd, channel);
-    let known = known(launched.pid, &launched.pidfd)
+    let recorded = record_pid(launched.pid, &launched.pidfd)
         .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
-    match known {
+    match recorded {
         Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
         Err(error) => {
             launched.kill();
@@ -104,8 +104,9 @@ pub fn launch(
     }
 }
 
-/// A process that shares a namespace with the child must not access it while it has the host's memory, fds and rights
-/// (CVE-2016-9962), not even before the child can make itself non-dumpable.
+/// Makes this process non-dumpable, and so the child, if the child shares a namespace with other processes: they must
+/// not access it while it has the host's memory, fds and privileges (CVE-2016-9962), not even before the child can make
+/// itself non-dumpable.
 fn make_non_dumpable(plan: &Plan<'_>) -> Result<()> {
     match plan.namespaces.exposes_child() {
         true => {
@@ -136,7 +137,8 @@ fn clone_child<'h>(
         })
     };
     match (attempt(), cgroup) {
-        // Below a threaded cgroup a new one takes nobody in until it is threaded, too; nothing tells of it before.
+        // A new cgroup below a threaded one is "domain invalid", and takes no process until it is threaded too
+        // (cgroups(7)). Only the failure shows it.
         (Err(Errno::OPNOTSUPP), Some(cgroup)) if cgroup.make_threaded()? => attempt(),
         (spawned, _) => spawned,
     }
@@ -148,7 +150,7 @@ fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds
     planned.open_fds(cgroup, plan.is_born_inside())
 }
 
-// Not into its caller: see scripts/layout.ld.
+// Not inlined into its caller: see scripts/layout.ld.
 #[inline(never)]
 fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<bool> {
     let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
@@ -186,28 +188,29 @@ pub(super) fn clone_through_intermediate<S>(
         exit(0)
     };
     let (_, intermediate) = spawn(0, None, intermediate).on(format_args!("clone3"))?;
-    // The intermediate process alone holds this end now: when it dies without a message, the parent reads end of file.
+    // Only the intermediate process has this end open now: if it dies without a message, the parent reads end of file.
     drop(child_end);
     let received = parent_end.receive();
     let end = reap(&intermediate);
     match received? {
         Message::Born(number) => {
-            let pid = Pid::from_raw(number).ok_or_else(|| Error::invalid(format_args!("no pid")))?;
+            let pid = Pid::from_raw(number).ok_or_else(|| Error::invalid(format_args!("invalid PID")))?;
             let pidfd = pidfd_open(pid, PidfdFlags::empty());
             Ok((pid, pidfd.on(format_args!("pidfd_open {number}"))?))
         }
         Message::Failed(error) => Err(error),
-        _ => Err(Error::invalid(format_args!("the middle process died: {}", How(end)))),
+        _ => Err(Error::invalid(format_args!("the intermediate process died: {}", How(end)))),
     }
 }
 
 impl Launched {
-    /// A process just cloned, with nothing yet done for it.
+    /// A process that was just cloned.
     pub(super) fn new(pid: Pid, pidfd: OwnedFd, channel: Channel) -> Self {
         Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None }
     }
 
-    /// What the child may not do itself: most of it in a new user namespace.
+    /// The steps for the child that need the parent's privileges, most of them for a new user namespace. Sends the
+    /// first `Go`, if the child waits for it.
     fn set_up_from_parent(
         &mut self,
         plan: &Plan<'_>,
@@ -232,7 +235,7 @@ impl Launched {
         Ok(())
     }
 
-    /// Opens for the child what it requests, where not all was opened before.
+    /// Opens the mount trees that the child requests, if not all were opened before.
     pub fn supply_trees(&mut self, plan: &Plan<'_>) -> Result<()> {
         match self.pending_trees.take() {
             Some(namespaces) => self.supply_pending(plan, &namespaces),
@@ -257,7 +260,7 @@ impl Launched {
         }
     }
 
-    /// Runs the hooks of the host's side while the child waits with all mounted.
+    /// Runs the hooks in the runtime namespace, while the child waits before pivot_root.
     pub fn run_hooks(&self, hooks: &hooks::Plan<'_>) -> Result<()> {
         if !hooks.has_before_pivot() {
             return Ok(());
@@ -273,7 +276,7 @@ impl Launched {
         Ok(())
     }
 
-    /// Waits until the child is set up, has `record` write that down, and makes it wait at the start socket.
+    /// Waits until the child is set up, calls `record` with its root, and makes the child wait at the start socket.
     pub fn ready(
         &mut self,
         start_wait: &StartWait,
@@ -290,8 +293,8 @@ impl Launched {
         }
     }
 
-    /// Waits until the child is set up, has `record` write that down, lets it go through, and waits until the program
-    /// runs: then the status file has it already.
+    /// Waits until the child is set up, calls `record` with its root, starts the program and waits until it runs. The
+    /// root is recorded before that.
     pub fn start(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         match self.receive()? {
             Message::Ready(root) => record(&root)?,
@@ -300,7 +303,7 @@ impl Launched {
         self.go()
     }
 
-    /// Starts the program as soon as the child is set up, and waits until it runs.
+    /// Starts the program of a child that is set up, and waits until it runs.
     pub fn go(&mut self) -> Result<()> {
         self.channel.send(&Message::Go);
         match self.receive()? {
@@ -312,7 +315,7 @@ impl Launched {
         }
     }
 
-    /// What it says next, when the listener of its filter is from_parent over.
+    /// Receives the next message, after handing over the listener fd if the child announces one.
     fn receive(&mut self) -> Result<Message> {
         match self.channel.receive()? {
             Message::FilterListener(number) if let Some(listener) = self.listener.take() => {
@@ -322,12 +325,13 @@ impl Launched {
         }
     }
 
+    /// The error for an unexpected message: the child's own, or its death.
     fn failure(&self, message: Message) -> Error {
         match message {
             Message::Failed(error) => error,
             _ => {
                 let mut space = [0u8; 16];
-                // Soon after it hung up.
+                // The wait is short: the child has closed its end.
                 let (what, how) = (self.setup_stage(&mut space), How(wait_end(&self.pidfd)));
                 Error::new(
                     Kind::State,
@@ -337,16 +341,16 @@ impl Launched {
         }
     }
 
-    /// What it was doing by the name that it has given itself (`init.rs`).
+    /// The step that the child was at, from its `comm` (`init.rs`, `set_stage_name`).
     fn setup_stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
         let name = procfs::read_process_file(self.pid.as_raw_nonzero().get(), "comm", space);
         let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
     }
 
-    /// Ends it, for good.
+    /// Kills and reaps the child.
     pub fn kill(&self) {
-        // Before its namespaces end with it, and what is in them.
+        // Before its network namespace is destroyed with the devices in it.
         if let Some(moved) = &self.moved_devices {
             moved.give_back();
         }

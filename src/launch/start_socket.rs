@@ -1,8 +1,8 @@
 //! The start socket, at which the container init waits for `start`.
 //!
-//! With `run` the parent still exists and starts the process over their channel. With `create` it has exited: the start
-//! socket is an AF_UNIX socket named `start` in the state directory. `start` connects, sends `Go`, and reads end of file
-//! when the program runs, or the error. The parent calls listen(2) when the process is set up, and the process alone
+//! With `run` the parent still exists and starts the program over the channel. With `create` it has exited, and `start`
+//! uses the start socket, an AF_UNIX socket named `start` in the state directory: it connects, sends `Go`, and reads
+//! end of file when the program runs, or the error. The parent calls listen(2) when the child is set up. Only the child
 //! keeps the socket open, until execve: a container is "created" as long as the socket is listening.
 
 use alloc::format;
@@ -21,8 +21,8 @@ use crate::error::{Error, Kind, On, Result};
 /// The socket's name in the state directory.
 pub const NAME: &str = "start";
 
-/// The backlog of listen(2). Each query of the state connects, and is accepted at once unless the process is stopped;
-/// connecting never blocks (EAGAIN).
+/// The backlog of listen(2). Each query of the state connects, and is accepted at once unless the process is stopped.
+/// connect(2) never blocks: it is non-blocking (EAGAIN).
 const WAITING: i32 = 128;
 
 /// What the container init waits for before it executes the program.
@@ -42,7 +42,7 @@ impl StartWait {
         Ok(StartWait::Socket(socket))
     }
 
-    /// Makes the start socket accept connections. For the parent, when the process is set up.
+    /// Makes the start socket accept connections. For the parent, when the child is set up.
     pub fn listen(&self) -> Result<()> {
         match self {
             StartWait::Parent => Ok(()),
@@ -50,7 +50,7 @@ impl StartWait {
         }
     }
 
-    /// Its descriptor's number, -1 when it has none of its own.
+    /// The fd number of the start socket; -1 without one.
     pub fn raw_fd(&self) -> RawFd {
         match self {
             StartWait::Parent => -1,
@@ -58,9 +58,9 @@ impl StartWait {
         }
     }
 
-    /// Waits, and gives the channel that is used from now on. For the child. It first waits for the parent's message
-    /// that its pid is written to the status file: a parent that goes away without it takes the
-    /// container with it, or nobody would ever find it.
+    /// Waits for `Go`, and returns the channel that is used from now on. For the child. The first `Go` comes from the
+    /// parent, when the container is recorded in the state directory: if the parent dies before, the child fails, since
+    /// nothing could find it.
     pub fn wait(&self, parent: Channel) -> Result<Channel> {
         let Message::Go = parent.receive()? else {
             return Err(Error::new(
@@ -73,7 +73,7 @@ impl StartWait {
         loop {
             let connection = accept_with(listener, SocketFlags::CLOEXEC).on(format_args!("accept4"))?;
             let channel = Channel::from_socket(connection);
-            // A connection that says nothing was a look whether somebody is here.
+            // A connection without a message is a query of the state.
             if let Message::Go = channel.receive()? {
                 return Ok(channel);
             }
@@ -107,8 +107,8 @@ fn new_socket(more: SocketFlags) -> Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).on(format_args!("socket"))
 }
 
-/// The address of a socket in a directory that is at `path`. It holds 108 bytes (unix(7)); what is longer is said
-/// by the directory's descriptor.
+/// The address of a socket in the directory at `path`. A longer path than `sun_path` holds, 108 bytes (unix(7)), is
+/// replaced by one through /proc/self/fd.
 pub fn address(directory: BorrowedFd<'_>, path: &str, name: &str) -> Result<SocketAddrUnix> {
     let long: String;
     let short = format!("{path}/{name}");

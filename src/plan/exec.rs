@@ -1,4 +1,4 @@
-//! The plan of `exec`.
+//! The plan of an exec process.
 
 use alloc::vec::Vec;
 
@@ -12,20 +12,21 @@ use crate::namespace::entry::ContainerNamespaces;
 use crate::process::affinity;
 use crate::process::after_filter::WaitsFor;
 
-/// Every decision about a process that joins a container (`exec`).
+/// The plan of an exec process.
 #[derive(Debug)]
 pub struct ExecPlan<'a> {
     pub namespaces: ContainerNamespaces,
-    /// Mote's own CPUs, before the process is in the container's cgroup.
+    /// The CPU affinity of mote itself, before the process joins the container's cgroup (`execCPUAffinity.initial`).
     pub affinity: affinity::Plan,
     pub rdt: Option<intelrdt::Plan>,
-    /// How it gets into the container's cgroup.
+    /// When the process joins the container's cgroup.
     pub join: cgroup::JoinTime,
     pub process: ProcessPlan<'a>,
 }
 
 impl<'a> ExecPlan<'a> {
-    /// Makes the plan of `process` in the container that `config` has made. `preserve_fds` is the option.
+    /// Makes the plan of `process` in the container that was created with `config`. `preserve_fds` is the value of the
+    /// option. Settings that have no effect are added to `warnings`.
     pub fn new(
         config: &Config<'a>,
         process: &Process<'a>,
@@ -41,7 +42,7 @@ impl<'a> ExecPlan<'a> {
         let entry = ContainerNamespaces::new(&linux.namespaces);
         let context = Context {
             user_namespace: entry.has_user(),
-            // Asked there.
+            // The child reads it from /proc/self/setgroups.
             denied: false,
             new_keyring: true,
             preserve_fds,

@@ -1,5 +1,5 @@
-//! The plan of a container: every room's plan, made in the order in which one needs another's result.
-//! After this the configuration is not read any more.
+//! The plan of a container: the plans of all kinds of kernel objects, made in the order of their dependencies. The
+//! configuration is not used after this.
 
 mod exec;
 mod process;
@@ -26,25 +26,25 @@ use crate::process::foreign;
 use crate::rootfs::{self, cgroup::View, idmap::UserNamespace};
 use process::Context;
 
-/// What is said on the command line, and of the bundle.
+/// The options of the command line, and the bundle.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a, 'm> {
     pub id: &'a CStr,
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
-    /// `--no-pivot` takes it away.
+    /// False with `--no-pivot`.
     pub pivot: bool,
-    /// `--no-new-keyring` takes it away.
+    /// False with `--no-new-keyring`.
     pub new_keyring: bool,
-    /// Where the cgroup manager puts its cgroup.
+    /// Where the cgroup manager creates the cgroup.
     pub placement: &'m Placement,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
-    /// The container's process waits for `start` at a start socket (`create`).
+    /// Whether the container init waits at the start socket (`create`).
     pub waits_for_start: bool,
 }
 
-/// Every decision about a container.
+/// The plan of a container.
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub namespaces: namespace::Plan<'a>,
@@ -59,13 +59,14 @@ pub struct Plan<'a> {
     pub process: ProcessPlan<'a>,
     pub hooks: hooks::Plan<'a>,
     pub rdt: Option<intelrdt::Plan>,
-    /// In a network namespace that nobody has set up.
+    /// Whether its network namespace is new, so that the loopback interface has to be set up.
     pub own_network: bool,
 }
 
 impl<'a> Plan<'a> {
-    /// Makes the plan; nothing is done. `warnings` takes what is worth a word but no failure.
-    // Not into its caller, whose code is needed later: see scripts/layout.ld.
+    /// Makes the plan, without side effects. Rejects invalid and unsupported settings; settings that have no effect are
+    /// added to `warnings`.
+    // Not inlined into its caller, whose code is needed later: see scripts/layout.ld.
     #[inline(never)]
     pub fn new(
         config: &Config<'a>,
@@ -126,27 +127,27 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Whether the container's process has to wait for its parent before it does anything.
+    /// Whether the container init has to wait for its parent first.
     pub fn needs_parent(&self) -> bool {
         let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_attached_by_systemd);
         self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
-    /// Whether its process is cloned into its cgroup. From an intermediate process, or when it joins another user
-    /// namespace, CLONE_INTO_CGROUP would be denied.
+    /// Whether the container init is cloned into its cgroup. From an intermediate process, or if another user namespace
+    /// is joined, CLONE_INTO_CGROUP would be denied.
     pub fn is_born_inside(&self) -> bool {
         let planned =
             self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
         planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
     }
 
-    /// Whether some step goes through the host's procfs.
+    /// Whether a step uses the host's procfs.
     pub fn needs_proc(&self) -> bool {
         self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
     }
 }
 
-/// Its cgroup, and what of that is given away.
+/// The plan of the cgroup, with its delegation.
 fn plan_cgroup(
     config: &Config<'_>,
     namespaces: &namespace::Plan<'_>,
@@ -155,7 +156,7 @@ fn plan_cgroup(
     host: &Host,
 ) -> Result<Option<cgroup::Plan>> {
     let layout = match forced_v1(config) {
-        // With v1 its hierarchies are there already, as mounted.
+        // With cgroup v1 the hierarchies are used as mounted.
         Some(path) if matches!(host.cgroups, Cgroups::Unified) => {
             named_hierarchy(config, path, options.placement)?
         }
@@ -166,7 +167,8 @@ fn plan_cgroup(
     cgroup::Plan::new(config, id, (options.placement, delegation), &layout)
 }
 
-/// The hierarchies for an old systemd, which looks for its own at a path.
+/// The hierarchies for a container with an old systemd, which needs the v1 hierarchy name=systemd at the path of the
+/// annotation.
 #[cold]
 #[inline(never)]
 fn named_hierarchy(config: &Config<'_>, path: &CStr, placement: &Placement) -> Result<Cgroups> {
@@ -187,7 +189,7 @@ fn forced_v1<'a>(config: &Config<'a>) -> Option<&'a CStr> {
     config.annotation(c"run.oci.systemd.force_cgroup_v1")
 }
 
-/// What the container sees of the hierarchies.
+/// The container's view of the hierarchies.
 fn cgroup_view<'a>(
     config: &Config<'a>,
     host: &Host,
@@ -198,14 +200,14 @@ fn cgroup_view<'a>(
     View { layout, path: cgroup.map(|cgroup| cgroup.path.clone()), namespace, named: forced_v1(config) }
 }
 
-/// The process, when nothing is known already that keeps it from being run. Of crun's annotations that are not known
-/// there is a warning: it must be no error (config.md, "Annotations").
+/// Checks that there is a process and that the annotations permit to run it. Annotations of crun that are unknown cause
+/// a warning: an error is forbidden (config.md, "Annotations").
 fn checked_process<'c, 'a>(config: &'c Config<'a>, warnings: &mut Vec<Error>) -> Result<&'c Process<'a>> {
     let Some(process) = &config.process else {
         return Err(Error::invalid(format_args!("process is missing")));
     };
     for (key, _) in config.annotations.iter().filter(|(key, _)| is_unknown(key)) {
-        warnings.push(Error::invalid(format_args!("annotations.{}: nothing is done for it", Show(key))));
+        warnings.push(Error::invalid(format_args!("annotations.{}: unknown, ignored", Show(key))));
     }
     foreign::check(&config.annotations, &process.args).map(|()| process)
 }

@@ -1,4 +1,4 @@
-//! The plan of a process: of the container's first one, or of one that `exec` adds.
+//! The plan of a process: of the container init, or of an exec process.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -19,10 +19,10 @@ use crate::process::{
 use crate::seccomp;
 use crate::seccomp::denial::Denials;
 
-/// The part about the process.
+/// The plan of the container init or an exec process.
 #[derive(Debug)]
 pub struct ProcessPlan<'a> {
-    /// It is in a user namespace, new or joined.
+    /// Whether the container has a user namespace, new or joined.
     pub user_namespace: bool,
     pub user: user::Plan,
     pub caps: caps::Plan,
@@ -43,17 +43,17 @@ pub struct ProcessPlan<'a> {
     pub seccomp: Option<seccomp::Filter<'a>>,
 }
 
-/// The container's process keeps the groups of whoever started it (podman's `--group-add keep-groups`).
+/// The process keeps mote's supplementary groups (podman's `--group-add keep-groups`).
 const KEEP_GROUPS: &CStr = c"run.oci.keep_original_groups";
 
-/// The parts of a plan that its process depends on.
+/// The other settings that the plan of a process depends on.
 pub(super) struct Context<'p> {
     pub user_namespace: bool,
-    /// mote is going to give up setgroups(2) there.
+    /// Whether mote will deny setgroups(2) in the new user namespace.
     pub denied: bool,
     pub new_keyring: bool,
     pub preserve_fds: u32,
-    /// Of a process that joins a container.
+    /// `execCPUAffinity` of an exec process.
     pub affinity: Option<&'p CpuAffinity<'p>>,
     pub waits: WaitsFor,
 }
@@ -66,7 +66,7 @@ impl<'a> ProcessPlan<'a> {
         context: &Context<'_>,
         warnings: &mut Vec<Error>,
     ) -> Result<Self> {
-        // Whoever enters a user namespace has all of them there.
+        // A process has all capabilities in a user namespace that it creates or joins (user_namespaces(7)).
         let sets =
             if context.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
         let warn = &mut |warning| warnings.push(warning);
@@ -105,9 +105,9 @@ impl<'a> ProcessPlan<'a> {
         Ok(plan)
     }
 
-    /// Runs the filter for what is done behind it: an error when it is certain that the process will not come to its
-    /// program, and a remark when it could not say why.
-    // As all that belongs to filters, not between the pages of a start without.
+    /// Runs the filter for the system calls that mote makes after loading it: an error if the process certainly cannot
+    /// reach execve, a remark if it could not report an error.
+    // Not inlined, as all that only filters need: kept out of the pages that a start without a filter reads.
     #[cold]
     #[inline(never)]
     fn check_filter(
@@ -130,20 +130,21 @@ impl<'a> ProcessPlan<'a> {
         denials.judge(warnings)
     }
 
-    /// Whether setgroups(2) may be denied where it is, which only a process there can tell: a namespace that mote makes or
-    /// is in has that from above, and who made one that is joined may have given it up.
+    /// Whether setgroups(2) may be denied in the process's user namespace, which only a process there can read
+    /// (user_namespaces(7), /proc/PID/setgroups): a nested namespace inherits it, and the creator of a joined one may
+    /// have set it.
     pub fn checks_setgroups(&self) -> bool {
         self.user.sets_groups() && (self.user_namespace || host::in_user_namespace())
     }
 
-    /// Whether its filter is loaded while it still has the rights for that, before its ids change; with no_new_privs that
-    /// takes none, and waits for the last moment.
+    /// Whether the filter is loaded before credentials change, while the process still has CAP_SYS_ADMIN. With
+    /// no_new_privs loading needs no capability (seccomp(2)), and is done last.
     pub fn is_filtered_early(&self) -> bool {
         self.seccomp.is_some() && !self.no_new_privileges
     }
 
-    /// Sets for this process what its child is to be born with, since it could not set it itself. What comes back takes
-    /// that back, at its end: once there is the child.
+    /// Sets on this process the resource limits and the OOM score that the child inherits, since it could not raise
+    /// them itself. Dropping the guards after the clone restores the original values.
     pub fn apply_to_parent<'p>(
         &self,
         proc: Option<&'p OwnedFd>,
@@ -151,13 +152,13 @@ impl<'a> ProcessPlan<'a> {
         Ok((self.rlimits.apply_to_parent()?, self.oom.apply_to_parent(proc)?))
     }
 
-    /// Whether some step goes through the host's procfs.
+    /// Whether a step uses the host's procfs.
     pub fn needs_proc(&self) -> bool {
         !self.oom.is_empty() || !self.label.is_empty()
     }
 }
 
-/// An annotation that is set, and not to "0".
+/// Whether an annotation is set, and not to "0".
 fn annotation(config: &Config<'_>, key: &CStr) -> bool {
     config.annotation(key).is_some_and(|value| value != c"0")
 }

@@ -1,17 +1,19 @@
-//! The state directory: one directory for each container below a root, itself the lock.
+//! State directories: one directory for each container below a root directory, which is also the container's lock.
 //!
 //! ```text
-//! ROOT/ID/            flock(2) is held on it by whoever changes the container
-//!         status      what mote knows of it (`status.rs`), replaced by rename
-//!         root        that it is set up, with which root: a symbolic link, since one call makes it whole
+//! ROOT/ID/            locked with flock(2) by a command that changes the container
+//!         status      the status file (`status.rs`), replaced by rename(2)
+//!         root        exists when the container is set up, and identifies its root: a symbolic link, since symlink(2)
+//!                     creates it with its content atomically
 //!         config.json the configuration it was created with
-//!         start       the start socket, until it is started
-//!         notify/     its socket to systemd (`notify.rs`)
+//!         start       the start socket, until the container is started
+//!         notify/     its notification socket (`notify.rs`)
 //! ROOT/.systemd-unknown  properties that systemd does not support (`scope.rs`)
 //! ```
 //!
-//! The status is written before anything is made, so that whatever happens to mote, `delete --force` finds
-//! what there is to remove. Its hooks and its bundle are acted on, so nobody else may be able to write it: see [`own`].
+//! The status file is written before anything is created, so that `delete --force` finds what it has to remove even if
+//! mote is killed. Its content is acted on (hooks, processes, cgroups), so no other user may have write permission: see
+//! [`own`].
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -36,7 +38,7 @@ use crate::launch::start_socket;
 use crate::os::file;
 use crate::rootfs::id::RootId;
 
-/// The root of all state directories.
+/// The root directory of all state directories (`--root`).
 pub struct Store {
     path: String,
 }
@@ -44,30 +46,33 @@ pub struct Store {
 /// One container's state directory.
 pub struct Directory {
     fd: OwnedFd,
-    /// By this process.
+    /// Whether this process holds the lock.
     locked: Cell<bool>,
     id: String,
     path: String,
 }
 
-/// The path may be a link of its owner's.
+/// Flags for the root directory, without O_NOFOLLOW: its path may be a symbolic link.
 const DIRECTORY_OF_ALL: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Store {
-    /// The store below a path, which need not be there yet.
+    /// The store at a path, which need not exist yet.
     pub fn new(path: String) -> Self {
         Store { path }
     }
 
-    /// Where it is.
+    /// The path of the root directory.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// A directory for a new container, locked.
+    /// Creates the state directory of a new container, locked.
+    ///
+    /// Errors: [`Kind::Exists`] if the ID is in use; [`Kind::Invalid`] if it is invalid; [`Kind::State`] if the root
+    /// directory is not safe, see [`own`].
     pub fn create(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         let root = match self.open_root()? {
@@ -86,15 +91,15 @@ impl Store {
         let locked = self.open_in(&root, id).and_then(|new| new.lock().map(|still| still.then_some(new)));
         match locked {
             Ok(Some(directory)) => Ok(directory),
-            // Out of descriptors, before anything is in it.
+            // Such as EMFILE. The directory is still empty.
             Err(error) => {
                 let _ = unlinkat(&root, id, AtFlags::REMOVEDIR);
                 Err(error)
             }
-            // A `delete --force` came between the two.
+            // A concurrent `delete --force` removed it before it was locked.
             Ok(None) => Err(Error::new(
                 Kind::State,
-                format_args!("container \"{id}\" was deleted while it was created"),
+                format_args!("container \"{id}\" was deleted while it was being created"),
             )),
         }
     }
@@ -104,7 +109,7 @@ impl Store {
     fn create_root(&self) -> Result<()> {
         for (end, _) in self.path.match_indices('/').skip(1).chain([(self.path.len(), "")]) {
             let part = self.path.get(..end).unwrap_or_default();
-            // What is above is usually /run, which is everybody's to read.
+            // The directories above it, such as /run, are readable for all users.
             let mode = if end == self.path.len() { 0o700 } else { 0o755 };
             match mkdirat(CWD, part, Mode::from_raw_mode(mode)) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -114,7 +119,9 @@ impl Store {
         Ok(())
     }
 
-    /// The directory of a container, not locked.
+    /// The state directory of a container, not locked.
+    ///
+    /// Errors: [`Kind::NotFound`] if there is none; [`Kind::State`] if it is not safe, see [`own`].
     pub fn open(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         match self.open_root()? {
@@ -134,7 +141,7 @@ impl Store {
         }
     }
 
-    /// The directory of all; `None` when it is not there yet.
+    /// The root directory; `None` if it does not exist yet.
     fn open_root(&self) -> Result<Option<OwnedFd>> {
         match openat(CWD, self.path.as_str(), DIRECTORY_OF_ALL, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
@@ -142,7 +149,7 @@ impl Store {
         }
     }
 
-    /// The ids of all containers, sorted.
+    /// The IDs of all containers, sorted.
     pub fn list(&self) -> Result<Vec<CString>> {
         let Some(root) = self.open_root()? else { return Ok(Vec::new()) };
         let mut list = Vec::new();
@@ -159,54 +166,54 @@ impl Store {
     }
 }
 
-/// A directory that nobody but the owner of this process may write in, and root, who need not. What another could have
-/// put there would be done with this process's rights: hooks run, processes killed, cgroups removed.
+/// Checks that an opened directory belongs to the effective user and is writable for no other. Its content is acted on
+/// with this process's privileges: hooks are run, processes killed, cgroups removed.
 fn own(opened: rustix::io::Result<OwnedFd>, path: &str) -> Result<OwnedFd> {
     let fd = opened.on(format_args!("openat {path}"))?;
     let stat = fstat(&fd).on(format_args!("fstat {path}"))?;
     let (owner, user) = (stat.st_uid, geteuid().as_raw());
     if owner != user {
-        let why = format_args!("state directory {path}: it belongs to user {owner}, not to user {user}");
+        let why = format_args!("state directory {path}: owned by user {owner}, not by user {user}");
         return Err(Error::new(Kind::State, why));
     }
     if stat.st_mode & 0o022 != 0 {
         let mode = stat.st_mode & 0o7777;
         let why =
-            format_args!("state directory {path}: others may write in it (mode {mode:04o}; chmod go-w)");
+            format_args!("state directory {path}: writable by group or others (mode {mode:04o}; chmod go-w)");
         return Err(Error::new(Kind::State, why));
     }
     Ok(fd)
 }
 
-/// The words that engines look for.
+/// The error for a container that does not exist. Engines match on "does not exist".
 pub fn missing(id: &str) -> Error {
     Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist"))
 }
 
 impl Directory {
-    /// The container's id.
+    /// The container's ID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where it is.
+    /// The directory's path.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Its descriptor.
+    /// The directory's fd.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Locks it; `false` when it was removed meanwhile.
+    /// Waits for the lock and takes it. Returns `false` if the directory was removed meanwhile.
     pub fn lock(&self) -> Result<bool> {
         flock(&self.fd, FlockOperation::LockExclusive).on(format_args!("flock {}", self.path))?;
         self.locked.set(true);
         Ok(self.is_there())
     }
 
-    /// Locks it, unless another command holds the lock: `false`.
+    /// Takes the lock without waiting. Returns `false` if another command holds it.
     pub fn try_lock(&self) -> Result<bool> {
         match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => Ok(false),
@@ -218,12 +225,12 @@ impl Directory {
         }
     }
 
-    /// Whether it is still the container's, and not removed.
+    /// Whether the directory is not removed.
     pub fn is_there(&self) -> bool {
         fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 0)
     }
 
-    /// Lets other commands at it; it is still this container's.
+    /// Releases the lock.
     pub fn unlock(&self) -> Result<()> {
         self.locked.set(false);
         flock(&self.fd, FlockOperation::Unlock).on(format_args!("flock LOCK_UN {}", self.path))
@@ -231,11 +238,11 @@ impl Directory {
 
     /// Whether another command holds the lock.
     pub fn is_busy(&self) -> bool {
-        // Asking with a lock of one's own would change it.
+        // flock(2) by the holder itself would convert its lock.
         !self.locked.get() && flock(&self.fd, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 
-    /// Writes a file that is not there yet.
+    /// Writes a file, not atomically.
     pub fn write(&self, name: &CStr, text: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on(format_args!(
@@ -251,13 +258,13 @@ impl Directory {
         Ok(())
     }
 
-    /// Replaces a file: whoever reads it sees the old one or the new one, never half of one.
+    /// Replaces a file atomically.
     pub fn replace(&self, name: &CStr, text: &[u8]) -> Result<()> {
         self.write(NEW, text)?;
         renameat(&self.fd, NEW, &self.fd, name).on(format_args!("renameat {}/{}", self.path, Show(name)))
     }
 
-    /// A file's content; `None` when it is not there.
+    /// The content of a file; `None` if it does not exist.
     pub fn read(&self, name: &CStr) -> Result<Option<Vec<u8>>> {
         match openat(&self.fd, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
@@ -268,7 +275,7 @@ impl Directory {
         }
     }
 
-    /// Writes down that the container is set up, with this root.
+    /// Records that the container is set up, with this root.
     pub fn record_root(&self, root: &RootId) -> Result<()> {
         symlinkat(format!("{root}"), &self.fd, ROOT).on(format_args!(
             "symlinkat {}/{}",
@@ -277,7 +284,7 @@ impl Directory {
         ))
     }
 
-    /// The root with which the container was set up; `None` as long as it is not.
+    /// The recorded root; `None` if the container is not set up.
     pub fn root(&self) -> Result<Option<RootId>> {
         match readlinkat(&self.fd, ROOT, [0; 64]) {
             Err(Errno::NOENT) => Ok(None),
@@ -293,7 +300,7 @@ impl Directory {
         statat(&self.fd, start_socket::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Removes the start socket: the container is started.
+    /// Removes the start socket, when the container is started.
     pub fn remove_start_socket(&self) -> Result<()> {
         unlinkat(&self.fd, start_socket::NAME, AtFlags::empty()).on(format_args!(
             "unlinkat {}/{}",
@@ -302,19 +309,19 @@ impl Directory {
         ))
     }
 
-    /// Whether the configuration's copy is there.
+    /// Whether the saved config.json exists.
     pub fn has_config(&self) -> bool {
         statat(&self.fd, CONFIG, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Removes the configuration's copy alone.
+    /// Removes the saved config.json only.
     pub fn remove_config(&self) -> Result<()> {
         self.remove_one(CONFIG, AtFlags::empty())
     }
 
-    /// Removes all of it.
+    /// Removes the directory with its files.
     pub fn remove(&self) -> Result<()> {
-        // The status last: it is what another `delete` would go by.
+        // The status file last: if this is interrupted, another `delete` needs it.
         self.remove_files(&[CONFIG, ROOT, c"status"])?;
         match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -339,10 +346,10 @@ impl Directory {
     }
 }
 
-/// The directory of the notify socket and the socket (`notify.rs`).
+/// The directory of the notification socket, and the socket (`notify.rs`).
 const NOTIFY: [&CStr; 2] = [c"notify", c"notify/notify.sock"];
 
-/// The file that is being written.
+/// The temporary file of [`Directory::replace`].
 const NEW: &CStr = c"status.new";
 
 /// See [`Directory::record_root`].

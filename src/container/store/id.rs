@@ -1,14 +1,14 @@
-//! Container ids: what crun and runc take.
+//! Container IDs: valid are those that crun and runc accept.
 
 use core::ffi::CStr;
 use core::fmt;
 
 use crate::error::{Error, Result, Show};
 
-/// NAME_MAX of include/uapi/linux/limits.h: an id is a directory's name.
+/// NAME_MAX of include/uapi/linux/limits.h: an ID is the name of a directory.
 const MAX: usize = 255;
 
-/// Checks an id: letters, digits and `_ + . -`, not beginning with a dot, at most 255 bytes.
+/// Checks an ID: ASCII letters, digits and `_ + . -`, no dot at the beginning, at most 255 bytes.
 pub fn check(id: &CStr) -> Result<&str> {
     let fail = |why: fmt::Arguments<'_>| {
         Err(Error::invalid(format_args!("invalid container ID \"{}\": {why}", Show(id))))
@@ -20,7 +20,7 @@ pub fn check(id: &CStr) -> Result<&str> {
         bytes if bytes.len() > MAX => fail(format_args!("it is longer than {MAX} bytes")),
         bytes => match bytes.iter().find(|byte| !good(byte)) {
             Some(bad) => fail(format_args!("invalid character `{}`", bad.escape_ascii())),
-            // All of it is ASCII.
+            // ASCII is UTF-8.
             None => Ok(id.to_str().unwrap_or_default()),
         },
     }

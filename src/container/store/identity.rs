@@ -1,7 +1,7 @@
-//! A container's process by more than its number: numbers are given out again.
+//! The identity of a process, since PIDs are reused.
 //!
-//! A pidfd's inode is a process's alone for as long as the machine runs (pidfs, linux 6.9). Before that,
-//! the time it was started, in clock ticks since boot (proc_pid_stat(5), field 22), is as good as there is.
+//! The inode number of a pidfd is unique until reboot (pidfs, linux 6.9). On older kernels the PID is combined with the
+//! start time of the process, in clock ticks since boot (proc_pid_stat(5), field 22).
 
 use alloc::format;
 
@@ -18,19 +18,19 @@ use crate::sys::pidfd;
 /// `PID_FS_MAGIC` of include/uapi/linux/magic.h.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
 
-/// Which process it is.
+/// The identity of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// 0 for none (yet).
+    /// 0 if there is no process (yet).
     pub pid: i32,
-    /// Of the pidfd; 0 when the kernel has no pidfs.
+    /// The inode of its pidfd; 0 if the kernel has no pidfs.
     pub inode: u64,
-    /// Read only when there is no inode; else 0.
+    /// Its start time if there is no inode; otherwise 0.
     pub start_time: u64,
 }
 
 impl Identity {
-    /// Of a process that is there.
+    /// The identity of an existing process.
     pub fn of(pid: Pid, pidfd: &OwnedFd) -> Result<Self> {
         let pid = pid.as_raw_nonzero().get();
         let inode = inode(pidfd)?;
@@ -38,24 +38,24 @@ impl Identity {
         Ok(Identity { pid, inode, start_time })
     }
 
-    /// The process, if it still lives: a zombie does not.
+    /// A pidfd of the process; `None` if it has exited, also as a zombie.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            // EINVAL: the number is a thread's now.
+            // EINVAL: the number is now that of a thread.
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             pidfd => pidfd.on(format_args!("pidfd_open {}", self.pid))?,
         };
         let same = match self.inode {
             0 => start_time(self.pid).is_ok_and(|time| time == self.start_time),
-            // It came from a pidfs, so this pidfd is in it.
+            // The recorded inode is of pidfs, and so is that of this pidfd.
             inode => fstat(&pidfd).on(format_args!("fstat pidfd"))?.st_ino == inode,
         };
         Ok(Some(pidfd).filter(|pidfd| same && !pidfd::has_ended(pidfd)))
     }
 
-    /// Whether it is the first of a pid namespace, with which all processes there end (pid_namespaces(7)); not when it
-    /// has ended. `process` is its pidfd.
+    /// Whether it is PID 1 of a pid namespace, whose exit kills all processes there (pid_namespaces(7)); `false` if it
+    /// has exited. `process` is its pidfd.
     pub fn leads_pid_namespace(&self, process: &OwnedFd) -> bool {
         let mut space = [0u8; 4096];
         let is_first = procfs::read_process_file(self.pid, "status", &mut space).is_ok_and(is_first);
@@ -63,8 +63,8 @@ impl Identity {
     }
 }
 
-/// After something was read about a process by its number in /proc: an error unless it was this one, which has to live still,
-/// since the number of one that has ended is given out again.
+/// Checks, after /proc/PID was read, that it was that of `process`: fails if the process has exited, since its PID may
+/// have been reused then.
 pub fn check_alive(process: &OwnedFd, pid: i32) -> Result<()> {
     match pidfd::has_ended(process) {
         true => {
@@ -74,7 +74,7 @@ pub fn check_alive(process: &OwnedFd, pid: i32) -> Result<()> {
     }
 }
 
-/// Whether the last of the process's numbers, from the outermost namespace to its own, is 1 (proc_pid_status(5), NSpid).
+/// Whether the last of the PIDs in NSpid, the one in the process's own pid namespace, is 1 (proc_pid_status(5)).
 fn is_first(status: &[u8]) -> bool {
     let numbers = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     numbers.is_some_and(|numbers| numbers.ends_with(b"\t1"))
@@ -91,42 +91,42 @@ fn inode(pidfd: &OwnedFd) -> Result<u64> {
 fn start_time(pid: i32) -> Result<u64> {
     let mut space = [0u8; 1024];
     parse_start_time(procfs::read_process_file(pid, "stat", &mut space)?)
-        .ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/stat is not understood")))
+        .ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/stat: malformed")))
 }
 
 fn parse_start_time(stat: &[u8]) -> Option<u64> {
     field(stat, 22)?.parse().ok()
 }
 
-/// A field, from the third on, by its number in proc_pid_stat(5). The second, a name in parentheses, may have anything
-/// inside: fields are counted from its end.
+/// A field by its number in proc_pid_stat(5), from 3 on. Fields are counted from the end of the second, `comm` in
+/// parentheses, which may contain any characters.
 fn field(stat: &[u8], number: usize) -> Option<&str> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = stat.trim_ascii_end().get(end + 2..)?.split(|byte| *byte == b' ');
     core::str::from_utf8(fields.nth(number.checked_sub(3)?)?).ok()
 }
 
-/// /proc/PID/stat of a process, open: what it says is of that process also when the number is another's.
+/// /proc/PID/stat of a process, opened: reading it never returns data of another process, even if the PID is reused.
 pub struct Stat(OwnedFd);
 
-/// `PF_FORKNOEXEC` of include/linux/sched.h, which ps(1) shows as flag 1: it has not executed a program since it was
-/// cloned.
+/// `PF_FORKNOEXEC` of include/linux/sched.h, flag 1 in ps(1): the process was cloned and has not called execve.
 const NOT_EXECUTED: u32 = 0x40;
 
-/// `PF_EXITING`
+/// `PF_EXITING` of include/linux/sched.h.
 const EXITING: u32 = 0x04;
 
 impl Stat {
-    /// Of the process that has this number now. `None`: procfs does not show it.
+    /// Opens the file of the process that has this PID now. `None`: not visible in procfs.
     pub fn open(pid: i32) -> Option<Self> {
         let path = format!("/proc/{pid}/stat");
         openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok().map(Stat)
     }
 
-    /// Whether it died without ever executing a program, and how, as far as that is told.
+    /// Whether the process died without having executed a program, and how, if the exit status is visible. `None` if
+    /// it did not, or if it was reaped.
     ///
-    /// Execve takes the flag away before it closes descriptors, and death sets the other one before: whoever sees that
-    /// one is closed may ask. Of a process that was reaped nothing is left to be asked: `None`.
+    /// Valid once a close-on-exec fd of the process is seen to be closed: execve clears PF_FORKNOEXEC, and exit sets
+    /// PF_EXITING, before fds are closed.
     pub fn died_unexecuted(self) -> Option<Option<End>> {
         let mut space = [0u8; 1024];
         let count = read(&self.0, &mut space).ok()?;
@@ -136,7 +136,7 @@ impl Stat {
 
 fn parse_death(stat: &[u8]) -> Option<Option<End>> {
     let flags: u32 = field(stat, 9)?.parse().ok()?;
-    // Zero for who may not know it (proc_pid_stat(5)); a process that fails never ends with that.
+    // 0 without permission to read it (proc_pid_stat(5)); a process that failed never exits with 0.
     let status = field(stat, 52)?.parse().ok().filter(|status| *status != 0);
     let died = flags & NOT_EXECUTED != 0 && flags & EXITING != 0;
     died.then(|| status.map(End::of_status))

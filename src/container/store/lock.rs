@@ -1,8 +1,8 @@
-//! A container's lock (flock(2) on its state directory), and who holds it.
+//! The lock of a container (flock(2) on its state directory), and its holder.
 //!
-//! The kernel takes it from a process that ends, and nobody else inherits it, so a wait for it ends with its holder. Most
-//! hold it for a moment. Only `create` and `run` may take as long as hooks do, which may ask mote about the container, and
-//! hang: until the container is set up nothing but `delete --force` waits for them, after it has killed what they set up.
+//! The kernel releases the lock when its holder exits, since no child inherits it. Most commands hold it briefly. Only
+//! `create` and `run` hold it while they run hooks, which may query the container with mote, or hang: while a container
+//! is being created, only `delete --force` waits for the lock, after it has killed the process that is being set up.
 
 use alloc::string::String;
 use core::ffi::CStr;
@@ -17,8 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::os::file;
 use crate::sys::signal::send;
 
-/// The container's directory, locked: no other command changes it meanwhile. Waits for one that does, but not for its
-/// creation, which is an error.
+/// Opens and locks a container's state directory. Waits for other commands that hold the lock.
+///
+/// Errors: [`Kind::State`] while the container is being created; [`Kind::NotFound`] if it does not exist or was removed
+/// meanwhile.
 pub fn locked(store: &Store, id: &CStr) -> Result<Directory> {
     let directory = store.open(id)?;
     let free = directory.try_lock()?;
@@ -29,8 +31,11 @@ pub fn locked(store: &Store, id: &CStr) -> Result<Directory> {
     wait(directory, free)
 }
 
-/// The same for who ends the container: its process is killed first, so that whoever waits for that, or for a hook that
-/// it waits for, fails and lets go of the lock. Where there is none yet, and `creator` says so, whoever creates it is.
+/// Opens and locks a container's state directory to remove the container. If the lock is held, the container init is
+/// killed first, so that a command that waits for it, or for a hook, fails and releases the lock. If there is no
+/// container init yet, and `creator` is set, the process that creates the container is killed.
+///
+/// Errors: [`Kind::NotFound`] if the container does not exist or was removed meanwhile.
 pub fn seized(store: &Store, id: &CStr, creator: bool) -> Result<Directory> {
     let directory = store.open(id)?;
     let free = directory.try_lock()?;
@@ -45,7 +50,7 @@ pub fn seized(store: &Store, id: &CStr, creator: bool) -> Result<Directory> {
     wait(directory, free)
 }
 
-/// Until it is locked, if it is not: somebody may have removed it meanwhile.
+/// Waits for the lock, unless it is already held. Fails if the directory was removed meanwhile.
 fn wait(directory: Directory, locked: bool) -> Result<Directory> {
     match if locked { directory.is_there() } else { directory.lock()? } {
         true => Ok(directory),
@@ -53,18 +58,19 @@ fn wait(directory: Directory, locked: bool) -> Result<Directory> {
     }
 }
 
-/// Kills the mote that is creating a container and has not come so far that there is a process to kill: it may hang on a
-/// file of a network, or on a socket that nobody serves. What it has made is in its record. Not one that deletes it.
+/// Kills the mote process that is creating a container and has not cloned the container init yet: it may hang on a
+/// network filesystem, or on a socket whose server does not respond. What it has created is named in the status file.
+/// Without config.json the holder of the lock may be a `delete`, and is not killed.
 fn kill_creator(directory: &Directory) {
     let Some(pid) = holder(directory).filter(|_| directory.has_config()) else { return };
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // Still: the number may have been another's before.
+    // Checked again: before the pidfd was opened, the PID may have been reused.
     if holder(directory) == Some(pid) {
         let _ = send(&process, Signal::KILL.as_raw());
     }
 }
 
-/// Who holds it, as /proc/locks has it (proc_locks(5)); `None` also for a process of another pid namespace.
+/// The holder of the lock, from /proc/locks (proc_locks(5)); `None` also for a process in another pid namespace.
 fn holder(directory: &Directory) -> Option<Pid> {
     let stat = fstat(directory.fd()).ok()?;
     let (major, minor) = (major(stat.st_dev), minor(stat.st_dev));
@@ -74,8 +80,8 @@ fn holder(directory: &Directory) -> Option<Pid> {
     text.lines().find_map(|line| parse(line, &file))
 }
 
-/// The process of a line like `1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF`, if it is about this file. Those who wait
-/// have an arrow before the word.
+/// The PID in a line like `1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF`, if it is about this file. The line of a
+/// process that waits has an arrow before `FLOCK`.
 fn parse(line: &str, file: &str) -> Option<Pid> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let mut next = || words.next();

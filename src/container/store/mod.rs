@@ -1,4 +1,4 @@
-//! The state directories of containers, and what is saved there.
+//! The state directories of containers and their content.
 
 pub mod directory;
 pub mod id;

@@ -1,4 +1,4 @@
-//! The configuration that a container was created with, as its state directory keeps it.
+//! The copy of the configuration that a container was created with, in its state directory.
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ pub struct SavedConfig {
 }
 
 impl SavedConfig {
-    /// Reads it.
+    /// Reads the file, which is treated as empty if it is missing.
     pub fn read(directory: &Directory, status: &Status) -> Result<Self> {
         Ok(SavedConfig {
             text: directory.read(CONFIG)?.unwrap_or_default(),
@@ -29,14 +29,15 @@ impl SavedConfig {
         })
     }
 
-    /// Who takes its filter's listener; `default` does where the configuration names nobody. Only once: decoding changes the text.
+    /// Connects to the receiver of the filter's listener fd; `default` is the default of `linux.seccomp.listenerPath`.
+    /// Only callable once: decoding modifies the text.
     pub fn receiver<'a>(&'a mut self, default: Option<&'a CStr>) -> Result<Option<ListenerReceiver>> {
         let mut config = Config::decode("config.json", &mut self.text)?;
         config.set_seccomp_receiver(default);
         ListenerReceiver::connect(&config, &self.id, &self.bundle)
     }
 
-    /// Its hooks. Only once: decoding changes the text.
+    /// The container's hooks. Only callable once: decoding modifies the text.
     pub fn hooks(&mut self) -> Result<hooks::Plan<'_>> {
         let config = Config::decode("config.json", &mut self.text)?;
         let mut hooks = hooks::Plan::new(&config, &self.id, &self.bundle);

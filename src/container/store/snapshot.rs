@@ -1,31 +1,33 @@
-//! The state of a container at this moment, from its status file and its process.
+//! The current state of a container, from its status file and its init process.
 
 use super::directory::Directory;
 use super::status::{State, Status};
 use crate::error::{Error, Kind, Result};
 
-/// A container as its directory and the kernel show it.
+/// The status file of a container, and the state that follows from it and from the kernel.
 pub struct Snapshot {
     pub status: Status,
     pub state: State,
 }
 
 impl Snapshot {
-    /// That nothing runs in it (any more).
+    /// The error for a container that is not running.
     pub fn not_running(&self, directory: &Directory) -> Error {
         let (id, state) = (directory.id(), self.state.name());
-        // The words that containerd looks for.
+        // containerd matches on "container not running".
         Error::new(Kind::State, format_args!("container not running: \"{id}\" is {state}"))
     }
 }
 
-/// The snapshot of the container in a state directory; an error when it is not created yet.
+/// Takes a snapshot of the container in a state directory.
+///
+/// Errors: [`Kind::NotFound`] if there is no status file yet.
 pub fn of(directory: &Directory) -> Result<Snapshot> {
     let known = read(directory)?;
     if known.state != State::Creating || directory.is_busy() {
         return Ok(known);
     }
-    // Nobody creates it: that ended since it was read, or was killed.
+    // The lock is free: creation has completed since the status was read, or its process was killed.
     let mut known = read(directory)?;
     if known.status.process.pid == 0 {
         known.state = State::Stopped;
@@ -39,6 +41,7 @@ fn read(directory: &Directory) -> Result<Snapshot> {
     Ok(Snapshot { status, state })
 }
 
+/// The error for a container whose creation has not completed. Engines match on "does not exist".
 pub fn not_created(directory: &Directory) -> Error {
     let id = directory.id();
     Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist: it is not created yet"))

@@ -1,4 +1,4 @@
-//! What mote knows of a container, as it stands in its state directory: the file `status`, JSON.
+//! The status file of a container: `status` in its state directory, JSON.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -32,27 +32,28 @@ pub struct Status {
     pub rootfs: String,
     /// RFC 3339.
     pub created: String,
-    /// The user who created it.
+    /// The UID of the user that created it.
     pub owner: u32,
-    /// Path of the cgroup; `None` when it has none of its own.
+    /// Path of the cgroup; `None` if it has none of its own.
     pub cgroup: Option<String>,
-    /// It has one in the v1 hierarchy name=systemd, too, on a host with v2.
+    /// Whether it also has a cgroup in the v1 hierarchy name=systemd, on a host with cgroup v2.
     pub named: bool,
-    /// The scope that systemd made for it, and where to find that systemd.
+    /// The name of its systemd scope.
     pub scope: Option<String>,
+    /// The D-Bus address of the systemd that created the scope.
     pub bus: Option<String>,
-    /// Its groups of resctrl.
+    /// Its resctrl groups.
     pub rdt: intelrdt::Made,
-    /// Its configuration has hooks for after `create`.
+    /// Whether its configuration has poststart or poststop hooks.
     pub hooks: bool,
-    /// And for during it: they may ask for its state.
+    /// Whether its configuration has hooks that run during `create`, which may query its state.
     pub early_hooks: bool,
-    /// Of its configuration, what `state` tells: it is asked for often, and a configuration is long.
+    /// Copied from the configuration for `state`, so that this does not have to decode the whole configuration.
     pub oci_version: String,
     pub annotations: Vec<(String, String)>,
 }
 
-/// As it is written. Names are crun's where it has one.
+/// The JSON form of [`Status`]. Members are named as crun's, where crun has them.
 #[derive(Serialize)]
 struct Written<'a> {
     pid: i32,
@@ -81,7 +82,7 @@ struct Written<'a> {
     annotations: Pairs<'a>,
 }
 
-/// A map, in the order that it has.
+/// A JSON object with its members in the order of the list.
 struct Pairs<'a>(&'a [(String, String)]);
 
 impl Serialize for Pairs<'_> {
@@ -98,7 +99,7 @@ impl Map for Entries<'_> {
     }
 }
 
-/// The specification's states, and `paused`, as every runtime calls it.
+/// The states of runtime.md, and `paused`, as in other runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Creating,
@@ -109,7 +110,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word for it.
+    /// The state's name in the output of `state`.
     pub fn name(self) -> &'static str {
         match self {
             State::Creating => "creating",
@@ -122,7 +123,7 @@ impl State {
 }
 
 impl Status {
-    /// Writes it.
+    /// Writes the status file, atomically.
     pub fn write(&self, directory: &Directory) -> Result<()> {
         let written = Written {
             pid: self.process.pid,
@@ -145,7 +146,7 @@ impl Status {
         directory.replace(NAME, miniserde::json::to_string(&written).as_bytes())
     }
 
-    /// Reads it; `None` when the container did not come that far.
+    /// Reads the status file; `None` if it was not written yet.
     pub fn read(directory: &Directory) -> Result<Option<Self>> {
         let Some(mut text) = directory.read(NAME)? else { return Ok(None) };
         let mut status = Status::default();
@@ -176,9 +177,9 @@ impl Status {
         Ok(Some(status))
     }
 
-    /// The state now, as far as the record tells it: see [`super::snapshot::of`]. A process that is not known to be set up,
-    /// with the container's root, is `Creating`, also when its parent has died: nobody may join it or change it, only end
-    /// it.
+    /// The current state according to the status file; [`super::snapshot::of`] also takes the lock into account.
+    /// Without a recorded root the state is `Creating`, even if the parent has died: the container cannot be joined or
+    /// changed, only killed and deleted.
     pub fn state(&self, directory: &Directory) -> Result<State> {
         if self.process.pid == 0 {
             return Ok(State::Creating);
@@ -189,19 +190,19 @@ impl Status {
         if directory.root()?.is_none() {
             return Ok(State::Creating);
         }
-        // Also before `start`: a process that joins a frozen container would stop.
+        // Checked before the start socket: a process that joins a frozen container stops, also before `start`.
         if self.cgroup.as_deref().is_some_and(|path| is_frozen(path).unwrap_or(false)) {
             return Ok(State::Paused);
         }
-        // The start socket is removed after `start` has connected; a `start` that was killed between the two leaves the
-        // socket, but nobody behind it. With `run` there is none.
+        // `start` removes the start socket after it has connected. If `start` is killed between the two, the socket
+        // remains, but no process listens. With `run` there is no start socket.
         match directory.has_start_socket() && start_socket::has_listener(directory.fd(), directory.path())? {
             true => Ok(State::Created),
             false => Ok(State::Running),
         }
     }
 
-    /// A path as the status keeps it: JSON is UTF-8.
+    /// Text for the status file: bytes that are not UTF-8, which JSON requires, are replaced.
     pub fn text(path: &CStr) -> String {
         String::from_utf8_lossy(path.to_bytes()).into_owned()
     }

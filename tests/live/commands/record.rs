@@ -58,12 +58,12 @@ fn owned(path: &Path, by_another: bool) -> Outcome {
 }
 
 fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
-    refused(rig, |spoil| owned(&rig.state, spoil), "it belongs to user 1000, not to user 0")
+    refused(rig, |spoil| owned(&rig.state, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
     let directory = rig.state.join(&rig.id);
-    refused(rig, |spoil| owned(&directory, spoil), "it belongs to user 1000, not to user 0")
+    refused(rig, |spoil| owned(&directory, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
@@ -71,7 +71,7 @@ fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
         let set = |spoil| {
             fs::set_permissions(&rig.state, fs::Permissions::from_mode(if spoil { mode } else { 0o700 }))
         };
-        refused(rig, |spoil| Ok(set(spoil)?), "others may write in it")
+        refused(rig, |spoil| Ok(set(spoil)?), "writable by group or others")
     };
     open(0o1777)?;
     fs::remove_file(rig.dir.join("mark"))?;

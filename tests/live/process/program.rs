@@ -185,7 +185,7 @@ fn annotation_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
     bundle.set("annotations", Json::Object(all.to_vec()));
     let output = rig.run(&bundle, &[])?;
     same("exit code", output.code(), 0)?;
-    let line = "mote: warning: annotations.run.oci.moonshot: nothing is done for it\n";
+    let line = "mote: warning: annotations.run.oci.moonshot: unknown, ignored\n";
     same("the standard error", output.stderr.as_str(), line)?;
     output.facts().is("say", "ran")
 }
