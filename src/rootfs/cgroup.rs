@@ -1,7 +1,8 @@
 //! Mounts of type `cgroup` (cgroups(7), cgroup_namespaces(7)).
 //!
-//! The container gets bind mounts of its own cgroup's directories, not new mounts of the hierarchies:
-//! their roots are the same, and it need not be in its cgroup, or in a cgroup namespace, when they are made.
+//! The container gets bind mounts of the directories of its own cgroup instead of new mounts of the hierarchies. Both
+//! have the same root, but the container init need not be in its cgroup, or in a cgroup namespace, when bind mounts are
+//! made.
 
 use alloc::ffi::CString;
 use alloc::string::String;
@@ -12,33 +13,33 @@ use core::ffi::CStr;
 use super::source::Source;
 use crate::host::{CGROUP_ROOT, Cgroups};
 
-/// Which part of the hierarchies the container sees.
+/// The part of the cgroup hierarchies that is visible in the container.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
     pub layout: Cgroups,
-    /// Its own cgroup, `/a/b`; `None` when it has none of its own.
+    /// The path of its own cgroup, `/a/b`; `None` if it has none of its own.
     pub path: Option<String>,
-    /// Whether it has a cgroup namespace. Without one a v2 hierarchy is shown whole, as runc and crun do.
+    /// Whether it has a cgroup namespace. Without one the whole v2 hierarchy is mounted, as by runc and crun.
     pub namespace: bool,
-    /// Where the v1 hierarchy of [`Cgroups::Named`] is shown.
+    /// The destination of the v1 hierarchy of [`Cgroups::Named`].
     pub named: Option<&'a CStr>,
 }
 
-/// What a cgroup mount consists of.
+/// The parts of a cgroup mount.
 #[derive(Debug)]
 pub enum Trees<'a> {
-    /// The v2 hierarchy as a whole.
+    /// The whole v2 hierarchy.
     Whole(Source<'a>),
-    /// The container's own part of it.
+    /// The container's own cgroup in the v2 hierarchy.
     Own(Source<'a>),
-    /// Directories of a tmpfs, one for each hierarchy.
+    /// Mounts in directories of a tmpfs, one for each hierarchy: (directory, source).
     Many(Vec<(CString, Source<'a>)>),
-    /// A new mount of cgroup v2, whose root the kernel finds by the cgroup namespace.
+    /// A new mount of cgroup v2, whose root is that of the cgroup namespace.
     New,
 }
 
 impl View<'_> {
-    /// Finds the trees of a cgroup mount at this place.
+    /// The trees of a cgroup mount with this destination.
     pub fn trees<'a>(&self, destination: &CStr) -> Trees<'a> {
         let own = self.path.as_deref();
         let source = |name: &str, path: &str| {
@@ -55,7 +56,7 @@ impl View<'_> {
             (Cgroups::Unified | Cgroups::Named, Some(path)) if self.namespace => Trees::Own(source("", path)),
             (Cgroups::Unified | Cgroups::Named, _) if !self.namespace => Trees::Whole(source("", "")),
             (Cgroups::Unified | Cgroups::Named | Cgroups::None, _) => Trees::New,
-            // None of its own: the host's are not its to see.
+            // Without a cgroup of its own: the host's cgroups are not visible in the container.
             (Cgroups::Hierarchies { .. }, None) => Trees::Many(Vec::new()),
             (Cgroups::Hierarchies { names, unified }, Some(path)) => {
                 let all = names.iter().map(String::as_str).chain(unified.then_some("unified"));

@@ -1,6 +1,6 @@
-//! Filesystems with options that fsconfig(2) does not take: its strings end at 255 bytes, and the `lowerdir` of an
-//! overlay is often longer. Its layers are given one by one where the kernel has that (linux 6.8, `lowerdir+`); all
-//! else is left to mount(2), with one page of options.
+//! Filesystems with options that are too long for fsconfig(2): its strings have at most 255 bytes, and `lowerdir` of an
+//! overlay is often longer. Layers of an overlay are passed one by one if the kernel supports it (linux 6.8,
+//! `lowerdir+`); otherwise mount(2) is called, with one page of options.
 
 use core::ffi::CStr;
 use core::fmt::Write;
@@ -17,16 +17,16 @@ use super::tree::{self, LONGEST, Parameter};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
-/// What mount(2) takes, with the NUL: a page, and pages are never smaller.
+/// The limit of mount(2) for options, with the NUL: a page. This is the smallest page size of linux.
 const PAGE: usize = 4096;
 
-/// Whether one of them is too long for fsconfig(2).
+/// Whether the source or an option is too long for fsconfig(2).
 pub fn is_needed<'a>(source: &CStr, mut parameters: impl Iterator<Item = Parameter<'a>>) -> bool {
     let long = |text: &CStr| text.count_bytes() > LONGEST;
     long(source) || parameters.any(|(name, value)| long(name) || value.is_some_and(long))
 }
 
-/// A new filesystem, mounted nowhere, as [`Root::create_filesystem`] makes it.
+/// Creates a filesystem as a detached mount, like [`Root::create_filesystem`].
 #[cold]
 #[inline(never)]
 pub fn create<'a>(
@@ -40,7 +40,7 @@ pub fn create<'a>(
     if kind == c"overlay" && !is_needed(source, others) {
         let set = |context: &OwnedFd| parameters.clone().try_for_each(|parameter| give(context, parameter));
         match tree::filesystem_with(kind, source, set, attributes) {
-            // An older kernel, or a layer's path is too long as well. What mount(2) does not like either, it says.
+            // The kernel is older, or the path of one layer is too long. Errors that remain are those of mount(2).
             Err(error) if error.is(Errno::INVAL) => {}
             Err(error) => return Err(error),
             Ok((context, tree)) => {
@@ -56,13 +56,13 @@ fn is_layers(parameter: &Parameter<'_>) -> bool {
     matches!(parameter, (name, Some(_)) if **name == *c"lowerdir")
 }
 
-/// A parameter of an overlay, its layers one by one.
+/// Sets a parameter of an overlay; of `lowerdir`, each layer by itself.
 fn give(context: &OwnedFd, parameter: Parameter<'_>) -> Result<()> {
     let (name, Some(value)) = parameter else { return tree::configure(context, parameter.0, None) };
     if !is_layers(&parameter) {
         return tree::configure(context, name, Some(value));
     }
-    // The filesystem's own rules: what is behind "::" has only data, and a backslash is before a colon of a name.
+    // As in the kernel's overlayfs documentation: layers after "::" are data-only, and a backslash escapes a colon.
     let mut key = c"lowerdir+";
     let mut rest = value.to_bytes();
     loop {
@@ -79,7 +79,8 @@ fn give(context: &OwnedFd, parameter: Parameter<'_>) -> Result<()> {
     }
 }
 
-/// Copies a layer's path; gives what is behind it, from the colon on. `None` where it is too long.
+/// Copies the path of the first layer, unescaped; returns the rest of the text, from the colon on. `None` if the path
+/// is too long.
 fn next_layer<'t>(text: &'t [u8], layer: &mut [u8; LONGEST + 1]) -> Option<&'t [u8]> {
     let (mut bytes, mut length) = (text.iter().enumerate(), 0);
     while let Some((at, byte)) = bytes.next() {
@@ -88,15 +89,15 @@ fn next_layer<'t>(text: &'t [u8], layer: &mut [u8; LONGEST + 1]) -> Option<&'t [
             b'\\' => bytes.next().map_or(byte, |(_, escaped)| escaped),
             byte => byte,
         };
-        // The last one stays NUL.
+        // The last byte remains NUL.
         *layer.get_mut(..LONGEST)?.get_mut(length)? = *byte;
         length += 1;
     }
     Some(&[])
 }
 
-/// By mount(2), which attaches at once: over the root of this process's tree, where it is in nobody's way, and from
-/// there it is copied. Relative paths among the options count from the working directory, as they do otherwise.
+/// Creates a filesystem with mount(2), which always attaches it: temporarily over the root of this mount namespace,
+/// from where it is copied. Relative paths in the options are resolved in the working directory, as by fsconfig(2).
 fn by_mount<'a>(
     root: &Root,
     kind: &CStr,
@@ -112,7 +113,7 @@ fn by_mount<'a>(
             _ if data.add(name, value).is_err() => {
                 let most = PAGE - 1;
                 return Err(Error::invalid(format_args!(
-                    "options: longer than {most} bytes together, which is what mount(2) takes"
+                    "options: longer than {most} bytes in total, the limit of mount(2)"
                 )));
             }
             _ => {}
@@ -133,11 +134,11 @@ fn by_mount<'a>(
     Ok(tree)
 }
 
-/// What is mounted topmost over the root: a path that begins at the root goes on beneath, but one that goes up from
-/// there does not (path_resolution(7)).
+/// The topmost mount over the root: `/` itself refers to the root beneath, but `..` of it to the topmost mount
+/// (path_resolution(7)).
 const TOP: &CStr = c"/..";
 
-/// `MS_*` for what is a filesystem's flag to fsconfig(2).
+/// The flag of mount(2), `MS_*`, for a flag parameter of fsconfig(2).
 fn flag(name: &CStr) -> Option<MountFlags> {
     Some(match name.to_bytes() {
         b"ro" => MountFlags::RDONLY,
@@ -150,7 +151,7 @@ fn flag(name: &CStr) -> Option<MountFlags> {
     })
 }
 
-/// Options as mount(2) wants them: with commas between them.
+/// Options in the format of mount(2): separated by commas.
 struct Data {
     bytes: [u8; PAGE],
     length: usize,
@@ -163,7 +164,7 @@ impl Data {
         }
         self.put(name.to_bytes())?;
         let Some(value) = value.map(CStr::to_bytes) else { return Ok(()) };
-        // A label may have commas inside.
+        // An SELinux label may contain commas.
         let quote = if name.to_bytes().ends_with(b"context") && value.contains(&b',') { "\"" } else { "" };
         self.write_str("=")?;
         self.write_str(quote)?;
@@ -171,7 +172,7 @@ impl Data {
         self.write_str(quote)
     }
 
-    /// With a NUL behind it.
+    /// Appends text; at least one NUL remains after it.
     fn put(&mut self, text: &[u8]) -> core::fmt::Result {
         let end = self.length + text.len();
         let place = self.bytes.get_mut(..PAGE - 1).and_then(|bytes| bytes.get_mut(self.length..end));

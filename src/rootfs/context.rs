@@ -1,4 +1,4 @@
-//! The values of other rooms that the plan of the root filesystem depends on.
+//! Values from other directories that the plan of the root filesystem depends on.
 
 use core::ffi::CStr;
 
@@ -6,17 +6,17 @@ use super::cgroup::View;
 use super::idmap::UserNamespace;
 use super::label::Label;
 
-/// The results of other plans, and options.
+/// Results of other plans, and options of the command line.
 #[derive(Debug)]
 pub struct Context<'a, 'm> {
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
     pub user: Option<UserNamespace<'m>>,
-    /// pivot_root, or chroot with `--no-pivot`.
+    /// pivot_root(2), or chroot(2) with `--no-pivot`.
     pub pivot: bool,
-    /// The SELinux label of new filesystems, as the option that says it.
+    /// The SELinux label of new filesystems, as a mount option.
     pub label: Option<Label<'a>>,
-    /// There are hooks that look for what is mounted at the bundle's own path.
+    /// Whether the root is attached at its path in the bundle, because there are hooks that use it there.
     pub in_place: bool,
     pub cgroup: View<'a>,
 }

@@ -1,6 +1,7 @@
-//! `tmpcopyup`: a tmpfs begins with what is in the directory that it covers.
+//! The mount option `tmpcopyup`: a tmpfs is filled with a copy of the directory that it is mounted over.
 //!
-//! By descriptor, and through no link; it runs in the child, which does not allocate.
+//! Files are opened relative to file descriptors, and links are not followed. This runs in the child, which does not
+//! allocate memory.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -14,10 +15,10 @@ use rustix::io::{Errno, Result as Raw};
 
 use crate::error::{Error, On, Result};
 
-/// How deep directories may lie in each other: each takes some of the stack.
+/// The maximum depth of nested directories, as each takes some of the stack.
 const MAX_DEPTH: u32 = 64;
 
-/// Copies all that is in the directory `from` into the empty directory `to`, with owners and modes.
+/// Copies the content of the directory `from` into the empty directory `to`, with owners and modes.
 pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     match copy_directory(from.as_fd(), c".", to.as_fd(), c".", 0) {
         Err(Errno::MLINK) => {
@@ -66,13 +67,13 @@ fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: u32) -> Raw<()> 
     chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
     match kind {
         FileType::Symlink => Ok(()),
-        // chown(2) takes set-user-id bits away.
+        // chown(2) clears set-user-ID and set-group-ID bits.
         _ => chmodat(to, name, mode, AtFlags::empty()),
     }
 }
 
 fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Raw<()> {
-    // Not one that would wait for a writer, should it not be what it was.
+    // O_NONBLOCK: if the file was replaced by a FIFO, open(2) would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let source = openat(from, name, flags, Mode::empty())?;
     if FileType::from_raw_mode(fstat(&source)?.st_mode) != FileType::RegularFile {

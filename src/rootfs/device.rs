@@ -1,5 +1,4 @@
-//! Device nodes and the links beside them (mknod(2), null(4), pts(4); config-linux.md, "Devices",
-//! "Default Devices").
+//! Device nodes, and symbolic links in /dev (mknod(2), null(4), pts(4); config-linux.md, "Devices", "Default Devices").
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -19,11 +18,11 @@ use crate::config::device::{Device, DeviceKind};
 use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, Result, Show};
 
-/// What is put into the container's /dev and elsewhere.
+/// The plan of device nodes in the container's /dev and elsewhere.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     nodes: Vec<Node<'a>>,
-    /// So many of them, the first, every container has, and the configuration does not name.
+    /// The number of default devices that config.json does not list; they come first.
     defaults: usize,
     stage: Stage,
 }
@@ -31,43 +30,44 @@ pub struct Plan<'a> {
 #[derive(Debug)]
 struct Node<'a> {
     device: Device<'a>,
-    /// In a user namespace, where mknod(2) is not allowed.
+    /// The bind source in a user namespace, where the kernel denies mknod(2).
     bind: Option<Bind<'a>>,
 }
 
 impl Node<'_> {
-    /// Whether what the host has for it is not open yet.
+    /// Whether the host's node is needed and not opened yet.
     fn is_wanting(&self) -> bool {
         matches!(&self.bind, Some(Bind::Host(source)) if source.is_wanted())
     }
 }
 
-/// What the parent makes nodes on.
+/// The detached tmpfs on which the parent creates nodes for a container with a user namespace.
 #[derive(Debug, Default)]
 enum Stage {
+    /// Not needed, or mknod(2) is denied in the parent too.
     #[default]
     No,
     Wanted,
     Made(OwnedFd),
 }
 
-/// What is mounted in the place of a node.
+/// The bind source of a node.
 #[derive(Debug)]
 enum Bind<'a> {
-    /// The host's node of the same path.
+    /// The host's node at the same path.
     Host(Source<'a>),
-    /// One that the parent makes, if it may.
+    /// A node that the parent creates, if it is permitted to.
     Made(Made),
 }
 
-/// A node's name on the stage, and its owner there, as far as the container's ids are mapped.
+/// A node's name on the tmpfs of the parent, and its owner in host IDs, if the container's IDs are mapped.
 #[derive(Debug)]
 struct Made {
     name: CString,
     owner: (Option<Uid>, Option<Gid>),
 }
 
-/// The devices that every container has, all of mode 0666.
+/// The default devices: (path, major, minor), all with mode 0666.
 static DEFAULT: [(&CStr, u32, u32); 6] = [
     (c"/dev/null", 1, 3),
     (c"/dev/zero", 1, 5),
@@ -77,7 +77,7 @@ static DEFAULT: [(&CStr, u32, u32); 6] = [
     (c"/dev/tty", 5, 0),
 ];
 
-/// Links in /dev: (target, name).
+/// Symbolic links in /dev: (target, name).
 static LINKS: [(&CStr, &CStr); 6] = [
     (c"/proc/self/fd", c"fd"),
     (c"/proc/self/fd/0", c"stdin"),
@@ -88,7 +88,8 @@ static LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 impl<'a> Plan<'a> {
-    /// `mapped` is given where mknod is out of reach; `host_dev` is whether /dev is a bind mount of the host's.
+    /// Plans the devices. `mapped`: the ID mappings of the container's user namespace, in which mknod(2) is denied;
+    /// `host_dev`: /dev is a bind mount of the host's, so default devices are not created.
     pub fn new(devices: &[Device<'a>], mapped: Option<Mappings<'_>>, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
         let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path));
@@ -107,7 +108,7 @@ impl<'a> Plan<'a> {
         Plan { nodes, defaults, stage }
     }
 
-    /// The nodes of the host's to be bound, from one on, each with its place in the list.
+    /// The nodes of the host to be bind-mounted, with their indices, beginning at index `from`.
     pub fn sources(&self, from: usize) -> impl Iterator<Item = (usize, &Source<'a>)> {
         self.nodes.iter().enumerate().skip(from).filter_map(|(index, node)| match &node.bind {
             Some(Bind::Host(source)) => Some((index, source)),
@@ -115,8 +116,8 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The parent's part: makes nodes where the container's process may not. Whoever may not either, in a user
-    /// namespace of his own or without CAP_MKNOD, has only the host's to give.
+    /// Creates nodes in the parent, if the container init cannot. If it is denied there too (in a user namespace, or
+    /// without CAP_MKNOD), the host's nodes at the same paths are used instead.
     pub fn make_on_host(&mut self) -> Result<()> {
         match self.stage {
             Stage::Wanted => self.make_or_bind(),
@@ -138,13 +139,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// A tmpfs that is mounted nowhere, with the nodes on it, if this process may make them.
+    /// Creates a detached tmpfs with the nodes; `Stage::No` if this is denied.
     fn make_all(&self) -> Result<Stage> {
         let stage = match tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), 0) {
             Err(error) if error.is(Errno::PERM) => return Ok(Stage::No),
             made => made?.1,
         };
-        // Modes are exact.
+        // The modes of nodes are exact.
         let mask = umask(Mode::empty());
         let mut made = self.nodes.iter().map(|node| match &node.bind {
             Some(Bind::Made(made)) => node::make(&stage, &made.name, &node.device, made.owner),
@@ -155,7 +156,7 @@ impl<'a> Plan<'a> {
         Ok(if denied.transpose()?.is_some() { Stage::No } else { Stage::Made(stage) })
     }
 
-    /// The parent's copy of the stage.
+    /// Takes the file descriptor of the parent's tmpfs.
     pub fn take_stage(&mut self) -> Option<OwnedFd> {
         match core::mem::take(&mut self.stage) {
             Stage::Made(stage) => Some(stage),
@@ -163,25 +164,26 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Makes them. The umask is 0, so modes are exact. `fill` opens what the host has for one of them.
+    /// Creates nodes and links in the child. The umask is 0, so modes are exact. `fill` opens the host's node of the
+    /// device with the given index.
     pub fn apply(&self, own: OwnMounts<'_, '_>, fill: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
-        // Nearly all of them lie in /dev: it is looked up once.
+        // Most nodes are in /dev, which is looked up once.
         let root = own.root;
         let dev = root.make(c"/dev", Make::Directory)?;
         let own_dev = own.contain(&dev)?;
         if let Stage::Made(stage) = &self.stage {
-            // Where it is in nobody's way: before linux 6.15 only what is mounted can be copied.
+            // Attached temporarily, over the host's root: before linux 6.15 a detached mount cannot be copied.
             tree::attach_at_path(stage.as_fd(), c"/")?;
         }
         for (index, node) in self.nodes.iter().enumerate() {
-            // Of those, too, that are not placed: the parent serves until it has opened the last.
+            // Also for nodes that are not created: the parent waits for requests until the last source is opened.
             if node.is_wanting() {
                 fill(index)?;
             }
             let is_default = index < self.defaults;
             match in_dev(node.device.path) {
                 Some(name) if own_dev => self.place(node, root, &dev, name, is_default)?,
-                // A directory of the host's has its own.
+                // A /dev of the host has its own.
                 Some(_) if is_default => {}
                 Some(_) => node::is_there(root, &node.device)?,
                 None => self.elsewhere(node, own)?,
@@ -199,7 +201,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Puts one into a directory that is the container's own.
+    /// Creates or bind-mounts a node in a directory of the container's own.
     fn place(
         &self,
         node: &Node<'_>,
@@ -212,9 +214,9 @@ impl<'a> Plan<'a> {
         if node.bind.is_none() {
             match node::make(directory, name, device, node::owner(device)) {
                 Ok(true) => return Ok(()),
-                // Mote itself is in a user namespace, as under rootless podman.
+                // mote itself runs in a user namespace, as under rootless podman.
                 Ok(false) => {}
-                // What the configuration mounts in the place of one that it does not name is what it wants there.
+                // An entry of `mounts` at the path of a default device has precedence.
                 Err(_) if is_default && node::is_mount_point(directory, name) => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -230,14 +232,14 @@ impl<'a> Plan<'a> {
         node::bind(tree, root, target, device)
     }
 
-    /// One that is not directly in /dev.
+    /// Creates a node that is not directly in /dev.
     #[cold]
     #[inline(never)]
     fn elsewhere(&self, node: &Node<'_>, own: OwnMounts<'_, '_>) -> Result<()> {
         let (root, path) = (own.root, node.device.path);
         if own.would_contain(path)? {
             let (above, name) = root.parent(path)?;
-            // Again, of the directory in which it is made: links on the way may have been exchanged meanwhile.
+            // Checked again for the directory that was opened: links in the path may have been replaced in between.
             if own.contain(&above)? {
                 self.place(node, root, &above, name, false)?;
                 root.release(above);
@@ -265,7 +267,7 @@ impl Made {
     }
 }
 
-/// Those of the configuration.
+/// Adds the devices of config.json; returns whether the parent has to create nodes.
 #[cold]
 #[inline(never)]
 fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], mapped: Option<Mappings<'_>>) -> Stage {
@@ -281,7 +283,7 @@ fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], mapped: Option<Map
     stage
 }
 
-/// The name of a path directly in /dev.
+/// The name in /dev, if a path is directly in /dev.
 fn in_dev(path: &CStr) -> Option<&CStr> {
     let name = path.to_bytes_with_nul().strip_prefix(b"/dev/")?;
     let name = CStr::from_bytes_with_nul(name).ok()?;

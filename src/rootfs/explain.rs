@@ -1,4 +1,4 @@
-//! What is known of a call that was refused: those for mounts since linux 5.2 answer vaguer than mount(2).
+//! Reasons for errors of the mount API of linux 5.2, whose error numbers are less specific than those of mount(2).
 
 use core::fmt;
 
@@ -10,7 +10,8 @@ use rustix::io::{Errno, Result as Raw, read};
 use crate::error::Error;
 use crate::sys::mount::SetAttr;
 
-/// move_mount(2): EINVAL where mount(2) says ENOTDIR, which callers look for.
+/// The error of move_mount(2): EINVAL is replaced by ENOTDIR, which mount(2) returns and engines match on, if a
+/// directory was to be attached to a file or the reverse.
 #[cold]
 #[inline(never)]
 pub fn attach(errno: Errno, tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Error {
@@ -23,7 +24,8 @@ pub fn attach(errno: Errno, tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Err
         (Errno::INVAL, false, true) => {
             Error::system(Errno::NOTDIR, format_args!("move_mount of a file onto a directory"))
         }
-        // A tree may not hold a mount namespace that is as old as the one that it is put into.
+        // The kernel rejects a tree with a mount of a namespace file, if that mount namespace is as old as the
+        // one it is attached in, or older.
         (Errno::LOOP, ..) => {
             Error::system(errno, format_args!("move_mount (a mount namespace is pinned below the source)"))
         }
@@ -31,21 +33,20 @@ pub fn attach(errno: Errno, tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Err
     }
 }
 
-/// open_tree(2), of `what`. `recursive` copies the same with all below it.
+/// The error of open_tree(2) of `what`. `recursive` tries the same with AT_RECURSIVE.
 #[cold]
 #[inline(never)]
 pub fn copy(errno: Errno, what: fmt::Arguments<'_>, recursive: &dyn Fn() -> Raw<OwnedFd>) -> Error {
     let reason = match (errno, recursive()) {
-        // Mounts of a more privileged user namespace hide what is beneath them, and stay where they are.
-        (Errno::INVAL, Ok(_)) => {
-            " (a user namespace may not leave out what is mounted below it: use \"rbind\")"
-        }
+        // Mounts from a more privileged user namespace are locked together: a copy without them would reveal what
+        // they cover (mount_namespaces(7)).
+        (Errno::INVAL, Ok(_)) => " (mounts below it are locked in a user namespace: use \"rbind\")",
         _ => "",
     };
     Error::system(errno, format_args!("open_tree {what}{reason}"))
 }
 
-/// mount_setattr(2): flags that a more privileged user namespace has set are locked.
+/// The error of mount_setattr(2): flags that were set in a more privileged user namespace are locked.
 #[cold]
 #[inline(never)]
 pub fn change(errno: Errno, tree: BorrowedFd<'_>, change: SetAttr) -> Error {
@@ -64,16 +65,16 @@ pub fn change(errno: Errno, tree: BorrowedFd<'_>, change: SetAttr) -> Error {
     }
 }
 
-/// `MOUNT_ATTR_*` that a mount has, as far as they can be locked but for access times.
+/// The flags of a mount that can be locked, `MOUNT_ATTR_*`, except those of access times.
 fn current(tree: BorrowedFd<'_>) -> u64 {
     let flags = fstatfs(tree).map_or(0, |statfs| statfs.f_flags as u64);
-    // `ST_*` of statfs(2) have the same numbers.
+    // `ST_*` of statfs(2) have the same values.
     let same =
         sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
     flags & u64::from(same)
 }
 
-/// fsopen(2) or fsconfig(2) with FSCONFIG_CMD_CREATE, of a type.
+/// The error of fsopen(2), or of fsconfig(2) with FSCONFIG_CMD_CREATE, for a filesystem type.
 pub fn filesystem(errno: Errno, what: fmt::Arguments<'_>, kind: &core::ffi::CStr) -> Error {
     let reason = match (errno, kind.to_bytes()) {
         (Errno::NODEV, _) => "this kernel has no filesystem of that type",
@@ -81,14 +82,14 @@ pub fn filesystem(errno: Errno, what: fmt::Arguments<'_>, kind: &core::ffi::CStr
         (Errno::PERM, b"proc") => "needs a pid namespace that the user namespace owns",
         (Errno::PERM, b"mqueue") => "needs an IPC namespace that the user namespace owns",
         (Errno::PERM, b"cgroup" | b"cgroup2") => "needs a cgroup namespace that the user namespace owns",
-        (Errno::PERM, _) => "needs CAP_SYS_ADMIN in the first user namespace",
+        (Errno::PERM, _) => "needs CAP_SYS_ADMIN in the initial user namespace",
         _ => return Error::system(errno, format_args!("{what}")),
     };
     Error::system(errno, format_args!("{what} ({reason})"))
 }
 
-/// The kernel's own words for a refusal, which it leaves in the context: "tmpfs: Bad value for 'size'". Otherwise what
-/// `known` makes of it.
+/// An error with the kernel's message from the log of an fsopen(2) context, such as "tmpfs: Bad value for 'size'"; if
+/// the log is empty, the error that `known` makes of `what`.
 #[cold]
 #[inline(never)]
 pub fn context(
@@ -99,20 +100,20 @@ pub fn context(
 ) -> Error {
     let mut space = [0u8; 256];
     let mut found = None;
-    // One message at a time, from the oldest on: the last error is what ended it.
+    // Each read returns one message, the oldest first. The last error message is the cause.
     while let Ok(count) = read(context.as_fd(), &mut space) {
         if space.starts_with(b"e ") || found.is_none() {
             found = Some((space, count));
         }
     }
     let Some((message, count)) = found else { return known(what) };
-    let words = message.get(..count).unwrap_or_default();
-    let words = words.get(2..).filter(|_| words.get(1) == Some(&b' ')).unwrap_or(words);
-    let words = core::str::from_utf8(words.trim_ascii_end()).unwrap_or("?");
-    Error::system(errno, format_args!("{what} ({words})"))
+    let text = message.get(..count).unwrap_or_default();
+    let text = text.get(2..).filter(|_| text.get(1) == Some(&b' ')).unwrap_or(text);
+    let text = core::str::from_utf8(text.trim_ascii_end()).unwrap_or("?");
+    Error::system(errno, format_args!("{what} ({text})"))
 }
 
-/// `MOUNT_ATTR_*` by the words of mount(8).
+/// `MOUNT_ATTR_*` with the option names of mount(8).
 struct Flags(u64);
 
 static FLAGS: [(u32, &str); 8] = [
@@ -136,7 +137,7 @@ impl fmt::Display for Flags {
     }
 }
 
-/// As strace(1) has it, in the words of mount(8).
+/// The arguments of mount_setattr(2), with the option names of mount(8).
 impl fmt::Display for SetAttr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clear = self.clear & !u64::from(sys::MOUNT_ATTR__ATIME);
@@ -172,7 +173,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn changes_in_words() {
+    fn changes_as_text() {
         let change = SetAttr::default();
         for (change, text) in [
             (SetAttr { set: 5, ..change }, "set ro,nodev"),

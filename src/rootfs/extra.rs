@@ -1,4 +1,4 @@
-//! Mounts that are added to a container that runs, and taken away from it.
+//! Mounts that are added to a running container, or removed from it.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -17,21 +17,22 @@ use super::supply::{RequestTrees, Sources};
 use crate::config::Mount;
 use crate::error::{At, On, Result, Show, invalid};
 
-/// Mounts, ready to be made.
+/// The plan of mounts to be added.
 #[derive(Debug)]
 pub struct Plan<'a> {
     mounts: Vec<Op<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    /// Plans them as those of a configuration, but for filesystems that show namespaces: a new one would show those
-    /// of whoever mounts it.
+    /// Plans mounts like those of config.json. Errors: in addition, `/` is rejected as destination, and so are
+    /// filesystems whose content depends on namespaces, because a new one would show those of the process that mounts
+    /// it.
     pub fn new(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
             let place = Show(mount.destination);
             if is_root(mount.destination) {
                 return invalid(format_args!(
-                    "mounts[{index}] {place}: nobody inside would see it over the root"
+                    "mounts[{index}] {place}: a mount over the root would not be visible in the container"
                 ));
             }
             let kind = mount.kind.map_or(&b""[..], CStr::to_bytes);
@@ -43,7 +44,7 @@ impl<'a> Plan<'a> {
         Ok(Plan { mounts: ops(mounts, context)? })
     }
 
-    /// Opens what comes from the host, as far as there is room.
+    /// Opens sources on the host, as far as the limit of file descriptors permits.
     pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
         read_links(&mut self.mounts)?;
         self.sources().open_first(Some(find)).map(drop)
@@ -53,12 +54,12 @@ impl<'a> Plan<'a> {
         Sources { mounts: &self.mounts, devices: None }
     }
 
-    /// The trees that the process inside asks for.
+    /// Opens the trees that the process in the container's mount namespace requests, beginning with those of `entry`.
     pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
         Ok(self.sources().portion(entry, find)?.0)
     }
 
-    /// Inside: makes all of them, or none.
+    /// Makes the mounts, in the container's mount namespace. If one fails, those made before it are removed.
     pub fn apply(&self, root: &mut Root, more: &mut RequestTrees<'_>) -> Result<()> {
         let (sources, mut made) = (self.sources(), 0);
         let finish = |()| self.mounts.iter().try_for_each(Op::finish);
@@ -71,7 +72,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Inside: takes them away, the last first, since it may lie below another. Who still uses one keeps it.
+/// Removes mounts, in the container's mount namespace: the last first, because it may be below another. Open files of a
+/// removed mount remain usable (MNT_DETACH).
 pub fn remove(mounts: &[Mount<'_>], root: &Root) -> Result<()> {
     for (index, mount) in mounts.iter().enumerate().rev() {
         detach(root, mount.destination).at(format_args!("mounts[{index}] {}", Show(mount.destination)))?;
@@ -79,7 +81,7 @@ pub fn remove(mounts: &[Mount<'_>], root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// By its name in a directory that no link has led to: it could lead to what hides a file of the kernel's.
+/// Unmounts a path. Links in it are not followed: they could lead to a mount that masks a file of procfs or sysfs.
 fn detach(root: &Root, path: &CStr) -> Result<()> {
     let (above, name) = root.parent_without_links(path)?;
     fchdir(&above).on(format_args!("fchdir"))?;

@@ -1,29 +1,30 @@
-//! How many file descriptors may stay open, by the limit on them (getrlimit(2), RLIMIT_NOFILE).
+//! The number of file descriptors that may be left open, a part of the limit (getrlimit(2), RLIMIT_NOFILE).
 
 use core::cell::Cell;
 
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::process::{Resource, getrlimit};
 
-/// Which descriptors may be left open. The kernel gives the lowest number that is free, so a number tells how many are
-/// open.
+/// The file descriptors that may be left open. The kernel assigns the lowest free number, so a number is a measure of
+/// how many are open.
 pub struct FdBudget {
-    /// Numbers from here on may not.
+    /// The first number that may not be left open.
     end: Cell<RawFd>,
-    /// As a part of the limit, and at most so many; `None` when the limit is known.
+    /// The divisor of the limit, and a maximum; `None` after the limit was read.
     part: Cell<Option<(u64, RawFd)>>,
 }
 
-/// So many there are under any limit that mote can work with; a usual start has fewer, and asks for no limit.
+/// The number that is allowed without reading the limit: mote cannot run with a lower one, and a usual start needs
+/// fewer.
 const ALWAYS_ALLOWED: RawFd = 96;
 
 impl FdBudget {
-    /// Room for one `part`th of the limit, and for `most`.
+    /// A budget of one `part`th of the limit, at most `most`.
     pub fn new(part: u64, most: RawFd) -> Self {
         FdBudget { end: Cell::new(ALWAYS_ALLOWED), part: Cell::new(Some((part, most))) }
     }
 
-    /// Whether this one may be left open.
+    /// Whether a file descriptor may be left open.
     pub fn has(&self, fd: &OwnedFd) -> bool {
         fd.as_raw_fd() < self.end.get() || self.ask(fd.as_raw_fd())
     }

@@ -1,4 +1,4 @@
-//! Entries of `mounts` that make a filesystem, or change one.
+//! Entries of `mounts` that create a filesystem, or remount one.
 
 use alloc::ffi::CString;
 use core::ffi::CStr;
@@ -18,12 +18,12 @@ use crate::error::{At, Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
 impl Op<'_> {
-    /// A new filesystem at the destination.
+    /// Creates a filesystem and attaches it at the destination.
     pub(super) fn create(&self, root: &mut Root, kind: &CStr, source: &CStr) -> Result<OwnedFd> {
         let (target, new) = self.target(root, kind)?;
         let mut mode = [0u8; 8];
         let given = self.options.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
-        // Only a directory that was there says which mode is wanted; else it is tmpfs's own, 1777.
+        // The default mode of a tmpfs is that of the directory it covers, if that existed before; otherwise 1777.
         let inherits = kind == c"tmpfs" && !new && !given.clone().any(|(name, _)| name == c"mode");
         let inherited = match inherits {
             true => {
@@ -53,8 +53,9 @@ impl Op<'_> {
         Ok(tree)
     }
 
-    /// In a user namespace that does not own the network namespace a new sysfs is refused. The host's is as good
-    /// when it is only read; with all below it, which may not be uncovered there, and nothing of it writable.
+    /// Copies the host's /sys after a new sysfs was denied, because the user namespace does not own the network
+    /// namespace. Only for read-only mounts: with all mounts below it, which are locked there, and all of them
+    /// read-only.
     #[cold]
     #[inline(never)]
     fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
@@ -62,16 +63,16 @@ impl Op<'_> {
             return Err(refused);
         }
         let tree = tree::copy_path(c"/sys", true, false).on(format_args!("open_tree /sys"))?;
-        // The rule for access times may not be changed of what is another user namespace's.
+        // Flags of access times are locked on mounts from another user namespace.
         let set = self.options.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
         let change =
             SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
         tree::change(tree.as_fd(), change).map(|()| tree)
     }
 
-    /// The directory a filesystem is mounted on, and whether it was made for that. procfs and sysfs must be where they
-    /// are said to be: other processes take for granted what they read in them, and a link in the image would put them
-    /// where nobody masks them (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
+    /// Opens or creates the mount point, and tells whether it was created. procfs and sysfs are not mounted through
+    /// symbolic links: a link in the image could put them where their files are not masked, while processes read
+    /// another file at the expected path (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
     fn target(&self, root: &mut Root, kind: &CStr) -> Result<(OwnedFd, bool)> {
         match kind.to_bytes() {
             b"proc" | b"sysfs" => {
@@ -81,7 +82,8 @@ impl Op<'_> {
         }
     }
 
-    /// A tmpfs with one directory for each hierarchy, and links for the controllers that share one.
+    /// Mounts a tmpfs with one directory for each hierarchy, and links for controllers that share a hierarchy
+    /// (`cpu -> cpu,cpuacct`).
     pub(super) fn cgroups(&self, root: &mut Root, trees: &[(CString, Source<'_>)]) -> Result<()> {
         let directory = self.create(root, c"tmpfs", c"cgroup")?;
         for (name, source) in trees {
@@ -102,7 +104,7 @@ impl Op<'_> {
             };
             make().at(format_args!("{}", Show(name)))?;
         }
-        // All of them at once; copies of shared mounts are in the host's peer group until then.
+        // One call for all mounts. Until then, copies of shared mounts are in the host's peer group.
         tree::change(directory.as_fd(), self.options.all)?;
         let change = SetAttr { propagation: sys::MS_PRIVATE.into(), recursive: true, ..self.options.top };
         tree::change(directory.as_fd(), change)?;
@@ -110,7 +112,7 @@ impl Op<'_> {
         Ok(())
     }
 
-    /// Changes what is mounted at the destination already.
+    /// Changes flags of the mount at the destination, and parameters of its filesystem.
     pub(super) fn remount(&self, root: &Root) -> Result<()> {
         let target = root.open(self.destination).on(format_args!("openat2"))?;
         tree::change(target.as_fd(), self.options.all)?;
@@ -131,7 +133,7 @@ impl Op<'_> {
     }
 }
 
-/// The permission bits of a mode as text: a tmpfs takes those of the directory it covers.
+/// The permission bits of a mode as octal text, for the `mode` parameter of tmpfs.
 fn octal(mode: u32, space: &mut [u8; 8]) -> &CStr {
     for (place, byte) in space.iter_mut().enumerate().take(4) {
         *byte = b'0' + (mode >> (3 * (3 - place)) & 7) as u8;

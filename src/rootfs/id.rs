@@ -1,4 +1,4 @@
-//! Which directory a process has as its root, in terms that can be written down and compared.
+//! The identity of a process's root directory, which is recorded in the state directory and compared later.
 
 use core::fmt;
 
@@ -7,34 +7,34 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Kind, On, Result};
 
-/// A root directory: its mount, and the file that it is there (statx(2)).
+/// A root directory: its mount ID, device and inode (statx(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RootId {
-    /// The mount's id, which is not given out again since linux 6.8 (STATX_MNT_ID_UNIQUE); 0 where the kernel does
-    /// not tell it: before linux 5.8, or where statx is refused.
+    /// The mount ID, which is never reused since linux 6.8 (STATX_MNT_ID_UNIQUE); 0 if it is unknown: before linux 5.8,
+    /// or if statx is denied.
     pub mount: u64,
     pub device: u64,
     pub inode: u64,
 }
 
-/// What the root of a process that joins a container has to be.
+/// The root directory that a process must have after it joined a container.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     root: RootId,
-    /// The same directory as the host's root: only the mount tells them apart.
+    /// Whether it is the same directory as the host's root, so that only the mount IDs differ.
     like_hosts: bool,
 }
 
-/// `STATX_MNT_ID_UNIQUE` of include/uapi/linux/stat.h. A kernel that does not know it passes it over.
+/// `STATX_MNT_ID_UNIQUE` of include/uapi/linux/stat.h. Older kernels ignore it.
 const MNT_ID_UNIQUE: u32 = 0x4000;
 
 impl RootId {
-    /// Of this process's own root.
+    /// The root of the calling process.
     pub fn own() -> Result<Self> {
         let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
         let (mount, device, inode) = match statx(CWD, c"/", AtFlags::empty(), wanted) {
             Ok(found) => (found.stx_mnt_id, makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino),
-            // A sandbox that knows it not.
+            // A seccomp filter without statx.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let found = stat(c"/").on(format_args!("newfstatat /"))?;
                 (0, found.st_dev, found.st_ino)
@@ -44,7 +44,7 @@ impl RootId {
         Ok(RootId { mount, device, inode })
     }
 
-    /// Reads what [`fmt::Display`] has written.
+    /// Parses the format of [`fmt::Display`]: three decimal numbers.
     pub fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split(' ').map(str::parse);
         let mut next = || numbers.next()?.ok();
@@ -59,14 +59,14 @@ impl fmt::Display for RootId {
 }
 
 impl Expected {
-    /// On the host's side: `root` is the container's.
+    /// Called in the parent, whose root is the host's; `root` is that of the container.
     pub fn new(root: RootId) -> Result<Self> {
         let own = RootId::own()?;
         Ok(Expected { root, like_hosts: (own.device, own.inode) == (root.device, root.inode) })
     }
 
-    /// Inside: an error unless this process has that root now. A process of the container may have bound its root over
-    /// itself, which changes the mount and nothing else.
+    /// Checks the root of the calling process, after it joined the container. Mount IDs are compared only if necessary:
+    /// a process of the container may have bind-mounted its root over itself, which changes nothing else.
     pub fn check(&self) -> Result<()> {
         let (found, root) = (RootId::own()?, &self.root);
         let same_file = (found.device, found.inode) == (root.device, root.inode);

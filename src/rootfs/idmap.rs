@@ -1,5 +1,5 @@
-//! Idmapped mounts (mount_setattr(2), MOUNT_ATTR_IDMAP; config.md, "idmap", "ridmap", "uidMappings"): files have
-//! other owners where they are mounted than where they come from.
+//! Idmapped mounts (mount_setattr(2), MOUNT_ATTR_IDMAP; config.md, "idmap", "ridmap", "uidMappings"): files have other
+//! owners at the destination than at the source.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -18,23 +18,23 @@ use crate::sys::mount::mount_idmap;
 #[derive(Clone, Copy, Debug)]
 pub struct UserNamespace<'m> {
     pub mappings: Mappings<'m>,
-    /// It was there before, and what is said of its mappings need not be true.
+    /// Whether it is joined by a path: then the mappings in config.json may differ from the real ones.
     pub joined: bool,
 }
 
-/// How the owners of a tree are mapped.
+/// The ID mappings of a bind mount.
 pub struct Idmap {
     recursive: bool,
-    /// `None` is as in the user namespace that the container joins.
+    /// `None`: those of the user namespace that the container joins.
     mappings: Option<(Vec<IdMapping>, Vec<IdMapping>)>,
 }
 
-/// Finds the user namespace with some mappings, or the one that the container joins.
+/// Returns a user namespace with the given mappings, or for `None` the one that the container joins.
 pub type FindUserNamespace<'f> = dyn FnMut(Option<Mappings<'_>>) -> Result<OwnedFd> + 'f;
 
 impl Idmap {
-    /// What a mount's fields and options say together: the fields go first, and what nobody says is the
-    /// container's user namespace.
+    /// The mappings of a mount: `uidMappings` and `gidMappings`, or those in the option, or by default those of the
+    /// container's user namespace. Errors: invalid mappings, or none at all.
     #[cold]
     #[inline(never)]
     pub fn new(mount: &Mount<'_>, option: Option<&CStr>, user: Option<UserNamespace<'_>>) -> Result<Self> {
@@ -55,14 +55,14 @@ impl Idmap {
         Ok(Idmap { recursive: word == "ridmap", mappings })
     }
 
-    /// Maps a tree that is attached nowhere yet.
+    /// Maps a detached mount tree.
     #[cold]
     #[inline(never)]
     pub fn apply(&self, tree: &OwnedFd, find: &mut FindUserNamespace<'_>) -> Result<()> {
         let mappings = self.mappings.as_ref().map(|(uids, gids)| (&**uids, &**gids));
         let namespace = find(mappings)?;
         match mount_idmap(tree.as_fd(), namespace.as_fd(), self.recursive) {
-            // A network's, or one that this kernel cannot map yet.
+            // Network filesystems and others do not support it, depending on the kernel.
             Err(Errno::INVAL) => {
                 let magic = fstatfs(tree).on(format_args!("fstatfs"))?.f_type;
                 let why =
@@ -92,8 +92,8 @@ impl fmt::Debug for Idmap {
     }
 }
 
-/// `uids=0-1-10#10-11-10;gids=0-100-10`: first ids of the source, first ids of the mount, how many. Behind an `@`
-/// the second is an id in the container.
+/// Parses `uids=0-1-10#10-11-10;gids=0-100-10`, with triples of the first ID at the source, the first ID in the mount,
+/// and the count. After an `@` the second is an ID in the container.
 fn parse(text: &str, user: Option<UserNamespace<'_>>) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     let (mut uids, mut gids) = (Vec::new(), Vec::new());
     let (users, groups) = user.map_or((&[][..], &[][..]), |user| user.mappings);
@@ -107,9 +107,11 @@ fn parse(text: &str, user: Option<UserNamespace<'_>>) -> Result<(Vec<IdMapping>,
             match mapping(triple, container) {
                 Some(mapping) => list.push(mapping),
                 None if triple.starts_with('@') => {
-                    return invalid(format_args!("\"{triple}\" is no mapping to ids of the container"));
+                    return invalid(format_args!(
+                        "\"{triple}\" is not a valid mapping to IDs of the container"
+                    ));
                 }
-                None => return invalid(format_args!("\"{triple}\" is no mapping")),
+                None => return invalid(format_args!("\"{triple}\" is not a valid mapping")),
             }
         }
     }
@@ -151,12 +153,12 @@ mod tests {
             ("uids=0-1-10#10-11-10;gids=0-100-10", "idmap uids 0-1-10 10-11-10; gids 0-100-10"),
             ("uids=@1-3-10;gids=@1-0-1#@2-1000-1", "idmap uids 1-4-10; gids 1-0-1 2-1001-1"),
             ("uids=0-1-10", "needs both uids= and gids="),
-            ("uids=;gids=0-1-1", "\"\" is no mapping"),
-            ("uids=0-1-10;gids=0-1", "\"0-1\" is no mapping"),
-            ("uids=0-1-10;gids=0-1-1-1", "\"0-1-1-1\" is no mapping"),
-            ("uids=0-1-0;gids=0-1-1", "\"0-1-0\" is no mapping"),
-            ("uids=0-4294967295-2;gids=0-1-1", "\"0-4294967295-2\" is no mapping"),
-            ("uids=@0-1001-1;gids=0-1-1", "\"@0-1001-1\" is no mapping to ids of the container"),
+            ("uids=;gids=0-1-1", "\"\" is not a valid mapping"),
+            ("uids=0-1-10;gids=0-1", "\"0-1\" is not a valid mapping"),
+            ("uids=0-1-10;gids=0-1-1-1", "\"0-1-1-1\" is not a valid mapping"),
+            ("uids=0-1-0;gids=0-1-1", "\"0-1-0\" is not a valid mapping"),
+            ("uids=0-4294967295-2;gids=0-1-1", "\"0-4294967295-2\" is not a valid mapping"),
+            ("uids=@0-1001-1;gids=0-1-1", "\"@0-1001-1\" is not a valid mapping to IDs of the container"),
             ("users=0-0-1", "\"users=0-0-1\" is neither uids= nor gids="),
         ] {
             assert_eq!(shown(text, &container), want);

@@ -1,4 +1,5 @@
-//! The container's SELinux label on what is mounted for it (config-linux.md, "Mount Label"; mount(8), "context").
+//! The SELinux label of filesystems that are mounted for the container (config-linux.md, "Mount Label"; mount(8),
+//! "context").
 
 use alloc::borrow::Cow;
 use alloc::ffi::CString;
@@ -11,13 +12,14 @@ use super::tree::Parameter;
 use crate::config::Config;
 use crate::error::{Error, Result, Show};
 
-/// The option that says the label, and the label.
+/// A mount option and its value, the label.
 pub type Label<'a> = (&'static CStr, &'a CStr);
 
-/// Stands among a filesystem's parameters, but is an attribute of its root directory (xattr(7)).
+/// Not a mount option but an extended attribute of the filesystem's root directory (xattr(7)). It is kept among the
+/// parameters.
 const ATTRIBUTE: &CStr = c"security.selinux";
 
-/// `linux.mountLabel`, as the option of mount(8) that says it: "context" where no annotation has another.
+/// `linux.mountLabel` as a mount option, "context" by default, or the one in the annotation.
 pub fn plan<'a>(config: &Config<'a>) -> Result<Option<Label<'a>>> {
     const KEY: &CStr = c"run.oci.mount_context_type";
     let Some(label) = config.linux.mount_label else { return Ok(None) };
@@ -33,8 +35,8 @@ pub fn plan<'a>(config: &Config<'a>) -> Result<Option<Label<'a>>> {
     }
 }
 
-/// How a new filesystem of this kind gets the label: not when SELinux labels its files one by one. Of mqueue,
-/// which an IPC namespace has had from its beginning, only the directory can be labelled.
+/// The option or attribute that labels a new filesystem of a type; `None` if SELinux labels its files individually. The
+/// mqueue filesystem exists since its IPC namespace was created, so only its root directory can be labelled.
 pub fn label_of<'a>(kind: &CStr, label: Label<'a>) -> Option<Label<'a>> {
     match kind.to_bytes() {
         b"proc" | b"sysfs" | b"cgroup" | b"cgroup2" => None,
@@ -43,13 +45,13 @@ pub fn label_of<'a>(kind: &CStr, label: Label<'a>) -> Option<Label<'a>> {
     }
 }
 
-/// Whether it is one that the filesystem knows.
+/// Whether a parameter is passed to the filesystem; [`ATTRIBUTE`] is not.
 pub fn is_parameter((name, _): &Parameter<'_>) -> bool {
     *name != ATTRIBUTE
 }
 
-/// Labels a tree's root directory, if that is among its parameters. Where the policy does not let that be, its own
-/// label stays, which gives the container no more.
+/// Sets the label of a tree's root directory, if it is among the parameters. Errors are ignored: if the policy denies
+/// it, the directory keeps its own label, which gives the container no additional access.
 pub fn set_attribute<'a>(tree: &OwnedFd, mut parameters: impl Iterator<Item = Parameter<'a>>) {
     let Some((_, Some(label))) = parameters.find(|parameter| !is_parameter(parameter)) else { return };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -57,7 +59,7 @@ pub fn set_attribute<'a>(tree: &OwnedFd, mut parameters: impl Iterator<Item = Pa
         .and_then(|directory| fsetxattr(directory, ATTRIBUTE, label.to_bytes(), XattrFlags::empty()));
 }
 
-/// A label without the quotes that mount(8) wants for the commas in it, and fsconfig(2) does not.
+/// A label without its quotes. mount(8) requires them for labels with commas, fsconfig(2) does not accept them.
 pub fn unquoted(label: &CStr) -> Cow<'_, CStr> {
     let inner = label.to_bytes().strip_prefix(b"\"").and_then(|label| label.strip_suffix(b"\""));
     inner.and_then(|inner| CString::new(inner).ok()).map_or(label.into(), Cow::from)
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_filesystem_gets_it_in_its_way() {
+    fn label_by_filesystem_type() {
         let label = (c"context", c"a:b:c:s0");
         assert_eq!(label_of(c"tmpfs", label), Some(label));
         assert_eq!(label_of(c"mqueue", label), Some((ATTRIBUTE, c"a:b:c:s0")));
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_stand_at_both_ends() {
+    fn quotes_are_removed_at_both_ends() {
         for (given, label) in [(c"\"a:s0:c1,c2\"", c"a:s0:c1,c2"), (c"a:s0", c"a:s0"), (c"\"", c"\"")] {
             assert_eq!(*unquoted(given), *label);
         }

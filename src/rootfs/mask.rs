@@ -1,4 +1,4 @@
-//! Paths that are covered or made read-only (config-linux.md, "Masked Paths", "Readonly Paths").
+//! Masked and read-only paths (config-linux.md, "Masked Paths", "Readonly Paths").
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -14,26 +14,26 @@ use super::tree;
 use crate::error::{At, Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
-/// The paths. One that does not exist is passed over: there is nothing to protect.
+/// The paths to mask or make read-only. Those that do not exist are ignored.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     masked: Vec<&'a CStr>,
     readonly: Vec<&'a CStr>,
-    /// Of what covers directories.
+    /// The label of the tmpfs over masked directories.
     label: Option<Label<'a>>,
 }
 
-/// Of what covers, `MOUNT_ATTR_*`.
+/// The flags of a tmpfs that masks a directory, `MOUNT_ATTR_*`.
 pub(super) const HIDDEN: u32 =
     sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
 
 impl<'a> Plan<'a> {
-    /// As they are written.
+    /// Plans the paths.
     pub fn new(masked: &[&'a CStr], readonly: &[&'a CStr], label: Option<Label<'a>>) -> Self {
         Plan { masked: masked.to_vec(), readonly: readonly.to_vec(), label }
     }
 
-    /// Read-only first, so that no mask lies below a later copy.
+    /// Read-only paths come first: the recursive copy of a directory would otherwise include masks below it.
     pub fn apply(&self, root: &Root) -> Result<()> {
         for path in &self.readonly {
             read_only(root, path).at(format_args!("linux.readonlyPaths {}", Show(path)))?;
@@ -62,7 +62,7 @@ fn read_only(root: &Root, path: &CStr) -> Result<()> {
     root.attach(copy, target)
 }
 
-/// What is laid over masked paths, made when first wanted and then copied.
+/// The mounts that cover masked paths, created for the first path and copied for others.
 #[derive(Default)]
 struct Cover {
     null: Option<OwnedFd>,
@@ -81,7 +81,7 @@ impl Cover {
             return root.attach(tree::copy(cover.as_fd(), false)?, target);
         }
         if directory {
-            // The first is attached itself: what is mounted nowhere can be copied only since linux 6.15.
+            // The first is attached itself: detached mounts can be copied only since linux 6.15.
             tree::attach(cover.insert(empty(root, label)?), target.as_fd())?;
             root.release(target);
             return Ok(());
@@ -90,15 +90,15 @@ impl Cover {
     }
 }
 
-/// An empty directory that nothing can be put into.
+/// An empty tmpfs in which no file can be created.
 fn empty(root: &Root, label: Option<Label<'_>>) -> Result<OwnedFd> {
     let parameters = [(c"nr_blocks", Some(c"1")), (c"nr_inodes", Some(c"1"))].into_iter();
     let label = label.map(|(option, label)| (option, Some(label)));
     root.create_filesystem(c"tmpfs", c"tmpfs", parameters.chain(label), HIDDEN.into())
 }
 
-/// The container's /dev/null, checked to be it: a file of an image or a racing process in its place would
-/// be laid over /proc/kcore instead (CVE-2025-31133).
+/// The container's /dev/null. Its device number is checked: otherwise another file, from the image or a racing process,
+/// would be mounted over masked paths such as /proc/kcore (CVE-2025-31133).
 fn null(root: &Root) -> Result<OwnedFd> {
     let fd = root.open(c"/dev/null").on(format_args!("openat2 /dev/null"))?;
     let stat = fstat(&fd).on(format_args!("fstat /dev/null"))?;

@@ -1,8 +1,9 @@
-//! The container's tree of files (mount_namespaces(7), pivot_root(2); config.md, "Root", "Mounts";
+//! The container's root filesystem (mount_namespaces(7), pivot_root(2); config.md, "Root", "Mounts";
 //! config-linux.md, "Devices", "Rootfs Mount Propagation", "Masked Paths", "Readonly Paths").
 //!
-//! The root is a detached copy of the bundle's; it is attached, and everything below it is attached to
-//! descriptors found by walking inside it (`path.rs`). The host's tree is left with pivot_root.
+//! The root is a detached copy (OPEN_TREE_CLONE) of the mount tree at `root.path`. It is attached, and all other mounts
+//! are attached to file descriptors of mount points that were resolved inside it (`path.rs`). pivot_root(2) then
+//! replaces the root of the host.
 
 pub mod cgroup;
 mod classic;

@@ -1,4 +1,4 @@
-//! The options of a mount, parsed.
+//! Parsing of `mounts[].options`.
 
 use alloc::borrow::Cow;
 use alloc::ffi::CString;
@@ -13,36 +13,37 @@ use crate::config::Mount;
 use crate::error::{Error, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
-/// The options of a mount.
+/// The parsed options of a mount.
 #[derive(Debug, Default)]
 pub struct MountOptions<'a> {
     pub bind: Option<bool>,
     pub remount: bool,
     pub copy_up: bool,
-    /// `rw` was the last word on it: it counts where something is remounted.
+    /// Whether `rw` is given, after any `ro`; a remount then clears the read-only flag.
     pub writable: bool,
-    /// Of the mount itself.
+    /// Flags of the mount itself.
     pub top: SetAttr,
-    /// Of the whole tree, first.
+    /// Flags of the whole tree, set before `top`.
     pub all: SetAttr,
+    /// Parameters of the filesystem: (name, value).
     pub parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
 }
 
-/// The options of a bind mount about its source and its destination.
+/// The options of a bind mount that concern links and ID mappings.
 #[derive(Default)]
 pub struct BindOptions<'a> {
     pub links: Links,
-    /// The whole of that option.
+    /// The option `idmap` or `ridmap`, with its value.
     pub idmap: Option<&'a CStr>,
 }
 
 impl BindOptions<'_> {
-    /// Nothing out of the ordinary.
+    /// Whether none of these options is given.
     pub fn are_default(&self) -> bool {
         self.idmap.is_none() && self.links == FOLLOWED
     }
 
-    /// What is no bind mount has none.
+    /// The error for a mount that is not a bind mount.
     #[cold]
     #[inline(never)]
     pub fn refuse<T>(&self) -> Result<T> {
@@ -52,32 +53,32 @@ impl BindOptions<'_> {
             Links { destination: true, .. } => "dest-nofollow",
             _ => "idmap",
         };
-        invalid(format_args!("options: \"{word}\" is for a bind mount alone"))
+        invalid(format_args!("options: \"{word}\" is valid only for bind mounts"))
     }
 }
 
 impl<'a> MountOptions<'a> {
-    /// Parses the options of a mount.
+    /// Parses the options of a mount. Errors: an option is unsupported.
     pub fn read(mount: &Mount<'a>) -> Result<(Self, BindOptions<'a>)> {
-        let (mut words, mut ends) = (MountOptions::default(), BindOptions::default());
-        words.all.recursive = true;
+        let (mut options, mut bind) = (MountOptions::default(), BindOptions::default());
+        options.all.recursive = true;
         for (index, text) in mount.options.iter().copied().enumerate() {
-            let known = text.to_str().ok().and_then(lookup);
-            match known {
+            let parsed = text.to_str().ok().and_then(lookup);
+            match parsed {
                 Some(MountOption::Unsupported) => {
                     return Err(Error::unsupported(format_args!(
                         "options[{index}]: \"{}\" is not supported yet",
                         Show(text)
                     )));
                 }
-                Some(MountOption::Idmap) => ends.idmap = Some(text),
-                Some(MountOption::Link(links)) => ends.links.add(links),
-                Some(known) => words.take(known),
+                Some(MountOption::Idmap) => bind.idmap = Some(text),
+                Some(MountOption::Link(links)) => bind.links.add(links),
+                Some(parsed) => options.take(parsed),
                 None if text.is_empty() => {}
-                None => words.parameter(text),
+                None => options.parameter(text),
             }
         }
-        Ok((words, ends))
+        Ok((options, bind))
     }
 
     fn take(&mut self, option: MountOption) {
@@ -90,7 +91,7 @@ impl<'a> MountOptions<'a> {
             MountOption::Atime(rule, false) => self.top.atime(rule),
             MountOption::Atime(rule, true) => self.all.atime(rule),
             MountOption::ReadOnly => (self.top.set, self.writable) = (self.top.set | readonly, false),
-            // Undoes an `ro` before it; what is read-only on the host is not opened up.
+            // Reverts an earlier `ro`. A bind source that is read-only on the host is not made writable.
             MountOption::ReadWrite => (self.top.set, self.writable) = (self.top.set & !readonly, true),
             MountOption::Super(name) => self.parameters.push((name.into(), None)),
             MountOption::Propagation(kind, false) => self.top.propagation = kind.into(),
@@ -102,7 +103,7 @@ impl<'a> MountOptions<'a> {
         }
     }
 
-    /// A word of the filesystem's own: `size=64k`, `newinstance`.
+    /// Adds a parameter of the filesystem: `size=64k`, `newinstance`.
     fn parameter(&mut self, text: &'a CStr) {
         let bytes = text.to_bytes_with_nul();
         let pair = bytes.iter().position(|byte| *byte == b'=').and_then(|at| {
@@ -117,13 +118,13 @@ impl<'a> MountOptions<'a> {
         });
     }
 
-    /// The container's label, of a filesystem of some kind that is made for it.
+    /// Adds the SELinux label, for a new filesystem of the given type.
     pub fn label(&mut self, label: Option<(&CStr, Label<'a>)>) {
         let option = label.and_then(|(kind, label)| label_of(kind, label));
         self.parameters.extend(option.map(|(option, label)| (option.into(), Some(label.into()))));
     }
 
-    /// A bind mount without a word on propagation shares nothing with the host's mount it is a copy of.
+    /// Makes a bind mount without a propagation option private; otherwise it would be in the peer group of its source.
     pub fn private_by_default(&mut self, recursive: bool) {
         if self.all.propagation == 0 && self.top.propagation == 0 {
             let of = if recursive { &mut self.all } else { &mut self.top };
@@ -131,16 +132,17 @@ impl<'a> MountOptions<'a> {
         }
     }
 
-    /// A bind mount has no filesystem of its own. runc refuses such words, too, crun passes them over.
+    /// Rejects parameters of the filesystem for a bind mount, as runc does; crun ignores them.
     pub fn check_bind(&self, mount: &Mount<'_>) -> Result<()> {
         match self.parameters.first() {
-            Some((name, _)) => refuse_word(mount, name, "a bind mount, whose filesystem is its source's"),
+            Some((name, _)) => refuse_word(mount, name, "bind mounts"),
             None => Ok(()),
         }
     }
 
-    /// A bind mount of cgroup v2. Words for the whole hierarchy are not a container's to say (cgroups(7): they are
-    /// ignored); there are no others.
+    /// Checks the options of a cgroup v2 mount, which is made as a bind mount. All valid parameters concern the whole
+    /// hierarchy and are ignored, as the kernel does outside of the initial namespaces (cgroups(7)). Others are
+    /// rejected.
     pub fn check_cgroup2(&mut self, mount: &Mount<'_>) -> Result<()> {
         const KNOWN: [&CStr; 5] = [
             c"nsdelegate",
@@ -150,7 +152,7 @@ impl<'a> MountOptions<'a> {
             c"memory_hugetlb_accounting",
         ];
         match self.parameters.iter().find(|(name, _)| !KNOWN.iter().any(|known| **known == **name)) {
-            Some((name, _)) => refuse_word(mount, name, "cgroup2, which is mounted already"),
+            Some((name, _)) => refuse_word(mount, name, "cgroup v2 mounts"),
             None => {
                 self.parameters.clear();
                 self.private_by_default(false);
@@ -159,24 +161,25 @@ impl<'a> MountOptions<'a> {
         }
     }
 
-    /// A new filesystem of a device is read-only as a whole.
+    /// Makes the filesystem itself read-only for `ro`, if it is one of a device.
     pub fn add_super_read_only(&mut self, kind: &CStr) {
         if self.is_read_only() && !is_kernels_own(kind) {
             self.parameters.push((c"ro".into(), None));
         }
     }
 
-    /// Whether the mount itself is made read-only, by `ro` or with all below it.
+    /// Whether the top mount is made read-only, by `ro` or `rro`.
     pub fn makes_read_only(&self) -> bool {
         (self.top.set | self.all.set & !self.top.clear) & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }
 
+    /// Whether `ro` is given.
     pub fn is_read_only(&self) -> bool {
         self.top.set & u64::from(sys::MOUNT_ATTR_RDONLY) != 0
     }
 }
 
-/// Refuses a word that is a filesystem's own, as it was written.
+/// The error for a filesystem parameter, with the option as it is written in config.json.
 #[cold]
 #[inline(never)]
 fn refuse_word<T>(mount: &Mount<'_>, name: &CStr, what: &str) -> Result<T> {
@@ -186,10 +189,11 @@ fn refuse_word<T>(mount: &Mount<'_>, name: &CStr, what: &str) -> Result<T> {
     };
     let index = mount.options.iter().position(|text| is_it(text)).unwrap_or_default();
     let word = Show(mount.options.get(index).copied().unwrap_or(name));
-    invalid(format_args!("options[{index}]: \"{word}\" is no option of {what}: leave it out"))
+    invalid(format_args!("options[{index}]: \"{word}\" is not valid for {what}: remove it"))
 }
 
-/// Filesystems without a device behind them: `ro` is of the mount, since others share the filesystem.
+/// Whether a filesystem has no block device. `ro` then applies to the mount only, because other mounts may share the
+/// filesystem.
 fn is_kernels_own(kind: &CStr) -> bool {
     const OWN: [&[u8]; 10] = [
         b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs",

@@ -1,4 +1,4 @@
-//! A device node or a link, put into a directory (mknod(2), symlink(2)).
+//! One device node or symbolic link in a directory (mknod(2), symlink(2)).
 
 use core::ffi::CStr;
 
@@ -16,10 +16,10 @@ use crate::config::device::{Device, DeviceKind};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
 
-/// The mode of a node for which none is given.
+/// The default mode of device nodes.
 pub(super) const MODE: u32 = 0o666;
 
-/// Its file type and number.
+/// The file type and device number of a node.
 fn node(device: &Device<'_>) -> (FileType, u64) {
     match device.kind {
         DeviceKind::Char => (FileType::CharacterDevice, makedev(device.major, device.minor)),
@@ -28,7 +28,7 @@ fn node(device: &Device<'_>) -> (FileType, u64) {
     }
 }
 
-/// Whether a file is that device.
+/// Whether a file has the type and number of a device.
 fn is(stat: &Stat, device: &Device<'_>) -> bool {
     let (kind, number) = node(device);
     FileType::from_raw_mode(stat.st_mode) == kind && (kind == FileType::Fifo || stat.st_rdev == number)
@@ -48,7 +48,8 @@ pub(super) fn owner(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
     (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw))
 }
 
-/// What is at the place of a device that is not for mote to make or to change: that device, or an error.
+/// Checks that a device exists in a directory that is not the container's own, where nothing is created or changed.
+/// Errors: the file does not exist, or is not that device.
 #[cold]
 #[inline(never)]
 pub(super) fn is_there(root: &Root, device: &Device<'_>) -> Result<()> {
@@ -56,7 +57,7 @@ pub(super) fn is_there(root: &Root, device: &Device<'_>) -> Result<()> {
     let found = match root.open(path) {
         Err(Errno::NOENT) => {
             return Err(Error::invalid(format_args!(
-                "device {}: it is not there, and its directory, which is not the container's own, is left as it is",
+                "device {}: not found, and not created, because its directory is on a mount of the host",
                 Show(path)
             )));
         }
@@ -66,12 +67,12 @@ pub(super) fn is_there(root: &Root, device: &Device<'_>) -> Result<()> {
     root.release(found);
     match is(&stat, device) {
         true => Ok(()),
-        false => Err(differs(device, "what is there already")),
+        false => Err(differs(device, "the existing file")),
     }
 }
 
-/// Makes a node; `false` where this process may not. One that is there is left as it is: it may be a mount of the
-/// host's.
+/// Creates a node; `false` if this process is not permitted to (EPERM). An existing node of the same device is not
+/// changed: it may be a mount of the host's.
 pub(super) fn make(
     directory: &OwnedFd,
     name: &CStr,
@@ -82,12 +83,12 @@ pub(super) fn make(
     let path = device.path;
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(MODE));
     match mknodat(directory, name, kind, mode, number) {
-        // What the image has there must be that very device: "does not match ... MUST generate an error".
+        // config-linux.md, "Devices": an existing file that "does not match ... MUST generate an error".
         Err(Errno::EXIST) => {
             let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
                 .on(format_args!("newfstatat {}", Show(path)))?;
             if !is(&stat, device) {
-                return Err(differs(device, "what is there already"));
+                return Err(differs(device, "the existing file"));
             }
             return Ok(true);
         }
@@ -100,7 +101,8 @@ pub(super) fn make(
     Ok(true)
 }
 
-/// Gives a new node to its owner: what is looked at, not what has its name by then.
+/// Sets the owner of a new node, by a file descriptor whose device is checked, as its name may refer to another file by
+/// then.
 #[cold]
 #[inline(never)]
 fn give(
@@ -115,19 +117,19 @@ fn give(
     match is(&fstat(&node).on(format_args!("fstat {path}"))?, device) {
         true => chownat(&node, c"", uid, gid, AtFlags::EMPTY_PATH)
             .on(format_args!("device {path}: fchownat AT_EMPTY_PATH")),
-        false => Err(differs(device, "what was made there")),
+        false => Err(differs(device, "the created file")),
     }
 }
 
-/// What the host has at a path; before the pivot.
+/// A detached copy of the file at a path of the host, before pivot_root.
 #[cold]
 #[inline(never)]
 pub(super) fn of_host(path: &CStr) -> Result<OwnedFd> {
     Source::new(path, false).open(None)
 }
 
-/// What a node is mounted on, in a directory that is the container's own. `None`: the configuration has mounted
-/// something there, and a default is not to hide it.
+/// Opens or creates the mount point of a bind-mounted node, in a directory of the container's own. `None` for a default
+/// device if an entry of `mounts` is mounted there, which has precedence.
 pub(super) fn mount_point(
     directory: &OwnedFd,
     name: &CStr,
@@ -149,7 +151,7 @@ pub(super) fn mount_point(
 pub(super) fn is_mount_point(directory: &OwnedFd, name: &CStr) -> bool {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat2(directory, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
-        // It is not to be had: only what is of another filesystem is seen to be mounted.
+        // Without openat2 a mount is detected only if it is of another filesystem.
         Err(Errno::NOSYS | Errno::PERM) => {
             let there = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
             matches!((fstat(directory), there), (Ok(above), Ok(there)) if above.st_dev != there.st_dev)
@@ -158,23 +160,23 @@ pub(super) fn is_mount_point(directory: &OwnedFd, name: &CStr) -> bool {
     }
 }
 
-/// A node in the place of one that cannot be made here. The host's must be that device: by its path alone a
-/// configuration could ask for any file.
+/// Bind-mounts a node that cannot be created. `tree` must be that device: otherwise a configuration could get any file
+/// of the host by its path.
 #[cold]
 #[inline(never)]
 pub(super) fn bind(tree: OwnedFd, root: &Root, target: OwnedFd, device: &Device<'_>) -> Result<()> {
     let stat = fstat(&tree).on(format_args!("device {}: fstat", Show(device.path)))?;
     if !is(&stat, device) {
-        return Err(differs(device, "the host's"));
+        return Err(differs(device, "the file on the host"));
     }
-    // Nothing but the device is wanted of it.
+    // Only the device itself is needed.
     let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
     tree::change(tree.as_fd(), SetAttr { set, ..SetAttr::default() })?;
     root.attach(tree, target)
 }
 
-/// A link; what the image has of that name, a link to another place or a file, makes way for ours. A mount of the
-/// configuration's does not (EBUSY), nor does a directory.
+/// Creates a symbolic link in /dev. A file of the image with that name, such as a link with another target, is
+/// replaced, but not a directory, nor the mount point of an entry of `mounts` (EBUSY).
 pub(super) fn link(dev: &OwnedFd, target: &CStr, name: &CStr) -> Result<()> {
     if make_link(dev, name, target).on(format_args!("symlinkat /dev/{}", Show(name)))? {
         return Ok(());

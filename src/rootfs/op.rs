@@ -1,4 +1,4 @@
-//! One entry of `mounts`: planned from its words, and carried out.
+//! One entry of `mounts`: its plan, and the system calls that make the mount.
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ use super::tree;
 use crate::config::Mount;
 use crate::error::{At, Error, On, Result, Show, invalid};
 
-/// A mount, ready to be made.
+/// The plan of one mount.
 #[derive(Debug)]
 pub struct Op<'a> {
     index: usize,
@@ -30,64 +30,67 @@ pub struct Op<'a> {
     late: LateReadOnly,
 }
 
-/// Where the tree comes from.
+/// What is mounted.
 #[derive(Debug)]
 enum Kind<'a> {
     Bind(Source<'a>),
-    /// The container's own cgroup.
+    /// A bind mount of the container's own cgroup (v2).
     Cgroup(Source<'a>),
+    /// A new filesystem of type `kind`.
     New {
         kind: &'a CStr,
         source: &'a CStr,
     },
+    /// A tmpfs with a bind mount for each hierarchy: (directory, source).
     Cgroups(Vec<(CString, Source<'a>)>),
+    /// Changes of the mount that is at the destination.
     Remount,
 }
 
 impl<'a> Kind<'a> {
     fn new(
         mount: &Mount<'a>,
-        words: &mut MountOptions<'a>,
-        ends: &BindOptions<'_>,
+        options: &mut MountOptions<'a>,
+        bind_options: &BindOptions<'_>,
         context: &Context<'a, '_>,
     ) -> Result<Self> {
         let kind = mount.kind.unwrap_or(c"none");
         let source = mount.source.filter(|source| !source.is_empty());
-        let rare = !ends.are_default() || !mount.uid_mappings.is_empty();
-        if !words.remount && (words.bind.is_some() || kind == c"bind") {
-            let recursive = words.bind.unwrap_or(false);
-            words.private_by_default(recursive);
-            words.check_bind(mount)?;
+        let rare = !bind_options.are_default() || !mount.uid_mappings.is_empty();
+        if !options.remount && (options.bind.is_some() || kind == c"bind") {
+            let recursive = options.bind.unwrap_or(false);
+            options.private_by_default(recursive);
+            options.check_bind(mount)?;
             let Some(source) = source else { return invalid(format_args!("source is missing")) };
             let mut source = Source::new(absolute(context.bundle, source), recursive);
             if rare {
-                source.change(mount, ends, context.user)?;
+                source.change(mount, bind_options, context.user)?;
             }
             return Ok(Kind::Bind(source));
         }
         if rare {
-            return ends.refuse();
+            return bind_options.refuse();
         }
         Ok(match kind.to_bytes() {
-            _ if words.remount => {
-                // mount(8): of a bind mount only what is the mount's own; the filesystem is the host's too.
-                if words.bind.is_some() {
-                    words.check_bind(mount)?;
+            _ if options.remount => {
+                // mount(8): remounting a bind mount changes only flags of the mount. The filesystem is the host's too.
+                if options.bind.is_some() {
+                    options.check_bind(mount)?;
                 }
-                words.top.clear |= if words.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
+                options.top.clear |= if options.writable { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
                 Kind::Remount
             }
             b"cgroup" | b"cgroup2" => match context.cgroup.trees(mount.destination) {
                 Trees::Whole(source) => {
-                    words.check_cgroup2(mount)?;
+                    options.check_cgroup2(mount)?;
                     Kind::Bind(source)
                 }
                 Trees::Own(source) => {
-                    words.check_cgroup2(mount)?;
+                    options.check_cgroup2(mount)?;
                     Kind::Cgroup(source)
                 }
                 Trees::Many(trees) => {
-                    words.parameters = alloc::vec![
+                    options.parameters = alloc::vec![
                         (c"mode".into(), Some(c"755".into())),
                         (c"size".into(), Some(c"64k".into())),
                     ];
@@ -102,65 +105,60 @@ impl<'a> Kind<'a> {
 }
 
 impl<'a> Op<'a> {
-    /// Plans `mounts[index]`.
+    /// Plans `mounts[index]`. Errors: invalid or unsupported options.
     pub fn new(index: usize, mount: &Mount<'a>, context: &Context<'a, '_>) -> Result<Self> {
-        let (mut words, ends) = MountOptions::read(mount)?;
-        let what = Kind::new(mount, &mut words, &ends, context)?;
-        let tmpfs = matches!(&what, Kind::New { kind, .. } if **kind == *c"tmpfs");
-        if words.copy_up && (!tmpfs || is_root(mount.destination)) {
+        let (mut options, bind_options) = MountOptions::read(mount)?;
+        let plan = Kind::new(mount, &mut options, &bind_options, context)?;
+        let tmpfs = matches!(&plan, Kind::New { kind, .. } if **kind == *c"tmpfs");
+        if options.copy_up && (!tmpfs || is_root(mount.destination)) {
             return invalid(format_args!(
-                "options: \"tmpcopyup\" is for a tmpfs alone, and not for the root"
+                "options: \"tmpcopyup\" is valid only for tmpfs mounts, and not at the root"
             ));
         }
-        let kind = match &what {
+        let kind = match &plan {
             Kind::New { kind, .. } => {
-                words.add_super_read_only(kind);
+                options.add_super_read_only(kind);
                 Some(*kind)
             }
             Kind::Cgroups(_) => Some(c"tmpfs"),
             Kind::Bind(_) | Kind::Cgroup(_) | Kind::Remount => None,
         };
-        words.label(kind.zip(context.label));
-        Ok(Op {
-            index,
-            destination: mount.destination,
-            kind: what,
-            options: words,
-            late: LateReadOnly::default(),
-        })
+        options.label(kind.zip(context.label));
+        Ok(Op { index, destination: mount.destination, kind: plan, options, late: LateReadOnly::default() })
     }
 
-    /// Whether the entry before it was mounted at the same place.
+    /// Whether the preceding entry was mounted at the same destination.
     fn follows(&self, before: &Op<'_>) -> bool {
         self.destination == before.destination && !before.goes_over_links()
     }
 
-    /// It is mounted on the destination itself, should that be a link.
+    /// Whether a symbolic link at the destination is mounted over instead of followed (`dest-nofollow`).
     fn goes_over_links(&self) -> bool {
         matches!(&self.kind, Kind::Bind(source) if source.over_links())
     }
 
-    /// Where it is mounted.
+    /// The destination, as in config.json.
     pub fn destination(&self) -> &'a CStr {
         self.destination
     }
 
-    /// Whether a file lies on the tmpfs that it has made.
+    /// Whether a file is on the tmpfs that this entry created.
     pub fn holds(&self, file: &Stat) -> bool {
         self.late.holds(file)
     }
 
-    /// Whether it is read-only, and its tree one in which mount points can be made: in a cgroup that would make cgroups.
+    /// Whether this is a read-only bind mount below which mount points can be created. Cgroup mounts are excluded:
+    /// mkdir there would create a cgroup.
     pub fn is_read_only_bind(&self) -> bool {
         matches!(self.kind, Kind::Bind(_)) && self.options.makes_read_only()
     }
 
-    /// A later mount lies below it.
+    /// Marks the mount to be made read-only only after later mounts, because one of them is below it.
     pub fn delay_read_only(&mut self) {
         self.late.set_delayed();
     }
 
-    /// What is taken from the host.
+    /// The mount trees that are copied from the host.
     pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
         let (one, many) = match &self.kind {
             Kind::Bind(source) | Kind::Cgroup(source) => (Some(source), None),
@@ -171,12 +169,12 @@ impl<'a> Op<'a> {
         one.into_iter().chain(many)
     }
 
-    /// Whether one of them is not open yet.
+    /// Whether a source has not been opened yet.
     pub fn is_wanting(&self) -> bool {
         self.sources().any(Source::is_wanted)
     }
 
-    /// Whether it copies or changes what an earlier one may have mounted.
+    /// Whether the entry copies or changes a mount that an earlier entry may have made.
     fn is_of_earlier(&self) -> bool {
         match &self.kind {
             Kind::Bind(source) => source.is_inside(),
@@ -185,7 +183,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// What the configuration names as its source.
+    /// The source of a bind mount that config.json lists.
     pub fn bound(&mut self) -> Option<&mut Source<'a>> {
         match &mut self.kind {
             Kind::Bind(source) => Some(source),
@@ -193,7 +191,8 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// It has no cgroup of its own, but that of whoever starts it: its cgroup namespace begins there.
+    /// Plans the mount anew for a container without a cgroup of its own. It runs in the caller's cgroup, which is then
+    /// the root of its cgroup namespace.
     pub fn without_cgroup(&mut self) {
         match &mut self.kind {
             Kind::Cgroup(_) => self.kind = Kind::New { kind: c"cgroup2", source: c"cgroup2" },
@@ -202,17 +201,17 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Makes it.
+    /// Makes the mount; errors have the entry's index and destination.
     fn apply(&self, root: &mut Root) -> Result<()> {
         self.mount(root).at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
 
-    /// The last change of a bind mount.
+    /// [`Op::finish`] for bind mounts only.
     fn finish_bind(&self) -> Result<()> {
         if let Kind::Bind(_) = self.kind { self.finish() } else { Ok(()) }
     }
 
-    /// After every mount is in place: the last change of others.
+    /// Makes the mount read-only if that was delayed until all mounts are in place.
     pub fn finish(&self) -> Result<()> {
         self.late.finish().at(format_args!("mounts[{}] {}", self.index, Show(self.destination)))
     }
@@ -241,7 +240,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// What the host has at the destination.
+    /// Attaches the source's mount tree at the destination, creating the mount point if it is missing.
     fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
         let mut tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
@@ -258,7 +257,8 @@ impl<'a> Op<'a> {
         Ok(())
     }
 
-    /// With its own flags; read-only at last where mount points of later ones may have to be made below it.
+    /// Sets the flags of a detached mount tree and attaches it. The read-only flag is delayed if mount points of later
+    /// entries may have to be created below.
     fn attach(&self, root: &Root, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
         let mut top = self.options.top;
         if self.late.is_delayed() {
@@ -269,9 +269,10 @@ impl<'a> Op<'a> {
         tree::attach(tree, target.as_fd())
     }
 
-    /// A mount namespace that is pinned on the host (`/run/snapd/ns` has some, and `/` has them below it) cannot come
-    /// into one that is younger. This process's own copy of the host's tree was made without them, so the same place is
-    /// taken from there; where it may be looked up.
+    /// Attaches a copy of the source from the child's own mount namespace, after move_mount(2) failed with ELOOP: a
+    /// mount namespace that is pinned on the host (as in `/run/snapd/ns`, and therefore below `/`) cannot be attached
+    /// in a younger one. The child's copy of the host's mounts was created without the pinned ones, so the source is
+    /// opened again there, if paths of the host can be resolved.
     #[cold]
     #[inline(never)]
     fn attach_own(
@@ -290,7 +291,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// It is in place: what is mounted over the root is the root from here on.
+    /// Records an attached tree. One that is mounted over the root becomes the root for all later paths.
     pub(super) fn made(&self, root: &mut Root, tree: OwnedFd) {
         match is_root(self.destination) {
             true => root.cover(tree),
@@ -298,9 +299,9 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// The destination, and whether it was made. Where the entry before it is mounted, that is the root of its tree:
-    /// the kernel would find it by going through all that are mounted there, one by one, and so for each the longer
-    /// the more there are.
+    /// Opens or creates the mount point, and tells whether it was created. If the preceding entry has the same
+    /// destination, this is the root of its tree: a lookup by path would walk through all mounts stacked there, which
+    /// is quadratic in their number.
     pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<(OwnedFd, bool)> {
         match root.take_last() {
             Some(tree) => Ok((tree, false)),
@@ -308,21 +309,23 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// The destination, should it be a link too (`dest-nofollow`). Those that the kernel shows are not a
-    /// container's to replace.
+    /// Opens or creates the mount point without following a link at its last name (`dest-nofollow`). Links in procfs,
+    /// sysfs and devpts belong to the kernel; mounts over them are rejected.
     #[cold]
     #[inline(never)]
     fn itself(&self, root: &Root, make: Make) -> Result<OwnedFd> {
-        const KERNELS: [u32; 3] = [sys::PROC_SUPER_MAGIC, sys::SYSFS_MAGIC, sys::DEVPTS_SUPER_MAGIC];
+        const MAGIC: [u32; 3] = [sys::PROC_SUPER_MAGIC, sys::SYSFS_MAGIC, sys::DEVPTS_SUPER_MAGIC];
         let target = root.make_itself(self.destination, make)?;
         let magic = fstatfs(&target).on(format_args!("fstatfs"))?.f_type as u64;
-        match KERNELS.iter().any(|kernels| u64::from(*kernels) == magic) {
-            true => invalid(format_args!("options: \"dest-nofollow\" is not for procfs, sysfs or devpts")),
+        match MAGIC.iter().any(|one| u64::from(*one) == magic) {
+            true => {
+                invalid(format_args!("options: \"dest-nofollow\" is not valid on procfs, sysfs or devpts"))
+            }
             false => Ok(target),
         }
     }
 
-    /// The source's link (`copy-symlink`).
+    /// Creates a symbolic link with the target of the source's link (`copy-symlink`).
     #[cold]
     #[inline(never)]
     fn copy_link(&self, root: &Root, link: &CStr) -> Result<()> {
@@ -331,11 +334,11 @@ impl<'a> Op<'a> {
         root.release(above);
         match made {
             true => Ok(()),
-            false => invalid(format_args!("what is there already is not a link to {}", Show(link))),
+            false => invalid(format_args!("the existing file is not a symbolic link to {}", Show(link))),
         }
     }
 
-    /// The same, of a source in the container's own root. What is no link is mounted as ever.
+    /// `copy-symlink` for a source inside the container's root. A source that is not a link is bind-mounted.
     #[cold]
     #[inline(never)]
     fn copy_link_inside(&self, root: &mut Root, source: &Source<'_>, inside: &CStr) -> Result<()> {
@@ -348,15 +351,15 @@ impl<'a> Op<'a> {
     }
 }
 
-/// Makes all of them, in order. `fill` opens what one takes from the host, if it is not open yet; `made` counts those
-/// that are in place.
+/// Makes mounts in their order. `fill` opens the sources of the entry with the given index, if they are not open yet;
+/// `made` counts the mounts that are in place, also if there is an error.
 pub fn apply_all(
     mounts: &[Op<'_>],
     root: &mut Root,
     fill: &mut dyn FnMut(usize) -> Result<()>,
     made: &mut usize,
 ) -> Result<()> {
-    // Up to which one the last changes of bind mounts are done.
+    // The number of entries whose delayed read-only flags have been set.
     let mut finished = 0;
     let (mut before, mut left) = (None, mounts);
     while let [mount, later @ ..] = left {
@@ -364,7 +367,7 @@ pub fn apply_all(
             fill(*made)?;
         }
         if mount.is_of_earlier() {
-            // Which is read-only by then, where its own words say so.
+            // The mount that is copied or changed must have its final flags by then.
             mounts.iter().take(*made).skip(finished).try_for_each(Op::finish_bind)?;
             finished = *made;
         }

@@ -1,5 +1,4 @@
-//! The names of `mounts[].options` (config.md, "Linux mount options"; mount(8)): one table, which the
-//! parser reads and `features` lists.
+//! The table of `mounts[].options` (config.md, "Linux mount options"; mount(8)), used by the parser and by `features`.
 
 use linux_raw_sys::general as sys;
 
@@ -9,46 +8,46 @@ pub enum MountOption {
     /// `MOUNT_ATTR_*` of the mount: set, or cleared.
     Set(u32),
     Clear(u32),
-    /// The same for every mount of the tree.
+    /// `MOUNT_ATTR_*` of all mounts of the tree: set, or cleared.
     SetAll(u32),
     ClearAll(u32),
-    /// Rule for access times: replaces the one before; `true` for the whole tree.
+    /// The access time flags `MOUNT_ATTR_*ATIME`, replacing earlier ones; `true` for the whole tree.
     Atime(u32, bool),
-    /// `ro` and `rw`: of the mount, and of a new filesystem too.
+    /// `ro` and `rw`, of the mount and of a new filesystem.
     ReadOnly,
     ReadWrite,
-    /// A flag of the filesystem, by fsconfig(2)'s name.
+    /// A flag of the filesystem, with its name in fsconfig(2).
     Super(&'static core::ffi::CStr),
     /// `MS_*` of mount(2); `true` for the whole tree.
     Propagation(u32, bool),
-    /// A bind mount; `true` with everything mounted below.
+    /// A bind mount; `true` for a recursive one.
     Bind(bool),
     Remount,
-    /// Nothing to do: the default, or a thing that the kernel no longer has.
+    /// No effect: the default, or a flag that the kernel no longer has.
     Nothing,
-    /// A tmpfs that begins with what it covers.
+    /// A tmpfs with a copy of the directory that it is mounted over.
     CopyUp,
-    /// Of a bind mount: which links are taken as what they are.
+    /// Handling of symbolic links in a bind mount.
     Link(Links),
-    /// Owners are mapped, perhaps as behind a `=`.
+    /// An idmapped mount; mappings may follow after `=`.
     Idmap,
-    /// Known, but not supported yet.
+    /// Valid, but not supported.
     Unsupported,
 }
 
-/// Links at the ends of a bind mount, which otherwise are followed.
+/// Symbolic links at the source and destination of a bind mount, which are followed by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// One that the source is, is mounted itself.
+    /// A link at the source is mounted itself (`src-nofollow`).
     pub source: bool,
-    /// One that is at the destination, is covered itself.
+    /// A link at the destination is mounted over (`dest-nofollow`).
     pub destination: bool,
-    /// One that the source is, is made anew at the destination.
+    /// A link at the source is created again at the destination (`copy-symlink`).
     pub copied: bool,
 }
 
 impl Links {
-    /// Adds another word.
+    /// Adds another option.
     pub fn add(&mut self, other: Links) {
         self.source |= other.source;
         self.destination |= other.destination;
@@ -56,12 +55,12 @@ impl Links {
     }
 }
 
-/// None of them is.
+/// The default: links are followed.
 pub const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
 
 use MountOption::*;
 
-/// Every word, sorted. Others are the filesystem's own.
+/// All options, sorted. Others are parameters of the filesystem.
 #[rustfmt::skip]
 pub static OPTIONS: &[(&str, MountOption)] = &[
     ("async", Super(c"async")),
@@ -75,7 +74,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
     ("dirsync", Super(c"dirsync")),
     ("exec", Clear(sys::MOUNT_ATTR_NOEXEC)),
     ("idmap", Idmap),
-    // The mount API of linux 5.2 has no name for it, and the filesystems that count versions always do.
+    // The mount API of linux 5.2 has no such flag, and filesystems with inode versions always maintain them.
     ("iversion", Unsupported),
     ("lazytime", Super(c"lazytime")),
     ("loud", Nothing),
@@ -87,7 +86,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
     ("noiversion", Nothing),
     ("nolazytime", Super(c"nolazytime")),
     ("nomand", Super(c"nomand")),
-    // Without relatime and strictatime the kernel's own default, relatime since 2.6.30.
+    // Without relatime and strictatime, the default of the kernel applies: relatime since 2.6.30.
     ("norelatime", Nothing),
     ("nostrictatime", Atime(sys::MOUNT_ATTR_RELATIME, false)),
     ("nosuid", Set(sys::MOUNT_ATTR_NOSUID)),
@@ -122,7 +121,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
     ("runbindable", Propagation(sys::MS_UNBINDABLE, true)),
     ("rw", ReadWrite),
     ("shared", Propagation(sys::MS_SHARED, false)),
-    // Quiets the kernel's log at mount(2); the newer calls do not log.
+    // Suppresses kernel log messages of mount(2); fsconfig(2) does not write any.
     ("silent", Nothing),
     ("slave", Propagation(sys::MS_SLAVE, false)),
     ("src-nofollow", Link(Links { source: true, ..FOLLOWED })),
@@ -134,7 +133,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
     ("unbindable", Propagation(sys::MS_UNBINDABLE, false)),
 ];
 
-/// The word's meaning, `None` when it is the filesystem's own.
+/// The meaning of an option; `None` if it is a parameter of the filesystem.
 pub fn lookup(text: &str) -> Option<MountOption> {
     match OPTIONS.binary_search_by_key(&text, |(name, _)| name) {
         Ok(place) => OPTIONS.get(place).map(|(_, option)| *option),
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_and_has_every_word_of_the_specification() {
+    fn the_table_is_sorted_and_has_all_options_of_the_specification() {
         assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
         let specified = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime \
             nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private \

@@ -1,8 +1,8 @@
-//! Sources of bind mounts that lie in the container's own root: earlier mounts of the same configuration may have
-//! changed what is there, so they are opened when their turn comes (config.md, "Mounts": "in the listed order").
+//! Bind sources inside the container's own root. Earlier entries of `mounts` may have changed what is at such a path,
+//! so it is opened right before its own mount is made (config.md, "Mounts": "in the listed order").
 //!
-//! All other sources are opened on the host before any mount is made. A source above the root, such as the host's `/`,
-//! is one of them: with everything below it, it shows the host's tree and none of the container's mounts.
+//! All other sources are opened on the host before any mount is made. These include directories above the root, such as
+//! the host's `/`: a recursive bind mount of it contains the mounts of the host and none of the container's.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -20,13 +20,14 @@ use super::path_text::PATH_MAX;
 pub struct HostRoot(Vec<u8>);
 
 impl HostRoot {
-    /// `None` where nothing is to be looked for: there is no such directory, which opening it will tell, or it is the
-    /// host's own root, in which every source lies.
+    /// Resolves the path. `None` if the directory does not exist (opening it later fails with the right error), or if
+    /// it is the host's own root, which contains every source.
     pub fn new(path: &CStr) -> Option<Self> {
         canonical(path.to_bytes()).filter(|path| !path.is_empty()).map(HostRoot)
     }
 
-    /// The path inside the container's root, if a source lies there. `follow` is whether its last name may be a link.
+    /// The path of a source relative to the container's root, if it is inside. `follow`: whether a symbolic link at its
+    /// last name is followed.
     pub fn within(&self, source: &CStr, follow: bool) -> Option<CString> {
         let source = source.to_bytes();
         let path = match source.iter().rposition(|byte| *byte == b'/').filter(|_| !follow) {
@@ -42,10 +43,10 @@ impl HostRoot {
     }
 }
 
-/// An absolute path as the kernel resolves it: what there is of it, and behind that the names that are missing. The
-/// root is the empty path. `None` where it cannot be resolved, which opening the source will tell.
+/// An absolute path with all links resolved: the part that exists, followed by the names that are missing. The root is
+/// the empty path. `None` if it cannot be resolved; opening the source later fails with the right error.
 fn canonical(path: &[u8]) -> Option<Vec<u8>> {
-    // Nearly all paths are their own: one call to know it.
+    // Most paths contain no links; then this single call is enough.
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         Ok(_) => Some(plain(path)),
@@ -73,7 +74,7 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// A path without empty names, `.` and `..`, which is the same one where no name is a link.
+/// A path without empty names, `.` and `..`. It leads to the same file if no name is a symbolic link.
 fn plain(path: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(path.len());
     for name in path.split(|byte| *byte == b'/') {
@@ -96,7 +97,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn names_that_say_nothing_are_left_out() {
+    fn empty_names_and_dots_are_removed() {
         for (path, want) in
             [("/", ""), ("//a/./b/", "/a/b"), ("/a/b/../c", "/a/c"), ("/../..", ""), ("/a/../../b", "/b")]
         {
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_the_root() {
+    fn paths_inside_the_root() {
         let top = std::env::temp_dir().join(format!("mote-order-{}", std::process::id()));
         fs::create_dir_all(top.join("rootfs/dir")).unwrap();
         fs::create_dir_all(top.join("rootfs2")).unwrap();

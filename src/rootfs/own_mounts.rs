@@ -1,6 +1,6 @@
-//! Which directories are the container's own: its root, and every tmpfs that was made for it. All others are the
-//! host's, whoever may see them besides (bind mounts, and filesystems of which there is only one, as devtmpfs): there
-//! no node and no link is made or changed.
+//! The container's own mounts: its root, and each tmpfs that was created for it. All others belong to the host and may
+//! be visible elsewhere (bind mounts, and filesystems with a single instance such as devtmpfs): device nodes and links
+//! are not created or changed there.
 
 use core::ffi::CStr;
 
@@ -20,16 +20,18 @@ pub struct OwnMounts<'p, 'a> {
 }
 
 impl OwnMounts<'_, '_> {
-    /// Whether a directory is the container's own. What is mounted somewhere below the bundle's root already is not.
+    /// Whether a directory is on a mount of the container's own. Mounts that were below the bundle's root on the host
+    /// are not.
     pub fn contain(self, directory: &OwnedFd) -> Result<bool> {
         let stat = fstat(directory).on(format_args!("fstat"))?;
-        // rename(2) answers without a change: EXDEV when the mounts differ, even if the filesystem is the same, and
-        // else EBUSY for the name ".".
+        // renameat(2) of "." always fails and changes nothing: with EXDEV if the mounts differ, even of the same
+        // filesystem, and with EBUSY otherwise.
         let on_roots = || renameat(self.root.fd(), c".", directory, c".") == Err(Errno::BUSY);
         Ok(self.mounts.iter().any(|mount| mount.holds(&stat)) || on_roots())
     }
 
-    /// Whether what is missing of a path would be made in such a directory.
+    /// Whether the deepest existing directory of a path, in which its missing names would be created, is on the
+    /// container's own mounts.
     pub fn would_contain(self, path: &CStr) -> Result<bool> {
         let above = self.root.nearest(path)?;
         let own = self.contain(&above);

@@ -1,9 +1,9 @@
-//! Paths inside the container's root, by descriptor (openat2(2), path_resolution(7)).
+//! Resolution of paths inside the container's root (openat2(2), path_resolution(7)).
 //!
-//! An image is whatever its maker wanted it to be, and another container may change it meanwhile: a
-//! symbolic link anywhere in a path, `..`, a link of procfs. So every path is resolved by the kernel with
-//! the root as its root (RESOLVE_IN_ROOT), once, and what is done afterwards is done to the descriptor
-//! (CVE-2019-16884, CVE-2019-19921, CVE-2021-30465, CVE-2023-27561).
+//! An image is untrusted, and another container may change it at the same time: any name of a path may be a symbolic
+//! link, `..` or a magic link of procfs. Therefore the kernel resolves each path once, with the container's root as
+//! root (RESOLVE_IN_ROOT), and all further operations use the file descriptor (CVE-2019-16884, CVE-2019-19921,
+//! CVE-2021-30465, CVE-2023-27561).
 
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -21,22 +21,22 @@ use super::tree::{self, Parameter};
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
 
-/// The root of the container's tree.
+/// The container's root directory.
 pub struct Root {
     fd: OwnedFd,
-    /// How many roots lie beneath it.
+    /// The number of earlier roots over which this one is mounted.
     covered: u32,
-    /// Which descriptors are left open.
+    /// The file descriptors that may be left open.
     room: FdBudget,
-    /// openat2 is not to be had here.
-    refused: Cell<bool>,
-    /// Absolute paths are the host's.
+    /// openat2 is missing or denied; paths are resolved by [`walk`].
+    no_openat2: Cell<bool>,
+    /// Absolute paths refer to the host, before pivot_root.
     below_host: bool,
-    /// The tree that was attached last, while the next one may be attached to it.
+    /// The tree that was attached last, kept while the next one may be attached over it.
     last: Option<OwnedFd>,
 }
 
-/// What is made when a path is missing.
+/// What is created if a path does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     Directory,
@@ -44,36 +44,36 @@ pub enum Make {
 }
 
 impl Root {
-    /// The tree below a descriptor of its root.
+    /// A root directory, given its file descriptor.
     pub fn new(fd: OwnedFd) -> Self {
-        let (room, refused) = (FdBudget::new(4, 512), Cell::new(false));
-        Root { fd, covered: 0, room, refused, below_host: false, last: None }
+        let (room, no_openat2) = (FdBudget::new(4, 512), Cell::new(false));
+        Root { fd, covered: 0, room, no_openat2, below_host: false, last: None }
     }
 
-    /// The same, of a process that has the host's root.
+    /// A root directory while `/` of this process is still the host's.
     pub fn below_host(fd: OwnedFd) -> Self {
         Root { below_host: true, ..Root::new(fd) }
     }
 
-    /// Whether this process has the host's root.
+    /// Whether `/` of this process is still the host's.
     pub fn is_below_host(&self) -> bool {
         self.below_host
     }
 
-    /// Ends the use of a descriptor. They are all closed at once before the program runs, so the first
-    /// hundreds are left to that: closing one by one would be a fifth of all system calls.
+    /// Closes a file descriptor that is no longer needed, or leaves it open: all are closed at once before the program
+    /// is executed, and closing the first hundreds one by one would be a fifth of all system calls.
     pub fn release(&self, fd: OwnedFd) {
         if self.has_room(&fd) {
             core::mem::forget(fd);
         }
     }
 
-    /// Whether a descriptor may be left open.
+    /// Whether a file descriptor may be left open.
     pub fn has_room(&self, fd: &OwnedFd) -> bool {
         self.room.has(fd)
     }
 
-    /// Attaches a tree at a descriptor that was found here, and ends the use of both.
+    /// Attaches a tree at a mount point and releases both file descriptors.
     pub fn attach(&self, tree: OwnedFd, target: OwnedFd) -> Result<()> {
         tree::attach(&tree, target.as_fd())?;
         self.release(tree);
@@ -81,7 +81,7 @@ impl Root {
         Ok(())
     }
 
-    /// Makes a new filesystem, mounted nowhere yet; `attributes` are `MOUNT_ATTR_*`.
+    /// Creates a filesystem as a detached mount; `attributes` are `MOUNT_ATTR_*`.
     pub fn create_filesystem<'a>(
         &self,
         kind: &CStr,
@@ -94,25 +94,25 @@ impl Root {
         Ok(tree)
     }
 
-    /// A tree is attached.
+    /// Records the tree that was attached last.
     pub fn attached(&mut self, tree: OwnedFd) {
         self.release_last();
         self.last = Some(tree);
     }
 
-    /// The tree that was attached last.
+    /// Takes the tree that was attached last.
     pub fn take_last(&mut self) -> Option<OwnedFd> {
         self.last.take()
     }
 
-    /// The next one goes elsewhere.
+    /// Releases the tree that was attached last, because the next one has another destination.
     pub fn release_last(&mut self) {
         if let Some(tree) = self.last.take() {
             self.release(tree);
         }
     }
 
-    /// What was mounted over the root is the root now.
+    /// Makes a tree that was mounted over the root the new root.
     #[cold]
     #[inline(never)]
     pub fn cover(&mut self, tree: OwnedFd) {
@@ -121,22 +121,22 @@ impl Root {
         self.release(beneath);
     }
 
-    /// How many roots lie beneath this one.
+    /// The number of earlier roots over which this one is mounted.
     pub fn covered(&self) -> u32 {
         self.covered
     }
 
-    /// The root's own descriptor.
+    /// The file descriptor of the root.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// What is at `path`, following links within the root.
+    /// Opens `path` with O_PATH. Links are followed within the root.
     pub fn open(&self, path: &CStr) -> Raw<OwnedFd> {
         self.resolve(path, ResolveFlags::empty())
     }
 
-    /// What is at `path` itself, be it a link.
+    /// Opens `path` with O_PATH and O_NOFOLLOW: a link at its last name is not followed.
     #[cold]
     #[inline(never)]
     pub fn open_itself(&self, path: &CStr) -> Raw<OwnedFd> {
@@ -151,17 +151,17 @@ impl Root {
     fn resolve(&self, path: &CStr, more: ResolveFlags) -> Raw<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
         let mut races = 0;
-        while !self.refused.get() {
+        while !self.no_openat2.get() {
             match openat2(&self.fd, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
-                // openat2(2): a rename somewhere on the host raced with a ".." in the path. It asks for
-                // another try itself, and each one is a walk of its own. Somebody who never stops may not keep
-                // this going.
+                // openat2(2): a rename anywhere on the host raced with a ".." in the path. The manual page
+                // recommends to retry; each try is a complete resolution. The limit is for a process that renames
+                // in an endless loop.
                 Err(Errno::AGAIN) if races < 1000 => races += 1,
                 Err(Errno::INTR) => {}
-                // ENOSYS: linux before 5.6, or a sandbox, older ones with EPERM. With O_PATH the kernel has
-                // no EPERM of its own here, only EACCES; a filesystem or a security module that has one says
-                // it to the walk again, which is as strict: a wrong guess costs nothing but calls.
-                Err(Errno::NOSYS | Errno::PERM) => self.refused.set(true),
+                // ENOSYS: linux before 5.6, or a seccomp filter; older filters return EPERM. With O_PATH the
+                // kernel itself returns EACCES here, never EPERM. If EPERM is from a filesystem or a security
+                // module, the walk fails with it again: it is as strict, so a wrong guess costs only calls.
+                Err(Errno::NOSYS | Errno::PERM) => self.no_openat2.set(true),
                 other => return other,
             }
         }
@@ -169,12 +169,12 @@ impl Root {
         walk(self.fd(), path, links)
     }
 
-    /// What is at `path`; where nothing is, a directory or an empty file is made, and every directory above it.
+    /// Opens `path`. If it does not exist, a directory or an empty file is created, and all directories above it.
     pub fn make(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
         self.find_or_make(path, make).map(|(fd, _)| fd)
     }
 
-    /// The same, and whether it was made.
+    /// [`Root::make`], and whether the file was created.
     pub fn find_or_make(&self, path: &CStr, make: Make) -> Result<(OwnedFd, bool)> {
         match self.open(path) {
             Err(Errno::NOENT) => {
@@ -186,7 +186,7 @@ impl Root {
         }
     }
 
-    /// What is reached without any link, or made.
+    /// [`Root::make`], with an error (ELOOP) if the path contains a symbolic link.
     pub fn make_without_links(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
         match self.resolve(path, ResolveFlags::NO_SYMLINKS) {
             Err(Errno::NOENT) => {
@@ -198,19 +198,19 @@ impl Root {
         .on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))
     }
 
-    /// The deepest directory on the way to `path` that is there: what is missing of the path would be made in it.
+    /// The deepest existing directory of `path`, in which its missing names would be created.
     pub fn nearest(&self, path: &CStr) -> Result<OwnedFd> {
         self.longest(path.to_bytes()).map(|(fd, _)| fd).on(format_args!("openat2 above {}", Show(path)))
     }
 
-    /// The directory that `path` lies in, made when missing, and the path's last name.
+    /// The directory that contains `path`, created if it does not exist, and the path's last name.
     pub fn parent<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
         let mut space = [0u8; PATH_MAX];
         let (above, name) = split(path, &mut space)?;
         Ok((self.make(above, Make::Directory)?, name))
     }
 
-    /// What is at `path` itself, be it a link; or made.
+    /// [`Root::make`] without following a link at the last name.
     #[cold]
     #[inline(never)]
     pub fn make_itself(&self, path: &CStr, make: Make) -> Result<OwnedFd> {
@@ -222,7 +222,8 @@ impl Root {
         }
     }
 
-    /// The same, of a path whose directory is reached without any link.
+    /// The directory that contains `path`, and the path's last name. Errors: ELOOP if the directory's path contains a
+    /// symbolic link, ENOENT if it does not exist.
     pub fn parent_without_links<'p>(&self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
         let mut space = [0u8; PATH_MAX];
         let (above, name) = split(path, &mut space)?;
@@ -230,8 +231,8 @@ impl Root {
         Ok((above.on(format_args!("openat2 RESOLVE_NO_SYMLINKS"))?, name))
     }
 
-    /// Makes what is missing of a path: finds how far it goes, and makes the next name there, until all
-    /// of it is. A dangling link is followed: what it points to is made.
+    /// Creates the missing names of a path, beginning in the deepest existing directory. A dangling link is followed:
+    /// its target is created.
     fn create(&self, path: &CStr, make: Make) -> Raw<OwnedFd> {
         match self.create_to_link(path.to_bytes(), make)? {
             (Found::Here(fd), _) => Ok(fd),
@@ -239,7 +240,7 @@ impl Root {
         }
     }
 
-    /// The same up to the first such link, and where its name begins.
+    /// Creates the missing names up to the first dangling link, and returns the link and where its name begins.
     fn create_to_link(&self, path: &[u8], make: Make) -> Raw<(Found, usize)> {
         let (mut above, mut at) = self.longest(path)?;
         loop {
@@ -256,20 +257,20 @@ impl Root {
         }
     }
 
-    // On a stack of its own: three pages that are rarely needed.
+    // A separate function, because its three pages of stack are rarely needed.
     #[cold]
     #[inline(never)]
     fn create_through(&self, mut link: OwnedFd, path: &[u8], mut at: usize, make: Make) -> Raw<OwnedFd> {
         let mut space = [[0u8; PATH_MAX]; 2];
         let [current, next] = &mut space;
         join(current, &[path])?;
-        // So many tries in all, of which one is over.
+        // MAX_LINKS tries in total; the caller made the first.
         for _ in 1..MAX_LINKS {
             let mut target = [MaybeUninit::<u8>::uninit(); PATH_MAX];
             let (target, _) = readlinkat_raw(&link, c"", &mut target[..])?;
             through_link(text(current).to_bytes(), at, target, next)?;
             core::mem::swap(current, next);
-            // The link may lead to something that is there.
+            // The target may exist.
             match self.open(text(current)) {
                 Err(Errno::NOENT) => {}
                 other => return other,
@@ -282,7 +283,7 @@ impl Root {
         Err(Errno::LOOP)
     }
 
-    /// The deepest directory on a path that is there, and where in the path the names below it begin.
+    /// The deepest existing directory of a path, and the position of the first name below it.
     fn longest(&self, path: &[u8]) -> Raw<(OwnedFd, usize)> {
         let mut space = [0u8; PATH_MAX];
         let mut end = path.len();
@@ -297,7 +298,8 @@ impl Root {
     }
 }
 
-/// The path of the directory that a path lies in, and its last name.
+/// Splits a path into the path of its directory, written to `space`, and its last name.
+/// Errors: the path ends in `/`, `.` or `..`, or is too long.
 fn split<'s, 'p>(path: &'p CStr, space: &'s mut [u8; PATH_MAX]) -> Result<(&'s CStr, &'p CStr)> {
     let bytes = path.to_bytes_with_nul();
     let slash = path.to_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
@@ -311,7 +313,7 @@ fn split<'s, 'p>(path: &'p CStr, space: &'s mut [u8; PATH_MAX]) -> Result<(&'s C
 
 fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     if matches!(name, b"" | b"." | b"..") {
-        // Below a missing name there is nothing to go up from.
+        // A missing directory has no parent.
         return Err(Errno::NOENT);
     }
     let made = match make {
@@ -323,7 +325,7 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     };
     let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match made {
-        // Even then somebody else may have put another thing there: it is looked at.
+        // O_NOFOLLOW and O_DIRECTORY: another process may have replaced the new directory.
         Ok(()) if make == Make::Directory => {
             openat(above, name, path | OFlags::DIRECTORY, Mode::empty()).map(Found::Here)
         }
@@ -340,7 +342,7 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
     }
 }
 
-/// Makes a link; `false` when there is another thing of that name. The same link is as good.
+/// Creates a symbolic link. `true` also if it exists with the same target; `false` if the name is another file.
 pub fn make_link(directory: &OwnedFd, name: &CStr, target: &CStr) -> Raw<bool> {
     match symlinkat(target, directory, name) {
         Err(Errno::EXIST) => Ok(says(directory, name, target)),
@@ -355,7 +357,7 @@ fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
     readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
 }
 
-/// Whether a descriptor is a directory.
+/// Whether a file descriptor refers to a directory.
 #[inline]
 pub fn is_directory(fd: &OwnedFd) -> Raw<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)

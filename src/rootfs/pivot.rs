@@ -1,4 +1,4 @@
-//! Leaving the host's tree (pivot_root(2), umount(2), chroot(2)).
+//! The change of the root directory, and unmounting of the host's mounts (pivot_root(2), umount(2), chroot(2)).
 
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount as umount2};
@@ -8,22 +8,22 @@ use super::path::Root;
 use super::{tree, unmount};
 use crate::error::{On, Result};
 
-/// How the host's tree is left.
+/// How the root directory is changed.
 #[derive(Clone, Copy)]
 pub struct PivotOptions {
-    /// pivot_root, or chroot with `--no-pivot`.
+    /// pivot_root(2), or chroot(2) with `--no-pivot`.
     pub pivot: bool,
-    /// The container's root is attached where the bundle has it, or else over the host's root.
+    /// Whether the container's root is attached at its path in the bundle, instead of over the host's root.
     pub in_place: bool,
 }
 
-/// Makes `root` the root of this mount namespace, and drops all that was there before. Either way the working
-/// directory is the new root.
+/// Makes `root` the root of this mount namespace and unmounts all mounts of the host. The working directory is then the
+/// new root.
 ///
-/// The first mount of a namespace cannot be exchanged (EINVAL): where the host runs on its initramfs, that is its
-/// root. There, and with `--no-pivot`, the root is put over it, the rest is unmounted, and chroot does the last step. A
-/// process does not climb out of that, since what lies above the root is the root again; but with CAP_SYS_ADMIN it may
-/// unmount it, and see the initramfs.
+/// pivot_root(2) cannot replace the first mount of a namespace (EINVAL), which is the root if the host runs on its
+/// initramfs. In this case, and with `--no-pivot`, the container's root is attached over it, all other mounts are
+/// unmounted, and chroot(2) is called. A process cannot leave such a root with `..`, because the root is mounted over
+/// `/` itself; but with CAP_SYS_ADMIN it can unmount it and access the initramfs.
 pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
     if options.pivot {
@@ -38,8 +38,8 @@ pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     change_root(root, options.in_place)
 }
 
-/// pivot_root(2), "pivot_root(".", ".")": the old root has been put over the new one, and is taken off, what lies over
-/// it first: umount2 takes the topmost. `above` is how many mounts lie over the old root, and came along with it.
+/// Unmounts the old root, which `pivot_root(".", ".")` stacked over the new one (pivot_root(2)). umount2 removes the
+/// topmost mount first; `above` is the number of mounts over the old root that were moved together with it.
 fn drop_old(above: u32) -> Result<()> {
     for _ in 0..=above {
         umount2(c".", UnmountFlags::DETACH).on(format_args!("umount2 . MNT_DETACH"))?;
@@ -51,7 +51,7 @@ fn drop_old(above: u32) -> Result<()> {
 #[inline(never)]
 fn change_root(root: &Root, in_place: bool) -> Result<()> {
     if in_place {
-        // Out of a directory below the host's root one climbs (chroot(2)).
+        // Attached over `/`, because chroot(2) to a directory below the host's root can be left with `..`.
         tree::attach_at_path(root.fd(), c"/")?;
     }
     unmount::everything()?;

@@ -1,4 +1,4 @@
-//! The plan of the root filesystem, and its steps in order.
+//! The plan of the root filesystem, and its steps in the parent and the child.
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -23,11 +23,11 @@ use crate::config::{Config, Mount};
 use crate::error::{At, On, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
-/// Everything that is mounted, made or covered, in order.
+/// The plan of the root filesystem: mounts, devices, masked and read-only paths.
 #[derive(Debug)]
 pub struct Plan<'a> {
     root: Source<'a>,
-    /// `MS_*` of the root's mount.
+    /// Propagation of the root mount, `MS_*`.
     propagation: u32,
     mounts: Vec<Op<'a>>,
     devices: device::Plan<'a>,
@@ -35,12 +35,12 @@ pub struct Plan<'a> {
     readonly: bool,
     cwd: &'a CStr,
     pivot: bool,
-    /// It is attached where the bundle has it, for hooks to find it there.
+    /// Whether the root is attached at its path in the bundle, where hooks find it.
     in_place: bool,
 }
 
 impl<'a> Plan<'a> {
-    /// Decides all of it from the configuration.
+    /// Plans the root filesystem. Errors: invalid or unsupported mounts.
     pub fn new(config: &Config<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
         let host_dev = config.mounts.iter().any(binds_dev);
@@ -59,13 +59,14 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Where the root is on the host: absolute.
+    /// The absolute path of the root on the host.
     pub fn path(&self) -> CString {
         self.root.path().into()
     }
 
-    /// The parent's part: opens what comes from the host, as far as it may and has room; `find` is for idmapped mounts.
-    /// Gives whether that was all; for what is left the child will ask, unless it is the only one who may.
+    /// Opens sources in the parent, before the clone, as far as it has the rights and the limit of file descriptors
+    /// permits; `find` is for idmapped mounts. Returns `false` if some are left, which the child requests from the
+    /// parent later; `true` also if the parent has no rights (open_tree: EPERM) and the child opens all of them itself.
     pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<bool> {
         self.devices.make_on_host().at(format_args!("linux.devices"))?;
         self.look_inside()?;
@@ -78,19 +79,20 @@ impl<'a> Plan<'a> {
         self.check_root().map(|()| next == NONE_LEFT)
     }
 
-    /// What takes trees from the host, but for the root.
+    /// All sources except the root.
     fn sources(&self) -> Sources<'_, 'a> {
         Sources { mounts: &self.mounts, devices: Some(&self.devices) }
     }
 
-    /// The parent's part while the child makes the mounts: the trees that it asks for, and whether they are the last.
+    /// Opens, in the parent, the trees that the child requests while it makes the mounts, beginning with those of
+    /// `entry`. Also returns whether they are the last.
     pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, bool)> {
         let (trees, next) = self.sources().portion(entry, find)?;
         Ok((trees, next == NONE_LEFT))
     }
 
-    /// Finds the sources that lie in the container's own root: what is there when their turn comes is what is meant.
-    /// Before the first mount that is what the host has.
+    /// Finds the sources inside the container's own root, which are opened right before their mount is made. For the
+    /// first entry this is the same as opening it on the host.
     fn look_inside(&mut self) -> Result<()> {
         let mut root = None;
         for (index, mount) in self.mounts.iter_mut().enumerate().skip(1) {
@@ -103,15 +105,15 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The container's cgroup could not be made.
+    /// Plans cgroup mounts anew, because the container's cgroup could not be created.
     #[cold]
     #[inline(never)]
     pub fn without_cgroup(&mut self) {
         self.mounts.iter_mut().for_each(Op::without_cgroup);
     }
 
-    /// The child's part where it is the one who may: the same as the parent's. What there is no room for is opened
-    /// when its turn comes.
+    /// Opens the sources in the child, if the parent had no rights for it. Those beyond the limit of file descriptors
+    /// are opened right before their mount is made.
     #[cold]
     #[inline(never)]
     fn open_own(&mut self) -> Result<()> {
@@ -120,7 +122,7 @@ impl<'a> Plan<'a> {
         self.check_root()
     }
 
-    /// The one source that must be a directory; a file could be attached nowhere.
+    /// Checks that the root is a directory: a file could not be attached over `/`.
     fn check_root(&mut self) -> Result<()> {
         match self.root.is_directory()? {
             true => Ok(()),
@@ -128,8 +130,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The parent's copies of what the child has, to be closed: a mount that a process holds open cannot
-    /// be unmounted inside.
+    /// Takes the parent's file descriptors of the trees, to close them: while they are open, mounts in the container
+    /// cannot be unmounted (EBUSY).
     pub fn take_trees(&mut self) -> impl Iterator<Item = OwnedFd> {
         let mut trees = Vec::new();
         trees.extend(self.devices.take_stage());
@@ -141,8 +143,8 @@ impl<'a> Plan<'a> {
         trees.into_iter()
     }
 
-    /// The child's part, in its new mount namespace: all that is mounted and made. `more` asks the parent for trees;
-    /// `terminal` makes the container's terminal, if it is to have one, out of its devpts.
+    /// Makes all mounts and devices, in the child and its new mount namespace. `more` requests trees from the parent;
+    /// `terminal` opens the container's terminal, if it has one, in its devpts.
     pub fn apply(
         &mut self,
         more: &mut RequestTrees<'_>,
@@ -154,7 +156,7 @@ impl<'a> Plan<'a> {
         }
         let sources = self.sources();
         let mut fill = |entry| if opens { sources.open_own(entry) } else { sources.fill(entry, more) };
-        // Nothing mounted from here on may reach the host, and pivot_root(2) wants it so.
+        // Mounts must not propagate to the host, and pivot_root(2) requires that the old root is not shared.
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
         let mut root = self.attach_root().at(format_args!("root.path"))?;
@@ -168,15 +170,15 @@ impl<'a> Plan<'a> {
         Ok((root, terminal))
     }
 
-    /// What takes from the container: masks, read-only paths, each `ro` tmpfs, a read-only root. Hooks that add files
-    /// to the container (libraries and device nodes of CDI) have been run before, as with runc.
+    /// Applies restrictions: masked and read-only paths, each `ro` tmpfs, a read-only root. Hooks that add files to the
+    /// container (libraries and device nodes of CDI) have been run before, as in runc.
     pub fn restrict(&self, root: &Root) -> Result<()> {
         self.cover.apply(root)?;
         for mount in &self.mounts {
             mount.finish()?;
         }
         if self.readonly {
-            // The working directory is made when it is missing: later it could not be.
+            // Creates a missing working directory, which is not possible later.
             let cwd = root.make(self.cwd, Make::Directory);
             root.release(cwd.at(format_args!("process.cwd"))?);
             let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
@@ -185,8 +187,8 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Leaves the host's tree. A root that is to be shared or unbindable becomes so now: pivot_root(2)
-    /// takes no shared one, and what is mounted below it has its own words for that.
+    /// Changes the root to the container's. Its propagation is set after that, if it is shared or unbindable:
+    /// pivot_root(2) rejects shared mounts. Mounts below it have their own propagation options.
     pub fn enter(&self, root: &Root) -> Result<()> {
         pivot::enter(root, PivotOptions { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
@@ -198,10 +200,10 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Attaches the root's copy over the host's own root: a place that needs no lookup, whatever rights
-    /// this process has on the host. Absolute paths still begin below it. Hooks look for what is mounted where
-    /// the bundle says that the root is, and add to it there. The copy is in the host's peer groups until it is
-    /// made private, or a slave that goes on to receive from them.
+    /// Attaches the root's detached copy over the host's `/`: this needs no path lookup, and so no rights on the host.
+    /// Absolute paths still begin at the host's root beneath it. With hooks it is attached at its path in the bundle
+    /// instead, because hooks look for mounts there and add others. The copy is in the host's peer groups until it is
+    /// made private, or a slave, which still receives their mount events.
     fn attach_root(&self) -> Result<Root> {
         let root = Root::below_host(self.root.take()?);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
@@ -222,7 +224,7 @@ pub(super) fn ops<'a>(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result
     Ok(ops)
 }
 
-/// Read-only bind mounts become so at last where later mounts lie below them.
+/// Delays the read-only flag of bind mounts below which there are later mounts.
 fn delay_read_only(ops: &mut [Op<'_>]) {
     let indices = ops.iter().enumerate().filter(|(_, op)| op.is_read_only_bind()).map(|(index, _)| index);
     let indices: Vec<usize> = indices.collect();
@@ -237,7 +239,7 @@ fn delay_read_only(ops: &mut [Op<'_>]) {
     }
 }
 
-/// Reads links that are to be copied: the child does not allocate.
+/// Reads the symbolic links of `copy-symlink` in the parent, because the child does not allocate memory.
 pub(super) fn read_links(mounts: &mut [Op<'_>]) -> Result<()> {
     for (index, mount) in mounts.iter_mut().enumerate() {
         let destination = mount.destination();
@@ -248,20 +250,20 @@ pub(super) fn read_links(mounts: &mut [Op<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Puts the container's terminal over its /dev/console (config-linux.md, "Default Devices"). A /dev of the host's that
-/// has none stays without.
+/// Bind-mounts the container's terminal over its /dev/console (config-linux.md, "Default Devices"). Nothing is created
+/// if /dev belongs to the host and has no console.
 fn cover_console(own: OwnMounts<'_, '_>, terminal: &OwnedFd) -> Result<()> {
     const CONSOLE: &CStr = c"/dev/console";
     let root = own.root;
     if root.open(CONSOLE).is_err_and(|errno| errno == Errno::NOENT) && !own.would_contain(CONSOLE)? {
         return Ok(());
     }
-    // Not through a link of the image's, to a place where something else is expected (CVE-2025-52565).
+    // A symbolic link in the image must not redirect the mount to another file (CVE-2025-52565).
     let target = root.make_without_links(CONSOLE, Make::File)?;
     root.attach(tree::copy(terminal.as_fd(), false)?, target)
 }
 
-/// /dev is a directory of the host's, with devices and links of its own.
+/// Whether an entry bind-mounts a directory with its own devices and links at /dev.
 fn binds_dev(mount: &Mount<'_>) -> bool {
     let bind = mount.options.iter().any(|word| matches!(word.to_bytes(), b"bind" | b"rbind"));
     let names = mount.destination.to_bytes().split(|byte| *byte == b'/');
@@ -269,8 +271,8 @@ fn binds_dev(mount: &Mount<'_>) -> bool {
     (bind || mount.kind == Some(c"bind")) && names.next() == Some(b"dev") && names.next().is_none()
 }
 
-/// `MS_*` for the root's mount. Engines also write the recursive words; of what is mounted below, the
-/// mounts' own words decide.
+/// The propagation of the root mount, `MS_*`. Engines also write the recursive names (`rprivate`); these mean the same
+/// here, because mounts below have their own options.
 fn propagation(word: Option<&str>) -> u32 {
     match word.map(|word| word.strip_prefix('r').unwrap_or(word)) {
         Some("shared") => sys::MS_SHARED,

@@ -1,5 +1,5 @@
-//! What is done to a mount when others are in place: it is made read-only, and mount points below it can no longer be
-//! made. And what is known of it then.
+//! Mounts that are made read-only only after others are in place, because mount points below them cannot be created
+//! later.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -16,18 +16,18 @@ use super::tree;
 use crate::error::{On, Result};
 use crate::sys::mount::SetAttr;
 
-/// The last change.
+/// The change that makes a mount read-only.
 const READ_ONLY: SetAttr =
     SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
 
-/// What is done to one mount when all others are made, and what is known of it then.
+/// The delayed read-only flag of one mount, and the device number of a tmpfs.
 #[derive(Default)]
 pub struct LateReadOnly {
-    /// The tree that is to be made read-only.
+    /// The mount that is to be made read-only.
     tree: Cell<Option<OwnedFd>>,
-    /// The device number of a tmpfs, which nothing outside the container has; 0 of others.
+    /// The device number of a new tmpfs, which is not mounted outside of the container; 0 for other mounts.
     device: Cell<u64>,
-    /// It is a read-only bind mount with a later mount below it.
+    /// Whether it is a read-only bind mount with a later mount below it.
     delayed: bool,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for LateReadOnly {
 }
 
 impl LateReadOnly {
-    /// Keeps a tree to make it read-only at last; `false` where descriptors are short.
+    /// Keeps a tree to make it read-only later; `false` if the limit of file descriptors does not permit it.
     fn keep(&self, root: &Root, tree: &OwnedFd) -> Result<bool> {
         let tree = fcntl_dupfd_cloexec(tree, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))?;
         let room = root.has_room(&tree);
@@ -48,7 +48,8 @@ impl LateReadOnly {
         Ok(room)
     }
 
-    /// Makes a tmpfs read-only at last; where descriptors are short, now: mount points below it must be there then.
+    /// Makes a tmpfs read-only later; or now, if the limit of file descriptors does not permit to keep it: then mount
+    /// points of later mounts must exist in it already.
     pub fn read_only(&self, root: &Root, tree: &OwnedFd) -> Result<()> {
         match self.keep(root, tree)? {
             true => Ok(()),
@@ -56,16 +57,18 @@ impl LateReadOnly {
         }
     }
 
+    /// Marks a read-only bind mount as delayed.
     pub fn set_delayed(&mut self) {
         self.delayed = true;
     }
 
+    /// Whether a read-only bind mount is delayed.
     pub fn is_delayed(&self) -> bool {
         self.delayed
     }
 
-    /// The same of a bind mount, and what of `top` is changed at once: it is not read-only until then, unless it is
-    /// on the host.
+    /// Keeps a bind mount to make it read-only later. Returns the changes that are made now, `top` without the
+    /// read-only flag, which remains set if it is set on the host.
     #[cold]
     #[inline(never)]
     pub fn delay(&self, root: &Root, tree: &OwnedFd, mut top: SetAttr) -> Result<SetAttr> {
@@ -81,28 +84,28 @@ impl LateReadOnly {
         Ok(top)
     }
 
-    /// Makes it read-only, if it was kept for that.
+    /// Makes the mount read-only, if it was kept for that.
     pub fn finish(&self) -> Result<()> {
         self.tree.take().map_or(Ok(()), |tree| tree::change(tree.as_fd(), READ_ONLY))
     }
 
-    /// It is a tmpfs, and this is its root.
+    /// Records that the mount is a new tmpfs, given its root directory.
     pub fn is_tmpfs_of(&self, root: &Stat) {
         self.device.set(root.st_dev);
     }
 
-    /// Whether a file lies on that tmpfs.
+    /// Whether a file is on the recorded tmpfs.
     pub fn holds(&self, file: &Stat) -> bool {
         file.st_dev == self.device.get()
     }
 }
 
-/// Of mounts with these destinations, in order, those of `indices` below which a later one lies, as far as their words tell.
+/// Those of `indices` below whose destination a later mount has its own. Paths are compared as text.
 #[cold]
 #[inline(never)]
 pub fn with_later_below(destinations: &[&CStr], indices: &[usize]) -> Vec<usize> {
     let place = |index: usize| destinations.get(index).copied().unwrap_or_default();
-    // Each place once, with the latest mount that lies below it.
+    // Each destination once, with the index of the last mount below it.
     let mut places: Vec<(&CStr, usize)> = indices.iter().map(|index| (place(*index), 0)).collect();
     places.sort_unstable_by(|(one, _), (other, _)| names(one).cmp(names(other)));
     places.dedup_by(|(one, _), (other, _)| names(one).eq(names(other)));
@@ -123,6 +126,7 @@ pub fn with_later_below(destinations: &[&CStr], indices: &[usize]) -> Vec<usize>
     indices.iter().copied().filter(is_before).collect()
 }
 
+/// The names of a path, without empty ones and `.`.
 fn names(path: &CStr) -> impl Iterator<Item = &[u8]> {
     path.to_bytes().split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."))
 }

@@ -1,9 +1,9 @@
-//! Where a bind mount comes from: a place on the host.
+//! Sources of bind mounts: paths on the host.
 //!
-//! The parent opens it before the clone when it may (OPEN_TREE_CLONE takes CAP_SYS_ADMIN), so that the
-//! child looks nothing up on the host, and needs no rights there in its user namespace. An ordinary user
-//! has that capability only in the child's namespaces: then the child opens it, before anything else. What lies in the
-//! container's own root is opened by the child when its turn comes (`order.rs`).
+//! The parent opens them before the clone if it can (OPEN_TREE_CLONE requires CAP_SYS_ADMIN). Then the child resolves
+//! no path of the host, and needs no rights there from its user namespace. An unprivileged user has the capability only
+//! in the child's namespaces; then the child opens them, before anything else. Sources inside the container's own root
+//! are opened by the child right before their mount is made (`order.rs`).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -27,7 +27,7 @@ use super::{explain, tree};
 use crate::config::Mount;
 use crate::error::{Error, On, Result, Show, invalid};
 
-/// A path of the host, and the detached copy of the tree that is there once it is opened.
+/// A path of the host, and the detached copy of the mount tree there, after it was opened.
 pub struct Source<'a> {
     path: Cow<'a, CStr>,
     recursive: bool,
@@ -35,24 +35,24 @@ pub struct Source<'a> {
     tree: Cell<Option<OwnedFd>>,
 }
 
-/// What few mounts have.
+/// Settings that few mounts have.
 #[derive(Default)]
 struct Rare {
     links: Links,
-    /// What the link that is to be copied says.
+    /// The target of the link that is to be copied (`copy-symlink`).
     link: Option<CString>,
     idmap: Option<Idmap>,
-    /// Where it is in the container's own root, in which it is to be looked up.
+    /// The path relative to the container's root, if the source is inside.
     inside: Option<CString>,
 }
 
 impl<'a> Source<'a> {
-    /// A place not opened yet.
+    /// A source that is not opened yet.
     pub fn new(path: impl Into<Cow<'a, CStr>>, recursive: bool) -> Self {
         Source { path: path.into(), recursive, rare: None, tree: Cell::new(None) }
     }
 
-    /// Links are not followed, or owners are mapped.
+    /// Sets the options for links and ID mappings. Errors: they are invalid, or cannot be combined.
     #[cold]
     #[inline(never)]
     pub fn change(
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
         let links = ends.links;
         if links.copied && (links.source || links.destination) {
             return invalid(format_args!(
-                "options: \"copy-symlink\" cannot be together with \"src-nofollow\" or \"dest-nofollow\""
+                "options: \"copy-symlink\" cannot be combined with \"src-nofollow\" or \"dest-nofollow\""
             ));
         }
         let idmap = match ends.idmap.is_some() || !mount.uid_mappings.is_empty() {
@@ -75,15 +75,16 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Before it is opened, and after other mounts: it may lie in the container's own root.
+    /// Finds out, before the source is opened, whether it is inside the container's own root. Errors: it is, and owners
+    /// are to be mapped.
     pub fn look_inside(&mut self, root: &HostRoot) -> Result<()> {
         let links = self.rare.as_ref().map_or(FOLLOWED, |rare| rare.links);
         let Some(inside) = root.within(&self.path, !links.source && !links.copied) else { return Ok(()) };
         let rare = self.rare.get_or_insert_default();
         if rare.idmap.is_some() {
-            // Who may map it is in no mount namespace that has it.
+            // Only the parent has the rights to map owners, and it is not in the mount namespace of the source.
             return Err(Error::unsupported(format_args!(
-                "source: {} is in the container's own root, where owners cannot be mapped after other mounts",
+                "source: {} is inside the container's root, for which idmap is not supported",
                 Show(&self.path)
             )));
         }
@@ -91,43 +92,43 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// The place.
+    /// The path on the host.
     pub fn path(&self) -> &CStr {
         &self.path
     }
 
-    /// It goes to the destination itself, should that be a link.
+    /// Whether a link at the destination is mounted over (`dest-nofollow`).
     pub fn over_links(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.links.destination)
     }
 
-    /// What the link says that is to be copied.
+    /// The target of the link that is to be copied, if it was read.
     pub fn link(&self) -> Option<&CStr> {
         self.rare.as_ref()?.link.as_deref()
     }
 
-    /// Whether it is to be looked up in the container's own root.
+    /// Whether it is inside the container's own root.
     pub fn is_inside(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.inside.is_some())
     }
 
-    /// The link that is to be copied is looked up in the container's own root: gives the path there.
+    /// The path relative to the container's root of a link that is to be copied.
     pub fn link_inside(&self) -> Option<&CStr> {
         self.rare.as_ref().filter(|rare| rare.links.copied)?.inside.as_deref()
     }
 
-    /// Reads a link that is to be copied. What is none is mounted as ever.
+    /// Reads the link that is to be copied (`copy-symlink`). A source that is not a link is bind-mounted.
     pub fn read_link(&mut self) -> Result<()> {
         if let Some(rare) = &mut self.rare
             && rare.inside.is_none()
             && core::mem::take(&mut rare.links.copied)
         {
-            rare.link = what_link_says(&self.path).on(format_args!("readlinkat {}", Show(&self.path)))?;
+            rare.link = link_target(&self.path).on(format_args!("readlinkat {}", Show(&self.path)))?;
         }
         Ok(())
     }
 
-    /// Whether it is not opened yet, and will not be in the container's own root.
+    /// Whether it has to be opened on the host and is not open yet.
     pub fn is_wanted(&self) -> bool {
         match self.rare.as_deref() {
             Some(Rare { link: Some(_), .. } | Rare { inside: Some(_), .. }) => false,
@@ -135,7 +136,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Opens it on the host. Only the parent, with `find`, can map its owners.
+    /// Opens the source on the host as a detached mount tree. An idmapped one can be opened only with `find`, in the
+    /// parent.
     pub fn open(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<OwnedFd> {
         let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
         let copy = |recursive| tree::copy_path(&self.path, recursive, link);
@@ -143,19 +145,20 @@ impl<'a> Source<'a> {
             .map_err(|errno| explain::copy(errno, format_args!("{}", Show(&self.path)), &|| copy(true)))?;
         match (self.rare.as_ref().and_then(|rare| rare.idmap.as_ref()), find) {
             (Some(idmap), Some(find)) => idmap.apply(&tree, find)?,
-            // Who may not open it in the parent may map nothing of the host's.
+            // The child opens sources only if the parent had no rights to; it cannot map owners of the host's
+            // filesystems.
             (Some(_), None) => return Err(Error::system(Errno::PERM, format_args!("mount_setattr idmap"))),
             (None, _) => {}
         }
         Ok(tree)
     }
 
-    /// It was opened.
+    /// Stores the opened tree.
     pub fn set(&self, tree: OwnedFd) {
         self.tree.set(Some(tree));
     }
 
-    /// Whether it was.
+    /// Whether the tree is open.
     pub fn is_open(&self) -> bool {
         let tree = self.tree.take();
         let open = tree.is_some();
@@ -163,7 +166,7 @@ impl<'a> Source<'a> {
         open
     }
 
-    /// Whether it is a directory; so is, for all one knows, what is not opened yet.
+    /// Whether it is a directory; `true` if it is not opened yet.
     pub fn is_directory(&mut self) -> Result<bool> {
         match self.tree.get_mut() {
             Some(tree) => is_directory(tree).on(format_args!("fstat {}", Show(&self.path))),
@@ -171,7 +174,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The tree, to be attached: once. One in the container's own `root` is opened now.
+    /// Takes the tree, to attach it. A source inside the container's own `root` is opened now.
     pub fn tree(&self, root: &Root) -> Result<OwnedFd> {
         match self.rare.as_ref().and_then(|rare| rare.inside.as_deref()) {
             Some(inside) => self.open_inside(root, inside),
@@ -179,7 +182,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Links lead to where they do in the container, and never out of it.
+    /// Opens a source inside the container's own root. Links are resolved within it.
     #[cold]
     #[inline(never)]
     fn open_inside(&self, root: &Root, inside: &CStr) -> Result<OwnedFd> {
@@ -191,7 +194,7 @@ impl<'a> Source<'a> {
         Ok(tree)
     }
 
-    /// The tree that was opened before.
+    /// Takes the tree that was opened before. Errors: there is none.
     pub fn take(&self) -> Result<OwnedFd> {
         self.tree.take().ok_or_else(|| Error::invalid(format_args!("{} was not opened", Show(&self.path))))
     }
@@ -206,13 +209,13 @@ pub fn absolute(bundle: &CStr, path: &CStr) -> CString {
     CString::new([bundle.to_bytes(), b"/", path.to_bytes()].concat()).unwrap_or_default()
 }
 
-/// What a link says; `None` where it is none.
+/// The target of a link, given its O_PATH file descriptor; `None` if the file is not a link.
 #[cold]
 #[inline(never)]
 pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> rustix::io::Result<Option<&'s CStr>> {
-    // The last byte stays NUL: a link's text is shorter than that.
+    // The last byte remains NUL: targets of links are shorter.
     match readlinkat_raw(link, c"", space.get_mut(..PATH_MAX - 1).unwrap_or_default()) {
-        // By its descriptor, what is none is not there.
+        // readlinkat(2) with an empty path fails with ENOENT for other files.
         Err(Errno::INVAL | Errno::NOENT) => Ok(None),
         read => read.map(|_| Some(super::path_text::text(space))),
     }
@@ -220,12 +223,12 @@ pub fn read_link<'s>(link: &OwnedFd, space: &'s mut [u8; PATH_MAX]) -> rustix::i
 
 #[cold]
 #[inline(never)]
-fn what_link_says(path: &CStr) -> rustix::io::Result<Option<CString>> {
+fn link_target(path: &CStr) -> rustix::io::Result<Option<CString>> {
     let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
     match readlinkat_raw(CWD, path, &mut space[..]) {
-        // It is none.
+        // The file is not a link.
         Err(Errno::INVAL) => Ok(None),
-        // The kernel has no links with a NUL inside.
+        // Targets of links contain no NUL.
         read => read.map(|(link, _)| CString::new(&*link).ok()),
     }
 }

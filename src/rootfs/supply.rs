@@ -1,8 +1,8 @@
-//! The trees that are taken from the host, in portions: a configuration may have more of them than a process has
-//! descriptors (getrlimit(2), RLIMIT_NOFILE).
+//! Transfer of mount trees from the parent to the child in portions, because a configuration may have more of them than
+//! a process may have file descriptors (getrlimit(2), RLIMIT_NOFILE).
 //!
-//! The parent opens them before the clone as far as there is room, which nearly always is all of them. For what is
-//! left the child asks when it comes to it, and is sent a portion over the channel.
+//! The parent opens trees before the clone as far as the limit permits, which is usually all of them. The child
+//! requests the rest when it needs them, and receives a portion at a time over the channel.
 
 use alloc::vec::Vec;
 
@@ -15,28 +15,28 @@ use super::op::Op;
 use super::source::Source;
 use crate::error::{At, Result, Show};
 
-/// What is sent at a time: one entry's trees, or those of several up to [`BATCH`]. An entry has at most one for each
-/// hierarchy of cgroups.
+/// The trees in one message: those of one entry, or of several entries up to [`BATCH`] trees. An entry has at most one
+/// for each cgroup hierarchy.
 pub type TreeBatch = [Option<OwnedFd>; 64];
 
-/// No further entry behind so many trees.
+/// The number of trees after which no further entry is added to a message.
 const BATCH: usize = 16;
 
-/// Requests the trees from this entry on from the parent.
+/// Requests trees from the parent, beginning with those of the given entry.
 pub type RequestTrees<'m> = dyn FnMut(usize, &mut TreeBatch) -> Result<()> + 'm;
 
-/// Everything that takes trees from the host, in the order in which it is made: entries of `mounts`, then devices.
+/// The entries with sources on the host, in the order in which they are made: `mounts`, then devices.
 #[derive(Clone, Copy)]
 pub struct Sources<'p, 'a> {
     pub mounts: &'p [Op<'a>],
     pub devices: Option<&'p device::Plan<'a>>,
 }
 
-/// All entries were opened.
+/// The next entry after all were opened.
 pub const NONE_LEFT: usize = usize::MAX;
 
 impl<'a> Sources<'_, 'a> {
-    /// Looks at the sources of the entries from `from` on, as long as `visit` says.
+    /// Calls `visit` with the sources of all entries from `from` on, until it returns `false`.
     pub fn each(&self, from: usize, visit: &mut dyn FnMut(usize, &Source<'a>) -> Result<bool>) -> Result<()> {
         for (entry, mount) in self.mounts.iter().enumerate().skip(from) {
             for source in mount.sources() {
@@ -55,8 +55,8 @@ impl<'a> Sources<'_, 'a> {
         Ok(())
     }
 
-    /// Opens those of the entries from `from` on that are not open yet, until `keep` has no room for another entry's.
-    /// Gives the entry that comes next, or [`NONE_LEFT`].
+    /// Opens the sources of the entries from `from` on that are not open yet, until `keep` returns `false` (no further
+    /// entry). Returns the next entry, or [`NONE_LEFT`].
     pub fn open(
         &self,
         from: usize,
@@ -79,7 +79,7 @@ impl<'a> Sources<'_, 'a> {
         Ok(next)
     }
 
-    /// Opens as many as there is room for; see [`Sources::open`].
+    /// Opens as many as the limit of file descriptors permits; see [`Sources::open`].
     pub fn open_first(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<usize> {
         let room = FdBudget::new(2, RawFd::MAX);
         self.open(0, find, &mut |source, tree| {
@@ -89,7 +89,7 @@ impl<'a> Sources<'_, 'a> {
         })
     }
 
-    /// The parent's part: a portion for the child, and the entry that comes next.
+    /// Opens, in the parent, a portion for the child; also returns the next entry.
     #[cold]
     #[inline(never)]
     pub fn portion(&self, from: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, usize)> {
@@ -101,7 +101,7 @@ impl<'a> Sources<'_, 'a> {
         Ok((trees, next))
     }
 
-    /// The child's part, when it has come to an entry that lacks a tree.
+    /// Requests, in the child, the trees of an entry that are not open yet.
     #[cold]
     #[inline(never)]
     pub fn fill(&self, entry: usize, more: &mut RequestTrees<'_>) -> Result<()> {
@@ -117,7 +117,7 @@ impl<'a> Sources<'_, 'a> {
         })
     }
 
-    /// The same where the child opens them itself.
+    /// Opens the trees of an entry in the child itself, if the parent had no rights to.
     #[cold]
     #[inline(never)]
     pub fn open_own(&self, entry: usize) -> Result<()> {

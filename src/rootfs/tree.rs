@@ -1,5 +1,5 @@
-//! Mounts as descriptors (open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2); linux 5.2):
-//! a tree is made or copied where nobody sees it, changed, and only then attached.
+//! Detached mount trees (open_tree(2), fsopen(2), fsconfig(2), fsmount(2), move_mount(2); linux 5.2): a tree is created
+//! or copied detached, changed, and only then attached, so that no process sees an intermediate state.
 
 use core::ffi::CStr;
 
@@ -16,14 +16,14 @@ use super::explain;
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
 
-/// A copy of the mount at a path of the current mount namespace, with all below it or without; of a link itself,
-/// if there is one and it is wanted.
+/// Copies the mount at a path of the current mount namespace. `recursive`: with all mounts below it; `link`: a symbolic
+/// link at the last name is not followed.
 pub fn copy_path(path: &CStr, recursive: bool, link: bool) -> rustix::io::Result<OwnedFd> {
     let nofollow = if link { OpenTreeFlags::AT_SYMLINK_NOFOLLOW } else { OpenTreeFlags::empty() };
     open_tree(CWD, path, flags(recursive) | nofollow)
 }
 
-/// A copy of the mount, or of the part of one, that a descriptor names.
+/// Copies the mount, or the subtree of one, to which a file descriptor refers.
 pub fn copy(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
     let copy = |recursive| open_tree(fd, c"", flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH);
     copy(recursive).map_err(|errno| explain::copy(errno, format_args!("OPEN_TREE_CLONE"), &|| copy(true)))
@@ -34,43 +34,43 @@ fn flags(recursive: bool) -> OpenTreeFlags {
     if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
 }
 
-/// A copy of what a name in a directory is.
+/// Copies the mount at a name in a directory.
 #[cold]
 #[inline(never)]
 pub fn copy_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     open_tree(directory, name, flags(false)).on(format_args!("open_tree {}", Show(name)))
 }
 
-/// Attaches a tree at a descriptor.
+/// Attaches a detached tree at a mount point, given as file descriptor.
 pub fn attach(tree: &OwnedFd, target: BorrowedFd<'_>) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree.as_fd(), c"", target, c"", flags)
         .map_err(|errno| explain::attach(errno, tree.as_fd(), target))
 }
 
-/// Attaches a tree at a name in a directory that nobody else has yet.
+/// Attaches a tree at a name in a directory that no other process can access yet.
 pub fn attach_at(tree: &OwnedFd, directory: &OwnedFd, name: &CStr) -> Result<()> {
     move_mount(tree.as_fd(), c"", directory.as_fd(), name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .on(format_args!("move_mount"))
 }
 
-/// Attaches a tree at a path of this mount namespace, or over its root.
+/// Attaches a tree at a path of this mount namespace; `/` is over its root.
 pub fn attach_at_path(tree: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     move_mount(tree, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .on(format_args!("move_mount {}", Show(path)))
 }
 
-/// Takes a tree away from where it is attached; what was copied of it stays.
+/// Detaches a tree. Copies of it remain attached.
 #[cold]
 #[inline(never)]
 pub fn detach(tree: &OwnedFd) -> Result<()> {
     fchdir(tree).on(format_args!("fchdir"))?;
     unmount(c".", UnmountFlags::DETACH).on(format_args!("umount2 . MNT_DETACH"))?;
-    // Back to the host's tree, in which hooks begin.
+    // Hooks start in the host's root directory.
     chdir(c"/").on(format_args!("chdir /"))
 }
 
-/// Changes a mount or a tree; nothing to change is no call.
+/// Changes flags of a mount or a tree with mount_setattr(2), if there is anything to change.
 pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     match change.is_empty() {
         true => Ok(()),
@@ -78,13 +78,13 @@ pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     }
 }
 
-/// The longest string that fsconfig(2) takes.
+/// The maximum length of a string for fsconfig(2), without NUL.
 pub const LONGEST: usize = 255;
 
-/// One parameter of a filesystem: `size=64k` is ("size", "64k"), `newinstance` has no value.
+/// A parameter of a filesystem: `size=64k` is ("size", "64k"), `newinstance` has no value.
 pub type Parameter<'a> = (&'a CStr, Option<&'a CStr>);
 
-/// Makes a new filesystem, mounted nowhere yet, and gives its fsopen(2) context and its tree; `attributes` are
+/// Creates a filesystem as a detached mount; returns its fsopen(2) context and the mount. `attributes` are
 /// `MOUNT_ATTR_*`.
 pub fn filesystem<'a>(
     kind: &CStr,
@@ -96,7 +96,7 @@ pub fn filesystem<'a>(
     filesystem_with(kind, source, set, attributes)
 }
 
-/// The same; `set` sets its parameters.
+/// [`filesystem`] with a function that sets the parameters.
 #[inline]
 pub fn filesystem_with(
     kind: &CStr,
@@ -120,7 +120,7 @@ pub fn filesystem_with(
     Ok((context, tree))
 }
 
-/// Sets one parameter of a filesystem being made or changed.
+/// Sets one parameter of a filesystem that is being created or reconfigured.
 pub fn configure(context: &OwnedFd, name: &CStr, value: Option<&CStr>) -> Result<()> {
     let set = match value {
         Some(value) => fsconfig_set_string(context.as_fd(), name, value),
@@ -139,19 +139,19 @@ pub fn configure(context: &OwnedFd, name: &CStr, value: Option<&CStr>) -> Result
 }
 
 impl SetAttr {
-    /// Sets a bit, whatever was said of it before.
+    /// Sets a flag, overriding an earlier request to clear it.
     pub(super) fn add(&mut self, bit: u32) {
         self.set |= u64::from(bit);
         self.clear &= !u64::from(bit);
     }
 
-    /// Clears a bit, whatever was said of it before.
+    /// Clears a flag, overriding an earlier request to set it.
     pub(super) fn remove(&mut self, bit: u32) {
         self.set &= !u64::from(bit);
         self.clear |= u64::from(bit);
     }
 
-    /// Replaces the access time rule: the kernel wants the whole field cleared (mount_setattr(2)).
+    /// Replaces the access time flags. The kernel requires that the whole field is cleared (mount_setattr(2)).
     pub(super) fn atime(&mut self, rule: u32) {
         let field = u64::from(sys::MOUNT_ATTR__ATIME);
         self.set = self.set & !field | u64::from(rule);

@@ -1,5 +1,5 @@
-//! The host's mounts where its root stays the first of the mount namespace (proc_pid_mountinfo(5)). They are looked at
-//! and unmounted by their paths, which begin at the host's root until chroot(2).
+//! Unmounting of the host's mounts, if its root remains the first mount of the namespace (proc_pid_mountinfo(5)). They
+//! are unmounted by path; paths begin at the host's root until chroot(2).
 
 use core::ffi::CStr;
 use core::iter;
@@ -14,17 +14,17 @@ use super::{mask, tree};
 use crate::error::{At, Error, On, Result, Show};
 use crate::os::procfs;
 
-/// What is read of a mount.
+/// A line of mountinfo.
 struct Mount<'l> {
     id: u64,
-    /// The one that it lies on; itself for the first.
+    /// The ID of the parent mount; its own ID for the first mount.
     parent: u64,
-    /// Where it is mounted.
+    /// The mount point.
     path: &'l CStr,
     kind: &'l [u8],
 }
 
-/// Whether the mount of this process's root is the first of its namespace.
+/// Whether this process's root is the first mount of its namespace.
 pub fn root_is_first() -> Result<bool> {
     let (root, mut first) = (root_mount()?, false);
     each(&mountinfo()?, &mut |mount| {
@@ -34,27 +34,27 @@ pub fn root_is_first() -> Result<bool> {
     Ok(first)
 }
 
-/// Unmounts everything of the host's but its root. Where that is refused, in a user namespace that does not own the
-/// mounts, each procfs and sysfs is covered: a process of the container, in a namespace of its own, may mount another
-/// one, without what masks the container's, as long as one is visible as a whole.
+/// Unmounts all mounts of the host except its root. If this is denied, in a user namespace that does not own the
+/// mounts, each procfs and sysfs is covered instead: as long as one without masks is visible, the kernel permits a
+/// process of the container to mount a new, unmasked one in a user namespace of its own (mount_namespaces(7)).
 pub fn everything() -> Result<()> {
     let root = root_mount()?;
-    // The procfs that it is read from may be the first to go.
+    // Opened before, because the procfs may be unmounted first.
     let file = mountinfo()?;
     loop {
-        let (mut done, mut refused) = (false, false);
+        let (mut done, mut denied) = (false, false);
         each(&file, &mut |mount| {
             if mount.parent == root && mount.path != c"/" {
-                // The topmost goes first, should others lie over it.
+                // Several mounts may be stacked at a path; umount2 removes the topmost.
                 let removed = (0..).take_while(|_| remove(mount.path)).count();
                 done |= removed > 0;
-                refused |= removed == 0;
+                denied |= removed == 0;
             }
             Ok(())
         })?;
-        match (done, refused) {
+        match (done, denied) {
             (_, false) => return Ok(()),
-            // It may have been hidden by one that is gone now.
+            // Its path may have been below a mount that is removed now.
             (true, true) => {}
             (false, true) => return each(&file, &mut |mount| cover(&mount)),
         }
@@ -65,7 +65,7 @@ fn remove(path: &CStr) -> bool {
     unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok()
 }
 
-/// Covers what is at its path, if that is such a filesystem. One that is hidden by another mount is not reached.
+/// Mounts an empty tmpfs over a procfs or sysfs. One that is hidden by another mount is ignored.
 fn cover(mount: &Mount<'_>) -> Result<()> {
     if !matches!(mount.kind, b"proc" | b"sysfs") {
         return Ok(());
@@ -82,13 +82,13 @@ fn cover(mount: &Mount<'_>) -> Result<()> {
     }
 }
 
-/// Room for a line as far as its type; options of a filesystem may go on for longer.
+/// The size of the buffer, enough for a line up to the filesystem type. The options after it may be longer.
 const SPACE: usize = 16 * 1024;
 
-/// Tells of each mount that can be seen from this process's root. Nothing is allocated.
+/// Calls a function for each mount that is reachable from this process's root. No memory is allocated.
 #[cold]
 #[inline(never)]
-fn each(file: &OwnedFd, tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
+fn each(file: &OwnedFd, visit: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
     seek(file, SeekFrom::Start(0)).on(format_args!("lseek mountinfo"))?;
     let mut space = [0u8; SPACE];
     let (mut filled, mut skip) = (0, false);
@@ -100,16 +100,16 @@ fn each(file: &OwnedFd, tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result
         while let Some(line) = line(space.get(begin..filled).unwrap_or_default()) {
             begin += line.len() + 1;
             if !core::mem::take(&mut skip) {
-                tell_of(line, tell)?;
+                visit_line(line, visit)?;
             }
         }
         if count == 0 {
             return Ok(());
         }
         if begin == 0 && filled == SPACE {
-            // Longer than there is room for: what matters stands at its beginning.
+            // The line is longer than the buffer: the fields that are needed are at its beginning.
             if !core::mem::replace(&mut skip, true) {
-                tell_of(&space, tell)?;
+                visit_line(&space, visit)?;
             }
             begin = filled;
         }
@@ -118,7 +118,7 @@ fn each(file: &OwnedFd, tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result
     }
 }
 
-/// The first whole line.
+/// The first line, if it is complete.
 fn line(bytes: &[u8]) -> Option<&[u8]> {
     bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end))
 }
@@ -128,15 +128,15 @@ fn mountinfo() -> Result<OwnedFd> {
     file.on(format_args!("openat /proc/self/mountinfo"))
 }
 
-fn tell_of(line: &[u8], tell: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
+fn visit_line(line: &[u8], visit: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
     let mut path = [0u8; super::path_text::PATH_MAX];
     match parse(line, &mut path) {
-        Some(mount) => tell(mount),
+        Some(mount) => visit(mount),
         None => Err(Error::invalid(format_args!("mountinfo: {}", line.escape_ascii()))),
     }
 }
 
-/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
+/// Parses `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
 fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
     let mut words = line.split(|byte| *byte == b' ');
     let number = |word: &[u8]| core::str::from_utf8(word).ok()?.parse().ok();
@@ -146,7 +146,7 @@ fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
     Some(Mount { id, parent, path, kind: words.next()? })
 }
 
-/// Blanks, newlines and backslashes are written as `\` and three octal digits.
+/// Unescapes a path: blanks, newlines and backslashes are written as `\` and three octal digits.
 fn unescaped<'s>(text: &[u8], space: &'s mut [u8]) -> Option<&'s CStr> {
     let mut rest = text;
     let mut places = space.iter_mut();
@@ -164,7 +164,7 @@ fn unescaped<'s>(text: &[u8], space: &'s mut [u8]) -> Option<&'s CStr> {
     CStr::from_bytes_until_nul(space).ok()
 }
 
-/// The id of the mount that this process has as its root, as mountinfo has it.
+/// The mount ID of this process's root, as in mountinfo. Errors: ENOSYS before linux 5.8.
 fn root_mount() -> Result<u64> {
     let found = statx(CWD, c"/", AtFlags::empty(), StatxFlags::MNT_ID).on(format_args!("statx /"))?;
     match StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
@@ -193,7 +193,7 @@ mod tests {
         assert!(unescaped(b"/four", &mut [0; 5]).is_none());
     }
 
-    /// The kernel's own, in pieces however they come.
+    /// The mounts of the test itself.
     #[test]
     fn all_of_this_process() {
         let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();

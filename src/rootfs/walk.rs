@@ -1,11 +1,11 @@
-//! A path inside the root where openat2(2) is refused: before linux 5.6, and in sandboxes whose filter does
-//! not know it. What RESOLVE_IN_ROOT does is done here name by name (path_resolution(7)).
+//! Resolution of a path inside the root without openat2(2): before linux 5.6, and under seccomp filters that deny it.
+//! The semantics of RESOLVE_IN_ROOT are implemented name by name (path_resolution(7)).
 //!
-//! No call is ever given more than one name, nor `..`, nor a link to follow: each name is opened with
-//! O_NOFOLLOW in the directory before it, so every step leads down from the root, whatever is renamed
-//! meanwhile. `..` and links are worked into the text, of which the part already walked is plain names of
-//! directories; after a `..` it is walked again from the root, for the parent of a directory that was moved
-//! away is not where it was found.
+//! Each system call gets a single name, never `..`, and does not follow links: a name is opened with O_NOFOLLOW in its
+//! directory, so each step leads down from the root, even if directories are renamed at the same time. `..` and links
+//! are resolved in the text of the path, in which the part before the current position consists of plain directory
+//! names. After a `..` that part is walked again from the root, because the parent of a directory that was moved is no
+//! longer the one through which it was reached.
 
 use core::ffi::CStr;
 use core::mem::{MaybeUninit, swap};
@@ -19,13 +19,13 @@ use super::path_text::{Found, PATH_MAX, first_name, join, skip_slashes, text, th
 
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// `NAME_MAX` of include/uapi/linux/limits.h. A longer name would be copied to allocated memory.
+/// `NAME_MAX` of include/uapi/linux/limits.h. rustix would copy a longer name to allocated memory.
 const NAME_MAX: usize = 255;
 
 /// `ST_NOSYMFOLLOW` of include/linux/statfs.h: the mount option of that name.
 const NOSYMFOLLOW: u64 = 0x2000;
 
-/// What is at `path` below `root`, through at most so many links.
+/// Opens `path` below `root` with O_PATH, following at most `links` symbolic links. Errors are those of openat2(2).
 #[cold]
 #[inline(never)]
 pub fn walk(root: BorrowedFd<'_>, path: &CStr, mut links: usize) -> Raw<OwnedFd> {
@@ -36,7 +36,7 @@ pub fn walk(root: BorrowedFd<'_>, path: &CStr, mut links: usize) -> Raw<OwnedFd>
     let [current, next] = &mut space;
     join(current, &[path.to_bytes()])?;
     let mut at = skip_slashes(path.to_bytes(), 0);
-    // The directory that the text before `at` leads to, unless that is to be walked again.
+    // The directory of the names before `at`; `None` if they have to be walked again.
     let mut here: Option<OwnedFd> = None;
     loop {
         let path = text(current).to_bytes();
@@ -77,7 +77,7 @@ pub fn walk(root: BorrowedFd<'_>, path: &CStr, mut links: usize) -> Raw<OwnedFd>
     }
 }
 
-/// One name in a directory; `more` of the path follows, if only a slash.
+/// Opens one name in a directory. `more`: a slash follows the name, so it must be a directory or a link.
 fn step(directory: &OwnedFd, name: &[u8], more: bool) -> Raw<Found> {
     if name.len() > NAME_MAX {
         return Err(Errno::NAMETOOLONG);
@@ -97,7 +97,7 @@ fn step(directory: &OwnedFd, name: &[u8], more: bool) -> Raw<Found> {
     }
 }
 
-/// The directory that plain names lead to. One that is none any more, or a link now, ends it.
+/// Opens the directory at a path of plain names. Errors: a name is no longer a directory, or is a link now.
 fn descend(root: BorrowedFd<'_>, names: &[u8]) -> Raw<OwnedFd> {
     let mut here = fcntl_dupfd_cloexec(root, 0)?;
     for name in names.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -106,16 +106,17 @@ fn descend(root: BorrowedFd<'_>, names: &[u8]) -> Raw<OwnedFd> {
     Ok(here)
 }
 
-/// Where the last of the names before `at` begins; 0 when there is none, for above the root is the root.
+/// The position of the last name before `at`; 0 if there is none: the parent of the root is the root.
 fn last_name(path: &[u8], at: usize) -> usize {
     let names = path.get(..at).unwrap_or_default();
     let last = names.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
     names.iter().take(last).rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1)
 }
 
-/// A mount may forbid its links to be followed. Those of procfs that lead out of the tree ("magic links": a
-/// program, a descriptor, a root) say an absolute path or `net:[1]`; `self`, `net` and `mounts` are relative
-/// ones like others. Taken for a text either is harmless, but the kernel refuses to take them for one.
+/// Fails with ELOOP if a link must not be followed: on a mount with `nosymfollow`, and for magic links of procfs, which
+/// refer to a program, file descriptor, root or namespace. Their text is an absolute path or such as `net:[1]`; the
+/// ordinary links `self`, `net` and `mounts` are relative. Following the text would be harmless, but the kernel fails
+/// for magic links with RESOLVE_NO_MAGICLINKS.
 fn may_be_followed(link: &OwnedFd, target: &[u8]) -> Raw<()> {
     let filesystem = fstatfs(link)?;
     let magic = filesystem.f_type as u64 == u64::from(PROC_SUPER_MAGIC)
@@ -126,7 +127,7 @@ fn may_be_followed(link: &OwnedFd, target: &[u8]) -> Raw<()> {
     }
 }
 
-/// The kernel's own answer, where it gives one, is the measure: the same file, or the same error.
+/// Results are compared with those of openat2(2), if the kernel has it: the same file, or the same error.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +142,7 @@ mod tests {
     use std::vec::Vec;
     use std::{format, thread};
 
-    /// A directory that goes away with its test.
+    /// A directory that is removed at the end of a test.
     struct TempDir(PathBuf);
 
     impl TempDir {
@@ -172,7 +173,7 @@ mod tests {
         open(path.to_str().unwrap(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
     }
 
-    /// Both ways, with links and without; `None` where the kernel has no openat2.
+    /// The results of the walk and of the kernel, with or without links; `None` if the kernel has no openat2.
     fn both(root: &OwnedFd, path: &str, links: bool) -> Option<(Answer, Answer)> {
         let more = if links { ResolveFlags::empty() } else { ResolveFlags::NO_SYMLINKS };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
@@ -243,7 +244,7 @@ mod tests {
         agree(&root, ["c38", "c39", "c40", "c40/file", "c44", "/../../../secret", "dir/../../secret"]);
     }
 
-    /// `self` and `mounts` are links as others; what leads out of the tree is not followed.
+    /// `self` and `mounts` are ordinary links; magic links are not followed.
     #[test]
     fn links_of_procfs() {
         let names = ["exe", "cwd", "root", "fd/0", "ns/pid", "ns/net", "status", "none"];
@@ -254,7 +255,7 @@ mod tests {
         agree(Path::new("/"), ["proc/self", "proc/thread-self/comm", "proc/mounts", "proc/net/dev"]);
     }
 
-    /// Trees and paths by chance, always the same ones.
+    /// Random trees and paths, from a constant seed.
     #[test]
     fn random_paths() {
         const PARTS: [&str; 14] = ["a", "b", "a", "b", "c", "l", "m", "l", "m", "f", "x", ".", "..", ".."];
@@ -290,8 +291,7 @@ mod tests {
         agree(&place.root(), paths.iter().map(String::as_str));
     }
 
-    /// A directory that is moved out of the root while something below it is looked at: `..` of the moved
-    /// one is outside.
+    /// A directory is moved out of the root while a path through it is resolved: `..` of the moved one is outside.
     #[test]
     fn directories_that_move() {
         let place = TempDir::new("moving");

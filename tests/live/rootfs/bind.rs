@@ -333,5 +333,8 @@ fn bind_with_words_of_a_filesystem_is_refused(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.bind(&source(rig)?, "/data", &["rbind", "rw", "mode=755"]);
-    rig.refused(&bundle, &["mounts[6] /data: options[2]: \"mode=755\"", "bind mount", "leave it out"])
+    rig.refused(
+        &bundle,
+        &["mounts[6] /data: options[2]: \"mode=755\"", "not valid for bind mounts", "remove it"],
+    )
 }

@@ -238,5 +238,5 @@ fn order_of_an_idmapped_source_is_refused(rig: &mut Rig) -> Outcome {
     }
     let mut bundle = twice(rig, "mnt", &["bind", "idmap=uids=0-1-10;gids=0-1-10"])?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["mounts[7] /fin", "rootfs/mnt", "own root"])
+    rig.refused(&bundle, &["mounts[7] /fin", "rootfs/mnt", "inside the container's root"])
 }

@@ -85,7 +85,7 @@ fn refused_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.user_namespace(100_000);
     fs::create_dir(bundle.inside("x"))?;
     bundle.mount(json!({"destination": "/x", "type": "debugfs", "source": "x"}));
-    refused(rig, bundle, &["mounts[6] /x: ", "debugfs", "needs CAP_SYS_ADMIN in the first user namespace"])
+    refused(rig, bundle, &["mounts[6] /x: ", "debugfs", "needs CAP_SYS_ADMIN in the initial user namespace"])
 }
 
 /// The namespace that such a filesystem shows is not the user namespace's own.
