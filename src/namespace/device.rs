@@ -1,12 +1,12 @@
-//! Network interfaces that are moved into the container's network namespace (network_namespaces(7),
-//! rtnetlink(7); config-linux.md, "Network Devices").
+//! Network interfaces that are moved into the container's network namespace (network_namespaces(7), rtnetlink(7);
+//! config-linux.md, "Network Devices").
 //!
-//! - mote moves them from the host's side when the container's process is there, and with it the namespace,
-//!   and while that waits: before the parameters that are named after them are set, and before all hooks.
-//! - The kernel sets an interface down when it moves, and takes its addresses away: both are made again inside.
-//! - What is in a new namespace goes with it, but for physical interfaces. So when there will be no container,
-//!   they are moved back while something of mote still holds the namespace. Not later: once it runs, they are
-//!   its own, and the specification forbids it.
+//! - The parent moves them after the clone, which creates the namespace, while the container init waits: before sysctls
+//!   with their names are written, and before all hooks.
+//! - The kernel sets a moved interface down and removes its addresses. mote restores both in the container.
+//! - When the kernel removes a namespace, it removes the interfaces in it, except physical ones. Therefore, if creating
+//!   the container fails, they are moved back while mote still has a reference to the namespace. They are not moved
+//!   back later: once the container runs they are its own, and the specification forbids it.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -25,20 +25,20 @@ use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{At, Error, On, Result, Show};
 use crate::os::netlink::{Address, Namespace, Socket};
 
-/// The longest name (`IFNAMSIZ` of include/uapi/linux/if.h, less its NUL).
+/// The maximum length of a name (`IFNAMSIZ` of include/uapi/linux/if.h, without NUL).
 const LONGEST: usize = 15;
 
-/// How many names are tried for one that ends in `%d`; the kernel itself tries no more.
+/// The number of names that are tried for one that ends in `%d`, as in the kernel.
 const NUMBERS: u32 = 32768;
 
-/// (name on the host, name inside) in the order of moving.
+/// The plan of interfaces: (name on the host, name in the container), in the order in which they are moved.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     devices: Vec<(&'a CStr, Option<&'a CStr>)>,
 }
 
 impl<'a> Plan<'a> {
-    /// They need a network namespace that is not the runtime's own.
+    /// Plans the interfaces. Errors: invalid or duplicate names, or no network namespace of the container's own.
     pub fn new(devices: &[(&'a CStr, Option<&'a CStr>)], namespaces: &mut Namespaces<'_>) -> Result<Self> {
         if devices.is_empty() {
             return Ok(Plan::default());
@@ -62,8 +62,8 @@ impl<'a> Plan<'a> {
             let is_same =
                 |other: &(&CStr, Option<&CStr>)| other.1.unwrap_or(other.0) == inside.unwrap_or(name);
             let twice = devices.iter().take(index).any(is_same);
-            check(stem.is_some() || !twice, "", "another one has the same name inside")?;
-            // Last, so that they take what the others leave.
+            check(stem.is_some() || !twice, "", "duplicate name in the container")?;
+            // Names with `%d` come last: they get numbers that the others do not use.
             let list = if stem.is_some() { &mut numbered } else { &mut named };
             list.push((name, inside));
         }
@@ -71,15 +71,15 @@ impl<'a> Plan<'a> {
         Ok(Plan { devices: named })
     }
 
-    /// Whether there is anything to do.
+    /// Whether there are no interfaces to move.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
 
-    /// The parent's part: moves them to the namespace that is `joined`, or else to that of the process. When
-    /// this fails they are back.
-    // Not into its caller, nor beside it: most containers have none.
+    /// Moves the interfaces, in the parent, to the namespace `joined` or else to that of the container init. If one
+    /// fails, those before it are moved back.
+    // Not inlined: most containers have none.
     #[cold]
     #[inline(never)]
     pub fn apply(&self, joined: Option<&OwnedFd>, pid: Pid, pidfd: &OwnedFd) -> Result<Box<Moved>> {
@@ -108,18 +108,18 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What stands before `%d`: the name is to be made unique with a number.
+/// The part of a name before `%d`, which is replaced by a number that makes the name unique.
 fn stem(name: &CStr) -> Option<&[u8]> {
     name.to_bytes().strip_suffix(b"%d")
 }
 
-/// What the kernel takes for a name (`dev_valid_name` of net/core/dev.c), or for the beginning of one.
+/// Whether the kernel accepts a name, or the part before `%d` (`dev_valid_name` of net/core/dev.c).
 fn is_name(name: &[u8]) -> bool {
     let good = |byte: &u8| !matches!(byte, b'/' | b':' | b'%' | b' ' | b'\t'..=b'\r');
     (1..=LONGEST).contains(&name.len()) && name != b"." && name != b".." && name.iter().all(good)
 }
 
-/// What was moved, and the way back.
+/// The interfaces that were moved, and the netlink sockets in both namespaces, to move them back.
 #[derive(Debug)]
 pub struct Moved {
     outside: Socket,
@@ -129,23 +129,25 @@ pub struct Moved {
 
 #[derive(Debug)]
 struct Device {
-    /// Its names.
+    /// The name on the host.
     outside: CString,
+    /// The name in the container.
     inside: CString,
-    /// As it was.
+    /// The state before it was moved.
     addresses: Vec<Address>,
     up: bool,
 }
 
 impl Moved {
+    /// Moves one interface into the container and restores its addresses there.
     fn bring(&mut self, name: &CStr, new: Option<&CStr>, to: Namespace<'_>) -> Result<()> {
         let link = self.outside.link(name)?;
-        // Its own name, where the configuration has another (`altname`); that one stays with it.
+        // config.json may have an alternative name (`altname`), which the interface keeps. Its own name is the default.
         let inside = self.free_name(new.unwrap_or(&link.name))?;
         let mut addresses = self.outside.addresses(link.index)?;
         addresses.retain(Address::is_permanent_and_global);
         let sent = self.outside.send_away(link.index, to, &inside);
-        // The kernel moves it first and renames it then: what failed in between is there by its old name.
+        // The kernel moves an interface before it renames it: if renaming fails, it is moved with its old name.
         let is_gone = || self.outside.link(&link.name).is_err_and(|error| error.is(Errno::NODEV));
         let inside = match &sent {
             Ok(()) => inside,
@@ -158,7 +160,7 @@ impl Moved {
         settled
     }
 
-    /// The name that it gets inside, which nothing has there yet.
+    /// A name that is unused in the container's namespace; `%d` is replaced. Errors: EEXIST.
     fn free_name(&self, name: &CStr) -> Result<CString> {
         let is_taken = |name: &CStr| match self.inside.link(name) {
             Ok(_) => Ok(true),
@@ -187,7 +189,7 @@ impl Moved {
         Err(taken())
     }
 
-    /// Moves all back to where they were, as far as the kernel allows.
+    /// Moves all interfaces back to the host. Errors are ignored.
     #[cold]
     pub fn give_back(&self) {
         for device in &self.devices {
@@ -196,17 +198,18 @@ impl Moved {
                 self.inside.send_away(index, Namespace::Of(getpid()), &device.outside)?;
                 device.settle(&self.outside, &device.outside, device.up)
             };
-            // There is an error to tell already.
+            // The error that led here is reported instead.
             let _: Result<()> = back();
         }
     }
 }
 
 impl Device {
-    /// What it loses when it is moved, made again. Addresses first: it has them when it comes up.
+    /// Restores what an interface loses when it is moved. Addresses come first, so that it has them when it is set up.
     fn settle(&self, socket: &Socket, name: &CStr, up: bool) -> Result<()> {
         let index = socket.link(name)?.index;
-        // The kernel tells them in order, and puts a new one last; but of IPv6 before those that are its equals.
+        // The kernel lists addresses in order and appends a new one, but inserts an IPv6 address before others
+        // of the same scope.
         let last = self.addresses.iter().filter(|address| !address.is_ipv6());
         let first = self.addresses.iter().rev().filter(|address| address.is_ipv6());
         for address in last.chain(first) {

@@ -1,4 +1,4 @@
-//! Entering the namespaces of a container that runs (setns(2) with a pidfd, linux 5.8): all at once.
+//! Joining the namespaces of a running container, all in one call (setns(2) with a pidfd, linux 5.8).
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
@@ -8,27 +8,28 @@ use crate::config::linux::Namespace;
 use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{On, Result};
 
-/// Which of its namespaces are the container's, as bits `CLONE_NEW*`.
+/// The namespaces that a container has of its own, as `CLONE_NEW*` flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ContainerNamespaces {
     flags: u32,
 }
 
 impl ContainerNamespaces {
-    /// Those that its configuration lists.
+    /// The namespaces that config.json lists.
     pub fn new(namespaces: &[Namespace<'_>]) -> Self {
         ContainerNamespaces {
             flags: namespaces.iter().fold(0, |flags, namespace| flags | flag(namespace.kind)),
         }
     }
 
-    /// Whether it has a user namespace: then only a process in there may join the others.
+    /// Whether it has a user namespace; then only a process in it may join the others.
     pub fn has_user(self) -> bool {
         self.flags & flag(Kind::User) != 0
     }
 
-    /// The parent's part, before the clone: a pid namespace is entered by children only. It stays so: there will be
-    /// no other child, and an ordinary user has no way back (podman's user namespace does not own the host's).
+    /// Joins the pid namespace in the parent, before the clone, because it takes effect for children only. This is not
+    /// reverted: the parent has no other children, and an unprivileged user has no right to (podman's user namespace
+    /// does not own the host's pid namespace).
     pub fn join_before(self, init: &OwnedFd) -> Result<()> {
         match self.flags & flag(Kind::Pid) {
             0 => Ok(()),
@@ -36,12 +37,12 @@ impl ContainerNamespaces {
         }
     }
 
-    /// Those that its tree of files is of.
+    /// Joins the user and mount namespaces, for access to the container's mounts.
     pub fn join_mount(self, init: &OwnedFd) -> Result<()> {
         enter(init, self.flags & (flag(Kind::User) | flag(Kind::Mount)))
     }
 
-    /// The child's part: all others; with `all` the pid namespace too, for children of its own.
+    /// Joins the other namespaces, in the child. `all`: also the pid namespace, for the child's own children.
     pub fn join(self, init: &OwnedFd, all: bool) -> Result<()> {
         match if all { self.flags } else { self.flags & !flag(Kind::Pid) } {
             0 => Ok(()),

@@ -1,5 +1,5 @@
-//! User namespaces that nobody lives in: an idmapped mount takes its mappings from one (mount_setattr(2),
-//! MOUNT_ATTR_IDMAP; linux 5.12). They are made before the container's own is there: equal mappings are as good.
+//! User namespaces without processes, from which idmapped mounts take their mappings (mount_setattr(2),
+//! MOUNT_ATTR_IDMAP; linux 5.12). They are created before that of the container exists, with equal mappings.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -17,22 +17,22 @@ use crate::os::procfs;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::pidfd::reap;
 
-/// Those that mounts have asked for.
+/// The user namespaces for idmapped mounts.
 #[derive(Default)]
 pub struct UserNamespaces<'n> {
-    /// The one that the container joins.
+    /// The user namespace that the container joins.
     joined: Option<&'n OwnedFd>,
-    /// The last one made, with its mappings: mounts nearly always share them.
+    /// The last one created, with its mappings: most mounts use the same.
     made: Option<(Vec<IdMapping>, Vec<IdMapping>, OwnedFd)>,
 }
 
 impl<'n> UserNamespaces<'n> {
-    /// None yet.
+    /// No namespaces besides `joined`.
     pub fn new(joined: Option<&'n OwnedFd>) -> Self {
         UserNamespaces { joined, made: None }
     }
 
-    /// The one with these mappings, or the one that the container joins.
+    /// A namespace with the given mappings, or for `None` the one that the container joins.
     #[cold]
     #[inline(never)]
     pub fn get(&mut self, mappings: Option<Mappings<'_>>) -> Result<OwnedFd> {
@@ -57,7 +57,7 @@ fn copy(fd: &OwnedFd) -> Result<OwnedFd> {
     fcntl_dupfd_cloexec(fd, 0).on(format_args!("fcntl F_DUPFD_CLOEXEC"))
 }
 
-/// The one that a process is in.
+/// Opens the user namespace of a process.
 #[cold]
 #[inline(never)]
 pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
@@ -66,7 +66,7 @@ pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
         .on(format_args!("openat /proc/{path}"))
 }
 
-/// A process begins a new one, and ends when it has its maps.
+/// Creates a user namespace with a process that exits after its ID maps are written.
 #[cold]
 #[inline(never)]
 fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
@@ -74,7 +74,7 @@ fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
     let mut writer = Some(writer);
     let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {
-        // With the parent's end alone open it ends when the parent does, however that may be.
+        // Only the parent has the write end now, so the read returns when the parent closes it or dies.
         writer.take();
         while let Err(Errno::INTR) = read(&reader, &mut [0u8]) {}
         exit(0)

@@ -1,17 +1,17 @@
-//! Namespaces (namespaces(7); config-linux.md, "Namespaces"): which are new, which are joined, by whom
-//! and in which order.
+//! Namespaces (namespaces(7); config-linux.md, "Namespaces"): which are created and which are joined, in which process
+//! and order.
 //!
-//! - New ones are made by the clone3 that makes the container's process, all at once: the kernel makes the
-//!   user namespace first, so that it owns the others.
-//! - A new cgroup namespace is the exception: its root is where its maker is, so the child makes it after
-//!   it is in its cgroup. So is a time namespace with offsets: they freeze when a process enters it.
-//! - So is an IPC namespace in a user namespace: the root of its message queues (mq_overview(7)) belongs to who makes
-//!   it, and the child is root there only when it has its maps.
-//! - A pid namespace is entered by children only: the parent joins it before the clone.
-//! - The others are joined by the child. Not so under a new user namespace, in which it would have no
-//!   rights over them: then the parent joins them, clones, and goes back.
-//! - A user namespace that is joined must own the new ones, so an intermediate process joins it and clones the
-//!   container's process as its sibling (`launch/parent.rs`). So it is where there is no way back for the parent.
+//! - New namespaces are created by the clone3(2) of the container init. The kernel creates the user namespace first, so
+//!   that it owns the others.
+//! - The child itself creates three kinds: a cgroup namespace, whose root is the cgroup of its creator, after the child
+//!   is in its cgroup; a time namespace with offsets, which cannot be changed after a process is in it; and an IPC
+//!   namespace in a user namespace, because the root of its message queue filesystem (mq_overview(7)) belongs to its
+//!   creator, and the child is root only after its ID maps were written.
+//! - Joining a pid namespace takes effect for children only, so the parent joins it before the clone.
+//! - The child joins the others. With a new user namespace it would have no rights over them: then the parent joins
+//!   them before the clone and joins its own again after it.
+//! - A joined user namespace must own the new namespaces, so an intermediate process joins it and clones the container
+//!   init as its sibling (`launch/parent.rs`). This is also done if the parent could not join its own namespaces again.
 
 pub mod device;
 pub mod entry;
@@ -38,28 +38,28 @@ use crate::host;
 /// A namespace that the container joins by its path.
 #[derive(Debug)]
 pub struct JoinedNamespace<'a> {
-    /// Its place in `linux.namespaces`, for errors.
+    /// The index in `linux.namespaces`, for errors.
     index: usize,
     kind: Kind,
     path: &'a CStr,
 }
 
-/// Which namespaces the container gets.
+/// The plan of the container's namespaces.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    /// `CLONE_NEW*` of the clone3 that makes the container's process.
+    /// `CLONE_NEW*` flags for the clone3(2) of the container init.
     pub new: u64,
-    /// A new cgroup namespace.
+    /// Whether the child creates a cgroup namespace.
     pub cgroup: bool,
     pub joined: Vec<JoinedNamespace<'a>>,
-    /// Bits of kinds.
+    /// Bit sets of [`Kind`]: listed in config.json, new, and see [`Plan::will_change`].
     listed: u32,
     fresh: u32,
     changed: u32,
 }
 
 impl<'a> Plan<'a> {
-    /// Decides which namespace is made or joined by whom; `offsets` is whether clocks are shifted.
+    /// Plans the namespaces; `offsets`: whether there are `timeOffsets`. Errors: unsupported combinations.
     pub fn new(namespaces: &[Namespace<'a>], offsets: bool) -> Result<Self> {
         let mut plan = Plan::default();
         for (index, namespace) in namespaces.iter().enumerate() {
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
         if offsets {
             plan.new &= !u64::from(sys::CLONE_NEWTIME);
         }
-        // What is done to it would be done to the host.
+        // Mounts in the host's mount namespace would change the host.
         plan.will_change(Kind::Mount);
         if !plan.has(Kind::Mount) {
             return Err(Error::unsupported(format_args!(
@@ -95,33 +95,33 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// Listed at all, new or joined.
+    /// Whether a kind is listed, new or joined.
     pub fn has(&self, kind: Kind) -> bool {
         self.listed & (1 << kind as u32) != 0
     }
 
-    /// Made for this container.
+    /// Whether a kind is created for this container.
     pub fn is_new(&self, kind: Kind) -> bool {
         self.fresh & (1 << kind as u32) != 0
     }
 
-    /// Joined by its path.
+    /// Whether a kind is joined by its path.
     pub fn is_joined(&self, kind: Kind) -> bool {
         self.has(kind) && !self.is_new(kind)
     }
 
-    /// The child makes a new IPC namespace as root of its user namespace.
+    /// Whether the child creates the IPC namespace, as root of its user namespace.
     pub fn makes_ipc_inside(&self) -> bool {
         self.has(Kind::User) && self.is_new(Kind::Ipc)
     }
 
-    /// Something of this kind of namespace will be changed: it must not be the host's own, not even by a
-    /// path that leads there.
+    /// Records that settings of this kind of namespace will be changed, so it must not be the host's own. Paths are
+    /// checked when they are opened.
     pub fn will_change(&mut self, kind: Kind) {
         self.changed |= 1 << kind as u32;
     }
 
-    /// Opens what is joined, on the host's side.
+    /// Opens the namespaces to join, in the parent. Errors: also if one is the host's own and would be changed.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
         let open = |join: &JoinedNamespace<'_>| {
             let fd = open(join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -137,14 +137,14 @@ impl<'a> Plan<'a> {
         self.joined.iter().map(named).collect()
     }
 
-    /// The one of a kind that is joined, of all that were opened.
+    /// The file descriptor of the joined namespace of a kind, out of those that [`Plan::open`] returned.
     pub fn joined_of<'o>(&self, kind: Kind, opened: &'o [OwnedFd]) -> Option<&'o OwnedFd> {
         self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
     }
 
-    /// Whether an intermediate process is needed, between mote and the container's: a user namespace that is joined
-    /// must own the new ones, and decides who may join a pid namespace; and out of a namespace that is joined before
-    /// the clone only who has rights over its own goes back, which the first user namespace owns.
+    /// Whether an intermediate process is needed between parent and child: if a user namespace is joined, which must
+    /// own the new namespaces and gives the right to join a pid namespace; or if namespaces are joined before the clone
+    /// and the parent could not join its own again, because it is in a user namespace that does not own them.
     #[inline]
     pub fn needs_intermediate(&self) -> bool {
         match self.is_joined(Kind::User) {
@@ -155,18 +155,19 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether it is joined before the container's process is made: the pid namespace, which only children enter,
-    /// and under a new user namespace all the others.
+    /// Whether a namespace is joined before the clone: a pid namespace, and with a new user namespace all others.
     fn is_joined_before_clone(&self, join: &JoinedNamespace<'_>) -> bool {
         join.kind == Kind::Pid || self.is_new(Kind::User)
     }
 
-    /// Whether processes in a joined namespace may see the child right after the clone, while it has the host's rights.
+    /// Whether processes in a joined namespace can access the child right after the clone, while it still has the
+    /// rights of the host.
     pub fn exposes_child(&self) -> bool {
         self.is_joined(Kind::User) || self.is_joined(Kind::Pid)
     }
 
-    /// Joins namespaces before the clone, in the parent or in the intermediate process. Gives what [`restore`] takes.
+    /// Joins namespaces before the clone, in the parent or the intermediate process. Returns the namespaces that were
+    /// left, for [`restore`].
     pub fn join_before(&self, opened: &[OwnedFd]) -> Result<Vec<(Kind, OwnedFd)>> {
         let mut back = Vec::new();
         for (join, fd) in self.joined.iter().zip(opened) {
@@ -181,8 +182,8 @@ impl<'a> Plan<'a> {
         Ok(back)
     }
 
-    /// Joins namespaces in the intermediate process: its child is in the joined user namespace, and in all others; or, if
-    /// none is, in those that are joined before the clone.
+    /// Joins namespaces in the intermediate process, whose child is then in them: all of them if a user namespace is
+    /// joined, otherwise those that have to be joined before the clone.
     pub fn join_in_intermediate(&self, opened: &[OwnedFd]) -> Result<()> {
         match self.is_joined(Kind::User) {
             true => self.join_inside(opened, true),
@@ -190,33 +191,33 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The child's part: the rest, the user namespace where it gives most rights. Those that it does not
-    /// own must be entered before it, those that it owns after it; so what is refused at first is tried
-    /// again inside. `pid` is for the intermediate process, which also enters the pid namespace, for its child: it is not
-    /// seen there itself, and numbers are still the host's to it.
+    /// Joins the remaining namespaces, in the child. Namespaces that a joined user namespace does not own must be
+    /// joined before it, those that it owns after it: those that are denied at first are tried again after it. `pid`:
+    /// also the pid namespace, in the intermediate process and for its child; the intermediate process itself is not
+    /// visible there and still uses PIDs of the host.
     pub fn join_inside(&self, opened: &[OwnedFd], pid: bool) -> Result<()> {
         if self.is_new(Kind::User) {
             return Ok(());
         }
-        let mut refused = 0u32;
+        let mut denied = 0u32;
         let mine = || self.joined.iter().zip(opened).filter(|(join, _)| pid || join.kind != Kind::Pid);
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
             match enter(join.kind, fd) {
-                Err(Errno::PERM) if self.is_joined(Kind::User) => refused |= 1 << join.kind as u32,
+                Err(Errno::PERM) if self.is_joined(Kind::User) => denied |= 1 << join.kind as u32,
                 entered => join.explain(entered)?,
             }
         }
         for (join, fd) in mine().filter(|(join, _)| join.kind == Kind::User) {
             join.enter(fd)?;
         }
-        for (join, fd) in mine().filter(|(join, _)| refused & (1 << join.kind as u32) != 0) {
+        for (join, fd) in mine().filter(|(join, _)| denied & (1 << join.kind as u32) != 0) {
             join.enter(fd)?;
         }
         Ok(())
     }
 }
 
-/// This process's own namespace of a kind.
+/// The path of the calling process's own namespace of a kind.
 fn own(kind: Kind) -> &'static CStr {
     match kind {
         Kind::Pid => c"/proc/self/ns/pid",
@@ -230,13 +231,14 @@ fn own(kind: Kind) -> &'static CStr {
     }
 }
 
+/// Whether a file descriptor refers to the calling process's own namespace of a kind.
 fn is_own(kind: Kind, fd: &OwnedFd) -> Result<bool> {
     let own = stat(own(kind)).on(format_args!("newfstatat {}", Show(own(kind))))?;
     let other = fstat(fd).on(format_args!("fstat"))?;
     Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// Joins the namespaces again that [`Plan::join_before`] left.
+/// Joins the namespaces again that [`Plan::join_before`] has left.
 pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
     for (kind, fd) in back {
         enter(*kind, fd).on(format_args!("setns back to the {} namespace", kind.name()))?;
@@ -251,7 +253,7 @@ impl JoinedNamespace<'_> {
 
     fn explain(&self, entered: rustix::io::Result<()>) -> Result<()> {
         let entered = match entered {
-            // setns(2): "The namespace type does not match", and joining one's own user namespace.
+            // setns(2), EINVAL: the type does not match, or it is the caller's own user namespace.
             Err(Errno::INVAL) => {
                 Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name())))
             }
@@ -275,6 +277,7 @@ fn enter(kind: Kind, fd: &OwnedFd) -> rustix::io::Result<()> {
     move_into_link_name_space(fd.as_fd(), Some(link))
 }
 
+/// The `CLONE_NEW*` flag of a kind.
 #[inline]
 fn flag(kind: Kind) -> u32 {
     match kind {

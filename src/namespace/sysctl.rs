@@ -1,4 +1,4 @@
-//! Kernel parameters that belong to a namespace (sysctl(8), proc_sys(5); config-linux.md, "Sysctl").
+//! Namespaced kernel parameters, `linux.sysctl` (sysctl(8), proc_sys(5); config-linux.md, "Sysctl").
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -13,13 +13,13 @@ use super::{Plan as Namespaces, uts};
 use crate::config::linux::NamespaceKind as Kind;
 use crate::error::{Error, On, Result, Show};
 
-/// (path below /proc, value) in the order of writing.
+/// The plan of kernel parameters: (path below /proc, value), in the order in which they are written.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     writes: Vec<(CString, &'a CStr)>,
 }
 
-/// Parameters of the IPC namespace by name; the `fs.mqueue.` ones besides.
+/// The parameters of an IPC namespace, besides those that begin with `fs.mqueue.`.
 static IPC: [&str; 8] = [
     "kernel.msgmax",
     "kernel.msgmnb",
@@ -32,7 +32,8 @@ static IPC: [&str; 8] = [
 ];
 
 impl<'a> Plan<'a> {
-    /// Every parameter must belong to a namespace that is not the runtime's own: others are the host's.
+    /// Plans the parameters. Errors: the name is invalid, or the parameter does not belong to a namespace of the
+    /// container's own, so that the host would be changed.
     pub fn new(
         sysctl: &[(&'a CStr, &'a CStr)],
         namespaces: &mut Namespaces<'_>,
@@ -40,7 +41,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Self> {
         let mut writes = Vec::with_capacity(sysctl.len());
         for (key, value) in sysctl {
-            // The reason first: a long key must not leave no room for it.
+            // The reason is set before the key, because error texts have a limited length and a key may be long.
             let fail = |why: fmt::Arguments<'_>| {
                 Error::invalid(why).within(format_args!("linux.sysctl {}", Show(key)))
             };
@@ -49,9 +50,9 @@ impl<'a> Plan<'a> {
             let name = dotted.as_str();
             let kind = match name {
                 "kernel.domainname" if uts.domainname.is_some_and(|set| set != *value) => {
-                    return Err(fail(format_args!("domainname is set to another")));
+                    return Err(fail(format_args!("differs from the field domainname")));
                 }
-                "kernel.hostname" => return Err(fail(format_args!("hostname is the member for it"))),
+                "kernel.hostname" => return Err(fail(format_args!("use the field hostname instead"))),
                 "kernel.domainname" => Kind::Uts,
                 _ if name.starts_with("net.") => Kind::Network,
                 _ if name.starts_with("fs.mqueue.") || IPC.contains(&name) => Kind::Ipc,
@@ -61,7 +62,7 @@ impl<'a> Plan<'a> {
                 return Err(fail(format_args!("needs a {} namespace in linux.namespaces", kind.name())));
             }
             namespaces.will_change(kind);
-            // A '/' inside a name (net.ipv4.conf.eth0/1) is a dot of the file's name.
+            // A '/' in a name (net.ipv4.conf.eth0/1) is a '.' in the name of the file.
             let mut path: Vec<u8> = b"sys/".to_vec();
             path.extend(name.bytes().map(|byte| match byte {
                 b'.' => b'/',
@@ -73,12 +74,12 @@ impl<'a> Plan<'a> {
         Ok(Plan { writes })
     }
 
-    /// Whether there is anything to do.
+    /// Whether there are no parameters to write.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
-    /// Writes them; /proc/sys shows each process its own namespaces, whichever procfs it is.
+    /// Writes the parameters. /proc/sys refers to the namespaces of the calling process, in any procfs.
     pub fn apply(&self, proc: &OwnedFd) -> Result<()> {
         for (path, value) in &self.writes {
             let file = openat(proc, path.as_c_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
@@ -93,8 +94,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A parameter's name with dots between its parts. sysctl(8) takes both `a.b` and `a/b`: the first
-/// separator decides which it is, and the other one is then part of a name.
+/// A parameter's name with dots as separators; `None` if it is invalid. sysctl(8) accepts both `a.b` and `a/b`: the
+/// first of the two characters is the separator, and the other is then part of a name.
 fn dotted(key: &CStr) -> Option<alloc::string::String> {
     let text = key.to_str().ok()?;
     let swap = text.find(['.', '/']).is_some_and(|at| text.get(at..=at) == Some("/"));
@@ -113,7 +114,7 @@ fn dotted(key: &CStr) -> Option<alloc::string::String> {
             .collect(),
         false => text.into(),
     };
-    // No empty part, and none that leads out of /proc/sys ("..", written with slashes as dots).
+    // No part may be empty, or a path out of /proc/sys (`..`, which has been converted to slashes).
     let safe = name.split('.').all(|part| !part.is_empty() && !part.bytes().all(|b| b == b'/'));
     (safe && name.contains('.')).then_some(name)
 }

@@ -1,4 +1,4 @@
-//! Clocks of a time namespace (time_namespaces(7); config-linux.md, "Offset for Time Namespace").
+//! Clock offsets of a time namespace (time_namespaces(7); config-linux.md, "Offset for Time Namespace").
 
 use alloc::format;
 use alloc::string::String;
@@ -13,14 +13,14 @@ use crate::config::linux::TimeOffset;
 use crate::error::{Error, On, Result};
 use crate::sys::clone::unshare;
 
-/// What is written to `timens_offsets`; empty for no offsets.
+/// The text that is written to `/proc/self/timens_offsets`; empty if there are no offsets.
 #[derive(Debug, Default)]
 pub struct Plan {
     offsets: String,
 }
 
 impl Plan {
-    /// Offsets need a new time namespace: one that is joined has its own, frozen.
+    /// Plans the offsets. Errors: there is no new time namespace; the offsets of a joined one cannot be changed.
     pub fn new(offsets: &[TimeOffset], fresh: bool) -> Result<Self> {
         if !offsets.is_empty() && !fresh {
             return Err(Error::invalid(format_args!("linux.timeOffsets: needs a new time namespace")));
@@ -29,13 +29,13 @@ impl Plan {
         Ok(Plan { offsets: offsets.iter().map(line).collect() })
     }
 
-    /// Whether there is anything to do.
+    /// Whether there are no offsets.
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
     }
 
-    /// Makes the namespace, shifts its clocks and enters it. In that order: offsets can be written only
-    /// while no process is in it. Before ids change: that makes /proc/self root's.
+    /// Creates the time namespace, writes its offsets and joins it: offsets can be written only while no process is in
+    /// it. Called before the child changes its IDs: after that /proc/self belongs to root.
     pub fn apply(&self, proc: &OwnedFd) -> Result<()> {
         if self.is_empty() {
             return Ok(());

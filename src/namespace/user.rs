@@ -1,4 +1,4 @@
-//! Id mappings of a new user namespace (user_namespaces(7); config-linux.md, "User namespace mappings").
+//! ID mappings of a new user namespace (user_namespaces(7); config-linux.md, "User namespace mappings").
 
 use alloc::format;
 use alloc::string::String;
@@ -14,17 +14,19 @@ use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, On, Result};
 use crate::host::Host;
 
-/// What is written to `uid_map` and `gid_map`.
+/// The mappings that are written to `uid_map` and `gid_map`.
 #[derive(Debug)]
 pub struct Plan {
     uids: Vec<IdMapping>,
     gids: Vec<IdMapping>,
-    /// Without CAP_SETGID a group can be mapped only where setgroups(2) is given up (CVE-2014-8989).
+    /// Whether setgroups(2) is disabled in the namespace, as the kernel requires before a process without CAP_SETGID
+    /// writes `gid_map` (CVE-2014-8989).
     deny_setgroups: bool,
 }
 
 impl Plan {
-    /// Mappings for a `fresh` user namespace; `None` when there is none to map.
+    /// Plans the mappings of a `fresh` user namespace; `None` if there is none. Errors: there are mappings but no user
+    /// namespace, or the caller is not permitted to map these IDs.
     pub fn new(
         uids: &[IdMapping],
         gids: &[IdMapping],
@@ -43,7 +45,7 @@ impl Plan {
         }
         let (own_uid, own_gid) = ([own(host.uid)], [own(host.gid)]);
         let (uids, gids) = match (uids, gids) {
-            // Whoever made it is its root, as unshare(1) has it.
+            // By default the caller is mapped to root, as by `unshare --map-root-user`.
             ([], []) => (&own_uid[..], &own_gid[..]),
             given => given,
         };
@@ -53,17 +55,17 @@ impl Plan {
         Ok(Some(Plan { uids: uids.to_vec(), gids: gids.to_vec(), deny_setgroups }))
     }
 
-    /// Whose ids are whose.
+    /// The mappings of user and group IDs.
     pub fn mappings(&self) -> Mappings<'_> {
         (&self.uids, &self.gids)
     }
 
-    /// Whether setgroups(2) is given up.
+    /// Whether setgroups(2) is disabled.
     pub fn denies_setgroups(&self) -> bool {
         self.deny_setgroups
     }
 
-    /// Writes the maps of process `pid`, from its parent's user namespace.
+    /// Writes the ID maps of process `pid`, from its parent user namespace.
     pub fn apply(&self, proc: &OwnedFd, pid: Pid) -> Result<()> {
         if self.deny_setgroups {
             put(proc, pid, "setgroups", "deny")?;
@@ -72,7 +74,7 @@ impl Plan {
     }
 }
 
-/// Writes the maps of a process in a new user namespace.
+/// Writes `gid_map` and `uid_map` of a process in a new user namespace.
 #[cold]
 #[inline(never)]
 pub(super) fn write_maps(proc: &OwnedFd, pid: Pid, (uids, gids): Mappings<'_>) -> Result<()> {
@@ -87,12 +89,12 @@ fn put(proc: &OwnedFd, pid: Pid, file: &str, text: &str) -> Result<()> {
     write(&fd, text.as_bytes()).on(format_args!("write /proc/{path}")).map(drop)
 }
 
-/// An id as root's.
+/// A mapping of one ID of the host to root.
 fn own(id: u32) -> IdMapping {
     IdMapping { container_id: 0, host_id: id, size: 1 }
 }
 
-/// Without `any`, the capability for it, a process maps its own id and no other (user_namespaces(7)).
+/// Checks mappings. Without the capability (`any`) a process can map only its own ID (user_namespaces(7)).
 fn check(field: &str, mappings: &[IdMapping], own: u32, any: bool) -> Result<()> {
     if mappings.is_empty() {
         return Err(Error::invalid(format_args!(
@@ -103,7 +105,7 @@ fn check(field: &str, mappings: &[IdMapping], own: u32, any: bool) -> Result<()>
     match any || single {
         true => Ok(()),
         false => Err(Error::unsupported(format_args!(
-            "{field}: an ordinary user can map only its own id {own}; newuidmap and newgidmap are not supported yet"
+            "{field}: an unprivileged user can map only its own ID {own}; newuidmap and newgidmap are not supported"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! Host and domain name (uts_namespaces(7), sethostname(2), setdomainname(2)).
+//! Host name and NIS domain name (uts_namespaces(7), sethostname(2), setdomainname(2)).
 
 use core::ffi::CStr;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, On, Result, Show};
 /// `__NEW_UTS_LEN` of include/uapi/linux/utsname.h.
 const MAX: usize = 64;
 
-/// The names to set.
+/// The names to set in the UTS namespace.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     pub(super) hostname: Option<&'a CStr>,
@@ -19,7 +19,7 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Names need a UTS namespace that is not the runtime's own.
+    /// Plans the names. Errors: too long, or no UTS namespace of the container's own.
     pub fn new(
         hostname: Option<&'a CStr>,
         domainname: Option<&'a CStr>,
@@ -36,7 +36,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// Sets them in the current namespace.
+    /// Sets the names in the current UTS namespace.
     pub fn apply(&self) -> Result<()> {
         if let Some(name) = self.hostname {
             sethostname(name.to_bytes()).on(format_args!("hostname: sethostname {}", Show(name)))?;
