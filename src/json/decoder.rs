@@ -1,4 +1,4 @@
-//! The decoder: the document, its objects and arrays, and the first error.
+//! The decoder of a document: its state, objects and arrays, and the first error.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -9,13 +9,13 @@ use alloc::vec::Vec;
 use super::text::without_nul;
 use crate::error::{Error, Result};
 
-/// Deepest nesting of arrays and objects: so many may be open at a time.
+/// The maximum depth of nested arrays and objects.
 pub const MAX_DEPTH: usize = 128;
 
-/// Largest document, in bytes.
+/// The maximum size of a document, in bytes.
 pub const MAX_SIZE: usize = crate::os::file::MAX_SIZE;
 
-/// An error's place and field path take no more; the reason stands behind them.
+/// The maximum length of the location and field path in an error text, in bytes. The reason follows.
 const MAX_WHERE: usize = 320;
 
 /// One step of a field path.
@@ -25,43 +25,45 @@ enum Step<'a> {
     Element(u32),
 }
 
-/// The place of a token: line, and column in bytes, from 1.
+/// The location of a token: line, and column in bytes, both from 1.
 #[derive(Clone, Copy)]
 struct Location {
     line: usize,
     column: usize,
 }
 
-/// Decodes one document; see the module's text.
+/// The decoder of one document; see the module documentation. Errors are sticky: after the first one all values are
+/// empty, and [`Decoder::finish`] returns it.
 pub struct Decoder<'a> {
     name: &'a str,
     pub(super) rest: &'a mut [u8],
     pub(super) offset: usize,
     line: usize,
     line_start: usize,
-    /// Where the value last begun or ended stands: what an error points at.
+    /// The location that errors report: that of the value begun or ended last.
     token: Location,
-    /// The brackets that are open.
+    /// The locations of open brackets.
     open: Vec<Location>,
+    /// The field path of the current value.
     path: Vec<Step<'a>>,
-    /// The first error. After it the document is at its end, and every value empty.
+    /// The first error. After it `rest` is empty.
     error: Option<Error>,
 }
 
-/// The members of one object as they are read: which came already.
+/// The state of reading an object: a bit set of the members that were found.
 #[derive(Default)]
 pub struct Members {
     seen: u64,
     begun: bool,
 }
 
-/// The elements of one array as they are read.
+/// The state of reading an array.
 #[derive(Default)]
 pub struct Elements {
     count: u32,
 }
 
-/// Reads an object: each listed member by its expression, the others skipped.
+/// Reads an object. The expression of a listed member reads its value; other members are skipped.
 ///
 /// `members!(d, { "path" => path = d.string(), ... })`; at most 64 names.
 #[macro_export]
@@ -83,7 +85,7 @@ macro_rules! members {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder over a document; `name` stands before line and column in errors.
+    /// A decoder of the document `text`; `name` precedes line and column in errors.
     pub fn new(name: &'a str, text: &'a mut [u8]) -> Self {
         let too_large = text.len() > MAX_SIZE;
         let mut decoder = Decoder {
@@ -103,18 +105,18 @@ impl<'a> Decoder<'a> {
         decoder
     }
 
-    /// The first error counts; nothing is read after it.
+    /// Stores the first error and ends reading.
     fn give_up(&mut self, error: Error) {
         self.error.get_or_insert(error);
         self.rest = &mut [];
     }
 
-    /// Whether nothing has been wrong until now.
+    /// Whether there was no error until now.
     pub fn is_good(&self) -> bool {
         self.error.is_none()
     }
 
-    /// An error about the value last read (or about to be read), with its place and field path.
+    /// Reports an error about the value that was read last, or is about to be read, with its location and field path.
     #[cold]
     #[inline(never)]
     pub fn fail(&mut self, why: fmt::Arguments<'_>) {
@@ -137,27 +139,27 @@ impl<'a> Decoder<'a> {
         self.give_up(error);
     }
 
-    /// The same, in words that need nothing put in.
+    /// [`Decoder::fail`] with a constant text.
     #[cold]
     #[inline(never)]
     pub fn wrong(&mut self, why: &str) {
         self.fail(format_args!("{why}"));
     }
 
-    /// The same, unless it holds.
+    /// [`Decoder::fail`] unless `holds`.
     pub fn check(&mut self, holds: bool, why: &str) {
         if !holds {
             self.wrong(why);
         }
     }
 
-    /// What must be there.
+    /// Unwraps a required value; `None` is an error.
     pub fn need<T: Default>(&mut self, value: Option<T>, why: &str) -> T {
         self.check(value.is_some(), why);
         value.unwrap_or_default()
     }
 
-    /// An error in the text itself, at the very byte.
+    /// Reports a syntax error at the current byte.
     #[cold]
     pub(super) fn broken(&mut self, why: &str) {
         self.token = self.place();
@@ -178,7 +180,7 @@ impl<'a> Decoder<'a> {
         self.offset += count;
     }
 
-    /// Skips white space and gives the next byte, if there is one, without taking it.
+    /// Skips white space and returns the next byte, if there is one, without consuming it.
     fn after_space(&mut self) -> Option<u8> {
         let mut count = 0;
         let next = loop {
@@ -198,25 +200,26 @@ impl<'a> Decoder<'a> {
         next
     }
 
-    /// The same, where there must be one; 0 when there is none.
+    /// The next byte after white space, not consumed; an error and 0 if there is none.
     fn next(&mut self) -> u8 {
         match self.peek() {
-            // As programs write it, nearly always.
+            // Programs usually write JSON without white space.
             Some(byte @ b'!'..) => byte,
             _ => self.after_space().unwrap_or_else(|| {
-                self.broken("the document ends too early");
+                self.broken("unexpected end of the document");
                 0
             }),
         }
     }
 
-    /// The same, where a value begins: errors will point here.
+    /// The first byte of a value, not consumed. Errors report this location from now on.
     pub(super) fn begin(&mut self) -> u8 {
         let byte = self.next();
         self.token = self.place();
         byte
     }
 
+    /// Reports a value of the wrong type, given its first byte.
     #[cold]
     pub(super) fn expected(&mut self, what: &str, found: u8) {
         let found = match found {
@@ -231,6 +234,7 @@ impl<'a> Decoder<'a> {
         self.fail(format_args!("expected {what}, found {found}"));
     }
 
+    /// Consumes an opening bracket.
     fn open(&mut self, bracket: u8, what: &str) {
         let found = self.begin();
         if found != bracket {
@@ -243,13 +247,13 @@ impl<'a> Decoder<'a> {
         self.advance(1);
     }
 
-    /// Takes the closing bracket. An error that follows is about all that it closes, and points there.
+    /// Consumes the closing bracket. Errors report the location of the opening one from now on.
     fn close(&mut self) {
         self.advance(1);
         self.token = self.open.pop().unwrap_or(self.token);
     }
 
-    /// Ends the member or element last entered.
+    /// Leaves the member or element that was entered last.
     pub fn leave(&mut self) {
         self.path.pop();
     }
@@ -260,7 +264,7 @@ impl<'a> Decoder<'a> {
         Members::default()
     }
 
-    /// The name of the next member, a NUL behind it, its colon taken; `None` at the object's end.
+    /// Reads the name of the next member, with a NUL after it, and the colon; `None` at the object's end.
     fn name(&mut self, members: &mut Members) -> Option<&'a [u8]> {
         match self.next() {
             b'}' => {
@@ -287,8 +291,8 @@ impl<'a> Decoder<'a> {
         self.is_good().then_some(name)
     }
 
-    /// Enters the next member that `names` lists and gives its index. Skips the others, and those that are
-    /// null. A listed member given twice is an error.
+    /// Enters the next member that is in `names` and returns its index; `None` at the object's end. Other members, and
+    /// those that are null, are skipped. A listed member given twice is an error.
     #[inline(never)]
     pub fn member(&mut self, members: &mut Members, names: &'static [&'static str]) -> Option<usize> {
         while let Some(name) = self.name(members) {
@@ -325,7 +329,7 @@ impl<'a> Decoder<'a> {
         Elements::default()
     }
 
-    /// Enters the next element, or ends the array.
+    /// Enters the next element; `false` at the array's end.
     #[inline(never)]
     pub fn element(&mut self, elements: &mut Elements) -> bool {
         match self.next() {
@@ -342,7 +346,7 @@ impl<'a> Decoder<'a> {
         self.is_good()
     }
 
-    /// Checks and drops one value, whatever it is. Recursion ends at [`MAX_DEPTH`].
+    /// Checks and skips one value of any type. The recursion is limited by [`MAX_DEPTH`].
     pub fn skip(&mut self) {
         match self.begin() {
             b'{' => {
@@ -365,10 +369,10 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Ends the document: nothing but white space may follow. The first error, if there was one.
+    /// Ends the document; only white space may follow. Errors: the first one of the document.
     pub fn finish(mut self) -> Result<()> {
         if self.is_good() && self.after_space().is_some() {
-            self.broken("something follows the document");
+            self.broken("data after the end of the document");
         }
         self.error.map_or(Ok(()), Err)
     }

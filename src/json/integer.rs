@@ -1,10 +1,10 @@
-//! The integers that a field can have.
+//! The integer types of fields.
 
-/// The integers that a field can have.
+/// An integer type that [`super::Decoder::integer`] can read.
 pub trait Integer {
-    /// The least and the greatest.
+    /// The minimum and the maximum.
     const RANGE: (i64, u64);
-    /// Out of the low bits of a number within the range.
+    /// Truncates a number within the range, in two's complement.
     fn cut(value: u64) -> Self;
 }
 

@@ -1,4 +1,4 @@
-//! Arrays and maps as a whole.
+//! Decoding of whole arrays and maps.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -7,7 +7,7 @@ use super::decoder::Decoder;
 use crate::error::Show;
 
 impl<'a> Decoder<'a> {
-    /// Reads an array, each element by `read`.
+    /// Reads an array; `read` decodes an element.
     #[inline(never)]
     pub fn list<T>(&mut self, read: impl Fn(&mut Self) -> T) -> Vec<T> {
         let mut list = Vec::new();
@@ -19,7 +19,8 @@ impl<'a> Decoder<'a> {
         list
     }
 
-    /// Reads an object with free names, each value by `read`: sorted by name, of which none may come twice.
+    /// Reads an object whose names are data; `read` decodes a value. The result is sorted by name; a name given twice
+    /// is an error.
     #[inline(never)]
     pub fn map<T>(&mut self, read: impl Fn(&mut Self, &'a CStr) -> T) -> Vec<(&'a CStr, T)> {
         let mut list = Vec::new();

@@ -1,13 +1,13 @@
-//! A pull decoder for JSON (RFC 8259), made for config.json.
+//! A pull decoder for JSON (RFC 8259), designed for config.json.
 //!
-//! It owns the file's buffer and gives out strings that live in it: a string is unescaped where it stands,
-//! and the quote that ends it becomes the NUL that a system call wants. Members nobody asks for are checked
-//! and skipped without allocation. Stricter than the RFC asks where two readers of one file could see two
-//! things: a member given twice, a lone surrogate, a number that is not a plain integer where one is
-//! wanted, bytes after the document. `null` is an absent member, as in Go's encoding/json.
+//! Strings are slices of the file's buffer: they are unescaped in place, and the closing quote is replaced by the NUL
+//! that system calls need. Unknown members are checked and skipped without allocation. The decoder is stricter than the
+//! RFC where two decoders could read different values from a file; it rejects members given twice, lone surrogates,
+//! numbers that are not plain integers where one is expected, and data after the document. `null` is an absent member,
+//! as in Go's encoding/json.
 //!
-//! Every error is one line: `NAME:LINE:COLUMN: process.rlimits[2].type: unknown limit "RLIMIT_FOO"`.
-//! Lines and columns count from 1, columns in bytes.
+//! Each error is one line: `NAME:LINE:COLUMN: process.rlimits[2].type: unknown limit "RLIMIT_FOO"`. Lines and columns
+//! count from 1, columns in bytes.
 
 mod decoder;
 mod integer;

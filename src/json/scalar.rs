@@ -1,4 +1,4 @@
-//! The values without parts: booleans, numbers, strings.
+//! Decoding of booleans, numbers and strings.
 
 use core::ffi::CStr;
 use core::mem;
@@ -8,7 +8,7 @@ use super::integer::Integer;
 use super::text::without_nul;
 
 impl<'a> Decoder<'a> {
-    /// A boolean.
+    /// Reads a boolean.
     pub fn boolean(&mut self) -> bool {
         let first = self.begin();
         match first {
@@ -19,6 +19,7 @@ impl<'a> Decoder<'a> {
         first == b't'
     }
 
+    /// Consumes `true`, `false` or `null`.
     pub(super) fn literal(&mut self, word: &str) {
         match self.rest.starts_with(word.as_bytes()) {
             true => self.advance(word.len()),
@@ -26,7 +27,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The text of a number, checked against the grammar and taken.
+    /// Reads the text of a number and checks its grammar.
     pub(super) fn number(&mut self) -> &'a [u8] {
         let digits = |text: &[u8], from: usize| {
             text.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
@@ -55,14 +56,14 @@ impl<'a> Decoder<'a> {
         text
     }
 
-    /// An integer of any width; out of range or not whole is an error.
+    /// Reads an integer. A number out of the type's range, or with fraction or exponent, is an error.
     #[inline(always)]
     pub fn integer<T: Integer>(&mut self) -> T {
         let (least, most) = T::RANGE;
         T::cut(self.whole(least, most))
     }
 
-    /// The bits of an integer within a range.
+    /// Reads an integer within a range, as two's complement.
     #[inline(never)]
     fn whole(&mut self, least: i64, most: u64) -> u64 {
         match self.begin() {
@@ -92,7 +93,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// An integer between two bounds.
+    /// Reads an integer from `least` to `most`.
     #[inline(never)]
     pub fn within(&mut self, least: i64, most: i64) -> i64 {
         let value = self.integer();
@@ -102,8 +103,7 @@ impl<'a> Decoder<'a> {
         value
     }
 
-    /// A string with its NUL behind it, in the document's own bytes, which are UTF-8. Nothing when there is none, of
-    /// which is told here.
+    /// Reads a string in place, with a NUL after it. The bytes are UTF-8. After an error the slice is empty.
     #[inline(never)]
     pub(super) fn raw_string(&mut self) -> &'a mut [u8] {
         match self.begin() {
@@ -124,7 +124,7 @@ impl<'a> Decoder<'a> {
         self.rest = rest;
         self.offset += 1 + read;
         let text = text.get_mut(1..write + 2).unwrap_or_default();
-        // It is ASCII when the quote is the first byte that is not plain, as nearly always.
+        // If the closing quote is the first byte that is not plain, as in most strings, the string is ASCII.
         if read > plain + 1 && core::str::from_utf8(text).is_err() {
             self.wrong("a string that is not UTF-8");
             return Default::default();
@@ -132,29 +132,29 @@ impl<'a> Decoder<'a> {
         text
     }
 
-    /// A string.
+    /// Reads a string.
     pub fn string(&mut self) -> &'a str {
         core::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
-    /// A string's bytes, which are UTF-8.
+    /// Reads a string as bytes, which are UTF-8.
     pub fn bytes(&mut self) -> &'a [u8] {
         without_nul(self.raw_string())
     }
 
-    /// A string as the kernel takes it: without a NUL inside, with one behind it.
+    /// Reads a string for system calls, terminated by a NUL. A NUL in the string is an error.
     #[inline(never)]
     pub fn cstr(&mut self) -> &'a CStr {
         let text = self.raw_string();
         self.without_inner_nul(text)
     }
 
-    /// The same, without those bytes at its end that say nothing.
-    pub fn cstr_without_end(&mut self, says_nothing: fn(&u8) -> bool) -> &'a CStr {
+    /// [`Decoder::cstr`] without the trailing bytes for which `is_trimmed` is true.
+    pub fn cstr_without_end(&mut self, is_trimmed: fn(&u8) -> bool) -> &'a CStr {
         let bytes = self.raw_string();
         let mut end = bytes.len();
         while let Some([.., last, _]) = bytes.get_mut(..end)
-            && says_nothing(last)
+            && is_trimmed(last)
         {
             *last = 0;
             end -= 1;
@@ -162,6 +162,7 @@ impl<'a> Decoder<'a> {
         self.without_inner_nul(bytes.get(..end).unwrap_or_default())
     }
 
+    /// Converts a string that ends in a NUL. Another NUL in it is an error.
     pub(super) fn without_inner_nul(&mut self, text: &'a [u8]) -> &'a CStr {
         CStr::from_bytes_with_nul(text).unwrap_or_else(|_| {
             self.wrong("contains a NUL byte");
@@ -169,7 +170,7 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// A string out of a list of words: its place; `what` names the vocabulary in the error.
+    /// Reads a string that must be one of `words` and returns its index; `what` names their kind in the error.
     #[inline(never)]
     pub fn one_of<'w>(&mut self, what: &str, mut words: impl Iterator<Item = &'w str>) -> Option<usize> {
         let word = self.string();
@@ -180,14 +181,14 @@ impl<'a> Decoder<'a> {
         place
     }
 
-    /// A string out of a table of words, as what it stands for.
+    /// Reads a string that must be in a table and returns its value; `what` names the kind in the error.
     pub fn keyword<T: Copy>(&mut self, what: &str, table: &[(&str, T)]) -> Option<T> {
         let place = self.one_of(what, table.iter().map(|(word, _)| *word))?;
         table.get(place).map(|(_, value)| *value)
     }
 }
 
-/// The character of an escape sequence, given what follows the backslash, and how many bytes it takes.
+/// The character of an escape sequence and its length in bytes, given the text after the backslash. `None` if invalid.
 fn escape(text: &[u8]) -> Option<(char, usize)> {
     let plain = match text.first()? {
         b'"' => '"',
@@ -203,7 +204,7 @@ fn escape(text: &[u8]) -> Option<(char, usize)> {
             if !(0xd800..0xe000).contains(&high) {
                 return Some((char::from_u32(high)?, 5));
             }
-            // A high surrogate stands only before an escaped low one (RFC 8259, 7).
+            // A high surrogate must be followed by an escaped low one (RFC 8259, section 7).
             let low = text.get(5..7).filter(|u| *u == b"\\u").and_then(|_| hex4(text.get(7..11)?))?;
             let pair = high < 0xdc00 && (0xdc00..0xe000).contains(&low);
             let scalar = 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
@@ -218,8 +219,8 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// How many bytes at a text's beginning stand for themselves: printable ASCII but quotes and backslashes. Where the text
-/// ends soon, not all of them.
+/// The number of bytes at a text's beginning that need no decoding: printable ASCII except quotes and backslashes. It
+/// may be too low if fewer than eight bytes of the text are left.
 fn plain(text: &[u8]) -> usize {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let mut count = 0;
@@ -227,7 +228,7 @@ fn plain(text: &[u8]) -> usize {
         let eight = u64::from_le_bytes(*eight);
         let is_below = |bytes: u64, limit: u8| bytes.wrapping_sub(EACH * u64::from(limit));
         let is = |byte: u8| is_below(eight ^ (EACH * u64::from(byte)), 1);
-        // Told by the highest bit of each byte, up to the first one that has it.
+        // The highest bit of a byte is set if it is special. This is exact up to the first such byte.
         let special = eight | is_below(eight, b' ') | is(b'"') | is(b'\\');
         let first = (special & (EACH * 0x80)).trailing_zeros() as usize / 8;
         if first < 8 {
@@ -238,12 +239,12 @@ fn plain(text: &[u8]) -> usize {
     count
 }
 
-/// Unescapes what stands before the quote that ends it, of which the first `plain` bytes are as they are, and puts a
-/// NUL behind it: how much was read and written; or what is wrong where.
+/// Unescapes a string in place up to its closing quote and appends a NUL. The first `plain` bytes need no decoding.
+/// Returns the number of bytes read and written. Errors: the position, and the reason.
 fn unescape(text: &mut [u8], plain: usize) -> Result<(usize, usize), (usize, &'static str)> {
     let (mut read, mut write) = (plain, plain);
     loop {
-        let byte = *text.get(read).ok_or((read, "a string does not end"))?;
+        let byte = *text.get(read).ok_or((read, "unterminated string"))?;
         read += 1;
         let mut bytes = [byte, 0, 0, 0];
         let mut count = 1;

@@ -4,8 +4,8 @@ use crate::{error, read, skip};
 
 /// (document, error).
 const TEXTS: &[(&str, &str)] = &[
-    ("", "t:1:1: the document ends too early"),
-    (" \n\t\r\n ", "t:3:2: the document ends too early"),
+    ("", "t:1:1: unexpected end of the document"),
+    (" \n\t\r\n ", "t:3:2: unexpected end of the document"),
     // Not JSON at all.
     ("nothing", "t:1:1: not a JSON value"),
     ("True", "t:1:1: not a JSON value"),
@@ -23,16 +23,16 @@ const TEXTS: &[(&str, &str)] = &[
     ("// x\n{}", "t:1:1: not a JSON value"),
     ("/* x */ {}", "t:1:1: not a JSON value"),
     ("# x\n{}", "t:1:1: not a JSON value"),
-    ("{} // x", "t:1:4: something follows the document"),
+    ("{} // x", "t:1:4: data after the end of the document"),
     ("[1, /* x */ 2]", "t:1:5: [1]: not a JSON value"),
     // Something behind the document.
-    ("{} {}", "t:1:4: something follows the document"),
-    ("{}\n\n }", "t:3:2: something follows the document"),
-    ("1 2", "t:1:3: something follows the document"),
-    ("truetrue", "t:1:5: something follows the document"),
-    ("nullx", "t:1:5: something follows the document"),
-    ("[]\0", "t:1:3: something follows the document"),
-    ("\"a\"\"b\"", "t:1:4: something follows the document"),
+    ("{} {}", "t:1:4: data after the end of the document"),
+    ("{}\n\n }", "t:3:2: data after the end of the document"),
+    ("1 2", "t:1:3: data after the end of the document"),
+    ("truetrue", "t:1:5: data after the end of the document"),
+    ("nullx", "t:1:5: data after the end of the document"),
+    ("[]\0", "t:1:3: data after the end of the document"),
+    ("\"a\"\"b\"", "t:1:4: data after the end of the document"),
     // Commas and colons.
     ("[1,]", "t:1:4: [1]: not a JSON value"),
     ("[,]", "t:1:2: [0]: not a JSON value"),
@@ -55,18 +55,18 @@ const TEXTS: &[(&str, &str)] = &[
     ("{1:1}", "t:1:2: expected a member's name in quotes"),
     ("{null:1}", "t:1:2: expected a member's name in quotes"),
     // Ends too early.
-    ("[", "t:1:2: the document ends too early"),
-    ("[1", "t:1:3: the document ends too early"),
-    ("[1,", "t:1:4: [1]: the document ends too early"),
-    ("{", "t:1:2: the document ends too early"),
-    (r#"{"a"#, "t:1:4: a string does not end"),
-    (r#"{"a""#, "t:1:5: the document ends too early"),
-    (r#"{"a":"#, "t:1:6: a: the document ends too early"),
-    (r#"{"a":1"#, "t:1:7: the document ends too early"),
-    (r#"{"a":1,"#, "t:1:8: the document ends too early"),
-    ("\"", "t:1:2: a string does not end"),
-    (r#""abc"#, "t:1:5: a string does not end"),
-    (r#""abc\""#, "t:1:7: a string does not end"),
+    ("[", "t:1:2: unexpected end of the document"),
+    ("[1", "t:1:3: unexpected end of the document"),
+    ("[1,", "t:1:4: [1]: unexpected end of the document"),
+    ("{", "t:1:2: unexpected end of the document"),
+    (r#"{"a"#, "t:1:4: unterminated string"),
+    (r#"{"a""#, "t:1:5: unexpected end of the document"),
+    (r#"{"a":"#, "t:1:6: a: unexpected end of the document"),
+    (r#"{"a":1"#, "t:1:7: unexpected end of the document"),
+    (r#"{"a":1,"#, "t:1:8: unexpected end of the document"),
+    ("\"", "t:1:2: unterminated string"),
+    (r#""abc"#, "t:1:5: unterminated string"),
+    (r#""abc\""#, "t:1:7: unterminated string"),
     // Places: a line ends with a line feed, columns are bytes.
     ("{\n  \"a\": [1,\r\n  x]}", "t:3:3: a[1]: not a JSON value"),
     ("[\"ä\", x]", "t:1:8: [1]: not a JSON value"),
@@ -100,7 +100,7 @@ fn numbers() {
     }
     assert_eq!(error("01"), "t:1:1: not a JSON number");
     assert_eq!(error("[0, -]"), "t:1:5: [1]: not a JSON number");
-    assert_eq!(error("0x10"), "t:1:2: something follows the document");
+    assert_eq!(error("0x10"), "t:1:2: data after the end of the document");
 }
 
 #[test]

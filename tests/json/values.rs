@@ -49,7 +49,7 @@ fn numbers_that_are_no_integers() {
         assert_eq!(integer::<i64>(text), Err(format!("t:1:1: {text} is not an integer")));
     }
     assert_eq!(integer::<i64>("01"), Err("t:1:1: not a JSON number".into()));
-    assert_eq!(integer::<i64>("1x"), Err("t:1:2: something follows the document".into()));
+    assert_eq!(integer::<i64>("1x"), Err("t:1:2: data after the end of the document".into()));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn elements_of_an_array() {
     assert_eq!(list("[]").unwrap(), []);
     assert_eq!(list("[1, 2,3 ]").unwrap(), [1, 2, 3]);
     assert_eq!(list("[1, null]"), Err("t:1:5: [1]: expected an integer, found null".into()));
-    assert_eq!(list("[1, 2"), Err("t:1:6: the document ends too early".into()));
+    assert_eq!(list("[1, 2"), Err("t:1:6: unexpected end of the document".into()));
     assert_eq!(list("[1, 2,]"), Err("t:1:7: [2]: not a JSON value".into()));
 }
 
