@@ -19,8 +19,8 @@ use crate::host::Host;
 pub struct Plan {
     uids: Vec<IdMapping>,
     gids: Vec<IdMapping>,
-    /// Whether setgroups(2) is disabled in the namespace, as the kernel requires before a process without CAP_SETGID writes
-    /// `gid_map` (CVE-2014-8989).
+    /// Whether setgroups(2) is disabled in the namespace, as the kernel requires before a process without CAP_SETGID
+    /// writes `gid_map` (CVE-2014-8989).
     deny_setgroups: bool,
 }
 

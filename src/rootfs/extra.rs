@@ -24,8 +24,9 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans mounts like those of config.json. Errors: in addition, `/` is rejected as destination, and so are filesystems
-    /// whose content depends on namespaces, because a new one would show those of the process that mounts it.
+    /// Plans mounts like those of config.json. Errors: in addition, `/` is rejected as destination, and so are
+    /// filesystems whose content depends on namespaces, because a new one would show those of the process that mounts
+    /// it.
     pub fn new(mounts: &[Mount<'a>], context: &Context<'a, '_>) -> Result<Self> {
         for (index, mount) in mounts.iter().enumerate() {
             let place = Show(mount.destination);

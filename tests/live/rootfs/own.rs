@@ -86,7 +86,7 @@ fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
                     sys::chown(&bundle.inside("dev"), 100_000, 100_000)?;
                 }
                 bundle.verbs(&[]);
-                rig.refused(&bundle, &["device", way, "not there"])?;
+                rig.refused(&bundle, &["device", way, "not found"])?;
                 untouched(&volume)?;
             }
         }
@@ -141,7 +141,7 @@ fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outc
     let refused = rig.run(&bundle, &[])?;
     sys::umount(&bundle.inside("dev"))?;
     seen.good()?.facts().is("list:/dev", "fd")?;
-    rig.bad(&refused, &["device /dev/mine", "not there"])?;
+    rig.bad(&refused, &["device /dev/mine", "not found"])?;
     same("the host's directory", names(&volume)?, vec!["fd"])
 }
 
