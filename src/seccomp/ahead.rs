@@ -1,8 +1,8 @@
-//! What a filter will answer, before it is loaded: its program is run here, as the kernel would run it, for calls of which
-//! not everything is known.
+//! Predicts the result of a filter before it is loaded: an interpreter runs the program, as the kernel would, for calls
+//! of which some arguments are unknown.
 //!
-//! The instructions are all that the kernel takes for a filter (`seccomp_check_filter` of kernel/seccomp.c), also in
-//! programs that others have made. A value may be unknown; where a test depends on one, both ways are gone.
+//! It supports all instructions that the kernel accepts in a filter (`seccomp_check_filter` of kernel/seccomp.c), since
+//! a filter can also come from an annotation. If a test depends on an unknown value, both branches are followed.
 
 use alloc::vec::Vec;
 
@@ -10,38 +10,38 @@ use super::arch::Arch;
 use super::filter::{ALLOW, ERRNO, Filter, KILL_THREAD, LOG, NOTIFY, TRACE};
 use crate::sys::seccomp::Call;
 
-/// A register, or a word of memory; `None` where it is not known.
+/// The value of a register or a word of memory; `None` if it is unknown.
 type Word = Option<u32>;
 
 /// `struct seccomp_data`, in words.
 type Data = [Word; 16];
 
-/// What the kernel keeps for a running program (bpf(4)).
+/// The state of a running program (bpf(4)).
 #[derive(Clone, Copy, Default)]
 struct Machine {
     /// The next instruction.
     at: usize,
-    /// The accumulator, the index register, and the memory.
+    /// The accumulator, the index register, and 16 words of memory.
     words: [Word; 18],
 }
 
-/// Places of them.
+// Indices in `Machine::words`.
 const ACCUMULATOR: usize = 0;
 const INDEX: usize = 1;
 const MEMORY: usize = 2;
 
-/// What an instruction does beside changing the machine.
+/// The effect of an instruction on control flow.
 enum Step {
     Next,
-    /// A test: where it goes when that is met, and when not; and which, where it is known.
+    /// A test: the next instruction if it succeeds, the one if it fails, and the outcome if it is known.
     Branch(usize, usize, Option<bool>),
     Return(Word),
 }
 
-/// Programs have no loops: a way through one is shorter. But there may be many ways.
+/// The maximum number of steps. A single path is shorter, since programs have no loops, but there may be many paths.
 const MOST_STEPS: usize = 2 * super::bpf::MOST;
 
-/// Of `struct seccomp_data`, in bytes.
+/// The size of `struct seccomp_data` in bytes.
 const DATA_LENGTH: u32 = 64;
 
 const ENOSYS: u32 = 38;
@@ -49,18 +49,17 @@ const ENOSYS: u32 = 38;
 /// `SECCOMP_RET_ACTION_FULL`
 const ACTION: u32 = 0xffff_0000;
 
-/// Whether an answer keeps a call from being made. Where a listener or a tracer is asked, it may be.
+/// Whether a result prevents a call. Not if a listener or a tracer decides, which may permit it.
 pub fn refuses(answer: u32) -> bool {
     kills(answer) || answer & ACTION == ERRNO
 }
 
-/// Whether an answer ends a process of one thread that has no handler for SIGSYS. The kernel does that also for an
-/// action that it does not know.
+/// Whether a result kills a single-threaded process that has no handler for SIGSYS. Unknown actions do so as well.
 pub fn kills(answer: u32) -> bool {
     !matches!(answer & ACTION, ALLOW | LOG | TRACE | NOTIFY | ERRNO)
 }
 
-/// A call of this machine as a filter sees it; `None` when there is no such call.
+/// The `struct seccomp_data` of a call on the native architecture; `None` if it does not have the call.
 fn data(call: Call<'_>) -> Option<Data> {
     let arch = Arch::native();
     let mut data = Data::default();
@@ -76,8 +75,8 @@ fn data(call: Call<'_>) -> Option<Data> {
 }
 
 impl Filter<'_> {
-    /// The answer (`SECCOMP_RET_*` with its data) that this machine's `call` will get, when it is certain that it is one
-    /// of those that are `bad`; of several such, one that may come. `None`: it may be another one, or is not found out.
+    /// The result (`SECCOMP_RET_*` with its data) for a call on the native architecture, if it is certain to be a `bad`
+    /// one; if several are possible, one of them. `None` if another result is possible, or after [`MOST_STEPS`].
     pub fn foresee(&self, call: Call<'_>, bad: fn(u32) -> bool) -> Option<u32> {
         let data = data(call)?;
         let (mut machine, mut others) = (Machine::default(), Vec::new());
@@ -104,7 +103,7 @@ impl Filter<'_> {
         None
     }
 
-    /// Who asks where nobody can answer is told ENOSYS (`seccomp_do_user_notification`).
+    /// The effective result: SCMP_ACT_NOTIFY without a listener is ENOSYS (`seccomp_do_user_notification`).
     fn answer(&self, answer: u32) -> u32 {
         match answer & ACTION {
             NOTIFY if !self.has_listener() => ERRNO | ENOSYS,
@@ -136,7 +135,7 @@ impl Machine {
             }
             0x02 => (place, held),
             0x03 => (place, self.word(INDEX)),
-            // The kernel's machine stops with 0 at a division by zero.
+            // On a division by zero the kernel's interpreter returns 0.
             0x04 if (code, operand) == (0x3c, Some(0)) => return Step::Return(Some(KILL_THREAD)),
             0x04 => (ACCUMULATOR, calculate(code & 0xf0, held, operand)),
             0x05 if code & 0xf0 == 0 => {
@@ -168,7 +167,8 @@ impl Machine {
     }
 }
 
-/// By BPF_OP; `None` also for what the kernel does not define.
+/// The result of an arithmetic instruction (BPF_OP). `None` also if the kernel does not define it, such as shifts by
+/// more than 31.
 fn calculate(op: u16, held: Word, operand: Word) -> Word {
     let held = held?;
     if op == 0x80 {

@@ -1,29 +1,29 @@
-//! Architectures: how the kernel's filters know them (`AUDIT_ARCH_*` of include/uapi/linux/audit.h), and where
-//! their numbers are.
+//! Architectures: their identifiers in seccomp filters (`AUDIT_ARCH_*` of include/uapi/linux/audit.h), and their
+//! columns of syscall numbers.
 
 use super::names::{self, Name};
 
 /// An architecture of seccomp, `SCMP_ARCH_*`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arch {
-    /// What follows `SCMP_ARCH_`.
+    /// The name without `SCMP_ARCH_`.
     pub name: &'static str,
     /// `seccomp_data.arch`.
     pub audit: u32,
-    /// Its column of `table.rs`.
+    /// The column of `table.rs`.
     pub(super) column: u8,
-    /// What it adds to all its numbers.
+    /// The base that is added to the numbers of the column.
     pub(super) base: u32,
 }
 
-/// x32 has the architecture of x86_64, and this bit in its numbers.
+/// The bit that is set in the syscall numbers of x32, whose `AUDIT_ARCH_*` is that of x86_64.
 pub(super) const X32: u32 = 0x4000_0000;
 
 const fn arch(name: &'static str, audit: u32, column: u8, base: u32) -> Arch {
     Arch { name, audit, column, base }
 }
 
-/// All that a profile can name, as `spec::seccomp::ARCHITECTURES`.
+/// All architectures that a profile can name, the same as in `config::seccomp::ARCHITECTURES`.
 pub static ALL: [Arch; 23] = [
     arch("X86_64", 0xc000_003e, 0, 0),
     arch("X86", 0x4000_0003, 1, 0),
@@ -50,7 +50,7 @@ pub static ALL: [Arch; 23] = [
     arch("SHEB", 0x0000_002a, 17, 0),
 ];
 
-/// The one mote is compiled for.
+/// The name of the architecture that mote is compiled for.
 const NATIVE: &str = {
     let little = cfg!(target_endian = "little");
     if cfg!(target_arch = "x86_64") {
@@ -81,23 +81,23 @@ const NATIVE: &str = {
 };
 
 impl Arch {
-    /// `SCMP_ARCH_*`, or what follows it.
+    /// The architecture with this name, with or without `SCMP_ARCH_`.
     pub fn find(name: &str) -> Option<&'static Arch> {
         let name = name.strip_prefix("SCMP_ARCH_").unwrap_or(name);
         ALL.iter().find(|arch| arch.name == name)
     }
 
-    /// The one mote is compiled for.
+    /// The architecture that mote is compiled for.
     pub fn native() -> &'static Arch {
         Self::find(NATIVE).unwrap_or(&ALL[0])
     }
 
-    /// Whether arguments are compared in all 64 bits. n32 and x32 are not: libseccomp takes them for 32-bit.
+    /// Whether all 64 bits of arguments are compared. Not for n32 and x32, which libseccomp treats as 32-bit.
     pub(super) fn is_wide(&self) -> bool {
         self.audit & 0x8000_0000 != 0 && self.base != X32 && self.base != 6000
     }
 
-    /// `__AUDIT_ARCH_LE`.
+    /// Whether it is little-endian (`__AUDIT_ARCH_LE`).
     pub fn is_little(&self) -> bool {
         self.audit & 0x4000_0000 != 0
     }
@@ -107,23 +107,23 @@ impl Arch {
         self.audit == ALL[0].audit
     }
 
-    /// Where the low and the high half of an argument are in `struct seccomp_data`.
+    /// The offsets of the low and the high half of an argument in `struct seccomp_data`.
     pub(super) fn halves(&self, index: u8) -> (u8, u8) {
         let at = 16 + 8 * index;
         if self.is_little() { (at, at + 4) } else { (at + 4, at) }
     }
 
-    /// Whether it is s390 or s390x, where call 0 stands for all numbers that the kernel does not know.
+    /// Whether it is s390 or s390x, where the kernel replaces the number of an unknown call by 0.
     pub(super) fn is_s390(&self) -> bool {
         self.audit & 0xffff == 22
     }
 
-    /// The number of a system call.
+    /// The number of a system call, including the base; `None` if the architecture does not have it.
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         self.slot(name).map(|slot| names::number(slot) + self.base)
     }
 
-    /// The slot of a system call, when there is such a one.
+    /// The slot of a system call ([`Name::slot`]); `None` if the architecture does not have it.
     pub(super) fn slot(&self, name: &str) -> Option<usize> {
         Name::find(name.as_bytes())?.slot(self.column)
     }

@@ -1,10 +1,11 @@
-//! Rules about arguments: which of several is asked first, and the tests of one.
+//! Conditions on arguments: the order of the rules for a call, and the tests of one rule.
 //!
-//! All conditions of a rule must hold. Of several rules that match the same call the first in this order decides,
-//! which is the order in which libseccomp walks its tree:
-//! by the first argument that is compared, the highest first; then `==`, `!=` and masks before `<` and `<=`
-//! before `>` and `>=`; then the narrower one: for `<` the smaller value, for all others the greater; then by the
-//! next condition, among rules that begin with the same ones. What is left, such as masks, goes as it was written.
+//! All conditions of a rule must hold. If several rules match a call, the first in the following order decides, which
+//! is the order in which libseccomp traverses its tree: by the first argument that is compared, the highest index
+//! first; then `==`, `!=` and masks before `<` and `<=` before `>` and `>=`; then the narrower condition first, which
+//! for `<` and `<=` is the smaller value, for all others the greater; then by the next condition, among rules that
+//! begin with the same conditions. Otherwise, for instance for different masks, rules are tested in the order of the
+//! profile.
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -23,7 +24,7 @@ pub(super) enum Compare {
     GreaterOrEqual,
 }
 
-/// A comparison of one argument: of its bits in `mask`, which are all but for `SCMP_CMP_MASKED_EQ`.
+/// A comparison of the bits of one argument that are in `mask`; these are all bits except for `SCMP_CMP_MASKED_EQ`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Condition {
     pub index: u8,
@@ -32,10 +33,10 @@ pub(super) struct Condition {
     pub value: u64,
 }
 
-/// Conditions of a rule, by their argument; what is left is [`Condition::NONE`].
+/// The conditions of a rule, by argument; unused elements are [`Condition::NONE`].
 pub(super) type Conditions = [Condition; 6];
 
-/// One rule about a call.
+/// One of the rules for a call.
 #[derive(Clone, Copy)]
 pub(super) struct Alternative {
     pub conditions: Conditions,
@@ -43,16 +44,16 @@ pub(super) struct Alternative {
 }
 
 impl Condition {
-    /// Always holds.
+    /// A condition that always holds.
     pub(super) const NONE: Condition = Condition { index: 0, compare: Compare::Equal, mask: 0, value: 0 };
 
-    /// On an architecture of 32 bits only the lower half counts.
+    /// The condition on a 32-bit architecture, where only the lower half of an argument is compared.
     pub(super) fn narrow(self) -> Self {
         let half = u64::from(u32::MAX);
         Condition { mask: self.mask & half, value: self.value & half, ..self }
     }
 
-    /// Whether it holds for an argument.
+    /// Whether the condition holds for an argument.
     pub(super) fn holds(&self, argument: u64) -> bool {
         let (argument, value) = (argument & self.mask, self.value);
         match self.compare {
@@ -77,9 +78,10 @@ impl Condition {
         }
     }
 
-    /// Which is asked first; equal also for two that are not the same.
+    /// The order in which two conditions are tested. `Equal` does not mean that the conditions are the same.
     fn order(&self, other: &Self) -> Ordering {
-        // Upper halves are compared first, and where they are masked in different ways the lower ones never.
+        // As in libseccomp, upper halves are compared first, and lower halves only if the masks of the upper are the
+        // same.
         let masks = (self.mask >> 32, other.mask >> 32);
         let whole = self.mask == u64::MAX && other.mask == u64::MAX;
         let low = if whole || masks.0 == masks.1 { 0 } else { 32 };
@@ -92,13 +94,13 @@ impl Condition {
     }
 }
 
-/// Puts a rule among those that were written before it.
+/// Inserts a rule at its place among those that precede it in the profile.
 pub(super) fn insert(alternatives: &mut Vec<Alternative>, new: Alternative) {
     let mut most = 0;
     let place = alternatives.iter().position(|there| {
         let pairs = || new.conditions.iter().zip(&there.conditions);
         let shared = pairs().take_while(|(one, other)| one == other && !one.is_none()).count();
-        // Those that begin with the same conditions stay together.
+        // Rules that begin with the same conditions stay together.
         if shared < most {
             return true;
         }
@@ -110,7 +112,7 @@ pub(super) fn insert(alternatives: &mut Vec<Alternative>, new: Alternative) {
     alternatives.insert(place.unwrap_or(alternatives.len()), new);
 }
 
-/// Packs conditions to the front; those that always hold are none.
+/// Moves conditions to the front, and removes those that always hold.
 pub(super) fn pack(conditions: &mut Conditions) {
     let mut packed = [Condition::NONE; 6];
     let there = conditions.iter().filter(|condition| !condition.is_none());
@@ -120,11 +122,11 @@ pub(super) fn pack(conditions: &mut Conditions) {
     *conditions = packed;
 }
 
-/// The tests of one rule: to its verdict where all conditions hold, or on to `no`.
+/// Adds the tests of one rule, which lead to its verdict if all conditions hold, else to `no`.
 pub(super) fn chain(graph: &mut Graph, arch: &Arch, rule: &Alternative, no: Id) -> Id {
     let mut next = rule.verdict;
     for (count, condition) in rule.conditions.iter().enumerate().rev().filter(|(_, c)| !c.is_none()) {
-        // What is known where this condition is asked: it is, because those before it hold.
+        // The words whose values are known when this condition is tested, because the conditions before it hold.
         let mut known = KnownWords::default();
         for held in rule.conditions.iter().take(count).filter(|held| held.is_exact(arch)) {
             let (low, high) = arch.halves(held.index);
@@ -145,17 +147,17 @@ fn know(known: &mut KnownWords, word: u8, value: u32) {
 }
 
 impl Condition {
-    /// Whether it leaves one value.
+    /// Whether the condition holds for a single value only.
     fn is_exact(&self, arch: &Arch) -> bool {
         let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
         self.compare == Compare::Equal && self.mask == all
     }
 
-    /// The tests of its one or two words.
+    /// Adds the tests of the one or two words of the argument.
     fn tests(&self, graph: &mut Graph, arch: &Arch, known: &KnownWords, yes: Id, no: Id) -> Id {
         let (low, high) = arch.halves(self.index);
         let (below, above) = (self.value as u32, (self.value >> 32) as u32);
-        // A comparison and its opposite are one, with the branches exchanged.
+        // A comparison and its negation are the same test with exchanged branches.
         let (op, yes, no) = match self.compare {
             Compare::Equal => return self.equal(graph, arch, known, yes, no),
             Compare::NotEqual => return self.equal(graph, arch, known, no, yes),
@@ -189,7 +191,8 @@ impl Condition {
     }
 }
 
-/// Some bits of a word. Where a question for any set bit answers it, the word is left as it is for the next test.
+/// Adds a test for the masked bits of a word. Where possible it is BPF_JSET, which does not change the accumulator,
+/// so that the next test need not load the word again.
 fn word_equal(
     graph: &mut Graph,
     known: &KnownWords,

@@ -1,21 +1,22 @@
-//! The back end: a graph of tests and verdicts, and the classic BPF program that walks it
+//! The back end: a graph of tests and verdicts, and the classic BPF program that is generated from it
 //! (Documentation/networking/filter.rst; `struct seccomp_data` in seccomp(2)).
 //!
-//! A node's branches are older nodes, so the order of making is an order without backward jumps: the program is
-//! written from its end, the oldest node first. Every jump then leads to what is already in place, and what is
-//! out of its reach (255 instructions) gets a copy of the verdict or a long jump right behind it.
+//! The branches of a node are older nodes, so there are no backward jumps if nodes are arranged from the newest to the
+//! oldest. The program is generated from its end, the oldest node first, so that the target of every jump is already in
+//! place. If it is out of reach (255 instructions), a copy of the verdict or a long jump is inserted after the jump.
 
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
 
-/// A node of the graph.
+/// The index of a node in the graph.
 pub(super) type Id = u32;
 
-/// `BPF_MAXINSNS`.
+/// The maximum number of instructions (`BPF_MAXINSNS`).
 pub(super) const MOST: usize = 4096;
 
-/// No graph of a program that fits has as many nodes: it bounds the time for one that does not.
+/// The maximum number of nodes. A program of at most [`MOST`] instructions has fewer; the limit bounds the time for one
+/// that is too long.
 const MOST_NODES: usize = 4 * MOST;
 
 const LD_W_ABS: u16 = 0x20;
@@ -23,29 +24,29 @@ const AND_K: u16 = 0x54;
 const JMP: u16 = 0x05;
 const RET_K: u16 = 0x06;
 
-/// How a word is compared: `BPF_JEQ` and so on. `Return` is a verdict.
+/// The operation of a node: `Return` is a verdict, the others are comparisons (`BPF_JEQ` and so on).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Return = 0x00,
     Equal = 0x10,
     Greater = 0x20,
     GreaterOrEqual = 0x30,
-    /// Any of these bits is set.
+    /// Whether any of the bits is set (`BPF_JSET`).
     AnyBit = 0x40,
 }
 
 /// A comparison of one 32-bit word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Test {
-    /// Its offset in `struct seccomp_data`.
+    /// The offset of the word in `struct seccomp_data`.
     pub word: u8,
     pub op: Op,
-    /// Its bits that count.
+    /// The bits of the word that are compared.
     pub mask: u32,
     pub value: u32,
 }
 
-/// `seccomp_data.nr` and `.arch`.
+/// The offsets of `nr` and `arch` in `struct seccomp_data`.
 pub(super) const NUMBER: u8 = 0;
 pub(super) const ARCH: u8 = 4;
 
@@ -56,23 +57,24 @@ struct Node {
     no: Id,
 }
 
-/// What a register or a word is known to hold.
+/// The words of `struct seccomp_data` whose values are known at a node.
 pub(super) type KnownWords = [Option<u32>; 16];
 
-/// The graph.
+/// The graph of tests and verdicts.
 pub(super) struct Graph {
     nodes: Vec<Node>,
-    /// Verdicts and tests of arguments, of which there are few and equal ones. In trees of numbers hardly any are.
+    /// Verdicts and tests of arguments, which are searched for duplicates: they are few, and many are equal. Tests of
+    /// numbers hardly ever are.
     shared: Vec<Id>,
 }
 
 impl Test {
-    /// The whole word.
+    /// A test of all bits of a word.
     pub(super) fn new(word: u8, op: Op, value: u32) -> Self {
         Test { word, op, mask: u32::MAX, value }
     }
 
-    /// The outcome, where nothing of the word needs to be known, or it is.
+    /// The outcome, if it is the same for all values of the word, or the value is known.
     fn outcome(&self, known: &KnownWords) -> Option<bool> {
         match self.op {
             Op::GreaterOrEqual if self.value == 0 => return Some(true),
@@ -96,17 +98,17 @@ impl Graph {
         Graph { nodes: Vec::with_capacity(512), shared: Vec::with_capacity(64) }
     }
 
-    /// A verdict (`SECCOMP_RET_*` with its data).
+    /// Adds a verdict (`SECCOMP_RET_*` with its data).
     pub(super) fn verdict(&mut self, action: u32) -> Id {
         self.share(Node { test: Test::new(0, Op::Return, action), yes: 0, no: 0 })
     }
 
-    /// A test of the architecture or the number.
+    /// Adds a test of the architecture or the syscall number.
     pub(super) fn branch(&mut self, word: u8, op: Op, value: u32, yes: Id, no: Id) -> Id {
         self.add(Node { test: Test::new(word, op, value), yes, no })
     }
 
-    /// A test of an argument with its two branches. `known` are the words whose values are known there.
+    /// Adds a test of an argument with its two branches. `known` are the words whose values are known there.
     pub(super) fn test(&mut self, test: Test, known: &KnownWords, yes: Id, no: Id) -> Id {
         let yes = self.skip(yes, known, None);
         let no = self.skip(no, known, Some(test));
@@ -119,7 +121,8 @@ impl Graph {
         }
     }
 
-    /// Where a branch leads in the end, past tests whose outcome is known there: `failed` is one that was not met.
+    /// The target of a branch after skipping tests whose outcome is known there; `failed` is a test that is known to
+    /// have failed.
     fn skip(&self, mut to: Id, known: &KnownWords, failed: Option<Test>) -> Id {
         while let Some(node) = self.nodes.get(to as usize).filter(|node| node.test.op != Op::Return) {
             to = match node.test.outcome(known) {
@@ -143,29 +146,31 @@ impl Graph {
     }
 
     fn add(&mut self, node: Node) -> Id {
-        // One too many is enough to tell.
+        // One node above the limit is enough for `is_full`.
         if self.nodes.len() <= MOST_NODES {
             self.nodes.push(node);
         }
         (self.nodes.len() - 1) as Id
     }
 
-    /// Whether it outgrew any program.
+    /// Whether the graph exceeds [`MOST_NODES`].
     fn is_full(&self) -> bool {
         self.nodes.len() > MOST_NODES
     }
 
-    /// Makes it so: of what is to come one part alone is too large.
+    /// Makes the graph exceed [`MOST_NODES`]: for a call that alone has too many rules.
     pub(super) fn fill(&mut self) {
         let nothing = Node { test: Test::new(0, Op::Return, 0), yes: 0, no: 0 };
         self.nodes.resize(MOST_NODES + 1, nothing);
     }
 
-    /// The program that begins at `root`, which is the newest node.
+    /// Generates the program that begins at `root`, which is the newest node.
+    ///
+    /// Errors: if it has more than [`MOST`] instructions.
     pub(super) fn program(&self, root: Id) -> Result<Vec<u64>> {
         let loaded = self.loaded(root);
         let mut program = Vec::with_capacity(self.nodes.len() + 64);
-        // How many instructions are behind each node's first, or behind the nearest jump to it.
+        // The number of instructions after the first one of each node, or after the nearest jump to it.
         let mut behind = Vec::with_capacity(self.nodes.len());
         for (node, loaded) in self.nodes.iter().zip(&loaded) {
             if !matches!(loaded, Loaded::Unreached) {
@@ -173,7 +178,7 @@ impl Graph {
             }
             behind.push(program.len().wrapping_sub(1));
             if program.len() > MOST || self.is_full() {
-                let text = format_args!("it makes a program of more than {MOST} instructions");
+                let text = format_args!("the filter has more than {MOST} instructions");
                 return Err(Error::invalid(text));
             }
         }
@@ -198,13 +203,13 @@ impl Graph {
         }
     }
 
-    /// Sees to it that the next instruction can jump there.
+    /// Inserts a copy of the verdict or a long jump if node `to` is out of reach for the next instruction.
     fn bring_near(&self, to: Id, program: &mut Vec<u64>, behind: &mut [usize]) {
         let (Some(node), Some(place)) = (self.nodes.get(to as usize), behind.get_mut(to as usize)) else {
             return;
         };
         let distance = program.len() - *place - 1;
-        // One less than the reach, for the other branch may need a jump too.
+        // One less than the reach, because the other branch may need a long jump as well.
         if distance < usize::from(u8::MAX) {
             return;
         }
@@ -215,7 +220,8 @@ impl Graph {
         *place = program.len() - 1;
     }
 
-    /// What each node finds in the accumulator: from the root on, as every node is newer than its branches.
+    /// The content of the accumulator at each node. Nodes are visited from the root on, as each is newer than its
+    /// branches.
     fn loaded(&self, root: Id) -> Vec<Loaded> {
         let mut loaded = Vec::new();
         loaded.resize(self.nodes.len(), Loaded::Unreached);
@@ -243,7 +249,7 @@ impl Graph {
     }
 }
 
-/// What the accumulator holds when a node begins.
+/// The content of the accumulator at the beginning of a node.
 #[derive(Clone, Copy)]
 enum Loaded {
     Unreached,
@@ -251,7 +257,7 @@ enum Loaded {
     Word(u8),
 }
 
-/// `struct sock_filter`, in the machine's byte order.
+/// A `struct sock_filter`, in native byte order.
 fn instruction(code: u16, yes: u8, no: u8, value: u32) -> u64 {
     let [c0, c1] = code.to_ne_bytes();
     let [v0, v1, v2, v3] = value.to_ne_bytes();

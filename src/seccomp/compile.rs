@@ -1,4 +1,4 @@
-//! Compiles `linux.seccomp`: its words are checked here, the rest is done by the other files.
+//! The first stage: checks the fields of `linux.seccomp`, and calls the other stages.
 
 use alloc::vec::Vec;
 
@@ -11,12 +11,12 @@ use super::{bpf, load, profile};
 use crate::config::seccomp::{Arg, Rule, Seccomp};
 use crate::error::{At, Error, Result};
 
-/// The error number of SCMP_ACT_ERRNO without one.
+/// The default error number of SCMP_ACT_ERRNO and SCMP_ACT_TRACE.
 const EPERM: u32 = 1;
 const MAX_ERRNO: u32 = 4095;
 
 /// Compiles `linux.seccomp`.
-// Where there is none, nothing of it shall lie between the planner's pages.
+// Not inlined, so that its code is not between the planner's in memory if there is no profile.
 #[inline(never)]
 pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter<'a>> {
     compile_section(section, context).at(format_args!("linux.seccomp"))
@@ -51,7 +51,7 @@ fn compile_section<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter
     Ok(Filter { instructions, flags, unknown, ordinary: context.ordinary })
 }
 
-/// The architectures of the filter, the machine's own first.
+/// The architectures of the filter, the native one first.
 fn archs(section: &Seccomp<'_>, native: &'static Arch) -> Result<Vec<&'static Arch>> {
     let mut archs = Vec::with_capacity(section.architectures.len() + 1);
     archs.push(native);
@@ -69,6 +69,7 @@ fn archs(section: &Seccomp<'_>, native: &'static Arch) -> Result<Vec<&'static Ar
     Ok(archs)
 }
 
+/// Decodes a rule. `default` is the default action.
 pub(super) fn rule(written: &Rule<'_>, default: u32, context: Context) -> Result<profile::Rule> {
     let action = action(written.action, written.errno_ret).at(format_args!("action"))?;
     context.check(action).at(format_args!("action"))?;
@@ -82,15 +83,15 @@ pub(super) fn rule(written: &Rule<'_>, default: u32, context: Context) -> Result
     Ok(profile::Rule { action, idle: action == default, conditions, any })
 }
 
-/// `SCMP_ACT_*`, with the number that SCMP_ACT_ERRNO and SCMP_ACT_TRACE carry: "When the action doesn't support an
-/// errno, the runtime MUST print and error and fail."
+/// Converts an action, with the error number of SCMP_ACT_ERRNO and SCMP_ACT_TRACE. An error number for other actions is
+/// an error: "When the action doesn't support an errno, the runtime MUST print and error and fail."
 fn action(word: &str, errno: Option<u32>) -> Result<u32> {
     let number = errno.unwrap_or(EPERM);
     if number > MAX_ERRNO {
         return Err(Error::invalid(format_args!("error number {number} is above {MAX_ERRNO}")));
     }
     if errno.is_some() && !matches!(word, "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE") {
-        return Err(Error::invalid(format_args!("{word} has no error number")));
+        return Err(Error::invalid(format_args!("{word} does not support an error number")));
     }
     Ok(match word {
         "SCMP_ACT_ALLOW" => ALLOW,

@@ -1,4 +1,5 @@
-//! What a filter denies its own loader: found out before anything is done, and told by the line of the profile.
+//! Detects filters that deny system calls which mote makes after loading them. This is done when planning, and the
+//! error contains the rule of the profile.
 
 use alloc::vec::Vec;
 
@@ -12,39 +13,42 @@ use crate::config::seccomp::Seccomp;
 use crate::error::{Error, Kind, Result};
 use crate::sys::seccomp::{Call, Need};
 
-/// What the calls are to mote.
-const LATE: &str = "which mote itself still calls behind the filter";
+// What mote needs the denied calls for; the ends of the error texts.
+const LATE: &str = "which mote calls after loading the filter";
 const EARLY: &str =
-    "which mote itself calls behind the filter; with process.noNewPrivileges it would call execve alone";
-const MUTE: &str = "with which mote would tell why a program is not run";
+    "which mote calls after loading the filter; with process.noNewPrivileges it would call only execve";
+const MUTE: &str = "which mote needs to report why a program is not executed";
 
-/// What is certain to be denied.
+/// The system calls of mote that are certain to be denied.
 pub struct Denials<'p> {
     program: &'p Filter<'p>,
-    /// The program is loaded last.
+    /// Whether the filter is loaded right before execve.
     late: bool,
-    /// The profile that the program was made of.
+    /// The profile from which the filter was compiled.
     section: Option<&'p Seccomp<'p>>,
+    /// Denied calls without which the start fails.
     fatal: Option<Denial>,
+    /// Denied calls that only report an error.
     mute: Option<Denial>,
 }
 
-/// Calls that one place of the profile gives one answer.
+/// Calls that are denied by the same rule.
 struct Denial {
-    /// `None`: it is the default action, or there is no profile.
+    /// The index in `syscalls`; `None` is the default action, or that there is no profile.
     rule: Option<usize>,
+    /// The result of the filter.
     answer: u32,
     names: Vec<&'static str>,
 }
 
 impl<'p> Denials<'p> {
-    /// Nothing yet; `late` is whether the program is loaded right before execve.
+    /// Without denied calls; `late` is whether the filter is loaded right before execve.
     pub fn new(program: &'p Filter<'p>, config: &'p Config<'p>, late: bool) -> Self {
         let section = config.linux.seccomp.as_ref().filter(|_| config.annotation(FINISHED).is_none());
         Denials { program, late, section, fatal: None, mute: None }
     }
 
-    /// Runs the program for a call that its loader makes behind it.
+    /// Runs the filter for a call that mote makes after loading it.
     pub fn ask(&mut self, need: Need, call: Call<'_>) {
         let bad = if need == Need::Life { kills } else { refuses };
         if let Some(answer) = self.program.foresee(call, bad) {
@@ -52,7 +56,8 @@ impl<'p> Denials<'p> {
         }
     }
 
-    /// Only what has the origin of the first: the rest is told when that is mended.
+    /// Records a denied call if it is denied by the same rule as the first one. Others are reported once that is
+    /// corrected.
     #[cold]
     #[inline(never)]
     fn add(&mut self, need: Need, call: Call<'_>, answer: u32) {
@@ -64,7 +69,8 @@ impl<'p> Denials<'p> {
         }
     }
 
-    /// An error when the loader cannot come to its program; a remark when it could not say why.
+    /// Fails if a start with this filter fails. Adds a warning if only the error message of a failed start would be
+    /// lost.
     pub fn judge(self, warnings: &mut Vec<Error>) -> Result<()> {
         if let Some(fatal) = &self.fatal {
             return Err(fatal.tell(self.section, if self.late { LATE } else { EARLY }));
@@ -82,7 +88,9 @@ impl Denial {
     fn tell(&self, section: Option<&Seccomp<'_>>, need: &str) -> Error {
         let rule = self.rule.and_then(|index| Some((index, section?.syscalls.get(index)?)));
         let mut error = match (section, rule) {
-            (None, _) => Error::invalid(format_args!("annotations.run.oci.seccomp_bpf_data: it denies")),
+            (None, _) => {
+                Error::invalid(format_args!("annotations.run.oci.seccomp_bpf_data: the filter denies"))
+            }
             (_, Some((index, rule))) => {
                 Error::invalid(format_args!("linux.seccomp: syscalls[{index}]: {} denies", rule.action))
             }
@@ -104,7 +112,7 @@ impl Denial {
     }
 }
 
-/// Which of the rules gives this answer, by all that is known of the call.
+/// The index of the first rule that can match the call and has this result.
 fn rule_for(section: &Seccomp<'_>, call: Call<'_>, answer: u32) -> Option<usize> {
     let native = Arch::native();
     let context = Context { native, has_receiver: true, ordinary: false };

@@ -1,4 +1,4 @@
-//! A compiled filter, the actions in it, and what a compilation depends on besides the profile.
+//! The compiled filter, its actions, and the parameters of a compilation besides the profile.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 use super::arch::Arch;
 use crate::error::{Error, Result};
 
-/// What a filter answers (`SECCOMP_RET_*` of include/uapi/linux/seccomp.h).
+// The actions that a filter returns (`SECCOMP_RET_*` of include/uapi/linux/seccomp.h).
 pub const ALLOW: u32 = 0x7fff_0000;
 pub const ERRNO: u32 = 0x0005_0000;
 pub const KILL_PROCESS: u32 = 0x8000_0000;
@@ -16,16 +16,16 @@ pub const NOTIFY: u32 = 0x7fc0_0000;
 pub const TRACE: u32 = 0x7ff0_0000;
 pub const TRAP: u32 = 0x0003_0000;
 
-/// A filter, ready to be loaded (`load.rs`).
+/// A compiled filter, which `load.rs` loads.
 #[derive(Default)]
 pub struct Filter<'a> {
-    /// `struct sock_filter`, 1 to 4096 of them.
+    /// 1 to 4096 `struct sock_filter`s.
     pub instructions: Vec<u64>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub flags: u32,
-    /// Names that no architecture has as a system call: rules for them were left out.
+    /// Names in rules that are not system calls of any architecture, and have been ignored.
     pub unknown: Vec<&'a [u8]>,
-    /// Whoever takes the listener's descriptor out of the process has no right over it but that of its user.
+    /// As [`Context::ordinary`].
     pub ordinary: bool,
 }
 
@@ -36,19 +36,21 @@ impl fmt::Debug for Filter<'_> {
     }
 }
 
-/// The machine and the options that a filter is compiled for.
+/// The parameters of a compilation besides the profile.
 #[derive(Clone, Copy)]
 pub struct Context {
     /// The architecture of the machine.
     pub native: &'static Arch,
-    /// Whether somebody takes the filter's listener: `listenerPath`, or an annotation. There is one then, whether
-    /// SCMP_ACT_NOTIFY is used or not, as in crun.
+    /// Whether a socket for the listener fd is configured, by `listenerPath` or an annotation. Then the filter has a
+    /// listener, even if SCMP_ACT_NOTIFY is not used, as in crun.
     pub has_receiver: bool,
-    /// mote has no CAP_SYS_PTRACE, and so no right over the process but that of its user.
+    /// Whether mote lacks CAP_SYS_PTRACE, so that it has access to the process, to take the listener fd out of it, only
+    /// as the same user.
     pub ordinary: bool,
 }
 
 impl Context {
+    /// Checks that an action can be used: SCMP_ACT_NOTIFY requires a socket for the listener fd.
     pub(super) fn check(self, action: u32) -> Result<()> {
         match action {
             NOTIFY if !self.has_receiver => {

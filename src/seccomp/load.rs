@@ -1,7 +1,7 @@
-//! The kernel's side: a program is given to it (seccomp(2)), for the calling thread and all that comes of it.
+//! Loads filters (seccomp(2)), for the calling thread and its descendants, and converts the flags of a profile.
 //!
-//! Without no_new_privs this needs CAP_SYS_ADMIN in the user namespace. After it every call of mote's own is
-//! filtered, too.
+//! Without no_new_privs, loading needs CAP_SYS_ADMIN in the user namespace. A loaded filter also applies to the calls
+//! that mote still makes.
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -10,8 +10,8 @@ use super::filter::Filter;
 use crate::error::{Error, On, Result};
 use crate::sys::seccomp as sys;
 
-/// Flags by their names, the newest first: that is the order in which a kernel that refuses them is asked again
-/// with fewer.
+/// Names of flags and their values, the newest first: this is the order in which flags are dropped if the kernel does
+/// not support them.
 pub static FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", sys::WAIT_KILLABLE_RECV), // linux 5.19
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", sys::SPEC_ALLOW),                 // linux 4.17
@@ -19,8 +19,9 @@ pub static FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_TSYNC", sys::TSYNC),
 ];
 
-/// What `flags` of a profile means. None at all means SPEC_ALLOW, as in crun: what it turns off, protection
-/// against speculation that costs some programs much, the kernel itself does not turn on any more since linux 5.16.
+/// The flags for seccomp(2) of the `flags` of a profile. The default is SPEC_ALLOW, as in crun: it disables the
+/// mitigation of speculative store bypass, which is expensive for some programs, and which since linux 5.16 a filter
+/// does not enable by default any more.
 pub(super) fn flags(names: &[&str], listener: bool) -> Result<u32> {
     let mut flags = if names.is_empty() { sys::SPEC_ALLOW } else { 0 };
     for (index, name) in names.iter().enumerate() {
@@ -31,43 +32,45 @@ pub(super) fn flags(names: &[&str], listener: bool) -> Result<u32> {
     }
     match listener {
         true => flags |= sys::NEW_LISTENER,
-        // About waiting for a listener: the kernel refuses it where there is none.
+        // The kernel rejects it for a filter without a listener.
         false => flags &= !sys::WAIT_KILLABLE_RECV,
     }
-    // With a listener the call returns its descriptor, so that it must be told to fail in another way when a
-    // thread cannot be made to follow (linux 5.7).
+    // With NEW_LISTENER the call returns the listener fd, so the failure of TSYNC for a thread must be reported as
+    // ESRCH and not as the thread's ID (linux 5.7).
     if flags & sys::TSYNC != 0 && listener {
         flags |= sys::TSYNC_ESRCH;
     }
     Ok(flags)
 }
 
-/// Whether the kernel knows a flag, one of [`FLAGS`].
+/// Whether the kernel supports a flag, one of [`FLAGS`].
 pub fn is_flag_supported(flag: u32) -> bool {
     let with = if flag == sys::WAIT_KILLABLE_RECV { sys::NEW_LISTENER } else { 0 };
     sys::are_flags_known(flag | with)
 }
 
-/// Whether the kernel knows an action, one of this module's constants.
+/// Whether the kernel supports an action, such as [`super::ALLOW`].
 pub fn is_action_available(action: u32) -> bool {
     sys::is_action_available(action)
 }
 
 impl Filter<'_> {
-    /// Whether it has a listener, whose descriptor loading it gives.
+    /// Whether the filter has a listener, so that loading it returns the listener fd.
     pub fn has_listener(&self) -> bool {
         self.flags & sys::NEW_LISTENER != 0
     }
 
-    /// Loads it. Nothing is allocated.
+    /// Loads the filter, and returns the listener fd if it has a listener. Allocates no memory.
     ///
-    /// A kernel that refuses a flag is asked again without: none changes what the filter decides. TSYNC reaches
-    /// for other threads, which a container's first process has not.
+    /// If the kernel does not support a flag, it is dropped: none changes the decisions of the filter. TSYNC applies
+    /// the filter to other threads, which the container init does not have.
+    ///
+    /// Errors: those of seccomp(2).
     pub fn load(&self) -> Result<Option<OwnedFd>> {
         let mut flags = self.flags;
         loop {
             match sys::set_filter(&self.instructions, flags) {
-                // Also what a wrong program gets, which is then said of the last try.
+                // EINVAL is also returned for an invalid program; then the last attempt reports it.
                 Err(Errno::INVAL) if flags & !sys::NEW_LISTENER != 0 => flags = without_newest(flags),
                 result => return result.on(format_args!("seccomp SECCOMP_SET_MODE_FILTER flags {flags}")),
             }

@@ -1,25 +1,26 @@
-//! Filters of system calls (seccomp(2); config-linux.md, "Seccomp"): a profile becomes a classic BPF program.
+//! Compiles seccomp profiles to filters, which are classic BPF programs (seccomp(2); config-linux.md, "Seccomp").
 //!
-//! Stages, like a compiler's: `compile.rs` checks the words of the profile; `profile.rs` turns rules by name into
-//! numbers of each architecture, `args.rs` conditions into tests, `tree.rs` runs of numbers into a tree,
-//! and `bpf.rs` all of it into a program. Only `load.rs` talks to the kernel.
+//! The stages are those of a compiler: `compile.rs` checks the profile; `profile.rs` maps the names in rules to the
+//! syscall numbers of each architecture; `args.rs` converts conditions to tests; `tree.rs` builds search trees over
+//! runs of numbers; `bpf.rs` generates the program. Only `load.rs` makes system calls.
 //!
-//! The meaning is libseccomp's, since profiles are written against it, with what runc adds:
+//! The semantics are those of libseccomp, for which profiles are written, with the additions of runc:
 //!
-//! - The machine's own architecture is always in the filter. A call of one that is not kills the thread.
-//! - A rule whose action is the default one is none. A rule without conditions stands above all others of the
-//!   call, the first such above the later ones; `args.rs` has the order of those with conditions. A rule that
-//!   compares one argument twice is several rules (runc; crun would, too).
-//! - When the default action is not to let calls pass (SCMP_ACT_ALLOW, _LOG, _TRACE) or to ask (_NOTIFY), a call
-//!   newer than all that the profile names fails with ENOSYS, so that a C library falls back to what it used before
-//!   (runc; without it new calls look forbidden, and programs give up).
-//! - Calls behind socketcall(2) and ipc(2) are meant, too, when they are named.
+//! - The filter always includes the native architecture. A call of an architecture that is not included kills the thread.
+//! - A rule with the default action is ignored. A rule without conditions takes precedence over all other rules for the
+//!   call, and an earlier one over a later one; `args.rs` defines the order of rules with conditions. A rule that
+//!   compares one argument twice is split into one rule for each condition (as runc does, and crun intends to).
+//! - Unless the default action permits calls (SCMP_ACT_ALLOW, _LOG, _TRACE) or notifies (_NOTIFY), a call that is newer
+//!   than all names in the profile fails with ENOSYS, so that a C library falls back to older calls (as in runc;
+//!   otherwise new calls look denied, and programs give up).
+//! - A rule for a call that is also available through socketcall(2) or ipc(2) applies there as well.
 //!
-//! The program of docker's profile has a quarter of libseccomp's instructions, and a call meets ten of them on
-//! average (tests/seccomp/shape.rs). The kernel runs it once for every call when it is loaded, so that this is what
-//! loading costs; and it is made in less time than that: nothing needs to be kept from one container to the next.
+//! For docker's profile, the program has a quarter of the instructions of libseccomp's, and executes ten of them per
+//! call on average (tests/seccomp/shape.rs). That also determines the cost of loading it, because the kernel then
+//! runs the filter once for every syscall number. Compiling takes less time than loading, so no compiled filters are
+//! cached.
 //!
-//! What SCMP_ACT_NOTIFY asks, whoever has the filter's listener answers: how they get it is `launch/listener.rs`.
+//! The listener fd of SCMP_ACT_NOTIFY is sent to the seccomp agent by `launch/listener.rs`.
 
 pub mod ahead;
 mod arch;

@@ -1,10 +1,11 @@
-//! Names of system calls and their numbers, out of the packed table (`pack.rs`).
+//! Lookup of system calls by name in the packed tables (`pack.rs`), and their numbers.
 
 use super::pack::{self, COUNT, HASHES, IPC, LETTERS, hash};
 use super::row::{COLUMNS, NIL};
 
-/// How many numbers an architecture has at most: those of the table, and behind them arm's own, which the
-/// table has as 0xf000 and more.
+/// The number of slots. A slot is an index that stands for the number of a call on one architecture: equal to the
+/// number in the table, or, for the private calls of arm, one of the last 16. The table has these as 0xf000 and
+/// above.
 pub(super) const SLOTS: usize = 1024;
 const OWN: usize = SLOTS - 16;
 
@@ -14,18 +15,18 @@ static HASHED: [u16; HASHES] = pack::hashed();
 static NUMBERS: [[u16; COUNT]; COLUMNS] = pack::numbers();
 static CARRIED: [u8; COUNT] = pack::carried();
 
-/// A row of the table.
+/// A known name: the index of its row in the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name(u16);
 
-/// Which call carries another one, with which first argument.
+/// The multiplexer through which a call is also available, and the value of its first argument for that call.
 pub(super) enum Carrier {
     Socketcall(u8),
     Ipc(u8),
 }
 
 impl Name {
-    /// The row of this name.
+    /// The row with this name; `None` if no architecture has such a call.
     pub(super) fn find(name: &[u8]) -> Option<Self> {
         let mut at = hash(name);
         loop {
@@ -40,7 +41,8 @@ impl Name {
         }
     }
 
-    /// Its slot in a column, below [`SLOTS`]: in the order of the numbers.
+    /// The slot of the call in a column, below [`SLOTS`]; `None` if the architecture does not have it. Slots are in the
+    /// order of the numbers.
     #[inline(always)]
     pub(super) fn slot(self, column: u8) -> Option<usize> {
         match *NUMBERS.get(usize::from(column))?.get(usize::from(self.0))? {
@@ -50,7 +52,7 @@ impl Name {
         }
     }
 
-    /// What carries it where there is such a call.
+    /// The multiplexer of the call, on architectures that have one.
     pub(super) fn carrier(self) -> Option<Carrier> {
         match *CARRIED.get(usize::from(self.0))? {
             0 => None,
@@ -60,7 +62,7 @@ impl Name {
     }
 }
 
-/// The number of a slot, without what the architecture adds to all.
+/// The number that a slot stands for, without the base of the architecture.
 pub(super) fn number(slot: usize) -> u32 {
     match slot {
         OWN.. => 0x0f_0000 + (slot - OWN) as u32,

@@ -1,8 +1,8 @@
-//! The rows of `table.rs`, packed while mote is compiled.
+//! Packs the rows of `table.rs` into compact tables at compile time.
 //!
-//! In the binary are all names in one string, where each begins, a hash table of them, and for each
-//! architecture one column of numbers; only the columns that a profile asks for are ever read.
-// All of this is done by the compiler: an index out of bounds is an error of the build.
+//! The binary contains one string with all names, the offset of each name, a hash table of the names, and one column of
+//! numbers for each architecture, of which only those that a profile needs are ever read.
+// All functions are evaluated at compile time: an index out of bounds is a compile error.
 #![allow(clippy::indexing_slicing)]
 
 use super::row::COLUMNS;
@@ -10,10 +10,11 @@ use super::table::ROWS;
 
 pub(super) const COUNT: usize = ROWS.len();
 pub(super) const LETTERS: usize = starts()[COUNT] as usize;
-/// Twice the rows, so that a free place is always near.
+/// The size of the hash table: twice the number of rows, so that a free place is always near.
 pub(super) const HASHES: usize = 1024;
 
-/// Calls that some architectures also have behind socketcall(2), whose first argument is 1 for the first...
+/// The calls that some architectures also have through socketcall(2). Its first argument is 1 for the first of them, 2
+/// for the second, and so on.
 const SOCKET_CALLS: [&str; 20] = [
     "socket",
     "bind",
@@ -37,7 +38,7 @@ const SOCKET_CALLS: [&str; 20] = [
     "sendmmsg",
 ];
 
-/// ...and behind ipc(2), with the first argument's values (include/uapi/linux/ipc.h).
+/// The calls that some architectures also have through ipc(2), and its first argument (include/uapi/linux/ipc.h).
 const IPC_CALLS: [(&str, u8); 12] = [
     ("semop", 1),
     ("semget", 2),
@@ -53,10 +54,10 @@ const IPC_CALLS: [(&str, u8); 12] = [
     ("shmctl", 24),
 ];
 
-/// In [`carried`], what is added to the values of ipc(2).
+/// Added to the values of ipc(2) in [`carried`].
 pub(super) const IPC: u8 = 100;
 
-/// Where each name begins, and where the last ends.
+/// The offset of each name in [`text`], and the end of the last.
 pub(super) const fn starts() -> [u16; COUNT + 1] {
     let mut starts = [0; COUNT + 1];
     let mut row = 0;
@@ -67,7 +68,7 @@ pub(super) const fn starts() -> [u16; COUNT + 1] {
     starts
 }
 
-/// All names, one behind the other.
+/// All names, concatenated.
 pub(super) const fn text() -> [u8; LETTERS] {
     let mut text = [0; LETTERS];
     let (mut row, mut end) = (0, 0);
@@ -83,7 +84,7 @@ pub(super) const fn text() -> [u8; LETTERS] {
     text
 }
 
-/// Rows at the places of their names' hashes, or behind when those are taken.
+/// A hash table of names with linear probing; the values are rows.
 pub(super) const fn hashed() -> [u16; HASHES] {
     let mut hashed = [u16::MAX; HASHES];
     let mut row = 0;
@@ -98,7 +99,7 @@ pub(super) const fn hashed() -> [u16; HASHES] {
     hashed
 }
 
-/// The table by columns.
+/// The numbers, by column.
 pub(super) const fn numbers() -> [[u16; COUNT]; COLUMNS] {
     let mut numbers = [[0; COUNT]; COLUMNS];
     let mut at = 0;
@@ -109,7 +110,8 @@ pub(super) const fn numbers() -> [[u16; COUNT]; COLUMNS] {
     numbers
 }
 
-/// Of each row, what socketcall(2) or, from [`IPC`] on, ipc(2) knows it by; 0 when they do not.
+/// For each row the first argument of socketcall(2), or that of ipc(2) plus [`IPC`]; 0 if the call is available through
+/// neither.
 pub(super) const fn carried() -> [u8; COUNT] {
     let mut carried = [0; COUNT];
     let mut call = 0;
@@ -133,7 +135,8 @@ const fn find(name: &str) -> usize {
     row
 }
 
-/// What `==` does: of slices that is memcmp(3), which goes byte by byte in musl, and is nothing for constants.
+/// Compares two names. Unlike `==`, it can be used in constants, and does not call memcmp(3), which in musl compares
+/// byte by byte.
 pub(super) const fn same(mut one: &[u8], mut other: &[u8]) -> bool {
     if one.len() != other.len() || end(one) != end(other) {
         return false;
@@ -149,7 +152,8 @@ pub(super) const fn same(mut one: &[u8], mut other: &[u8]) -> bool {
     true
 }
 
-/// A multiplication for every eight bytes, of which the highest bits are the best mixed.
+/// The hash of a name: one multiplication for every eight bytes, of whose result the highest bits, which are mixed
+/// best, are used.
 #[inline(always)]
 pub(super) const fn hash(name: &[u8]) -> usize {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -162,7 +166,8 @@ pub(super) const fn hash(name: &[u8]) -> usize {
     (hash.wrapping_mul(MIX) >> (u64::BITS - HASHES.ilog2())) as usize
 }
 
-/// The last eight bytes, or all that there are; with the length they tell one name from another.
+/// The last eight bytes of a name, or all if it is shorter. Names shorter than eight bytes are equal if these and the
+/// lengths are.
 pub(super) const fn end(name: &[u8]) -> u64 {
     if let Some(last) = name.last_chunk() {
         return u64::from_le_bytes(*last);

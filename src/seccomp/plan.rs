@@ -1,4 +1,4 @@
-//! Which filter a configuration asks for.
+//! Makes the filter of a configuration.
 
 use core::ffi::CStr;
 
@@ -8,11 +8,12 @@ use super::filter::{Context, Filter};
 use crate::config::Config;
 use crate::error::{At, Error, Result};
 
-/// The annotation that has a finished program, in the place of a profile.
+/// The annotation with a compiled filter in base64, which replaces the profile.
 pub(super) const FINISHED: &CStr = c"run.oci.seccomp_bpf_data";
 
-/// The filter of system calls. Names that no architecture has are passed over, for profiles are written for all
-/// kernels, unless an annotation wants it otherwise. `ordinary` is whether mote lacks CAP_SYS_PTRACE.
+/// The filter of the configuration, if any. Unknown names of system calls are ignored, because profiles are written for
+/// all kernels, unless the annotation `run.oci.seccomp_fail_unknown_syscall` is set. `ordinary` is whether mote lacks
+/// CAP_SYS_PTRACE.
 pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Filter<'a>>> {
     let section = config.linux.seccomp.as_ref();
     let data = config.annotation(FINISHED);
@@ -20,7 +21,7 @@ pub fn plan<'a>(config: &Config<'a>, ordinary: bool) -> Result<Option<Filter<'a>
         return Ok(None);
     }
     if config.annotation(c"run.oci.seccomp.plugins").is_some() {
-        let why = "a static program loads no plugins";
+        let why = "a static program cannot load plugins";
         return Err(Error::unsupported(format_args!("annotations.run.oci.seccomp.plugins: {why}")));
     }
     let context =

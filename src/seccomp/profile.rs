@@ -1,4 +1,5 @@
-//! The second stage: rules by name become, for each architecture, runs of numbers with their verdicts.
+//! The second stage: converts rules, which contain names, to runs of syscall numbers with their verdicts, for each
+//! architecture.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,56 +11,59 @@ use super::filter::{ERRNO, KILL_THREAD};
 use super::names::{self, Carrier, Name, SLOTS};
 use super::tree::{self, Run};
 
-/// With ENOSYS.
+/// SCMP_ACT_ERRNO with ENOSYS.
 const NO_SUCH_CALL: u32 = ERRNO | 38;
 
-/// A rule of the profile, understood.
+/// A rule of the profile, decoded.
 pub(super) struct Rule {
     pub action: u32,
-    /// A rule that does what would be done anyway is none; but its names are known to the profile.
+    /// Whether the action is the default one, so that the rule is ignored; but calls that it names are not newer than
+    /// the profile.
     pub idle: bool,
-    /// All must hold; or, where one argument is compared twice, any.
     pub conditions: Vec<Condition>,
+    /// Whether it suffices that one of the conditions holds, because an argument is compared twice; else all must.
     pub any: bool,
 }
 
-/// A profile, understood.
+/// A profile, decoded.
 pub(super) struct Profile {
     pub default: u32,
     /// Whether calls newer than the profile fail with ENOSYS, so that callers fall back to older ones.
     pub newer_fail: bool,
     pub rules: Vec<Rule>,
-    /// Every name, in order, with the index of its rule.
+    /// All names, in the order of the profile, with the index of the rule.
     pub names: Vec<(Name, u32)>,
-    /// The machine's own first.
+    /// The native one first.
     pub archs: Vec<&'static Arch>,
 }
 
-/// A rule about a call that depends on its arguments; the next one of the same call is the `next`th entry.
+/// An element of the linked list of rules with conditions for a call.
 #[derive(Clone, Copy)]
 struct RuleEntry {
+    /// The index of the rule.
     rule: u32,
-    /// What the first argument must be: the call is a part of this one.
+    /// The value of the first argument, if the call is a multiplexer, and the rule is for one of its operations.
     part: Option<u8>,
+    /// The next element of the same list, counted from 1; 0 at the end.
     next: u32,
 }
 
-/// What the rules say of each call of one architecture. The next one takes its place, in the same memory.
+/// The rules for each call of one architecture. The memory is reused for the next architecture.
 struct Calls {
-    /// [`DECIDED`] and a verdict; or the first entry, counted from 1; or nothing, which is 0.
+    /// For each slot: [`DECIDED`] with a verdict; or the first element of its list, counted from 1; or 0 without rules.
     slots: Vec<u32>,
     entries: Vec<RuleEntry>,
     /// One above the last slot that the profile names.
     end: usize,
 }
 
-/// There is a rule without conditions about the call, beside which all others mean nothing.
+/// A rule without conditions decides the call, so all others are ignored.
 const DECIDED: u32 = 1 << 31;
 
-/// What a rule says of its calls.
+/// The effect of a rule on its calls.
 #[derive(Clone, Copy)]
 enum Effect {
-    /// What would be done anyway.
+    /// None, because the action is the default one.
     Nothing,
     Verdict(Id),
     /// It depends on the arguments.
@@ -67,13 +71,13 @@ enum Effect {
 }
 
 impl Profile {
-    /// Makes the whole graph, and gives its root.
+    /// Builds the complete graph, and returns its root.
     pub(super) fn graph(&self, graph: &mut Graph) -> Id {
         let verdicts: Vec<Id> = self.rules.iter().map(|rule| graph.verdict(rule.action)).collect();
         let mut next = graph.verdict(KILL_THREAD);
         let mut calls = Calls::new(self);
         for (index, arch) in self.archs.iter().enumerate().rev() {
-            // x32 is asked for with the numbers of x86_64.
+            // x32 is handled together with x86_64, which has the same `audit`.
             if self.archs.iter().take(index).any(|before| before.audit == arch.audit) {
                 continue;
             }
@@ -85,7 +89,7 @@ impl Profile {
         next
     }
 
-    /// The verdicts of all numbers of an architecture.
+    /// The verdicts for all numbers of an architecture.
     fn runs(&self, graph: &mut Graph, verdicts: &[Id], arch: &Arch, calls: &mut Calls) -> Vec<Run> {
         let mut runs = Vec::with_capacity(self.names.len());
         for half in [0, X32] {
@@ -95,7 +99,7 @@ impl Profile {
                 calls.runs(self, arch, graph, verdicts, &mut runs);
             } else if arch.has_x32() {
                 tree::push(&mut runs, (half, graph.verdict(KILL_THREAD)));
-                // A tracer that has a call skipped sets its number to -1, and the filter is asked again.
+                // A tracer sets the number to -1 to skip a call, after which the kernel runs the filter again.
                 if half == X32 {
                     tree::push(&mut runs, (u32::MAX, graph.verdict(self.default)));
                 }
@@ -110,7 +114,7 @@ impl Calls {
         Calls { slots: vec![0; SLOTS], entries: Vec::with_capacity(profile.names.len()), end: 0 }
     }
 
-    /// Sorts the rules by the numbers of an architecture.
+    /// Assigns the rules to the slots of an architecture.
     fn sort(&mut self, profile: &Profile, arch: &Arch, verdicts: &[Id]) {
         self.entries.clear();
         self.slots.iter_mut().take(self.end).for_each(|slot| *slot = 0);
@@ -118,7 +122,7 @@ impl Calls {
         let effects = profile.rules.iter().zip(verdicts);
         let effects: Vec<Effect> = effects.map(|(rule, verdict)| rule.effect(arch, *verdict)).collect();
         let (socketcall, ipc) = (arch.slot("socketcall"), arch.slot("ipc"));
-        // From the last on, since each is put before those of the same call.
+        // In reverse order, since each rule is inserted at the front of the list of its call.
         for &(name, rule) in profile.names.iter().rev() {
             let Some(&effect) = effects.get(rule as usize) else { continue };
             if let Some(slot) = name.slot(arch.column) {
@@ -136,18 +140,18 @@ impl Calls {
     #[inline(always)]
     fn add(&mut self, slot: usize, rule: u32, effect: Effect, part: Option<u8>) {
         self.end = self.end.max(slot + 1);
-        let Some(said) = self.slots.get_mut(slot) else { return };
+        let Some(state) = self.slots.get_mut(slot) else { return };
         match effect {
-            Effect::Verdict(verdict) => *said = DECIDED | verdict,
-            Effect::Depends if *said & DECIDED == 0 => {
-                self.entries.push(RuleEntry { rule, part, next: *said });
-                *said = self.entries.len() as u32;
+            Effect::Verdict(verdict) => *state = DECIDED | verdict,
+            Effect::Depends if *state & DECIDED == 0 => {
+                self.entries.push(RuleEntry { rule, part, next: *state });
+                *state = self.entries.len() as u32;
             }
             _ => {}
         }
     }
 
-    /// The verdicts of all numbers.
+    /// Appends the verdicts for all numbers of the architecture to `runs`.
     fn runs(&self, profile: &Profile, arch: &Arch, graph: &mut Graph, verdicts: &[Id], runs: &mut Vec<Run>) {
         let default = graph.verdict(profile.default);
         let newer_fail = profile.newer_fail && self.end > 1;
@@ -159,19 +163,19 @@ impl Calls {
         }
         let mut alternatives = Vec::new();
         let (mut behind, mut before) = (base, 0);
-        for (slot, &said) in self.slots.iter().take(self.end).enumerate().filter(|(_, said)| **said != 0) {
+        for (slot, &state) in self.slots.iter().take(self.end).enumerate().filter(|(_, state)| **state != 0) {
             let number = names::number(slot) + base;
-            // Most calls stand among others that are decided alike.
-            if number == behind && said == before {
+            // Most calls have the same verdict as the preceding number.
+            if number == behind && state == before {
                 behind += 1;
                 continue;
             }
-            before = said;
-            let verdict = if said & DECIDED != 0 {
-                said & !DECIDED
+            before = state;
+            let verdict = if state & DECIDED != 0 {
+                state & !DECIDED
             } else {
                 alternatives.clear();
-                self.gather(profile, arch, graph, verdicts, said, &mut alternatives);
+                self.gather(profile, arch, graph, verdicts, state, &mut alternatives);
                 let rules = alternatives.iter().rev();
                 rules.fold(default, |no, rule| args::chain(graph, arch, rule, no))
             };
@@ -187,7 +191,7 @@ impl Calls {
         }
     }
 
-    /// All rules about a call, none of which decides it alone, in the order in which they are asked.
+    /// Collects the rules for a call whose list begins with element `at`, in the order in which they are tested.
     fn gather(
         &self,
         profile: &Profile,
@@ -203,7 +207,7 @@ impl Calls {
             let (Some(rule), Some(&verdict)) = (profile.rules.get(index), verdicts.get(index)) else {
                 continue;
             };
-            // At least one rule, and one for each condition where any is enough.
+            // One alternative with all conditions, or, if one of them suffices, one for each.
             let size = if rule.any { 1 } else { 6 };
             let mut rest = rule.conditions.as_slice();
             loop {
@@ -223,7 +227,7 @@ impl Calls {
 }
 
 impl Rule {
-    /// Whether its conditions can all hold, or one of them where that is enough.
+    /// Whether the rule can match a call of which only the leading `arguments` are known.
     pub(super) fn may_match(&self, arch: &Arch, arguments: &[u64]) -> bool {
         let may_hold = |condition: &Condition| {
             let condition = if arch.is_wide() { *condition } else { condition.narrow() };
@@ -233,7 +237,7 @@ impl Rule {
         if self.any { conditions.any(may_hold) } else { conditions.all(may_hold) }
     }
 
-    /// On an architecture of 32 bits, conditions on the upper halves of arguments always hold.
+    /// The effect of the rule. On a 32-bit architecture, conditions on the upper halves of arguments always hold.
     fn effect(&self, arch: &Arch, verdict: Id) -> Effect {
         let all = if arch.is_wide() { u64::MAX } else { u64::from(u32::MAX) };
         let holds = |condition: &Condition| condition.mask & all == 0;
@@ -246,8 +250,9 @@ impl Rule {
     }
 }
 
-/// Conditions by the argument they compare, as an architecture sees them. With `part` the call is a part of another
-/// one, whose first argument says so; libseccomp compares the rest as if they were that one's arguments, too.
+/// Sorts conditions by argument, and narrows them for 32-bit architectures. With `part`, the rule is for an operation
+/// of a multiplexer, which is selected by the first argument; the other conditions are applied to the arguments of
+/// the multiplexer itself, as in libseccomp.
 fn place(given: &[Condition], arch: &Arch, part: Option<u8>) -> Conditions {
     let mut conditions = [Condition::NONE; 6];
     for condition in given {
@@ -256,8 +261,8 @@ fn place(given: &[Condition], arch: &Arch, part: Option<u8>) -> Conditions {
         }
     }
     if let (Some(part), [first, ..]) = (part, &mut conditions) {
-        let whole = Condition { index: 0, compare: Compare::Equal, mask: u64::MAX, value: u64::from(part) };
-        *first = if arch.is_wide() { whole } else { whole.narrow() };
+        let wide = Condition { index: 0, compare: Compare::Equal, mask: u64::MAX, value: u64::from(part) };
+        *first = if arch.is_wide() { wide } else { wide.narrow() };
     }
     args::pack(&mut conditions);
     conditions

@@ -1,5 +1,5 @@
-//! A finished program out of the annotation `run.oci.seccomp_bpf_data`: base64 (RFC 4648) of `struct sock_filter`s
-//! in the machine's byte order.
+//! Decodes a compiled filter from the annotation `run.oci.seccomp_bpf_data`: `struct sock_filter`s in native byte
+//! order, in base64 (RFC 4648).
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use super::{bpf, load};
 use crate::error::{Error, Result};
 
 impl Filter<'static> {
-    /// Reads such a program. Only its shape is looked at: what it does is for the kernel to check.
+    /// Decodes a filter. Only its length is checked; the kernel checks the instructions.
     #[cold]
     #[inline(never)]
     pub fn from_base64(text: &str, flags: &[&str], context: Context) -> Result<Self> {
@@ -27,7 +27,8 @@ impl Filter<'static> {
     }
 }
 
-/// The bytes, when the text is whole groups of four, the last filled up with `=`.
+/// Decodes base64; `None` unless the text consists of groups of four characters, of which the last may be padded with
+/// `=`.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let (groups, []) = text.as_chunks::<4>() else { return None };
     let mut bytes = Vec::with_capacity(groups.len() * 3);
@@ -45,7 +46,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
             bits = bits << 6 | u32::from(value(*letter)?);
         }
         let [_, three @ ..] = (bits << (6 * filled)).to_be_bytes();
-        // Bits behind the last byte mean nothing, and must not be there.
+        // Unused bits after the last byte must be zero.
         let (kept, behind) = three.split_at(3 - filled);
         if behind.iter().any(|byte| *byte != 0) {
             return None;
@@ -55,6 +56,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The six bits that a character stands for.
 fn value(letter: u8) -> Option<u8> {
     match letter {
         b'A'..=b'Z' => Some(letter - b'A'),

@@ -1,13 +1,13 @@
-//! Numbers to verdicts: runs of equal verdicts, and a tree of comparisons over them.
+//! The search tree that maps syscall numbers to verdicts.
 
 use alloc::vec::Vec;
 
 use super::bpf::{Graph, Id, NUMBER, Op};
 
-/// From this number on, up to the next run.
+/// A run of numbers with the same verdict: the first number, and the verdict. It ends before the next run.
 pub(super) type Run = (u32, Id);
 
-/// Adds a run, which may begin where the last one does and then takes its place.
+/// Appends a run; if it begins at the same number as the last one, it replaces that.
 pub(super) fn push(runs: &mut Vec<Run>, run: Run) {
     runs.pop_if(|last| last.0 == run.0);
     if runs.last().is_none_or(|last| last.1 != run.1) {
@@ -15,19 +15,20 @@ pub(super) fn push(runs: &mut Vec<Run>, run: Run) {
     }
 }
 
-/// Numbers that stand alone within a run become tests for equality, up to so many one after another.
+/// The maximum number of tests for equality in one run (see [`fold`]).
 const ALONE: usize = 3;
 
-/// `A B A C A` is one run then, of two tests, and the tree has four leaves less.
+/// Merges runs that are separated by single numbers, for which tests for equality are added: `A B A C A` becomes one
+/// run with two tests, and the tree has four leaves less.
 pub(super) fn fold(graph: &mut Graph, runs: &[Run]) -> Vec<Run> {
     let mut folded: Vec<Run> = Vec::with_capacity(runs.len());
     let mut rest = runs;
-    while let [(start, whole), behind @ ..] = rest {
+    while let [(start, common), behind @ ..] = rest {
         rest = behind;
-        let mut verdict = *whole;
+        let mut verdict = *common;
         for _ in 0..ALONE {
             let [one, after, ..] = rest else { break };
-            if one.0 + 1 != after.0 || after.1 != *whole {
+            if one.0 + 1 != after.0 || after.1 != *common {
                 break;
             }
             verdict = graph.branch(NUMBER, Op::Equal, one.0, one.1, verdict);
@@ -38,8 +39,9 @@ pub(super) fn fold(graph: &mut Graph, runs: &[Run]) -> Vec<Run> {
     folded
 }
 
-/// The tree. Each half has as many numbers as the other, since the kernel asks for every number when it loads the
-/// program, or, where runs are short, as many runs: one counts as two numbers more.
+/// Builds a binary search tree over runs, and returns its root. The two halves of a node have about the same weight:
+/// that of a run is the count of its numbers, since the kernel runs the filter for every number when it is loaded,
+/// plus two, so that short runs are balanced as well.
 pub(super) fn tree(graph: &mut Graph, runs: &[Run]) -> Id {
     match runs {
         [] => 0,

@@ -129,7 +129,7 @@ fn a_program_that_is_too_large() {
         let rules = (0..rules)
             .map(|value| rule("SCMP_ACT_ALLOW", "read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
         let error = refused(&section("SCMP_ACT_ERRNO", rules.collect()));
-        assert_eq!(error, "linux.seccomp: it makes a program of more than 4096 instructions");
+        assert_eq!(error, "linux.seccomp: the filter has more than 4096 instructions");
     }
 }
 

@@ -120,7 +120,7 @@ fn finished_program_is_refused(rig: &mut Rig) -> Outcome {
         let mut bundle = filtered(rig, no_new_privileges, json!({"defaultAction": "SCMP_ACT_ALLOW"}))?;
         let program = "IAAAAAQAAAAVAAEAFQAAgAYAAAAAAACABgAAAAAA/38=";
         bundle.set("annotations.\"run.oci.seccomp_bpf_data\"", program);
-        let words = ["annotations.run.oci.seccomp_bpf_data: it denies ", "execve, which"];
+        let words = ["annotations.run.oci.seccomp_bpf_data: the filter denies ", "execve, which"];
         refused(rig, &mut bundle, &words)?;
     }
     Ok(())
@@ -266,6 +266,6 @@ fn remark_that_nobody_could_tell(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["sendto"])]))?;
     rig.run(&bundle, &[])?.good()?;
     let remark =
-        "warning: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, with which mote would tell why";
+        "warning: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, which mote needs to report why";
     contains("the log", &log_of(rig, &bundle)?, remark)
 }
