@@ -1,4 +1,4 @@
-//! A cgroup that exists, by its path: limits are written to it, processes join it and are signalled, it is removed.
+//! A cgroup that exists, identified by its path: writing limits, joining, signalling its processes, removing it.
 
 use alloc::format;
 use alloc::string::String;
@@ -24,16 +24,16 @@ use crate::host::{self, Cgroups};
 pub struct Cgroup {
     pub(super) hierarchies: Hierarchies,
     pub(super) path: String,
-    /// Hierarchies in which processes join a cgroup below it, and that one's path.
+    /// Hierarchies in which processes join a sub-cgroup instead, with the path of the sub-cgroup.
     pub(super) subpaths: Vec<(String, String)>,
-    /// Keeps it in being until somebody has joined, where systemd made it.
+    /// The process for which systemd keeps the scope until the container init has joined.
     pub(super) placeholder: Cell<Option<Placeholder>>,
-    /// Who moves processes into it, where this one may not.
+    /// The systemd that moves processes into it, if this process is not permitted to.
     pub(super) attach_via: Option<AttachVia>,
 }
 
 impl Cgroup {
-    /// The cgroup that a container was given; it may be gone.
+    /// Refers to the cgroup of a container by its path; it may have been removed meanwhile.
     pub fn open(path: &str, layout: &Cgroups) -> Result<Self> {
         Ok(Cgroup::new(Hierarchies::open(layout)?, path))
     }
@@ -48,8 +48,8 @@ impl Cgroup {
         }
     }
 
-    /// The same, but that processes join cgroups below it: `PATH`, wherever there is one, or
-    /// `CONTROLLER,...:PATH`.
+    /// Changes the cgroups that processes join to sub-cgroups, given as by `exec --cgroup`: `PATH`, for each hierarchy
+    /// in which it exists, or `CONTROLLER,...:PATH`.
     pub fn join_below(mut self, paths: &[&str]) -> Result<Self> {
         for given in paths {
             let fail = |why: &str| Err(Error::invalid(format_args!("--cgroup {given}: {why}")));
@@ -62,35 +62,35 @@ impl Cgroup {
             }
             let unknown = |name: &str| self.hierarchies.v1_of(name).is_none();
             if controllers.is_some_and(|names| names.split(',').any(unknown)) {
-                return fail("there is no such cgroup v1 hierarchy");
+                return fail("no such cgroup v1 hierarchy");
             }
             let path = format!("{}/{}", self.path, path.trim_matches('/'));
-            let meant = |hierarchy: &&str| match controllers {
+            let selected = |hierarchy: &&str| match controllers {
                 Some(names) => names.split(',').any(|name| self.hierarchies.v1_of(name) == Some(*hierarchy)),
                 None => self.hierarchies.has(hierarchy, &path),
             };
-            let places: Vec<_> = self.hierarchies.all().filter(meant).map(String::from).collect();
+            let places: Vec<_> = self.hierarchies.all().filter(selected).map(String::from).collect();
             if places.is_empty() {
-                return fail("there is no such cgroup");
+                return fail("no such cgroup");
             }
             self.subpaths.extend(places.into_iter().map(|hierarchy| (hierarchy, path.clone())));
         }
         Ok(self)
     }
 
-    /// The path at which processes join in a hierarchy: what was said last holds.
+    /// The path at which processes join in a hierarchy: the last one given for it.
     pub(super) fn join_path(&self, hierarchy: &str) -> &str {
         let below = self.subpaths.iter().rev().find(|(place, _)| place == hierarchy);
         below.map_or(&self.path, |(_, path)| path)
     }
 
-    /// The directory of all hierarchies, which is the host's: nobody in the container is to see it.
+    /// The host's /sys/fs/cgroup. It must not become accessible in the container.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.hierarchies.root.as_fd()
     }
 
-    /// Opens what a process needs to join. Permission is judged by who opened a file, so this is for the
-    /// parent; `at_clone` is whether the v2 one is joined by clone3.
+    /// Opens the files with which a process joins. The kernel checks the credentials of the process that opened them,
+    /// so the parent calls this. `at_clone` is whether the v2 cgroup is joined by clone3(2).
     pub fn open_fds(&self, at_clone: bool) -> Result<CgroupFds> {
         match self.attach_via {
             Some(_) => Ok(CgroupFds::default()),
@@ -98,9 +98,9 @@ impl Cgroup {
         }
     }
 
-    /// Writes all, in order. The kernel may refuse one for what another file still says: a limit of memory above
-    /// that of memory and swap, a quota for another period; such a one is tried again after the rest. `undo` takes
-    /// what would have things as they were.
+    /// Writes all limits, in order. The kernel may reject a write (EINVAL) because of the present value of another
+    /// file, such as a memory limit above that of memory plus swap, or a quota for another period; it is retried after
+    /// the others. The writes that restore the previous values are added to `undo`.
     pub(super) fn write(&self, writes: &[Write], mut undo: Option<&mut Vec<Write>>) -> Result<()> {
         let (mut again, mut skip) = (Vec::new(), false);
         let mut last = None;
@@ -116,14 +116,14 @@ impl Cgroup {
             }
             skip = write.if_missing == IfMissing::TryNext;
         }
-        // Each round at least one is taken, or none ever will be.
+        // In each round at least one write succeeds, or the remaining ones never will.
         for _ in 0..again.len() {
             again.retain(|(write, _)| self.write_one(write, &mut last, &mut undo).is_err());
         }
         again.pop().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// `last` is the file that has been written before.
+    /// Does one write. `last` is the file that was written before, which is used again if it is the same.
     fn write_one<'w>(
         &self,
         write: &'w Write,
@@ -152,39 +152,41 @@ impl Cgroup {
         program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
     }
 
-    /// The error of a process that did not come to run in it, with where that would have come from, if that is why.
+    /// Explains an EACCES with which a process failed to join this cgroup, if the reason is delegation containment.
     #[cold]
     #[inline(never)]
     pub fn explain(&self, error: Error) -> Error {
         let path = &self.path;
         match (self.hierarchies.v2, own_cgroup()) {
             (Some(top), Ok(own))
-                if error.kind() == Kind::System && error.is(io::Errno::ACCESS) && !may_move(top, &own, path) =>
+                if error.kind() == Kind::System
+                    && error.is(io::Errno::ACCESS)
+                    && !may_move(top, &own, path) =>
             {
                 error.within(format_args!(
-                    "cgroup {path} may not be entered from cgroup {own} (cgroups(7), \"delegation containment\")"
+                    "cannot move from cgroup {own} to cgroup {path} (cgroups(7), \"delegation containment\")"
                 ))
             }
             _ => error,
         }
     }
 
-    /// Removes it: whoever is still in it is killed first.
+    /// Removes the cgroup. Processes that are still in it are killed first.
     pub fn remove(&self) -> Result<()> {
         self.hierarchies.remove(&self.path)
     }
 
-    /// Removes it, and kills nobody: its container never got into it.
+    /// Removes the cgroup without killing processes, for a container whose init never joined it.
     pub fn remove_unentered(&self) -> Result<()> {
         self.hierarchies.remove_unentered(&self.path)
     }
 
-    /// Has systemd move processes in where this process may not.
+    /// Sets the systemd that moves processes into the cgroup; `None` if this process is permitted to.
     pub fn with_attach(self, attach_via: Option<AttachVia>) -> Self {
         Cgroup { attach_via, ..self }
     }
 
-    /// Moves a process in that cannot join by itself.
+    /// Moves a process into the cgroup by systemd, if [`Cgroup::with_attach`] requires it.
     pub fn attach(&self, pid: Pid) -> Result<()> {
         match &self.attach_via {
             Some(via) => via.attach(self.join_path(self.hierarchies.v2.unwrap_or_default()), pid),
@@ -192,38 +194,39 @@ impl Cgroup {
         }
     }
 
-    /// Lets go of the place, where systemd made it: the container's process is in it.
+    /// Ends the placeholder process, if there is one. The container init must be in the cgroup.
     pub fn release_placeholder(&self) {
         drop(self.placeholder.take());
     }
 
-    /// Makes it threaded where it can be nothing else (cgroup-v2.rst, "Threads"); whether that was so.
+    /// Makes the cgroup, and the cgroups above it, threaded if their type is `domain invalid` (cgroup-v2.rst,
+    /// "Threads"). Returns whether one was.
     pub fn make_threaded(&self) -> Result<bool> {
         self.hierarchies.make_threaded(&self.path)
     }
 
-    /// Sends a signal to every process in it (`kill --all`).
+    /// Sends a signal to every process in the cgroup (`kill --all`).
     pub fn signal_all(&self, signal: i32) -> Result<()> {
         self.hierarchies.signal_all(&self.path, signal)
     }
 
-    /// Lets go on what was sent SIGKILL while it was frozen, where it would not end else: on v1.
+    /// Thaws processes that were sent SIGKILL while frozen. On v1 they do not exit otherwise; on v2 nothing is done.
     pub fn thaw_to_kill(&self) -> Result<()> {
         self.hierarchies.thaw_to_kill(&self.path)
     }
 
-    /// Stops all its processes by the freezer, or lets them go on.
+    /// Freezes (`on`) or thaws all processes of the cgroup.
     pub fn set_frozen(&self, on: bool) -> Result<()> {
         self.hierarchies.set_frozen(&self.path, on)
     }
 
-    /// Its processes, and those of cgroups below.
+    /// The processes of the cgroup and of the cgroups below it.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         self.hierarchies.processes(&self.path)
     }
 }
 
-/// As for a program, and for the same reason: see [`program::DeviceProgram`].
+/// Whether a device rule was denied to an unprivileged user, which is ignored as for a [`program::DeviceProgram`].
 fn is_ignored_device_rule(write: &Write, error: &Error) -> bool {
     write.controller() == "devices" && is_denied(error) && !host::is_administrator()
 }

@@ -1,4 +1,4 @@
-//! The cgroup manager, which creates and removes the cgroups of containers: mote itself (cgroupfs) or systemd.
+//! The cgroup manager, which creates and removes the cgroups of containers: cgroupfs or systemd.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -23,7 +23,7 @@ use crate::host::{self, Cgroups};
 #[derive(Clone, Debug)]
 pub enum Requested {
     Cgroupfs,
-    /// cgroupfs, below the cgroup that was delegated to the caller.
+    /// cgroupfs, with cgroups below the one that was delegated to the caller.
     Delegated,
     Systemd(Buses),
     Disabled,
@@ -36,7 +36,9 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Prepares the requested manager. `cache` has the properties that systemd is known not to support.
+    /// Prepares the requested manager. `cache` lists the properties that systemd is known not to support.
+    ///
+    /// Errors: systemd is not reachable, or the caller's cgroup is not delegated.
     pub fn new(
         requested: &Requested,
         config: &Config<'_>,
@@ -55,7 +57,7 @@ impl Manager {
         Ok(Manager { placement, systemd: None })
     }
 
-    /// Where it puts cgroups.
+    /// The place at which cgroups are created.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
@@ -65,7 +67,8 @@ impl Manager {
         self.systemd.as_deref().map(Systemd::address_text)
     }
 
-    /// Creates the cgroup of a plan; `description` is that of its scope. When this fails nothing is left behind.
+    /// Creates the cgroup of a plan, and its scope, with `description` as Description=. If this fails, both are
+    /// removed again.
     pub fn create(
         &mut self,
         plan: &Plan,

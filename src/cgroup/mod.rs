@@ -1,8 +1,8 @@
 //! Control groups (cgroups(7); config-linux.md, "Control groups").
 //!
-//! A container has one cgroup of the same path in every hierarchy that is mounted. Limits are written before any process
-//! joins it, since lowering a limit below what is in use fails or kills. The plan decides when the container's process
-//! joins ([`JoinTime`]); the parent opens the files for that, the child writes to them.
+//! A container has one cgroup, with the same path in every mounted hierarchy. Limits are written before any process
+//! joins it, since lowering a limit below the current usage fails or causes OOM kills. The plan determines when the
+//! container init joins ([`JoinTime`]); the parent opens the files for that, the child writes to them.
 
 pub mod controllers;
 pub mod devices;

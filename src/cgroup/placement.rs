@@ -1,27 +1,27 @@
-//! Where in the hierarchies a cgroup manager puts the cgroups of containers.
+//! The place in the hierarchies at which a cgroup manager creates the cgroups of containers.
 
 use alloc::string::String;
 
 /// The part of a cgroup manager that a plan depends on.
 #[derive(Clone, Debug)]
 pub enum Placement {
-    /// `linux.cgroupsPath` counts from the root of the hierarchies (cgroupfs).
+    /// `linux.cgroupsPath` is relative to the root of the hierarchies (cgroupfs).
     Root,
-    /// It counts from this cgroup, `/a/b`, which was delegated (cgroupfs).
+    /// `linux.cgroupsPath` is relative to this delegated cgroup, `/a/b` (cgroupfs).
     Below(String),
-    /// In a scope of systemd.
+    /// Cgroups are in systemd scopes.
     Systemd(SystemdPlacement),
     /// Containers get no cgroup.
     Disabled,
 }
 
-/// The properties of a systemd instance that decide where its scopes are.
+/// The properties of a systemd instance that determine the cgroups of its scopes.
 #[derive(Clone, Debug)]
 pub struct SystemdPlacement {
-    /// The cgroup of the instance, in which its units are.
+    /// The cgroup that contains the instance's units.
     pub root: String,
-    /// Whether it is a user's instance.
+    /// Whether it is a user instance (`systemd --user`).
     pub is_user: bool,
-    /// Whether this process may not move processes into cgroups of the instance: systemd has to.
+    /// Whether this process is not permitted to move processes into cgroups of the instance, so systemd has to.
     pub is_outside: bool,
 }

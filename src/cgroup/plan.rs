@@ -1,4 +1,4 @@
-//! The plan of a container's cgroup: its path, its limits, its device rules, and when its process joins.
+//! The plan of a container's cgroup: its path, limits and device rules, and when the container init joins it.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -23,26 +23,28 @@ use crate::config::resources::SMALLEST_MEMORY;
 use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
 
-/// The cgroup and its limits.
+/// The plan of a cgroup and its limits.
 #[derive(Debug)]
 pub struct Plan {
-    /// `/a/b`, below the hierarchies' roots.
+    /// The path relative to the hierarchies' roots: `/a/b`.
     pub path: String,
     pub layout: Cgroups,
     pub(super) writes: Vec<Write>,
-    /// Where v2 has the say about devices.
+    /// The device program, if devices are controlled by v2.
     devices: Option<program::DeviceProgram>,
     join: JoinTime,
-    /// Nothing was asked of it: who may not have one does without.
+    /// Whether the container can run without it, if creating it is denied: there is neither a path nor a limit.
     optional: bool,
-    /// What systemd is asked for.
+    /// The scope to be created by systemd.
     pub scope: Option<Box<Scope>>,
     pub(super) delegation: Option<Box<Delegation>>,
 }
 
 impl Plan {
-    /// Decides path, writes and way of joining; `None` when cgroups are left alone ([`Placement::Disabled`]) or the
-    /// host has none.
+    /// Plans the cgroup of a configuration; `None` if cgroups are disabled ([`Placement::Disabled`]) or the host has
+    /// none.
+    ///
+    /// Errors: invalid limits or paths, and limits that the host's hierarchies do not support.
     pub fn new(
         config: &Config<'_>,
         id: &str,
@@ -63,7 +65,7 @@ impl Plan {
         if let Some(limit) = linux.resources.memory.limit.filter(|limit| (1..SMALLEST_MEMORY).contains(limit))
         {
             return Err(Error::invalid(format_args!(
-                "linux.resources.memory.limit: {limit} is below {}, with which a container may not start",
+                "linux.resources.memory.limit: {limit} is below {}, the minimum for starting a container",
                 SMALLEST_MEMORY
             )));
         }
@@ -84,8 +86,10 @@ impl Plan {
         Ok(Some(Plan { path, layout: layout.clone(), writes, devices, join, optional, scope, delegation }))
     }
 
-    /// Makes the directories and writes the limits. `None`: denied, and not needed, which goes to `warnings`. What
-    /// was made is removed again when it fails.
+    /// Creates the directories and writes the limits. `None` if this is denied and the cgroup is optional; a warning
+    /// is then added to `warnings`.
+    ///
+    /// Errors: directories that were created are removed again.
     pub fn create(&self, warnings: &mut Vec<Error>) -> Result<Option<Cgroup>> {
         let hierarchies = Hierarchies::open(&self.layout)?;
         let cgroup = Cgroup::new(hierarchies, &self.path);
@@ -95,9 +99,9 @@ impl Plan {
         match limited.and_then(|()| self.finish(&cgroup, &mut made)) {
             Ok(()) => Ok(Some(cgroup)),
             Err(error) => {
-                // Not what was there before, with whoever is in it.
+                // Existing directories, which may contain processes, are kept.
                 cgroup.hierarchies.undo(&made);
-                // Rules of devices are no user's to load, but an administrator's are wanted.
+                // Unprivileged users cannot load device programs; for an administrator a missing one is an error.
                 let useless =
                     || !host::is_administrator() || error.is(io::Errno::ROFS) && self.devices.is_none();
                 match self.optional && is_denied(&error) && useless() {
@@ -112,9 +116,10 @@ impl Plan {
         }
     }
 
-    /// The last steps to a cgroup that is as it shall be.
+    /// Completes a cgroup whose limits are written: checks that it is not frozen, attaches the device program and
+    /// delegates it. `made` as for [`Hierarchies::create`].
     pub(super) fn finish(&self, cgroup: &Cgroup, made: &mut Vec<String>) -> Result<()> {
-        // The root is never frozen, nor what was just made right below it.
+        // The root cgroup cannot be frozen, so a new cgroup directly below it is not.
         let is_new = made.len() == cgroup.hierarchies.all().count();
         if !is_new || self.path.rfind('/') != Some(0) {
             cgroup.hierarchies.must_run(&self.path)?;
@@ -126,7 +131,8 @@ impl Plan {
         }
     }
 
-    /// Opens what a process needs to join (see [`Cgroup::open_fds`]), and to go on to the cgroup below that is its own.
+    /// Opens the files with which a process joins the cgroup (see [`Cgroup::open_fds`]) and then its delegated
+    /// sub-cgroup.
     pub fn open_fds(&self, cgroup: &Cgroup, at_clone: bool) -> Result<CgroupFds> {
         let mut fds = cgroup.open_fds(at_clone)?;
         if let Some(delegation) = &self.delegation {
@@ -135,24 +141,24 @@ impl Plan {
         Ok(fds)
     }
 
-    /// Whether memory may run out in it.
+    /// Whether there is a limit of the memory controller, so that OOM kills are possible.
     pub fn limits_memory(&self) -> bool {
         self.writes.iter().any(|write| write.controller() == "memory")
     }
 
-    /// Whether the container's process waits until it is moved in, by [`Cgroup::attach`].
+    /// Whether the child waits until systemd has moved it into the cgroup ([`Cgroup::attach`]).
     pub fn is_attached_by_systemd(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.is_outside)
     }
 
-    /// When the container's process joins.
+    /// The time at which the container init joins.
     pub fn join_time(&self) -> JoinTime {
         self.join
     }
 }
 
-/// Rules of devices go to the v1 hierarchy that has them, or else are a program for the v2 one. `done` of them are
-/// in force already, unless the cgroup is new.
+/// Plans device rules: as writes to the v1 devices hierarchy if there is one, else as a program for v2. For an
+/// existing cgroup `done` is the number of rules at the beginning of `rules` that are already in force.
 pub(super) fn plan_devices(
     rules: &[DeviceRule],
     done: Option<usize>,

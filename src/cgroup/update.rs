@@ -1,8 +1,8 @@
-//! Limits of a container that is running, changed; all of them, or as far as can be none.
+//! Changing the limits of a running container (`update`). If one limit fails, those already changed are restored.
 //!
-//! Some limits are said in terms of others, and what is not given is what the kernel has: memory and swap are
-//! limited together in the configuration and on v1, but each on v2; a quota of CPU time is for a period. The order
-//! in which the kernel takes them is found by trying (see [`Cgroup::write`]).
+//! Some limits depend on others, and those that are not given keep their present values: the configuration and v1
+//! limit memory plus swap, v2 limits swap alone; a CPU quota is for a period. The order in which the kernel accepts
+//! dependent writes is found by retrying (see [`Cgroup::write`]).
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -22,11 +22,11 @@ use crate::config::resources::{Cpu, Memory, Resources};
 use crate::error::{Error, Result};
 use crate::host::Cgroups;
 
-/// Called with what has been written, and with all device rules if there are new ones.
+/// A function that is called with the writes that were done, and with all device rules if there are new ones.
 pub type OnUpdate<'t> = dyn FnMut(&Cgroup, &[Write], &[DeviceRule]) -> Result<()> + 't;
 
-/// The first field of `resources` for which something is to be written to a cgroup; `None` where nothing is. `earlier`
-/// are the rules of devices of the container's configuration.
+/// The first field of `resources` that changes a cgroup; `None` if none does. `earlier` are the device rules of the
+/// container's configuration.
 #[cold]
 #[inline(never)]
 pub fn first_given(
@@ -38,23 +38,23 @@ pub fn first_given(
     Ok(plan(resources, layout)?.first().map(|write| write.field).or(rules))
 }
 
-/// Whether rules of devices say more than those that are in force. With an update of something else engines pass on the
-/// list that they have, to which the container's configuration may have added some at its end; without devices that is
-/// what every list begins with, that nothing is allowed.
+/// Whether device rules add something to those in force. In updates of other limits engines pass the list that they
+/// have; the container's configuration may have further rules at its end. Without devices the list is the single rule
+/// with which every list begins, which denies everything.
 fn adds_rules(given: &[DeviceRule], earlier: &[DeviceRule]) -> bool {
     let nothing_allowed = |rule: &DeviceRule| !rule.allow && is_everything(rule);
     !earlier.starts_with(given) && !matches!(given, [rule] if nothing_allowed(rule))
 }
 
 impl Cgroup {
-    /// Sets what is given of `resources` and leaves the rest. Rules of devices come after `earlier`, those of the
-    /// container's configuration; where they are what that list begins with, there is nothing to do.
+    /// Sets the limits that are given in `resources` and keeps the others. Device rules are appended to `earlier`, those
+    /// of the container's configuration, unless that list begins with them.
     ///
-    /// With `memory.checkBeforeUpdate` a limit below what is in use is refused, as v1 always does; without it v2
-    /// ends processes instead.
+    /// With `memory.checkBeforeUpdate` a limit below the current usage is rejected, as v1 always does; without it v2
+    /// kills processes (OOM) instead.
     ///
-    /// When it fails, what was written before is written back. Not so rules of devices on v1, which come last, and
-    /// controllers that were enabled. At the end `on_update` is called, and may fail as well.
+    /// Errors: the previous values are restored, except device rules on v1, which are written last, and enabled
+    /// controllers. `on_update` is called at the end, and its error is handled the same way.
     pub fn update(
         &self,
         resources: &Resources<'_>,
@@ -65,7 +65,7 @@ impl Cgroup {
         let memory = self.whole_memory(resources.memory, &layout)?;
         let cpu = self.whole_cpu(resources.cpu, &layout);
         let mut writes = plan_with(resources, &memory, &cpu, &layout)?;
-        // In a new cgroup it is there, and need not be said.
+        // In a new cgroup the OOM killer is enabled, so only an update has to write this.
         if memory.disable_oom_killer == Some(false) && layout.has_v1("memory") {
             writes.push(Write::new("memory.oom_control", &0, "memory.disableOOMKiller"));
         }
@@ -102,7 +102,7 @@ impl Cgroup {
             && self.number("memory.max").is_none_or(|now| limit < now)
         {
             let mut rest = writes.split_off(at);
-            // Swap, which there may be more of now.
+            // The writes before memory.max, among them the swap limit: more swap lets more be reclaimed.
             self.write(&writes, Some(undo))?;
             if let Some(high) = self.squeeze(limit, undo)? {
                 rest.insert(1, high);
@@ -112,40 +112,42 @@ impl Cgroup {
         self.write(&writes, Some(undo))
     }
 
-    /// v2: sees to it that no more memory is in use than a limit that is about to be set, which would have the
-    /// killer called. Meanwhile memory.high, which calls nobody, keeps the container from taking more; given back
-    /// is the write that ends it.
+    /// v2: reclaims memory until the usage is not above `limit`, since setting `memory.max` below the usage causes
+    /// OOM kills. Meanwhile memory.high, which does not, limits the container; the returned write restores it.
+    ///
+    /// Errors: not enough could be reclaimed.
     fn squeeze(&self, limit: i64, undo: &mut Vec<Write>) -> Result<Option<Write>> {
         let field = "memory.limit";
         let mut high = None;
         if self.number("memory.high").is_none_or(|now| limit < now) {
-            // The kernel reclaims what it can on this occasion.
+            // Writing memory.high makes the kernel reclaim.
             let write = Write::new("memory.high", &limit, field);
             self.write(slice::from_ref(&write), Some(undo))?;
             high = undo.last().cloned();
         }
         let excess = || self.number("memory.current").filter(|used| *used > limit);
         if let Some(used) = excess() {
-            // It may reclaim less, or not be there (linux 5.19): that is seen next.
+            // It may reclaim less, or not exist (before linux 5.19); the usage is checked below.
             let write = Write::new("memory.reclaim", &(used - limit), field);
             let _ = self.write(slice::from_ref(&write), None);
         }
         match excess() {
             Some(used) => Err(Error::invalid(format_args!(
-                "linux.resources.{field}: {limit} is below what is in use, {used}"
+                "linux.resources.{field}: {limit} is below the current usage, {used}"
             ))),
             None => Ok(high),
         }
     }
 
-    /// What is limited together stays so, as on v1, when only the one limit is given.
+    /// Completes the memory limits: if only one of limit and swap is given, their sum or the other one keeps its present
+    /// value, as on v1.
     fn whole_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
         let v2 = layout.is_v2("memory");
         let swap = self.number(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
         match (nonzero(memory.limit), nonzero(memory.swap), swap) {
-            // Without one on memory there is none on both.
+            // An unlimited memory limit implies an unlimited sum.
             (Some(-1), None, Some(_)) => memory.swap = Some(-1),
-            // No swap at all stays none.
+            // Disabled swap stays disabled.
             (Some(_), None, Some(0)) if v2 => {}
             (Some(limit), None, Some(swap)) => {
                 let both = match v2 {
@@ -155,7 +157,7 @@ impl Cgroup {
                 match both {
                     Some(both) if limit > both => {
                         return Err(Error::invalid(format_args!(
-                            "linux.resources.memory.limit: {limit} is above the limit of memory and swap together, {both}: give memory.swap too"
+                            "linux.resources.memory.limit: {limit} is above the limit of memory plus swap, {both}: memory.swap is required"
                         )));
                     }
                     Some(both) if v2 => memory.swap = Some(both),
@@ -168,7 +170,8 @@ impl Cgroup {
         Ok(memory)
     }
 
-    /// v2 has quota and period in one file; a quota alone leaves the period, but a period needs the quota.
+    /// Completes the CPU limits: v2 has quota and period in one file, where a quota can be written alone, but a period
+    /// only with a quota.
     fn whole_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
         match (nonzero(cpu.quota), cpu.period) {
             (None, Some(1..)) if layout.is_v2("cpu") => Cpu { quota: self.number("cpu.max"), ..cpu },
@@ -176,7 +179,7 @@ impl Cgroup {
         }
     }
 
-    /// The number that a file begins with; none for `max`, or where there is no such file.
+    /// The number at the beginning of a file; `None` for `max`, or if there is no such file.
     pub(super) fn number(&self, file: &str) -> Option<i64> {
         self.text(file)?.split_ascii_whitespace().next()?.parse().ok()
     }
@@ -186,11 +189,11 @@ impl Cgroup {
         self.hierarchies.read(&format!("{hierarchy}{}/{file}", self.path)).ok()
     }
 
-    /// What to write to have things as they are.
+    /// The write that restores the present value of what `write` is about to change.
     #[cold]
     #[inline(never)]
     pub(super) fn before(&self, write: &Write) -> Option<Write> {
-        // A longer text may not be whole.
+        // A longer text may have been cut off.
         let text = self.text(&write.file).filter(|text| text.len() < 1024)?;
         let value = present(&write.file, &text, &write.value)?;
         Some(Write { file: write.file.clone(), value, field: write.field, if_missing: IfMissing::Error })
@@ -198,7 +201,7 @@ impl Cgroup {
 }
 
 impl Hierarchies {
-    /// The layout that this is.
+    /// The layout of these hierarchies.
     pub(super) fn layout(&self) -> Cgroups {
         match self.v2 {
             Some(".") => Cgroups::Unified,
@@ -207,7 +210,7 @@ impl Hierarchies {
     }
 }
 
-/// How files with a line for each device have none for it, by how their names begin.
+/// The text that removes the limit of a device, for files with a line per device, by the beginning of the file's name.
 static NONE: [(&str, &str); 6] = [
     ("io.max", " rbps=max wbps=max riops=max wiops=max"),
     ("rdma.max", " hca_handle=max hca_object=max"),
@@ -217,14 +220,14 @@ static NONE: [(&str, &str); 6] = [
     ("io.weight", " default"),
 ];
 
-/// What to write to a file so that it says what it does, as far as a value about to be written is concerned.
+/// The value to write to `file`, whose content is `text`, to restore what writing `value` changes.
 fn present(file: &str, text: &str, value: &str) -> Option<String> {
-    // A line for each device, or `default`.
+    // Files with a line per device, or `default`, have it as their first word.
     let key = value.split(' ').next().filter(|key| key.len() < value.len() && file != "cpu.max");
     let Some(key) = key else {
         let line = text.lines().next().unwrap_or_default();
         let line = line.strip_prefix("oom_kill_disable ").unwrap_or(line);
-        // A set of CPUs may be empty, which takes a write all the same.
+        // An empty list of CPUs needs a write of at least one byte.
         return Some(format!("{line}\n"));
     };
     let of_key = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(' '));

@@ -1,4 +1,4 @@
-//! Reading a file as a whole.
+//! Reading whole files.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::error::{Error, On, Result, Show};
 /// The largest file that is read, in bytes.
 pub const MAX_SIZE: usize = 16 << 20;
 
-/// Reads a whole file at a path.
+/// Reads the file at a path, relative to `directory`. Errors: it is larger than [`MAX_SIZE`].
 pub fn read(directory: BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: OwnedFd =
@@ -27,7 +27,7 @@ pub fn read_all(file: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size > 0;
     let too_large = || Error::invalid(format_args!("{}: larger than {} MiB", Show(name), MAX_SIZE >> 20));
     let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(too_large)?;
-    // One byte more than there should be: a read that does not fill it has met the end.
+    // One byte more than the size: a read that does not fill the buffer has reached the end of file.
     let mut text = vec![0; if regular { size + 1 } else { 4096 }];
     let mut length = 0;
     loop {
@@ -36,7 +36,7 @@ pub fn read_all(file: impl AsFd, name: &CStr) -> Result<Vec<u8>> {
             0 => break,
             count => length += count,
         }
-        // Full: it grows while it is read. Exactly as long as it should be: a regular file's end.
+        // The expected size of a regular file has been read. If the buffer is full, the file is growing.
         if regular && length >= size {
             break;
         }

@@ -8,10 +8,10 @@ use rustix::io::read;
 
 use crate::error::{Error, On, Result};
 
-/// statfs(2) magic number of include/uapi/linux/magic.h.
+/// The magic number of procfs in statfs(2) (include/uapi/linux/magic.h).
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// Opens /proc, and checks that it is a procfs.
+/// Opens /proc with O_PATH, and checks that it is a procfs.
 pub fn open() -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = openat(CWD, c"/proc", flags, Mode::empty()).on(format_args!("openat /proc"))?;
@@ -22,7 +22,7 @@ pub fn open() -> Result<OwnedFd> {
     }
 }
 
-/// Reads the beginning of the file `name` of a process in procfs (proc(5)), as far as there is space.
+/// Reads the beginning of the file `/proc/PID/NAME` (proc(5)), as far as `space` permits.
 pub fn read_process_file<'s>(pid: i32, name: &str, space: &'s mut [u8]) -> Result<&'s [u8]> {
     let path = format!("{pid}/{name}");
     let file = openat(open()?, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())

@@ -1,4 +1,4 @@
-//! Passing an open descriptor to another process over a unix socket (unix(7), SCM_RIGHTS).
+//! Passing file descriptors to another process over an AF_UNIX socket (unix(7), SCM_RIGHTS).
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use rustix::net::{
 
 use crate::error::{Error, On, Result};
 
-/// Connects to a socket at a path.
+/// Connects to the AF_UNIX socket at a path.
 pub fn connect(path: &CStr, kind: SocketType) -> Result<OwnedFd> {
     let socket =
         socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).on(format_args!("socket"))?;
@@ -21,7 +21,7 @@ pub fn connect(path: &CStr, kind: SocketType) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Sends a text, of one byte at least, with a descriptor beside its beginning.
+/// Sends a text of at least one byte; the file descriptor is attached to its beginning.
 pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -29,14 +29,14 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<(
     control.push(SendAncillaryMessage::ScmRights(&fds));
     let mut sent = sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)
         .on(format_args!("sendmsg SCM_RIGHTS"))?;
-    // A stream may take it in parts.
+    // On a stream socket a send may be partial.
     while let Some(rest @ [_, ..]) = text.get(sent..) {
         sent += rustix::net::send(socket, rest, SendFlags::NOSIGNAL).on(format_args!("sendto"))?;
     }
     Ok(())
 }
 
-/// Sends a byte with descriptors, at most [`MANY`], in one message.
+/// Sends a byte with at most [`MANY`] file descriptors, in one message.
 pub fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -46,28 +46,28 @@ pub fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
         .map(drop)
 }
 
-/// How many descriptors go with one message; the kernel takes 253 (`SCM_MAX_FD`).
+/// The highest number of file descriptors in one message; the kernel's limit is 253 (`SCM_MAX_FD`).
 pub const MANY: usize = 64;
 
-/// Receives the descriptor of a message.
+/// Receives a message with one file descriptor. Errors: it has none.
 pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
     let mut fd = [None];
     receive_many(socket, &mut fd)?;
     let [fd] = fd;
-    fd.ok_or_else(|| Error::invalid(format_args!("recvmsg: no descriptor came")))
+    fd.ok_or_else(|| Error::invalid(format_args!("recvmsg: no file descriptor received")))
 }
 
-/// Receives the descriptors of a message, in order. Those for which there is no place are closed.
+/// Receives the file descriptors of a message, in order, with O_CLOEXEC. Those that do not fit in `fds` are closed.
 pub fn receive_many(socket: BorrowedFd<'_>, fds: &mut [Option<OwnedFd>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut text = [0u8; 64];
     recvmsg(socket.as_fd(), &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)
         .on(format_args!("recvmsg"))?;
-    let came = control.drain().filter_map(|message| match message {
+    let received = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
-    fds.iter_mut().zip(came.flatten()).for_each(|(place, fd)| *place = Some(fd));
+    fds.iter_mut().zip(received.flatten()).for_each(|(place, fd)| *place = Some(fd));
     Ok(())
 }

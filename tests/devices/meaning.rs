@@ -105,7 +105,7 @@ fn too_many_rules() {
     check(&assemble(&many(2000, 7)).unwrap());
     for (count, access) in [(2100, 7), (1100, 1), (200_000, 7)] {
         let error = assemble(&many(count, access)).unwrap_err();
-        let text = "linux.resources.devices: too many for a program of 4096 instructions";
+        let text = "linux.resources.devices: too many rules for a BPF program of 4096 instructions";
         assert_eq!(error.to_string(), text);
     }
 }

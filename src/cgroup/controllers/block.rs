@@ -7,10 +7,10 @@ use super::write::{Field, IfMissing, Writes};
 use crate::config::resources::BlockIo;
 use crate::error::{Error, Result};
 
-/// The most that a device's BFQ scheduler takes, and those before it took.
+/// The highest weight of the BFQ scheduler, and of CFQ before it.
 const MOST: u16 = 1000;
 
-/// What a line is about: a device, or all of them.
+/// The beginning of a line: a device, or nothing for the default of all devices.
 #[derive(Clone, Copy)]
 struct Key(Option<(u32, u32)>);
 
@@ -21,7 +21,7 @@ impl fmt::Display for Key {
 }
 
 impl Writes<'_> {
-    /// A zero weight is what engines write for "not set".
+    /// Adds the limits of block devices. Engines write a zero weight for "not set".
     pub fn block(&mut self, block: &BlockIo) -> Result<()> {
         let fields = [Field("blockIO.weight", None), Field("blockIO.leafWeight", None)];
         self.weights(Key(None), [block.weight, block.leaf_weight], fields)?;
@@ -43,7 +43,7 @@ impl Writes<'_> {
             for (index, device) in list.iter().enumerate() {
                 let key = Key(Some((device.major, device.minor)));
                 let rate = device.rate.min(most);
-                // No limit, as it is on v1.
+                // On v1 rate 0 removes the limit.
                 let rate: &dyn fmt::Display = if v2 && rate == 0 { &"max" } else { &rate };
                 let field = Field(name, Some((index, "")));
                 self.push(file.into(), &format_args!("{key}{what}{rate}"), field, IfMissing::Error);
@@ -52,8 +52,8 @@ impl Writes<'_> {
         Ok(())
     }
 
-    /// BFQ has a file of its own. Without that scheduler there is the one of the other that knows weights: on v1
-    /// CFQ, until linux 5.0, on v2 the cost model, whose weights go ten times as far.
+    /// Adds weights. BFQ has its own file; if that scheduler is missing, the file of the other one with weights is
+    /// written: on v1 that of CFQ (until linux 5.0), on v2 that of the cost model, whose weights are up to 10000.
     fn weights(&mut self, key: Key, [weight, leaf]: [Option<u16>; 2], fields: [Field; 2]) -> Result<()> {
         let [field, leaf_field] = fields;
         let set = |weight: Option<u16>| weight.filter(|weight| *weight != 0);
@@ -82,8 +82,8 @@ impl Writes<'_> {
     }
 }
 
-/// Lists of rates by their names: in the configuration, on v1, on v2; and the highest: the kernel counts
-/// operations with 32 bits, of which v1 would lose the rest.
+/// Lists of rates: the field in the configuration, the file on v1, the key on v2, and the highest rate. The kernel
+/// counts operations with 32 bits, and v1 would truncate a higher rate.
 const THROTTLES: [(&str, &str, &str, u64); 4] = [
     ("blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps=", u64::MAX),
     ("blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps=", u64::MAX),
@@ -91,7 +91,7 @@ const THROTTLES: [(&str, &str, &str, u64); 4] = [
     ("blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops=", u32::MAX as u64),
 ];
 
-/// From 10 to 1000, as v1 had it, to 1 to 10000, in a straight line.
+/// Converts a weight linearly from the range 10 to 1000 (v1) to 1 to 10000 (v2 `io.weight`).
 fn io_weight(weight: u16) -> u16 {
     1 + (u32::from(weight.saturating_sub(10)) * 9999 / 990) as u16
 }

@@ -6,12 +6,13 @@ use crate::config::resources::Cpu;
 use crate::error::{Result, Show};
 
 impl Writes<'_> {
+    /// Adds shares or weight, quota, period, burst and realtime limits. Errors: a realtime limit on v2.
     pub fn cpu(&mut self, cpu: &Cpu<'_>) -> Result<()> {
         let v2 = self.is_v2("cpu");
-        // Where there is more, the kernel takes it no more than this.
+        // Saturates: the kernel does not accept more than i64::MAX.
         let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
         let idle = cpu.idle.is_some_and(|idle| idle != 0);
-        // An idle cgroup has the least weight there is, and takes no other.
+        // An idle cgroup has the lowest weight, and the kernel rejects another one.
         let shares = nonzero(number(cpu.shares)).filter(|_| !idle);
         match v2 {
             true => self.put_some("cpu.weight", shares.map(weight), "cpu.shares"),
@@ -19,7 +20,7 @@ impl Writes<'_> {
         }
         let (quota, period) = (nonzero(cpu.quota).map(|quota| quota.max(-1)), nonzero(number(cpu.period)));
         if v2 {
-            // Without a period the one that is there stays.
+            // A quota alone keeps the present period.
             match (quota, period) {
                 (Some(quota), None) => self.put("cpu.max", &Limit(quota), "cpu.quota"),
                 (_, Some(period)) => {
@@ -39,6 +40,7 @@ impl Writes<'_> {
         self.put_some_v1("cpu.rt_runtime_us", nonzero(cpu.realtime_runtime), "cpu.realtimeRuntime")
     }
 
+    /// Adds the lists of CPUs and memory nodes.
     pub fn cpuset(&mut self, cpu: &Cpu<'_>) {
         for (list, file, field) in
             [(cpu.cpus, "cpuset.cpus", "cpu.cpus"), (cpu.mems, "cpuset.mems", "cpu.mems")]
@@ -50,19 +52,19 @@ impl Writes<'_> {
     }
 }
 
-/// CPU shares (2 to 262144, 1024 by default) as a v2 weight (1 to 10000, 100 by default), on the curve that
-/// crun and runc have since 2025: 10 ^ ((l² + 125 l) / 612 − 7 / 34), l the base-2 logarithm of the shares.
+/// Converts CPU shares (2 to 262144, default 1024) to a v2 weight (1 to 10000, default 100), by the formula that crun
+/// and runc use since 2025: 10 ^ ((l² + 125 l) / 612 − 7 / 34), where l is the base-2 logarithm of the shares.
 fn weight(shares: i64) -> i64 {
     let shares = shares.clamp(2, 262_144) as u64;
     let l = log2(shares);
     let exponent = (l * l + 125.0 * l) / 612.0 - 7.0 / 34.0;
     let value = exp(exponent * core::f64::consts::LN_10);
-    // The curve goes through whole numbers, which rounding errors must not push up.
+    // Some exact results are whole numbers, which a rounding error must not raise to the next one.
     let whole = (value - 1e-6) as i64;
     (whole + 1).clamp(1, 10_000)
 }
 
-/// core has no logarithm: the whole part by the highest bit, the rest bit by bit by squaring.
+/// The base-2 logarithm, which core lacks: the integer part from the highest bit, the fraction bit by bit by squaring.
 fn log2(value: u64) -> f64 {
     let whole = value.ilog2();
     let mut rest = value as f64 / (1u64 << whole) as f64;
@@ -78,7 +80,7 @@ fn log2(value: u64) -> f64 {
     result
 }
 
-/// core has no exponential: the series, for the small exponents above.
+/// The exponential function, which core lacks, as a power series; for small exponents.
 fn exp(x: f64) -> f64 {
     let (mut sum, mut term) = (1.0, 1.0);
     for n in 1..60 {

@@ -6,8 +6,8 @@ use super::write::{Field, IfMissing, Writes};
 use crate::config::resources::HugepageLimit;
 
 impl Writes<'_> {
-    /// Two limits for a size, on what is in use and on what is reserved. The specification asks for the second
-    /// where there is one, which is since linux 5.7; memory can be used without having been reserved, so both.
+    /// Adds two limits for each page size: of used pages and of reserved ones. The specification requires the second
+    /// if the kernel has it (linux 5.7); pages can be used without a reservation, so the first is written as well.
     pub fn hugetlb(&mut self, limits: &[HugepageLimit<'_>]) {
         let file = if self.is_v2("hugetlb") { "max" } else { "limit_in_bytes" };
         for (index, HugepageLimit { page_size, limit }) in limits.iter().enumerate() {

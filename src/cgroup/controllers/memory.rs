@@ -5,12 +5,14 @@ use crate::config::resources::Memory;
 use crate::error::{Error, Result};
 
 impl Writes<'_> {
-    /// Zero is what engines write for "not set", except for swappiness.
+    /// Adds the memory limits. Engines write zero for "not set", except for swappiness.
+    ///
+    /// Errors: limits that v2 does not have, and a swap limit that it cannot express.
     pub fn memory(&mut self, memory: &Memory) -> Result<()> {
         if self.is_v2("memory") {
             self.memory_v2(memory)?;
         } else {
-            // The limit before the sum of memory and swap, which must not be below it.
+            // The memory limit first: that of memory plus swap must not be below it.
             self.put_some("memory.limit_in_bytes", nonzero(memory.limit), "memory.limit");
             self.put_some("memory.memsw.limit_in_bytes", nonzero(memory.swap), "memory.swap");
             self.put_some("memory.soft_limit_in_bytes", nonzero(memory.reservation), "memory.reservation");
@@ -21,7 +23,7 @@ impl Writes<'_> {
         self.put_some_v1("memory.swappiness", swappiness, "memory.swappiness")?;
         let disabled = memory.disable_oom_killer.filter(|on| *on).map(i64::from);
         self.put_some_v1("memory.oom_control", disabled, "memory.disableOOMKiller")?;
-        // v2 always accounts hierarchically, and v1 since linux 5.11.
+        // Accounting is always hierarchical on v2, and on v1 since linux 5.11.
         match memory.use_hierarchy {
             Some(false) if self.is_v2("memory") => {
                 return Err(no_such_limit(Field("memory.useHierarchy", None)));
@@ -34,20 +36,20 @@ impl Writes<'_> {
         Ok(())
     }
 
-    /// v2 limits swap alone, the configuration memory and swap together.
+    /// Adds the limits of v2, which limits swap alone; `memory.swap` in the configuration is memory plus swap.
     fn memory_v2(&mut self, memory: &Memory) -> Result<()> {
-        // First, for the other limit may have to make use of it.
+        // Before memory.max, since reclaiming for that may need swap.
         if let Some(both) = nonzero(memory.swap) {
             let swap = match nonzero(memory.limit) {
                 _ if both < 0 => -1,
                 Some(limit) if limit > 0 && both >= limit => both - limit,
                 _ => {
                     return Err(Error::invalid(format_args!(
-                        "linux.resources.memory.swap: {both} is memory and swap together, and needs a memory.limit below it"
+                        "linux.resources.memory.swap: {both} is memory plus swap, and needs a memory.limit not above it"
                     )));
                 }
             };
-            // A kernel without swap has no such file, and nothing to limit.
+            // A kernel without swap support has no such file, and nothing to limit.
             self.push("memory.swap.max".into(), &Limit(swap), Field("memory.swap", None), IfMissing::Ignore);
         }
         self.limit("memory.max", memory.limit, "memory.limit");
@@ -102,7 +104,7 @@ mod tests {
     fn memory_and_swap() {
         let both = |limit, swap| with(Memory { limit, swap: Some(swap), ..Memory::default() });
         let error =
-            "linux.resources.memory.swap: 7 is memory and swap together, and needs a memory.limit below it";
+            "linux.resources.memory.swap: 7 is memory plus swap, and needs a memory.limit not above it";
         for (limit, swap, v1, v2) in [
             (
                 Some(5),
@@ -156,7 +158,7 @@ mod tests {
         check(&hierarchy(false), &["memory.use_hierarchy=0"], &[&none("useHierarchy")]);
     }
 
-    /// Beside v1 hierarchies, v2 may be the one that has it.
+    /// In the hybrid layout the controller may be on v2.
     #[test]
     fn on_v2_beside_v1() {
         let resources = with(Memory { limit: Some(5), ..Memory::default() });

@@ -1,4 +1,4 @@
-//! Limits of each controller as writes to its files, on cgroup v1 and v2.
+//! The limits of each controller as writes to its files, for cgroup v1 and v2.
 
 pub mod block;
 pub mod cpu;

@@ -6,7 +6,7 @@ use crate::config::resources::Network;
 use crate::error::{Result, Show};
 
 impl Writes<'_> {
-    /// Class 0 is none.
+    /// Adds the class and the priorities; class 0 is the kernel's "no class". Errors: the layout is v2.
     pub fn network(&mut self, network: &Network<'_>) -> Result<()> {
         if let Some(class) = network.class_id.filter(|class| *class != 0) {
             self.put_v1("net_cls.classid", &class, Field("network.classID", None))?;
@@ -40,7 +40,7 @@ mod tests {
             &["net_prio.ifpriomap=lo 0", "net_prio.ifpriomap=eth0 4294967295"],
             &["linux.resources.network.priorities[0]: cgroup v2 has no such limit"],
         );
-        // Beside v1 hierarchies that do not have it either.
+        // In the hybrid layout, with v1 hierarchies that do not have the controller.
         let resources = with(Network { class_id: Some(1), ..Network::default() });
         assert_eq!(show(&resources, &hierarchies(&["memory"], true)), none);
     }

@@ -7,10 +7,11 @@ use super::write::{Field, IfMissing, Limit, Writes};
 use crate::config::resources::Rdma;
 use crate::error::Show;
 
-/// What the kernel takes for no limit, for it cannot count further.
+/// The value that the kernel treats as no limit: its counters are `int`.
 const NONE: u32 = i32::MAX as u32;
 
 impl Writes<'_> {
+    /// Adds the limits of RDMA devices, one write for each.
     pub fn rdma(&mut self, devices: &[(&CStr, Rdma)]) {
         for (name, limits) in devices {
             let mut value = format!("{}", Show(name));

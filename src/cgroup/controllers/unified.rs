@@ -6,10 +6,12 @@ use super::write::Writes;
 use crate::error::Result;
 
 impl Writes<'_> {
-    /// A file with a line for each device takes one at a time.
+    /// Adds a write for each line of each value: files with a line per device accept only one line per write.
+    ///
+    /// Errors: the file's controller is not on v2.
     pub fn unified(&mut self, files: &[(&CStr, &CStr)]) -> Result<()> {
         for (file, value) in files {
-            // Both are from a text in UTF-8.
+            // Both are valid UTF-8, as the decoder has checked.
             let file = file.to_str().unwrap_or_default();
             for line in value.to_str().unwrap_or_default().lines().filter(|line| !line.is_empty()) {
                 self.put_v2(file, line)?;
@@ -32,7 +34,7 @@ mod tests {
 
     #[test]
     fn line_by_line() {
-        let none = "linux.resources.unified.io.max: io is not on cgroup v2 on this host";
+        let none = "linux.resources.unified.io.max: cgroup v2 has no io controller on this host";
         for (value, lines) in [
             (
                 c"259:0 rbps=1 wiops=2\n253:0 rbps=3",
@@ -52,7 +54,7 @@ mod tests {
         let says = |file, value| show(&with(file, value), &hybrid);
         assert_eq!(says(c"hugetlb.2MB.max", c"0"), "hugetlb.2MB.max=0");
         assert_eq!(says(c"cgroup.max.depth", c"5"), "cgroup.max.depth=5");
-        let error = "linux.resources.unified.memory.max: memory is not on cgroup v2 on this host";
+        let error = "linux.resources.unified.memory.max: cgroup v2 has no memory controller on this host";
         assert_eq!(says(c"memory.max", c"max"), error);
     }
 
@@ -62,7 +64,7 @@ mod tests {
         resources.pids = Some(5);
         check(
             &resources,
-            &["linux.resources.unified.pids.max: pids is not on cgroup v2 on this host"],
+            &["linux.resources.unified.pids.max: cgroup v2 has no pids controller on this host"],
             &["pids.max=5", "pids.max=7"],
         );
     }

@@ -1,6 +1,6 @@
-//! Limits as files and their contents: pure, for either layout (cgroups(7), the kernel's
-//! admin-guide/cgroup-v1 and cgroup-v2.rst; config-linux.md, "Control groups"). What a controller's files are
-//! is in a file for each: `memory.rs`, `cpu.rs`, `block.rs` and so on.
+//! Limits as writes to cgroup files: a pure function of the configuration and the layout (cgroups(7), the kernel's
+//! admin-guide/cgroup-v1 and cgroup-v2.rst; config-linux.md, "Control groups"). The files of each controller are in a
+//! module of its own: `memory.rs`, `cpu.rs`, `block.rs` and so on.
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -22,18 +22,18 @@ pub struct Write {
     pub if_missing: IfMissing,
 }
 
-/// The configuration's name for a limit, for errors: a list, an index and a member, or a name alone.
+/// The field of config.json that a limit comes from, for errors: a list, an index and a member, or a name alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Field(pub &'static str, pub Option<(usize, &'static str)>);
 
-/// What to do when the kernel has no such file.
+/// What to do if the kernel has no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMissing {
-    /// An error: the limit cannot be set.
+    /// Fail: the limit cannot be set.
     Error,
-    /// What it limits is not there either; of a rule of devices: nobody asked for it.
+    /// Continue: what it limits does not exist either. For a device rule: it is a default, so it may be denied.
     Ignore,
-    /// The next write is for such a kernel, or for a device that does not take this one, and for no other.
+    /// Do the next write, which is for such kernels, or for devices that do not support this one; skip that otherwise.
     TryNext,
 }
 
@@ -54,13 +54,13 @@ impl Write {
         }
     }
 
-    /// The controller: on v1 the hierarchy, on v2 what must be enabled above. Every file is named after its own;
-    /// `cgroup` is none, and everywhere on v2.
+    /// The controller of the file, which is the beginning of its name: on v1 it determines the hierarchy, on v2 it must
+    /// be enabled in the cgroups above. Files of `cgroup` are in every v2 cgroup without a controller.
     pub fn controller(&self) -> &str {
         controller(&self.file)
     }
 
-    /// Whether it may fail so. A rule that nobody asked for may be refused.
+    /// Whether this error is ignored. A default device rule may be denied.
     pub fn ignores(&self, error: &Error) -> bool {
         match self.if_missing {
             IfMissing::Error => false,
@@ -72,20 +72,21 @@ impl Write {
         }
     }
 
-    /// Whether the kernel may refuse it (EINVAL) for what another file of the controller says.
+    /// Whether the kernel may reject it (EINVAL) because of the value of another file of the controller.
     pub fn depends(&self) -> bool {
         matches!(self.controller(), "memory" | "cpu")
     }
 
-    /// The kernel does not take it.
+    /// The error of a failed write.
     #[cold]
     pub fn write_error(&self, errno: Errno) -> Error {
         let Write { file, value, field, .. } = self;
         match self.controller() {
-            // v1 says so when it has reclaimed what it could; v2 calls the killer.
-            "memory" if errno == Errno::BUSY => {
-                Error::system(errno, format_args!("linux.resources.{field}: {value} is below what is in use"))
-            }
+            // v1 returns EBUSY if it could not reclaim enough; v2 kills processes instead (OOM).
+            "memory" if errno == Errno::BUSY => Error::system(
+                errno,
+                format_args!("linux.resources.{field}: {value} is below the current usage"),
+            ),
             _ => Error::system(errno, format_args!("linux.resources.{field}: write {value} to {file}")),
         }
     }
@@ -104,24 +105,26 @@ impl fmt::Debug for Write {
     }
 }
 
-/// A file's controller, by its name.
+/// The controller of a file: the part of its name before the first dot.
 pub fn controller(file: &str) -> &str {
     file.split('.').next().unwrap_or_default()
 }
 
-/// Writes in the making, for one layout.
+/// Collects writes for one layout.
 pub struct Writes<'l> {
     layout: &'l Cgroups,
     list: Vec<Write>,
 }
 
-/// Everything to write but rules of devices, in order; for a new cgroup as it is, for one in use see
+/// Plans all writes except device rules, in order, for a new cgroup; for one in use see
 /// [`crate::cgroup::Cgroup::update`].
+///
+/// Errors: limits that are invalid, or that the layout does not have.
 pub fn plan(resources: &Resources<'_>, layout: &Cgroups) -> Result<Vec<Write>> {
     plan_with(resources, &resources.memory, &resources.cpu, layout)
 }
 
-/// The same, with limits of memory and CPU in the place of those.
+/// Plans all writes like [`plan`], with other limits of memory and CPU than those in `resources`.
 pub fn plan_with(
     resources: &Resources<'_>,
     memory: &Memory,
@@ -141,7 +144,7 @@ pub fn plan_with(
     Ok(writes.list)
 }
 
-/// A limit as v2 and pids have it: -1 is none.
+/// A limit in the format of v2 and of pids: a negative number is printed as `max`.
 pub struct Limit(pub i64);
 
 impl fmt::Display for Limit {
@@ -150,18 +153,18 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Zero is what engines write for "not set".
+/// The value unless it is zero, which engines write for "not set".
 pub fn nonzero(value: Option<i64>) -> Option<i64> {
     value.filter(|value| *value != 0)
 }
 
 impl Writes<'_> {
-    /// Whether a controller is on v2; by its v1 name, where it has two.
+    /// Whether a controller is on v2; `blkio`, not `io`, if it has two names.
     pub fn is_v2(&self, controller: &str) -> bool {
         self.layout.is_v2(controller)
     }
 
-    /// What few containers have, and its code not among what all need.
+    /// Adds the limits that few containers have; out of line, so that the common path uses fewer pages of code.
     #[cold]
     #[inline(never)]
     fn rare(&mut self, resources: &Resources<'_>) -> Result<()> {
@@ -169,15 +172,16 @@ impl Writes<'_> {
         self.hugetlb(&resources.hugepage_limits);
         self.network(&resources.network)?;
         self.rdma(&resources.rdma);
-        // Last, for it has the last word.
+        // Last, so that `unified` overrides the other fields.
         self.unified(&resources.unified)
     }
 
+    /// Adds a write to a file that must exist.
     pub fn put(&mut self, file: &'static str, value: &dyn fmt::Display, field: &'static str) {
         self.push(file.into(), value, Field(field, None), IfMissing::Error);
     }
 
-    /// A number, if there is one.
+    /// Adds a write of a number, if there is one.
     pub fn put_some(&mut self, file: &'static str, value: Option<i64>, field: &'static str) {
         if let Some(value) = value {
             self.put(file, &value, field);
@@ -198,7 +202,7 @@ impl Writes<'_> {
         self.list.push(Write { file, value: value.to_string(), field, if_missing: absent });
     }
 
-    /// A file that only v1 has.
+    /// Adds a write to a file that only v1 has. Errors: the controller is on v2.
     pub fn put_v1(&mut self, file: &'static str, value: &dyn fmt::Display, field: Field) -> Result<()> {
         match self.is_v2(controller(file)) {
             true => Err(no_such_limit(field)),
@@ -209,12 +213,12 @@ impl Writes<'_> {
         }
     }
 
-    /// A file that only v2 has.
+    /// Adds a write to a file of v2 (`linux.resources.unified`). Errors: the controller is not on v2.
     pub fn put_v2(&mut self, file: &str, value: &str) -> Result<()> {
         let name = controller(file);
         if !self.layout.has_v2() || self.layout.has_v1(name) {
             return Err(Error::invalid(format_args!(
-                "linux.resources.unified.{file}: {name} is not on cgroup v2 on this host"
+                "linux.resources.unified.{file}: cgroup v2 has no {name} controller on this host"
             )));
         }
         self.push(String::from(file).into(), &value, Field("unified", None), IfMissing::Error);
@@ -229,13 +233,13 @@ pub fn no_such_limit(field: Field) -> Error {
 
 #[cfg(test)]
 pub mod table {
-    //! How tests show what is written: `file=value`, `file=value?` where the file may be absent, `file=value or`
-    //! where the next is for kernels without it. An error is itself.
+    //! Prints planned writes for tests: `file=value`, `file=value?` if the file may be missing, `file=value or` if the
+    //! next write is for kernels without it; or the error.
 
     use super::*;
     use alloc::format;
 
-    /// A layout by its v1 hierarchies and whether there is a v2 one.
+    /// A layout with these v1 hierarchies, and a v2 one if `unified`.
     pub fn hierarchies(names: &[&str], unified: bool) -> Cgroups {
         Cgroups::Hierarchies { names: names.iter().map(|name| String::from(*name)).collect(), unified }
     }
@@ -260,7 +264,7 @@ pub mod table {
         }
     }
 
-    /// Compares with what is expected on v1 and on v2.
+    /// Compares the writes with those expected on v1 and on v2.
     pub fn check(resources: &Resources<'_>, on_v1: &[&str], on_v2: &[&str]) {
         assert_eq!(show(resources, &v1()), on_v1.join("\n"), "v1: {resources:?}");
         assert_eq!(show(resources, &Cgroups::Unified), on_v2.join("\n"), "v2: {resources:?}");

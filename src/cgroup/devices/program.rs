@@ -1,12 +1,12 @@
-//! Who may use which device on cgroup v2: a program in the kernel's virtual machine that is asked whenever a device
-//! node is opened or made (`BPF_PROG_TYPE_CGROUP_DEVICE`, linux 4.15; security/device_cgroup.c;
+//! Device rules on cgroup v2: a BPF program that the kernel runs whenever a device node is opened or created
+//! (`BPF_PROG_TYPE_CGROUP_DEVICE`, linux 4.15; security/device_cgroup.c;
 //! Documentation/bpf/standardization/instruction-set.rst; config-linux.md, "Allowed Device list").
 //!
-//! It sees a `struct bpf_cgroup_dev_ctx`: the kind of device, both numbers, and what is asked, which may be several
-//! things at once: who opens for reading and writing asks for both. Each of them is decided by the last rule about
-//! it, and all must be allowed. So rules are tried from the last to the first on what is still open of the request:
-//! one that allows takes its part away, and when nothing is left that is a yes; one that denies a part that is left
-//! is a no, and so is the end of the list.
+//! Its argument is a `struct bpf_cgroup_dev_ctx`: the device type, both numbers, and the requested access, which may
+//! have several bits: opening for reading and writing requests both. Each bit is decided by the last rule that matches
+//! it, and all bits must be allowed. So the program tries the rules from the last to the first on the bits that are
+//! undecided: a rule that allows removes its bits, and when none is left, access is allowed; a rule that denies an
+//! undecided bit denies access, and so does the end of the list.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -21,13 +21,13 @@ use crate::error::{Error, On, Result};
 use crate::host;
 use crate::sys::bpf;
 
-/// BPF_MAXINSNS, the most that every kernel takes.
+/// BPF_MAXINSNS, the largest number of instructions that every kernel accepts.
 const MOST: usize = 4096;
 
-/// A program for a cgroup.
+/// The device program of a cgroup.
 pub struct DeviceProgram {
     instructions: Vec<u64>,
-    /// The configuration has rules: it is not just about what no container may do.
+    /// Whether the configuration has rules; else there are only the default ones.
     has_rules: bool,
 }
 
@@ -39,17 +39,18 @@ impl fmt::Debug for DeviceProgram {
 }
 
 impl DeviceProgram {
-    /// By the rules of the configuration.
+    /// Compiles the rules of the configuration. Errors: the program would be too large.
     pub fn new(rules: &[DeviceRule]) -> Result<Self> {
         Ok(DeviceProgram { instructions: assemble(rules)?, has_rules: !rules.is_empty() })
     }
 
-    /// Puts it in force for all who are in a cgroup or below it. `directory` is open, not a mere path.
+    /// Attaches the program to a cgroup; it applies to the processes in it and below. `directory` must not be an O_PATH
+    /// fd. A denied call is not an error if the program is dispensable.
     pub fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, |_| Ok(None))
     }
 
-    /// Puts it in the place of the one that is in force there, without a moment between them.
+    /// Attaches the program like [`DeviceProgram::attach`], atomically replacing mote's earlier one (BPF_F_REPLACE).
     pub fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, own)
     }
@@ -71,10 +72,10 @@ impl DeviceProgram {
         }
     }
 
-    /// Whether the container can do without, where the kernel refuses.
+    /// Whether the container can run without the program after this error.
     fn is_dispensable(&self, error: &Error) -> bool {
-        // Who is not that has containers in a user namespace, whose root cannot make nodes (mknod(2) asks for CAP_MKNOD
-        // in the first one), and nodes that are bound into it keep the host's permissions.
+        // Containers of unprivileged users are in a user namespace, whose root cannot create device nodes (mknod(2)
+        // requires CAP_MKNOD in the initial one), and bind-mounted nodes keep the host's permissions.
         if [Errno::PERM, Errno::ACCESS, Errno::NOSYS].iter().any(|errno| error.is(*errno)) {
             return !self.has_rules || !host::is_administrator();
         }
@@ -83,7 +84,7 @@ impl DeviceProgram {
     }
 }
 
-/// The program of mote's that is attached to this very cgroup; there may be others beside it.
+/// The program of mote that is attached to this cgroup itself; programs of others may be attached too.
 fn own(directory: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     // BPF_CGROUP_MAX_PROGS
     let mut ids = [0; 64];
@@ -97,8 +98,8 @@ fn own(directory: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     Ok(None)
 }
 
-/// Before linux 5.11 programs are charged to RLIMIT_MEMLOCK, and EPERM may mean that it is too low. The container
-/// would inherit a higher one.
+/// Loads a program. Before linux 5.11 programs are charged to RLIMIT_MEMLOCK, and EPERM may mean that it is too low:
+/// it is raised for the call only, since the container would inherit it.
 fn load(instructions: &[u64]) -> io::Result<OwnedFd> {
     let refused = match bpf::load(instructions, &mut []) {
         Err(Errno::PERM) => Err(Errno::PERM),
@@ -114,7 +115,7 @@ fn load(instructions: &[u64]) -> io::Result<OwnedFd> {
     loaded
 }
 
-/// The error, with the verifier's word if it had one: the last line of its log but the statistics.
+/// The error of BPF_PROG_LOAD, with the last line of the verifier's log, except its statistics, if there is one.
 #[cold]
 fn refusal(errno: Errno, instructions: &[u64]) -> Error {
     let mut log = Vec::new();
@@ -129,8 +130,8 @@ fn refusal(errno: Errno, instructions: &[u64]) -> Error {
     Error::system(errno, format_args!("linux.resources.devices: bpf BPF_PROG_LOAD{colon}{word}"))
 }
 
-/// The program, `struct bpf_insn`s, for rules in the configuration's order: at first nothing is allowed, a later
-/// rule wins, and what every container may use comes last.
+/// Compiles rules, in the configuration's order, to `struct bpf_insn`s: initially everything is denied, later rules
+/// override earlier ones, and the default rules come last.
 pub fn assemble(rules: &[DeviceRule]) -> Result<Vec<u64>> {
     let blocks = List::new(rules, b'b')?;
     let chars = List::new(rules, b'c')?;
@@ -142,9 +143,9 @@ pub fn assemble(rules: &[DeviceRule]) -> Result<Vec<u64>> {
         if blocks != chars {
             let block = code.here();
             code.list(&chars);
-            code.jump(JSET, ASKED, TYPE_BLOCK, block);
+            code.jump(JSET, REQUESTED, TYPE_BLOCK, block);
         }
-        code.load(ASKED, 0);
+        code.load(REQUESTED, 0);
         code.load(MAJOR, 4);
         code.load(MINOR, 8);
     }
@@ -158,15 +159,16 @@ pub fn assemble(rules: &[DeviceRule]) -> Result<Vec<u64>> {
 
 #[cold]
 fn too_large() -> Error {
-    let text = format_args!("linux.resources.devices: too many for a program of {MOST} instructions");
+    let text =
+        format_args!("linux.resources.devices: too many rules for a BPF program of {MOST} instructions");
     Error::invalid(text)
 }
 
-/// The rules about one kind of device in the order in which they are tried, without those that decide nothing.
+/// The rules for one device type in the order in which they are tried, without those that have no effect.
 #[derive(PartialEq, Eq)]
 struct List {
     rules: Vec<DeviceRule>,
-    /// What goes for what is then still open.
+    /// Whether access that no rule decides is allowed.
     otherwise: bool,
 }
 
@@ -179,16 +181,16 @@ impl List {
             if rule.access & !decided.fold(0, |bits, later| bits | later.access) == 0 {
                 continue;
             }
-            // So that lists can be compared.
+            // The same kind in all lists, so that they can be compared.
             undecided.push(DeviceRule { kind: b'a', ..rule });
-            // It takes an instruction at least.
+            // Each rule needs at least one instruction.
             if undecided.len() > MOST {
                 return Err(too_large());
             }
         }
         let mut list = Vec::with_capacity(undecided.len());
         for (index, rule) in undecided.iter().enumerate() {
-            // What nobody allows need not be denied.
+            // A rule that denies has an effect only if an earlier rule of the configuration allows the access.
             let mut behind = undecided.iter().skip(index);
             if rule.allow || behind.any(|earlier| earlier.allow && meet(earlier, rule)) {
                 add(&mut list, *rule);
@@ -198,7 +200,7 @@ impl List {
         for run in list.chunk_by_mut(is_alike) {
             run.sort_unstable_by_key(|rule| (all_of(rule.major), all_of(rule.minor)));
         }
-        // What allows the rest for all devices is the last rule of its run, and then of all.
+        // A rule that allows all that is undecided for all devices is the last of its run, and the last of all.
         let otherwise = list.chunk_by(is_alike).fold(ALL, still_open) == 0;
         if otherwise {
             list.pop();
@@ -211,8 +213,8 @@ impl List {
     }
 }
 
-/// Puts a rule behind those that are tried before it. Neighbours that say the same are a run, whose order does not
-/// matter: what the new rule says too goes away.
+/// Appends a rule to those that are tried before it. Adjacent rules that all allow or all deny are a run, whose order
+/// does not matter: rules of the run that the new one covers are removed.
 fn add(list: &mut Vec<DeviceRule>, mut rule: DeviceRule) {
     let start = list.iter().rposition(|other| other.allow != rule.allow).map_or(0, |other| other + 1);
     let same = |old: &&DeviceRule| (old.major, old.minor) == (rule.major, rule.minor);
@@ -225,7 +227,7 @@ fn add(list: &mut Vec<DeviceRule>, mut rule: DeviceRule) {
     list.push(rule);
 }
 
-/// Whether one rule is about all devices of the other, which are of the same kind.
+/// Whether one rule matches all devices of the other, which is for the same device type.
 fn covers(one: &DeviceRule, other: &DeviceRule) -> bool {
     let holds = |one: Option<u32>, other| one.is_none() || one == other;
     holds(one.major, other.major) && holds(one.minor, other.minor)
@@ -235,13 +237,13 @@ fn is_alike(one: &DeviceRule, other: &DeviceRule) -> bool {
     one.allow == other.allow
 }
 
-/// What may still be open behind a run.
+/// The access bits that may still be undecided after a run.
 fn still_open(open: u8, run: &[DeviceRule]) -> u8 {
     let everywhere = run.iter().filter(|rule| rule.major.is_none() && rule.minor.is_none());
     everywhere.fold(open, |open, rule| open & !rule.access)
 }
 
-// Opcodes: with a constant, on 64 bits.
+// Opcodes: 64-bit operations with an immediate value.
 const EXIT: u8 = 0x95;
 const MOV: u8 = 0xb7;
 const AND: u8 = 0x57;
@@ -255,27 +257,28 @@ const JSET: u8 = 0x45;
 // Registers.
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;
-const ASKED: u8 = 3;
+const REQUESTED: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
 
-/// `BPF_DEVCG_DEV_BLOCK`, in the lower half of `access_type`. What is asked is in the upper half.
+/// `BPF_DEVCG_DEV_BLOCK`, in the lower half of `access_type`. The requested access is in the upper half.
 const TYPE_BLOCK: u32 = 1;
 
-/// `BPF_DEVCG_ACC_*`
+/// The `BPF_DEVCG_ACC_*` bits of an access.
 fn kernel_bits(access: u8) -> u32 {
     let bits = [(ACCESS_MKNOD, 1), (ACCESS_READ, 2), (ACCESS_WRITE, 4)];
     bits.iter().filter(|(bit, _)| access & bit != 0).fold(0, |sum, (_, bit)| sum | bit)
 }
 
-/// A place in the program: how many instructions there are from it to the end.
+/// A position in the program: the number of instructions from it to the end.
 type Offset = usize;
 
-/// Where a yes and a no are: the end, and a zero for the result before it.
+/// The positions to which jumps that allow and deny lead: the exit, and the instruction before it that sets the
+/// result to 0.
 const YES: Offset = 1;
 const NO: Offset = 2;
 
-/// The program is written from its end, so that every jump leads to what is already in place.
+/// Assembles the program from its end, so that the targets of all jumps are known.
 struct Assembler {
     code: Vec<u64>,
 }
@@ -289,19 +292,19 @@ impl Assembler {
         self.code.push(instruction(opcode, register, 0, 0, value));
     }
 
-    /// Loads a word of the context.
+    /// Loads a 32-bit word of the context.
     fn load(&mut self, register: u8, offset: i16) {
         self.code.push(instruction(LOAD, register, CONTEXT, offset, 0));
     }
 
-    /// A program in which this does not fit is too large.
+    /// Adds a jump. The distance may not fit in 16 bits only if the program is too large, which is an error later.
     fn jump(&mut self, opcode: u8, register: u8, value: u32, to: Offset) {
         let distance = (self.here() - to) as i16;
         self.code.push(instruction(opcode, register, 0, distance, value));
     }
 
-    /// A list, with what it expects: nothing but the request in `ASKED`. Nothing asked (access(2) with X_OK) is never
-    /// denied: every container may make nodes, and the rule that says so finds nothing left.
+    /// Adds a list, preceded by the shift that leaves only the requested access in `REQUESTED`. An empty request (access(2)
+    /// with X_OK) is never denied: the default rule that allows mknod finds no bits left.
     fn list(&mut self, list: &List) {
         let verdict = if list.otherwise { YES } else { NO };
         if self.here() != verdict {
@@ -319,10 +322,10 @@ impl Assembler {
                 self.group(group, open);
             }
         }
-        self.push(SHIFT_RIGHT, ASKED, 16);
+        self.push(SHIFT_RIGHT, REQUESTED, 16);
     }
 
-    /// Rules with the same major number. `open` is what may be left of a request.
+    /// Adds rules with the same major number. `open` is the access that may be undecided before them.
     fn group(&mut self, group: &[DeviceRule], open: u8) {
         let after = self.here();
         let Some(major) = group.first().and_then(|rule| rule.major) else {
@@ -339,17 +342,17 @@ impl Assembler {
         }
     }
 
-    /// A rule, for devices that have its major number.
+    /// Adds a rule; the device's major number has been compared.
     fn rule(&mut self, rule: &DeviceRule, open: u8) {
         let after = self.here();
         let all_that_is_open = rule.access & open == open;
         match (rule.allow, rule.minor) {
-            (false, _) => self.jump(JSET, ASKED, kernel_bits(rule.access), NO),
+            (false, _) => self.jump(JSET, REQUESTED, kernel_bits(rule.access), NO),
             (true, Some(minor)) if all_that_is_open => return self.jump(JEQ, MINOR, minor, YES),
             (true, None) if all_that_is_open => self.jump(JUMP, 0, 0, YES),
             (true, _) => {
-                self.jump(JEQ, ASKED, 0, YES);
-                self.push(AND, ASKED, kernel_bits(ALL & !rule.access));
+                self.jump(JEQ, REQUESTED, 0, YES);
+                self.push(AND, REQUESTED, kernel_bits(ALL & !rule.access));
             }
         }
         if let Some(minor) = rule.minor {
@@ -358,7 +361,7 @@ impl Assembler {
     }
 }
 
-/// `struct bpf_insn`, in the machine's byte order.
+/// A `struct bpf_insn`, in native byte order.
 fn instruction(opcode: u8, to: u8, from: u8, offset: i16, value: u32) -> u64 {
     let registers = if cfg!(target_endian = "big") { to << 4 | from } else { from << 4 | to };
     let [o0, o1] = offset.to_ne_bytes();

@@ -1,5 +1,5 @@
-//! Rules of devices: what every container may use, and lists for cgroup v1 (admin-guide/cgroup-v1/devices.rst;
-//! config-linux.md, "Allowed Device list"). Programs for v2 are made in `devices.rs`.
+//! Device rules: the default ones, and lists of writes for cgroup v1 (admin-guide/cgroup-v1/devices.rst;
+//! config-linux.md, "Allowed Device list"). Programs for v2 are made in `program.rs`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -9,13 +9,14 @@ use crate::cgroup::controllers::write::{Field, IfMissing, Write};
 use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::error::{Error, Result};
 
-/// Every access.
+/// All kinds of access.
 pub const ALL: u8 = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
 
-/// A row of the list below: kind, major, minor, access.
+/// An entry of the list below: type, major, minor, access.
 type Row = (u8, Option<u32>, Option<u32>, u8);
 
-/// Any node may be made; null, zero, full, random, urandom, tty, ptmx, pts and tun be used.
+/// The default rules: any device node may be created; null, zero, full, random, urandom, tty, ptmx, pts and tun may
+/// be used.
 static DEFAULT_RULES: [Row; 11] = [
     (b'c', None, None, ACCESS_MKNOD),
     (b'b', None, None, ACCESS_MKNOD),
@@ -30,13 +31,13 @@ static DEFAULT_RULES: [Row; 11] = [
     (b'c', Some(10), Some(200), ALL),
 ];
 
-/// Those of the list as rules.
+/// The default rules, which apply to every container after those of its configuration.
 pub fn default_rules() -> impl DoubleEndedIterator<Item = DeviceRule> {
     let rule = |&(kind, major, minor, access): &Row| DeviceRule { allow: true, kind, major, minor, access };
     DEFAULT_RULES.iter().map(rule)
 }
 
-/// Whether some access to some device is in both.
+/// Whether there is an access to a device that both rules match.
 pub fn meet(one: &DeviceRule, other: &DeviceRule) -> bool {
     let meet = |one: Option<u32>, other: Option<u32>| one.is_none() || other.is_none() || one == other;
     kinds_meet(one.kind, other.kind)
@@ -45,24 +46,25 @@ pub fn meet(one: &DeviceRule, other: &DeviceRule) -> bool {
         && meet(one.minor, other.minor)
 }
 
-/// Whether two types have a kind of device in common.
+/// Whether two device types (`a`, `b`, `c`) overlap.
 pub fn kinds_meet(one: u8, other: u8) -> bool {
     one == other || one == b'a' || other == b'a'
 }
 
-/// What to write for v1. At first nothing is allowed, then comes the configuration's list in its order, then
-/// what every container may use: as far as the cgroup above allows it. `done` is how many of them have been
-/// written to a cgroup that is not new.
+/// The writes for v1: a rule that denies everything, the configuration's rules in order, then the default ones, as far
+/// as the cgroup above permits them. `done` is the number of rules that have been written to an existing cgroup.
+///
+/// Errors: a rule that v1 cannot express.
 pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
     let all = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: ALL };
-    // The kernel begins with everything allowed.
+    // In a new cgroup the kernel allows everything.
     let start = if rules.first().is_some_and(is_everything) { None } else { Some(all) };
     let list: Vec<DeviceRule> = start.into_iter().chain(rules.iter().copied()).collect();
     let first = list.len() - rules.len();
     for (index, rule) in rules.iter().skip(done.unwrap_or(0)).enumerate() {
         if !is_possible(list.get(..first + done.unwrap_or(0) + index).unwrap_or_default(), rule) {
             return Err(Error::invalid(format_args!(
-                "linux.resources.devices[{index}]: {} changes a part of what an earlier rule says, which cgroup v1 cannot do",
+                "linux.resources.devices[{index}]: {} partly overrides an earlier rule, which cgroup v1 does not support",
                 device_text(rule, rule.kind)
             )));
         }
@@ -74,9 +76,9 @@ pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
         writes.push(Write { file, value, field: Field("devices", None), if_missing: absent });
     };
     let left = list.into_iter().skip(done.map_or(0, |done| first + done));
-    let asked = left.map(|rule| (rule, rules.is_empty()));
-    for (rule, optional) in asked.chain(default_rules().map(|rule| (rule, true))) {
-        // The kernel reads no further than `a`, whatever follows.
+    let configured = left.map(|rule| (rule, rules.is_empty()));
+    for (rule, optional) in configured.chain(default_rules().map(|rule| (rule, true))) {
+        // The kernel ignores what follows `a`.
         if is_everything(&rule) {
             put(&rule, String::from("a"), optional);
             continue;
@@ -88,14 +90,14 @@ pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
     Ok(writes)
 }
 
-/// A rule about all there is: it clears the kernel's list and sets what goes for the rest.
+/// Whether a rule matches every access to every device. On v1 it clears the list and sets the default.
 pub fn is_everything(rule: &DeviceRule) -> bool {
     rule.kind == b'a' && rule.major.is_none() && rule.minor.is_none() && rule.access == ALL
 }
 
-/// Whether the kernel can do what a rule says. It has one answer for everything, at first "allowed", and
-/// exceptions from it. A rule that gives the same answer takes exceptions back, but of those only the ones with
-/// the same numbers, and without a word (security/device_cgroup.c).
+/// Whether v1 can express a rule. The kernel has one default, initially "allow", and a list of exceptions. A rule
+/// that agrees with the default removes exceptions, but only those with the same numbers, and without an error if
+/// there are none (security/device_cgroup.c).
 fn is_possible(earlier: &[DeviceRule], rule: &DeviceRule) -> bool {
     let start = earlier.iter().rposition(is_everything);
     let answer = start.and_then(|start| earlier.get(start)).is_none_or(|all| all.allow);
@@ -109,7 +111,7 @@ fn is_possible(earlier: &[DeviceRule], rule: &DeviceRule) -> bool {
     })
 }
 
-/// A rule as `devices.allow` takes it: `c 1:3 rwm`.
+/// A rule in the format of `devices.allow`: `c 1:3 rwm`.
 fn device_text(rule: &DeviceRule, kind: u8) -> String {
     let number = |n: Option<u32>| n.map_or(String::from("*"), |n| n.to_string());
     let letters: String = [(ACCESS_READ, 'r'), (ACCESS_WRITE, 'w'), (ACCESS_MKNOD, 'm')]
@@ -157,10 +159,10 @@ mod tests {
         let all = DeviceRule { kind: b'a', ..rule(false, None, None) };
         assert_eq!(texts(&[all, mine], &[all]).unwrap(), ["devices.deny a"]);
         assert_eq!(texts(&[], &[all]).unwrap(), ["devices.deny a"]);
-        // What an earlier rule has to do with it counts too, and the index is that of the new list.
+        // Rules already in force are taken into account; the index is that in the new list.
         let error = texts(&[all, mine], &[mine, rule(false, Some(240), None)]).unwrap_err();
         assert!(
-            error.text().starts_with("linux.resources.devices[1]: c 240:* rwm changes a part"),
+            error.text().starts_with("linux.resources.devices[1]: c 240:* rwm partly overrides"),
             "{error}"
         );
     }

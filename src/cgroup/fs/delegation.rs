@@ -1,7 +1,8 @@
-//! A cgroup that is given away to who is in it, for cgroups of their own: its owner is changed (config-linux.md, "Cgroup
-//! ownership"; cgroups(7), "Cgroups delegation"), or another one below it is theirs (`run.oci.delegate-cgroup`).
+//! Delegation of a cgroup to the container, which can then create cgroups in it: the owner of the container's cgroup is
+//! changed (config-linux.md, "Cgroup ownership"; cgroups(7), "Cgroups delegation"), or a sub-cgroup is created for it
+//! (`run.oci.delegate-cgroup`).
 //!
-//! Only of v2: "Cgroup delegation is not secure in cgroups v1".
+//! Only on v2: "Cgroup delegation is not secure in cgroups v1".
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -21,26 +22,28 @@ use crate::config::{Config, Mount};
 use crate::error::{At, Error, On, Result};
 use crate::host::Cgroups;
 
-/// What is given away.
+/// The plan of a delegation.
 #[derive(Debug, Default)]
 pub struct Delegation {
-    /// The owner that the container's cgroup gets, by the host's ids.
+    /// The new owner of the container's cgroup, as a host UID.
     owner: Option<u32>,
-    /// A cgroup below it, `/a`, and its owner, who is root in the container.
+    /// A sub-cgroup, `/a`, and its owner, the container's root, as host UID and GID.
     below: Option<(String, [u32; 2])>,
 }
 
 /// The fds with which the child joins the delegated sub-cgroup, after its cgroup namespace is created.
 pub struct SubCgroupFds {
     procs: OwnedFd,
-    /// Takes the controllers that are handed down, as soon as nobody is in it any more.
+    /// The `cgroup.subtree_control` of the container's cgroup, written when no process is in that any more.
     control: OwnedFd,
     controllers: String,
 }
 
 impl Delegation {
-    /// Decides it; `None` for nothing. `mappings` are those of the container's user namespace, `namespace` is whether
-    /// it has a new one for cgroups.
+    /// Plans the delegation; `None` if there is none. `mappings` are those of the container's user namespace,
+    /// `namespace` is whether the container has a new cgroup namespace.
+    ///
+    /// Errors: the annotation is set, and the layout is not v2 alone, or its path is invalid.
     pub fn plan(
         config: &Config<'_>,
         mappings: Option<Mappings<'_>>,
@@ -54,7 +57,7 @@ impl Delegation {
         }
         const FIELD: &str = "annotations.run.oci.delegate-cgroup";
         if !layout.is_unified() {
-            return Err(Error::unsupported(format_args!("{FIELD}: is for cgroup v2 alone")));
+            return Err(Error::unsupported(format_args!("{FIELD}: supported only with cgroup v2 alone")));
         }
         let below = below.map(path::check).transpose().map_err(|why| path::refused(FIELD, why))?;
         let host = |list: &[IdMapping], id| IdMapping::to_host(list, id);
@@ -68,7 +71,7 @@ impl Delegation {
         })))
     }
 
-    /// Gives away the container's cgroup, and makes that below it; `made` as for [`Hierarchies::create`].
+    /// Changes the owner of the container's cgroup, and creates the sub-cgroup; `made` as for [`Hierarchies::create`].
     #[cold]
     #[inline(never)]
     pub fn apply(&self, hierarchies: &Hierarchies, path: &str, made: &mut Vec<String>) -> Result<()> {
@@ -84,12 +87,12 @@ impl Delegation {
         Ok(())
     }
 
-    /// The name of the cgroup below.
+    /// The path of the sub-cgroup, relative to the container's cgroup: `/a`.
     pub fn below(&self) -> Option<&str> {
         self.below.as_ref().map(|(below, _)| below.as_str())
     }
 
-    /// Opens the way to the cgroup below, for the child.
+    /// Opens the files with which the child joins the sub-cgroup; `None` if there is none.
     #[cold]
     #[inline(never)]
     pub fn open_sub_cgroup(&self, hierarchies: &Hierarchies, path: &str) -> Result<Option<SubCgroupFds>> {
@@ -105,7 +108,7 @@ impl Delegation {
 }
 
 impl SubCgroupFds {
-    /// The child's part.
+    /// Joins the sub-cgroup and enables the controllers for it. Called by the child.
     #[cold]
     #[inline(never)]
     pub fn enter(&self) -> Result<()> {
@@ -119,12 +122,12 @@ impl SubCgroupFds {
     }
 }
 
-/// Whether it is the mount through which cgroups are made: at the usual place, and not read-only.
+/// Whether a mount is a writable cgroup mount at /sys/fs/cgroup, through which the container can create cgroups.
 fn is_writable(mount: &Mount<'_>) -> bool {
     mount.is_cgroup() && mount.destination == c"/sys/fs/cgroup" && !mount.options.contains(&c"ro")
 }
 
-/// Changes the owner of a cgroup, and of the files that are a delegatee's: limits are not among them.
+/// Changes the owner of a cgroup's directory and of the files that delegation includes, which limits are not.
 fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) -> Result<()> {
     const USUAL: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
     let (uid, gid) = (Some(Uid::from_raw(uid)), gid.map(Gid::from_raw));
@@ -132,13 +135,13 @@ fn give(hierarchies: &Hierarchies, directory: &str, uid: u32, gid: Option<u32>) 
     own(directory).on(format_args!("fchownat {}", FullPath(directory)))?;
     let mut space = [0u8; 1024];
     let list = openat(CWD, c"/sys/kernel/cgroup/delegate", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    // Before linux 4.15 there is no list.
+    // Before linux 4.15 this file does not exist.
     let count = list.and_then(|list| read(&list, &mut space)).unwrap_or(0);
     let list = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
     for name in if list.is_empty() { USUAL } else { list }.lines() {
         let file = format!("{directory}/{name}");
         match own(&file) {
-            // Of a controller that is not there.
+            // A file of a controller that is not enabled.
             Err(Errno::NOENT) => {}
             owned => owned.on(format_args!("fchownat {}", FullPath(&file)))?,
         }

@@ -1,4 +1,4 @@
-//! The fds with which a process joins a cgroup: opened by the parent, since the kernel checks the permissions of the
+//! The fds with which a process joins a cgroup: opened by the parent, since the kernel checks the credentials of the
 //! process that opened a file; written to by the child.
 
 use alloc::format;
@@ -14,7 +14,7 @@ use super::hierarchies::{DIRECTORY, Hierarchies};
 use super::path::FullPath;
 use crate::error::{On, Result};
 
-/// The files with which the child joins: 0 stands for the process that writes it.
+/// The files with which the child joins, by writing 0, which stands for the writing process.
 #[derive(Default)]
 pub struct CgroupFds {
     files: Vec<(OwnedFd, String)>,
@@ -25,13 +25,13 @@ pub struct CgroupFds {
 }
 
 impl CgroupFds {
-    /// Opens a file to join by.
+    /// Opens a `cgroup.procs` or `tasks` file and adds it.
     fn push(&mut self, hierarchies: &Hierarchies, path: String) -> Result<()> {
         self.files.push((hierarchies.open_to_write(&path)?, path));
         Ok(())
     }
 
-    /// Joins. For the child.
+    /// Joins the cgroup. Called by the child.
     pub fn enter(&self) -> Result<()> {
         for (file, path) in &self.files {
             io::write(file, b"0").on(format_args!("write 0 to {}", FullPath(path)))?;
@@ -39,12 +39,12 @@ impl CgroupFds {
         Ok(())
     }
 
-    /// All of its fds.
+    /// The fds of the files and of the v2 directory.
     pub fn into_files(self) -> impl Iterator<Item = OwnedFd> {
         self.birth.into_iter().chain(self.files.into_iter().map(|(file, _)| file))
     }
 
-    /// The numbers of the files.
+    /// The fd numbers of the files.
     pub fn numbers(&self) -> impl Iterator<Item = RawFd> {
         self.files.iter().map(|(file, _)| file.as_raw_fd())
     }
@@ -56,7 +56,8 @@ impl CgroupFds {
 }
 
 impl Hierarchies {
-    /// Opens what a process needs to join (see [`crate::cgroup::Cgroup::open_fds`]) at a path in each hierarchy.
+    /// Opens the files with which a process joins the cgroup at `path` in each hierarchy (see
+    /// [`crate::cgroup::Cgroup::open_fds`]); `birth` is whether v2 is joined by CLONE_INTO_CGROUP.
     pub fn open_fds<'p>(&self, path: &dyn Fn(&str) -> &'p str, birth: bool) -> Result<CgroupFds> {
         let mut fds = CgroupFds::default();
         if let Some(v2) = self.v2 {
@@ -69,8 +70,8 @@ impl Hierarchies {
                 false => fds.push(self, format!("{directory}/cgroup.procs"))?,
             }
         }
-        // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel
-        // then takes no lock that all forks and exits of the machine wait for (linux 5.4).
+        // `tasks`, not `cgroup.procs`: for a process that moves only itself, and has one thread, the kernel then does
+        // not take the global lock for which all forks and exits wait (linux 5.4).
         for hierarchy in &self.v1 {
             fds.push(self, format!("{hierarchy}{}/tasks", path(hierarchy)))?;
         }

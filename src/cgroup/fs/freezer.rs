@@ -1,4 +1,4 @@
-//! The freezer, which stops all processes of a cgroup (cgroup-v2.rst, cgroup.freeze; v1: freezer-subsystem.rst).
+//! The freezer, which stops all processes of a cgroup (v2: cgroup-v2.rst, cgroup.freeze; v1: freezer-subsystem.rst).
 
 use alloc::format;
 use alloc::string::String;
@@ -15,12 +15,12 @@ use super::path::ancestors;
 use super::tree;
 use crate::error::{Error, Kind, On, Result};
 
-/// Whether no process of a cgroup runs, or is about to stop, for its own freezer or that of one above. Asked for with
-/// each `state`, so the files are looked for wherever a layout may have them: that is less to do than to find out the
-/// layout. Beside v1 hierarchies v2 has a freezer too.
+/// Whether a cgroup is frozen or being frozen, by its own freezer or that of a cgroup above. Each `state` calls this,
+/// so the files of all layouts are tried, which is cheaper than to determine the layout. In the hybrid layout v2 has
+/// a freezer too.
 pub fn is_frozen(path: &str) -> Result<bool> {
-    // cgroup.freeze is about its own freezer, from the moment of the order on; cgroup.events about the state that holds.
-    // Above a cgroup right below the root there is none.
+    // cgroup.freeze is the cgroup's own setting, even if not all processes have stopped yet; cgroup.events the actual
+    // state. It is not read for a cgroup directly below the root, above which there is no freezer.
     let events = (path.rfind('/') != Some(0)).then_some("cgroup.events");
     let v2 = || [Some("cgroup.freeze"), events].into_iter().flatten();
     if let Some(frozen) = any_says_frozen("", path, &mut v2())? {
@@ -30,7 +30,7 @@ pub fn is_frozen(path: &str) -> Result<bool> {
         || any_says_frozen("/freezer", path, &mut ["freezer.state"].into_iter())? == Some(true))
 }
 
-/// Whether one of a cgroup's files says so; `None` where there is no such cgroup.
+/// Whether one of these files of a cgroup contains the frozen state; `None` if there is no such cgroup.
 fn any_says_frozen(
     hierarchy: &str,
     path: &str,
@@ -59,15 +59,15 @@ fn any_says_frozen(
     Ok(is_there)
 }
 
-/// What cgroup.freeze and cgroup.events of v2, and freezer.state of v1, say of it. That of v1 is the state that holds,
-/// whichever freezer is its reason.
+/// Whether the content of cgroup.freeze or cgroup.events (v2) or freezer.state (v1) is the frozen state. That of v1 is
+/// the actual state, whether because of the cgroup's own freezer or one above.
 fn says_frozen(text: &[u8]) -> bool {
     let frozen = |line: &[u8]| matches!(line, b"1" | b"frozen 1" | b"FROZEN" | b"FREEZING");
     text.split(|byte| *byte == b'\n').any(frozen)
 }
 
 impl Hierarchies {
-    /// The freezer's file: (name, the word for frozen, the word for not).
+    /// The freezer's file, and the words to write to it to thaw and to freeze.
     fn freezer(&self, path: &str) -> Option<(String, [&'static str; 2])> {
         let v1 = self.v1.iter().any(|name| name == "freezer");
         match self.v2 {
@@ -77,14 +77,14 @@ impl Hierarchies {
         }
     }
 
-    /// So that no process can fork away from a signal. `false` where there is no freezer, or it was
-    /// frozen already, and is to stay so.
+    /// Freezes or thaws the cgroup without waiting, so that no process escapes a signal by forking. `false` if there is
+    /// no freezer, or the cgroup is already frozen and so must not be thawed afterwards.
     pub fn freeze(&self, path: &str, on: bool) -> bool {
         !(on && is_frozen(path).unwrap_or(false)) && self.write_freezer(path, on).is_ok()
     }
 
-    /// Sees to it that SIGKILL is acted upon, which v1 keeps frozen processes from: those of cgroups too that the
-    /// container has made and frozen.
+    /// v1: thaws the cgroup, and those below it that the container has created and frozen, since frozen processes do
+    /// not handle SIGKILL there.
     #[cold]
     #[inline(never)]
     pub fn thaw_to_kill(&self, path: &str) -> Result<()> {
@@ -99,20 +99,20 @@ impl Hierarchies {
         tree::walk(&self.root, &Self::path(hierarchy, path), thaw, &mut |_, _| Ok(()))
     }
 
-    /// That processes will run in a cgroup, before there are any: one that is born where it is frozen stops before its
-    /// first instruction, and whoever waits for it waits until somebody thaws it.
+    /// Checks that a cgroup is not frozen before processes join it: a process that is cloned into a frozen cgroup stops
+    /// before its first instruction, and its parent would wait until it is thawed.
     pub fn must_run(&self, path: &str) -> Result<()> {
         let v2 = self.v2.map(|v2| format!("{v2}{path}/cgroup.events"));
         let v1 = self.v1_of("freezer").map(|v1| format!("{v1}{path}/freezer.state"));
         for file in v2.into_iter().chain(v1) {
             if says_frozen(self.read(&file)?.as_bytes()) {
-                return Err(self.holds("no process would run in it", path));
+                return Err(self.holds("processes cannot run in it", path));
             }
         }
         Ok(())
     }
 
-    /// The freezer that keeps a cgroup frozen: its own, or that of one above, which is first.
+    /// The file of the topmost freezer that keeps a cgroup frozen: its own or that of a cgroup above.
     #[cold]
     #[inline(never)]
     fn freezer_of(&self, path: &str) -> Option<String> {
@@ -126,31 +126,31 @@ impl Hierarchies {
             .find_map(|[says, file]| self.read(&says).is_ok_and(|text| text.trim() == "1").then_some(file))
     }
 
-    /// That processes of a cgroup that were killed will end, when it is thawed: on v2 they do in any case.
+    /// Checks that processes that were sent SIGKILL can exit, which on v1 they cannot while a freezer holds them.
     pub fn must_thaw(&self, path: &str) -> Result<()> {
         let state = self.v1_of("freezer").and_then(|v1| self.read(&format!("{v1}{path}/freezer.state")).ok());
         match state.is_some_and(|state| says_frozen(state.as_bytes())) && self.freezer_of(path).is_some() {
-            true => Err(self.holds("its processes were killed, and end when it is thawed", path)),
+            true => Err(self.holds("its processes were killed and exit when it is thawed", path)),
             false => Ok(()),
         }
     }
 
-    /// That a cgroup is frozen, and by which file, to whoever could not do something.
+    /// The error that a cgroup is frozen, with the consequence `what` and the file by which it is frozen.
     #[cold]
     #[inline(never)]
     fn holds(&self, what: &str, path: &str) -> Error {
         let text = match self.freezer_of(path) {
-            Some(file) => format!("{} says that it is frozen", FullPath(&file)),
-            None => String::from("a cgroup above all that are to be seen is frozen"),
+            Some(file) => format!("frozen by {}", FullPath(&file)),
+            None => String::from("frozen by a cgroup above the root of the cgroup namespace"),
         };
         Error::new(Kind::State, format_args!("cgroup {path}: {what}: {text}"))
     }
 
-    /// Tells the freezer, by the file whose path is given back; it takes its time.
+    /// Starts freezing or thawing, and returns the path of the file that was written.
     fn write_freezer(&self, path: &str, on: bool) -> Result<String> {
         let Some((file, words)) = self.freezer(path) else {
             return Err(Error::unsupported(format_args!(
-                "no freezer: cgroup v2 or its v1 hierarchy is needed"
+                "no freezer: requires cgroup v2 or the v1 freezer hierarchy"
             )));
         };
         let word = words.get(usize::from(on)).copied().unwrap_or_default();
@@ -159,15 +159,17 @@ impl Hierarchies {
         Ok(file)
     }
 
-    /// Freezes the cgroup and comes back when nothing runs in it, or thaws it. When it fails, it is thawed.
+    /// Freezes the cgroup and waits until all processes have stopped, or thaws it.
+    ///
+    /// Errors: a process cannot be frozen, after which the cgroup is thawed again; or a cgroup above is frozen.
     pub fn set_frozen(&self, path: &str, on: bool) -> Result<()> {
         let file = self.write_freezer(path, on)?;
         if !on {
-            // Of cgroups above only the freezers are looked at: its own takes a moment.
+            // Only the freezers of cgroups above are checked: its own takes effect later.
             let above = path.rsplit_once('/').map_or("", |(above, _)| above);
             return match self.freezer_of(above) {
                 None => Ok(()),
-                Some(_) => Err(self.holds("it goes on when those above do", path)),
+                Some(_) => Err(self.holds("it remains frozen until the cgroups above are thawed", path)),
             };
         }
         if self.wait_until_frozen(path, &file)? {
@@ -177,8 +179,9 @@ impl Hierarchies {
         Err(Error::invalid(format_args!("cgroup {path}: some of its processes cannot be frozen")))
     }
 
-    /// v2 tells by an event on cgroup.events. v1 tells nobody, and looks only when it is asked: so it is asked,
-    /// while its processes are let run to where they stop, for a bounded number of times.
+    /// Waits until all processes have stopped; `false` if some do not. v2 reports this by an event on cgroup.events. v1
+    /// has no events, and updates the state only when it is read: so it is read again, for a bounded number of times,
+    /// yielding to the processes in between.
     fn wait_until_frozen(&self, path: &str, file: &str) -> Result<bool> {
         let v2 = self.v2.filter(|_| file.ends_with("cgroup.freeze"));
         let Some(v2) = v2 else {
@@ -199,7 +202,7 @@ impl Hierarchies {
             if says_frozen(space.get(..count).unwrap_or_default()) {
                 return Ok(true);
             }
-            // A process in uninterruptible sleep may keep it waiting for ever.
+            // A process in uninterruptible sleep may never freeze, hence the timeout.
             let mut fds = [PollFd::new(&fd, PollFlags::PRI)];
             match poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })) {
                 Ok(0) => return Ok(false),

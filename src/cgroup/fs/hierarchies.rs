@@ -1,4 +1,4 @@
-//! The directories of a cgroup in all mounted hierarchies: made, opened, removed.
+//! The directories of a cgroup in all mounted hierarchies: creating, opening and removing them.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -18,12 +18,12 @@ use crate::cgroup::controllers::write::Write;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
 
-/// /sys/fs/cgroup, and what is mounted in it.
+/// The mounted hierarchies below /sys/fs/cgroup.
 pub struct Hierarchies {
     pub root: OwnedFd,
-    /// v1 hierarchies by their directories.
+    /// The directories of the v1 hierarchies: `cpu,cpuacct`.
     pub v1: Vec<String>,
-    /// The v2 one's directory: `.` when it is the only one.
+    /// The directory of the v2 hierarchy: `.` if it is mounted at /sys/fs/cgroup itself.
     pub v2: Option<&'static str>,
 }
 
@@ -36,13 +36,13 @@ fn not_mounted() -> Error {
 pub const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Hierarchies {
-    /// Opens the root of them all.
+    /// Opens /sys/fs/cgroup.
     pub fn open(layout: &Cgroups) -> Result<Self> {
         let root = open(CGROUP_ROOT, DIRECTORY, Mode::empty()).on(format_args!("openat /sys/fs/cgroup"))?;
         let (v1, v2) = match layout {
             Cgroups::None => (Vec::new(), None),
             Cgroups::Unified => (Vec::new(), Some(".")),
-            // What is below v2's root is a cgroup of that otherwise.
+            // Without the mount, the directory would be a v2 cgroup.
             Cgroups::Named if !has_named() => return Err(not_mounted()),
             Cgroups::Named => (Vec::from(["systemd".into()]), Some(".")),
             Cgroups::Hierarchies { names, unified } => (names.clone(), unified.then_some("unified")),
@@ -50,7 +50,7 @@ impl Hierarchies {
         Ok(Hierarchies { root, v1, v2 })
     }
 
-    /// The directory's path in one hierarchy, from the root.
+    /// The path of a cgroup's directory in a hierarchy, relative to /sys/fs/cgroup.
     pub fn path(hierarchy: &str, path: &str) -> String {
         format!("{hierarchy}{path}")
     }
@@ -60,7 +60,7 @@ impl Hierarchies {
         self.v2.iter().copied().chain(self.v1.iter().map(String::as_str))
     }
 
-    /// The v1 hierarchy of a controller, or of its own name.
+    /// The v1 hierarchy of a controller, or the named v1 hierarchy of this name.
     pub fn v1_of(&self, controller: &str) -> Option<&str> {
         let has = |name: &&String| name.split(',').any(|one| one == controller);
         self.v1.iter().find(has).map(String::as_str)
@@ -76,8 +76,10 @@ impl Hierarchies {
         self.v1_of(controller).or(self.v2)
     }
 
-    /// Makes the directories of `path`, with the controllers that `writes` need. `made` takes those that were
-    /// not there before, for [`Hierarchies::undo`].
+    /// Creates the directories of `path`, and enables the controllers that `writes` need. Directories that did not
+    /// exist are added to `made`, for [`Hierarchies::undo`].
+    ///
+    /// Errors: the cgroup exists and contains processes.
     pub fn create(&self, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
         for hierarchy in self.all() {
             self.make(hierarchy, path, writes, made).at(format_args!("cgroup {path}"))?;
@@ -85,7 +87,7 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Removes what was made, as long as nobody is in it.
+    /// Removes directories that were created. Those that contain processes remain.
     pub fn undo(&self, made: &[String]) {
         for full_path in made.iter().rev() {
             let _ = unlinkat(&self.root, full_path.as_str(), AtFlags::REMOVEDIR);
@@ -111,7 +113,7 @@ impl Hierarchies {
         }
     }
 
-    /// Makes what is not there of the directories of a path.
+    /// Creates all directories of a path that do not exist.
     pub fn make_all(&self, hierarchy: &str, path: &str, made: &mut Vec<String>) -> Result<()> {
         for one in ancestors(path) {
             match self.make_one(hierarchy, one, made) {
@@ -122,7 +124,8 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Makes those of a path threaded that are invalid below a threaded one.
+    /// Makes the cgroups of a path threaded whose type is `domain invalid`, as it is below a threaded cgroup. Returns
+    /// whether there were any.
     #[cold]
     #[inline(never)]
     pub fn make_threaded(&self, path: &str) -> Result<bool> {
@@ -154,8 +157,8 @@ impl Hierarchies {
         one
     }
 
-    /// Joining a cgroup that others are in would put them under this container's limits, and kill them
-    /// with it (config-linux.md: "a non-empty cgroup").
+    /// Checks that an existing cgroup contains no processes: they would be subject to this container's limits, and be
+    /// killed with it (config-linux.md: "a non-empty cgroup").
     fn must_be_empty(&self, full_path: &str) -> Result<()> {
         match tasks::all(&self.root, full_path)?.len() {
             0 => Ok(()),
@@ -166,8 +169,8 @@ impl Hierarchies {
         }
     }
 
-    /// cpuset(7): a new v1 cpuset has no CPUs and no memory nodes, and lets nobody in. It gets those of the one above,
-    /// and so do those above that somebody has left as they were made.
+    /// Copies CPUs and memory nodes from the v1 cpuset above: a new one is empty, and no process can join it
+    /// (cpuset(7)). Cpusets above that are still empty are filled as well.
     fn fill_cpuset(&self, hierarchy: &str, path: &str, is_new: bool) -> Result<()> {
         let text = |path: &str, file| self.read(&format!("{hierarchy}{path}/{file}"));
         let copy = |path: &str, file, text: &str| {
@@ -195,7 +198,7 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Opens the v2 directory itself, for calls that do not take a mere path.
+    /// Opens the v2 directory without O_PATH, for calls that need that.
     pub fn open_v2(&self, path: &str) -> Result<OwnedFd> {
         let directory = Self::path(self.v2.unwrap_or("."), path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -203,7 +206,7 @@ impl Hierarchies {
             .on(format_args!("openat {}", FullPath(&directory)))
     }
 
-    /// Opens a file of the cgroup in its controller's hierarchy, for writing.
+    /// Opens a file of the cgroup in its controller's hierarchy, for writing. Errors: the controller is missing.
     pub fn open_file(&self, path: &str, controller: &str, file: &str) -> Result<OwnedFd> {
         let Some(hierarchy) = self.of(controller) else {
             return Err(Error::invalid(format_args!("no {controller} controller on this host")));
@@ -211,11 +214,13 @@ impl Hierarchies {
         self.open_to_write(&format!("{hierarchy}{path}/{file}"))
     }
 
+    /// Opens a file for writing, by its path relative to /sys/fs/cgroup.
     pub fn open_to_write(&self, path: &str) -> Result<OwnedFd> {
         openat(&self.root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .on(format_args!("openat {}", FullPath(path)))
     }
 
+    /// Reads at most 1024 bytes of a file, by its path relative to /sys/fs/cgroup.
     pub fn read(&self, path: &str) -> Result<String> {
         let fd = openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let fd = fd.on(format_args!("openat {}", FullPath(path)))?;
@@ -230,9 +235,9 @@ impl Hierarchies {
         self.all().try_for_each(removed)
     }
 
-    /// Removes it from a hierarchy; while somebody is in it, `end` is to see to their end. One more may come when the
-    /// others have gone: a process of a mote that was killed may have been on its way in, and a write to cgroup.procs that
-    /// has begun comes to its end, also for one that was killed.
+    /// Removes the cgroup from a hierarchy; while it contains processes, `end` is called to end them. This is repeated,
+    /// since a process may join after the others have exited: a process of a killed mote may have begun to write to
+    /// cgroup.procs, and that write completes even if the process was killed.
     fn remove_left(&self, hierarchy: &str, path: &str, end: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         const ROUNDS: u32 = 10;
         let full_path = Self::path(hierarchy, path);
@@ -245,14 +250,15 @@ impl Hierarchies {
         self.remove_directory(&full_path)
     }
 
-    /// Removes a cgroup that nobody is known to have entered, and kills nobody. A child of a mote that was killed
-    /// may still be about to end by itself.
+    /// Removes a cgroup that no process of the container is known to have joined, without killing processes. A child of
+    /// a killed mote may still be exiting, so it waits up to 5 seconds for each.
+    ///
+    /// Errors: processes remain in it.
     pub fn remove_unentered(&self, path: &str) -> Result<()> {
         let ended = |full_path: &str| match tasks::wait_for_end(&self.root, full_path, 5)? {
             true => Ok(()),
             false => {
-                let why =
-                    format_args!("cgroup {path}: processes of somebody else are in {}", FullPath(full_path));
+                let why = format_args!("cgroup {path}: {} contains other processes", FullPath(full_path));
                 Err(Error::invalid(why))
             }
         };
@@ -263,7 +269,7 @@ impl Hierarchies {
         self.all().try_for_each(removed)
     }
 
-    /// rmdir(2), after the directories below: the container may have made cgroups of its own in it.
+    /// Removes a directory by rmdir(2), after those below it, which the container may have created.
     fn remove_directory(&self, full_path: &str) -> Result<()> {
         match unlinkat(&self.root, full_path, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -278,13 +284,13 @@ impl Hierarchies {
         };
         tree::walk(&self.root, full_path, &mut |_| Ok(()), remove)?;
         match openat(&self.root, above, DIRECTORY, Mode::empty()) {
-            // systemd removes a whole scope as soon as its last process has ended.
+            // systemd removes the whole scope as soon as its last process has exited.
             Err(Errno::NOENT) => Ok(()),
             directory => remove(&directory.on(format_args!("openat {}", FullPath(above)))?, &name),
         }
     }
 
-    /// Kills everything in the cgroup and waits until it is gone.
+    /// Kills all processes in the cgroup and waits until they have exited.
     fn kill(&self, path: &str) -> Result<()> {
         self.signal_all(path, Signal::KILL.as_raw())?;
         self.must_thaw(path)?;
@@ -299,7 +305,7 @@ impl Hierarchies {
         let Some(hierarchy) = self.all().next() else { return Ok(()) };
         let full_path = Self::path(hierarchy, path);
         let kills = signal == Signal::KILL.as_raw();
-        // Then nothing has to be frozen, which the freezer of v1 may take longer to undo than to do.
+        // cgroup.kill needs no freezing; thawing may take longer than freezing on v1.
         if kills && tasks::kill_at_once(&self.root, &full_path) {
             return self.thaw_to_kill(path);
         }
@@ -314,7 +320,7 @@ impl Hierarchies {
         sent
     }
 
-    /// Every process in the cgroup and below.
+    /// All processes in the cgroup and below.
     pub fn processes(&self, path: &str) -> Result<Vec<Pid>> {
         match self.all().next() {
             Some(hierarchy) => {
@@ -327,9 +333,9 @@ impl Hierarchies {
     }
 }
 
-/// A process leaves its cgroup when it is switched out for the last time, a moment after its parent has been notified of
-/// its end (linux 6.18 made that moment longer), and nothing tells of it on v1; so a cgroup that is busy
-/// though nobody is in it is tried again while other processes are let run, for a bounded number of times.
+/// rmdir(2) of a cgroup, repeated while it is busy without containing a process. A process leaves its cgroup when it is
+/// descheduled for the last time, slightly after its parent is notified of its exit (longer since linux 6.18), and v1
+/// has no event for that. The retries yield to other processes, and their number is bounded.
 fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
     for _ in 0..200 {
         match unlinkat(above, name, AtFlags::REMOVEDIR) {

@@ -1,21 +1,22 @@
-//! When a container's process joins its cgroup, by the limits of that.
+//! The time at which the container init joins its cgroup, which depends on the limits.
 
 use crate::config::resources::Resources;
 
-/// When a container's process joins its cgroup.
+/// The time at which the container init joins its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinTime {
-    /// At the clone (CLONE_INTO_CGROUP, linux 5.7): no migration, which waits for the kernel's
-    /// `cgroup_threadgroup_rwsem`. Only v2 has it; v1 hierarchies are joined first thing.
+    /// At the clone (CLONE_INTO_CGROUP, linux 5.7), without a migration, which waits for the kernel's
+    /// `cgroup_threadgroup_rwsem`. Only on v2; v1 hierarchies are joined as the child's first step.
     AtClone,
-    /// Before it sets up the container. With `pids.max` 0 no process can be cloned there, but one can move in: "organisational operations are not blocked" (cgroup-v2.rst).
+    /// Before the child sets up the container. With `pids.max` 0 no process can be cloned into the cgroup, but one can
+    /// be moved there: "organisational operations are not blocked" (cgroup-v2.rst).
     Early,
-    /// As the last step, so that the memory for setting up is not charged to a small limit.
+    /// As the child's last step, so that the memory for setting up is not charged to a small limit.
     Late,
 }
 
 impl JoinTime {
-    /// By the limits that are in force in the cgroup.
+    /// The time for these limits.
     pub fn of(resources: &Resources<'_>) -> Self {
         let mut small = resources.memory.limit.is_some_and(|limit| (1..SMALL).contains(&limit));
         let mut pids = resources.pids;
@@ -23,7 +24,7 @@ impl JoinTime {
             if *file == c"pids.max" {
                 pids = Some(i64::from(*value != c"0"));
             } else if *file == c"memory.max" || *file == c"memory.high" {
-                // Up to 999999, or something with a unit.
+                // Up to 999999, or a number with a unit.
                 small |= value.count_bytes() < 7 && *value != c"max";
             }
         }
@@ -36,7 +37,7 @@ impl JoinTime {
 }
 
 impl JoinTime {
-    /// Nobody is born where one process is all there may be, and one is there.
+    /// The time if the cgroup contains a placeholder process: with a `pids` limit of 1 nothing can be cloned into it.
     pub fn with_placeholder(self, pids: Option<i64>) -> Self {
         match (self, pids) {
             (JoinTime::AtClone, Some(..=1)) if pids != Some(-1) => JoinTime::Early,
@@ -45,5 +46,5 @@ impl JoinTime {
     }
 }
 
-/// Below this limit of memory the container's process joins late. Setting up charges some 100 KB.
+/// The memory limit, in bytes, below which the container init joins late. Setting up charges some 100 KB.
 const SMALL: i64 = 4 << 20;

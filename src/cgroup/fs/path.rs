@@ -1,4 +1,4 @@
-//! Where in the hierarchies a container's cgroup is (config-linux.md, "Cgroups Path").
+//! Paths of cgroups in the hierarchies (config-linux.md, "Cgroups Path").
 
 use alloc::format;
 use alloc::string::String;
@@ -8,14 +8,14 @@ use core::fmt;
 use crate::error::{Error, Result, Show};
 use crate::host::CGROUP_ROOT;
 
-/// What asks for [`Cgroups::Named`](crate::host::Cgroups::Named), in errors.
+/// The annotation that requests [`Cgroups::Named`](crate::host::Cgroups::Named), for errors.
 pub const FORCE_V1: &str = "annotations.run.oci.systemd.force_cgroup_v1";
 
-/// `PATH_MAX` of include/uapi/linux/limits.h, less what stands before and behind.
+/// The longest path: `PATH_MAX` of include/uapi/linux/limits.h, less the hierarchy before it and a file name after it.
 const MAX: usize = 4096 - 128;
 
-/// The path from the hierarchies' roots: `/a/b`. A relative one is taken from there too; without one the
-/// container's id is the name.
+/// Plans the path of a container's cgroup, from the hierarchies' roots: `/a/b`. A relative `linux.cgroupsPath` is
+/// relative to the roots too; the default is the container's ID.
 pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
     match cgroups_path {
         None => Ok(format!("/{id}")),
@@ -23,13 +23,13 @@ pub fn plan(cgroups_path: Option<&CStr>, id: &str) -> Result<String> {
     }
 }
 
-/// Why a field is not a path.
+/// The error that a field is not a valid path.
 #[cold]
 pub fn refused(field: &str, why: &str) -> Error {
     Error::invalid(format_args!("{field}: {why}"))
 }
 
-/// A path as it was given, from the root on; or why it is none.
+/// Checks and normalizes a path: it begins with `/` and has no empty components. Errors: the reason why it is invalid.
 pub fn check(given: &CStr) -> Result<String, &'static str> {
     let text = given.to_str().map_err(|_| "not UTF-8")?;
     let mut path = String::with_capacity(text.len() + 1);
@@ -37,41 +37,41 @@ pub fn check(given: &CStr) -> Result<String, &'static str> {
         if name == ".." {
             return Err("must not contain \"..\"");
         }
-        // A file of every cgroup could not be a directory; the kernel says EEXIST, which is no help.
+        // Files of every cgroup have names like this, so mkdir(2) would fail with an unspecific EEXIST.
         if name.starts_with("cgroup.") || name.contains('\n') {
-            return Err("not the name of a cgroup");
+            return Err("not a valid cgroup name");
         }
         path.push('/');
         path.push_str(name);
     }
     if path.len() > MAX {
-        return Err("too long for a path");
+        return Err("path too long");
     }
     match path.is_empty() {
-        true => Err("must not be the root"),
+        true => Err("must not be the root cgroup"),
         false => Ok(path),
     }
 }
 
-/// The cgroups on the way to one, from the top, and itself at the end: `/a`, `/a/b`.
+/// The paths of the cgroups above one, from the top, and its own at the end: `/a`, `/a/b`.
 pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
     ends.map(|end| path.get(..end).unwrap_or_default())
 }
 
-/// The deepest cgroup that two are in or below of.
+/// The deepest common ancestor of two cgroups, which may be one of them.
 pub fn common<'p>(one: &str, path: &'p str) -> &'p str {
     let names = one.split('/').zip(path.split('/')).take_while(|(one, other)| one == other);
     let end = names.map(|(name, _)| name.len() + 1).sum::<usize>().saturating_sub(1);
     path.get(..end).unwrap_or_default()
 }
 
-/// A directory or file of a hierarchy by its path below [`CGROUP_ROOT`], as errors name it.
+/// Prints the absolute path of a directory or file, given by its path relative to [`CGROUP_ROOT`], for errors.
 pub struct FullPath<'p>(pub &'p str);
 
 impl fmt::Display for FullPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // cgroup v2 alone has its root in `.`.
+        // In the v2 layout the hierarchy's directory is `.`.
         write!(f, "{}/{}", Show(CGROUP_ROOT), self.0.trim_start_matches("./"))
     }
 }

@@ -1,4 +1,4 @@
-//! Controllers of cgroup v2, handed down to where they are needed (cgroup-v2.rst, "Controlling Controllers").
+//! Enabling the controllers of cgroup v2 that a cgroup needs (cgroup-v2.rst, "Controlling Controllers").
 
 use alloc::format;
 use alloc::string::String;
@@ -11,28 +11,30 @@ use super::path::FullPath;
 use crate::cgroup::controllers::write::{IfMissing, Write};
 use crate::error::{At, Error, On, Result};
 
-/// What whoever reads statistics expects; first those that control whole processes, not threads (cgroup-v2.rst,
-/// "Threads").
+/// The controllers that are enabled without a limit, for statistics; domain controllers come before threaded ones
+/// (cgroup-v2.rst, "Threads").
 const USUAL: [&str; 5] = ["memory", "io", "cpuset", "cpu", "pids"];
 
 impl Hierarchies {
-    /// A controller works in a cgroup when every cgroup above hands it down. Those that limits need must be; the
-    /// usual ones should be.
+    /// Enables controllers in `cgroup.subtree_control` of every cgroup above `path`: those that `writes` need, and as
+    /// far as possible the usual ones.
+    ///
+    /// Errors: a controller that is needed does not exist or cannot be enabled.
     pub fn enable(&self, path: &str, writes: &[Write]) -> Result<()> {
         let Some(hierarchy) = self.v2 else { return Ok(()) };
-        // One write for each controller. Files of `cgroup` are there without one.
+        // One write for each controller. Files named `cgroup.*` need none.
         let mut needing: Vec<&Write> = Vec::new();
         for write in writes {
             let name = write.controller();
             match needing.iter_mut().find(|other| other.controller() == name) {
-                // Errors name a limit that needs the controller, not one that could be done without.
+                // Errors name a limit that needs the controller, not an optional one.
                 Some(other) if other.if_missing == IfMissing::Ignore => *other = write,
                 Some(_) => {}
                 None if name != "cgroup" && self.of(name) == Some(hierarchy) => needing.push(write),
                 None => {}
             }
         }
-        // Beside v1 hierarchies it has the leftovers, if any.
+        // In the hybrid layout v2 has only the controllers that v1 leaves, if any.
         if !self.v1.is_empty() && needing.is_empty() {
             return Ok(());
         }
@@ -47,8 +49,8 @@ impl Hierarchies {
                     return Err(self.missing(write, above));
                 }
                 if !lists(&enabled, name) {
-                    let handed = self.hand_down(&directory, name).map_err(|error| explain(error, above));
-                    handed.at(format_args!("linux.resources.{field}"))?;
+                    let result = self.hand_down(&directory, name).map_err(|error| explain(error, above));
+                    result.at(format_args!("linux.resources.{field}"))?;
                 }
             }
             self.hand_down_usual(&directory, &available, &enabled);
@@ -56,16 +58,19 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// As far as it goes. A cgroup in which processes are is to stay what it is: there the first is refused, and the
-    /// others would make it, and all below it, threaded. Such is the root that a container sees of itself.
+    /// Enables the usual controllers, ignoring errors. In a cgroup that contains processes, such as the root of a
+    /// container's cgroup namespace, domain controllers are rejected (EBUSY), and enabling threaded ones alone would
+    /// make it and all cgroups below it threaded, so none is enabled there.
     fn hand_down_usual(&self, directory: &str, available: &str, enabled: &str) {
-        let whole = ["memory", "io"].iter().any(|name| lists(available, name));
-        if !whole && self.read(&format!("{directory}/cgroup.procs")).is_ok_and(|list| !list.is_empty()) {
+        let has_domain_controller = ["memory", "io"].iter().any(|name| lists(available, name));
+        if !has_domain_controller
+            && self.read(&format!("{directory}/cgroup.procs")).is_ok_and(|list| !list.is_empty())
+        {
             return;
         }
         let missing = || USUAL.iter().filter(|name| lists(available, name) && !lists(enabled, name));
         let all = switched_on(missing().copied());
-        // At once where that goes: each write stops the world of cgroups.
+        // In one write if possible: each one takes the global cgroup locks.
         if all.is_empty() || self.control(directory, &all).is_ok() {
             return;
         }
@@ -77,6 +82,7 @@ impl Hierarchies {
         }
     }
 
+    /// Enables a controller for the cgroups below `directory`.
     fn hand_down(&self, directory: &str, name: &str) -> Result<()> {
         self.control(directory, &format!("+{name}"))
     }
@@ -87,17 +93,17 @@ impl Hierarchies {
         write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {}", FullPath(&file)))
     }
 
-    /// A limit needs a controller that a cgroup above has not. The root has what v1 hierarchies leave, or what is
-    /// handed down to a container's cgroup namespace.
+    /// The error that a cgroup above does not have the controller that a limit needs. The root has those that v1
+    /// hierarchies leave, or in a container, those that are enabled for the root of its cgroup namespace.
     #[cold]
     #[inline(never)]
     fn missing(&self, write: &Write, above: &str) -> Error {
         let (field, name) = (write.field, write.controller());
         let why = match above {
             "" if self.v1.is_empty() => {
-                ": a cgroup v1 hierarchy has it, the kernel has none, or it is not handed down"
+                ": used by a cgroup v1 hierarchy, missing in the kernel, or not enabled in the cgroup above"
             }
-            "" => ": nor is a cgroup v1 hierarchy with it mounted",
+            "" => ", and no cgroup v1 hierarchy with it is mounted",
             _ => "",
         };
         let above = if above.is_empty() { "/" } else { above };
@@ -105,22 +111,22 @@ impl Hierarchies {
     }
 }
 
-/// Why a cgroup does not hand a controller down.
+/// Adds the reason why a cgroup cannot enable a controller.
 #[cold]
 #[inline(never)]
 fn explain(error: Error, above: &str) -> Error {
     match error {
         error if error.is(Errno::BUSY) => error.within(format_args!(
-            "cgroup {above} hands no controllers down while processes are in it (cgroups(7), \"no internal processes\")"
+            "cgroup {above} contains processes and cannot enable it (cgroups(7), \"no internal processes\")"
         )),
         error if error.is(Errno::OPNOTSUPP) => {
-            error.within(format_args!("cgroup {above} is threaded, and has only controllers of threads"))
+            error.within(format_args!("cgroup {above} is threaded and supports only threaded controllers"))
         }
         error => error,
     }
 }
 
-/// In the words of cgroup.subtree_control.
+/// The text that enables controllers, for cgroup.subtree_control: `+cpu +io `.
 pub fn switched_on<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("+{name} ")).collect()
 }

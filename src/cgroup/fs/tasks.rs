@@ -15,8 +15,8 @@ use crate::error::{Error, On, Result, Show};
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
-/// The processes in a cgroup, not those in cgroups below it; of a threaded one the threads, since its processes are
-/// listed where its domain is (cgroup-v2.rst, "Threads"). None when it is gone.
+/// The processes in a cgroup, without those in cgroups below it; of a threaded one the threads, since its processes are
+/// listed only in its domain cgroup (cgroup-v2.rst, "Threads"). Empty if the cgroup has been removed.
 fn processes(directory: &OwnedFd) -> Result<Vec<Pid>> {
     match members(directory, c"cgroup.procs") {
         Err(error) if error.is(Errno::OPNOTSUPP) => members(directory, c"cgroup.threads"),
@@ -44,7 +44,8 @@ fn members(directory: &OwnedFd, file: &CStr) -> Result<Vec<Pid>> {
     Ok(text.split(|byte| *byte == b'\n').filter_map(number).filter_map(Pid::from_raw).collect())
 }
 
-/// Every process in the cgroup and below, also by threads that are not its first.
+/// All processes in the cgroup and below. In threaded cgroups the list has threads, also other than the first of a
+/// process.
 pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
     let mut list = Vec::new();
     tree::walk(
@@ -59,17 +60,17 @@ pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
     Ok(list)
 }
 
-/// Whether a cgroup has no process of its own.
+/// Whether a cgroup, without those below it, contains no process.
 pub fn is_empty(directory: &OwnedFd) -> bool {
     processes(directory).is_ok_and(|processes| processes.is_empty())
 }
 
-/// Pidfds of every process in the cgroup and below. One that ends meanwhile is left out.
+/// Pidfds of all processes in the cgroup and below, except those that exit meanwhile.
 fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
     let mut list = Vec::new();
     for pid in all(root, path)? {
         match pidfd_open(pid, PidfdFlags::empty()) {
-            // It has ended, or is a thread: only a process's first one has a pidfd of this kind (ENOENT: linux 6.9).
+            // It has exited, or is not a thread-group leader, for which pidfd_open(2) fails (ENOENT: linux 6.9).
             Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => {}
             fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
         }
@@ -77,7 +78,7 @@ fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
     Ok(list)
 }
 
-/// Waits until those in the cgroup have ended, but not for ever: `false` when some do not.
+/// Waits until the processes in the cgroup and below have exited, up to `seconds` for each; `false` if one has not.
 pub fn wait_for_end(root: &OwnedFd, path: &str, seconds: u32) -> Result<bool> {
     for process in open_all(root, path)? {
         if !pidfd::wait_for(&process, Some(seconds)).on(format_args!("poll"))? {
@@ -98,19 +99,20 @@ pub fn signal_tree(root: &OwnedFd, path: &str, signal: i32) -> Result<()> {
     Ok(())
 }
 
-/// Kills all at once, those in cgroups below and those just being forked too: with v2 (linux 5.14), or `false`.
+/// Kills all processes in the cgroup and below, including those being forked, by cgroup.kill (v2, linux 5.14); `false`
+/// if that does not exist.
 pub fn kill_at_once(root: &OwnedFd, path: &str) -> bool {
     openat(root, format!("{path}/cgroup.kill"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .is_ok_and(|fd| write(&fd, b"1").is_ok())
 }
 
-/// How long a process that was killed may take to end, in seconds.
+/// The time that a process has to exit after SIGKILL, in seconds.
 pub const KILL_TIMEOUT: u32 = 10;
 
-/// Kills every process in the cgroup and below, and waits for each to end.
+/// Kills all processes in the cgroup and below, and waits until they have exited.
 pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
-    // One more round for those that were forked between the listing and the signal; they end as soon as
-    // a round finds nobody, and cgroup.kill needs but one.
+    // Repeated until no process is found, for those forked between listing and signalling; with cgroup.kill one round
+    // suffices.
     loop {
         let all = open_all(root, path)?;
         if all.is_empty() {
@@ -124,10 +126,10 @@ pub fn kill(root: &OwnedFd, path: &str) -> Result<()> {
             }
         }
         for process in &all {
-            // One that somebody else's frozen cgroup holds does not even end.
+            // A process that is held by the freezer of a cgroup above does not exit.
             if !pidfd::wait_for(process, Some(KILL_TIMEOUT)).on(format_args!("poll"))? {
                 return Err(Error::invalid(format_args!(
-                    "cgroup {}: a process was killed and does not end",
+                    "cgroup {}: a process did not exit after SIGKILL",
                     FullPath(path)
                 )));
             }

@@ -1,5 +1,5 @@
-//! A cgroup and all below it, by descriptors: a container may have made them thousands deep, which is longer
-//! than a path may be, and deeper than a stack.
+//! Traversal of a cgroup and all below it by file descriptors: a container may have nested them thousands deep, which
+//! is too long for a path and too deep for recursion.
 
 use alloc::ffi::CString;
 use alloc::vec;
@@ -17,8 +17,9 @@ use crate::error::{On, Result};
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Goes through the cgroup at `path` below `root`, those below each first: `visit` gets its directory, then
-/// `leave` the one above and its name, but not for the cgroup itself. One that is gone is passed over.
+/// Visits the cgroup at `path` below `root` and all below it, children first: `visit` is called with the directory of
+/// each, then `leave` with its parent's directory and its name, except for the cgroup at `path` itself. Cgroups that
+/// have been removed are skipped.
 pub fn walk(
     root: &OwnedFd,
     path: &str,
@@ -29,7 +30,7 @@ pub fn walk(
         Err(Errno::NOENT) => return Ok(()),
         opened => opened.on(format_args!("openat {}", FullPath(path)))?,
     };
-    // The names of where it is, and at each level those that are still to be gone through.
+    // The names of the current path below `path`, and for each level those not visited yet.
     let mut names: Vec<CString> = Vec::new();
     let mut left = vec![below(&directory)?];
     while let Some(level) = left.last_mut() {
@@ -51,7 +52,7 @@ pub fn walk(
     Ok(())
 }
 
-/// The names of the cgroups right below.
+/// The names of the cgroups directly below.
 fn below(directory: &OwnedFd) -> Result<Vec<CString>> {
     let mut list = Vec::new();
     let mut space = [MaybeUninit::uninit(); 4096];

@@ -1,21 +1,21 @@
-//! What went to and from block devices (cgroup-v1/blkio-controller.rst; cgroup-v2.rst, "IO Interface Files").
+//! Statistics of block devices (cgroup-v1/blkio-controller.rst; cgroup-v2.rst, "IO Interface Files").
 
 use super::files::{Files, number};
 
-/// One number of one device.
+/// One counter of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer<'t> {
     pub major: u64,
     pub minor: u64,
-    /// `Read`, `Write`, and more with v1; of some things there is only a sum, without a name.
+    /// `Read`, `Write`, and others with v1; empty for counters that exist only as a sum.
     pub direction: &'t str,
     pub value: u64,
 }
 
 impl Files {
-    /// All numbers of what v1 calls `name`: `io_service_bytes`. Two files may count the same requests: that of the
-    /// scheduler BFQ, and that of the throttle, which counts bytes and requests alone. The first that has seen any is
-    /// the one.
+    /// Calls `each` for all counters with the v1 name `name`, such as `io_service_bytes`. On v1 two files may count the
+    /// same requests: that of the BFQ scheduler, and that of the throttle, which counts only bytes and requests. The
+    /// first that is not empty is used.
     pub fn transfers(&mut self, name: &str, each: &mut dyn FnMut(Transfer<'_>)) {
         for layer in ["bfq.", "throttle."] {
             if transfers(self.text(&["blkio.", layer, name, "_recursive"]).unwrap_or_default(), each) {
@@ -26,8 +26,8 @@ impl Files {
     }
 }
 
-/// Lines of `8:0 Read 4096` or `8:0 4096`; whether there are any. The last line of some files is the sum of all
-/// devices.
+/// Parses lines `8:0 Read 4096` or `8:0 4096` of v1, and returns whether there are any. Other lines, such as the sum of
+/// all devices at the end of some files, are skipped.
 fn transfers(text: &str, each: &mut dyn FnMut(Transfer<'_>)) -> bool {
     let mut any = false;
     for (major, minor, rest) in devices(text) {
@@ -38,7 +38,7 @@ fn transfers(text: &str, each: &mut dyn FnMut(Transfer<'_>)) -> bool {
     any
 }
 
-/// Lines of `8:0 rbytes=4096 wbytes=0 rios=1 wios=0`: the words for what v1 calls `name`.
+/// Parses lines `8:0 rbytes=4096 wbytes=0 rios=1 wios=0` of v2: the words that correspond to the v1 name `name`.
 fn transfers_v2(text: &str, name: &str, each: &mut dyn FnMut(Transfer<'_>)) {
     for (major, minor, rest) in devices(text) {
         for (word, value) in rest.split(' ').filter_map(|word| word.split_once('=')) {
@@ -56,7 +56,7 @@ fn transfers_v2(text: &str, name: &str, each: &mut dyn FnMut(Transfer<'_>)) {
     }
 }
 
-/// Lines that begin with a device's numbers.
+/// The lines that begin with device numbers: major, minor, rest.
 fn devices(text: &str) -> impl Iterator<Item = (u64, u64, &str)> {
     text.lines().filter_map(|line| {
         let (device, rest) = line.split_once(' ')?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::cgroup::stat::files::tests::with;
 
-    /// Minor numbers, directions, values.
+    /// The counters as (minor number, direction, value).
     fn all(files: &mut Files, name: &str) -> Vec<(u64, String, u64)> {
         let mut all = Vec::new();
         files.transfers(name, &mut |Transfer { major, minor, direction, value }| {

@@ -1,15 +1,15 @@
-//! Time on the CPUs, which of them, and how long their users waited (cgroup-v1/cpuacct.rst, cpusets.rst;
-//! accounting/psi.rst). Times are in nanoseconds.
+//! Statistics of CPU time, cpusets, and pressure (cgroup-v1/cpuacct.rst, cpusets.rst; accounting/psi.rst). Times are in
+//! nanoseconds.
 
 use super::files::{Files, number, value};
 
-/// `cpuacct.stat` counts in USER_HZ, which is 100 on every architecture that mote runs on.
+/// The unit of `cpuacct.stat` (USER_HZ, which is 100 on every architecture that mote supports), in nanoseconds.
 const TICK: u64 = 10_000_000;
 
-/// v2 counts in microseconds.
+/// The unit of v2, microseconds, in nanoseconds.
 const MICRO: u64 = 1000;
 
-/// The time used, and how often and long a quota kept it from being used.
+/// CPU time used, and how often and how long the quota throttled the cgroup.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cpu {
     pub total: u64,
@@ -21,7 +21,7 @@ pub struct Cpu {
 }
 
 impl Files {
-    /// The sums.
+    /// CPU time, summed over all CPUs.
     pub fn cpu(&mut self) -> Cpu {
         let stat = self.text(&["cpu.stat"]).unwrap_or_default();
         let micro = |name| value(stat, name).saturating_mul(MICRO);
@@ -42,24 +42,25 @@ impl Files {
         cpu
     }
 
-    /// The time used on each CPU, which v1 alone tells.
+    /// Calls `each` with the time used on each CPU; v1 only.
     pub fn cpu_each(&mut self, each: &mut dyn FnMut(u64)) {
         let text = self.text(&["cpuacct.usage_percpu"]).unwrap_or_default();
         text.split_ascii_whitespace().map(number).for_each(each);
     }
 
-    /// The same in the kernel, or outside. The file's head is `cpu user system`.
+    /// Calls `each` with the time used on each CPU in kernel mode, or in user mode; v1 only. The file's first line is
+    /// `cpu user system`.
     pub fn cpu_each_in(&mut self, kernel: bool, each: &mut dyn FnMut(u64)) {
         let rows = self.text(&["cpuacct.usage_all"]).unwrap_or_default().lines().skip(1);
         rows.filter_map(|row| row.split(' ').nth(1 + usize::from(kernel))).map(number).for_each(each);
     }
 
-    /// Whether the controller is v1's: v2's knows nothing but lists.
+    /// Whether the cpuset controller is on v1: that of v2 has only the lists.
     pub fn has_cpuset(&mut self) -> bool {
         self.text(&["cpuset.mem_hardwall"]).is_some()
     }
 
-    /// What `cpuset` has under a name; -1 is possible.
+    /// The number in the cpuset file of this name, which may be -1.
     pub fn cpuset(&mut self, name: &str) -> i64 {
         let text = self.text(&["cpuset.", name]).unwrap_or_default();
         match text.strip_prefix('-') {
@@ -68,13 +69,14 @@ impl Files {
         }
     }
 
-    /// Which CPUs (`cpus`) or memory nodes (`mems`) `cpuset` lets it use.
+    /// Calls `each` with the CPUs (`cpus`) or memory nodes (`mems`) of the cpuset.
     pub fn cpuset_list(&mut self, name: &str, each: &mut dyn FnMut(u64)) {
         list(self.text(&["cpuset.", name]).unwrap_or_default(), each);
     }
 
-    /// How long somebody waited (`some`), and everybody (`full`), for `cpu`, `memory` or `io`: averages in percent and
-    /// the sum in microseconds, as the kernel writes them. v2 has that without the controllers.
+    /// Pressure stall information for `cpu`, `memory` or `io`: the time in which some processes (`some`) or all
+    /// (`full`) waited, as the kernel prints it: averages in percent and the sum in microseconds. v2 has this even
+    /// without the controllers.
     pub fn pressure(
         &mut self,
         what: &str,
@@ -83,16 +85,16 @@ impl Files {
     }
 }
 
-/// `0-3,5`: cpuset(7), "List format".
+/// Parses `0-3,5` (cpuset(7), "List format").
 fn list(text: &str, each: &mut dyn FnMut(u64)) {
     for piece in text.trim_ascii().split(',').filter(|piece| !piece.is_empty()) {
         let (from, to) = piece.split_once('-').unwrap_or((piece, piece));
-        // No machine has more than 16 bits of them.
+        // Bounded: no machine has more than 65536 CPUs or nodes.
         (number(from)..=number(to).min(u16::MAX.into())).for_each(&mut *each);
     }
 }
 
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the same with `full`, which `cpu` has since linux 5.13.
+/// Parses `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and the line `full`, which `cpu` has since linux 5.13.
 fn pressure(text: &str) -> impl Iterator<Item = (&str, impl Iterator<Item = (&str, &str)>)> {
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.map(|(who, values)| (who, values.split(' ').filter_map(|word| word.split_once('='))))

@@ -10,13 +10,13 @@ use rustix::io::{self, Errno};
 
 use crate::cgroup::handle::Cgroup;
 
-/// Those whose v1 files are known here.
+/// The controllers whose v1 files are read.
 const CONTROLLERS: [&str; 7] = ["cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "hugetlb"];
 
 pub const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The files of one cgroup. They are read when they are asked for, one after the other into the same memory, which
-/// whoever goes on asking does not use up: mote's allocator takes nothing back.
+/// The files of one cgroup. Each is read on request into the same buffer, so that repeated reads do not use more
+/// memory: mote's allocator never frees.
 pub struct Files {
     v1: Vec<(&'static str, OwnedFd)>,
     v2: Option<OwnedFd>,
@@ -24,12 +24,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// Finds the directories.
+    /// Opens the directories of a cgroup; hierarchies in which it does not exist are left out.
     pub fn open(cgroup: &Cgroup) -> Self {
         let Cgroup { hierarchies, path, .. } = cgroup;
         let open = |place: &str| {
-            let whole = format!("{place}{path}");
-            openat(&hierarchies.root, whole.as_str(), DIRECTORY, Mode::empty()).ok()
+            let full_path = format!("{place}{path}");
+            openat(&hierarchies.root, full_path.as_str(), DIRECTORY, Mode::empty()).ok()
         };
         let mut v1 = Vec::with_capacity(CONTROLLERS.len());
         for name in CONTROLLERS {
@@ -38,14 +38,14 @@ impl Files {
         Files { v1, v2: hierarchies.v2.and_then(open), bytes: Vec::new() }
     }
 
-    /// Where the files of a controller may be.
+    /// The directories that may contain the files of a controller, v1 first.
     pub fn directories(&self, controller: &[u8]) -> impl Iterator<Item = BorrowedFd<'_>> {
         let v1 =
             self.v1.iter().find(|(name, _)| name.as_bytes() == controller).map(|(_, directory)| directory);
         v1.into_iter().chain(&self.v2).map(AsFd::as_fd)
     }
 
-    /// A file, by the parts of its name, which begins with the controller; `None` when it is not there.
+    /// The content of a file, whose name is given in parts and begins with the controller; `None` if it cannot be read.
     pub fn text(&mut self, name: &[&str]) -> Option<&str> {
         let mut bytes = core::mem::take(&mut self.bytes);
         bytes.clear();
@@ -57,18 +57,18 @@ impl Files {
         bytes.clear();
         let read = file.map(|file| read(&file, &mut bytes));
         self.bytes = bytes;
-        // Removed meanwhile, or (PSI) switched off.
+        // Removed meanwhile, or PSI is disabled.
         read?.ok()?;
         core::str::from_utf8(&self.bytes).ok()
     }
 
-    /// The number that is all there is in a file; 0 when there is no file.
+    /// The number that is the content of a file; 0 if there is no such file.
     pub fn number(&mut self, name: &[&str]) -> u64 {
         self.text(name).map_or(0, number)
     }
 }
 
-/// The whole file.
+/// Appends the content of a file to `bytes`.
 fn read(file: &OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut space = [0u8; 4096];
     loop {
@@ -81,7 +81,8 @@ fn read(file: &OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// A number as the kernel writes it: `max` is all there can be. Some of v1's were seen below 0: that is 0.
+/// Parses a number of the kernel: `max` is `u64::MAX`; negative numbers, which v1 sometimes prints, and invalid ones
+/// are 0.
 pub fn number(text: &str) -> u64 {
     match text.trim_ascii() {
         "max" => u64::MAX,
@@ -92,13 +93,13 @@ pub fn number(text: &str) -> u64 {
     }
 }
 
-/// Lines of `name number`.
+/// The lines `name number` of a text.
 pub fn lines(text: &str) -> impl Iterator<Item = (&str, u64)> {
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name, number(value)))
 }
 
-/// The number of one of them; 0 when there is none.
+/// The number in the line of this name; 0 if there is none.
 pub fn value(text: &str, name: &str) -> u64 {
     lines(text).find(|(one, _)| *one == name).map_or(0, |(_, value)| value)
 }
@@ -111,7 +112,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A directory that is removed however a test ends.
+    /// A directory that is removed at the end of a test, also if it fails.
     struct TempDir(PathBuf);
 
     impl Drop for TempDir {
@@ -120,7 +121,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Does something with files of these contents, as in the hierarchies of v1, or in that of v2.
+    /// Calls a function with files of these contents, in v1 hierarchies or in a v2 one.
     pub fn with(is_v2: bool, list: &[(&str, &str)], test: impl FnOnce(&mut Files)) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Memory, pages of other sizes, and processes (cgroup-v1/memory.rst, hugetlb.rst, pids.rst). All but processes in
-//! bytes.
+//! Statistics of memory, huge pages and processes (cgroup-v1/memory.rst, hugetlb.rst, pids.rst). Memory and huge pages
+//! are in bytes.
 
 use core::mem::MaybeUninit;
 
@@ -7,8 +7,7 @@ use rustix::fs::{Mode, RawDir, openat};
 
 use super::files::{DIRECTORY, Files, lines, number, value};
 
-/// One kind of memory: the most that there may be, what there is, the most that there was, and how often there was
-/// no more to be had.
+/// One kind of memory: its limit, its usage, the highest usage, and the number of times the limit was hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     pub limit: u64,
@@ -17,23 +16,23 @@ pub struct Amount {
     pub failures: u64,
 }
 
-/// All kinds.
+/// The memory statistics of a cgroup.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Pages of files.
+    /// The page cache.
     pub cache: u64,
     pub usage: Amount,
-    /// Memory and swap together.
+    /// Memory plus swap.
     pub swap: Amount,
     pub kernel: Amount,
     pub kernel_tcp: Amount,
 }
 
 impl Files {
-    /// Memory of all kinds.
+    /// Reads the memory statistics.
     pub fn memory(&mut self) -> Memory {
         let stat = self.text(&["memory.stat"]).unwrap_or_default();
-        // The one is v1's name for it, the other v2's.
+        // `cache` is the name on v1, `file` on v2.
         let cache = value(stat, "cache").max(value(stat, "file"));
         match self.text(&["memory.current"]).map(number) {
             Some(usage) => self.memory_v2(cache, usage),
@@ -47,7 +46,7 @@ impl Files {
         }
     }
 
-    /// v1's, in the files whose names begin with these parts.
+    /// Reads an amount from v1 files whose names begin with these parts.
     fn amount(&mut self, [a, b, c]: &[&str; 3]) -> Amount {
         let mut value = |name| self.number(&[a, b, c, name]);
         Amount {
@@ -58,13 +57,13 @@ impl Files {
         }
     }
 
-    /// v2 counts swap alone: here it is together with memory, as v1 has it, and the highest of both is not known.
-    /// That of memory is there since linux 5.19.
+    /// Reads the statistics of v2, which counts swap alone: it is added to memory as on v1, without a highest usage.
+    /// That of memory exists since linux 5.19.
     fn memory_v2(&mut self, cache: u64, usage: u64) -> Memory {
         let mut value = |name| self.number(&["memory", name]);
         let usage = Amount { limit: value(".max"), usage, max: value(".peak"), failures: 0 };
         let swap = Amount {
-            // `max` stays what it is.
+            // `max` plus anything remains `max`.
             limit: usage.limit.saturating_add(value(".swap.max")),
             usage: usage.usage.saturating_add(value(".swap.current")),
             ..Amount::default()
@@ -72,26 +71,26 @@ impl Files {
         Memory { cache, usage, swap, ..Memory::default() }
     }
 
-    /// Everything in `memory.stat`.
+    /// Calls `each` for every line of `memory.stat`.
     pub fn memory_all(&mut self, each: &mut dyn FnMut(&str, u64)) {
         let text = self.text(&["memory.stat"]).unwrap_or_default();
         lines(text).for_each(|(name, value)| each(name, value));
     }
 
-    /// Processes and threads, and how many there may be: 0 for no limit.
+    /// The number of processes and threads, and its limit: 0 for none.
     pub fn pids(&mut self) -> (u64, u64) {
         let current = match self.text(&["pids.current"]).map(number) {
             Some(current) => current,
-            // Processes can be counted without the controller, too.
+            // Without the controller, the processes of the cgroup itself are counted.
             None => self.text(&["cgroup.procs"]).map_or(0, |text| text.lines().count() as u64),
         };
         (current, Some(self.number(&["pids.max"])).filter(|limit| *limit < u64::MAX).unwrap_or(0))
     }
 
-    /// Pages of other sizes, as the kernel spells them (`2MB`), and how many bytes of them are in use or reserved. On
-    /// v2 there are no limits among these.
+    /// Calls `each` with each huge page size, in the kernel's spelling (`2MB`), and the bytes in use or reserved.
+    /// Without limits on v2.
     pub fn huge(&mut self, each: &mut dyn FnMut(&str, Amount)) {
-        // Opened anew: a directory is listed from where it was left.
+        // Opened again: a directory fd has a position, at which listing continues.
         let open = |directory| openat(directory, c".", DIRECTORY, Mode::empty()).ok();
         let Some(directory) = self.directories(b"hugetlb").find_map(open) else { return };
         let mut space = [MaybeUninit::uninit(); 4096];
@@ -99,7 +98,7 @@ impl Files {
         while let Some(Ok(entry)) = entries.next() {
             let name = entry.file_name().to_str().unwrap_or_default();
             let parts = name.strip_prefix("hugetlb.").and_then(|rest| rest.split_once('.'));
-            // Of these there is one for each size.
+            // Each page size has exactly one of these files.
             match parts {
                 Some((size, "rsvd.usage_in_bytes")) => each(size, self.amount(&["hugetlb.", size, ".rsvd"])),
                 Some((size, "rsvd.current")) => each(size, self.huge_v2(size)),
@@ -159,7 +158,7 @@ mod tests {
 
     #[test]
     fn memory_v2() {
-        // memory.max, memory.swap.max; the limits of memory, and of both.
+        // memory.max, memory.swap.max; the limits of memory, and of memory plus swap.
         let table = [
             (Some("max\n"), Some("max\n"), u64::MAX, u64::MAX),
             (Some("1000\n"), Some("500\n"), 1000, 1500),

@@ -1,9 +1,9 @@
-//! What the kernel counts for a cgroup, in either layout and in both together (the kernel's admin-guide/cgroup-v2.rst
-//! and admin-guide/cgroup-v1).
+//! Statistics of a cgroup, in the v1, v2 and hybrid layouts (the kernel's admin-guide/cgroup-v2.rst and
+//! admin-guide/cgroup-v1).
 //!
-//! Which layout a number comes from shows in its file's name, so nothing asks for the layout: a file is looked for in
-//! its controller's v1 hierarchy, then in the v2 one. What is missing is 0 or left out: a controller may be absent,
-//! not enabled, or older than the file.
+//! Files have different names on v1 and v2, so the layout need not be known: a file is looked up in the v1 hierarchy of
+//! its controller, then in the v2 one. Missing values are 0 or omitted: a controller may be absent, not enabled, or
+//! older than the file.
 
 mod block;
 mod cpu;

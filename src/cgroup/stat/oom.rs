@@ -1,6 +1,5 @@
-//! Notification of OOM kills in a cgroup: v2 counts them in
-//! `memory.events` and tells pollers (cgroup-v2.rst); v1 counts up an eventfd(2) that was registered with
-//! `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
+//! Notification of OOM kills in a cgroup: v2 counts them in `memory.events`, which can be polled (cgroup-v2.rst); v1
+//! increments an eventfd(2) that was registered with `cgroup.event_control` (cgroup-v1/memory.rst, "OOM Control").
 
 use alloc::format;
 use core::fmt;
@@ -19,19 +18,19 @@ pub enum OomWatch {
     V2 { events: OwnedFd, killed: u64 },
 }
 
-/// What a watch has reported.
+/// The result of reading an [`OomWatch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OomEvent {
     None,
     Kill,
-    /// The cgroup is gone, and nothing will come any more.
+    /// The cgroup has been removed; there will be no more events.
     CgroupRemoved {
         after_a_kill: bool,
     },
 }
 
 impl OomWatch {
-    /// `None` where nobody would tell: without the memory controller, or for those who may not register.
+    /// Starts watching a cgroup; `None` if it has no memory controller, or the caller may not register an eventfd.
     pub fn open(cgroup: &Cgroup) -> Option<Self> {
         let Cgroup { hierarchies, path, .. } = cgroup;
         let place = hierarchies.of("memory")?;
@@ -67,7 +66,7 @@ impl OomWatch {
                 let count = read(&*event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes));
                 let is_there = pread(&*control, &mut [0u8; 64], 0).is_ok();
                 match count {
-                    // The end of the cgroup counts up as well.
+                    // Removing the cgroup increments the eventfd as well.
                     _ if !is_there => OomEvent::CgroupRemoved { after_a_kill: count > 1 },
                     0 => OomEvent::None,
                     _ => OomEvent::Kill,
@@ -75,7 +74,7 @@ impl OomWatch {
             }
             OomWatch::V2 { events, killed } => {
                 let Some(now) = count(events) else { return OomEvent::CgroupRemoved { after_a_kill: false } };
-                // It tells of other things too: limits that were reached, and reclaim that was enough.
+                // The file also changes for other events, such as a limit that was reached without an OOM kill.
                 match core::mem::replace(killed, now) < now {
                     true => OomEvent::Kill,
                     false => OomEvent::None,
@@ -88,14 +87,14 @@ impl OomWatch {
 /// The memory limit and the peak of a cgroup with an OOM kill, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct OomReport {
-    /// `None` for none: a cgroup above has one.
+    /// `None` if the cgroup has none; then the limit of a cgroup above was reached.
     limit: Option<i64>,
-    /// `None` where the kernel does not say (v2 before linux 5.19).
+    /// `None` if the kernel does not report it (v2 before linux 5.19).
     peak: Option<i64>,
 }
 
 impl OomReport {
-    /// `None` when nobody was killed there, or nobody knows.
+    /// Reads the report; `None` if there was no OOM kill, or the files cannot be read.
     pub fn of(cgroup: &Cgroup) -> Option<Self> {
         let [events, limit, peak] = match cgroup.hierarchies.v1_of("memory") {
             Some(_) => ["memory.oom_control", "memory.limit_in_bytes", "memory.max_usage_in_bytes"],
@@ -116,7 +115,7 @@ impl fmt::Display for OomReport {
     }
 }
 
-/// How many were killed, as `memory.events` has it.
+/// The number of OOM kills in `memory.events`.
 fn count(events: &OwnedFd) -> Option<u64> {
     let mut space = [0u8; 512];
     let count = pread(events, &mut space, 0).ok()?;

@@ -1,5 +1,5 @@
-//! Properties that a configuration asks for by annotations: `org.systemd.property.NAME`, with a value as GVariant
-//! writes it (GVariant Text Format), of the types that properties of units have.
+//! Unit properties requested by annotations: `org.systemd.property.NAME`, with a value in the GVariant Text Format, of
+//! the types that unit properties have.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -13,7 +13,7 @@ use crate::os::dbus::message::Value;
 
 const PREFIX: &[u8] = b"org.systemd.property.";
 
-/// All that are asked for.
+/// The properties that annotations request. Errors: an invalid name or value.
 pub fn plan(annotations: &[(&CStr, &CStr)]) -> Result<Vec<Property>> {
     let mut list = Vec::new();
     for (key, value) in annotations {
@@ -21,10 +21,10 @@ pub fn plan(annotations: &[(&CStr, &CStr)]) -> Result<Vec<Property>> {
         let fail = |why: &str| Err(Error::invalid(format_args!("annotations.{}: {why}", Show(key))));
         let name = core::str::from_utf8(name).unwrap_or_default();
         if name.len() < 3 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return fail("not the name of a property");
+            return fail("not a valid property name");
         }
         let value = value.to_str().unwrap_or_default().trim();
-        // Unit files and people have seconds, the properties microseconds.
+        // Times are in seconds in unit files (`TimeoutStopSec`), in microseconds as properties (`TimeoutStopUSec`).
         if let Some(short) = name.strip_suffix("Sec").filter(|short| !short.ends_with('U')) {
             match micro(value) {
                 Some(value) => list.push((Cow::from(format!("{short}USec")), Value::U64(value))),
@@ -33,13 +33,13 @@ pub fn plan(annotations: &[(&CStr, &CStr)]) -> Result<Vec<Property>> {
         } else if let Some(value) = read(value) {
             list.push((String::from(name).into(), value));
         } else {
-            return fail("not a value as 5, uint64 5, true, 'text' or ['a', 'b']");
+            return fail("not a value such as 5, uint64 5, true, 'text' or ['a', 'b']");
         }
     }
     Ok(list)
 }
 
-/// Seconds of any type of numbers, `5` or `0.5`, in microseconds; the highest of all stands for ever.
+/// Parses seconds, `5` or `0.5`, of any number type, to microseconds; the highest number means infinity.
 fn micro(text: &str) -> Option<u64> {
     let number = text.split_ascii_whitespace().next_back()?;
     let known = ["uint64", "int64", "uint32", "int32", "double", ""];
@@ -55,7 +55,7 @@ fn micro(text: &str) -> Option<u64> {
     whole.checked_mul(1_000_000)?.checked_add(digits.checked_mul(1_000_000)? / scale)
 }
 
-/// One value, and nothing behind it.
+/// Parses a text that consists of one value.
 fn read(text: &str) -> Option<Value> {
     let text = text.trim();
     let (kind, number) = text.split_once(char::is_whitespace).unwrap_or(("", text));
@@ -72,7 +72,7 @@ fn read(text: &str) -> Option<Value> {
         b'\'' | b'"' => quoted(text).filter(|(_, rest)| rest.is_empty()).map(|(text, _)| Value::Text(text)),
         b'[' => texts(text),
         b't' | b'f' => text.parse().ok().map(Value::Bool),
-        // Without a type it is the one that GVariant has for them.
+        // GVariant's default type for numbers.
         _ => text.parse().ok().map(Value::I32),
     }
 }
@@ -92,7 +92,7 @@ fn texts(text: &str) -> Option<Value> {
     Some(Value::Texts(list))
 }
 
-/// A text in quotes, and what is behind it.
+/// Parses a quoted text; returns it and the rest.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut chars = text.chars();
     let quote = chars.next().filter(|quote| matches!(quote, '\'' | '"'))?;
@@ -189,9 +189,13 @@ mod tests {
         for (key, value, why) in [
             (c"org.systemd.property.TimeoutStopSec", c"'x'", "not a number of seconds"),
             (c"org.systemd.property.TimeoutStopSec", c"-1", "not a number of seconds"),
-            (c"org.systemd.property.ab", c"1", "not the name of a property"),
-            (c"org.systemd.property.a b", c"1", "not the name of a property"),
-            (c"org.systemd.property.abc", c"what", "not a value as 5, uint64 5, true, 'text' or ['a', 'b']"),
+            (c"org.systemd.property.ab", c"1", "not a valid property name"),
+            (c"org.systemd.property.a b", c"1", "not a valid property name"),
+            (
+                c"org.systemd.property.abc",
+                c"what",
+                "not a value such as 5, uint64 5, true, 'text' or ['a', 'b']",
+            ),
         ] {
             assert_eq!(one(key, value), format!("annotations.{}: {why}", Show(key)));
         }

@@ -1,4 +1,4 @@
-//! Moving a process into the cgroup of a scope by systemd, where this process may not move it.
+//! Moving a process into the cgroup of a scope by systemd, if this process is not permitted to.
 
 use alloc::string::String;
 use core::slice;
@@ -10,7 +10,7 @@ use super::name::scope_of;
 use crate::error::Result;
 use crate::os::dbus::Address;
 
-/// A scope, and the address of the systemd that it belongs to.
+/// A scope, and the address of the systemd instance that manages it.
 #[derive(Clone, Debug)]
 pub struct AttachVia {
     pub scope: String,
@@ -18,7 +18,7 @@ pub struct AttachVia {
 }
 
 impl AttachVia {
-    /// Moves a process into a cgroup `path` of the scope.
+    /// Moves a process into the cgroup `path`, which is the scope's own or below it.
     #[cold]
     #[inline(never)]
     pub fn attach(&self, path: &str, pid: Pid) -> Result<()> {

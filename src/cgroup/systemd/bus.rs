@@ -1,11 +1,11 @@
-//! The addresses at which systemd is looked for.
+//! The D-Bus addresses at which systemd may be reached.
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 use crate::os::dbus::{Address, parse};
 
-/// The addresses of buses in the environment.
+/// The environment variables that determine the addresses of buses.
 #[derive(Clone, Debug, Default)]
 pub struct Buses {
     /// DBUS_SESSION_BUS_ADDRESS
@@ -17,8 +17,8 @@ pub struct Buses {
 }
 
 impl Buses {
-    /// The addresses to try, in order: for root the private socket of systemd, which needs no bus; for an ordinary user
-    /// the user's bus and the private socket of the user's systemd; then the system bus.
+    /// The addresses to try, in order: for root the private socket of systemd, which needs no bus; for an unprivileged
+    /// user (`ordinary`) the user's bus and the private socket of the user's systemd; then the system bus.
     pub fn addresses(&self, ordinary: bool) -> Vec<Address> {
         let mut list = Vec::new();
         if ordinary {

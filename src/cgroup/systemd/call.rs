@@ -1,4 +1,4 @@
-//! What is asked of systemd (org.freedesktop.systemd1(5), "The Manager Object").
+//! D-Bus calls to systemd (org.freedesktop.systemd1(5), "The Manager Object").
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -18,28 +18,28 @@ const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 
-/// Its jobs' ends.
+/// The match rule for the signal that a job has finished.
 const JOBS: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
     interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
-/// A connection to it.
+/// A connection to a systemd instance.
 pub struct Systemd {
     connection: Connection,
-    /// The cgroup in which it has its units; empty for the root.
+    /// The cgroup that contains its units; empty for the root.
     pub root: String,
-    /// It is a user's.
+    /// Whether it is a user instance (`systemd --user`).
     pub is_user: bool,
     /// Properties that it has rejected as unknown; they are not sent.
     pub unsupported: Vec<String>,
-    /// Some of it has been told on this connection.
+    /// Whether `unsupported` was extended on this connection.
     pub has_new_unsupported: bool,
 }
 
-/// How a job went.
+/// The result of a job or call.
 type Outcome = core::result::Result<(), ErrorReply>;
 
 impl Systemd {
-    /// A connection by the first of the addresses where systemd answers; the error is the first's.
+    /// Connects to the first address at which systemd replies. Errors: none does; the error is that of the first one.
     pub fn connect(addresses: &[Address], user: bool) -> Result<Self> {
         let mut first = None;
         for address in addresses {
@@ -50,7 +50,7 @@ impl Systemd {
         }
         Err(first.unwrap_or_else(|| {
             Error::invalid(format_args!(
-                "no bus of systemd: XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS are not set"
+                "no bus address: XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS are not set"
             ))
         }))
     }
@@ -69,20 +69,21 @@ impl Systemd {
         })
     }
 
-    /// Where it was found.
+    /// The address to which it is connected.
     pub fn address(&self) -> &Address {
         &self.connection.address
     }
 
-    /// The same, in words.
+    /// The address to which it is connected, as text.
     #[cold]
     #[inline(never)]
     pub fn address_text(&self) -> String {
         self.address().to_string()
     }
 
-    /// Makes a scope around a process. An older systemd does not know every property: what is not asked for by name
-    /// is left out then, for it is written to the cgroup's files as well.
+    /// Creates a scope that contains a process, and waits for the job. An older systemd does not support every
+    /// property: those that were not requested by annotations are then omitted, since they are written to cgroup files
+    /// as well.
     pub fn start(&mut self, scope: &Scope, description: &str, pid: Pid) -> Result<()> {
         loop {
             let number = self.connection.queue(&self.transient(scope, description, pid));
@@ -95,7 +96,8 @@ impl Systemd {
         }
     }
 
-    /// Whether there is something to be left out, the next time: a property that was sent and is not `asked` for.
+    /// Records the property that an error reply rejects as unsupported, if it was `sent` and is not in `requested`.
+    /// Returns whether there is one, and the call is to be repeated without it.
     fn record_unsupported(&mut self, reply: &ErrorReply, sent: &[Property], requested: &[Property]) -> bool {
         let missing = reply.property().filter(|name| {
             self.supported(sent).any(|(known, _)| known == name)
@@ -116,16 +118,17 @@ impl Systemd {
             let properties = self.supported(&scope.properties).chain(&scope.from_annotations);
             properties.for_each(|(name, value)| body.named(name, value));
         });
-        // No other units beside it.
+        // No auxiliary units.
         body.array(8, &mut |_| {});
         manager("StartTransientUnit", "ssa(sv)a(sa(sv))", body)
     }
 
+    /// The properties that were not rejected as unsupported.
     fn supported<'p>(&self, properties: &'p [Property]) -> impl Iterator<Item = &'p Property> {
         properties.iter().filter(|(name, _)| !self.unsupported.iter().any(|unknown| unknown == name))
     }
 
-    /// Changes properties until the next boot.
+    /// Changes properties of a unit at runtime, until the next boot.
     pub fn change(&mut self, unit: &str, properties: &[Property]) -> Result<()> {
         const CALL: &str = "SetUnitProperties";
         while self.supported(properties).next().is_some() {
@@ -144,7 +147,7 @@ impl Systemd {
         Ok(())
     }
 
-    /// Moves a process into a cgroup of a unit: `/a` below its own.
+    /// Moves a process into a cgroup of a unit: its own, or `/a` below it.
     pub fn attach(&mut self, unit: &str, below: &str, pid: Pid) -> Result<()> {
         let mut body = Writer::default();
         body.text(unit);
@@ -154,13 +157,13 @@ impl Systemd {
         self.order(CALL, "ssau", body)?.map_err(|reply| refused(CALL, unit, &reply))
     }
 
-    /// What is done when it is answered.
+    /// Makes a call that is complete when it is replied to, without a job.
     fn order(&mut self, member: &'static str, signature: &'static str, body: Writer) -> Result<Outcome> {
         let number = self.connection.queue(&manager(member, signature, body));
         self.connection.call_result(number, |_| Some(()))
     }
 
-    /// Ends a unit. One that is not there is as good as ended.
+    /// Stops a unit and waits for the job. It is not an error if there is no such unit.
     pub fn stop(&mut self, unit: &str) -> Result<()> {
         let mut body = Writer::default();
         body.text(unit);
@@ -172,14 +175,14 @@ impl Systemd {
         }
     }
 
-    /// How systemd describes a unit.
+    /// The Description= of a unit.
     pub fn description(&mut self, unit: &str) -> Result<String> {
         let description =
             get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
         description.map_err(|reply| refused("Get Description", unit, &reply))
     }
 
-    /// Waits until the job that a call gives is done.
+    /// Waits until the job that a queued call starts has finished.
     fn job(&mut self, number: u32) -> Result<Outcome> {
         let (mut job, mut outcome) = (None, None);
         self.connection.receive_until(&mut |message| {
@@ -190,7 +193,7 @@ impl Systemd {
                 }
                 ERROR if message.reply_to == number => outcome = Some(Err(ErrorReply::of(message))),
                 SIGNAL if message.member == "JobRemoved" => {
-                    // Anybody may send signals to anybody on a bus.
+                    // On a bus any client can send this signal, so the sender is compared.
                     let own = job.as_ref().filter(|(_, sender)| sender == message.sender);
                     if let (Some((path, _)), Some([of, _, result])) = (own, removed(message))
                         && path == of
@@ -206,7 +209,7 @@ impl Systemd {
     }
 }
 
-/// A job's path, its unit and its result.
+/// The arguments of JobRemoved: the job's path, its unit and its result.
 fn removed<'m>(message: &Message<'m>) -> Option<[&'m str; 3]> {
     let mut body = message.body("uoss")?;
     body.u32()?;
@@ -216,7 +219,7 @@ fn removed<'m>(message: &Message<'m>) -> Option<[&'m str; 3]> {
 fn done(result: &str) -> Outcome {
     match result {
         "done" => Ok(()),
-        other => Err(ErrorReply { name: "JobRemoved".into(), text: format!("its result is \"{other}\"") }),
+        other => Err(ErrorReply { name: "JobRemoved".into(), text: format!("job result \"{other}\"") }),
     }
 }
 
@@ -225,7 +228,7 @@ impl ErrorReply {
         self.name.strip_suffix(name).is_some_and(|above| above.ends_with('.'))
     }
 
-    /// The property that is not known, or whose value is not: weight 0 is newer than weights.
+    /// The property that this error rejects, as unknown or for its value: CPUWeight=0 is newer than CPUWeight.
     fn property(&self) -> Option<&str> {
         if self.is("InvalidArgs") && self.text.split(' ').any(|word| word == "CPUWeight") {
             return Some("CPUWeight");
@@ -253,7 +256,7 @@ fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call 
     }
 }
 
-/// A property that is a text.
+/// Gets a property of type string.
 fn get(
     connection: &mut Connection,
     path: String,

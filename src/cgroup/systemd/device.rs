@@ -1,6 +1,6 @@
-//! Rules of devices as systemd has them (systemd.resource-control(5), DeviceAllow=): a list of what is allowed. Who
-//! may use what exactly is decided in the container's own cgroup; around that, whatever systemd writes anew when it
-//! is loaded anew, stands this list, in which nothing of what is allowed is missing.
+//! Device rules as unit properties (systemd.resource-control(5), DeviceAllow=): a list of what is allowed. The exact
+//! rules are in force in the container's own cgroup; this list, which systemd applies to the scope, also again after a
+//! reload, contains at least everything that they allow.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -12,7 +12,7 @@ use crate::cgroup::devices::rules::{ALL, default_rules};
 use crate::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 use crate::os::dbus::message::Value;
 
-/// The properties of these rules. The first empties a list that there may be.
+/// The properties for device rules. The first DeviceAllow clears an existing list.
 pub fn plan(rules: &[DeviceRule]) -> Vec<Property> {
     let mut allowed: Vec<DeviceRule> = Vec::new();
     let mut all = false;
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(show(&[everything]), "auto:");
         assert_eq!(show(&[none, everything]), "auto:");
         assert_eq!(show(&[everything, none]), DEFAULT);
-        // A superset of what is allowed.
+        // A superset of what the rules allow.
         assert_eq!(show(&[everything, rule(false, b'c', Some(1), Some(3), ALL)]), "auto:");
         for (rule, expected) in [
             (rule(true, b'c', Some(10), Some(229), ACCESS_READ | ACCESS_WRITE), "/dev/char/10:229=rw"),

@@ -1,5 +1,5 @@
-//! The properties that a systemd has rejected as unknown, cached between commands: each would otherwise cost a failed
-//! call at every start.
+//! The cache of properties that a systemd instance has rejected as unknown: each would otherwise cost a failed call for
+//! every container.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,15 +11,16 @@ use super::call::Systemd;
 use crate::error::{At, Result};
 use crate::os::dbus::Address;
 
-/// The file that has them.
+/// The file that contains the properties.
 pub trait Cache {
-    /// Its content; `None` when there is none, or it cannot be read.
+    /// Its content; `None` if it does not exist or cannot be read.
     fn read(&self) -> Option<Vec<u8>>;
-    /// Replaces it. Without effect where that fails: the properties are then learned again.
+    /// Replaces its content. Errors are ignored: the properties are then determined again.
     fn write(&self, text: &[u8]);
 }
 
-/// Connects to systemd at the first address that answers.
+/// Connects to systemd at the first address at which it replies, and loads the cache. `ordinary` is whether the user is
+/// unprivileged.
 pub fn connect(addresses: &[Address], ordinary: bool, cache: &dyn Cache) -> Result<Systemd> {
     let mut systemd = Systemd::connect(addresses, ordinary).at(format_args!("systemd"))?;
     if let Some(text) = cache.read()
@@ -31,7 +32,7 @@ pub fn connect(addresses: &[Address], ordinary: bool, cache: &dyn Cache) -> Resu
     Ok(systemd)
 }
 
-/// Saves what was learned over this connection.
+/// Saves the properties, if any were added on this connection.
 pub fn save(systemd: &Systemd, cache: &dyn Cache) {
     if systemd.has_new_unsupported {
         let text = format!("{}\n{}", instance(systemd), systemd.unsupported.join("\n"));
@@ -39,7 +40,7 @@ pub fn save(systemd: &Systemd, cache: &dyn Cache) {
     }
 }
 
-/// Names the running systemd: one of another version, or re-executed, has created its socket anew.
+/// Identifies the running systemd by its socket, which is created again if systemd is upgraded or re-executed.
 fn instance(systemd: &Systemd) -> String {
     let address = systemd.address_text();
     match statat(CWD, address.as_str(), AtFlags::empty()) {

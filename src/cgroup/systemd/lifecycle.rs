@@ -1,4 +1,4 @@
-//! A container's scope created, updated and removed, with the container's cgroup in it.
+//! Creating, updating and removing a container's scope, with the container's cgroup in it.
 
 use alloc::format;
 use alloc::string::String;
@@ -20,7 +20,7 @@ use crate::config::device::DeviceRule;
 use crate::error::{At, Result};
 
 impl Scope {
-    /// Takes it away again, with the container's cgroup, as far as that can be done.
+    /// Removes the scope and the container's cgroup, ignoring errors.
     #[cold]
     #[inline(never)]
     pub fn remove(&self, cgroup: Cgroup, systemd: &mut Systemd) {
@@ -32,8 +32,10 @@ impl Scope {
 }
 
 impl Plan {
-    /// Has the scope made, and makes the cgroup in it; `about` describes it to whoever looks. Whoever joins holds it
-    /// from then on ([`Cgroup::release_placeholder`]). When it fails nothing is left.
+    /// Creates the scope, with `about` as Description=, and the cgroup in it. The placeholder process keeps the scope
+    /// until another process has joined ([`Cgroup::release_placeholder`]).
+    ///
+    /// Errors: scope and cgroup are removed again.
     #[cold]
     #[inline(never)]
     pub fn create_scope(&self, scope: &Scope, systemd: &mut Systemd, about: &str) -> Result<Cgroup> {
@@ -52,9 +54,9 @@ impl Plan {
         let limited = made.and_then(|()| {
             cgroup.write_scope(&self.writes, &scope.path)?;
             cgroup.write(&self.writes, None)?;
-            // Whatever was made, all of it is removed when it fails.
+            // The list of created directories is not needed: on failure the whole scope is removed.
             self.finish(&cgroup, &mut Vec::new())?;
-            // Nor may the placeholder stay where the container hands controllers down.
+            // The container enables controllers in this cgroup, so the placeholder must not be in it either.
             let below = self.delegation.as_deref().and_then(Delegation::below);
             below.map_or(Ok(()), |below| cgroup.move_placeholder(below))
         });
@@ -67,8 +69,9 @@ impl Plan {
         }
     }
 
-    /// Makes the directories that systemd has not made. Nobody may be in a cgroup whose controllers are handed down
-    /// (cgroups(7), "no internal processes"), so the placeholder goes below first.
+    /// Creates the directories that systemd has not created. A cgroup that enables controllers must not contain
+    /// processes (cgroups(7), "no internal processes"), so the placeholder is first moved from the scope's cgroup to
+    /// the container's.
     fn make_below(&self, scope: &Scope, hierarchies: &Hierarchies, placeholder: &Placeholder) -> Result<()> {
         for hierarchy in hierarchies.all() {
             let full_path = Hierarchies::path(hierarchy, &self.path);
@@ -85,7 +88,7 @@ impl Plan {
 }
 
 impl Cgroup {
-    /// Moves the placeholder to a cgroup below.
+    /// Moves the placeholder to a sub-cgroup.
     #[cold]
     #[inline(never)]
     fn move_placeholder(&self, below: &str) -> Result<()> {
@@ -96,7 +99,7 @@ impl Cgroup {
         moved
     }
 
-    /// Writes to the scope's own cgroup, where it is another one, what means nothing below it.
+    /// Writes the limits that are relative ([`is_relative`]) to the scope's cgroup, if the container's is another one.
     fn write_scope(&self, writes: &[Write], path: &str) -> Result<()> {
         let mut relative = writes.to_vec();
         relative.retain(|write| is_relative(&write.file));
@@ -106,7 +109,7 @@ impl Cgroup {
         }
     }
 
-    /// What `update` has written, told to systemd, and to the scope's cgroup.
+    /// Sets the properties for what `update` has written, and writes the limits of the scope's cgroup.
     #[cold]
     #[inline(never)]
     pub fn update_scope(
@@ -117,7 +120,7 @@ impl Cgroup {
         rules: &[DeviceRule],
     ) -> Result<()> {
         let mut writes: Vec<Write> = writes.to_vec();
-        // A quota alone is for the period that is there.
+        // A quota alone is for the present period, so both are read back.
         for write in writes.iter_mut().filter(|write| write.file == "cpu.max") {
             write.value = self.text("cpu.max").map_or_else(String::new, |text| text.trim().into());
         }

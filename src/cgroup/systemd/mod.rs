@@ -1,8 +1,8 @@
-//! Cgroups that systemd makes: a scope for each container (systemd.scope(5), org.freedesktop.systemd1(5), "Control
+//! The systemd cgroup manager: a scope for each container (systemd.scope(5), org.freedesktop.systemd1(5), "Control
 //! Group APIs and Delegation").
 //!
-//! The scope is systemd's, with the limits that it knows as properties. Below it the container has a cgroup of its
-//! own, where all limits are written exactly, as without systemd.
+//! The scope has the limits that systemd supports as properties. Below it the container has its own cgroup, to which
+//! all limits are written exactly, as without systemd.
 
 mod annotation;
 pub mod attach;

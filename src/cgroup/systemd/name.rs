@@ -1,4 +1,4 @@
-//! Names of units, and where their cgroups are (systemd.unit(5), systemd.slice(5)).
+//! Names of units and the paths of their cgroups (systemd.unit(5), systemd.slice(5)).
 
 use alloc::format;
 use alloc::string::String;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Show};
 /// `UNIT_NAME_MAX`
 const LONGEST: usize = 255;
 
-/// A scope and the slice it is in.
+/// The names of a scope and of the slice that contains it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Names {
     pub slice: String,
@@ -18,7 +18,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// By `linux.cgroupsPath`, which is `SLICE:PREFIX:NAME`. A container without one is in `slice`.
+    /// Plans the names by `linux.cgroupsPath`, which is `SLICE:PREFIX:NAME`; `slice` is the default slice.
+    ///
+    /// Errors: `linux.cgroupsPath` has another form or an invalid name.
     pub fn plan(given: Option<&CStr>, id: &str, slice: &str) -> Result<Self> {
         let Some(given) = given else {
             return Ok(Names { slice: slice.into(), scope: format!("mote-{}.scope", escape(id)) });
@@ -27,30 +29,30 @@ impl Names {
             |why: &str| Err(Error::invalid(format_args!("linux.cgroupsPath: \"{}\": {why}", Show(given))));
         let mut parts = given.to_str().unwrap_or_default().splitn(3, ':');
         let (Some(own), Some(prefix), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-            return fail("with systemd it is SLICE:PREFIX:NAME");
+            return fail("the systemd cgroup manager requires SLICE:PREFIX:NAME");
         };
         let scope = match prefix {
             "" => format!("{name}.scope"),
             prefix => format!("{prefix}-{name}.scope"),
         };
         if name.is_empty() || !is_unit(&scope) {
-            return fail("PREFIX-NAME is not the name of a unit");
+            return fail("PREFIX-NAME is not a valid unit name");
         }
         let slice = if own.is_empty() { slice } else { own };
         match expand(slice) {
             Some(_) => Ok(Names { slice: slice.into(), scope }),
-            None => fail("SLICE is not the name of a slice"),
+            None => fail("SLICE is not a valid slice name"),
         }
     }
 
-    /// The scope's cgroup, below the one that the manager has.
+    /// The path of the scope's cgroup; `root` is the cgroup of the systemd instance.
     pub fn path(&self, root: &str) -> String {
         let slice = expand(&self.slice).unwrap_or_default();
         format!("{}{slice}/{}{}", root.trim_end_matches('/'), underscore(&self.scope), self.scope)
     }
 }
 
-/// The scope's own path of that of a cgroup in it; the same where it is not in one.
+/// The path of a scope's cgroup, from the path of a cgroup in it; `path` itself if it is not in the scope.
 pub fn scope_of<'p>(path: &'p str, scope: &str) -> &'p str {
     let mut end = 0;
     for name in path.split('/') {
@@ -63,7 +65,8 @@ pub fn scope_of<'p>(path: &'p str, scope: &str) -> &'p str {
     path
 }
 
-/// Dashes say in which slice a slice is: `a-b.slice` is `/a.slice/a-b.slice`, and `-.slice` the root.
+/// The path of a slice's cgroup, whose parents are given by dashes: `a-b.slice` is in `/a.slice/a-b.slice`, and
+/// `-.slice` is the root slice. `None` if the name is invalid.
 fn expand(slice: &str) -> Option<String> {
     let name = slice.strip_suffix(".slice").filter(|_| is_unit(slice))?;
     let mut path = String::new();
@@ -80,7 +83,7 @@ fn expand(slice: &str) -> Option<String> {
     Some(path)
 }
 
-/// Before the name of a cgroup that could be a file of the kernel's.
+/// The prefix of the name of a cgroup that could otherwise be the name of a kernel file, as systemd adds it.
 fn underscore(name: &str) -> &'static str {
     const CONTROLLERS: [&str; 10] =
         ["cgroup", "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids", "bpf"];
@@ -96,7 +99,7 @@ fn is_unit(name: &str) -> bool {
     name.len() <= LONGEST && !name.starts_with('.') && name.bytes().all(good)
 }
 
-/// As systemd-escape(1): what no name of a unit has, by its number.
+/// Escapes characters that are not allowed in unit names, as systemd-escape(1) does: `\x2f`.
 fn escape(id: &str) -> String {
     let mut out = String::new();
     for byte in id.bytes() {
@@ -108,7 +111,7 @@ fn escape(id: &str) -> String {
     out
 }
 
-/// The object that a unit is.
+/// The D-Bus object path of a unit.
 pub fn object(unit: &str) -> String {
     let mut out = String::from("/org/freedesktop/systemd1/unit/");
     for (at, byte) in unit.bytes().enumerate() {

@@ -1,5 +1,5 @@
-//! The placeholder process of a scope: systemd creates a scope around existing processes and removes it with the last
-//! one, but the container init is cloned into the cgroup when everything is ready.
+//! The placeholder process of a scope: systemd creates a scope only for existing processes and removes it with its last
+//! one, but the container init is cloned into the cgroup only when everything is ready.
 
 use alloc::format;
 use core::convert::Infallible;
@@ -17,21 +17,21 @@ use crate::sys::fd::close_all_from;
 use crate::sys::pidfd::reap;
 use crate::sys::signal::send;
 
-/// The process; it ends with its owner, at the latest with this process.
+/// The placeholder process. It is killed when this value is dropped, and when the parent dies.
 pub struct Placeholder {
     pub pid: Pid,
     pidfd: OwnedFd,
 }
 
 impl Placeholder {
-    /// Starts it.
+    /// Clones the process.
     pub fn start() -> Result<Self> {
         let parent = getpid();
         let (pid, pidfd) = spawn(0, None, || hold(parent)).on(format_args!("clone3"))?;
         Ok(Placeholder { pid, pidfd })
     }
 
-    /// Moves it to a cgroup v2.
+    /// Moves the process to a v2 cgroup.
     pub fn move_to(&self, hierarchies: &Hierarchies, directory: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.procs");
         let text = format!("{}", self.pid.as_raw_nonzero());
@@ -49,7 +49,7 @@ impl Drop for Placeholder {
     }
 }
 
-/// Does nothing, and has nothing open that somebody could wait for the end of.
+/// The code of the process: waits for SIGKILL. All fds are closed, so that no reader waits for its end of file.
 fn hold(parent: Pid) -> Infallible {
     let bound = set_parent_process_death_signal(Some(Signal::KILL));
     if bound.is_err() || getppid() != Some(parent) || close_all_from(0, &mut []).is_err() {

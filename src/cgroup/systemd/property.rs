@@ -1,6 +1,6 @@
-//! Limits as properties of a unit (systemd.resource-control(5), org.freedesktop.systemd1(5)): out of what is written
-//! to the files of the cgroup, so that both say the same, and who has the last word there has it here. A value that
-//! a property cannot have is left to the file.
+//! Limits as unit properties (systemd.resource-control(5), org.freedesktop.systemd1(5)). They are derived from the
+//! writes to cgroup files, so that both are equal, also where one write overrides another. A value that is not valid
+//! for a property is only written to the file.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 use crate::cgroup::controllers::write::{IfMissing, Write};
 use crate::os::dbus::message::Value;
 
-/// A name and a value.
+/// A property: name and value.
 pub type Property = (Cow<'static, str>, Value);
 
-/// Files with a number or `max`: the property, and from what on it takes it.
+/// Files that contain a number or `max`: the file, the property, and the lowest valid value of the property.
 static LIMITS: [(&str, &str, u64); 12] = [
     ("memory.max", "MemoryMax", 1),
     ("memory.high", "MemoryHigh", 1),
@@ -31,7 +31,7 @@ static LIMITS: [(&str, &str, u64); 12] = [
     ("blkio.bfq.weight", "BlockIOWeight", 10),
 ];
 
-/// The words of io.max.
+/// The keys of io.max and their properties.
 static RATES: [(&str, &str); 4] = [
     ("rbps", "IOReadBandwidthMax"),
     ("wbps", "IOWriteBandwidthMax"),
@@ -39,8 +39,9 @@ static RATES: [(&str, &str); 4] = [
     ("wiops", "IOWriteIOPSMax"),
 ];
 
-/// What files of a unit's cgroup say about it in relation to others, or to a limit of its own. In a cgroup below they
-/// would be among themselves, so they are written to the unit's as well: exactly, which its properties may not be.
+/// Whether a file's value is relative to sibling cgroups, as weights are, or to another limit of the same cgroup. Such
+/// values have no effect in the only cgroup below the unit's, so they are also written to the unit's cgroup: exactly,
+/// which properties may not be.
 pub fn is_relative(file: &str) -> bool {
     const EXACT: [&str; 6] = [
         "cpu.idle",
@@ -53,12 +54,12 @@ pub fn is_relative(file: &str) -> bool {
     EXACT.contains(&file) || file.split(['.', '_']).any(|part| part == "weight")
 }
 
-/// The properties that say what these writes do.
+/// The properties that are equivalent to these writes.
 pub fn plan(writes: &[Write]) -> Vec<Property> {
     let mut list = Properties(Vec::new());
     let mut before = None;
     for write in writes {
-        // The second way to say a thing, for other kernels.
+        // The alternative to the write before it, for other kernels.
         let second = before.replace(write.if_missing) == Some(IfMissing::TryNext);
         if !second {
             list.write(&write.file, &write.value);
@@ -86,7 +87,7 @@ impl Properties {
             return;
         }
         match file {
-            // Zero is idle (systemd 252).
+            // CPUWeight=0 is idle (systemd 252).
             "cpu.idle" if value == "1" => self.put("CPUWeight", Value::U64(0)),
             "cpu.max" => {
                 let (quota, period) = value.split_once(' ').unwrap_or((value, ""));
@@ -116,8 +117,8 @@ impl Properties {
         }
     }
 
-    /// The part of a second that the quota of a period is, in whole hundredths, as it is kept: rounded up, so that the
-    /// file has the last word.
+    /// Adds the quota per second, in whole percents as systemd stores it. It is rounded up, so that the exact quota in
+    /// the file is the effective one.
     fn quota(&mut self, quota: Option<u64>, period: Option<u64>) {
         let Some(quota) = quota else { return };
         let per_second = match quota {
@@ -153,7 +154,7 @@ impl Properties {
         }
     }
 
-    /// `N`, `default N` or `MAJOR:MINOR N`
+    /// Adds a weight, given as `N`, `default N` or `MAJOR:MINOR N`.
     fn weight(&mut self, line: &str, scale: fn(u64) -> u64) {
         let (device, weight) = line.split_once(' ').unwrap_or(("default", line));
         let Some(weight) =
@@ -168,7 +169,7 @@ impl Properties {
     }
 }
 
-/// The path by which a block device is known by its numbers.
+/// The path of a block device, given by `MAJOR:MINOR`.
 fn node(device: &str) -> String {
     format!("/dev/block/{device}")
 }
@@ -180,7 +181,7 @@ fn limit(text: &str) -> Option<u64> {
     }
 }
 
-/// What systemd makes io.bfq.weight of, where 100 stays 100: the other way round.
+/// Converts a BFQ weight (1 to 1000) to IOWeight (1 to 10000): the inverse of systemd's conversion, where 100 is 100.
 fn from_bfq(weight: u64) -> u64 {
     match weight {
         0..=100 => weight,
@@ -188,7 +189,7 @@ fn from_bfq(weight: u64) -> u64 {
     }
 }
 
-/// `0-3,7` with a bit for each number; none where it is more than that.
+/// Converts a list such as `0-3,7` to a bit mask; `None` if it is empty or not of this form.
 fn mask(list: &str) -> Option<Vec<u8>> {
     let mut mask: Vec<u8> = Vec::new();
     for part in list.trim().split(',').filter(|part| !part.is_empty()) {

@@ -16,21 +16,23 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::os::dbus::message::Value;
 
-/// A scope to be made.
+/// The plan of a scope.
 #[derive(Debug)]
 pub struct Scope {
     pub name: String,
-    /// Its cgroup.
+    /// The path of its cgroup.
     pub path: String,
-    /// systemd moves the container's process into it.
+    /// Whether systemd has to move the container init into it, since mote is not permitted to.
     pub is_outside: bool,
     pub(super) properties: Vec<Property>,
-    /// Those that annotations ask for. They come last, for what is set last holds.
+    /// The properties that annotations request. They are sent last, since later values override earlier ones.
     pub(super) from_annotations: Vec<Property>,
 }
 
 impl Scope {
-    /// Decides; gives also the path of the container's own cgroup, which may be the scope's.
+    /// Plans the scope; also returns the path of the container's own cgroup, which may be the scope's.
+    ///
+    /// Errors: invalid names, paths or annotations.
     #[cold]
     #[inline(never)]
     pub fn plan(
@@ -46,19 +48,19 @@ impl Scope {
         let yes = |name: &'static str| (Cow::from(name), Value::Bool(true));
         let mut properties = Vec::from([
             ("Slice".into(), Value::Text(names.slice)),
-            // It is not there to be stopped before others at shutdown.
+            // Without the default dependencies, which would stop it at shutdown before other units.
             ("DefaultDependencies".into(), Value::Bool(false)),
             yes("Delegate"),
             yes("CPUAccounting"),
             yes("MemoryAccounting"),
             yes("IOAccounting"),
             yes("TasksAccounting"),
-            // One that has failed, as by an OOM kill, is not kept to be seen: its name is free again.
+            // Also if it has failed, as by an OOM kill, it is unloaded, so that its name can be used again.
             ("CollectMode".into(), Value::Text("inactive-or-failed".into())),
         ]);
         properties.append(&mut property::plan(writes));
         properties.extend(oom_policy(writes));
-        // Programs for devices are not a user's to load.
+        // A user instance is not permitted to load device programs.
         if !place.is_user {
             properties.append(&mut device::plan(&config.linux.resources.devices));
         }
@@ -70,14 +72,15 @@ impl Scope {
     }
 }
 
-/// What cannot be changed later: what is killed when memory is at an end.
+/// OOMPolicy=, which determines what is killed together with a process by an OOM kill. It cannot be changed later.
 fn oom_policy(writes: &[Write]) -> Option<Property> {
     let group = writes.iter().rev().find(|write| write.file == "memory.oom.group")?;
     let word = if group.value == "1" { "kill" } else { "continue" };
     Some(("OOMPolicy".into(), Value::Text(word.into())))
 }
 
-/// The container's cgroup below the scope's: as crun has it, `/container`, unless an annotation says otherwise.
+/// The path of the container's cgroup relative to the scope's: `/container` by default, as in crun, or that of an
+/// annotation.
 fn subgroup(config: &Config<'_>) -> Result<String> {
     const KEY: &CStr = c"run.oci.systemd.subgroup";
     match config.annotation(KEY) {

@@ -1,4 +1,4 @@
-//! Where somebody listens ("Server Addresses"): of the transports those by unix sockets.
+//! D-Bus server addresses (D-Bus Specification, "Server Addresses"), with the transport AF_UNIX sockets.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,23 +7,23 @@ use core::fmt;
 use rustix::io::{Errno, Result};
 use rustix::net::SocketAddrUnix;
 
-/// A unix socket.
+/// The address of an AF_UNIX socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// A path, or a name in the abstract namespace.
     name: Vec<u8>,
     is_abstract: bool,
-    /// There is a bus: who calls says hello, and whom it calls.
+    /// Whether a message bus listens there, which needs Hello and the destination of calls; else the service itself.
     pub bus: bool,
 }
 
 impl Address {
-    /// A socket at a path, with a bus behind it or the service itself.
+    /// The address of a socket at a path; `bus` is whether a bus listens there, not the service itself.
     pub fn path(path: &[u8], bus: bool) -> Self {
         Address { name: path.into(), is_abstract: false, bus }
     }
 
-    /// As it is shown; a service's own socket has a name that says so.
+    /// Parses what `Display` prints. Only systemd's private socket is not a bus, which its name shows.
     pub fn read(shown: &str) -> Self {
         match shown.strip_prefix('@') {
             Some(name) => Address { name: name.into(), is_abstract: true, bus: true },
@@ -31,7 +31,7 @@ impl Address {
         }
     }
 
-    /// What connect(2) takes.
+    /// The address for connect(2).
     pub fn socket(&self) -> Result<SocketAddrUnix> {
         match self.is_abstract {
             true => SocketAddrUnix::new_abstract_name(&self.name),
@@ -48,7 +48,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The buses of a list of addresses, in order; those of other transports are passed over.
+/// Parses a list of bus addresses, as in DBUS_SESSION_BUS_ADDRESS; those with other transports are omitted.
 pub fn parse(list: &[u8]) -> Vec<Address> {
     list.split(|byte| *byte == b';').filter_map(one).collect()
 }
@@ -66,7 +66,7 @@ fn one(text: &[u8]) -> Option<Address> {
     Some(Address { name, is_abstract, bus: true })
 }
 
-/// `%2f` is a byte by its number.
+/// Decodes escaped bytes such as `%2f`; `None` if an escape is invalid.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
     let mut out = Vec::with_capacity(text.len());

@@ -1,5 +1,6 @@
-//! A connection to a D-Bus peer ("Authentication Protocol", unix(7)): who calls is known by the socket's
-//! credentials, so nothing has to be told. What is to be reply then is sent at once: hello to a bus, and the first calls.
+//! A connection to a D-Bus server (D-Bus Specification, "Authentication Protocol"). The server takes the identity of
+//! the client from the socket's credentials (unix(7)). After authentication, Hello and the first calls are sent
+//! together.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,28 +21,29 @@ use super::read::{HEAD, Message, length};
 use crate::error::{At, Error, On, OneLine, Result};
 use crate::sys::time::uptime;
 
-/// How long an answer may take, in seconds: a manager may start many units first.
+/// The timeout for replies, in seconds: systemd may have to start many units first.
 const TIMEOUT: i64 = 30;
 
-/// A signal that is longer is passed skip: none that is waited for is.
+/// The longest message that is decoded, in bytes. Longer signals are skipped: none that is waited for is so long.
 const LONGEST: usize = 1 << 16;
 
-/// An empty identity: it is the one that the socket tells, whatever ids are called in a user namespace.
+/// Authentication with an empty identity: the server takes that of the socket's credentials, which is correct also if
+/// UIDs are mapped by a user namespace.
 const AUTH: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
-/// The connection.
+/// A connection to a D-Bus server.
 pub struct Connection {
     fd: OwnedFd,
-    /// Of whoever is at the other end.
+    /// The address of the server.
     pub address: Address,
     out: Vec<u8>,
     input: Vec<u8>,
-    /// So much of it is consumed already.
+    /// The number of bytes of `input` that are consumed.
     consumed: usize,
-    /// So much of what comes is to be passed skip.
+    /// The number of bytes to skip.
     skip: usize,
     serial: u32,
-    /// The second at which patience ends.
+    /// The time of the timeout, in seconds of [`uptime`].
     end: i64,
 }
 
@@ -59,7 +61,7 @@ impl fmt::Display for ErrorReply {
 }
 
 impl Connection {
-    /// Connects to an address.
+    /// Connects to an address and authenticates.
     pub fn open(address: &Address) -> Result<Self> {
         Self::connect(address).at(format_args!("D-Bus at {address}"))
     }
@@ -67,7 +69,7 @@ impl Connection {
     fn connect(address: &Address) -> Result<Self> {
         let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .on(format_args!("socket"))?;
-        // For connect as well, where many are waiting to be let in.
+        // This also limits connect(2), which waits while the server's backlog is full.
         set_socket_timeout(&fd, Timeout::Send, Some(Duration::from_secs(TIMEOUT as u64)))
             .on(format_args!("setsockopt SO_SNDTIMEO"))?;
         let name = address.socket().on(format_args!("address"))?;
@@ -75,7 +77,7 @@ impl Connection {
         let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
         let mut connection =
             Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
-        // By itself: systemd reads a call that comes along, but does not look at it before something else comes.
+        // Without a call: systemd would read it together with this, but not process it before it receives more.
         connection.send(AUTH)?;
         while !connection.authenticate_line()? {}
         if connection.address.bus {
@@ -84,7 +86,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Asks a bus for signals that fit a rule. Without a bus all signals come.
+    /// Queues a request for signals that match a rule. Without a bus all signals are received.
     pub fn add_match(&mut self, rule: &str) {
         if self.address.bus {
             let mut body = Writer::default();
@@ -93,15 +95,16 @@ impl Connection {
         }
     }
 
-    /// Queues a call; gives its serial number.
+    /// Queues a call; returns its serial number.
     pub fn queue(&mut self, call: &Call) -> u32 {
         self.serial += 1;
-        // Messages are aligned within themselves, wherever they are in the stream.
+        // Alignment is relative to the beginning of each message, so messages can be concatenated.
         self.out.append(&mut call.encode(self.serial));
         self.serial
     }
 
-    /// Sends the queued calls, and passes received messages to `take` until that returns true.
+    /// Sends the queued calls, and passes received messages to `take` until that returns true. Errors: timeout,
+    /// malformed messages, and those of `take`.
     pub fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
         let address = self.address.clone();
         self.flush().at(format_args!("D-Bus at {address}"))?;
@@ -115,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// The reply to a queued call.
+    /// Waits for the reply to a queued call with the serial `number`. `read` decodes it; `None` is a malformed message.
     pub fn call_result<T>(
         &mut self,
         number: u32,
@@ -153,7 +156,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What comes next; `None` when that was passed skip.
+    /// Receives the next message; `None` if a message, or a part of it, was skipped.
     fn next(&mut self) -> Result<Option<Message<'_>>> {
         if self.skip > 0 {
             self.fill(1)?;
@@ -165,7 +168,7 @@ impl Connection {
         let head = self.input.get(self.consumed..).unwrap_or_default();
         let length = length(head).ok_or_else(malformed)?;
         if length > LONGEST {
-            // What answers a call is never so long.
+            // The replies to mote's calls are never so long.
             self.skip = if head.get(1) == Some(&SIGNAL) { length } else { return Err(malformed()) };
             return Ok(None);
         }
@@ -175,7 +178,8 @@ impl Connection {
         Message::decode(whole).map(Some).ok_or_else(malformed)
     }
 
-    /// One line of the talk about who this is; whether it was the last.
+    /// Receives one line of the authentication; returns whether it was the last (`OK`). Errors: it is neither that nor
+    /// `DATA`.
     fn authenticate_line(&mut self) -> Result<bool> {
         let mut count = 1;
         let end = loop {
@@ -188,15 +192,15 @@ impl Connection {
             }
         };
         let reply = self.input.get(self.consumed..end).unwrap_or_default();
-        let known = reply.starts_with(b"OK ");
-        if !known && !reply.starts_with(b"DATA") {
+        let accepted = reply.starts_with(b"OK ");
+        if !accepted && !reply.starts_with(b"DATA") {
             return Err(Error::system(Errno::ACCESS, format_args!("AUTH EXTERNAL: {}", OneLine(reply))));
         }
         self.consumed = end + 2;
-        Ok(known)
+        Ok(accepted)
     }
 
-    /// Reads until there are so many bytes that nobody has consumed.
+    /// Reads until `count` bytes are available that are not consumed.
     fn fill(&mut self, count: usize) -> Result<()> {
         if self.input.len() - self.consumed >= count {
             return Ok(());
@@ -204,7 +208,7 @@ impl Connection {
         self.input.drain(..self.consumed);
         self.consumed = 0;
         while self.input.len() < count {
-            // Whoever says much, but not what is waited for, is as silent.
+            // The timeout is for the whole reply, so unrelated messages do not extend it.
             let left = Timespec { tv_sec: self.end - uptime(), tv_nsec: 0 };
             match poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left)) {
                 Ok(1..) if left.tv_sec > 0 => {}
@@ -225,27 +229,27 @@ impl Connection {
 }
 
 impl ErrorReply {
-    /// What an error says.
+    /// Decodes an error message.
     pub fn of(message: &Message<'_>) -> Self {
         let text = message.body("s").and_then(|mut body| body.text());
         ErrorReply { name: message.error.into(), text: text.unwrap_or_default().into() }
     }
 }
 
-/// A call of the bus itself. Nobody waits for the answer.
+/// A call to the bus itself, whose reply is not awaited.
 fn bus(member: &'static str, signature: &'static str, body: Writer) -> Call {
     let name = "org.freedesktop.DBus";
     let path = "/org/freedesktop/DBus".into();
-    // Hello is answered all the same; a bus wants it to be a call like any other.
+    // Hello without NO_REPLY_EXPECTED, as bus implementations expect; the reply is ignored.
     Call { destination: name, path, interface: name, member, signature, body, silent: member != "Hello" }
 }
 
 #[cold]
 fn timed_out() -> Error {
-    Error::system(Errno::TIMEDOUT, format_args!("no answer within {TIMEOUT} seconds"))
+    Error::system(Errno::TIMEDOUT, format_args!("no reply within {TIMEOUT} seconds"))
 }
 
 #[cold]
 fn malformed() -> Error {
-    Error::invalid(format_args!("what came is not a message"))
+    Error::invalid(format_args!("malformed D-Bus message"))
 }

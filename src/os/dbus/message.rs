@@ -1,5 +1,5 @@
-//! Messages as bytes, as they are sent ("Message Protocol", "Marshaling"): values are aligned to their size, counted
-//! from the beginning of the message, and are in the byte order of this machine, which each message tells.
+//! Encoding of messages (D-Bus Specification, "Message Protocol", "Marshaling"): values are aligned to their size,
+//! relative to the beginning of the message, and are in native byte order, which is the first byte of each message.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Its signature ("Type System").
+    /// The signature of its type (D-Bus Specification, "Type System").
     pub fn signature(&self) -> &'static str {
         match self {
             Value::Bool(_) => "b",
@@ -41,7 +41,7 @@ impl Value {
     }
 }
 
-/// A call in the making: its name and its arguments.
+/// A method call: its name and its arguments.
 #[derive(Debug)]
 pub struct Call {
     pub destination: &'static str,
@@ -50,17 +50,17 @@ pub struct Call {
     pub member: &'static str,
     pub signature: &'static str,
     pub body: Writer,
-    /// No answer is waited for.
+    /// Whether no reply is expected (NO_REPLY_EXPECTED).
     pub silent: bool,
 }
 
-/// `METHOD_CALL`, `METHOD_RETURN`, `ERROR`, `SIGNAL`
+/// Message types: `METHOD_CALL`, `METHOD_RETURN`, `ERROR`, `SIGNAL`.
 pub const CALL: u8 = 1;
 pub const RETURN: u8 = 2;
 pub const ERROR: u8 = 3;
 pub const SIGNAL: u8 = 4;
 
-/// The header's fields.
+/// Codes of header fields.
 pub const PATH: u8 = 1;
 pub const INTERFACE: u8 = 2;
 pub const MEMBER: u8 = 3;
@@ -73,7 +73,7 @@ pub const SIGNATURE: u8 = 8;
 const NO_REPLY_EXPECTED: u8 = 1;
 
 impl Call {
-    /// The message of this number.
+    /// Encodes the message with this serial number.
     pub fn encode(&self, serial: u32) -> Vec<u8> {
         let mut out = Writer::default();
         let order = if cfg!(target_endian = "big") { b'B' } else { b'l' };
@@ -101,7 +101,7 @@ impl Call {
     }
 }
 
-/// Values, one behind the other.
+/// Encodes values one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -118,24 +118,24 @@ impl Writer {
         self.signature(kind);
     }
 
-    /// `u`
+    /// Adds a `u`.
     pub fn u32(&mut self, value: u32) {
         self.align(4);
         self.bytes.extend(value.to_ne_bytes());
     }
 
-    /// `t`
+    /// Adds a `t`.
     pub fn u64(&mut self, value: u64) {
         self.align(8);
         self.bytes.extend(value.to_ne_bytes());
     }
 
-    /// `b`
+    /// Adds a `b`.
     pub fn bool(&mut self, value: bool) {
         self.u32(value.into());
     }
 
-    /// `s` or `o`. There is no NUL in a text: it would end there.
+    /// Adds an `s` or `o`. Strings cannot contain NUL: the text is cut off there.
     pub fn text(&mut self, text: &str) {
         let text = text.split('\0').next().unwrap_or_default();
         self.u32(text.len() as u32);
@@ -143,14 +143,14 @@ impl Writer {
         self.bytes.push(0);
     }
 
-    /// `g`
+    /// Adds a `g`.
     pub fn signature(&mut self, text: &str) {
         self.bytes.push(text.len() as u8);
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(0);
     }
 
-    /// `a...`: its length, then elements that are aligned so.
+    /// Adds an `a...`: its length, then the elements that `fill` adds, with this alignment.
     pub fn array(&mut self, align: usize, fill: &mut dyn FnMut(&mut Self)) {
         self.u32(0);
         let place = self.bytes.len() - 4;
@@ -163,7 +163,7 @@ impl Writer {
         }
     }
 
-    /// `(sv)`: a name and a value with its type.
+    /// Adds a `(sv)`: a name and a value with its type.
     pub fn named(&mut self, name: &str, value: &Value) {
         self.align(8);
         self.text(name);
@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// The bytes so far.
+    /// The encoded bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -216,7 +216,7 @@ mod tests {
         out.bytes
     }
 
-    /// As the specification has it for a call of Hello.
+    /// The call of Hello, encoded as in the specification.
     #[test]
     fn a_call() {
         let call = Call {

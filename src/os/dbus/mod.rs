@@ -1,5 +1,5 @@
-//! D-Bus, as far as calls to one service need it (the D-Bus Specification): addresses, messages as bytes, and a line
-//! to a bus, or straight to a service. Every wait has an end, and nothing that comes is trusted.
+//! A D-Bus client (D-Bus Specification), as far as method calls to one service need it: addresses, messages, and a
+//! connection to a bus or directly to a service. All waits have a timeout, and received data is not trusted.
 
 mod address;
 mod connection;

@@ -1,30 +1,31 @@
-//! Messages as they come: of the header the fields that are needed, of the body what is asked for. Whoever sends may
-//! send anything; what is not a message is `None`.
+//! Decoding of received messages: the header fields that are needed, and the body on request. Senders are not trusted;
+//! the result for malformed messages is `None`.
 
 use super::message::{ERROR_NAME, MEMBER, REPLY_SERIAL, SENDER, SIGNATURE};
 
-/// What comes first of every message, and tells how long it is.
+/// The size of the fixed part of the header, which determines the length of the message, in bytes.
 pub const HEAD: usize = 16;
 
-/// "The maximum length of a message": 128 MiB.
+/// "The maximum length of a message" (D-Bus Specification, "Message Format"): 128 MiB.
 const LONGEST: u64 = 1 << 27;
 
-/// A message.
+/// A received message.
 #[derive(Debug, Default)]
 pub struct Message<'a> {
     pub kind: u8,
-    /// The number of the call that it answers.
+    /// The serial number of the call to which it replies.
     pub reply_to: u32,
-    /// A signal's name.
+    /// The name of a signal.
     pub member: &'a str,
+    /// The name of an error.
     pub error: &'a str,
-    /// The name that the bus gave who sent it; on a line without a bus there is none.
+    /// The sender's unique name on the bus; empty without a bus.
     pub sender: &'a str,
     signature: &'a str,
     body: Reader<'a>,
 }
 
-/// How long a message is, by its first [`HEAD`] bytes.
+/// The length of a message in bytes, from its first [`HEAD`] bytes.
 pub fn length(head: &[u8]) -> Option<usize> {
     let mut reader = Reader::new(head)?;
     reader.at = 4;
@@ -36,7 +37,7 @@ pub fn length(head: &[u8]) -> Option<usize> {
 }
 
 impl<'a> Message<'a> {
-    /// A whole message.
+    /// Decodes a complete message.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         if length(bytes)? != bytes.len() {
             return None;
@@ -63,18 +64,18 @@ impl<'a> Message<'a> {
             return None;
         }
         reader.align(8)?;
-        // It begins at a multiple of eight: alignment counts from there as well.
+        // The body begins at a multiple of eight, so alignment can be relative to it.
         message.body = Reader { bytes: bytes.get(reader.at..)?, at: 0, big: reader.big };
         Some(message)
     }
 
-    /// The body, when it begins with values of these types.
+    /// The body, if its signature begins with these types.
     pub fn body(&self, signature: &str) -> Option<Reader<'a>> {
         self.signature.starts_with(signature).then(|| self.body.clone())
     }
 }
 
-/// Values, one after the other.
+/// Decodes values one after another.
 #[derive(Clone, Debug, Default)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -83,7 +84,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A message, by whose first byte the order of bytes is known, and by its fourth the protocol.
+    /// A reader of a message, whose first byte is the byte order, and whose fourth is the protocol version, 1.
     fn new(bytes: &'a [u8]) -> Option<Self> {
         let big = match bytes.first()? {
             b'l' => false,
@@ -108,32 +109,32 @@ impl<'a> Reader<'a> {
         self.take(1)?.first().copied()
     }
 
-    /// `u`, or another of four bytes.
+    /// Reads a `u`, or another type of four bytes.
     pub fn u32(&mut self) -> Option<u32> {
         self.align(4)?;
         let bytes = self.take(4)?.try_into().ok()?;
         Some(if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
-    /// `s` or `o`
+    /// Reads an `s` or `o`.
     pub fn text(&mut self) -> Option<&'a str> {
         let length = self.u32()? as usize;
         self.ended(length)
     }
 
-    /// `g`
+    /// Reads a `g`.
     pub fn signature(&mut self) -> Option<&'a str> {
         let length = self.byte()?.into();
         self.ended(length)
     }
 
-    /// A text with a NUL behind it.
+    /// Reads a text of this length and the NUL after it.
     fn ended(&mut self, length: usize) -> Option<&'a str> {
         let text = core::str::from_utf8(self.take(length)?).ok()?;
         (self.byte()? == 0).then_some(text)
     }
 
-    /// `v`, which is a text.
+    /// Reads a `v` that contains a string or an object path.
     pub fn text_variant(&mut self) -> Option<&'a str> {
         match self.signature()? {
             "s" | "o" => self.text(),
@@ -141,7 +142,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value of one of the types that a header's fields have.
+    /// Skips a value of one of the types that header fields have.
     fn skip(&mut self, kind: &str) -> Option<()> {
         match kind {
             "s" | "o" => self.text().map(drop),
@@ -156,7 +157,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    /// An answer of systemd's to StartTransientUnit.
+    /// A reply of systemd to StartTransientUnit.
     const ANSWER: &[u8] = b"l\x02\x01\x01\x2a\0\0\0\x05\0\0\0\x28\0\0\0\
         \x05\x01u\0\x02\0\0\0\x08\x01g\0\x01o\0\0\x07\x01s\0\x04\0\0\0:1.3\0\0\0\0\x09\x01u\0\0\0\0\0\
         \x25\0\0\0/org/freedesktop/systemd1/job/1234567\0";
@@ -181,7 +182,7 @@ mod tests {
             for byte in [0, 1, 0x7f, 0x80, 0xff, b'a', b'(', b'v'] {
                 let mut broken = bytes.clone();
                 broken[at] = byte;
-                // Whatever it is taken for, it is without a panic.
+                // The result does not matter, but decoding must not panic.
                 let _ = Message::decode(&broken).and_then(|message| message.body("o")?.text().map(drop));
             }
         }

@@ -1,26 +1,26 @@
-//! The bytes of netlink messages (netlink(7), rtnetlink(7)): a header, a fixed part, attributes. Messages and
-//! attributes begin with their length and are aligned to four bytes; numbers are as this machine has them.
+//! Encoding and decoding of netlink messages (netlink(7), rtnetlink(7)): a header, a fixed part, attributes. Messages
+//! and attributes begin with their length and are aligned to four bytes; numbers are in native byte order.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use linux_raw_sys::netlink as sys;
 
-/// `struct nlmsghdr`: length, type, flags, sequence, port.
+/// The size of `struct nlmsghdr`: length, type, flags, sequence, port.
 const HEADER: usize = 16;
 
-/// `struct rtattr`: length, type.
+/// The size of `struct rtattr`: length, type.
 const ATTRIBUTE: usize = 4;
 
-/// A request that is being written.
+/// A request under construction.
 pub struct Request {
-    /// Its type's name, for errors.
+    /// The name of its type, for errors.
     pub name: &'static str,
     bytes: Vec<u8>,
 }
 
 impl Request {
-    /// With its fixed part.
+    /// A request with its fixed part.
     pub fn new((kind, name): (u16, &'static str), flags: u16, fixed: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(128);
         bytes.extend([0; 4]);
@@ -40,7 +40,7 @@ impl Request {
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
 
-    /// The whole, by this number.
+    /// The encoded request with this sequence number.
     pub fn finish(mut self, sequence: u32) -> Vec<u8> {
         let length = self.bytes.len() as u32;
         for (at, number) in [(0, length), (8, sequence)] {
@@ -52,18 +52,18 @@ impl Request {
     }
 }
 
-/// A message of an answer.
+/// A message of a reply.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     pub kind: u16,
     pub flags: u16,
     pub sequence: u32,
-    /// What is behind its header.
+    /// The bytes after the header.
     pub payload: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Takes the first message off. `None`: that is none, or not all of it.
+    /// Decodes the first message and removes it from `bytes`. `None` if it is incomplete or malformed.
     pub fn take(bytes: &mut &'a [u8]) -> Option<Self> {
         let (length, kind, flags) = (word(bytes, 0)?, half(bytes, 4)?, half(bytes, 6)?);
         let sequence = word(bytes, 8)?;
@@ -71,19 +71,19 @@ impl<'a> Message<'a> {
         Some(Message { kind, flags, sequence, payload })
     }
 
-    /// The error number of a message that ends an answer, 0 for none. `None`: it has no such number.
+    /// The error number in the last message of a reply (NLMSG_ERROR, NLMSG_DONE); 0 for success. `None` if malformed.
     pub fn errno(&self) -> Option<i32> {
         match word(self.payload, 0)? as i32 {
-            // A success may have a number of its own.
+            // Values above 0 mean success too.
             0.. => Some(0),
             code @ -4095..0 => Some(-code),
             _ => None,
         }
     }
 
-    /// What else it says of an error (NETLINK_EXT_ACK); empty for nothing.
+    /// The text of an extended acknowledgement (NETLINK_EXT_ACK); empty if there is none.
     pub fn reason(&self) -> &'a str {
-        // Behind an error stands the request it is about, or only its header.
+        // After the error number there is the request, or only its header (NLM_F_CAPPED).
         let echo = match (u32::from(self.kind), u32::from(self.flags)) {
             (_, flags) if flags & sys::NLM_F_ACK_TLVS == 0 => return "",
             (sys::NLMSG_ERROR, flags) if flags & sys::NLM_F_CAPPED == 0 => word(self.payload, 4).unwrap_or(0),
@@ -98,23 +98,23 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Attributes as (type, value), up to the first that is not all there.
+/// The attributes as (type, value), up to the first incomplete one.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     core::iter::from_fn(move || {
         let (length, kind) = (half(bytes, 0)?, half(bytes, 2)?);
-        // The two highest bits tell of what is inside.
+        // The two highest bits are flags about the content.
         Some((kind & sys::NLA_TYPE_MASK as u16, take(&mut bytes, length.into(), ATTRIBUTE)?))
     })
 }
 
-/// Takes off what has this length, a header of `header` bytes included, and gives what is behind that.
+/// Removes an item of this length, including a header of `header` bytes, and returns it without the header.
 fn take<'a>(bytes: &mut &'a [u8], length: usize, header: usize) -> Option<&'a [u8]> {
     let taken = bytes.get(header..length)?;
     *bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     Some(taken)
 }
 
-/// The number of 32 bits at a place.
+/// The 32-bit number at an offset.
 pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
@@ -168,7 +168,7 @@ mod tests {
         assert!(Message::take(&mut rest).is_none());
     }
 
-    /// Whatever is cut off or put in: it comes to an end, and nothing is seen that is not there.
+    /// Truncated or overwritten messages: decoding terminates, and returns only bytes of the input.
     #[test]
     fn damage() {
         let mut one = Request::new((16, ""), 2, &[1; 16]);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn errors_and_their_reasons() {
         let code = |code: i32| code.to_ne_bytes();
-        let told = |kind, flags, payload: &[u8]| {
+        let decoded = |kind, flags, payload: &[u8]| {
             let bytes = message(kind, flags, 1, payload);
             let message = Message::take(&mut &bytes[..]).unwrap();
             (message.errno(), alloc::string::String::from(message.reason()))
@@ -225,13 +225,13 @@ mod tests {
         let (reason, offset) = (b"\x08\0\x01\0why\0", b"\x08\0\x02\0\x09\0\0\0");
         let whole = [&code(-17)[..], &request, offset, reason].concat();
         let short = [&code(-17)[..], &request[..16], reason].concat();
-        assert_eq!(told(2, 0x200, &whole), text("why"));
-        assert_eq!(told(2, 0x300, &short), text("why"));
-        assert_eq!(told(3, 0x202, &[&code(-17)[..], reason].concat()), text("why"));
-        // None is announced, or it does not end.
-        assert_eq!(told(2, 0, &whole), text(""));
-        assert_eq!(told(2, 0x300, &[&short[..], &[8]].concat()[..27]), text(""));
-        assert_eq!(told(2, 0x200, &[&code(-17)[..], &[0xff; 30]].concat()), text(""));
+        assert_eq!(decoded(2, 0x200, &whole), text("why"));
+        assert_eq!(decoded(2, 0x300, &short), text("why"));
+        assert_eq!(decoded(3, 0x202, &[&code(-17)[..], reason].concat()), text("why"));
+        // Without the flag NLM_F_ACK_TLVS, or without a terminating NUL.
+        assert_eq!(decoded(2, 0, &whole), text(""));
+        assert_eq!(decoded(2, 0x300, &[&short[..], &[8]].concat()[..27]), text(""));
+        assert_eq!(decoded(2, 0x200, &[&code(-17)[..], &[0xff; 30]].concat()), text(""));
         for (payload, errno) in [
             (&code(0)[..], Some(0)),
             (&code(7), Some(0)),
@@ -240,7 +240,7 @@ mod tests {
             (&code(i32::MIN), None),
             (&[0; 3], None),
         ] {
-            assert_eq!(told(2, 0, payload).0, errno, "{payload:?}");
+            assert_eq!(decoded(2, 0, payload).0, errno, "{payload:?}");
         }
     }
 }

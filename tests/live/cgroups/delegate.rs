@@ -174,5 +174,5 @@ fn delegated_cgroup_of_v1_is_refused(rig: &mut Rig) -> Outcome {
     let mut bundle = below(rig, "inner")?;
     rig.set_layout(Layout::V1)?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.delegate-cgroup: is for cgroup v2 alone"])
+    rig.refused(&bundle, &["annotations.run.oci.delegate-cgroup: supported only with cgroup v2 alone"])
 }

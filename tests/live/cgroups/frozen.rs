@@ -92,7 +92,7 @@ fn refused(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
     };
     for verb in ["run", "create"] {
         let output = run(&mut rig.launch(verb, &bundle, &[])?, "")?;
-        rig.bad(&output, &[&format!("cgroup /{path}: no process would run in it: {file} says")])?;
+        rig.bad(&output, &[&format!("cgroup /{path}: processes cannot run in it: frozen by {file}")])?;
         same("cgroups", cgroups(&rig.cgroup), before.clone())?;
     }
     freezer.set(false)?;
@@ -162,7 +162,10 @@ fn frozen_above_later_and_deleted(rig: &mut Rig) -> Outcome {
     above.set(true)?;
     if above.v1 {
         let output = rig.mote(&["delete", "--force", &rig.id])?;
-        rig.bad(&output, &["its processes were killed, and end when it is thawed", "freezer.state says"])?;
+        rig.bad(
+            &output,
+            &["its processes were killed and exit when it is thawed: frozen by", "freezer.state"],
+        )?;
         rig.status_is("paused")?;
         above.set(false)?;
     }

@@ -249,7 +249,7 @@ fn own_part_below_with_a_limit(rig: &mut Rig) -> Outcome {
     match file {
         "hugetlb.2MB.max" => {
             let own = format!("linux.resources.hugepageLimits[0]: cgroup /{}/own ", rig.cgroup);
-            rig.bad(&output, &[&own, "while processes are in it"])?;
+            rig.bad(&output, &[&own, "contains processes"])?;
         }
         // One for threads: they may be in it.
         _ => drop(output.good()?),

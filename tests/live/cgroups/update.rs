@@ -173,7 +173,7 @@ fn update_of_memory_below_its_use_is_refused(rig: &mut Rig) -> Outcome {
         })
     };
     for pids in [50, 60] {
-        refused(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below what is in use"])?;
+        refused(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below the current usage"])?;
         limits.are(128, 128)?;
         if limits.v2 {
             same("memory.high", says(&limits.directory, "memory.high")?, "max")?;
