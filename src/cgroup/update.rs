@@ -2,7 +2,7 @@
 //!
 //! Some limits depend on others, and those that are not given keep their present values: the configuration and v1
 //! limit memory plus swap, v2 limits swap alone; a CPU quota is for a period. The order in which the kernel accepts
-//! dependent writes is found by retrying (see [`Cgroup::write`]).
+//! dependent writes is found by retrying (see `Cgroup::write`).
 
 use alloc::borrow::ToOwned;
 use alloc::format;

@@ -45,7 +45,7 @@ pub fn label_of<'a>(kind: &CStr, label: Label<'a>) -> Option<Label<'a>> {
     }
 }
 
-/// Whether a parameter is passed to the filesystem; [`ATTRIBUTE`] is not.
+/// Whether a parameter is passed to the filesystem; `ATTRIBUTE` is not.
 pub fn is_parameter((name, _): &Parameter<'_>) -> bool {
     *name != ATTRIBUTE
 }

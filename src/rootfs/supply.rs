@@ -15,7 +15,7 @@ use super::op::Op;
 use super::source::Source;
 use crate::error::{At, Result, Show};
 
-/// The trees in one message: those of one entry, or of several entries up to [`BATCH`] trees. An entry has at most one
+/// The trees in one message: those of one entry, or of several entries up to `BATCH` trees. An entry has at most one
 /// for each cgroup hierarchy.
 pub type TreeBatch = [Option<OwnedFd>; 64];
 

@@ -76,7 +76,7 @@ fn data(call: Call<'_>) -> Option<Data> {
 
 impl Filter<'_> {
     /// The result (`SECCOMP_RET_*` with its data) for a call on the native architecture, if it is certain to be a `bad`
-    /// one; if several are possible, one of them. `None` if another result is possible, or after [`MOST_STEPS`].
+    /// one; if several are possible, one of them. `None` if another result is possible, or after `MOST_STEPS`.
     pub fn foresee(&self, call: Call<'_>, bad: fn(u32) -> bool) -> Option<u32> {
         let data = data(call)?;
         let (mut machine, mut others) = (Machine::default(), Vec::new());

@@ -76,7 +76,7 @@ pub fn own_cgroup() -> Result<String> {
     cgroup_of(own_pid())
 }
 
-/// The v2 cgroup of a process (cgroups(7), "/proc/[pid]/cgroup").
+/// The v2 cgroup of a process (cgroups(7), "/proc/pid/cgroup").
 pub fn cgroup_of(pid: i32) -> Result<String> {
     let mut space = [0u8; 4096];
     let text =

@@ -13,7 +13,7 @@
 //!
 //! The status file is written before anything is created, so that `delete --force` finds what it has to remove even if
 //! mote is killed. Its content is acted on (hooks, processes, cgroups), so no other user may have write permission: see
-//! [`own`].
+//! `own`.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -72,7 +72,7 @@ impl Store {
     /// Creates the state directory of a new container, locked.
     ///
     /// Errors: [`Kind::Exists`] if the ID is in use; [`Kind::Invalid`] if it is invalid; [`Kind::State`] if the root
-    /// directory is not safe, see [`own`].
+    /// directory is not safe, see `own`.
     pub fn create(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         let root = match self.open_root()? {
@@ -121,7 +121,7 @@ impl Store {
 
     /// The state directory of a container, not locked.
     ///
-    /// Errors: [`Kind::NotFound`] if there is none; [`Kind::State`] if it is not safe, see [`own`].
+    /// Errors: [`Kind::NotFound`] if there is none; [`Kind::State`] if it is not safe, see `own`.
     pub fn open(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         match self.open_root()? {
