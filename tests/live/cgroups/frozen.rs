@@ -141,7 +141,7 @@ fn frozen_above_later_is_paused(rig: &mut Rig) -> Outcome {
         let output = rig.mote(&["exec", &rig.id, "/payload"])?;
         same("exit code", output.code(), 255)?;
         contains("the error", &output.stderr, "it is paused")?;
-        rig.bad(&rig.mote(&["resume", &rig.id])?, &["those above", "is frozen"])?;
+        rig.bad(&rig.mote(&["resume", &rig.id])?, &["the cgroups above", "frozen by"])?;
         rig.status_is("paused")?;
     }
     above.set(false)?;
