@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         all.extend(program.data);
     }
     if mode == "write" {
-        script::replace(path, &layout);
+        script::replace(path, &layout, &all);
         return ExitCode::SUCCESS;
     }
     wrong.extend(script::unmatched(path, &all));

@@ -45,8 +45,9 @@ impl Layout {
         for (symbol, part) in &self.0 {
             let section = sections.get(symbol.as_str()).copied().unwrap_or_default();
             let found = Part::ALL.into_iter().find(|part| part.section() == section);
-            // libc's objects are placed by the fixed part of the script.
-            if !symbol.ends_with(')') && !found.is_some_and(|found| found <= *part) {
+            // The fixed part of the script places libc's objects, and what has a section for another reason.
+            let is_fixed = symbol.ends_with(')') || section == ".text.wait";
+            if !is_fixed && !found.is_some_and(|found| found <= *part) {
                 list.push(format!("{symbol} ran and is in {section}, not in {}", part.section()));
             }
         }
@@ -106,10 +107,13 @@ pub fn pattern(symbol: &str) -> String {
 }
 
 const BEGIN: &str = "/* generated: ";
+const END: &str = "/* end */";
 
-/// Writes the patterns between the marks of each part.
-pub fn replace(path: &str, layout: &Layout) {
+/// Writes the patterns between the marks of each part. Those that are there are kept as long as they fit one of the
+/// `sections`: not every function runs each time, as when a time stamp needs padding.
+pub fn replace(path: &str, layout: &Layout, sections: &BTreeSet<String>) {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let all: BTreeSet<String> = layout.0.keys().map(|symbol| pattern(symbol)).collect();
     let mut out = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -121,17 +125,15 @@ pub fn replace(path: &str, layout: &Layout) {
         let part = Part::ALL.into_iter().find(|part| part.section() == name);
         let part = part.unwrap_or_else(|| panic!("{path}: no part is called {name}"));
         let symbols = layout.0.iter().filter(|(symbol, place)| **place == part && !symbol.ends_with(')'));
-        let patterns: BTreeSet<String> = symbols.map(|(symbol, _)| pattern(symbol)).collect();
+        let mut patterns: BTreeSet<String> = symbols.map(|(symbol, _)| pattern(symbol)).collect();
+        let old = lines.by_ref().map(str::trim).take_while(|line| *line != END);
+        let old = old.filter_map(|line| line.strip_prefix("*(.text*.")?.strip_suffix(")"));
+        let fits = |pattern: &&str| sections.iter().any(|section| fits(&format!(".text.{pattern}"), section));
+        patterns.extend(old.filter(|pattern| !all.contains(*pattern)).filter(fits).map(String::from));
         for pattern in patterns {
             out.push_str(&format!("    *(.text*.{pattern})\n"));
         }
-        for line in lines.by_ref() {
-            if line.trim() == "/* end */" {
-                out.push_str(line);
-                out.push('\n');
-                break;
-            }
-        }
+        out.push_str(&format!("    {END}\n"));
     }
     fs::write(path, out).unwrap_or_else(|error| panic!("{path}: {error}"));
 }

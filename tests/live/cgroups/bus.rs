@@ -339,8 +339,8 @@ fn bus_bad_answers(rig: &mut Rig) -> Outcome {
     for (name, manner, words) in [
         ("refusing", Manner::Refusing, &["StartTransientUnit", "Error.AccessDenied: no; never"][..]),
         ("half", Manner::Half, &["recvfrom", "connection reset"]),
-        ("long", Manner::Long, &["not a message"]),
-        ("garbage", Manner::Garbage, &["not a message"]),
+        ("long", Manner::Long, &["malformed D-Bus message"]),
+        ("garbage", Manner::Garbage, &["malformed D-Bus message"]),
         ("gone", Manner::Gone, &["recvfrom", "connection reset"]),
         ("failed", Manner::Job("failed"), &["StartTransientUnit", "JobRemoved", "\"failed\""]),
     ] {
