@@ -86,6 +86,8 @@ fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) 
         // READY=1 is forwarded once. A failure to send it is ignored: supervision goes on.
         if inside.take(launched.pid.as_raw_nonzero().get()).unwrap_or(true) {
             *notify = None;
+            // Raised again before its socket was closed: it must not be forwarded.
+            signal::discard(SIGIO);
         }
         return Ok(None);
     }

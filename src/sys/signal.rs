@@ -2,7 +2,8 @@
 //! signalfd(2)).
 
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, SIG_SETMASK,
+    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, __NR_signalfd4,
+    O_CLOEXEC, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
@@ -48,6 +49,14 @@ pub fn set_default(signal: i32) -> Result<()> {
     // SAFETY: the structure is at least as long as the kernel's, and outlives the call; the old one is not returned;
     // the set in it is SIZE bytes long.
     super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
+}
+
+/// Discards a signal, which must be blocked, if it is pending.
+pub fn discard(signal: i32) {
+    let (set, timeout) = (Set(1 << (signal - 1)), [0u64; 2]);
+    let (set, timeout) = (&raw const set as usize, &raw const timeout as usize);
+    // SAFETY: the set is SIZE bytes long, the timeout is a timespec of 0 s; the pointer for siginfo is null.
+    let _ = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, timeout, SIZE) };
 }
 
 /// Creates a signalfd from which these signals, which must be blocked, are received (signalfd(2); SFD_CLOEXEC is
