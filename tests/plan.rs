@@ -36,6 +36,8 @@ mod machine;
 mod names;
 #[path = "plan/print.rs"]
 mod print;
+#[path = "seccomp/rows.rs"]
+mod rows;
 #[path = "plan/text.rs"]
 mod text;
 #[path = "plan/tree.rs"]

@@ -42,5 +42,7 @@ mod numbers;
 mod profile;
 #[path = "seccomp/random.rs"]
 mod random;
+#[path = "seccomp/rows.rs"]
+mod rows;
 #[path = "seccomp/shape.rs"]
 mod shape;

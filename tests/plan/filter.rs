@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use mote::seccomp::{ALLOW, ARCHS, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
 
 use crate::names::{self, FILTER_FLAGS, bits, errno};
+use crate::rows::{column, rows};
 use crate::text::Entry;
 
 /// A seccomp filter: what it returns for each system call of this machine, for those of other architectures how many
@@ -96,21 +97,10 @@ fn action(verdict: u32) -> String {
     }
 }
 
-/// The system calls of an architecture, out of the rows of the table.
+/// The system calls of an architecture.
 fn calls(arch: &Arch) -> Vec<(&'static str, u32)> {
-    let column = match arch.name {
-        "X86_64" => 0,
-        "AARCH64" => 4,
-        other => panic!("the column of {other} is not known here"),
-    };
-    let row = |line: &'static str| {
-        let (kind, rest) = line.trim().split_once("(\"")?;
-        let (name, cells) = rest.split_once("\", ")?;
-        let mut cells = cells.trim_matches(['[', ']', ')', ',', ' ']).split(',');
-        let cell = cells.nth(if kind == "all" { 0 } else { column })?;
-        Some((name, cell.trim().parse().ok()?))
-    };
-    include_str!("../../src/seccomp/table.rs").lines().filter_map(row).collect()
+    let column = column(arch.name);
+    rows().into_iter().filter_map(|(name, numbers)| Some((name, numbers[column]?))).collect()
 }
 
 /// What the accumulator holds: a constant, or half of an argument and the mask that it was reduced by.

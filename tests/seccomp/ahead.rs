@@ -7,8 +7,8 @@ use mote::sys::seccomp::Call as Known;
 use crate::book::number;
 use crate::kernel::{call, child};
 use crate::machine::{Call, native, run};
-use crate::numbers::rows;
 use crate::random::Random;
+use crate::rows::rows;
 
 const ANY: fn(u32) -> bool = |_| true;
 

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use mote::seccomp::Arch;
 
 use crate::machine::Call;
-use crate::numbers::{column, rows};
 use crate::profile::{Condition, Profile, verdict};
+use crate::rows::{column, rows};
 
 const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
 const X32: u32 = 0x4000_0000;

@@ -188,7 +188,7 @@ const PROFILES: usize = 600;
 fn random_profiles() {
     let Some(mut library) = Library::start("random_profiles") else { return };
     let mut known = Known::new(&mut library);
-    let rows = crate::numbers::rows();
+    let rows = crate::rows::rows();
     let names = rows.iter().map(|row| row.0).filter(|name| known.agrees(&mut library, name));
     let names: Vec<&str> = names.collect();
     assert!(names.len() > 400, "{}", names.len());

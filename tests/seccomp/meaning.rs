@@ -107,7 +107,7 @@ fn unknown_names_are_told() {
 #[test]
 fn a_large_program() {
     let mut random = Random(7);
-    let names: Vec<&str> = crate::numbers::rows().iter().map(|row| row.0).collect();
+    let names: Vec<&str> = crate::rows::rows().iter().map(|row| row.0).collect();
     let line = |(index, name): (usize, &&str)| Line {
         action: ["SCMP_ACT_ALLOW", "SCMP_ACT_TRAP"][index % 2],
         errno: None,
@@ -159,7 +159,7 @@ fn programs_as_they_are() {
 #[test]
 fn random_profiles_by_the_book() {
     let mut random = Random(0xb00c);
-    let names: Vec<&str> = crate::numbers::rows().iter().map(|row| row.0).collect();
+    let names: Vec<&str> = crate::rows::rows().iter().map(|row| row.0).collect();
     for index in 0..200 {
         let archs = vec![mote::seccomp::ARCHS[index % 23].name];
         let archs = if archs[0] == "X32" { vec!["X86_64", "X32"] } else { archs };
