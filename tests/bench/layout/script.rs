@@ -17,6 +17,11 @@ pub enum Part {
 impl Part {
     const ALL: [Part; 4] = [Part::Child, Part::Host, Part::Plan, Part::Small];
 
+    /// The part with this output section.
+    fn of(section: &str) -> Option<Self> {
+        Part::ALL.into_iter().find(|part| part.section() == section)
+    }
+
     /// The output section, which the script names.
     fn section(self) -> &'static str {
         [".text.child", ".text.host", ".text.plan", ".text.small"][self as usize]
@@ -44,15 +49,20 @@ impl Layout {
         let mut list = Vec::new();
         for (symbol, part) in &self.0 {
             let section = sections.get(symbol.as_str()).copied().unwrap_or_default();
-            let found = Part::ALL.into_iter().find(|part| part.section() == section);
+            let found = Part::of(section);
             // The fixed part of the script places libc's objects, and what has a section for another reason.
-            let is_fixed = symbol.ends_with(')') || section == ".text.wait";
+            let is_fixed = is_object(symbol) || section == ".text.wait";
             if !is_fixed && !found.is_some_and(|found| found <= *part) {
                 list.push(format!("{symbol} ran and is in {section}, not in {}", part.section()));
             }
         }
         list
     }
+}
+
+/// Whether it is the name of an object of libc, `libc.a(memcpy.lo)`, and not of a function.
+fn is_object(symbol: &str) -> bool {
+    symbol.ends_with(')')
 }
 
 /// A pattern for a mangled name, without what changes with the compiler: the hashes of crates, and the references back into
@@ -122,14 +132,13 @@ pub fn replace(path: &str, layout: &Layout, sections: &BTreeSet<String>) {
         let Some(name) = line.trim().strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(" */")) else {
             continue;
         };
-        let part = Part::ALL.into_iter().find(|part| part.section() == name);
-        let part = part.unwrap_or_else(|| panic!("{path}: no part is called {name}"));
-        let symbols = layout.0.iter().filter(|(symbol, place)| **place == part && !symbol.ends_with(')'));
+        let part = Part::of(name).unwrap_or_else(|| panic!("{path}: no part is called {name}"));
+        let symbols = layout.0.iter().filter(|(symbol, place)| **place == part && !is_object(symbol));
         let mut patterns: BTreeSet<String> = symbols.map(|(symbol, _)| pattern(symbol)).collect();
         let old = lines.by_ref().map(str::trim).take_while(|line| *line != END);
         let old = old.filter_map(|line| line.strip_prefix("*(.text*.")?.strip_suffix(")"));
-        let fits = |pattern: &&str| sections.iter().any(|section| fits(&format!(".text.{pattern}"), section));
-        patterns.extend(old.filter(|pattern| !all.contains(*pattern)).filter(fits).map(String::from));
+        let still_fits = |pattern: &&str| fits_any(&format!(".text*.{pattern}"), sections);
+        patterns.extend(old.filter(|pattern| !all.contains(*pattern)).filter(still_fits).map(String::from));
         for pattern in patterns {
             out.push_str(&format!("    *(.text*.{pattern})\n"));
         }
@@ -144,8 +153,12 @@ pub fn unmatched(path: &str, sections: &BTreeSet<String>) -> Vec<String> {
     let patterns = text.lines().filter_map(|line| line.trim().strip_prefix("*(")?.strip_suffix(")"));
     let patterns =
         patterns.filter(|pattern| pattern.starts_with(".text*.") || pattern.starts_with(".rodata*"));
-    let lonely = patterns.filter(|pattern| !sections.iter().any(|section| fits(pattern, section)));
+    let lonely = patterns.filter(|pattern| !fits_any(pattern, sections));
     lonely.map(|pattern| format!("{pattern} fits nothing")).collect()
+}
+
+fn fits_any(pattern: &str, names: &BTreeSet<String>) -> bool {
+    names.iter().any(|name| fits(pattern, name))
 }
 
 /// Whether a pattern with `*` fits the whole name.
