@@ -1,12 +1,14 @@
 //! Telling systemd that a container is ready (sd_notify(3)).
 
+use std::io::Error;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::command::{self, LIMIT, Running, start};
+use crate::command::{self, LIMIT, Lines, Running, start};
 use crate::rig::{Peer, Rig};
+use crate::sys::trace::{interrupted_when, receives_with_sigio};
 use crate::{json, sys, tests};
 
 tests![
@@ -14,6 +16,7 @@ tests![
     ready_is_told_by_start,
     ready_is_told_by_a_detached_run,
     ready_is_told_by_a_foreground_run,
+    ready_while_sigio_is_pending,
     ready_alone_is_told,
     ready_at_an_abstract_address,
     ready_never,
@@ -95,6 +98,33 @@ fn ready_is_told_by_a_foreground_run(rig: &mut Rig) -> Outcome {
     same("what is told", manager.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
     rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
     same("the command", running.status()?.0.code(), Some(7))?;
+    rig.nothing_left()
+}
+
+/// A message that arrives between SIGIO and the read of READY=1 raises SIGIO once more: it is not forwarded to the
+/// container, which is sent the signal after it.
+fn ready_while_sigio_is_pending(rig: &mut Rig) -> Outcome {
+    let manager = Manager::new(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["wait", "1", "exit", "7"]);
+    let (reader, writer) = std::io::pipe()?;
+    let mut lines = Lines::new(reader);
+    let mut run = manager.command(rig.launch("run", &bundle, &[])?);
+    run.stdin(Stdio::null()).stdout(writer);
+    let socket = rig.state.join(&rig.id).join("notify/notify.sock");
+    let later = libc::SIGRTMIN();
+    let send_both = |pid| {
+        lines.until("waiting=1").map_err(|_| Error::other("it does not wait"))?;
+        UnixDatagram::unbound()?.send_to(b"READY=1", &socket)?;
+        // Pending signals are taken in the order of their numbers.
+        sys::kill(pid, later)
+    };
+    let (status, came) = interrupted_when(&mut run, receives_with_sigio, send_both)?;
+    drop(run);
+    holds("it received", came)?;
+    same("the signal", lines.all()?, format!("signal={later}\n"))?;
+    same("the command", libc::WEXITSTATUS(status), 7)?;
+    same("what is told", &manager.hear()?.0[..8], "READY=1\n")?;
     rig.nothing_left()
 }
 

@@ -32,6 +32,20 @@ pub fn interrupted_at(
     number: u32,
     act: impl FnOnce(i32) -> Result<()>,
 ) -> Result<(i32, bool)> {
+    let mut seen = 0;
+    let that = |_| {
+        seen += 1;
+        Ok(seen - 1 == number)
+    };
+    interrupted_when(command, that, act)
+}
+
+/// Like `interrupted_at`, before the first system call at which `when` is true of the command's pid.
+pub fn interrupted_when(
+    command: &mut Command,
+    mut when: impl FnMut(i32) -> Result<bool>,
+    act: impl FnOnce(i32) -> Result<()>,
+) -> Result<(i32, bool)> {
     super::before_exec(command, || ptrace(TRACEME, 0, 0));
     #[allow(clippy::zombie_processes)] // Waited for below, by a call that also tells of stops.
     let child = command.spawn()?;
@@ -39,7 +53,7 @@ pub fn interrupted_at(
     // Stopped by execve.
     wait(pid)?;
     ptrace(SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
-    let (mut seen, mut signal, mut act) = (0, 0, Some(act));
+    let (mut before, mut signal, mut act) = (true, 0, Some(act));
     loop {
         match ptrace(SYSCALL, pid, signal) {
             // Killed while it was stopped.
@@ -55,14 +69,33 @@ pub fn interrupted_at(
             continue;
         }
         signal = 0;
-        // Stops come in pairs: before a call, and behind it.
-        if seen == 2 * number
+        if before
+            && act.is_some()
+            && when(pid)?
             && let Some(act) = act.take()
         {
             act(pid)?;
         }
-        seen += 1;
+        // Stops come in pairs: before a call, and behind it.
+        before = !before;
     }
+}
+
+/// Whether a stopped process is about to receive from a socket that raises SIGIO (proc_pid_syscall(5), proc_pid_fdinfo(5)).
+pub fn receives_with_sigio(pid: i32) -> Result<bool> {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+    let Some(("", fd)) = call
+        .strip_prefix(&libc::SYS_recvfrom.to_string())
+        .and_then(|rest| rest.split(' ').nth(1))
+        .and_then(|fd| fd.split_once("0x"))
+    else {
+        return Ok(false);
+    };
+    let fd = u32::from_str_radix(fd, 16).map_err(Error::other)?;
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
+    let flags = i32::from_str_radix(flags.trim(), 8).map_err(Error::other)?;
+    Ok(flags & libc::O_ASYNC != 0)
 }
 
 /// Kills a command before its `number`th system call. `false`: it ended before, by itself.
