@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
-use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -10,10 +9,11 @@ use rustix::fd::OwnedFd;
 
 use super::console::Console;
 use super::listener::ListenerReceiver;
-use super::notify::{Notify, SocketMount};
+use super::notify::Notify;
 use super::pid_receivers::PidReceivers;
 use super::relay::Relay;
 use super::scope::Description;
+use super::service::ServiceEnvironment;
 use super::store::directory::{Directory, Store};
 use super::store::identity::Identity;
 use super::store::status::{State, Status};
@@ -24,7 +24,7 @@ use crate::cgroup::manager::{Manager, Requested};
 use crate::cgroup::stat::oom::OomReport;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::hooks::{self, Point};
+use crate::hooks::Point;
 use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::launch::parent::{Launched, launch};
@@ -98,71 +98,246 @@ pub fn bring_up(
     warnings: &mut Vec<Error>,
 ) -> Result<CreatedContainer> {
     let directory = store.create(request.id)?;
-    match create_in(&directory, request, until, warnings) {
-        Ok(built) => Ok(CreatedContainer { directory, launch: built }),
-        Err(error) => {
-            let _ = directory.remove();
-            Err(error)
+    let mut sources = Sources::default();
+    let planned = Creation::plan(&directory, request, until, &mut sources, warnings);
+    // If planning fails, nothing but the directory exists.
+    let mut creation = planned.inspect_err(|_| drop(directory.remove()))?;
+    // Decoding and planning are done. If this fails, only more pages stay resident.
+    program_text::drop_text_pages();
+    match creation.make() {
+        Ok(launched) => {
+            let launch = creation.finish(launched);
+            Ok(CreatedContainer { directory, launch })
         }
+        Err(error) => Err(creation.undo(error)),
     }
 }
 
-fn create_in(
-    directory: &Directory,
-    request: &Request<'_>,
+/// The owners of the text that the plan borrows.
+#[derive(Default)]
+struct Sources {
+    bundle: Option<Bundle>,
+    service: Option<ServiceEnvironment>,
+}
+
+/// A container that is being created: its plan, and what exists of it. `plan`, `make` and `finish` are called in this
+/// order; `undo` instead of `finish` if a step of `make` fails.
+struct Creation<'a> {
+    directory: &'a Directory,
+    pid_receivers: PidReceivers<'a>,
+    console_socket: Option<&'a CStr>,
     until: Until,
-    warnings: &mut Vec<Error>,
-) -> Result<Launch> {
-    let mut bundle = Bundle::read(request.bundle, request.config)?;
-    // A copy: later changes of the bundle's file must not affect this container (runtime.md, "Create").
-    directory.write(CONFIG, &bundle.config)?;
-    let mut config = Config::decode("config.json", &mut bundle.config)?;
-    let pidfd_socket = request.pid_receivers.pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
-    let request =
-        &Request { pid_receivers: PidReceivers { pidfd_socket, ..request.pid_receivers }, ..*request };
-    let systemd = ServiceEnvironment::new(directory, request)?;
-    systemd.add_to(&mut config);
-    config.set_seccomp_receiver(request.seccomp_receiver);
-    let notify = ServiceEnvironment::listen(directory, request, until)?;
-    let host = Host::read()?;
-    let mut manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
-    let options = Options {
-        id: request.id,
-        bundle: &bundle.path,
-        pivot: request.pivot,
-        new_keyring: request.new_keyring,
-        placement: manager.placement(),
-        preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
-        waits_for_start: until == Until::Created,
-    };
-    let mut plan = Plan::new(&config, &host, &options, warnings)?;
-    plan.hooks.open()?;
-    let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
-    // Decoding and planning are done. If this fails, only more pages stay resident.
-    program_text::drop_text_pages();
-    let mut status =
-        Status { owner: host.uid, bus: manager.address(), ..status(&config, &bundle.path, &plan) };
-    // Before anything is created: `delete --force` removes what the status file names.
-    status.write(directory)?;
-    let cgroup = create_cgroups(&mut plan, &mut manager, directory, warnings)?;
-    status.cgroup = status.cgroup.filter(|_| cgroup.is_some());
-    let launched = process(directory, request, until, &mut plan, receiver, cgroup.as_ref(), &mut status);
-    match (launched, cgroup) {
-        (Ok((launched, relay)), cgroup) => {
-            let more = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
-            Ok(Launch { relay, notify, has_other_resources: more, cgroup, launched })
+    warnings: &'a mut Vec<Error>,
+    plan: Plan<'a>,
+    manager: Manager,
+    /// The content of the status file, which names what is created.
+    status: Status,
+    /// The receiver of the filter's listener fd, until the container init is launched.
+    receiver: Option<ListenerReceiver>,
+    notify: Option<Notify>,
+    cgroup: Option<Cgroup>,
+    /// Whether the cgroup and the resctrl groups are created; the next step launches the container init.
+    has_environment: bool,
+    /// The container init, if it is launched but cannot be set up.
+    failed: Option<Launched>,
+    relay: Option<Box<Relay>>,
+}
+
+impl<'a> Creation<'a> {
+    /// Reads the bundle, saves its configuration in the state directory, and makes the plan.
+    // Not inlined into its caller, whose code is needed later: see scripts/layout.ld.
+    #[inline(never)]
+    fn plan(
+        directory: &'a Directory,
+        request: &Request<'a>,
+        until: Until,
+        sources: &'a mut Sources,
+        warnings: &'a mut Vec<Error>,
+    ) -> Result<Self> {
+        let bundle = sources.bundle.insert(Bundle::read(request.bundle, request.config)?);
+        // A copy: later changes of the bundle's file must not affect this container (runtime.md, "Create").
+        directory.write(CONFIG, &bundle.config)?;
+        let mut config = Config::decode("config.json", &mut bundle.config)?;
+        let PidReceivers { pid_file, pidfd_socket } = request.pid_receivers;
+        let pidfd_socket = pidfd_socket.or(config.annotation(c"run.oci.pidfd_receiver"));
+        let service =
+            ServiceEnvironment::new(directory, request.listen_fds, request.notify_socket.is_some())?;
+        sources.service.insert(service).add_to(&mut config);
+        config.set_seccomp_receiver(request.seccomp_receiver);
+        let notify = match request.notify_socket {
+            Some(host) if until != Until::Created => Notify::listen(directory, host)?,
+            // `start` opens it.
+            _ => None,
+        };
+        let host = Host::read()?;
+        let manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
+        let options = Options {
+            id: request.id,
+            bundle: &bundle.path,
+            pivot: request.pivot,
+            new_keyring: request.new_keyring,
+            placement: manager.placement(),
+            preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
+            waits_for_start: until == Until::Created,
+        };
+        let mut plan = Plan::new(&config, &host, &options, warnings)?;
+        plan.hooks.open()?;
+        let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
+        let mut status = status(&config, &bundle.path, &plan);
+        (status.owner, status.bus) = (host.uid, manager.address());
+        Ok(Creation {
+            directory,
+            pid_receivers: PidReceivers { pid_file, pidfd_socket },
+            console_socket: request.console_socket,
+            until,
+            warnings,
+            plan,
+            manager,
+            status,
+            receiver,
+            notify,
+            cgroup: None,
+            has_environment: false,
+            failed: None,
+            relay: None,
+        })
+    }
+
+    /// Creates what is planned, step by step, and returns the container init.
+    fn make(&mut self) -> Result<Launched> {
+        // Before anything is created: `delete --force` removes what the status file names.
+        self.status.write(self.directory)?;
+        self.create_cgroup()?;
+        self.plan.rdt.as_ref().map_or(Ok(()), intelrdt::Plan::create)?;
+        self.has_environment = true;
+        let console = self.console()?;
+        let start_wait = self.start_wait()?;
+        let mut launched = self.launch(&console, &start_wait)?;
+        match self.set_up(&mut launched, console, &start_wait) {
+            Ok(()) => Ok(launched),
+            Err(error) => {
+                self.failed = Some(launched);
+                Err(error)
+            }
         }
-        (Err(error), _) if !directory.is_there() => Err(error),
-        (Err(error), cgroup) => {
-            let error = cgroup.iter().fold(error, explain);
-            undo(&plan, &mut manager, cgroup);
-            let _ = status.rdt.remove();
-            // As with `delete`, before the hooks, so that the lock is not held while they run.
-            let _ = directory.remove();
-            // runtime.md, "Lifecycle": after a failure the lifecycle continues with the poststop hooks.
-            plan.hooks.run_all(Point::Poststop, 0, &mut |warning| warnings.push(warning));
-            Err(error)
+    }
+
+    /// Creates the cgroup, if the manager can and has to.
+    fn create_cgroup(&mut self) -> Result<()> {
+        if let Some(planned) = &self.plan.cgroup {
+            let description = format_args!("{}", Description(self.directory));
+            self.cgroup = self.manager.create(planned, description, self.directory, self.warnings)?;
         }
+        if self.cgroup.is_none() && self.plan.cgroup.take().is_some() {
+            self.plan.rootfs.without_cgroup();
+            self.status.cgroup = None;
+        }
+        Ok(())
+    }
+
+    /// The destination of the PTY master.
+    fn console(&mut self) -> Result<Console> {
+        let is_attended = self.until == Until::Ended;
+        Console::new(self.console_socket, self.plan.process.terminal.as_mut(), is_attended)
+    }
+
+    /// The place where the container init waits to be started.
+    fn start_wait(&self) -> Result<StartWait> {
+        match self.until {
+            Until::Created => StartWait::socket(self.directory.fd(), self.directory.path()),
+            Until::Running | Until::Ended => Ok(StartWait::Parent),
+        }
+    }
+
+    /// Clones the container init, and records its PID before it gets its first `Go`.
+    fn launch(&mut self, console: &Console, start_wait: &StartWait) -> Result<Launched> {
+        let (directory, status) = (self.directory, &mut self.status);
+        let record_pid = |pid, pidfd: &OwnedFd| {
+            status.process = Identity::of(pid, pidfd)?;
+            status.write(directory)
+        };
+        let (plan, cgroup, receiver) = (&mut self.plan, self.cgroup.as_ref(), self.receiver.take());
+        let mut launched = launch(plan, directory.fd(), cgroup, start_wait, console.childs(), record_pid)?;
+        let pid = launched.pid.as_raw_nonzero().get();
+        launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
+        if self.plan.is_born_inside() {
+            self.release_placeholder();
+        }
+        Ok(launched)
+    }
+
+    /// Sets up the container init and records its root; unless `until` is `Created`, starts its program.
+    fn set_up(&mut self, launched: &mut Launched, console: Console, start_wait: &StartWait) -> Result<()> {
+        self.pid_receivers.send(launched.pid, &launched.pidfd)?;
+        launched.supply_trees(&self.plan)?;
+        launched.run_hooks(&self.plan.hooks)?;
+        let record = |root: &RootId| self.directory.record_root(root);
+        match self.until {
+            Until::Created => launched.ready(start_wait, record)?,
+            Until::Running | Until::Ended => {
+                launched.start(record)?;
+                self.run_poststart_hooks(launched.pid.as_raw_nonzero().get())?;
+            }
+        }
+        self.release_placeholder();
+        self.relay = console.relay()?;
+        Ok(())
+    }
+
+    /// Runs the poststart hooks, unlocked: they may call mote for this container.
+    fn run_poststart_hooks(&self, pid: i32) -> Result<()> {
+        if !self.plan.hooks.has(Point::Poststart) {
+            return Ok(());
+        }
+        self.directory.unlock()?;
+        let done = self.plan.hooks.run(Point::Poststart, pid);
+        self.directory.lock()?;
+        done
+    }
+
+    /// Lets the placeholder process of the scope exit. For use when the container init is in the cgroup, or failed.
+    fn release_placeholder(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.release_placeholder();
+        }
+    }
+
+    /// The resources that the command goes on to hold.
+    fn finish(self, launched: Launched) -> Launch {
+        let Creation { status, relay, notify, cgroup, .. } = self;
+        let has_other_resources = status.hooks || !status.rdt.is_empty() || status.scope.is_some();
+        Launch { relay, notify, has_other_resources, cgroup, launched }
+    }
+
+    /// Removes what exists, after a step of `make` failed. Returns the error with what the cgroup adds to it.
+    #[cold]
+    #[inline(never)]
+    fn undo(mut self, mut error: Error) -> Error {
+        if let Some(launched) = self.failed.take() {
+            self.release_placeholder();
+            launched.kill();
+            self.pid_receivers.remove_pid_file();
+        }
+        // Another command has deleted the container, with all that its status file names.
+        if !self.directory.is_there() {
+            return error;
+        }
+        if let (Some(planned), Some(cgroup)) = (&self.plan.cgroup, self.cgroup.take()) {
+            if self.has_environment {
+                error = explain(error, &cgroup);
+            }
+            self.manager.remove(planned, cgroup);
+        }
+        if self.has_environment {
+            let _ = self.status.rdt.remove();
+        }
+        // As with `delete`, before the hooks, so that the lock is not held while they run.
+        let _ = self.directory.remove();
+        // runtime.md, "Lifecycle": after a failure the lifecycle continues with the poststop hooks.
+        if self.has_environment {
+            self.plan.hooks.run_all(Point::Poststop, 0, &mut |warning| self.warnings.push(warning));
+        }
+        error
     }
 }
 
@@ -212,140 +387,4 @@ fn receiver(
         Some(filter) if here && filter.has_listener() => ListenerReceiver::connect(config, id, bundle),
         _ => Ok(None),
     }
-}
-
-/// Creates the cgroup, if the manager can and has to, and the resctrl groups.
-fn create_cgroups(
-    plan: &mut Plan<'_>,
-    manager: &mut Manager,
-    directory: &Directory,
-    warnings: &mut Vec<Error>,
-) -> Result<Option<Cgroup>> {
-    let cgroup = match &plan.cgroup {
-        Some(planned) => {
-            manager.create(planned, format_args!("{}", Description(directory)), directory, warnings)?
-        }
-        None => None,
-    };
-    if cgroup.is_none() && plan.cgroup.take().is_some() {
-        plan.rootfs.without_cgroup();
-    }
-    match plan.rdt.as_ref().map(intelrdt::Plan::create) {
-        Some(Err(error)) => {
-            undo(plan, manager, cgroup);
-            Err(error)
-        }
-        _ => Ok(cgroup),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn undo(plan: &Plan<'_>, manager: &mut Manager, cgroup: Option<Cgroup>) {
-    if let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) {
-        manager.remove(planned, cgroup);
-    }
-}
-
-/// What a container that is a systemd service gets in addition to its configuration.
-struct ServiceEnvironment {
-    /// `LISTEN_FDS=N`: the number of fds passed by socket activation (sd_listen_fds(3)).
-    listen_fds: Option<CString>,
-    /// The mount of its notification socket (sd_notify(3)).
-    notify: Option<SocketMount>,
-}
-
-impl ServiceEnvironment {
-    fn new(directory: &Directory, request: &Request<'_>) -> Result<Self> {
-        let count = Some(request.listen_fds).filter(|count| *count > 0);
-        Ok(ServiceEnvironment {
-            listen_fds: count.and_then(|count| CString::new(format!("LISTEN_FDS={count}")).ok()),
-            notify: request.notify_socket.map(|_| SocketMount::make(directory)).transpose()?,
-        })
-    }
-
-    /// Opens the notification socket, unless `start` does.
-    fn listen(directory: &Directory, request: &Request<'_>, until: Until) -> Result<Option<Notify>> {
-        match request.notify_socket {
-            Some(host) if until != Until::Created => Notify::listen(directory, host),
-            _ => Ok(None),
-        }
-    }
-
-    fn add_to<'a>(&'a self, config: &mut Config<'a>) {
-        if let Some((process, count)) = config.process.as_mut().zip(self.listen_fds.as_deref()) {
-            process.env.extend([count, c"LISTEN_PID=1"]);
-        }
-        if let Some(place) = &self.notify {
-            place.add_to(config);
-        }
-    }
-}
-
-fn process(
-    directory: &Directory,
-    request: &Request<'_>,
-    until: Until,
-    plan: &mut Plan<'_>,
-    receiver: Option<ListenerReceiver>,
-    cgroup: Option<&Cgroup>,
-    status: &mut Status,
-) -> Result<(Launched, Option<Box<Relay>>)> {
-    let console =
-        Console::new(request.console_socket, plan.process.terminal.as_mut(), until == Until::Ended)?;
-    let start_wait = match until {
-        Until::Created => StartWait::socket(directory.fd(), directory.path())?,
-        Until::Running | Until::Ended => StartWait::Parent,
-    };
-    let record_pid = |pid, pidfd: &OwnedFd| {
-        status.process = Identity::of(pid, pidfd)?;
-        status.write(directory)
-    };
-    let mut launched = launch(plan, directory.fd(), cgroup, &start_wait, console.childs(), record_pid)?;
-    let pid = launched.pid.as_raw_nonzero().get();
-    launched.listener = receiver.map(|receiver| receiver.handover(pid, State::Creating, pid));
-    if plan.is_born_inside() {
-        release_placeholder(cgroup);
-    }
-    let record = |root: &RootId| directory.record_root(root);
-    let set_up = request
-        .pid_receivers
-        .send(launched.pid, &launched.pidfd)
-        .and_then(|()| launched.supply_trees(plan))
-        .and_then(|()| launched.run_hooks(&plan.hooks))
-        .and_then(|()| match until {
-            Until::Created => launched.ready(&start_wait, record),
-            Until::Running | Until::Ended => launched.start(record),
-        })
-        .and_then(|()| match until {
-            Until::Created => Ok(()),
-            Until::Running | Until::Ended => poststart(directory, &plan.hooks, pid),
-        });
-    release_placeholder(cgroup);
-    match set_up.and_then(|()| console.relay()) {
-        Ok(relay) => Ok((launched, relay)),
-        Err(error) => {
-            launched.kill();
-            request.pid_receivers.remove_pid_file();
-            Err(error)
-        }
-    }
-}
-
-/// Lets the placeholder process of the scope exit. For use when the container init is in the cgroup, or failed.
-fn release_placeholder(cgroup: Option<&Cgroup>) {
-    if let Some(cgroup) = cgroup {
-        cgroup.release_placeholder();
-    }
-}
-
-/// Runs the poststart hooks, unlocked: they may call mote for this container.
-fn poststart(directory: &Directory, hooks: &hooks::Plan<'_>, pid: i32) -> Result<()> {
-    if !hooks.has(Point::Poststart) {
-        return Ok(());
-    }
-    directory.unlock()?;
-    let done = hooks.run(Point::Poststart, pid);
-    directory.lock()?;
-    done
 }

@@ -16,6 +16,7 @@ pub mod ps;
 pub mod relay;
 pub mod run;
 pub mod scope;
+pub mod service;
 pub mod start;
 pub mod state;
 pub mod statistics;
