@@ -29,7 +29,7 @@ use crate::cgroup::systemd::attach::AttachVia;
 use crate::config::Config;
 use crate::config::process::Process;
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Cgroups, Host};
 use crate::launch::exec::{ExecTarget, launch};
 use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
@@ -102,6 +102,13 @@ struct Target {
     frozen: bool,
 }
 
+/// An exec process whose program runs.
+struct Started {
+    launched: Launched,
+    /// The terminal relay, if mote stays in the foreground.
+    relay: Option<Box<Relay>>,
+}
+
 /// Runs a process in a container. Detached, it returns 0 as soon as the program runs. Otherwise it returns the exit
 /// status: 128 plus the signal number if a signal killed the process.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
@@ -109,7 +116,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     if !request.detach {
         block_signals()?;
     }
-    let (launched, relay) = match start(&container, request, warnings) {
+    let Started { launched, relay } = match start(&container, request, warnings) {
         // The no-internal-processes rule (cgroups(7)): the container has created sub-cgroups, and its init process
         // is in one of them. The exec process joins that one.
         Err(error) if error.is(Errno::BUSY) && request.cgroup.is_empty() => {
@@ -156,13 +163,9 @@ pub(super) fn root_of(directory: &Directory) -> Result<Expected> {
     Expected::new(directory.root()?.ok_or_else(lost)?)
 }
 
-/// Starts the process, and returns when its program runs.
-fn start(
-    container: &Target,
-    request: &Request<'_>,
-    warnings: &mut Vec<Error>,
-) -> Result<(Launched, Option<Box<Relay>>)> {
-    let Target { directory, init, root, cgroup, named, attach_via, frozen, .. } = container;
+/// Starts the process, and returns when its program runs. On an error no process is left.
+fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<Started> {
+    let directory = &container.directory;
     let lost = || Error::invalid(format_args!("container \"{}\": no saved process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
@@ -179,38 +182,41 @@ fn start(
     process.terminal |= request.terminal;
     let host = Host::read()?;
     let mut plan = ExecPlan::new(&config, &process, &host, directory.id(), request.preserve_fds, warnings)?;
-    let cgroup = match cgroup {
-        Some(path) => {
-            let cgroup = Cgroup::open(path, &host.cgroups.of(*named))?.with_attach(attach_via.clone());
-            Some(cgroup.join_below(request.cgroup)?)
-        }
-        None => None,
-    };
+    let cgroup = container.open_cgroup(host.cgroups.of(container.named), request.cgroup)?;
     let explain = |error| cgroup.iter().fold(error, |error, cgroup| cgroup.explain(error));
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
-    let mut launched = launch(
-        &plan,
-        ExecTarget {
-            init,
-            cgroup: cgroup.as_ref(),
-            console: console.childs(),
-            is_frozen: *frozen,
-            root: *root,
-        },
-    )
-    .map_err(explain)?;
-    // In a paused container the process stops until `resume`, which needs the lock.
-    directory.unlock()?;
-    let handover =
-        listener(container, &config, &plan, launched.pid).map(|handover| launched.listener = handover);
-    let sent = handover.and_then(|()| request.pid_receivers.send(launched.pid, &launched.pidfd));
-    match sent.and_then(|()| launched.go()).and_then(|()| console.relay()) {
-        Ok(relay) => Ok((launched, relay)),
+    let target = ExecTarget {
+        init: &container.init,
+        cgroup: cgroup.as_ref(),
+        console: console.childs(),
+        is_frozen: container.frozen,
+        root: container.root,
+    };
+    let mut launched = launch(&plan, target).map_err(explain)?;
+    let run_program = |launched: &mut Launched| {
+        // In a paused container the process stops until `resume`, which needs the lock.
+        directory.unlock()?;
+        launched.listener = listener(container, &config, &plan, launched.pid)?;
+        request.pid_receivers.send(launched.pid, &launched.pidfd)?;
+        launched.go()?;
+        console.relay()
+    };
+    match run_program(&mut launched) {
+        Ok(relay) => Ok(Started { launched, relay }),
         Err(error) => {
             launched.kill();
             request.pid_receivers.remove_pid_file();
             Err(explain(error))
         }
+    }
+}
+
+impl Target {
+    /// Opens the container's cgroup for a process that joins it, or the cgroups `below` it.
+    fn open_cgroup(&self, layout: Cgroups, below: &[&str]) -> Result<Option<Cgroup>> {
+        let Some(path) = &self.cgroup else { return Ok(None) };
+        let cgroup = Cgroup::open(path, &layout)?.with_attach(self.attach_via.clone());
+        cgroup.join_below(below).map(Some)
     }
 }
 
