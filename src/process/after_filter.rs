@@ -22,7 +22,8 @@ pub enum WaitsFor {
 
 /// The system calls with which a process that waits for `start` releases its memory, and looks up beforehand what would
 /// explain an error of execve(2). They may fail.
-pub static RELEASING: [&str; 12] = [
+pub static RELEASING: [&str; 13] = [
+    "madvise",
     "mmap",
     "prctl",
     "munmap",
