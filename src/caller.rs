@@ -50,7 +50,11 @@ static CALLER_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU6
 /// Stands for a limit that was not raised: RLIM_INFINITY, which no soft limit below a hard limit is.
 const NOT_RAISED: u64 = u64::MAX;
 
-/// Sets the inherited attributes to what mote needs. The first step of the program.
+/// Sets the inherited attributes to what mote needs: see the table. The first step of the program, while it has a single
+/// thread. A program that links the library may omit it, if it does not ignore SIGCHLD and its fds 0, 1 and 2 are open;
+/// then its umask applies to the files that mote creates.
+///
+/// Errors: a system call failed.
 pub fn settle() -> Result<()> {
     // Before fds are opened. A failure is ignored: the limit stays.
     if let Ok((soft, hard)) = limit(NOFILE)
@@ -71,13 +75,13 @@ pub fn file_mode(mode: u32) -> Mode {
 }
 
 /// Restores the caller's umask and soft limit of open files. For a child that will execute a hook.
-pub fn restore() -> io::Result<()> {
+pub(crate) fn restore() -> io::Result<()> {
     umask(Mode::from_raw_mode(CALLER_UMASK.load(Relaxed)));
     restore_open_files()
 }
 
 /// Restores the caller's soft limit of open files. For a child that will execute another program.
-pub fn restore_open_files() -> io::Result<()> {
+pub(crate) fn restore_open_files() -> io::Result<()> {
     match CALLER_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
         [NOT_RAISED, _] => Ok(()),
         [soft, hard] => set_limit(NOFILE, soft, hard),
@@ -86,7 +90,7 @@ pub fn restore_open_files() -> io::Result<()> {
 
 /// Resets the signals in `ignored` (bit n-1 is signal n) to their default dispositions, and unblocks all (signal(7),
 /// execve(2)). Pending signals are delivered to the program. For a child that will execute one.
-pub fn restore_signals(ignored: u64) -> io::Result<()> {
+pub(crate) fn restore_signals(ignored: u64) -> io::Result<()> {
     for signal in (1..=64).filter(|signal| ignored & 1 << (signal - 1) != 0) {
         // SIGKILL and SIGSTOP cannot be ignored: the kernel returns EINVAL.
         let _ = set_default(signal);

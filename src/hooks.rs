@@ -119,7 +119,7 @@ const MAX_OUTPUT: usize = 200;
 
 impl<'a> Plan<'a> {
     /// The hooks of a configuration; `bundle` is absolute.
-    pub fn new(config: &Config<'a>, id: &CStr, bundle: &'a CStr) -> Self {
+    pub(crate) fn new(config: &Config<'a>, id: &CStr, bundle: &'a CStr) -> Self {
         let hooks = &config.hooks;
         let lists = [
             &hooks.prestart,
@@ -139,7 +139,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Opens the output files. For use before pivot_root.
-    pub fn open(&mut self) -> Result<()> {
+    pub(crate) fn open(&mut self) -> Result<()> {
         for (output, key) in self.outputs.iter_mut().zip(OUTPUTS) {
             let Some(path) = output.path else { continue };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -150,7 +150,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The fds of the output files that the child must keep open for startContainer hooks; -1 for none.
-    pub fn output_fds(&self) -> [RawFd; 2] {
+    pub(crate) fn output_fds(&self) -> [RawFd; 2] {
         let inside = self.has(Point::StartContainer);
         let number =
             |output: &Output<'_>| output.file.as_ref().filter(|_| inside).map_or(-1, AsRawFd::as_raw_fd);
@@ -163,25 +163,25 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether there are hooks at this point.
-    pub fn has(&self, point: Point) -> bool {
+    pub(crate) fn has(&self, point: Point) -> bool {
         !self.list(point).is_empty()
     }
 
     /// Whether there are hooks before pivot_root, for which the child waits.
     #[inline(always)]
-    pub fn has_before_pivot(&self) -> bool {
+    pub(crate) fn has_before_pivot(&self) -> bool {
         [Point::Prestart, Point::CreateRuntime, Point::CreateContainer].iter().any(|point| self.has(*point))
     }
 
     /// Whether there are hooks after the program was started: poststart or poststop.
-    pub fn has_later(&self) -> bool {
+    pub(crate) fn has_later(&self) -> bool {
         self.has(Point::Poststart) || self.has(Point::Poststop)
     }
 
     /// Runs the hooks of a point in the runtime namespace, until one fails ([`Kind::Hook`]). `pid` is the PID of the
     /// container init in their pid namespace.
     #[inline]
-    pub fn run(&self, point: Point, pid: i32) -> Result<()> {
+    pub(crate) fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
             true => self.each(point, pid, RunIn::Host(None), &mut |result| result),
             false => Ok(()),
@@ -191,7 +191,7 @@ impl<'a> Plan<'a> {
     /// Runs the hooks of a point in the runtime namespace, while the container init `process` exists: when that exits,
     /// the running hook is killed and counts as failed. So the creation of a container fails if its init is killed.
     #[inline]
-    pub fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
+    pub(crate) fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
         match self.has(point) {
             true => self.each(point, pid, RunIn::Host(Some(process)), &mut |result| result),
             false => Ok(()),
@@ -200,7 +200,7 @@ impl<'a> Plan<'a> {
 
     /// Runs the hooks of a point in the container's namespaces, until one fails.
     #[inline]
-    pub fn run_inside(&self, point: Point, pid: i32, inside: &InContainer<'_>) -> Result<()> {
+    pub(crate) fn run_inside(&self, point: Point, pid: i32, inside: &InContainer<'_>) -> Result<()> {
         match self.has(point) {
             true => self.each(point, pid, RunIn::Inside(inside), &mut |result| result),
             false => Ok(()),
@@ -208,7 +208,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Runs all hooks of a point, even if some fail; `warn` receives their errors.
-    pub fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
+    pub(crate) fn run_all(&self, point: Point, pid: i32, warn: &mut dyn FnMut(Error)) {
         if !self.has(point) {
             return;
         }

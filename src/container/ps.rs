@@ -22,6 +22,8 @@ use crate::sys::pidfd::reap;
 
 /// The PIDs of a container's processes in mote's pid namespace, sorted. A stopped container has none, unless some have
 /// outlived the container init. Without a cgroup only the container init is known.
+///
+/// Errors: [`Kind::State`](crate::error::Kind::State) while the container is being created.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
     let known = snapshot::of(&directory)?;

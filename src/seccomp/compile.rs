@@ -15,7 +15,10 @@ use crate::error::{At, Error, Result};
 const EPERM: u32 = 1;
 const MAX_ERRNO: u32 = 4095;
 
-/// Compiles `linux.seccomp`.
+/// Compiles `linux.seccomp` (config-linux.md, "Seccomp"; seccomp(2)).
+///
+/// Errors: an action that cannot have its error number, an architecture that cannot have a filter with the native one,
+/// or a filter of more than 4096 instructions.
 // Not inlined, so that its code is not between the planner's in memory if there is no profile.
 #[inline(never)]
 pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter<'a>> {

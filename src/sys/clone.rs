@@ -26,7 +26,7 @@ use super::pidfd::reap;
 ///
 /// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. The error of a denied clone3 if
 /// `flags` contains CLONE_NEWTIME, for which clone(2) has no bit.
-pub fn spawn(
+pub(crate) fn spawn(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> Infallible,
@@ -126,7 +126,7 @@ impl CgroupEntry {
 }
 
 /// Moves this process into new namespaces (unshare(2)); `flags` are `CLONE_NEW*`.
-pub fn unshare(flags: u32) -> Result<()> {
+pub(crate) fn unshare(flags: u32) -> Result<()> {
     // SAFETY: CLONE_FILES and CLONE_FS are not among the flags used, so other threads are not affected.
     super::check(unsafe { sc::syscall1(__NR_unshare as usize, flags as usize) }).map(drop)
 }

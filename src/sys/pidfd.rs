@@ -13,11 +13,6 @@ pub fn has_ended(pidfd: &OwnedFd) -> bool {
     wait_for(pidfd, Some(0)).unwrap_or(false)
 }
 
-/// Waits until the process has ended.
-pub fn wait(pidfd: &OwnedFd) {
-    let _ = wait_for(pidfd, None);
-}
-
 /// Waits until the process has ended, at most `seconds`; `false` if it has not ended by then.
 pub fn wait_for(pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
     wait_while(pidfd, pidfd, seconds)

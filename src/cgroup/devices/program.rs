@@ -25,7 +25,7 @@ use crate::sys::bpf;
 const MOST: usize = 4096;
 
 /// The device program of a cgroup.
-pub struct DeviceProgram {
+pub(crate) struct DeviceProgram {
     instructions: Vec<u64>,
     /// Whether the configuration has rules; else there are only the default ones.
     has_rules: bool,
@@ -40,18 +40,18 @@ impl fmt::Debug for DeviceProgram {
 
 impl DeviceProgram {
     /// Compiles the rules of the configuration. Errors: the program would be too large.
-    pub fn new(rules: &[DeviceRule]) -> Result<Self> {
+    pub(crate) fn new(rules: &[DeviceRule]) -> Result<Self> {
         Ok(DeviceProgram { instructions: assemble(rules)?, has_rules: !rules.is_empty() })
     }
 
     /// Attaches the program to a cgroup; it applies to the processes in it and below. `directory` must not be an O_PATH
     /// fd. A denied call is not an error if the program is dispensable.
-    pub fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, |_| Ok(None))
     }
 
     /// Attaches the program like [`DeviceProgram::attach`], atomically replacing mote's earlier one (BPF_F_REPLACE).
-    pub fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, own)
     }
 
