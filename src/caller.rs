@@ -15,7 +15,7 @@
 //! | fds 0, 1, 2 | /dev/null for those closed | mote's, or a terminal | the state, and files |
 //! | other fds | unused, except those that an option names | those of `--preserve-fds` | none |
 //! | environment | the variables of mote(1) | `process.env` | `env`, or that of mote; inside, `process.env` |
-//! | working directory | for relative paths | `process.cwd` | the bundle; see `hooks.rs` |
+//! | working directory | for relative paths | `process.cwd` | the bundle; see `hooks/mod.rs` |
 //! | session, terminal | the caller's | new ones | the caller's |
 //!
 //! A `startContainer` hook is a child of the container init right before execve, and inherits all attributes from it; a

@@ -15,33 +15,26 @@
 //!
 //! `caller.rs` lists the other attributes that it inherits.
 
+mod run;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
-use rustix::io::{self, Errno, pread, read, write};
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, chdir};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, write};
 
-use crate::caller::{self, restore_signals};
-use crate::config::hooks::Hook;
 use crate::config::{Config, state};
-use crate::error::{At, Error, Kind, On, OneLine, Result, Show};
-use crate::executable::explain;
-use crate::sys::clone::{exit, spawn};
-use crate::sys::end::End;
-use crate::sys::exec::{Strings, execve, execve_with_own_environment};
-use crate::sys::fd::close_all_from;
-use crate::sys::pidfd::{has_ended, reap, wait_while};
-use crate::sys::signal::send;
+use crate::error::{At, Error, Kind, On, Result, Show};
+use run::{HookCommand, HookContext, RunIn, memory};
+
+pub(crate) use run::InContainer;
 
 /// The hook points, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub(crate) enum Point {
     /// `create`, in the runtime namespace, after mounting and before pivot_root.
     Prestart,
     /// `create`, after the prestart hooks, in the runtime namespace.
@@ -68,7 +61,7 @@ pub static POINTS: [(&str, &str); 6] = [
 
 /// The hooks of a container.
 #[derive(Debug, Default)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     lists: [Vec<HookCommand<'a>>; 6],
     /// Absolute.
     bundle: &'a CStr,
@@ -87,35 +80,6 @@ struct Output<'a> {
 
 /// The annotations with the paths of the output files.
 const OUTPUTS: [&CStr; 2] = [c"run.oci.hooks.stdout", c"run.oci.hooks.stderr"];
-
-/// The settings of hooks in the container's namespaces.
-pub struct InContainer<'i> {
-    /// The environment of hooks without `env`, and one more variable.
-    pub environment: (&'i Strings<'i>, Option<&'i CStr>),
-    /// Called in the hook's process before execve: sets the working directory, limits and the like.
-    pub enter: &'i dyn Fn() -> io::Result<()>,
-}
-
-/// The namespaces that hooks are run in. With a pidfd, hooks are killed when that process exits.
-#[derive(Clone, Copy)]
-enum RunIn<'p> {
-    Host(Option<&'p OwnedFd>),
-    Inside(&'p InContainer<'p>),
-}
-
-/// One hook.
-#[derive(Debug)]
-struct HookCommand<'a> {
-    path: &'a CStr,
-    args: Strings<'a>,
-    /// `None`: the default of the table above.
-    env: Option<Strings<'a>>,
-    /// Seconds.
-    timeout: Option<u32>,
-}
-
-/// The maximal length of a hook's output in an error, in bytes.
-const MAX_OUTPUT: usize = 200;
 
 impl<'a> Plan<'a> {
     /// The hooks of a configuration; `bundle` is absolute.
@@ -183,7 +147,7 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(crate) fn run(&self, point: Point, pid: i32) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, RunIn::Host(None), &mut |result| result),
+            true => self.each(point, pid, RunIn::Runtime(None), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -193,7 +157,7 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(crate) fn run_beside(&self, point: Point, pid: i32, process: &OwnedFd) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, RunIn::Host(Some(process)), &mut |result| result),
+            true => self.each(point, pid, RunIn::Runtime(Some(process)), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -202,7 +166,7 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(crate) fn run_inside(&self, point: Point, pid: i32, inside: &InContainer<'_>) -> Result<()> {
         match self.has(point) {
-            true => self.each(point, pid, RunIn::Inside(inside), &mut |result| result),
+            true => self.each(point, pid, RunIn::Container(inside), &mut |result| result),
             false => Ok(()),
         }
     }
@@ -212,25 +176,27 @@ impl<'a> Plan<'a> {
         if !self.has(point) {
             return;
         }
-        let _ = self.each(point, pid, RunIn::Host(None), &mut |result| {
+        let _ = self.each(point, pid, RunIn::Runtime(None), &mut |result| {
             result.err().into_iter().for_each(&mut *warn);
             Ok(())
         });
     }
 
+    /// Runs the hooks of a point in order, as long as `on_result`, called after each, returns no error.
     fn each(
         &self,
         point: Point,
         pid: i32,
-        place: RunIn<'_>,
+        run_in: RunIn<'_>,
         on_result: &mut dyn FnMut(Result<()>) -> Result<()>,
     ) -> Result<()> {
-        let programs = self.list(point);
         let (name, status) = POINTS.get(point as usize).copied().unwrap_or_default();
         let state = self.state(status, pid).at(format_args!("hooks.{name}"))?;
-        for (index, program) in programs.iter().enumerate() {
-            let ran = program.run(name, &state, self, place).map_err(|error| error.of(Kind::Hook));
-            on_result(ran.at(format_args!("hooks.{name}[{index}] {}", Show(program.path))))?;
+        let outputs = self.outputs.each_ref().map(|output| output.file.as_ref());
+        let context = HookContext { point: name, state, outputs, bundle: self.bundle, run_in };
+        for (index, hook) in self.list(point).iter().enumerate() {
+            let result = hook.run(&context).map_err(|error| error.of(Kind::Hook));
+            on_result(result.at(format_args!("hooks.{name}[{index}] {}", Show(hook.path))))?;
         }
         Ok(())
     }
@@ -267,133 +233,5 @@ impl Write for Text {
         place.copy_from_slice(text.as_bytes());
         self.length += text.len();
         Ok(())
-    }
-}
-
-fn memory() -> Result<OwnedFd> {
-    memfd_create(c"hook", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))
-}
-
-/// The calls that can fail in a hook's process before the hook runs; `CALLS` has their names.
-#[derive(Clone, Copy)]
-enum Call {
-    Dup2,
-    Chdir,
-    CloseRange,
-    Sigprocmask,
-    Execve,
-}
-
-const CALLS: [&str; 5] = ["dup2", "chdir", "close_range", "rt_sigprocmask", "execve"];
-
-impl<'a> HookCommand<'a> {
-    fn new(hook: &Hook<'a>) -> Self {
-        HookCommand {
-            path: hook.path,
-            args: Strings::new(if hook.args.is_empty() {
-                core::slice::from_ref(&hook.path)
-            } else {
-                &hook.args
-            }),
-            env: hook.env.as_ref().map(|env| Strings::new(env)),
-            timeout: hook.timeout,
-        }
-    }
-
-    /// Runs the hook and waits for it. `point` is the hook point's name for errors.
-    fn run(&self, point: &str, state: &OwnedFd, all: &Plan<'_>, place: RunIn<'_>) -> Result<()> {
-        seek(state, SeekFrom::Start(0)).on(format_args!("lseek"))?;
-        let captured = memory()?;
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
-        let become_hook = || {
-            let [out, err] = all.outputs.each_ref().map(|output| output.file.as_ref().unwrap_or(&captured));
-            let (call, errno) = self.execute([state, out, err], &writer, all.bundle, place);
-            let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
-            let _ = write(&writer, &[call as u8, a, b, c, d]);
-            exit(127)
-        };
-        let (_, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
-        drop(writer);
-        // execve closes the pipe; if a call fails before, its number and errno are sent.
-        let mut failed = [0u8; 5];
-        if let Ok(5) = read(&reader, &mut failed) {
-            reap(&pidfd);
-            let [call, errno @ ..] = failed;
-            let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
-            let name = CALLS.get(usize::from(call)).copied().unwrap_or_default();
-            let error = Error::system(errno, format_args!("{name}"));
-            return Err(if call == Call::Execve as u8 { explain(error, self.path) } else { error });
-        }
-        self.wait(point, &pidfd, &captured, place)
-    }
-
-    /// Executes the hook in the new process, whose only fds are the `standard` ones: those of mote and of its caller
-    /// are closed. Returns the call that failed, to be sent to `pipe`, which execve closes.
-    fn execute(
-        &self,
-        standard: [&OwnedFd; 3],
-        pipe: &OwnedFd,
-        bundle: &CStr,
-        place: RunIn<'_>,
-    ) -> (Call, Errno) {
-        let [state, out, err] = standard;
-        let result = dup2_stdin(state).and_then(|()| dup2_stdout(out)).and_then(|()| dup2_stderr(err));
-        if let Err(errno) = result {
-            return (Call::Dup2, errno);
-        }
-        let entered = match place {
-            RunIn::Inside(inside) => (inside.enter)(),
-            RunIn::Host(_) => caller::restore().and_then(|()| match chdir(bundle) {
-                // The bundle may be removed before its container; poststop hooks, which clean up, must still run.
-                Err(Errno::NOENT) => chdir(c"/"),
-                changed => changed,
-            }),
-        };
-        if let Err(errno) = entered {
-            return (Call::Chdir, errno);
-        }
-        if let Err(errno) = close_all_from(3, &mut [pipe.as_raw_fd()]) {
-            return (Call::CloseRange, errno);
-        }
-        if let Err(errno) = restore_signals(u64::MAX) {
-            return (Call::Sigprocmask, errno);
-        }
-        let errno = match (&self.env, place) {
-            (Some(env), _) => execve(self.path, &self.args, env, None),
-            (None, RunIn::Inside(InContainer { environment: (env, more), .. })) => {
-                execve(self.path, &self.args, env, *more)
-            }
-            (None, RunIn::Host(_)) => execve_with_own_environment(self.path, &self.args),
-        };
-        (Call::Execve, errno)
-    }
-
-    /// Waits for the hook's exit. It is killed after its timeout, or when the container init `beside` exits.
-    fn wait(&self, point: &str, pidfd: &OwnedFd, captured: &OwnedFd, place: RunIn<'_>) -> Result<()> {
-        let beside = if let RunIn::Host(beside) = place { beside } else { None };
-        let ended = wait_while(beside.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
-        if !ended {
-            let _ = send(pidfd, Signal::KILL.as_raw());
-        }
-        let end = reap(pidfd);
-        let mut space = [0u8; MAX_OUTPUT];
-        let count = pread(captured, &mut space, 0).unwrap_or(0);
-        let text = space.get(..count).unwrap_or_default().trim_ascii();
-        let (colon, text) = (if text.is_empty() { "" } else { ": " }, OneLine(text));
-        let seconds = self.timeout.unwrap_or(0);
-        match end {
-            _ if !ended && beside.is_some_and(has_ended) => {
-                Err(Error::invalid(format_args!("killed: the container's process has ended{colon}{text}")))
-            }
-            _ if !ended => {
-                Err(Error::invalid(format_args!("killed after its timeout of {seconds} s{colon}{text}")))
-            }
-            Some(End::Exited(0)) => Ok(()),
-            Some(End::Exited(code)) => {
-                Err(Error::invalid(format_args!("{point} hook failed with exit code {code}{colon}{text}")))
-            }
-            Some(killed) => Err(Error::invalid(format_args!("{point} hook was {killed}{colon}{text}"))),
-            None => Err(Error::system(Errno::CHILD, format_args!("waitid"))),
-        }
     }
 }
