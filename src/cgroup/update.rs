@@ -62,8 +62,8 @@ impl Cgroup {
         on_update: &mut OnUpdate<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
-        let memory = self.whole_memory(resources.memory, &layout)?;
-        let cpu = self.whole_cpu(resources.cpu, &layout);
+        let memory = self.complete_memory(resources.memory, &layout)?;
+        let cpu = self.complete_cpu(resources.cpu, &layout);
         let mut writes = plan_with(resources, &memory, &cpu, &layout)?;
         // In a new cgroup the OOM killer is enabled, so only an update has to write this.
         if memory.disable_oom_killer == Some(false) && layout.has_v1("memory") {
@@ -141,7 +141,7 @@ impl Cgroup {
 
     /// Completes the memory limits: if only one of limit and swap is given, their sum or the other one keeps its present
     /// value, as on v1.
-    fn whole_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
+    fn complete_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
         let v2 = layout.is_v2("memory");
         let swap = self.number(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
         match (nonzero(memory.limit), nonzero(memory.swap), swap) {
@@ -172,7 +172,7 @@ impl Cgroup {
 
     /// Completes the CPU limits: v2 has quota and period in one file, where a quota can be written alone, but a period
     /// only with a quota.
-    fn whole_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
+    fn complete_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
         match (nonzero(cpu.quota), cpu.period) {
             (None, Some(1..)) if layout.is_v2("cpu") => Cpu { quota: self.number("cpu.max"), ..cpu },
             _ => cpu,

@@ -126,8 +126,8 @@ impl<'a> ProcessPlan<'a> {
             waits_for: waits,
         };
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
-        behind.calls(&mut |need, call| denials.ask(need, call));
-        denials.judge(warnings)
+        behind.calls(&mut |need, call| denials.check(need, call));
+        denials.report(warnings)
     }
 
     /// Whether setgroups(2) may be denied in the process's user namespace, which only a process there can read

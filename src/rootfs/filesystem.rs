@@ -70,7 +70,7 @@ impl Op<'_> {
         tree::change(tree.as_fd(), change).map(|()| tree)
     }
 
-    /// Opens or creates the mount point, and tells whether it was created. procfs and sysfs are not mounted through
+    /// Opens or creates the mount point, and returns whether it was created. procfs and sysfs are not mounted through
     /// symbolic links: a link in the image could put them where their files are not masked, while processes read
     /// another file at the expected path (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
     fn target(&self, root: &mut Root, kind: &CStr) -> Result<(OwnedFd, bool)> {

@@ -81,7 +81,7 @@ impl<'a> Kind<'a> {
                 Kind::Remount
             }
             b"cgroup" | b"cgroup2" => match context.cgroup.trees(mount.destination) {
-                Trees::Whole(source) => {
+                Trees::Hierarchy(source) => {
                     options.check_cgroup2(mount)?;
                     Kind::Bind(source)
                 }
@@ -299,7 +299,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Opens or creates the mount point, and tells whether it was created. If the preceding entry has the same
+    /// Opens or creates the mount point, and returns whether it was created. If the preceding entry has the same
     /// destination, this is the root of its tree: a lookup by path would walk through all mounts stacked there, which
     /// is quadratic in their number.
     pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<(OwnedFd, bool)> {

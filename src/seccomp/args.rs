@@ -83,8 +83,8 @@ impl Condition {
         // As in libseccomp, upper halves are compared first, and lower halves only if the masks of the upper are the
         // same.
         let masks = (self.mask >> 32, other.mask >> 32);
-        let whole = self.mask == u64::MAX && other.mask == u64::MAX;
-        let low = if whole || masks.0 == masks.1 { 0 } else { 32 };
+        let all_bits = self.mask == u64::MAX && other.mask == u64::MAX;
+        let low = if all_bits || masks.0 == masks.1 { 0 } else { 32 };
         let (one, other_one) = (self.value >> low, other.value >> low);
         let values = match self.rank() {
             1 => one.cmp(&other_one),

@@ -20,7 +20,7 @@ use super::pidfd::reap;
 /// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), and in the cgroup v2
 /// directory `cgroup`, if any (linux 5.7). Returns its PID and a pidfd.
 ///
-/// The child shares only open files with this process. `child` does not return, as its type says. It runs in a copy of
+/// The child shares only open files with this process. `child` does not return, as its type shows. It runs in a copy of
 /// a process that may have had other threads, so it must not allocate memory. Until it executes a program it has no
 /// exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
 ///

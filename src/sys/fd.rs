@@ -23,7 +23,7 @@ pub(crate) fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
 }
 
 /// Before linux 5.9 file descriptors are closed one by one up to this number, which is above any default limit of open
-/// files. The current limit says nothing: it may already be the container's, and lower than numbers that are open.
+/// files. The current limit is no indication: it may already be the container's, and lower than numbers that are open.
 const ENOUGH: RawFd = 1 << 20;
 
 fn close_range(from: RawFd, to: RawFd) -> Result<()> {

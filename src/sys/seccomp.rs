@@ -30,9 +30,9 @@ pub enum Need {
     /// The start: if the call fails, the program is not executed.
     Success,
     /// Only that the process is not killed: the call may fail.
-    Life,
+    Survival,
     /// Only the error message of a failed start.
-    Words,
+    ErrorReport,
 }
 
 /// `struct sock_fprog`.

@@ -124,10 +124,10 @@ fn refusal(errno: Errno, instructions: &[u64]) -> Error {
         let _ = bpf::load(instructions, &mut log);
     }
     let lines = log.split(|byte| matches!(byte, b'\n' | 0));
-    let mut words = lines.rev().filter(|line| !line.is_empty() && !line.starts_with(b"processed "));
-    let word = words.next().and_then(|line| core::str::from_utf8(line).ok()).unwrap_or_default();
-    let colon = if word.is_empty() { "" } else { ": " };
-    Error::system(errno, format_args!("linux.resources.devices: bpf BPF_PROG_LOAD{colon}{word}"))
+    let mut messages = lines.rev().filter(|line| !line.is_empty() && !line.starts_with(b"processed "));
+    let message = messages.next().and_then(|line| core::str::from_utf8(line).ok()).unwrap_or_default();
+    let colon = if message.is_empty() { "" } else { ": " };
+    Error::system(errno, format_args!("linux.resources.devices: bpf BPF_PROG_LOAD{colon}{message}"))
 }
 
 /// Compiles rules, in the configuration's order, to `struct bpf_insn`s: initially everything is denied, later rules

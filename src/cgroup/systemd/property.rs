@@ -144,10 +144,10 @@ impl Properties {
     }
 
     fn rates(&mut self, line: &str) {
-        let Some((device, words)) = line.split_once(' ') else { return };
-        for (word, rate) in words.split(' ').filter_map(|word| word.split_once('=')) {
+        let Some((device, rates)) = line.split_once(' ') else { return };
+        for (key, rate) in rates.split(' ').filter_map(|rate| rate.split_once('=')) {
             if let (Some((_, name)), Some(rate)) =
-                (RATES.iter().find(|(known, _)| *known == word), limit(rate))
+                (RATES.iter().find(|(known, _)| *known == key), limit(rate))
             {
                 self.put(name, Value::Rates(vec![(node(device), rate)]));
             }
