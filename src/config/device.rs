@@ -160,6 +160,6 @@ pub(crate) fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
 
 /// The major and minor number of a device; one of them may be missing, and is 0 then.
 pub(crate) fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
-    d.check(major.is_some() || minor.is_some(), "needs major and minor");
+    d.check(major.is_some() || minor.is_some(), "major and minor are missing");
     (major.unwrap_or(0), minor.unwrap_or(0))
 }

@@ -292,7 +292,7 @@ impl IdMapping {
 fn time_offsets(d: &mut Decoder<'_>) -> Vec<TimeOffset> {
     let offsets = d.map(|d, name| {
         let known = CLOCKS.iter().find(|(clock, _)| clock.as_bytes() == name.to_bytes());
-        d.check(known.is_some(), "unknown clock");
+        d.check(known.is_some(), "unknown clock: must be monotonic or boottime");
         let mut offset = TimeOffset { clock: known.map_or(0, |(_, clock)| *clock), secs: 0, nanosecs: 0 };
         members!(d, {
             "secs" => offset.secs = d.integer(),

@@ -195,10 +195,13 @@ impl Resources<'_> {
 fn unified<'a>(d: &mut Decoder<'a>, file: &CStr) -> &'a CStr {
     let name = file.to_bytes();
     let good = !name.contains(&b'/') && name.contains(&b'.') && !name.starts_with(b".");
-    d.check(good, "not the name of a cgroup file");
+    d.check(good, "must be the name of a cgroup file, such as memory.max");
     // These files would move, kill or freeze processes of the container before it is created.
     let acts = ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"];
-    d.check(!acts.iter().any(|other| name == other.as_bytes()), "not a limit");
+    d.check(
+        !acts.iter().any(|other| name == other.as_bytes()),
+        "must be a limit: this file moves, kills or freezes processes",
+    );
     d.cstr()
 }
 
@@ -259,7 +262,7 @@ fn list<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
     // If read from a file, it ends with a newline, which the kernel drops as well.
     let text = d.cstr_without_end(u8::is_ascii_whitespace);
     let good = text.to_bytes().iter().all(|b| b.is_ascii_digit() || b",-:/ ".contains(b));
-    d.check(good, "not a list of numbers");
+    d.check(good, "must be a list of numbers, such as 0-3,7");
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -360,7 +363,7 @@ fn priority<'a>(d: &mut Decoder<'a>) -> (&'a CStr, u32) {
 fn interface<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let name = d.cstr();
     let good = !name.is_empty() && !name.to_bytes().iter().any(u8::is_ascii_whitespace);
-    d.check(good, "not the name of an interface");
+    d.check(good, "must be the name of a network interface");
     name
 }
 

@@ -142,7 +142,7 @@ impl<'a> Seccomp<'a> {
         });
         d.check(!self.default_action.is_empty() || self.is_empty(), "defaultAction is missing");
         let has_path = self.listener_metadata.is_none() || self.listener_path.is_some();
-        d.check(has_path, "listenerMetadata without listenerPath");
+        d.check(has_path, "listenerMetadata requires listenerPath");
     }
 }
 

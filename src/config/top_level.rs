@@ -135,7 +135,7 @@ fn oci_version<'a>(d: &mut Decoder<'a>) -> &'a str {
 }
 
 fn annotation<'a>(d: &mut Decoder<'a>, name: &CStr) -> &'a CStr {
-    d.check(!name.is_empty(), "an annotation without a name");
+    d.check(!name.is_empty(), "the name of an annotation is empty");
     d.cstr()
 }
 
