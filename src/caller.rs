@@ -47,12 +47,12 @@ static CALLER_UMASK: AtomicU32 = AtomicU32::new(UMASK);
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
 static CALLER_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU64::new(NOT_RAISED)];
 
-/// Stands for a limit that was not raised: RLIM_INFINITY, which no soft limit below a hard limit is.
+/// The value if the limit was not raised: RLIM_INFINITY. A raised limit was below the hard one, so it cannot be that.
 const NOT_RAISED: u64 = u64::MAX;
 
-/// Sets the inherited attributes to what mote needs: see the table. The first step of the program, while it has a single
-/// thread. A program that links the library may omit it, if it does not ignore SIGCHLD and its fds 0, 1 and 2 are open;
-/// then its umask applies to the files that mote creates.
+/// Sets the inherited attributes to what mote needs: see the table. The first step of the program, while it has a
+/// single thread. A program that links the library may omit it, if it does not ignore SIGCHLD and its fds 0, 1 and 2
+/// are open; then its umask applies to the files that mote creates.
 ///
 /// Errors: a system call failed.
 pub fn settle() -> Result<()> {

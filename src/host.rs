@@ -193,8 +193,8 @@ fn is_a(path: &CStr, magic: u64) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == magic)
 }
 
-/// Whether this process is that of an unprivileged user to other processes of the host, which check its UID
-/// (SO_PEERCRED). That includes root of a user namespace.
+/// Whether this process belongs to an unprivileged user of the host: servers that check the UID of their clients
+/// (SO_PEERCRED) treat it as one. The root of a user namespace is such a user.
 pub(crate) fn is_ordinary() -> bool {
     !rustix::process::geteuid().is_root() || in_user_namespace()
 }

@@ -53,9 +53,11 @@ impl Op<'_> {
         Ok(tree)
     }
 
-    /// Copies the host's /sys after a new sysfs was denied, because the user namespace does not own the network
-    /// namespace. Only for read-only mounts: with all mounts below it, which are locked there, and all of them
-    /// read-only.
+    /// Copies the host's /sys with all mounts below it, which cannot be left out (mount_namespaces(7), locked mounts),
+    /// and makes all of them read-only. For use after a new sysfs was denied, because the user namespace does not own
+    /// the network namespace.
+    ///
+    /// Errors: `refused`, the error of the new sysfs, if the mount is not to be read-only.
     #[cold]
     #[inline(never)]
     fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {

@@ -88,7 +88,8 @@ impl LateReadOnly {
     }
 }
 
-/// Those of `indices` below whose destination a later mount has its own. Paths are compared as text.
+/// Selects from `indices` the mounts with a later mount below their destination. `destinations` has those of all mounts
+/// in order; they are compared as text.
 #[cold]
 #[inline(never)]
 pub fn with_later_below(destinations: &[&CStr], indices: &[usize]) -> Vec<usize> {

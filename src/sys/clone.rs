@@ -24,8 +24,8 @@ use super::pidfd::reap;
 /// a process that may have had other threads, so it must not allocate memory. Until it executes a program it has no
 /// exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
 ///
-/// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. The error of a denied clone3 if
-/// `flags` contains CLONE_NEWTIME, for which clone(2) has no bit.
+/// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. If clone3 is denied, and `flags`
+/// contains CLONE_NEWTIME, which clone(2) does not support, the error is that of clone3.
 pub(crate) fn spawn(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,

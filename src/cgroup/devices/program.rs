@@ -200,7 +200,8 @@ impl List {
         for run in list.chunk_by_mut(is_alike) {
             run.sort_unstable_by_key(|rule| (all_of(rule.major), all_of(rule.minor)));
         }
-        // A rule that allows all that is undecided for all devices is the last of its run, and the last of all.
+        // If rules for all devices decide every access, the last of these allows, since one that denies would have had
+        // no effect. It is the last rule of its sorted run and of the list; the end of the list replaces it.
         let otherwise = list.chunk_by(is_alike).fold(ALL, still_open) == 0;
         if otherwise {
             list.pop();
@@ -303,8 +304,9 @@ impl Assembler {
         self.code.push(instruction(opcode, register, 0, distance, value));
     }
 
-    /// Adds a list, preceded by the shift that leaves only the requested access in `REQUESTED`. An empty request (access(2)
-    /// with X_OK) is never denied: the default rule that allows mknod finds no bits left.
+    /// Adds the code of a list. It begins with the shift by which `REQUESTED` contains the requested access only. If
+    /// that is empty, as for access(2) with X_OK, the result is never "denied": a default rule allows mknod for all
+    /// devices, and after it no requested bit is left.
     fn list(&mut self, list: &List) {
         let verdict = if list.otherwise { YES } else { NO };
         if self.here() != verdict {

@@ -77,7 +77,8 @@ impl Connection {
         let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
         let mut connection =
             Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
-        // Without a call: systemd would read it together with this, but not process it before it receives more.
+        // No call is sent until the authentication is complete: systemd would read both at once, and process the call
+        // only when it receives more data.
         connection.send(AUTH)?;
         while !connection.authenticate_line()? {}
         if connection.address.bus {
