@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod bump;
+pub(crate) mod call_list;
 pub mod clone;
 pub(crate) mod cwd;
 pub(crate) mod end;
