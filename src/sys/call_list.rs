@@ -10,6 +10,8 @@
 //! kills a process that has unmapped it.
 
 mod code;
+#[cfg(test)]
+mod tests;
 
 use core::mem::offset_of;
 use core::ptr::{copy_nonoverlapping, with_exposed_provenance, with_exposed_provenance_mut};
