@@ -60,8 +60,8 @@ impl AfterFilter<'_> {
             self.early(report);
         }
         report(Need::Success, Call { name: "execve", arguments: &[] });
-        report(Need::Words, Call { name: SEND, arguments: &[] });
-        report(Need::Words, Call { name: "exit_group", arguments: &[1] });
+        report(Need::ErrorReport, Call { name: SEND, arguments: &[] });
+        report(Need::ErrorReport, Call { name: "exit_group", arguments: &[1] });
     }
 
     fn early(self, report: &mut dyn FnMut(Need, Call<'_>)) {
@@ -80,7 +80,7 @@ impl AfterFilter<'_> {
         let may_fail =
             [(self.env.needs_home, "openat"), (self.signals.ignored != 0, "rt_sigaction"), (true, "close")];
         for (_, name) in may_fail.into_iter().filter(|(is_made, _)| *is_made) {
-            report(Need::Life, Call { name, arguments: &[] });
+            report(Need::Survival, Call { name, arguments: &[] });
         }
     }
 }
