@@ -31,17 +31,31 @@ const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "
 
 /// Names that only this project gave to things which have others.
 const PRIVATE_WORDS: &[&str] = &[
+    "ask",
+    "asked",
+    "asks",
     "deaf",
     "door",
     "doors",
+    "gate",
     "hear",
     "heard",
     "hears",
+    "judge",
+    "judged",
+    "judges",
     "keeper",
     "knock",
     "knocks",
+    "life",
+    "said",
+    "say",
+    "says",
+    "tell",
+    "tells",
     "tenant",
     "tenants",
+    "told",
     "undumpable",
     "veil",
     "visitor",
@@ -302,9 +316,10 @@ fn every_room_is_in_the_picture() -> io::Result<()> {
 /// ELF header, and what the parent runs after planning into the 64 KiB after that.
 #[test]
 fn layout_is_within_bounds() -> io::Result<()> {
-    const PARTS: [(&str, u64, u64); 6] = [
+    const PARTS: [(&str, u64, u64); 7] = [
         (".text.child", 32_000, 64_000),
         (".text.host", 48_000, 96_000),
+        (".text.created", 4_000, 32_000),
         (".text.plan", 48_000, 128_000),
         (".text.small", 16_000, 64_000),
         (".rodata.other", 32_000, 64_000),

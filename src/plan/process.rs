@@ -10,7 +10,7 @@ use crate::config::process::CpuAffinity;
 use crate::config::{Config, Process};
 use crate::error::{Error, Result};
 use crate::host::{self, Host};
-use crate::process::after_filter::{AfterFilter, WaitsFor};
+use crate::process::after_filter::{AfterFilter, RELEASING, WaitsFor};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
@@ -23,24 +23,26 @@ use crate::seccomp::denial::Denials;
 #[derive(Debug)]
 pub struct ProcessPlan<'a> {
     /// Whether the container has a user namespace, new or joined.
-    pub user_namespace: bool,
-    pub user: user::Plan,
-    pub caps: caps::Plan,
-    pub no_new_privileges: bool,
-    pub rlimits: rlimit::Plan,
-    pub oom: oom::Plan,
-    pub keyring: keyring::Plan<'a>,
-    pub label: label::Plan<'a>,
-    pub affinity: affinity::Plan,
-    pub memory_policy: mempolicy::Plan,
-    pub cwd: &'a CStr,
-    pub env: env::Plan<'a>,
-    pub exec: exec::Plan<'a>,
-    pub fds: fds::Plan,
-    pub signals: signals::Plan,
-    pub scheduler: scheduler::Plan,
-    pub terminal: Option<terminal::Plan>,
+    pub(crate) user_namespace: bool,
+    pub(crate) user: user::Plan,
+    pub(crate) caps: caps::Plan,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) rlimits: rlimit::Plan,
+    pub(crate) oom: oom::Plan,
+    pub(crate) keyring: keyring::Plan<'a>,
+    pub(crate) label: label::Plan<'a>,
+    pub(crate) affinity: affinity::Plan,
+    pub(crate) memory_policy: mempolicy::Plan,
+    pub(crate) cwd: &'a CStr,
+    pub(crate) env: env::Plan<'a>,
+    pub(crate) exec: exec::Plan<'a>,
+    pub(crate) fds: fds::Plan,
+    pub(crate) signals: signals::Plan,
+    pub(crate) scheduler: scheduler::Plan,
+    pub(crate) terminal: Option<terminal::Plan>,
     pub seccomp: Option<seccomp::Filter<'a>>,
+    /// Whether the process releases its memory while it waits for `start` (`launch/created.rs`).
+    pub releases_memory: bool,
 }
 
 /// The process keeps mote's supplementary groups (podman's `--group-add keep-groups`).
@@ -56,6 +58,8 @@ pub(super) struct Context<'p> {
     /// `execCPUAffinity` of an exec process.
     pub affinity: Option<&'p CpuAffinity<'p>>,
     pub waits: WaitsFor,
+    /// Whether there are startContainer hooks.
+    pub start_hooks: bool,
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -70,7 +74,7 @@ impl<'a> ProcessPlan<'a> {
         let sets =
             if context.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
         let warn = &mut |warning| warnings.push(warning);
-        let plan = ProcessPlan {
+        let mut plan = ProcessPlan {
             user_namespace: context.user_namespace,
             user: user::Plan::new(
                 &process.user,
@@ -98,7 +102,10 @@ impl<'a> ProcessPlan<'a> {
             )?,
             terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
             seccomp: seccomp::plan::plan(config, !host.has(CAP_SYS_PTRACE))?,
+            releases_memory: false,
         };
+        plan.releases_memory =
+            context.waits == WaitsFor::StartSocket && !context.start_hooks && plan.can_release_memory();
         if let Some(filter) = &plan.seccomp {
             plan.check_filter(filter, config, context.waits, warnings)?;
         }
@@ -126,8 +133,16 @@ impl<'a> ProcessPlan<'a> {
             waits_for: waits,
         };
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
-        behind.calls(&mut |need, call| denials.ask(need, call));
-        denials.judge(warnings)
+        behind.calls(&mut |need, call| denials.check(need, call));
+        denials.report(warnings)
+    }
+
+    /// Whether no filter prevents that the process releases its memory: one that is loaded before must not kill it for that,
+    /// and one with a listener needs the process to hand the listener over.
+    fn can_release_memory(&self) -> bool {
+        self.seccomp.as_ref().is_none_or(|filter| {
+            !filter.has_listener() && (self.no_new_privileges || filter.kills_for_none(&RELEASING))
+        })
     }
 
     /// Whether setgroups(2) may be denied in the process's user namespace, which only a process there can read

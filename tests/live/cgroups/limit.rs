@@ -109,7 +109,7 @@ fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
     // Without swap that the file could go to.
     bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
     bundle.verbs(&[]);
-    let words = ["died while its root was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
+    let words = ["died while its rootfs was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
     rig.refused(&bundle, &words)
 }
 

@@ -122,7 +122,9 @@ fn unified_file_that_acts_is_refused(rig: &mut Rig) -> Outcome {
         return skip_allowed("the peers write them");
     }
     for file in ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"] {
-        let field = format!("linux.resources.unified.{file}: not a limit");
+        let field = format!(
+            "linux.resources.unified.{file}: must be a limit: this file moves, kills or freezes processes"
+        );
         rig.refused(&with(rig, &[(file, "1")])?, &[&field])?;
     }
     Ok(())
