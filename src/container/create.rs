@@ -29,7 +29,7 @@ use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::launch::parent::{Launched, launch};
 use crate::launch::start_socket::StartWait;
-use crate::plan::{Options, Plan, ProcessPlan};
+use crate::plan::{Options, Plan};
 use crate::rootfs::id::RootId;
 use crate::sys::program_text;
 
@@ -174,11 +174,10 @@ impl<'a> Creation<'a> {
             ServiceEnvironment::new(directory, request.listen_fds, request.notify_socket.is_some())?;
         sources.service.insert(service).add_to(&mut config);
         config.set_seccomp_receiver(request.seccomp_receiver);
-        let notify = match request.notify_socket {
-            Some(host) if until != Until::Created => Notify::listen(directory, host)?,
-            // `start` opens it.
-            _ => None,
-        };
+        let is_started = until != Until::Created;
+        // Otherwise `start` listens.
+        let notify = request.notify_socket.filter(|_| is_started);
+        let notify = notify.map(|host| Notify::listen(directory, host)).transpose()?.flatten();
         let host = Host::read()?;
         let manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
         let options = Options {
@@ -188,11 +187,15 @@ impl<'a> Creation<'a> {
             new_keyring: request.new_keyring,
             placement: manager.placement(),
             preserve_fds: request.preserve_fds.saturating_add(request.listen_fds),
-            waits_for_start: until == Until::Created,
+            waits_for_start: !is_started,
         };
         let mut plan = Plan::new(&config, &host, &options, warnings)?;
         plan.hooks.open()?;
-        let receiver = receiver(&config, request.id, &bundle.path, &plan.process, until)?;
+        // Otherwise `start` loads the filter, and connects.
+        let connects = is_started || !plan.process.no_new_privileges;
+        let filter = plan.process.seccomp.as_ref().filter(|filter| connects && filter.has_listener());
+        let receiver = filter.map(|_| ListenerReceiver::connect(&config, request.id, &bundle.path));
+        let receiver = receiver.transpose()?.flatten();
         let mut status = status(&config, &bundle.path, &plan);
         (status.owner, status.bus) = (host.uid, manager.address());
         Ok(Creation {
@@ -380,21 +383,5 @@ fn status(config: &Config<'_>, bundle: &CString, plan: &Plan<'_>) -> Status {
         oci_version: config.oci_version.into(),
         annotations: annotations.map(|(name, value)| (Status::text(name), Status::text(value))).collect(),
         ..Status::default()
-    }
-}
-
-/// Connects to the receiver of the filter's listener fd, before anything is created. If `start` loads the filter
-/// (no_new_privs), `start` connects.
-fn receiver(
-    config: &Config<'_>,
-    id: &CStr,
-    bundle: &CStr,
-    process: &ProcessPlan<'_>,
-    until: Until,
-) -> Result<Option<ListenerReceiver>> {
-    let here = until != Until::Created || !process.no_new_privileges;
-    match &process.seccomp {
-        Some(filter) if here && filter.has_listener() => ListenerReceiver::connect(config, id, bundle),
-        _ => Ok(None),
     }
 }
