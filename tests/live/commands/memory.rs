@@ -1,10 +1,12 @@
 //! Memory of processes that wait. `scripts/bench` prints the exact figures.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::rig::{Peer, Rig};
+use crate::sys::trace::peaks;
 use crate::{json, sys, tests};
 
 tests![
@@ -13,6 +15,7 @@ tests![
     memory_of_a_created_container_with_a_filter,
     memory_that_a_filter_forbids_to_release,
     memory_of_run_that_waits,
+    memory_peaks_of_a_start,
 ];
 
 /// Fails if a process has more than so many KB in a field of smaps_rollup (proc_pid_smaps(5)).
@@ -91,6 +94,26 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     has_at_most(running.pid(), "Anonymous", 80)?;
     rig.delete()
+}
+
+/// The peaks of the parent and of the container init, in KB, until that executes the program.
+fn memory_peaks_of_a_start(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "0"]);
+    for (command, parent, child) in [("run", 0, 0), ("create", 0, 0)] {
+        let mut command = rig.launch(command, &bundle, &[])?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let found = peaks(&mut command)?;
+        println!("{command:?} {found:?}");
+        let bounds = [parent, child];
+        holds(
+            &format!("{found:?} are {bounds:?} or less"),
+            found.iter().zip(bounds).all(|(found, most)| *found <= most),
+        )?;
+        rig.delete()?;
+    }
+    Ok(())
 }
 
 fn only_mote(rig: &Rig) -> Outcome {

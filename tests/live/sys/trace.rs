@@ -98,6 +98,56 @@ pub fn receives_with_sigio(pid: i32) -> Result<bool> {
     Ok(flags & libc::O_ASYNC != 0)
 }
 
+/// Runs a command to its end and gives the peak RSS in KB of each of its processes, in the order of their creation, until it
+/// executes a program: the maximum of the exact sums of its pages (smaps_rollup) before all of its system calls, since
+/// memory is released by system calls only.
+pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
+    const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
+        | libc::PTRACE_O_EXITKILL
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC;
+    super::before_exec(command, || ptrace(TRACEME, 0, 0));
+    #[allow(clippy::zombie_processes)] // Waited for below.
+    let root = command.spawn()?.id().cast_signed();
+    wait(root)?;
+    ptrace(SETOPTIONS, root, OPTIONS)?;
+    ptrace(SYSCALL, root, 0)?;
+    let mut peaks = vec![(root, 0)];
+    loop {
+        let mut status = 0;
+        // SAFETY: the status outlives the call.
+        let pid = check(i64::from(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) }))? as i32;
+        if !libc::WIFSTOPPED(status) {
+            match pid == root {
+                true => return Ok(peaks.into_iter().map(|(_, peak)| peak).collect()),
+                false => continue,
+            }
+        }
+        if status >> 16 == libc::PTRACE_EVENT_EXEC {
+            ptrace(libc::PTRACE_DETACH as i64, pid, 0)?;
+            continue;
+        }
+        if !peaks.iter().any(|(known, _)| *known == pid) {
+            peaks.push((pid, 0));
+        }
+        let resident = resident(pid)?;
+        peaks.iter_mut().filter(|(known, _)| *known == pid).for_each(|(_, peak)| *peak = resident.max(*peak));
+        let signal = libc::WSTOPSIG(status);
+        let is_own = signal == libc::SIGTRAP | 0x80 || signal == libc::SIGTRAP || signal == libc::SIGSTOP;
+        ptrace(SYSCALL, pid, if is_own { 0 } else { signal })?;
+    }
+}
+
+/// The RSS of a process in KB (proc_pid_smaps(5)).
+fn resident(pid: i32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| Error::other("no Rss"))
+}
+
 /// Kills a command before its `number`th system call. `false`: it ended before, by itself.
 pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
     match interrupted_at(command, number, |pid| super::kill(pid, libc::SIGKILL))? {
