@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::check::{Outcome, contains, fail, holds, same, skip, skip_allowed};
 use crate::command::{self, Output, Running};
-use crate::rig::{Peer, Rig};
-use crate::{clean, sys, tests};
+use crate::rig::{Runtime, Rig};
+use crate::{cleanup, sys, tests};
 
 tests![
     "clients",
@@ -45,8 +45,8 @@ impl<'a, 'b> Podman<'a, 'b> {
         if Command::new("podman").arg("--version").output().is_err() {
             return skip("no podman");
         }
-        if rig.is(Peer::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            return skip_allowed("crun refuses the hybrid layout");
+        if rig.is(Runtime::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            return skip_allowed("crun rejects the hybrid layout");
         }
         let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
         let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
@@ -64,7 +64,7 @@ impl<'a, 'b> Podman<'a, 'b> {
         let archive = rig.dir.join("image.tar");
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
-        command::run(&mut tar, "")?.good()?;
+        command::run(&mut tar, "")?.success()?;
         let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
         let mut holder = command::start(&mut rig.host(&words), true)?;
         holder.lines.until("say=held")?.is("mount:/run", "ok")?;
@@ -101,7 +101,7 @@ impl<'a, 'b> Podman<'a, 'b> {
         self.rig.prepare(&mut command);
         // A network and a /run of the test's own: what the engine leaves there goes with them.
         let holder = self.holder.pid();
-        sys::before_exec(&mut command, move || sys::enter(holder));
+        sys::before_exec(&mut command, move || sys::enter_namespaces(holder));
         command::run(&mut command, "")
     }
 
@@ -125,7 +125,7 @@ impl<'a, 'b> Podman<'a, 'b> {
     fn over(self) -> Outcome {
         let names = self.call(&["ps", "--all", "--quiet"])?.stdout;
         same("containers left", names.as_str(), "")?;
-        let left = clean::cgroups(&self.rig.cgroup);
+        let left = cleanup::cgroups(&self.rig.cgroup);
         let of_a_container = |path: &&std::path::PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with("libpod-") && !name.starts_with("libpod-conmon")
@@ -133,11 +133,11 @@ impl<'a, 'b> Podman<'a, 'b> {
         if let Some(path) = left.iter().find(of_a_container) {
             return fail(format_args!("left behind: {}", path.display()));
         }
-        for pid in clean::processes("MOTE_LIVE", &self.rig.marker) {
+        for pid in cleanup::processes("MOTE_LIVE", &self.rig.marker) {
             let ended = sys::pidfd(pid).and_then(|pidfd| sys::readable(&pidfd, command::LIMIT));
             holds("conmon ends", ended.unwrap_or(true))?;
         }
-        clean::remove_cgroups(&self.rig.cgroup);
+        cleanup::remove_cgroups(&self.rig.cgroup);
         Ok(())
     }
 }
@@ -286,7 +286,7 @@ fn block(words: &str) -> Outcome<String> {
 
 /// The page's configuration and its command lines: by name, without a cgroup, and with errors that podman understands.
 fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("it is about mote");
     }
     let mut podman = Podman::new(rig)?;

@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Output, Running, run, start};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -39,7 +39,7 @@ fn duration(mut command: impl FnMut() -> Outcome<Output>) -> Outcome<Duration> {
     let mut best = LIMIT;
     for _ in 0..3 {
         let begin = Instant::now();
-        command()?.good()?;
+        command()?.success()?;
         best = best.min(begin.elapsed());
     }
     Ok(best)
@@ -67,11 +67,11 @@ fn cleaned(rig: &Rig, round: u32) -> Outcome {
         let status = Json::parse(&state.stdout)?.at("status").text().to_string();
         let known = ["creating", "created", "running", "paused", "stopped"].contains(&status.as_str());
         holds(&format!("round {round}: status {status:?}"), known)?;
-    } else if rig.is(Peer::Mote) && (state.code() != 1 || !state.stderr.contains("does not exist")) {
+    } else if rig.is(Runtime::Mote) && (state.code() != 1 || !state.stderr.contains("does not exist")) {
         return told("state", &state);
     }
     let delete = rig.mote(&["delete", "--force", &rig.id])?;
-    if delete.code() != 0 || (rig.is(Peer::Mote) && !delete.stderr.is_empty()) {
+    if delete.code() != 0 || (rig.is(Runtime::Mote) && !delete.stderr.is_empty()) {
         return told("delete", &delete);
     }
     match rig.nothing_left() {
@@ -147,20 +147,20 @@ fn init_that_dies_before_start(rig: &mut Rig) -> Outcome {
     let _created = rig.create(&bundle, &[])?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     rig.nothing_left()
 }
 
 /// What is there when the runtime was killed just after it had taken the name.
 fn state_directory_without_a_state(rig: &mut Rig) -> Outcome {
     std::fs::create_dir_all(rig.state.join(&rig.id))?;
-    rig.bad(&rig.mote(&["state", &rig.id])?, &[&rig.id])?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    rig.failure(&rig.mote(&["state", &rig.id])?, &[&rig.id])?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
     holds("list goes on", rig.mote(&["list", "-q"])?.code() == 0)?;
     same("exit code", rig.mote(&["delete", "--force", &rig.id])?.code(), 0)?;
     rig.nothing_left()?;
-    rig.facts(&mut waiting_bundle(rig)?, &["say", "free"])?.is("say", "free")
+    rig.report(&mut waiting_bundle(rig)?, &["say", "free"])?.is("say", "free")
 }
 
 /// Both at once; gives what became of each.
@@ -181,7 +181,7 @@ fn one_wins(rig: &Rig, round: u32, ends: &[(i32, String); 2], word: &str) -> Out
     }
     for (code, errors) in ends.iter().filter(|(code, _)| *code != 0) {
         same(&format!("round {round}: exit code"), *code, 1)?;
-        if rig.is(Peer::Mote) {
+        if rig.is(Runtime::Mote) {
             contains("the loser's word", errors, word)?;
             same("lines", errors.lines().count(), 1)?;
         }
@@ -198,8 +198,8 @@ fn two_creates_of_one_id(rig: &mut Rig) -> Outcome {
         one_wins(rig, round, &ends, "already exists")?;
         // The loser has taken nothing from the winner.
         rig.status_is("created")?;
-        rig.mote(&["start", &rig.id])?.good()?;
-        holds("the winner's cgroup", !crate::clean::cgroups(&rig.cgroup).is_empty())?;
+        rig.mote(&["start", &rig.id])?.success()?;
+        holds("the winner's cgroup", !crate::cleanup::cgroups(&rig.cgroup).is_empty())?;
         rig.delete()?;
         rig.nothing_left()?;
     }
@@ -216,7 +216,7 @@ fn two_starts_of_one_container(rig: &mut Rig) -> Outcome {
         let ends = race(one, two)?;
         one_wins(rig, round, &ends, "running")?;
         let said = created.lines.until("waiting=1")?;
-        same("what it said", said.all("say"), vec!["once"])?;
+        same("the standard output", said.all("say"), vec!["once"])?;
         rig.delete()?;
     }
     Ok(())
@@ -245,12 +245,12 @@ fn state_during_create_and_delete(rig: &mut Rig) -> Outcome {
         let mut command =
             if words.is_empty() { rig.launch("create", &bundle, &[])? } else { rig.command(words) };
         let mut running = start(&mut command, false)?;
-        while !running.is_over()? {
+        while !running.has_ended()? {
             let state = rig.mote(&["state", &rig.id])?;
             if state.code() == 0 {
                 Json::parse(&state.stdout)?;
-            } else if rig.is(Peer::Mote) {
-                state.bad(&["does not exist"])?;
+            } else if rig.is(Runtime::Mote) {
+                state.failure(&["does not exist"])?;
             }
         }
         same("exit code", running.status()?.0.code(), Some(0))?;
@@ -268,7 +268,7 @@ fn kill_during_delete(rig: &mut Rig) -> Outcome {
         let [deleted, killed] = race(&mut rig.command(&words), &mut rig.command(&kill))?;
         same("exit code of delete", deleted.0, 0)?;
         holds("exit code of kill", killed.0 <= 1)?;
-        holds(&format!("one line: {killed:?}"), killed.1.lines().count() <= 1 || !rig.is(Peer::Mote))?;
+        holds(&format!("one line: {killed:?}"), killed.1.lines().count() <= 1 || !rig.is(Runtime::Mote))?;
         rig.nothing_left()?;
     }
     Ok(())
@@ -276,8 +276,8 @@ fn kill_during_delete(rig: &mut Rig) -> Outcome {
 
 /// Who changes a container waits until nobody else does.
 fn changes_one_after_another(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other locks");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have other locks");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -309,7 +309,7 @@ fn changes_one_after_another(rig: &mut Rig) -> Outcome {
 /// Nothing tells it but the kernel's list, which is asked until then.
 fn waits_for_a_lock(running: &mut Running) -> Outcome<bool> {
     let (pid, begin) = (running.pid().to_string(), Instant::now());
-    while begin.elapsed() < LIMIT && !running.is_over()? {
+    while begin.elapsed() < LIMIT && !running.has_ended()? {
         let locks = fs::read_to_string("/proc/locks")?;
         let mut waiting = locks.lines().filter(|line| line.contains("-> FLOCK"));
         if waiting.any(|line| line.split_ascii_whitespace().any(|word| word == pid)) {
@@ -340,14 +340,14 @@ fn fifty_starts_of_one_container(rig: &mut Rig) -> Outcome {
         contains("the loser's word", errors, "cannot start container")?;
         same("lines", errors.lines().count(), 1)?;
     }
-    same("what it said", created.lines.until("waiting=1")?.all("say"), vec!["once"])?;
+    same("the standard output", created.lines.until("waiting=1")?.all("say"), vec!["once"])?;
     rig.delete()
 }
 
 /// Whatever comes first: each does what it is for, or says in one line why not, and then nothing is left.
 fn fifty_commands_on_one_container(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers say more than one line");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun say more than one line");
     }
     let mut bundle = rig.bundle()?;
     for round in 0..4 {
@@ -385,8 +385,8 @@ fn fifty_containers(rig: &mut Rig) -> Outcome {
     let run = |number: i32| rig.command(&["run", "--bundle", &dir, &name(number)]);
     let ends = all_at_once(&mut (0..50).map(run).collect::<Vec<_>>())?;
     for end in ends {
-        same("how it ends", end, (3, String::new()))?;
+        same("exit code and standard error", end, (3, String::new()))?;
     }
-    same("the list", rig.mote(&["list", "--quiet"])?.good()?.stdout.as_str(), "")?;
+    same("the list", rig.mote(&["list", "--quiet"])?.success()?.stdout.as_str(), "")?;
     rig.nothing_left()
 }

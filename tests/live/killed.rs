@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::cgroups::systemd;
 use crate::check::{Outcome, Stop, fail, holds, same, skip_allowed};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command::Running;
 use crate::filter::{profile, rule};
 use crate::json;
 use crate::json::Json;
 use crate::namespaces::join::{held_user, proc_path};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys::trace::killed_at;
 use crate::tests;
 
@@ -48,8 +48,8 @@ const MOST: u32 = 3000;
 
 /// Kills the command that `prepare` gives before its first system call, then before its second, until it comes to its end.
 fn swept(rig: &Rig, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave what they leave");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave what they leave");
     }
     for number in 0..MOST {
         let mut command = prepare()?;
@@ -61,7 +61,7 @@ fn swept(rig: &Rig, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
             other => other?,
         }
         if !killed {
-            return holds("more calls than a handful", number > 20);
+            return holds("more than 20 system calls", number > 20);
         }
     }
     fail("it never ends")
@@ -79,10 +79,10 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
         if exec.code() == 0 {
             holds(&format!("call {number}: entered though {status}"), inside)?;
             // A node that is made, and a mask that lies over it.
-            let facts = exec.facts();
-            same("a device", facts.get("open:/dev/full"), "ok")?;
+            let report = exec.report();
+            same("a device", report.get("open:/dev/full"), "ok")?;
         } else {
-            // Refused; or the command that was killed had sent SIGKILL, of which its processes die any moment.
+            // DeniedCalls; or the command that was killed had sent SIGKILL, of which its processes die any moment.
             holds(
                 &format!("call {number}: {} {}", exec.code(), exec.stderr),
                 [137, 255].contains(&exec.code()),
@@ -213,7 +213,7 @@ fn on(rig: &mut Rig, started: bool, change: impl FnOnce(&mut Bundle), words: &[&
     swept(rig, || {
         let mut running = rig.create(&bundle, &[])?;
         if started {
-            rig.mote(&["start", &rig.id])?.good()?;
+            rig.mote(&["start", &rig.id])?.success()?;
             running.lines.until("waiting=1")?;
         }
         container = Some(running);

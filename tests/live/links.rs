@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::check::{Outcome, contains, different, fail, lacks, same, skip, skip_allowed};
 use crate::command::{run, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -103,7 +103,7 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     rig.prepare(&mut threads);
     let mut running = start(threads.env("MOTE_LIVE", &rig.marker), false)?;
     let (status, errors) = running.status()?;
-    same("what it says", (errors.as_str(), status.code()), ("", Some(0)))?;
+    same("the standard output", (errors.as_str(), status.code()), ("", Some(0)))?;
 
     let pid = rig.pid()?;
     let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
@@ -111,7 +111,7 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     different("the file", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     lacks("its memory", &maps, &format!(" {}\n", python.display()))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     contains("what the container says", &running.lines.all()?, "say=here")?;
     rig.delete()
 }
@@ -150,7 +150,7 @@ fn program(rig: &Rig, library: &str, words: &[&str]) -> Outcome<PathBuf> {
 
 /// Cargo as it has built this suite, and the target's name.
 fn toolchain(rig: &Rig, library: &str) -> Outcome<(PathBuf, String)> {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("it is about mote");
     }
     let cargo = PathBuf::from(env!("CARGO"));

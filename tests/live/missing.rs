@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::remove_cgroups;
-use crate::rig::{Layout, Peer, Refused, Rig};
+use crate::cleanup::remove_cgroups;
+use crate::rig::{Layout, Runtime, DeniedCalls, Rig};
 use crate::runner::{Case, Test};
 use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
 use crate::{json, tests};
@@ -26,12 +26,12 @@ tests![
     clone3_joins_the_unified_cgroup,
     clone3_joins_the_unified_cgroup_in_a_user_namespace,
     clone3_threaded_cgroup,
-    clone3_time_namespace_is_refused,
+    clone3_time_namespace_is_rejected,
     clone3_that_would_be_refused_anyway,
 ];
 
-const UNKNOWN: Refused = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
-const FORBIDDEN: Refused = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
+const UNKNOWN: DeniedCalls = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
+const FORBIDDEN: DeniedCalls = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
 
 /// The rooms whose tests are about paths, processes' births and cgroups: they hold here too.
 const AGAIN: &[&[Test]] = &[
@@ -59,7 +59,7 @@ const AGAIN: &[&[Test]] = &[
 ];
 
 pub fn again() -> impl Iterator<Item = Case> {
-    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, refused: UNKNOWN };
+    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, denied: UNKNOWN };
     AGAIN.iter().copied().flatten().map(case)
 }
 
@@ -94,7 +94,7 @@ fn sendfile_unknown(rig: &mut Rig) -> Outcome {
 }
 
 fn everything_unknown(rig: &mut Rig) -> Outcome {
-    const ALL: Refused = &[
+    const ALL: DeniedCalls = &[
         ("openat2", libc::ENOSYS),
         ("clone3", libc::ENOSYS),
         ("close_range", libc::ENOSYS),
@@ -105,7 +105,7 @@ fn everything_unknown(rig: &mut Rig) -> Outcome {
 }
 
 fn everything_forbidden(rig: &mut Rig) -> Outcome {
-    const ALL: Refused = &[
+    const ALL: DeniedCalls = &[
         ("openat2", libc::EPERM),
         ("clone3", libc::EPERM),
         ("faccessat2", libc::EPERM),
@@ -115,18 +115,18 @@ fn everything_forbidden(rig: &mut Rig) -> Outcome {
 }
 
 /// What each call answers inside, where the filter still is.
-fn whole(rig: &mut Rig, refused: Refused) -> Outcome {
-    rig.refused = refused;
+fn whole(rig: &mut Rig, denied: DeniedCalls) -> Outcome {
+    rig.denied = denied;
     let mut bundle = image(rig)?;
-    let calls = refused.iter().flat_map(|(name, _)| ["call", name]);
+    let calls = denied.iter().flat_map(|(name, _)| ["call", name]);
     let verbs: Vec<&str> = LOOK.split_whitespace().chain(calls).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
-    for (name, errno) in refused {
+    let inside = rig.report(&mut bundle, &verbs)?;
+    for (name, errno) in denied {
         let errno = if *errno == libc::EPERM { "!EPERM" } else { "!ENOSYS" };
         inside.is(&format!("call:{name}"), errno)?;
     }
     for place in ["/new/deep/dir", "/real/one", "/real/two", "/made/late", "/real/four", "/real/dir/five"] {
-        contains("the line", inside.get(&format!("mount:{place}")), " - tmpfs ")?;
+        contains("the mountinfo line", inside.get(&format!("mount:{place}")), " - tmpfs ")?;
     }
     inside.is("read:/etc/made/hosts", "bound")?;
     inside.is("read:/real/target", "bound")?;
@@ -149,7 +149,7 @@ const LOOK: &str = "mounts read /etc/made/hosts read /real/target read /real/sec
 /// An image full of links, and a configuration that goes through all of them.
 fn image(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
-    fs::create_dir_all(bundle.inside("real/dir"))?;
+    fs::create_dir_all(bundle.host_path("real/dir"))?;
     bundle.file("/real/secret", "secret")?;
     bundle.file("/real/hidden/file", "")?;
     bundle.file("/real/still/readme", "")?;
@@ -163,7 +163,7 @@ fn image(rig: &Rig) -> Outcome<Bundle> {
         ("real/up", "../climbs"),
     ];
     for (name, target) in links {
-        symlink(target, bundle.inside(name))?;
+        symlink(target, bundle.host_path(name))?;
     }
     let places =
         ["/new/deep/dir", "relative/one", "/absolute/two", "/dangling", "/climbs/four", "/dots//five/"];
@@ -192,18 +192,18 @@ fn image(rig: &Rig) -> Outcome<Bundle> {
 fn loops(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    symlink("two/more", bundle.inside("one"))?;
-    symlink("/one", bundle.inside("two"))?;
+    symlink("two/more", bundle.host_path("one"))?;
+    symlink("/one", bundle.host_path("two"))?;
     bundle.mount(json!({"destination": "/one/new", "type": "tmpfs", "source": "tmpfs"}));
-    rig.refused(&bundle, &["mounts[6] /one/new", "symbolic links"])
+    rig.rejected(&bundle, &["mounts[6] /one/new", "symbolic links"])
 }
 
 fn clone3_joins_the_unified_cgroup(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    for refused in [UNKNOWN, FORBIDDEN] {
-        rig.refused = refused;
+    for denied in [UNKNOWN, FORBIDDEN] {
+        rig.denied = denied;
         let mut bundle = rig.bundle()?;
-        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))?;
+        rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))?;
         rig.nothing_left()?;
     }
     Ok(())
@@ -212,10 +212,10 @@ fn clone3_joins_the_unified_cgroup(rig: &mut Rig) -> Outcome {
 /// Root in there has no right to the file; who opened it had.
 fn clone3_joins_the_unified_cgroup_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    rig.refused = UNKNOWN;
+    rig.denied = UNKNOWN;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
-    rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))
+    rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))
 }
 
 /// Below a threaded cgroup a new one is invalid until it is threaded too: nobody may join it (cgroup-v2.rst).
@@ -227,16 +227,16 @@ fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = format!("/{}/one/leaf", rig.cgroup);
     bundle.set("linux.cgroupsPath", path.as_str());
-    for refused in [&[][..], UNKNOWN] {
-        rig.refused = refused;
-        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
+    for denied in [&[][..], UNKNOWN] {
+        rig.denied = denied;
+        rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
         holds("the cgroup is gone", !above.join("one/leaf").exists())?;
     }
-    rig.refused = &[];
+    rig.denied = &[];
     let _running = rig.waiting(&mut bundle)?;
     let kind = above.join("one/leaf/cgroup.type");
     same("its type", fs::read_to_string(kind)?.trim(), "threaded")?;
-    rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.good()?.facts().is("cgroup:", &path)?;
+    rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.success()?.report().is("cgroup:", &path)?;
     rig.delete()?;
     // Its processes have ended, and leave it when the kernel comes to that.
     remove_cgroups(&rig.cgroup);
@@ -244,15 +244,15 @@ fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
 }
 
 /// In the argument of clone(2) the bit belongs to the signal's number: the container must not run without it.
-fn clone3_time_namespace_is_refused(rig: &mut Rig) -> Outcome {
+fn clone3_time_namespace_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("time", None);
     bundle.verbs(&["say", "ran"]);
-    for (refused, word) in [(UNKNOWN, "not implemented"), (FORBIDDEN, "not permitted")] {
-        rig.refused = refused;
+    for (denied, word) in [(UNKNOWN, "not implemented"), (FORBIDDEN, "not permitted")] {
+        rig.denied = denied;
         let output = rig.run(&bundle, &[])?;
-        same("what it says", output.stdout.as_str(), "")?;
-        rig.bad(&output, &["clone3", word])?;
+        same("the standard output", output.stdout.as_str(), "")?;
+        rig.failure(&output, &["clone3", word])?;
         rig.nothing_left()?;
     }
     Ok(())
@@ -260,15 +260,15 @@ fn clone3_time_namespace_is_refused(rig: &mut Rig) -> Outcome {
 
 /// An ordinary user without a user namespace: both calls say no, and so does the runtime.
 fn clone3_that_would_be_refused_anyway(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such option");
     }
-    rig.refused = FORBIDDEN;
+    rig.denied = FORBIDDEN;
     rig.user = Some(12345);
     crate::sys::chown(&rig.dir, 12345, 12345)?;
     rig.globals.extend(["--cgroup-manager", "disabled"].map(String::from));
     let mut bundle = rig.bundle()?;
     bundle.remove("process.capabilities");
     bundle.verbs(&["say", "ran"]);
-    rig.refused(&bundle, &["not permitted"])
+    rig.rejected(&bundle, &["not permitted"])
 }

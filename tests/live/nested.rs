@@ -52,7 +52,7 @@ fn nested_exec(rig: &mut Rig) -> Outcome {
     let _holder = nested(rig)?;
     let mut bundle = bundle(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "id", "ns"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id", "ns"])?.success()?.report();
     different("pid", inside.get("pid"), "1")?;
     let path = format!("/proc/{}/ns/pid", rig.pid()?);
     inside.is("ns:pid", &fs::read_link(path)?.display().to_string())?;
@@ -71,7 +71,7 @@ fn second(rig: &mut Rig, kinds: &[(&str, &str)], change: impl FnOnce(&mut Bundle
     }
     change(&mut bundle);
     rig.id = format!("{id}-two");
-    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    let inside = rig.run(&bundle, &[])?.success()?.report();
     rig.id = id;
     for (_, file) in kinds {
         let path = format!("/proc/{pid}/ns/{file}");
@@ -122,7 +122,7 @@ fn nested_namespaces_under_a_new_user_namespace(rig: &mut Rig) -> Outcome {
 fn groups(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     bundle.remove("annotations");
     bundle.verbs(&["id"]);
-    let inside = rig.run(bundle, &[])?.good()?.facts();
+    let inside = rig.run(bundle, &[])?.success()?.report();
     inside.is("uid", "0 0 0")?;
     inside.is("groups", "")
 }
@@ -138,7 +138,7 @@ fn nested_groups_that_cannot_be_set(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.remove("annotations");
     bundle.set("process.user.additionalGids", json!([0i64]));
-    rig.refused(&bundle, &["process.user.additionalGids", "setgroups(2) is denied in the user namespace"])
+    rig.rejected(&bundle, &["process.user.additionalGids", "setgroups(2) is denied in the user namespace"])
 }
 
 /// One that is made there has it from there.
@@ -162,9 +162,9 @@ fn nested_groups_of_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
         bundle.remove("annotations");
         bundle.namespace("user", Some(path.as_ref()));
         bundle.verbs(&["id"]);
-        let output = with_groups(rig.launch("run", &bundle, &[])?, own)?.good()?;
-        output.facts().is("uid", "0 0 0")?;
-        output.facts().is("groups", "")?;
+        let output = with_groups(rig.launch("run", &bundle, &[])?, own)?.success()?;
+        output.report().is("uid", "0 0 0")?;
+        output.report().is("groups", "")?;
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ fn nested_groups_of_the_hosts_root_in_exec(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for own in [vec![], vec![5, 6]] {
         let command = rig.command(&["exec", &rig.id, "/payload", "id"]);
-        with_groups(command, own)?.good()?.facts().is("groups", "")?;
+        with_groups(command, own)?.success()?.report().is("groups", "")?;
     }
     let output = rig.mote(&["exec", "--additional-gids", "7", &rig.id, "/payload", "id"])?;
     contains("the error", &output.stderr, "setgroups(2) is denied")?;

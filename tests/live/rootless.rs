@@ -12,7 +12,7 @@ use crate::command;
 use crate::filter::listener;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -24,9 +24,9 @@ tests![
     rootless_life,
     rootless_exec,
     rootless_state_is_in_the_runtime_directory,
-    rootless_groups_are_refused,
-    rootless_another_map_is_refused,
-    rootless_idmap_is_refused,
+    rootless_groups_are_rejected,
+    rootless_another_map_is_rejected,
+    rootless_idmap_is_rejected,
     rootless_cgroup_is_not_demanded,
     rootless_cgroup_mount_without_a_cgroup,
     rootless_cgroup_mount_without_a_cgroup_v2,
@@ -48,8 +48,8 @@ pub fn ordinary(rig: &mut Rig) -> Outcome {
     if limit.trim() == "0" {
         return skip_allowed("this machine has no user namespaces");
     }
-    if rig.is(Peer::Crun) && rig.layout == Layout::Machine {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) && rig.layout == Layout::Machine {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     sys::chown(&rig.dir, USER, USER)?;
     rig.user = Some(USER);
@@ -81,7 +81,7 @@ pub fn own(dir: &Path) -> Outcome {
 
 fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let inside = rig.facts(&mut mapped(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
+    let inside = rig.report(&mut mapped(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("gid", "0 0 0")?;
     inside.is("pid", "1")?;
@@ -93,16 +93,16 @@ fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
 fn rootless_files_belong_to_the_user(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let mut bundle = mapped(rig)?;
-    let inside = rig.facts(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
+    let inside = rig.report(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
     inside.is("stat:/etc/new", "f 644 0 0 0:0")?;
-    same("the owner outside", fs::metadata(bundle.inside("etc/new"))?.uid(), USER)
+    same("the owner outside", fs::metadata(bundle.host_path("etc/new"))?.uid(), USER)
 }
 
 fn rootless_devices_work(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let verbs =
         ["write", "/dev/null", "write", "/dev/full", "open", "/dev/ptmx", "mounts", "create", "/dev/shm/x"];
-    let inside = rig.facts(&mut mapped(rig)?, &verbs)?;
+    let inside = rig.report(&mut mapped(rig)?, &verbs)?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
     inside.is("open:/dev/ptmx", "ok")?;
@@ -122,18 +122,18 @@ fn rootless_life(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
     let state = rig.state()?;
     same("status", state.at("status").text(), "running")?;
     let pidfd = sys::pidfd(rig.pid()?)?;
-    let list = Json::parse(&rig.mote(&["list", "-f", "json"])?.good()?.stdout)?;
+    let list = Json::parse(&rig.mote(&["list", "-f", "json"])?.success()?.stdout)?;
     same("containers", list.items().len(), 1)?;
-    rig.mote(&["kill", &rig.id, "TERM"])?.good()?;
-    same("what came", created.lines.all()?.as_str(), "signal=15\n")?;
+    rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
+    same("the payload's output", created.lines.all()?.as_str(), "signal=15\n")?;
     holds("init ends", sys::readable(&pidfd, command::LIMIT)?)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
@@ -142,7 +142,7 @@ fn rootless_exec(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let mut bundle = mapped(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.success()?.report();
     inside.is("uid", "0 0 0")?;
     rig.delete()
 }
@@ -164,43 +164,43 @@ fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
         command::run(&mut command, "")
     };
     let dir = bundle.dir.display().to_string();
-    call(&["create", "--bundle", &dir, &rig.id])?.good()?;
-    let state = Json::parse(&call(&["state", &rig.id])?.good()?.stdout)?;
+    call(&["create", "--bundle", &dir, &rig.id])?.success()?;
+    let state = Json::parse(&call(&["state", &rig.id])?.success()?.stdout)?;
     same("status", state.at("status").text(), "created")?;
-    let place = runtime.join(match rig.suite.peer {
-        Peer::Mote => "mote",
-        Peer::Runc => "runc",
-        Peer::Crun => "crun",
+    let place = runtime.join(match rig.suite.kind {
+        Runtime::Mote => "mote",
+        Runtime::Runc => "runc",
+        Runtime::Crun => "crun",
     });
     holds("the state is there", place.join(&rig.id).is_dir())?;
     same("the rights of others", fs::metadata(&place)?.mode() & 0o077, 0)?;
-    call(&["delete", "--force", &rig.id])?.good()?;
+    call(&["delete", "--force", &rig.id])?.success()?;
     holds("the state is gone", !place.join(&rig.id).exists())
 }
 
 /// The kernel lets nobody drop groups who had no right to them: it must be told, not passed over.
-fn rootless_groups_are_refused(rig: &mut Rig) -> Outcome {
+fn rootless_groups_are_rejected(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun passes them over");
     }
     let mut bundle = mapped(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("process.user.additionalGids", json!([5i64]));
-    rig.refused(&bundle, &["process.user.additionalGids"])
+    rig.rejected(&bundle, &["process.user.additionalGids"])
 }
 
-fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
+fn rootless_another_map_is_rejected(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let mut bundle = mapped(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("linux.uidMappings[0].hostID", 4444i64);
-    rig.refused(&bundle, &["linux.uidMappings"])
+    rig.rejected(&bundle, &["linux.uidMappings"])
 }
 
 /// Not mounted as it is: the kernel lets nobody map what is the host's, and asks first whether its filesystem can be
 /// mapped at all.
-fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
+fn rootless_idmap_is_rejected(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let source = rig.dir.join("source");
     fs::create_dir(&source)?;
@@ -208,16 +208,16 @@ fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["id"]);
     bundle.bind(&source, "/tmp", &["bind", "idmap"]);
     let output = rig.run(&bundle, &[])?;
-    rig.bad(&output, &["mounts[6]", "mount_setattr idmap"])?;
+    rig.failure(&output, &["mounts[6]", "mount_setattr idmap"])?;
     let reasons = [": operation not permitted\n", ": invalid argument\n"];
     let is_told = reasons.iter().any(|reason| output.stderr.ends_with(reason));
-    holds(&format!("the kernel's reason: {}", output.stderr), is_told || !rig.is(Peer::Mote))
+    holds(&format!("the kernel's reason: {}", output.stderr), is_told || !rig.is(Runtime::Mote))
 }
 
 /// An ordinary user has no cgroup to make others in, most of the time.
 fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
-    let inside = rig.facts(&mut mapped(rig)?, &["say", "runs"])?;
+    let inside = rig.report(&mut mapped(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
 }
 
@@ -233,7 +233,7 @@ fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
         bundle.mount(
             json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}),
         );
-        let inside = rig.facts(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
+        let inside = rig.report(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
         inside.mount_has("/sys/fs/cgroup", &["ro", if unified(rig) { "cgroup2" } else { "tmpfs" }])?;
         inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
     }
@@ -241,8 +241,8 @@ fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
 }
 
 fn rootless_cgroup_mount_without_a_cgroup(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers bind the whole of the host's");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun bind the whole of the host's");
     }
     cgroup_mount_without_a_cgroup(rig, Layout::Machine)
 }
@@ -278,7 +278,7 @@ fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) ->
     ordinary(rig)?;
     let mut bundle = mapped(rig)?;
     bundle.verbs(&["say", "runs"]);
-    run_as_root_of_a_namespace(rig, bundle)?.good()?.facts().is("say", "runs")
+    run_as_root_of_a_namespace(rig, bundle)?.success()?.report().is("say", "runs")
 }
 
 /// A limit cannot be passed over in silence.
@@ -288,7 +288,7 @@ fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outc
     bundle.verbs(&["say", "runs"]);
     bundle.set("linux.resources.pids.limit", 100i64);
     let output = run_as_root_of_a_namespace(rig, bundle)?;
-    rig.bad(&output, &["cgroup"])
+    rig.failure(&output, &["cgroup"])
 }
 
 /// As podman does for an ordinary user: the container has no user namespace of its own, but lives in podman's.
@@ -301,7 +301,7 @@ fn rootless_devices_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["both", "/dev/null", "both", "/dev/zero"]);
     let mut command = within_a_namespace(rig, bundle)?;
     rig.prepare(&mut command);
-    let inside = command::run(&mut command, "")?.good()?.facts();
+    let inside = command::run(&mut command, "")?.success()?.report();
     inside.is("both:/dev/null", "ok")?;
     inside.is("both:/dev/zero", "ok")
 }
@@ -333,13 +333,13 @@ fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
         let processes = given.join("own/cgroup.procs");
         sys::before_exec(&mut command, move || fs::write(&processes, "0"));
         rig.prepare(&mut command);
-        let inside = command::run(&mut command, "")?.good()?.facts();
+        let inside = command::run(&mut command, "")?.success()?.report();
         inside.is("cgroup:", &format!("/{}/leaf", rig.cgroup))?;
         inside.is("write:/dev/null", "ok")?;
         inside.is("device:/tmp/mem", "!EPERM")?;
         holds("the cgroup is gone", !given.join("leaf").exists())?;
     }
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
@@ -348,14 +348,14 @@ fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
     let mut bundle = mapped(rig)?;
     let mut command = rig.command(&["spec", "--rootless"]);
     command.current_dir(&bundle.dir);
-    command::run(&mut command, "")?.good()?;
+    command::run(&mut command, "")?.success()?;
     bundle.config = Json::parse(&fs::read_to_string(bundle.dir.join("config.json"))?)?;
     bundle.set("process.terminal", false);
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
         bundle.remove("process.rlimits");
     }
-    rig.facts(&mut bundle, &["id"])?.is("uid", "0 0 0")
+    rig.report(&mut bundle, &["id"])?.is("uid", "0 0 0")
 }
 
 fn rootless_filter(rig: &mut Rig) -> Outcome {
@@ -368,7 +368,7 @@ fn rootless_filter(rig: &mut Rig) -> Outcome {
             "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
         }),
     );
-    rig.facts(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
+    rig.report(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
 }
 
 /// Nobody has rights over memory that was an ordinary user's but the user.

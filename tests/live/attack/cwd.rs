@@ -7,7 +7,7 @@ use super::asks_mote_alone;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds};
 use crate::command::Output;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -26,18 +26,18 @@ const NUMBERS: std::ops::Range<u32> = 0..48;
 const LOOK: &[&str] =
     &["cwd", "write", "kernel/hostname", "write", "sys/kernel/hostname", "list", "firmware", "list", "."];
 
-/// Refused by name; a peer may also find its way to a place that is well.
+/// DeniedCalls by name; a peer may also find its way to a place that is well.
 fn harmless(rig: &Rig, output: &Output) -> Outcome {
-    if rig.is(Peer::Mote) {
+    if rig.is(Runtime::Mote) {
         // `exec` has an exit code of its own for what it could not do.
         different("exit code", output.code(), 0)?;
-        holds("one line of error", output.stderr.lines().count() == 1)?;
+        holds("one line on the standard error", output.stderr.lines().count() == 1)?;
         return contains("the error", &output.stderr, "process.cwd");
     }
-    let inside = output.facts();
+    let inside = output.report();
     different("a write beneath /proc/sys", inside.get("write:kernel/hostname"), "ok")?;
     different("a write beneath /proc/sys", inside.get("write:sys/kernel/hostname"), "ok")?;
-    holds("/sys/firmware is masked", matches!(inside.get("list:firmware"), "" | "!ENOENT" | "(not said)"))
+    holds("/sys/firmware is masked", matches!(inside.get("list:firmware"), "" | "!ENOENT" | "(not reported)"))
 }
 
 fn each_number(rig: &Rig, mut bundle: Bundle, cwd: impl Fn(&Bundle, u32) -> Outcome<String>) -> Outcome {
@@ -56,7 +56,7 @@ fn working_directory_by_any_descriptor(rig: &mut Rig) -> Outcome {
 
 fn working_directory_by_any_descriptor_behind_a_link(rig: &mut Rig) -> Outcome {
     each_number(rig, rig.bundle()?, |bundle, number| {
-        let link = bundle.inside(&format!("way{number}"));
+        let link = bundle.host_path(&format!("way{number}"));
         symlink(format!("/proc/self/fd/{number}"), link)?;
         Ok(format!("/way{number}"))
     })
@@ -77,7 +77,7 @@ fn working_directory_by_the_links_of_procfs(rig: &mut Rig) -> Outcome {
 fn working_directory_of_a_joined_process_by_any_descriptor(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for number in NUMBERS {
-        symlink(format!("/proc/self/fd/{number}"), bundle.inside(&format!("way{number}")))?;
+        symlink(format!("/proc/self/fd/{number}"), bundle.host_path(&format!("way{number}")))?;
     }
     let _running = rig.waiting(&mut bundle)?;
     for number in NUMBERS {

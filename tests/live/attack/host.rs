@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::asks_mote_alone;
 use crate::check::{Outcome, different, holds, lacks, same, skip};
 use crate::command::{run, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{json, sys, tests};
 
 tests![
     "attack",
     device_in_a_user_namespace_that_is_a_file_of_the_host,
     device_in_a_user_namespace_that_is_another_device,
-    mount_namespace_of_the_host_is_refused,
+    mount_namespace_of_the_host_is_rejected,
     bind_over_dev_leaves_the_hosts_directory_alone,
     keyring_of_somebody_else_is_not_joined,
     pid_file_at_a_symlink,
@@ -27,7 +27,7 @@ tests![
 
 /// In a user namespace the device is made on the host's side, and not looked for at that path; who may not make it
 /// binds the host's file, so it must be that device.
-fn bound_device_is_refused(rig: &mut Rig, path: &Path) -> Outcome {
+fn bound_device_is_rejected(rig: &mut Rig, path: &Path) -> Outcome {
     asks_mote_alone(rig)?;
     let path = path.display().to_string();
     let mut bundle = rig.bundle()?;
@@ -35,33 +35,33 @@ fn bound_device_is_refused(rig: &mut Rig, path: &Path) -> Outcome {
     bundle.user_namespace(100_000);
     bundle
         .set("linux.devices[+]", json!({"path": (path.as_str()), "type": "c", "major": 1i64, "minor": 3i64}));
-    rig.facts(&mut bundle, &["read", &path])?.is(&format!("read:{path}"), "")?;
-    rig.refused = &[("mknodat", libc::EPERM)];
-    rig.refused(&bundle, &[&path, "c 1:3"])
+    rig.report(&mut bundle, &["read", &path])?.is(&format!("read:{path}"), "")?;
+    rig.denied = &[("mknodat", libc::EPERM)];
+    rig.rejected(&bundle, &[&path, "c 1:3"])
 }
 
 fn device_in_a_user_namespace_that_is_a_file_of_the_host(rig: &mut Rig) -> Outcome {
     let secret = rig.dir.join("secret");
     fs::write(&secret, "the host's")?;
-    bound_device_is_refused(rig, &secret)
+    bound_device_is_rejected(rig, &secret)
 }
 
 fn device_in_a_user_namespace_that_is_another_device(rig: &mut Rig) -> Outcome {
     let full = rig.dir.join("full");
     sys::mknod(&full, libc::S_IFCHR | 0o666, 1, 7)?;
-    bound_device_is_refused(rig, &full)
+    bound_device_is_rejected(rig, &full)
 }
 
 /// Mounts, pivot_root and all would be the host's. The runtime has a mount namespace of its own here, should it
 /// do it all the same.
-fn mount_namespace_of_the_host_is_refused(rig: &mut Rig) -> Outcome {
+fn mount_namespace_of_the_host_is_rejected(rig: &mut Rig) -> Outcome {
     asks_mote_alone(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "here"]);
     bundle.namespace("mount", Some(Path::new("/proc/self/ns/mnt")));
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, || sys::unshare(libc::CLONE_NEWNS));
-    rig.bad(&run(&mut command, "")?, &["linux.namespaces[4].path", "the host's own"])?;
+    rig.failure(&run(&mut command, "")?, &["linux.namespaces[4].path", "the host's own"])?;
     rig.nothing_left()
 }
 
@@ -80,7 +80,7 @@ fn bind_over_dev_leaves_the_hosts_directory_alone(rig: &mut Rig) -> Outcome {
                 bundle.without_mount(mount);
             }
             bundle.bind(&host, place, options);
-            let inside = rig.facts(&mut bundle, &["list", "/dev"])?;
+            let inside = rig.report(&mut bundle, &["list", "/dev"])?;
             inside.is("list:/dev", "core null ptmx")?;
             let names = fs::read_dir(&host)?.count();
             same(&format!("names in the host's directory after {place} {options:?}"), names, 3)?;
@@ -96,13 +96,13 @@ fn keyring_of_somebody_else_is_not_joined(rig: &mut Rig) -> Outcome {
     let made = start(&mut rig.host(&["keyring", &id, "say", "made", "wait", "1"]), false);
     rig.user = None;
     let mut nobody = made?;
-    let facts = nobody.lines.until("say=made")?;
-    let serial = facts.get("keyring");
+    let report = nobody.lines.until("say=made")?;
+    let serial = report.get("keyring");
     if serial.starts_with('!') {
         return skip(format_args!("keyrings are out of reach here: {serial}"));
     }
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["session"])?;
+    let inside = rig.report(&mut bundle, &["session"])?;
     holds("it has a keyring", !inside.get("session").starts_with('!'))?;
     different("its keyring", inside.get("session"), serial)
 }
@@ -139,10 +139,10 @@ fn cgroups_of_the_host(rig: &mut Rig, layout: Layout, top: &'static str) -> Outc
     let procs = format!("{top}/cgroup.procs");
     bundle.verbs(&["mkdir", &format!("{top}/new"), "put", &procs, "0"]);
     let output = rig.run(&bundle, &[])?;
-    if output.code() != 0 && !rig.is(Peer::Mote) {
+    if output.code() != 0 && !rig.is(Runtime::Mote) {
         return Ok(());
     }
-    let inside = output.good()?.facts();
+    let inside = output.success()?.report();
     inside.is(&format!("mkdir:{top}/new"), "!EROFS")?;
     different("a write to cgroup.procs", inside.get(&format!("put:{procs}")), "ok")
 }
@@ -166,7 +166,7 @@ fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
         for mount in ["/dev", "/dev/shm", "/dev/mqueue"] {
             bundle.without_mount(mount);
         }
-        symlink(&target, bundle.inside("dev/console"))?;
+        symlink(&target, bundle.host_path("dev/console"))?;
         bundle.set("process.terminal", true);
         bundle.verbs(&["wait", "1"]);
         let path = socket.display().to_string();
@@ -174,7 +174,7 @@ fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
         let (status, errors) = creating.status()?;
         crate::rootfs::attack::untouched(&victim)?;
         if !status.success() {
-            same("lines of error", errors.lines().count(), 1)?;
+            same("lines on the standard error", errors.lines().count(), 1)?;
             continue;
         }
         holds("a terminal came", sys::readable(&listener, Duration::ZERO)?)?;

@@ -12,11 +12,11 @@ pub mod stop;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
 use crate::command::{Running, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 
 /// For what is promised by mote, and was not asked of others.
 fn asks_mote_alone(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("asked of mote alone") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("asked of mote alone") }
 }
 
 /// Lets root in the container have a capability.

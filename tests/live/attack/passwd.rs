@@ -26,14 +26,14 @@ const SOON: Duration = Duration::from_secs(3);
 /// `create` and `run` come back soon, and the home is that of nobody.
 fn harmless(rig: &Rig, make: impl FnOnce(&Path) -> Outcome) -> Outcome {
     let mut bundle = rig.bundle()?;
-    make(&bundle.inside("etc/passwd"))?;
+    make(&bundle.host_path("etc/passwd"))?;
     bundle.verbs(&["env"]);
     let begin = Instant::now();
-    run(&mut rig.launch("create", &bundle, &[])?, "")?.good()?;
+    run(&mut rig.launch("create", &bundle, &[])?, "")?.success()?;
     rig.delete()?;
-    let output = rig.run(&bundle, &[])?.good()?;
+    let output = rig.run(&bundle, &[])?.success()?;
     holds("both come back soon", begin.elapsed() < SOON)?;
-    same("HOME", output.facts().get("env:HOME"), "/")
+    same("HOME", output.report().get("env:HOME"), "/")
 }
 
 fn passwd_is_an_endless_device(rig: &mut Rig) -> Outcome {

@@ -8,7 +8,7 @@ use super::{allow, asks_mote_alone, second, until};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, run, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -48,13 +48,13 @@ fn join(bundle: &mut Bundle, pid: i32) {
 
 /// Ends the watcher: it has looked, and was let in nowhere.
 fn saw_nothing(mut watcher: Running) -> Outcome {
-    watcher.say("enough\n")?;
-    let facts = watcher.finish()?.good()?.facts();
-    different("looks", facts.get("looks"), "0")?;
-    let mut ways = facts.keys("pried:");
+    watcher.write("enough\n")?;
+    let report = watcher.finish()?.success()?.report();
+    different("looks", report.get("looks"), "0")?;
+    let mut ways = report.keys("pried:");
     ways.sort_unstable();
     ways.dedup();
-    same("ways into the runtime", ways.join(" ").as_str(), "")
+    same("access to the runtime", ways.join(" ").as_str(), "")
 }
 
 /// CVE-2016-9962: before its program runs, a process in shared namespaces still has the host's descriptors.
@@ -64,7 +64,7 @@ fn runtime_is_out_of_reach_in_a_pod(rig: &mut Rig) -> Outcome {
 
 /// The same with a user namespace that is new: the pid namespace alone is shared.
 fn runtime_is_out_of_reach_in_a_pods_pid_namespace(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc would have both namespaces joined");
     }
     shared(rig, STARTS / 3, |bundle, pid| {
@@ -77,7 +77,7 @@ fn runtime_is_out_of_reach_in_a_pods_pid_namespace(rig: &mut Rig) -> Outcome {
 }
 
 fn shared(rig: &mut Rig, starts: u32, put: impl FnOnce(&mut Bundle, i32)) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("this runc wants maps even for a user namespace that is there");
     }
     let watching = until(rig, &watcher(rig)?, "prying=1")?;
@@ -91,7 +91,7 @@ fn shared(rig: &mut Rig, starts: u32, put: impl FnOnce(&mut Bundle, i32)) -> Out
     rig.id = format!("{first}-three");
     bundle.set("linux.cgroupsPath", format!("/{}-three", rig.cgroup));
     for _ in 0..starts {
-        rig.run(&bundle, &[])?.good()?.facts().is("say", "here")?;
+        rig.run(&bundle, &[])?.success()?.report().is("say", "here")?;
     }
     rig.id = id;
     rig.delete()?;
@@ -104,18 +104,18 @@ fn shared(rig: &mut Rig, starts: u32, put: impl FnOnce(&mut Bundle, i32)) -> Out
 fn runtime_is_out_of_reach_while_it_joins(rig: &mut Rig) -> Outcome {
     let mut watching = until(rig, &watcher(rig)?, "prying=1")?;
     for _ in 0..STARTS {
-        let output = rig.mote(&["exec", &rig.id, "/payload", "say", "here"])?.good()?;
-        output.facts().is("say", "here")?;
+        let output = rig.mote(&["exec", &rig.id, "/payload", "say", "here"])?.success()?;
+        output.report().is("say", "here")?;
     }
     // The joining processes are there for moments only: they may have been missed.
-    watching.say("enough\n")?;
-    let facts = watching.finish()?.good()?.facts();
-    same("ways into the runtime", facts.keys("pried:").join(" ").as_str(), "")
+    watching.write("enough\n")?;
+    let report = watching.finish()?.success()?.report();
+    same("access to the runtime", report.keys("pried:").join(" ").as_str(), "")
 }
 
 /// The first container's process waits; the second's is put into its namespaces.
 fn pair(rig: &mut Rig) -> Outcome<(Running, i32, String, Bundle)> {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("this runc wants maps even for a user namespace that is there");
     }
     let mut bundle = rig.bundle()?;
@@ -133,7 +133,7 @@ fn joined_process_is_known_by_its_number_on_the_host(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["id", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
     let created_as = rig.pid()?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let inside = created.lines.until("waiting=1")?;
     let two = rig.pid()?;
     same("pid", two, created_as)?;
@@ -145,8 +145,8 @@ fn joined_process_is_known_by_its_number_on_the_host(rig: &mut Rig) -> Outcome {
     let status = fs::read_to_string(format!("/proc/{two}/status"))?;
     contains("its status", &status, &format!("NSpid:\t{two}\t{}\n", inside.get("pid")))?;
     contains("its program", &fs::read_to_string(format!("/proc/{two}/cmdline"))?, "/payload\0id\0wait")?;
-    rig.mote(&["kill", &rig.id, "TERM"])?.good()?;
-    same("what came", created.lines.next()?.as_str(), "signal=15")?;
+    rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
+    same("the payload's output", created.lines.next()?.as_str(), "signal=15")?;
     rig.delete()?;
     rig.id = id;
     rig.status_is("running")?;
@@ -157,7 +157,7 @@ fn joined_process_gives_its_exit_status(rig: &mut Rig) -> Outcome {
     let (_first, _, id, mut bundle) = pair(rig)?;
     bundle.verbs(&["say", "here", "exit", "7"]);
     let output = rig.run(&bundle, &[])?;
-    output.facts().is("say", "here")?;
+    output.report().is("say", "here")?;
     same("exit code", output.code(), 7)?;
     rig.id = id;
     rig.delete()
@@ -165,7 +165,7 @@ fn joined_process_gives_its_exit_status(rig: &mut Rig) -> Outcome {
 
 /// The process's number inside is that of somebody else on the host.
 fn joined_process_is_killed_and_no_bystander(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("this runc wants maps even for a user namespace that is there");
     }
     let bystanders: Vec<Running> =
@@ -185,7 +185,7 @@ fn joined_process_is_killed_and_no_bystander(rig: &mut Rig) -> Outcome {
     join(&mut bundle, pid);
     bundle.verbs(&["id", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let inside: i32 = created.lines.until("waiting=1")?.get("pid").parse()?;
     let is_taken = bystanders.iter().any(|one| one.pid() == inside);
     holds(&format!("{inside}, its number inside, is a bystander's"), is_taken)?;
@@ -193,7 +193,7 @@ fn joined_process_is_killed_and_no_bystander(rig: &mut Rig) -> Outcome {
     rig.delete()?;
     holds("it ends", sys::readable(&process, LIMIT)?)?;
     for bystander in &bystanders {
-        holds("the bystander lives", !bystander.is_over()?)?;
+        holds("the bystander lives", !bystander.has_ended()?)?;
     }
     rig.id = id;
     rig.delete()
@@ -206,13 +206,13 @@ fn joined_process_inherits_no_capabilities(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["caps", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?.is("cap:inheritable", "")?;
     for words in [&[][..], &["--cap", "CAP_NET_RAW"]] {
         let words = [&["exec"], words, &[rig.id.as_str(), "/payload", "caps"]].concat();
         let output = run(&mut rig.command(&words), "")?;
         same("exit code", output.code(), 0)?;
-        output.facts().is("cap:inheritable", "")?;
+        output.report().is("cap:inheritable", "")?;
     }
     rig.delete()
 }
@@ -221,11 +221,11 @@ fn joined_process_inherits_no_capabilities(rig: &mut Rig) -> Outcome {
 fn runtime_is_not_run_as_the_joined_program(rig: &mut Rig) -> Outcome {
     asks_mote_alone(rig)?;
     let mut bundle = rig.bundle()?;
-    std::os::unix::fs::symlink("/proc/self/exe", bundle.inside("program"))?;
+    std::os::unix::fs::symlink("/proc/self/exe", bundle.host_path("program"))?;
     let _running = rig.waiting(&mut bundle)?;
     for program in ["/proc/self/exe", "/program"] {
         let output = rig.mote(&["exec", &rig.id, program, "--version"])?;
-        same("what it says", output.stdout.as_str(), "")?;
+        same("the standard output", output.stdout.as_str(), "")?;
         different("exit code", output.code(), 0)?;
     }
     rig.delete()

@@ -8,7 +8,7 @@ use super::asks_mote_alone;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, same};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -54,10 +54,10 @@ fn written_to_the_kernel(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     bundle.set("process.oomScoreAdj", 321i64);
     bundle.verbs(&["read", "/real/sys/kernel/msgmax", "read", "/real/self/oom_score_adj"]);
     let output = rig.run(bundle, &[])?;
-    if !rig.is(Peer::Mote) && output.code() != 0 {
+    if !rig.is(Runtime::Mote) && output.code() != 0 {
         return Ok(());
     }
-    let inside = output.good()?.facts();
+    let inside = output.success()?.report();
     inside.is("read:/real/sys/kernel/msgmax", "5004\n")?;
     inside.is("read:/real/self/oom_score_adj", "321\n")
 }
@@ -72,21 +72,21 @@ fn proc_is_a_directory_of_an_image_and_a_profile_is_wanted(rig: &mut Rig) -> Out
         bundle.verbs(&["say", "here"]);
         let output = rig.run(&bundle, &[])?;
         different("exit code", output.code(), 0)?;
-        same("what it says", output.stdout.as_str(), "")?;
+        same("the standard output", output.stdout.as_str(), "")?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-/// Refused, or as well protected as the real one.
+/// DeniedCalls, or as well protected as the real one.
 fn protected(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     let hostname = "/proc/sys/kernel/hostname";
     bundle.verbs(&["write", hostname, "read", "/proc/timer_list"]);
     let output = rig.run(bundle, &[])?;
     if output.code() != 0 {
-        return rig.bad(&output, &["/proc"]);
+        return rig.failure(&output, &["/proc"]);
     }
-    let inside = output.good()?.facts();
+    let inside = output.success()?.report();
     different("a write below /proc/sys", inside.get(&format!("write:{hostname}")), "ok")?;
     different("a masked file", inside.get("read:/proc/timer_list").is_empty(), false)
 }
@@ -97,14 +97,14 @@ fn proc_is_a_link_into_a_volume(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let volume = rig.dir.join("volume");
     fs::create_dir_all(volume.join("one"))?;
-    fs::remove_dir(bundle.inside("proc"))?;
-    symlink("volume/one", bundle.inside("proc"))?;
+    fs::remove_dir(bundle.host_path("proc"))?;
+    symlink("volume/one", bundle.host_path("proc"))?;
     bundle.without_mount("/proc");
     bundle.bind(&volume, "/volume", &["bind"]);
     bundle.mount(json!({"destination": "/proc", "type": "proc", "source": "proc"}));
     protected(rig, &mut bundle)?;
-    if rig.is(Peer::Mote) {
-        return rig.bad(&rig.run(&bundle, &[])?, &["mounts[", "/proc"]);
+    if rig.is(Runtime::Mote) {
+        return rig.failure(&rig.run(&bundle, &[])?, &["mounts[", "/proc"]);
     }
     Ok(())
 }
@@ -112,8 +112,8 @@ fn proc_is_a_link_into_a_volume(rig: &mut Rig) -> Outcome {
 /// CVE-2023-28642: and a link within the image must not lead beside masks and profiles.
 fn proc_is_a_link_into_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("elsewhere"))?;
-    fs::remove_dir(bundle.inside("proc"))?;
-    symlink("elsewhere", bundle.inside("proc"))?;
+    fs::create_dir(bundle.host_path("elsewhere"))?;
+    fs::remove_dir(bundle.host_path("proc"))?;
+    symlink("elsewhere", bundle.host_path("proc"))?;
     protected(rig, &mut bundle)
 }

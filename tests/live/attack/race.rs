@@ -26,8 +26,8 @@ fn meanwhile(rig: &mut Rig, volume: &Path, act: impl FnOnce(&Rig, &mut Bundle) -
     bundle.bind(volume, "/volume", &["rbind"]);
     act(rig, &mut bundle)?;
     rig.id = first;
-    running.say("enough\n")?;
-    let count: u32 = running.finish()?.good()?.facts().get("exchanged").parse()?;
+    running.write("enough\n")?;
+    let count: u32 = running.finish()?.success()?.report().get("exchanged").parse()?;
     holds(&format!("{count} exchanges are enough"), count > 300)
 }
 
@@ -55,10 +55,10 @@ fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
             untouched(&victim)?;
             // A path may have changed from one step to the next in a way that leads nowhere.
             if output.code() != 0 {
-                rig.bad(&output, &[])?;
+                rig.failure(&output, &[])?;
                 continue;
             }
-            let inside = output.facts();
+            let inside = output.report();
             for place in inside.keys("mount:") {
                 let line = inside.get(&format!("mount:{place}"));
                 let root = line.split(' ').nth(3).unwrap_or("");
@@ -85,8 +85,8 @@ fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
         bundle.without_mount("/dev");
         bundle.file("/etc/secret", "secret")?;
         bundle.file("/etc/hidden", "hidden")?;
-        fs::remove_dir_all(bundle.inside("dev"))?;
-        symlink("volume/one", bundle.inside("dev"))?;
+        fs::remove_dir_all(bundle.host_path("dev"))?;
+        symlink("volume/one", bundle.host_path("dev"))?;
         for mount in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
             bundle.without_mount(mount);
         }
@@ -95,10 +95,10 @@ fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
         for _ in 0..STARTS / 3 {
             let output = rig.run(bundle, &[])?;
             untouched(&victim)?;
-            lacks("what is seen", &output.stdout, "=hidden")?;
-            lacks("what is seen", &output.stdout, "=secret")?;
+            lacks("the output", &output.stdout, "=hidden")?;
+            lacks("the output", &output.stdout, "=secret")?;
             if output.code() != 0 {
-                rig.bad(&output, &[])?;
+                rig.failure(&output, &[])?;
             }
         }
         Ok(())

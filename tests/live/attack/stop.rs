@@ -32,9 +32,9 @@ fn stopped_before_its_start(rig: &mut Rig) -> Outcome {
     stopped(rig)?;
     for _ in 0..5 {
         rig.status_is("created")?;
-        contains("the list", &rig.mote(&["list"])?.good()?.stdout, &rig.id)?;
+        contains("the list", &rig.mote(&["list"])?.success()?.stdout, &rig.id)?;
     }
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -60,9 +60,9 @@ fn stopped_while_it_is_started(rig: &mut Rig) -> Outcome {
     while socket.exists() && begin.elapsed() < LIMIT {
         std::thread::yield_now();
     }
-    holds("it waits for an answer", !socket.exists() && !starting.is_over()?)?;
+    holds("it waits for an answer", !socket.exists() && !starting.has_ended()?)?;
     rig.status_is("running")?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
     rig.delete()?;
     let (status, errors) = starting.status()?;
     same("exit code of start", status.code(), Some(1))?;
@@ -88,13 +88,13 @@ fn set_up_that_takes_long(rig: &mut Rig) -> Outcome {
         match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&pipe) {
             Ok(writer) => break writer,
             // Nobody reads it yet, and that somebody does is told by nothing else.
-            Err(_) if begin.elapsed() < LIMIT && !creating.is_over()? => std::thread::yield_now(),
+            Err(_) if begin.elapsed() < LIMIT && !creating.has_ended()? => std::thread::yield_now(),
             Err(error) => return fail(format_args!("no hook: {error}: {}", creating.status()?.1)),
         }
     };
     for _ in 0..3 {
         rig.status_is("creating")?;
-        contains("the list", &rig.mote(&["list"])?.good()?.stdout, "creating")?;
+        contains("the list", &rig.mote(&["list"])?.success()?.stdout, "creating")?;
     }
     drop(writer);
     let (status, errors) = creating.status()?;

@@ -7,19 +7,19 @@ use super::{place, says};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
     throttles,
     throttle_of_zero_is_none,
     throttle_of_many_operations_is_none,
-    throttle_of_no_device_is_refused,
+    throttle_of_no_device_is_rejected,
     block_weight,
     block_weight_of_a_device,
-    block_weight_of_a_device_that_has_none_is_refused,
-    block_weight_above_all_is_refused,
-    leaf_weight_is_refused,
+    block_weight_of_a_device_that_has_none_is_rejected,
+    block_weight_above_all_is_rejected,
+    leaf_weight_is_rejected,
 ];
 
 /// A whole disk, as `/sys/block` has it: its directory there, and its numbers.
@@ -70,15 +70,15 @@ fn throttles(rig: &mut Rig) -> Outcome {
 }
 
 fn throttle_of_zero_is_none(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers write a zero, which v2 does not take");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun write a zero, which v2 does not take");
     }
     unlimited(rig, "ReadBps", 0)
 }
 
 /// More than 32 bits have room for.
 fn throttle_of_many_operations_is_none(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("v1 loses what is above 32 bits of what the peers write");
     }
     unlimited(rig, "WriteIOPS", (1 << 32) + 5)
@@ -101,13 +101,13 @@ fn unlimited(rig: &Rig, name: &str, rate: i64) -> Outcome {
     rig.delete()
 }
 
-fn throttle_of_no_device_is_refused(rig: &mut Rig) -> Outcome {
+fn throttle_of_no_device_is_rejected(rig: &mut Rig) -> Outcome {
     place(rig, "blkio", "io")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.blockIO.throttleReadBpsDevice", of(240, 99, 5));
     let name = "linux.resources.blockIO.throttleReadBpsDevice[0]: write 240:99 ";
-    rig.refused(&bundle, &[name, "no such device"])
+    rig.rejected(&bundle, &[name, "no such device"])
 }
 
 /// Files of the scheduler that has weights in this layout, and whether they count as v1 does.
@@ -167,32 +167,32 @@ fn block_weight_of_a_device(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn block_weight_of_a_device_that_has_none_is_refused(rig: &mut Rig) -> Outcome {
+fn block_weight_of_a_device_that_has_none_is_rejected(rig: &mut Rig) -> Outcome {
     weights(rig)?;
     let (disk, major, minor) = disk()?;
-    if is_weighed(&disk)? || rig.is(Peer::Runc) {
+    if is_weighed(&disk)? || rig.is(Runtime::Runc) {
         return skip_allowed("it is not refused");
     }
     let bundle = with_weight_of_device(rig, major, minor)?;
-    rig.refused(&bundle, &["linux.resources.blockIO.weightDevice[0].weight: ", "not supported"])
+    rig.rejected(&bundle, &["linux.resources.blockIO.weightDevice[0].weight: ", "not supported"])
 }
 
-fn block_weight_above_all_is_refused(rig: &mut Rig) -> Outcome {
+fn block_weight_above_all_is_rejected(rig: &mut Rig) -> Outcome {
     place(rig, "blkio", "io")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.blockIO.weight", 1001);
-    rig.refused(&bundle, &["linux.resources.blockIO.weight: 1001"])
+    rig.rejected(&bundle, &["linux.resources.blockIO.weight: 1001"])
 }
 
 /// v2 never had it, and v1 not since linux 5.0.
-fn leaf_weight_is_refused(rig: &mut Rig) -> Outcome {
+fn leaf_weight_is_rejected(rig: &mut Rig) -> Outcome {
     place(rig, "blkio", "io")?;
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc passes it over on v2");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.blockIO.leafWeight", 10);
-    rig.refused(&bundle, &["linux.resources.blockIO.leafWeight: "])
+    rig.rejected(&bundle, &["linux.resources.blockIO.leafWeight: "])
 }

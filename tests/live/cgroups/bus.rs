@@ -10,7 +10,7 @@ use super::{place, says};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{Output, run};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{json, sys, tests};
 
 tests![
@@ -62,8 +62,8 @@ struct Bus {
 impl Bus {
     /// Answers whoever comes, until the test's process ends.
     fn new(rig: &Rig, name: &str, manner: Manner) -> Outcome<Bus> {
-        if !rig.is(Peer::Mote) {
-            return skip_allowed("the peers have other names and other words");
+        if !rig.is(Runtime::Mote) {
+            return skip_allowed("runc and crun have other names and other words");
         }
         let path = rig.dir.join(name);
         let listener = UnixListener::bind(&path)?;
@@ -86,7 +86,7 @@ impl Bus {
             let own = Path::new("/run/systemd/private");
             if own.exists() {
                 sys::unshare(libc::CLONE_NEWNS)?;
-                sys::cover(Path::new("/dev/null"), own)?;
+                sys::bind_over(Path::new("/dev/null"), own)?;
             }
             Ok(())
         });
@@ -250,7 +250,7 @@ fn bus_property_that_is_not_known(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     let bus = Bus::new(rig, "bus", Manner::Without("TasksMax"))?;
     bundle.verbs(&["wait", "1"]);
-    bus.call(rig, "create", &bundle)?.good()?;
+    bus.call(rig, "create", &bundle)?.success()?;
     same("calls with the property", bus.has("TasksMax"), [true, false])?;
     same("calls with another", bus.has("CollectMode"), [true, true])?;
     has_limit(rig, "13")?;
@@ -263,16 +263,16 @@ fn bus_property_that_is_not_known_to_another(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig)?;
     let old = Bus::new(rig, "old", Manner::Without("TasksMax"))?;
     for _ in 0..2 {
-        old.call(rig, "run", &bundle)?.good()?;
+        old.call(rig, "run", &bundle)?.success()?;
     }
     same("calls with the property", old.has("TasksMax"), [true, false, false])?;
     let new = Bus::new(rig, "new", Manner::Good)?;
-    new.call(rig, "run", &bundle)?.good()?;
+    new.call(rig, "run", &bundle)?.success()?;
     same("calls with the property", new.has("TasksMax"), [true])?;
     // The same again, as after an upgrade.
     std::fs::remove_file(rig.dir.join("old"))?;
     let upgraded = Bus::new(rig, "old", Manner::Without("TasksMax"))?;
-    upgraded.call(rig, "run", &bundle)?.good()?;
+    upgraded.call(rig, "run", &bundle)?.success()?;
     same("calls with the property", upgraded.has("TasksMax"), [true, false])?;
     rig.nothing_left()
 }
@@ -282,9 +282,9 @@ fn bus_property_that_is_not_known_to_be_changed(rig: &mut Rig) -> Outcome {
     bundle.remove("linux.resources.pids");
     let bus = Bus::new(rig, "bus", Manner::Without("TasksMax"))?;
     bundle.verbs(&["wait", "1"]);
-    bus.call(rig, "create", &bundle)?.good()?;
+    bus.call(rig, "create", &bundle)?.success()?;
     for limit in ["5", "6"] {
-        rig.mote(&["update", "--pids-limit", limit, &rig.id])?.good()?;
+        rig.mote(&["update", "--pids-limit", limit, &rig.id])?.success()?;
         has_limit(rig, limit)?;
     }
     same("calls with the property", bus.has("TasksMax"), [false, true])?;
@@ -296,7 +296,7 @@ fn bus_property_that_is_asked_for_is_not_left_out(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.set("annotations", json!({"org.systemd.property.NoSuchThing": "5"}));
     let bus = Bus::new(rig, "bus", Manner::Without("NoSuchThing"))?;
-    bus.call(rig, "run", &bundle)?.bad(&[
+    bus.call(rig, "run", &bundle)?.failure(&[
         "StartTransientUnit",
         "PropertyReadOnly",
         "property NoSuchThing",
@@ -307,7 +307,7 @@ fn bus_property_that_is_asked_for_is_not_left_out(rig: &mut Rig) -> Outcome {
 
 fn bus_long_signals_and_those_of_others(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig)?;
-    Bus::new(rig, "bus", Manner::Talkative)?.call(rig, "run", &bundle)?.good()?;
+    Bus::new(rig, "bus", Manner::Talkative)?.call(rig, "run", &bundle)?.success()?;
     rig.nothing_left()
 }
 
@@ -316,10 +316,10 @@ fn bus_that_goes_away(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     let bus = Bus::new(rig, "bus", Manner::Good)?;
     bundle.verbs(&["wait", "1"]);
-    bus.call(rig, "create", &bundle)?.good()?;
+    bus.call(rig, "create", &bundle)?.success()?;
     std::fs::remove_file(rig.dir.join("bus"))?;
     let output = rig.mote(&["update", "--pids-limit", "5", &rig.id])?;
-    output.bad(&["systemd: D-Bus at ", "no such file or directory"])?;
+    output.failure(&["systemd: D-Bus at ", "no such file or directory"])?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -346,7 +346,7 @@ fn bus_bad_answers(rig: &mut Rig) -> Outcome {
     ] {
         for verb in ["run", "create"] {
             let bus = Bus::new(rig, &format!("{name}-{verb}"), manner)?;
-            bus.call(rig, verb, &bundle)?.bad(words)?;
+            bus.call(rig, verb, &bundle)?.failure(words)?;
             same(name, bus.starts.lock().map_or(0, |starts| starts.len()), 1)?;
             rig.nothing_left()?;
         }

@@ -2,9 +2,9 @@
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::clean::{cgroups, processes};
+use crate::cleanup::{cgroups, processes};
 use crate::command::{LIMIT, run};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{json, sys, tests};
 
 // Alone, since the others look through all cgroups again and again.
@@ -23,8 +23,8 @@ fn cgroups_deeper_than_a_path_v2(rig: &mut Rig) -> Outcome {
 
 /// Made by a container that has ended, and by one that is killed.
 fn deep(rig: &mut Rig, top: &str, count: &str) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers give up");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun give up");
     }
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
@@ -47,11 +47,11 @@ fn deep(rig: &mut Rig, top: &str, count: &str) -> Outcome {
 
 fn made_and_removed(rig: &Rig, bundle: &mut Bundle, top: &str, count: &str) -> Outcome {
     bundle.verbs(&["deep", top, count]);
-    rig.run(bundle, &[])?.good()?.facts().is("deep", "ok")?;
+    rig.run(bundle, &[])?.success()?.report().is("deep", "ok")?;
     rig.nothing_left()?;
     bundle.verbs(&["deep", top, count, "wait", "1"]);
     let mut created = rig.create(bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?.is("deep", "ok")?;
     rig.delete()?;
     if cgroups(&rig.cgroup).is_empty() { Ok(()) } else { fail("cgroups are left") }

@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use super::unified_top;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::remove_cgroup;
+use crate::cleanup::remove_cgroup;
 use crate::command::start;
 use crate::json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -21,8 +21,8 @@ tests![
     cgroup_above_with_processes_is_left,
     delegated_cgroup_below,
     delegated_cgroup_below_is_its_roots,
-    delegated_cgroup_that_leads_out_is_refused,
-    delegated_cgroup_of_v1_is_refused,
+    delegated_cgroup_that_leads_out_is_rejected,
+    delegated_cgroup_of_v1_is_rejected,
 ];
 
 const FILES: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
@@ -63,7 +63,7 @@ fn given(rig: &mut Rig, bundle: &mut Bundle, owner: u32, made: &str) -> Outcome 
     bundle.verbs(&["mkdir", "/sys/fs/cgroup/new", "wait", "1"]);
     let mut running = rig.create(bundle, &[])?;
     owners(rig, "", owner)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?.is("mkdir:/sys/fs/cgroup/new", made)?;
     rig.delete()
 }
@@ -75,8 +75,8 @@ fn cgroup_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 }
 
 fn cgroup_of_another_user(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers give it away in a user namespace alone");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun give it away in a user namespace alone");
     }
     let mut bundle = bundle(rig, &[])?;
     bundle.set("process.user.uid", 77i64);
@@ -84,7 +84,7 @@ fn cgroup_of_another_user(rig: &mut Rig) -> Outcome {
 }
 
 fn cgroup_that_is_mounted_read_only_is_not_given(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun gives it away all the same");
     }
     let mut bundle = bundle(rig, &["ro"])?;
@@ -93,8 +93,8 @@ fn cgroup_that_is_mounted_read_only_is_not_given(rig: &mut Rig) -> Outcome {
 }
 
 fn cgroup_without_a_namespace_is_not_given(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers give it away all the same");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun give it away all the same");
     }
     let mut bundle = bundle(rig, &["rw"])?;
     bundle.without_namespace("cgroup");
@@ -112,7 +112,7 @@ fn cgroup_above_with_processes_is_left(rig: &mut Rig) -> Outcome {
     fs::write(above.join("cgroup.procs"), holder.pid().to_string())?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
-    rig.facts(&mut bundle, &["say", "in"])?.is("say", "in")?;
+    rig.report(&mut bundle, &["say", "in"])?.is("say", "in")?;
     for (name, want) in [("cgroup.type", "domain"), ("cgroup.subtree_control", "")] {
         same(name, fs::read_to_string(above.join(name))?.trim(), want)?;
     }
@@ -123,7 +123,7 @@ fn cgroup_above_with_processes_is_left(rig: &mut Rig) -> Outcome {
 }
 
 fn below(rig: &mut Rig, name: &str) -> Outcome<Bundle> {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc knows no such annotation");
     }
     let mut bundle = bundle(rig, &["rw"])?;
@@ -142,10 +142,10 @@ fn delegated_cgroup_below(rig: &mut Rig) -> Outcome {
     same("who is above", fs::read_to_string(top.join("cgroup.procs"))?.as_str(), "")?;
     let [handed, had] = ["cgroup.subtree_control", "cgroup.controllers"].map(|name| top.join(name));
     same("controllers", fs::read_to_string(handed)?, fs::read_to_string(had)?)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let said = running.lines.until("waiting=1")?;
     contains("its cgroups", said.get("read:/proc/self/cgroup"), "0::/inner\n")?;
-    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
+    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.success()?.report().is("say", "in")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -156,23 +156,23 @@ fn delegated_cgroup_below_is_its_roots(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["mkdir", "/sys/fs/cgroup/a/b/c", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
     owners(rig, "a/b", FIRST)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?.is("mkdir:/sys/fs/cgroup/a/b/c", "ok")?;
     rig.delete()
 }
 
-fn delegated_cgroup_that_leads_out_is_refused(rig: &mut Rig) -> Outcome {
+fn delegated_cgroup_that_leads_out_is_rejected(rig: &mut Rig) -> Outcome {
     for name in ["..", "../../../victim", "../escape", "a/../b", ""] {
         let mut bundle = below(rig, name)?;
         bundle.verbs(&[]);
-        rig.refused(&bundle, &["annotations.run.oci.delegate-cgroup: must not"])?;
+        rig.rejected(&bundle, &["annotations.run.oci.delegate-cgroup: must not"])?;
     }
     Ok(())
 }
 
-fn delegated_cgroup_of_v1_is_refused(rig: &mut Rig) -> Outcome {
+fn delegated_cgroup_of_v1_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = below(rig, "inner")?;
     rig.set_layout(Layout::V1)?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.delegate-cgroup: supported only with cgroup v2 alone"])
+    rig.rejected(&bundle, &["annotations.run.oci.delegate-cgroup: supported only with cgroup v2 alone"])
 }

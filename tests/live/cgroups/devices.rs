@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Refused, Rig};
+use crate::rig::{Layout, Runtime, DeniedCalls, Rig};
 use crate::sys;
 use crate::tests_in_layouts;
 
@@ -69,7 +69,7 @@ fn check(rig: &Rig, rules: Option<Json>, allowed: &[&str], denied: &[&str]) -> O
     let tries: Vec<(String, String)> = allowed.iter().chain(denied).filter_map(words).collect();
     let verbs = tries.iter().flat_map(|(verb, path)| [verb.as_str(), path.as_str()]);
     let verbs: Vec<&str> = always.iter().flat_map(|path| ["both", path]).chain(verbs).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for path in always {
         inside.is(&format!("both:{path}"), "ok")?;
     }
@@ -134,7 +134,7 @@ fn devices_denied_in_a_group(rig: &mut Rig) -> Outcome {
     }
     let mut bundle = with(rig, Some(rules))?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["linux.resources.devices"])
+    rig.rejected(&bundle, &["linux.resources.devices"])
 }
 
 fn devices_allowed_to_be_read(rig: &mut Rig) -> Outcome {
@@ -175,7 +175,7 @@ fn devices_of_a_new_node(rig: &mut Rig) -> Outcome {
         bundle.set(&format!("process.capabilities.{list}[+]"), "CAP_MKNOD");
     }
     let verbs = "device /dev/a c 1 3 both /dev/a device /dev/b c 240 77 open /dev/b device /dev/c b 240 77 open /dev/c";
-    let inside = rig.facts(&mut bundle, &verbs.split(' ').collect::<Vec<_>>())?;
+    let inside = rig.report(&mut bundle, &verbs.split(' ').collect::<Vec<_>>())?;
     inside.is("both:/dev/a", "ok")?;
     for path in ["/dev/b", "/dev/c"] {
         inside.is(&format!("device:{path}"), "ok")?;
@@ -193,7 +193,7 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     sys::mknod(&own, libc::S_IFCHR | 0o666, 240, 77)?;
     bundle.file("/etc/node", "")?;
     bundle.bind(&own, "/etc/node", &["bind"]);
-    let inside = rig.facts(&mut bundle, &["both", "/dev/null", "open", "/etc/node"])?;
+    let inside = rig.report(&mut bundle, &["both", "/dev/null", "open", "/etc/node"])?;
     inside.is("both:/dev/null", "ok")?;
     inside.is("open:/etc/node", "!EPERM")
 }
@@ -202,7 +202,7 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 fn devices_of_exec(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut with(rig, None)?)?;
     let words = ["exec", &rig.id, "/payload", "open", "/dev/null", "open", "/dev/own/mine"];
-    let inside = rig.mote(&words)?.good()?.facts();
+    let inside = rig.mote(&words)?.success()?.report();
     inside.is("open:/dev/null", "ok")?;
     inside.is("open:/dev/own/mine", "!EPERM")?;
     rig.delete()
@@ -233,11 +233,11 @@ fn device_program_goes_with_the_container(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut with(rig, None)?)?;
     let programs = sys::bpf::programs(&unified_top().join(&rig.cgroup))?;
     same("programs", programs.len(), usize::from(unified(rig)))?;
-    holds("it is there", programs.iter().all(|id| sys::bpf::is_there(*id)))?;
+    holds("it is there", programs.iter().all(|id| sys::bpf::exists(*id)))?;
     rig.delete()?;
     // The kernel takes a cgroup's programs away in its own time after rmdir(2), and tells nobody.
     for _ in 0..400 {
-        if !programs.iter().any(|id| sys::bpf::is_there(*id)) {
+        if !programs.iter().any(|id| sys::bpf::exists(*id)) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -247,21 +247,21 @@ fn device_program_goes_with_the_container(rig: &mut Rig) -> Outcome {
 
 /// What was asked for is not passed over, and what was not is no reason to fail.
 fn device_program_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have rules of their own");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have rules of their own");
     }
-    const REFUSALS: [Refused; 3] =
+    const REFUSALS: [DeniedCalls; 3] =
         [&[("bpf", libc::EPERM)], &[("bpf", libc::ENOSYS)], &[("bpf", libc::EINVAL)]];
     for refused in REFUSALS {
-        rig.refused = refused;
-        rig.facts(&mut with(rig, None)?, &["both", "/dev/null"])?.is("both:/dev/null", "ok")?;
+        rig.denied = refused;
+        rig.report(&mut with(rig, None)?, &["both", "/dev/null"])?.is("both:/dev/null", "ok")?;
         let mut bundle = with(rig, Some(json!([(deny_all())])))?;
         if !unified(rig) {
-            rig.facts(&mut bundle, &["open", "/dev/own/mine"])?.is("open:/dev/own/mine", "!EPERM")?;
+            rig.report(&mut bundle, &["open", "/dev/own/mine"])?.is("open:/dev/own/mine", "!EPERM")?;
             continue;
         }
         bundle.verbs(&[]);
-        rig.refused(&bundle, &["linux.resources.devices: bpf BPF_PROG_LOAD: "])?;
+        rig.rejected(&bundle, &["linux.resources.devices: bpf BPF_PROG_LOAD: "])?;
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ fn device_program_refused(rig: &mut Rig) -> Outcome {
 /// A refusal may be for want of locked memory: the runtime tries with all that it may have, and the container's limit
 /// is what it was.
 fn device_program_leaves_the_limit(rig: &mut Rig) -> Outcome {
-    rig.refused = &[("bpf", libc::EPERM)];
+    rig.denied = &[("bpf", libc::EPERM)];
     let mut bundle = with(rig, None)?;
     bundle.verbs(&["limits"]);
     let launched = rig.launch("run", &bundle, &[])?;
@@ -277,8 +277,8 @@ fn device_program_leaves_the_limit(rig: &mut Rig) -> Outcome {
     command.args(["-c", "ulimit -S -l 16 && exec \"$@\"", "sh"]);
     command.arg(launched.get_program()).args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
     rig.prepare(&mut command);
-    let output = crate::command::run(&mut command, "")?.good()?;
-    let facts = output.facts();
-    let limit = facts.get("limit:MEMLOCK");
+    let output = crate::command::run(&mut command, "")?.success()?;
+    let report = output.report();
+    let limit = report.get("limit:MEMLOCK");
     holds(&format!("{limit} begins with 16 KiB"), limit.starts_with("16384 "))
 }

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use super::{says, unified, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::{cgroups, processes, remove_cgroups};
+use crate::cleanup::{cgroups, processes, remove_cgroups};
 use crate::command::{LIMIT, Running, run, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
-    frozen_cgroup_above_is_refused,
-    frozen_cgroup_above_of_the_other_version_is_refused,
-    frozen_cgroup_that_was_there_is_refused,
+    frozen_cgroup_above_is_rejected,
+    frozen_cgroup_above_of_the_other_version_is_rejected,
+    frozen_cgroup_that_was_there_is_rejected,
     frozen_above_later_is_paused,
     frozen_above_later_and_deleted,
     paused_before_the_start,
@@ -75,9 +75,9 @@ impl Freezer {
     }
 }
 
-fn refused(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers wait for it to be thawed");
+fn rejected(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun wait for it to be thawed");
     }
     freezer.set(true)?;
     let before = cgroups(&rig.cgroup);
@@ -92,37 +92,37 @@ fn refused(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
     };
     for verb in ["run", "create"] {
         let output = run(&mut rig.launch(verb, &bundle, &[])?, "")?;
-        rig.bad(&output, &[&format!("cgroup /{path}: processes cannot run in it: frozen by {file}")])?;
+        rig.failure(&output, &[&format!("cgroup /{path}: processes cannot run in it: frozen by {file}")])?;
         same("cgroups", cgroups(&rig.cgroup), before.clone())?;
     }
     freezer.set(false)?;
-    rig.run(&bundle, &[])?.good()?;
+    rig.run(&bundle, &[])?.success()?;
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-fn frozen_cgroup_above_is_refused(rig: &mut Rig) -> Outcome {
+fn frozen_cgroup_above_is_rejected(rig: &mut Rig) -> Outcome {
     let freezer = Freezer::of(rig, &rig.cgroup);
     for directory in [freezer.directory.clone(), freezer.directory.join("between")] {
         fs::create_dir(directory)?;
     }
-    refused(rig, &freezer, &format!("{}/between/leaf", rig.cgroup))
+    rejected(rig, &freezer, &format!("{}/between/leaf", rig.cgroup))
 }
 
 /// Beside v1 hierarchies v2 freezes as well.
-fn frozen_cgroup_above_of_the_other_version_is_refused(rig: &mut Rig) -> Outcome {
+fn frozen_cgroup_above_of_the_other_version_is_rejected(rig: &mut Rig) -> Outcome {
     if unified(rig) || rig.layout != Layout::Machine {
         return skip_allowed("this layout has one version alone");
     }
     let freezer = Freezer::at(rig, false, &rig.cgroup);
     fs::create_dir(&freezer.directory)?;
-    refused(rig, &freezer, &format!("{}/leaf", rig.cgroup))
+    rejected(rig, &freezer, &format!("{}/leaf", rig.cgroup))
 }
 
-fn frozen_cgroup_that_was_there_is_refused(rig: &mut Rig) -> Outcome {
+fn frozen_cgroup_that_was_there_is_rejected(rig: &mut Rig) -> Outcome {
     let freezer = Freezer::of(rig, &rig.cgroup);
     fs::create_dir(&freezer.directory)?;
-    refused(rig, &freezer, &rig.cgroup)
+    rejected(rig, &freezer, &rig.cgroup)
 }
 
 /// A container below a cgroup of this test's.
@@ -136,17 +136,17 @@ fn below(rig: &Rig) -> Outcome<(Running, Freezer)> {
 fn frozen_above_later_is_paused(rig: &mut Rig) -> Outcome {
     let (_running, above) = below(rig)?;
     above.set(true)?;
-    if rig.is(Peer::Mote) {
+    if rig.is(Runtime::Mote) {
         rig.status_is("paused")?;
         let output = rig.mote(&["exec", &rig.id, "/payload"])?;
         same("exit code", output.code(), 255)?;
         contains("the error", &output.stderr, "it is paused")?;
-        rig.bad(&rig.mote(&["resume", &rig.id])?, &["the cgroups above", "frozen by"])?;
+        rig.failure(&rig.mote(&["resume", &rig.id])?, &["the cgroups above", "frozen by"])?;
         rig.status_is("paused")?;
     }
     above.set(false)?;
     rig.status_is("running")?;
-    rig.mote(&["exec", &rig.id, "/payload"])?.good()?;
+    rig.mote(&["exec", &rig.id, "/payload"])?.success()?;
     rig.delete()?;
     remove_cgroups(&rig.cgroup);
     Ok(())
@@ -154,15 +154,15 @@ fn frozen_above_later_is_paused(rig: &mut Rig) -> Outcome {
 
 /// On v1 nothing ends what somebody else's freezer holds.
 fn frozen_above_later_and_deleted(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers try for a long time");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun try for a long time");
     }
     let (_running, above) = below(rig)?;
     let init = sys::pidfd(rig.pid()?)?;
     above.set(true)?;
     if above.v1 {
         let output = rig.mote(&["delete", "--force", &rig.id])?;
-        rig.bad(
+        rig.failure(
             &output,
             &["its processes were killed and exit when it is thawed: frozen by", "freezer.state"],
         )?;
@@ -179,15 +179,15 @@ fn paused_before_the_start(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    if !rig.is(Peer::Crun) {
+    rig.mote(&["pause", &rig.id])?.success()?;
+    if !rig.is(Runtime::Crun) {
         rig.status_is("paused")?;
-        rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id, "paused"])?;
-        rig.bad(&rig.mote(&["delete", &rig.id])?, &[&rig.id, "paused"])?;
+        rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id, "paused"])?;
+        rig.failure(&rig.mote(&["delete", &rig.id])?, &[&rig.id, "paused"])?;
     }
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
     rig.delete()
 }
@@ -198,7 +198,7 @@ fn four(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let all = processes("MOTE_LIVE", &rig.marker);
     same("processes", all.len(), 4)?;
@@ -214,27 +214,27 @@ fn paused_and_killed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let running = rig.waiting(&mut bundle)?;
     let init = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
     all_end(&[init])?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     drop(running);
     Ok(())
 }
 
 fn paused_and_all_killed(rig: &mut Rig) -> Outcome {
     let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
     all_end(&all)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn paused_and_deleted_by_force(rig: &mut Rig) -> Outcome {
     let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.delete()?;
     all_end(&all)
 }
@@ -254,19 +254,19 @@ fn with_one_below(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
 }
 
 fn frozen_below_and_all_killed(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave it frozen on v1");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave it frozen on v1");
     }
     let (_running, all) = with_one_below(rig)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
     all_end(&all)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn frozen_below_and_deleted_by_force(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave it frozen on v1");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave it frozen on v1");
     }
     let (_running, all) = with_one_below(rig)?;
     rig.delete()?;
@@ -278,7 +278,7 @@ fn frozen_with_a_process_of_somebody_else(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "2"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let mut stranger = start(&mut rig.host(&["wait", "2"]), false)?;
     stranger.lines.until("waiting=1")?;
@@ -286,11 +286,11 @@ fn frozen_with_a_process_of_somebody_else(rig: &mut Rig) -> Outcome {
     for directory in cgroups(&rig.cgroup) {
         fs::write(directory.join("cgroup.procs"), stranger.pid().to_string())?;
     }
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "USR1"])?.good()?;
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "USR1"])?.success()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     same("what came to it", stranger.lines.next()?.as_str(), "signal=10")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.delete()?;
     all_end(&[end])
 }

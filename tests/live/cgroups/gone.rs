@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::process::Stdio;
 
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::clean::remove_cgroups;
-use crate::rig::{Peer, Rig};
+use crate::cleanup::remove_cgroups;
+use crate::rig::{Runtime, Rig};
 use crate::sys::trace::interrupted_at;
 use crate::tests_in_layouts;
 
@@ -19,8 +19,8 @@ tests_in_layouts![
 /// A command on a container whose cgroup, with its process, goes away before the command's first system call, then before
 /// its second, until it comes to its end: it succeeds each time.
 fn removed_at_each_call(rig: &mut Rig, words: &[&str]) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers end as they end");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun end as they end");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", format!("/{}/container", rig.cgroup));
@@ -41,7 +41,7 @@ fn removed_at_each_call(rig: &mut Rig, words: &[&str]) -> Outcome {
         remove_cgroups(&rig.cgroup);
         rig.nothing_left()?;
         if !came {
-            return holds("more calls than a handful", number > 20);
+            return holds("more than 20 system calls", number > 20);
         }
     }
     Ok(())

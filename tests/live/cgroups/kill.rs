@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
-use crate::clean::processes;
+use crate::cleanup::processes;
 use crate::command::{LIMIT, Running};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
@@ -25,7 +25,7 @@ tests_in_layouts![
 /// Starts a bundle and waits for the payload's word; gives all its processes.
 fn started(rig: &Rig, bundle: &Bundle, word: &str) -> Outcome<(Running, Vec<OwnedFd>)> {
     let mut created = rig.create(bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until(word)?;
     let pids = processes("MOTE_LIVE", &rig.marker);
     let fds = pids.into_iter().map(sys::pidfd).collect::<std::io::Result<_>>()?;
@@ -42,10 +42,10 @@ fn all_end(processes: &[OwnedFd]) -> Outcome {
 fn kill_all(rig: &Rig, bundle: &Bundle) -> Outcome {
     let (_running, processes) = started(rig, bundle, "waiting=1")?;
     same("processes", processes.len(), 4)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
     all_end(&processes)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
@@ -69,7 +69,7 @@ fn kill_all_with_another_signal(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["listeners", "3", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     same("processes", processes.len(), 4)?;
-    rig.mote(&["kill", "--all", &rig.id, "USR2"])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "USR2"])?.success()?;
     let said = running.lines.all()?;
     same("signals that came", said.matches("signal=12\n").count(), 4)?;
     all_end(&processes)?;
@@ -82,8 +82,8 @@ fn kill_reaches_the_first_process_alone(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["listeners", "2", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     let init = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["kill", &rig.id, "USR2"])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=12")?;
+    rig.mote(&["kill", &rig.id, "USR2"])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=12")?;
     holds("init ends", sys::readable(&init, LIMIT)?)?;
     let alive = |pidfd: &&OwnedFd| !sys::readable(*pidfd, std::time::Duration::ZERO).unwrap_or(true);
     same("processes that live on", processes.iter().filter(alive).count(), 2)?;
@@ -103,38 +103,38 @@ fn without_a_pid_namespace(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
 
 /// KILL does, with nothing said of all.
 fn kill_without_a_pid_namespace_reaches_every_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun kills the first alone");
     }
     let (_running, processes) = without_a_pid_namespace(rig)?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
     all_end(&processes)?;
     rig.status_is("stopped")?;
     // Now there is nobody.
-    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.failure(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn kill_of_those_who_outlived_the_first_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun kills the first alone");
     }
     let (_running, processes) = without_a_pid_namespace(rig)?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
+    let list = rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout;
     same("those who are left", list.split(',').count(), 3)?;
     // To these nothing else is sent.
-    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    rig.failure(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
     all_end(&processes)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn kill_of_a_paused_container(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("with crun it stays as it is with v1");
     }
     for namespace in [true, false] {
@@ -144,8 +144,8 @@ fn kill_of_a_paused_container(rig: &mut Rig) -> Outcome {
         }
         bundle.verbs(&["fork", "3", "wait", "1"]);
         let (_running, processes) = started(rig, &bundle, "waiting=1")?;
-        rig.mote(&["pause", &rig.id])?.good()?;
-        rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+        rig.mote(&["pause", &rig.id])?.success()?;
+        rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
         all_end(&processes)?;
         rig.status_is("stopped")?;
         rig.delete()?;
@@ -160,7 +160,7 @@ fn delete_kills_what_the_first_process_left(rig: &mut Rig) -> Outcome {
     let (_running, processes) = started(rig, &bundle, "waiting=1")?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     all_end(&processes)
 }
 

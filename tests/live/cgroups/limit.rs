@@ -7,7 +7,7 @@ use super::{place, says, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::rootless::{mapped, ordinary};
 use crate::tests_in_layouts;
 
@@ -19,18 +19,18 @@ tests_in_layouts![
     cpu_shares,
     cpu_quota_and_period,
     cpuset,
-    cpuset_that_is_not_there_is_refused,
+    cpuset_that_is_not_there_is_rejected,
     pids_limit,
     pids_limit_holds,
     pids_limit_of_1_runs,
     pids_limit_of_0_runs,
     pids_without_a_limit,
     huge_page_limits,
-    huge_pages_of_no_such_size_are_refused,
-    rdma_is_refused,
+    huge_pages_of_no_such_size_are_rejected,
+    rdma_is_rejected,
     class_of_packets,
     priorities_of_packets,
-    limit_without_its_controller_is_refused,
+    limit_without_its_controller_is_rejected,
     memory_without_its_controller_names_what_was_given,
     error_names_files_as_they_are,
 ];
@@ -87,8 +87,8 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.memory.limit", 33554432i64);
     bundle.verbs(&["say", "before", "eat", "131072"]);
     let output = rig.run(&bundle, &[])?;
-    output.facts().is("eat", "(not said)")?;
-    if rig.is(Peer::Mote) {
+    output.report().is("eat", "(not reported)")?;
+    if rig.is(Runtime::Mote) {
         contains("the error", &output.stderr, "out of memory: linux.resources.memory.limit 33554432, peak ")?;
     }
     same("exit code", output.code(), 137)
@@ -97,12 +97,12 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
 /// What it mounts is charged to it, too.
 fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") })?;
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("asks for mote's words");
     }
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("large"))?;
-    fs::write(bundle.inside("large/file"), vec![1u8; 32 << 20])?;
+    fs::create_dir(bundle.host_path("large"))?;
+    fs::write(bundle.host_path("large/file"), vec![1u8; 32 << 20])?;
     bundle.mount(
         json!({"destination": "/large", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}),
     );
@@ -110,7 +110,7 @@ fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
     bundle.verbs(&[]);
     let words = ["died while its root was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
-    rig.refused(&bundle, &words)
+    rig.rejected(&bundle, &words)
 }
 
 fn cpu_shares(rig: &mut Rig) -> Outcome {
@@ -134,12 +134,12 @@ fn cpuset(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"cpu": {"cpus": "0\n", "mems": "0\n"}}), &[cpus, mems])
 }
 
-fn cpuset_that_is_not_there_is_refused(rig: &mut Rig) -> Outcome {
+fn cpuset_that_is_not_there_is_rejected(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "cpuset", v1: ("", ""), v2: ("", "") })?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.cpu.cpus", "4000");
-    rig.refused(&bundle, &["cpuset.cpus"])
+    rig.rejected(&bundle, &["cpuset.cpus"])
 }
 
 const PIDS: &str = "pids";
@@ -156,14 +156,14 @@ fn pids_limit_holds(rig: &mut Rig) -> Outcome {
     file(rig, &ANY_PIDS)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 2i64);
-    let inside = rig.facts(&mut bundle, &["fork", "2"])?;
+    let inside = rig.report(&mut bundle, &["fork", "2"])?;
     different("the first child", inside.all("fork").first().copied(), Some("!EAGAIN"))?;
     inside.is("fork", "!EAGAIN")
 }
 
 /// Nothing of the runtime's may be in the cgroup beside the program.
 fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("the threads of runc's init need more");
     }
     file(rig, &ANY_PIDS)?;
@@ -172,21 +172,21 @@ fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
     for options in [&[][..], &["--no-pivot"]] {
         bundle.verbs(&["say", "runs", "exit", "4"]);
         let output = rig.run(&bundle, options)?;
-        output.facts().is("say", "runs")?;
+        output.report().is("say", "runs")?;
         same("exit code", output.code(), 4)?;
     }
-    rig.facts(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")
+    rig.report(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")
 }
 
 /// No process may be added; the first is not added but moved there.
 fn pids_limit_of_0_runs(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers take 0 for no limit");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun take 0 for no limit");
     }
     let (path, _) = file(rig, &Value { controller: PIDS, v1: ("pids.max", ""), v2: ("pids.max", "") })?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 0i64);
-    rig.facts(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")?;
+    rig.report(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")?;
     let _running = rig.waiting(&mut bundle)?;
     let limit = fs::read_to_string(path)?;
     holds(&format!("{limit:?} is 0 or 1"), ["0", "1"].contains(&limit.trim()))?;
@@ -229,7 +229,7 @@ fn huge_page_limits(rig: &mut Rig) -> Outcome {
     for (name, bytes) in &sizes {
         for file in [format!("hugetlb.{name}.{file}"), format!("hugetlb.{name}.rsvd.{file}")] {
             // crun leaves the second as it is.
-            if rig.is(Peer::Crun) && file.contains("rsvd") {
+            if rig.is(Runtime::Crun) && file.contains("rsvd") {
                 continue;
             }
             same(&file, says(&directory, &file)?, (3 * bytes).to_string())?;
@@ -238,23 +238,23 @@ fn huge_page_limits(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn huge_pages_of_no_such_size_are_refused(rig: &mut Rig) -> Outcome {
+fn huge_pages_of_no_such_size_are_rejected(rig: &mut Rig) -> Outcome {
     place(rig, "hugetlb", "hugetlb")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.hugepageLimits", json!([{"pageSize": "3MB", "limit": 0i64}]));
-    rig.refused(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
+    rig.rejected(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
 }
 
 /// Where there is no such controller, or no such device.
-fn rdma_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+fn rdma_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("crun passes it over");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.rdma", json!({"none_0": {"hcaHandles": 3i64}}));
-    rig.refused(&bundle, &["linux.resources.rdma"])
+    rig.rejected(&bundle, &["linux.resources.rdma"])
 }
 
 fn class_of_packets(rig: &mut Rig) -> Outcome {
@@ -278,23 +278,23 @@ fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str,
             holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
             rig.delete()
         }
-        Err(_) if !rig.is(Peer::Mote) => skip_allowed("a peer passes over what v2 does not have"),
+        Err(_) if !rig.is(Runtime::Mote) => skip_allowed("a peer passes over what v2 does not have"),
         Err(_) => {
             bundle.verbs(&[]);
-            rig.refused(&bundle, &[&format!("linux.resources.{field}: ")])
+            rig.rejected(&bundle, &[&format!("linux.resources.{field}: ")])
         }
     }
 }
 
 /// A limit that cannot be set must not be passed over in silence.
-fn limit_without_its_controller_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_without_its_controller_is_rejected(rig: &mut Rig) -> Outcome {
     if file(rig, &ANY_PIDS).is_ok() {
         return skip_allowed("this layout has the controller");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.pids.limit", 5i64);
-    rig.refused(&bundle, &["pids"])
+    rig.rejected(&bundle, &["pids"])
 }
 
 /// Engines add a limit of swap to that of memory.
@@ -305,9 +305,9 @@ fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome 
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.memory", json!({"limit": 67108864i64, "swap": 134217728i64}));
-    rig.refused(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
+    rig.rejected(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
     let _running = rig.waiting(&mut rig.bundle()?)?;
-    rig.bad(
+    rig.failure(
         &rig.mote(&["update", "--memory", "64m", &rig.id])?,
         &["linux.resources.memory.limit: no memory controller in cgroup /: "],
     )?;
@@ -316,7 +316,7 @@ fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome 
 
 /// By paths that can be looked at, in whatever layout.
 fn error_names_files_as_they_are(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("asks for mote's words");
     }
     ordinary(rig)?;

@@ -25,7 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 
 /// Each test three times: as the machine is, with v1 alone, with v2 alone.
 #[macro_export]
@@ -56,8 +56,8 @@ pub fn within(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> O
     if layout != rig.layout {
         return skip_allowed("the machine's layout is no other");
     }
-    if rig.is(Peer::Crun) && rig.layout == Layout::Machine && !unified(rig) {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) && rig.layout == Layout::Machine && !unified(rig) {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     body(rig)
 }

@@ -8,8 +8,8 @@ use super::delegate::with_mount;
 use super::{path_of, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::remove_cgroup;
-use crate::rig::{Layout, Peer, Rig};
+use crate::cleanup::remove_cgroup;
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{sys, tests};
 
 // The directory that the hierarchy is mounted on is a cgroup of the whole machine.
@@ -18,8 +18,8 @@ tests![
     alone: true,
     named_hierarchy,
     named_hierarchy_goes_with_a_failure,
-    named_hierarchy_that_is_not_mounted_is_refused,
-    named_hierarchy_without_a_place_is_refused,
+    named_hierarchy_that_is_not_mounted_is_rejected,
+    named_hierarchy_without_a_place_is_rejected,
 ];
 
 /// The hierarchy as the machine sees it, until dropped, and the directory with which the rig's layout is made.
@@ -47,7 +47,7 @@ impl Drop for Named {
 }
 
 fn bundle(rig: &mut Rig, layout: Layout) -> Outcome<Bundle> {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc knows no such annotation");
     }
     rig.set_layout(layout)?;
@@ -66,15 +66,15 @@ fn named_hierarchy(rig: &mut Rig) -> Outcome {
     for hierarchy in ["name=systemd", ""] {
         same("its cgroup", path_of(pid, hierarchy)?, format!("/{}", rig.cgroup))?;
     }
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let said = running.lines.until("waiting=1")?;
     said.is("list:/sys/fs/cgroup", "systemd")?;
     said.is("mkdir:/sys/fs/cgroup/systemd/new", "ok")?;
     holds("it is made in the hierarchy", named.0.join(&rig.cgroup).join("new").exists())?;
     // Seen from the namespaces of its cgroups, who joins is where the first process is.
-    let other = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.good()?.facts();
-    for facts in [&said, &other] {
-        let cgroups = facts.get("read:/proc/self/cgroup");
+    let other = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.success()?.report();
+    for report in [&said, &other] {
+        let cgroups = report.get("read:/proc/self/cgroup");
         contains("its cgroups", cgroups, ":name=systemd:/\n")?;
         contains("its cgroups", cgroups, "0::/\n")?;
     }
@@ -86,20 +86,20 @@ fn named_hierarchy_goes_with_a_failure(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::Named)?;
     let named = Named::mount(rig)?;
     bundle.set("process.args", crate::json!(["/no/such/program"]));
-    rig.refused(&bundle, &["/no/such/program"])?;
+    rig.rejected(&bundle, &["/no/such/program"])?;
     holds("nothing is left of it", !named.has(rig))
 }
 
 /// What is at that place then is a cgroup of v2, or nothing.
-fn named_hierarchy_that_is_not_mounted_is_refused(rig: &mut Rig) -> Outcome {
+fn named_hierarchy_that_is_not_mounted_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::V2)?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "is not mounted"])
+    rig.rejected(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "is not mounted"])
 }
 
-fn named_hierarchy_without_a_place_is_refused(rig: &mut Rig) -> Outcome {
+fn named_hierarchy_without_a_place_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::V2)?;
     bundle.set("annotations.\"run.oci.systemd.force_cgroup_v1\"", "/elsewhere");
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "/elsewhere"])
+    rig.rejected(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "/elsewhere"])
 }

@@ -9,10 +9,10 @@ use std::process::Command;
 use super::{chief, is_v1, path_of, says, unified, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
-use crate::clean::remove_cgroups;
+use crate::cleanup::remove_cgroups;
 use crate::command::{Output, Running, run, start};
 use crate::json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::rootless::{USER, mapped, ordinary};
 use crate::{sys, tests_in_layouts};
 
@@ -70,8 +70,8 @@ fn give(directory: &Path) -> Outcome {
 /// The rig of an ordinary user, called from the cgroup `own` below another; who was given which of them is said.
 fn prepare(rig: &mut Rig, above: bool, own: bool) -> Outcome<Bundle> {
     ordinary(rig)?;
-    if !rig.is(Peer::Mote) && !unified(rig) {
-        return skip_allowed("the peers have none there");
+    if !rig.is(Runtime::Mote) && !unified(rig) {
+        return skip_allowed("runc and crun have none there");
     }
     for top in tops(rig)? {
         let directory = top.join(&rig.cgroup);
@@ -113,7 +113,7 @@ fn waiting(rig: &Rig, bundle: &mut Bundle) -> Outcome<Running> {
     let mut running = start(&mut launch(rig, "create", bundle)?, false)?;
     let (status, errors) = running.status()?;
     same("create", (status.code(), errors.as_str()), (Some(0), ""))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     Ok(running)
 }
@@ -127,13 +127,13 @@ fn lives_in(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
         let directory = top.join(path.trim_start_matches('/'));
         same(&format!("{}", directory.display()), says(&directory, "cgroup.procs")?, pid.to_string())?;
     }
-    let inside = run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.good()?.facts();
+    let inside = run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
     inside.is(&format!("cgroup:{}", chief(rig)), &path)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
-    rig.mote(&["resume", &rig.id])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     rig.delete()?;
     drop(running);
     gone(rig, &path)
@@ -154,8 +154,8 @@ fn own_part_beside_the_callers_cgroup(rig: &mut Rig) -> Outcome {
 }
 
 fn own_part_below_the_callers_cgroup(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers look beside it alone");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun look beside it alone");
     }
     let bundle = prepare(rig, false, true)?;
     lives_in(rig, bundle, &format!("/{}/own", rig.cgroup))
@@ -175,7 +175,7 @@ fn own_part_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     inside(rig, &mut command)?;
     rig.prepare(&mut command);
     let path = format!("/{}/{}", rig.cgroup, rig.id);
-    run(&mut command, "")?.good()?.facts().is(&format!("cgroup:{}", chief(rig)), &path)?;
+    run(&mut command, "")?.success()?.report().is(&format!("cgroup:{}", chief(rig)), &path)?;
     gone(rig, &path)
 }
 
@@ -230,8 +230,8 @@ fn own_part_with_a_limit(rig: &mut Rig) -> Outcome {
 
 /// The caller is in the cgroup that would have to hand the controller down, which v2 does not allow.
 fn own_part_below_with_a_limit(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers look beside it alone");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun look beside it alone");
     }
     hand_down(rig)?;
     let mut bundle = prepare(rig, false, true)?;
@@ -249,10 +249,10 @@ fn own_part_below_with_a_limit(rig: &mut Rig) -> Outcome {
     match file {
         "hugetlb.2MB.max" => {
             let own = format!("linux.resources.hugepageLimits[0]: cgroup /{}/own ", rig.cgroup);
-            rig.bad(&output, &[&own, "contains processes"])?;
+            rig.failure(&output, &[&own, "contains processes"])?;
         }
         // One for threads: they may be in it.
-        _ => drop(output.good()?),
+        _ => drop(output.success()?),
     }
     gone(rig, &format!("/{}/own/{}", rig.cgroup, rig.id))
 }
@@ -263,7 +263,7 @@ fn own_part_is_entered_from_within_alone(rig: &mut Rig) -> Outcome {
     let running = waiting(rig, &mut bundle)?;
     let output = rig.mote(&["exec", &rig.id, "/payload", "say", "here"])?;
     match rig.layout {
-        Layout::V1 => output.good()?.facts().is("say", "here")?,
+        Layout::V1 => output.success()?.report().is("say", "here")?,
         _ => exec_refused(rig, &output)?,
     }
     rig.delete()?;
@@ -272,7 +272,7 @@ fn own_part_is_entered_from_within_alone(rig: &mut Rig) -> Outcome {
 }
 
 fn exec_refused(rig: &Rig, output: &Output) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return Ok(());
     }
     same("exit code", output.code(), 255)?;
@@ -288,8 +288,8 @@ fn own_part_that_is_not_given(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["cgroup"]);
     let own = format!("/{}/own", rig.cgroup);
     let key = format!("cgroup:{}", chief(rig));
-    run(&mut launch(rig, "run", &bundle)?, "")?.good()?.facts().is(&key, &own)?;
-    if rig.is(Peer::Mote) {
+    run(&mut launch(rig, "run", &bundle)?, "")?.success()?.report().is(&key, &own)?;
+    if rig.is(Runtime::Mote) {
         let log = rig.dir.join("log");
         for (level, logged) in [("error", false), ("warning", true)] {
             rig.globals =

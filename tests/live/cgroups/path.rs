@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{chief, is_v1, path_of, says, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -15,7 +15,7 @@ tests_in_layouts![
     path_below_an_existing_cgroup,
     path_of_an_empty_cpuset,
     path_below_empty_cpusets,
-    path_that_climbs_is_refused,
+    path_that_climbs_is_rejected,
     path_is_the_root_in_a_cgroup_namespace,
     every_hierarchy_is_joined,
     every_process_is_in_it,
@@ -65,7 +65,7 @@ fn path_below_an_existing_cgroup(rig: &mut Rig) -> Outcome {
     holds("the cgroup is gone", !above.join("leaf").exists())?;
     holds("what was there before is there", above.exists())?;
     // With those above it in the other hierarchies, which were made by the runtime, and may be left.
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
@@ -109,25 +109,25 @@ fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
     }
     same("cpuset.cpus above", says(&top.join(&rig.cgroup), "cpuset.cpus")?, says(&top, "cpuset.cpus")?)?;
     rig.delete()?;
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-fn path_that_climbs_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers clean the path instead");
+fn path_that_climbs_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun clean the path instead");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.cgroupsPath", format!("/../../{}", rig.cgroup));
-    rig.refused(&bundle, &["linux.cgroupsPath"])
+    rig.rejected(&bundle, &["linux.cgroupsPath"])
 }
 
 fn path_is_the_root_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("cgroup", None);
     let key = format!("cgroup:{}", chief(rig));
-    rig.facts(&mut bundle, &["cgroup"])?.is(&key, "/")
+    rig.report(&mut bundle, &["cgroup"])?.is(&key, "/")
 }
 
 /// Of the v1 hierarchies that are mounted, none is left out.
@@ -155,9 +155,9 @@ fn every_process_is_in_it(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fork", "2", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
-    let pids = crate::clean::processes("MOTE_LIVE", &rig.marker);
+    let pids = crate::cleanup::processes("MOTE_LIVE", &rig.marker);
     same("processes", pids.len(), 3)?;
     for pid in pids {
         same("the cgroup", path_of(pid, chief(rig))?, format!("/{}", rig.cgroup))?;
@@ -166,7 +166,7 @@ fn every_process_is_in_it(rig: &mut Rig) -> Outcome {
 }
 
 fn disabled_manager_leaves_the_callers_cgroup(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such option");
     }
     rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);

@@ -14,8 +14,8 @@ tests_in_layouts![update_of_devices, update_of_devices_twice, update_of_somethin
 
 /// What a process in the container may open.
 fn opens(rig: &Rig, path: &str) -> Outcome<String> {
-    let output = rig.mote(&["exec", &rig.id, "/payload", "open", path])?.good()?;
-    Ok(output.facts().get(&format!("open:{path}")).to_string())
+    let output = rig.mote(&["exec", &rig.id, "/payload", "open", path])?.success()?;
+    Ok(output.report().get(&format!("open:{path}")).to_string())
 }
 
 fn rule(allow: bool, minor: i64) -> Json {

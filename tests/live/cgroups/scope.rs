@@ -34,7 +34,7 @@ fn systemd_name_taken(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
     rig.id = format!("{id}-second");
     let output = rig.run(&first, &[])?;
-    output.bad(&["StartTransientUnit", &unit(rig), "org.freedesktop.systemd1.UnitExists"])?;
+    output.failure(&["StartTransientUnit", &unit(rig), "org.freedesktop.systemd1.UnitExists"])?;
     // And what is not its own it does not take away.
     rig.delete()?;
     rig.id = id;
@@ -46,12 +46,12 @@ fn systemd_failure_leaves_nothing(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     // Below the scope.
     bundle.set("linux.resources.unified", json!({"memory.max": "what"}));
-    rig.refused(&bundle, &["linux.resources.unified", "memory.max"])?;
+    rig.rejected(&bundle, &["linux.resources.unified", "memory.max"])?;
     has(rig, &[("LoadState", "not-found")])?;
     // In the child.
     bundle.remove("linux.resources.unified");
     bundle.set("process.args", json!(["/no/such/program"]));
-    rig.refused(&bundle, &["/no/such/program"])?;
+    rig.rejected(&bundle, &["/no/such/program"])?;
     nothing_left(rig)
 }
 
@@ -109,9 +109,9 @@ fn systemd_by_the_bus(rig: &mut Rig) -> Outcome {
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, || {
         sys::unshare(libc::CLONE_NEWNS)?;
-        sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))
+        sys::bind_over(Path::new("/dev/null"), Path::new("/run/systemd/private"))
     });
-    run(&mut command, "")?.good()?;
+    run(&mut command, "")?.success()?;
     nothing_left(rig)
 }
 
@@ -123,10 +123,10 @@ fn systemd_is_not_asked_to_end_what_ends(rig: &mut Rig) -> Outcome {
         let mut command = rig.command(&["delete", "--force", &rig.id]);
         sys::before_exec(&mut command, || {
             sys::unshare(libc::CLONE_NEWNS)?;
-            sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))?;
-            sys::cover(Path::new("/dev/null"), Path::new("/run/dbus/system_bus_socket"))
+            sys::bind_over(Path::new("/dev/null"), Path::new("/run/systemd/private"))?;
+            sys::bind_over(Path::new("/dev/null"), Path::new("/run/dbus/system_bus_socket"))
         });
-        run(&mut command, "")?.good()?;
+        run(&mut command, "")?.success()?;
         nothing_left(rig)?;
     }
     Ok(())
@@ -170,7 +170,7 @@ fn systemd_rootless(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.pids.limit", 13i64);
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
-    run(Command::new("chown").arg("-R").arg(format!("{id}:{id}")).arg(&rig.dir), "")?.good()?;
+    run(Command::new("chown").arg("-R").arg(format!("{id}:{id}")).arg(&rig.dir), "")?.success()?;
     rig.user = Some(id);
     let dir = bundle.dir.display().to_string();
     let mut kept = Vec::new();
@@ -219,7 +219,7 @@ fn delegated_cgroup(rig: &mut Rig) -> Outcome {
         "run",
     ]);
     command.arg("--bundle").arg(&bundle.dir).arg(&rig.id);
-    let inside = run(&mut command, "")?.good()?.facts();
+    let inside = run(&mut command, "")?.success()?.report();
     let path = format!("0::/system.slice/{unit}/{}", rig.cgroup);
     contains("its cgroup", inside.get("read:/proc/self/cgroup"), &path)
 }

@@ -7,7 +7,7 @@ use super::place;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![memory_of_1_mib_runs_a_tiny_program, smallest_memory_of_features_runs_a_tiny_program];
@@ -48,7 +48,7 @@ pub fn tiny_program() -> Vec<u8> {
 fn runs_within(rig: &Rig, bytes: i64) -> Outcome {
     place(rig, "memory", "memory")?;
     let mut bundle = rig.bundle()?;
-    let program = bundle.inside("tiny");
+    let program = bundle.host_path("tiny");
     fs::write(&program, tiny_program())?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     bundle.set("process.args", json!(["/tiny"]));
@@ -66,17 +66,17 @@ fn runs_within(rig: &Rig, bytes: i64) -> Outcome {
 }
 
 fn memory_of_1_mib_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc needs more for itself");
     }
     runs_within(rig, 1 << 20)
 }
 
 fn smallest_memory_of_features_runs_a_tiny_program(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers need more for themselves");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun need more for themselves");
     }
-    let features = Json::parse(&rig.mote(&["features"])?.good()?.stdout)?;
+    let features = Json::parse(&rig.mote(&["features"])?.success()?.stdout)?;
     let smallest = features.at("annotations").at("io.github.mote.memory.limit.minimum").text().parse()?;
     holds("it is small", smallest <= 256 << 10)?;
     runs_within(rig, smallest)

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{chief, path_of, unified, unified_top};
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::clean::{cgroups, remove_cgroups};
+use crate::cleanup::{cgroups, remove_cgroups};
 use crate::command::{Running, run, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -33,9 +33,9 @@ fn stranger(rig: &Rig, path: &str) -> Outcome<(Running, PathBuf)> {
 }
 
 /// The container is refused, and the stranger goes on as before, also when what was refused is removed.
-fn refused(rig: &Rig, below: &str, args: &[&str]) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers join a cgroup that has processes");
+fn rejected(rig: &Rig, below: &str, args: &[&str]) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun join a cgroup that has processes");
     }
     let path = format!("{}{below}", rig.cgroup);
     let (stranger, directory) = stranger(rig, &path)?;
@@ -43,9 +43,9 @@ fn refused(rig: &Rig, below: &str, args: &[&str]) -> Outcome {
     bundle.set("process.args", args.to_vec());
     for verb in ["run", "create"] {
         let output = run(&mut rig.launch(verb, &bundle, &[])?, "")?;
-        rig.bad(&output, &["cgroup", "not empty"])?;
-        rig.mote(&["delete", "--force", &rig.id])?.good()?;
-        holds("the stranger lives", !stranger.is_over()?)?;
+        rig.failure(&output, &["cgroup", "not empty"])?;
+        rig.mote(&["delete", "--force", &rig.id])?.success()?;
+        holds("the stranger lives", !stranger.has_ended()?)?;
         same("its cgroup", path_of(stranger.pid(), chief(rig))?, format!("/{path}"))?;
     }
     // What the runtime had made in other hierarchies, it has taken away.
@@ -58,16 +58,16 @@ fn refused(rig: &Rig, below: &str, args: &[&str]) -> Outcome {
 }
 
 fn cgroup_with_a_stranger_in_it(rig: &mut Rig) -> Outcome {
-    refused(rig, "", &["/payload"])
+    rejected(rig, "", &["/payload"])
 }
 
 fn cgroup_with_a_stranger_below_it(rig: &mut Rig) -> Outcome {
-    refused(rig, "/below", &["/payload"])
+    rejected(rig, "/below", &["/payload"])
 }
 
 /// One that would fail for another reason as well.
 fn cgroup_with_a_stranger_and_no_program(rig: &mut Rig) -> Outcome {
-    refused(rig, "/below", &["/no/such/program"])
+    rejected(rig, "/below", &["/no/such/program"])
 }
 
 /// Two directories of states know nothing of each other; without a path of its own a cgroup has the container's id.
@@ -82,8 +82,8 @@ fn cgroup_of_the_same_container_elsewhere(rig: &mut Rig) -> Outcome {
     other.remove("linux.cgroupsPath");
     other.verbs(&["say", "here"]);
     let output = rig.run(&other, &[])?;
-    if rig.is(Peer::Mote) {
-        rig.bad(&output, &["cgroup", "not empty"])?;
+    if rig.is(Runtime::Mote) {
+        rig.failure(&output, &["cgroup", "not empty"])?;
     }
     rig.mote(&["delete", "--force", &rig.id])?;
     rig.state = here;

@@ -12,7 +12,7 @@ use crate::command::{Running, run};
 use crate::json;
 use crate::json::Json;
 use crate::namespaces::join;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -21,8 +21,8 @@ tests![
     systemd_scope_and_cgroup,
     systemd_subgroup_by_annotation,
     systemd_properties_by_annotation,
-    systemd_bad_property_is_refused,
-    systemd_other_paths_are_refused,
+    systemd_bad_property_is_rejected,
+    systemd_other_paths_are_rejected,
     systemd_update,
     systemd_update_that_fails_changes_nothing,
     systemd_pause,
@@ -50,8 +50,8 @@ fn with_any_systemd(rig: &mut Rig) -> Outcome {
     if !Path::new("/run/systemd/private").exists() {
         return skip_allowed("no systemd");
     }
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other names and other words");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have other names and other words");
     }
     rig.globals = vec!["--systemd-cgroup".to_string()];
     Ok(())
@@ -80,7 +80,7 @@ pub fn scope(rig: &Rig) -> PathBuf {
 /// What systemd says of the scope.
 pub fn property(rig: &Rig, name: &str) -> Outcome<String> {
     let words = ["show", "--property", name, "--value", &unit(rig)];
-    Ok(run(Command::new("systemctl").args(words), "")?.good()?.stdout.trim().to_string())
+    Ok(run(Command::new("systemctl").args(words), "")?.success()?.stdout.trim().to_string())
 }
 
 pub fn has(rig: &Rig, properties: &[(&str, &str)]) -> Outcome {
@@ -184,7 +184,7 @@ fn systemd_subgroup_by_annotation(rig: &mut Rig) -> Outcome {
         removed(rig)?;
     }
     bundle.set("annotations", json!({"run.oci.systemd.subgroup": "a/../b"}));
-    rig.refused(&bundle, &["annotations.run.oci.systemd.subgroup", "\"..\""])
+    rig.rejected(&bundle, &["annotations.run.oci.systemd.subgroup", "\"..\""])
 }
 
 fn systemd_properties_by_annotation(rig: &mut Rig) -> Outcome {
@@ -204,24 +204,24 @@ fn systemd_properties_by_annotation(rig: &mut Rig) -> Outcome {
     removed(rig)
 }
 
-fn systemd_bad_property_is_refused(rig: &mut Rig) -> Outcome {
+fn systemd_bad_property_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.set("annotations", json!({"org.systemd.property.TimeoutStopSec": "'soon'"}));
-    rig.refused(&bundle, &["annotations.org.systemd.property.TimeoutStopSec", "not a number of seconds"])?;
+    rig.rejected(&bundle, &["annotations.org.systemd.property.TimeoutStopSec", "not a number of seconds"])?;
     bundle.set("annotations", json!({"org.systemd.property.CollectMode": "'never'"}));
     let words = ["StartTransientUnit", &unit(rig), "org.freedesktop.DBus.Error.InvalidArgs"];
-    rig.refused(&bundle, &words)?;
+    rig.rejected(&bundle, &words)?;
     // Of the others those that it does not know are left out, but what is asked for by name is not.
     bundle.set("annotations", json!({"org.systemd.property.NoSuchThing": "5"}));
-    rig.refused(&bundle, &["StartTransientUnit", &unit(rig), "NoSuchThing"])?;
+    rig.rejected(&bundle, &["StartTransientUnit", &unit(rig), "NoSuchThing"])?;
     nothing_left(rig)
 }
 
-fn systemd_other_paths_are_refused(rig: &mut Rig) -> Outcome {
+fn systemd_other_paths_are_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     for path in ["/a/b", "system.slice:x", "a/b.slice:x:y", "system.slice:x:a b"] {
         bundle.set("linux.cgroupsPath", path);
-        rig.refused(&bundle, &["linux.cgroupsPath", path])?;
+        rig.rejected(&bundle, &["linux.cgroupsPath", path])?;
     }
     Ok(())
 }
@@ -233,7 +233,7 @@ fn systemd_update(rig: &mut Rig) -> Outcome {
         "cpu": {"quota": 20000i64, "shares": 1024i64},
         "pids": {"limit": 30i64},
     });
-    run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?.good()?;
+    run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?.success()?;
     let (scope, own) = (scope(rig), scope(rig).join("container"));
     for (file, value) in [
         ("memory.max", "134217728"),
@@ -248,7 +248,7 @@ fn systemd_update(rig: &mut Rig) -> Outcome {
     }
     has(rig, &[("MemoryMax", "134217728"), ("TasksMax", "30"), ("CPUQuotaPerSecUSec", "400ms")])?;
     // What systemd writes anew is the same.
-    run(Command::new("systemctl").arg("daemon-reload"), "")?.good()?;
+    run(Command::new("systemctl").arg("daemon-reload"), "")?.success()?;
     same("memory.max", says(&own, "memory.max")?.as_str(), "134217728")?;
     same("memory.max of the scope", says(&scope, "memory.max")?.as_str(), "134217728")?;
     removed(rig)
@@ -258,7 +258,7 @@ fn systemd_update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
     let _running = limited(rig)?;
     let resources = json!({"pids": {"limit": 30i64}, "cpu": {"cpus": "4000"}});
     let output = run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?;
-    output.bad(&["linux.resources.cpu.cpus"])?;
+    output.failure(&["linux.resources.cpu.cpus"])?;
     same("pids.max", says(&scope(rig).join("container"), "pids.max")?.as_str(), "20")?;
     has(rig, &[("TasksMax", "20")])?;
     removed(rig)
@@ -266,12 +266,12 @@ fn systemd_update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
 
 fn systemd_pause(rig: &mut Rig) -> Outcome {
     let _running = limited(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("running")?;
     // Deleted while it is paused.
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     removed(rig)
 }
 
@@ -279,7 +279,7 @@ fn systemd_exec(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.without_namespace("cgroup");
     let _running = rig.waiting(&mut bundle)?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.success()?.report();
     let path = format!("0::/system.slice/{}/container", unit(rig));
     contains("the cgroup", inside.get("read:/proc/self/cgroup"), &path)?;
     removed(rig)
@@ -323,7 +323,7 @@ fn systemd_devices(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     has(rig, &[("DevicePolicy", "strict")])?;
     contains("DeviceAllow", &property(rig, "DeviceAllow")?, "/dev/char/1:11 r")?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "write", "/dev/null"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "write", "/dev/null"])?.success()?.report();
     inside.is("write:/dev/null", "ok")?;
     removed(rig)
 }
@@ -333,7 +333,7 @@ fn systemd_cgroup_mount(rig: &mut Rig) -> Outcome {
     bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
     bundle.namespace("cgroup", None);
     bundle.set("linux.resources.pids.limit", 11i64);
-    let inside = rig.facts(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
+    let inside = rig.report(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
     inside.is("read:/sys/fs/cgroup/pids.max", "11\n")?;
     contains("the cgroup", inside.get("read:/proc/self/cgroup"), "0::/")?;
     nothing_left(rig)
@@ -345,7 +345,7 @@ fn systemd_in_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
     let (_holder, pid) = join::held_user(rig, &[])?;
     bundle.namespace("user", Some(&join::proc_path(pid, "user")));
     for _ in 0..5 {
-        let inside = rig.facts(&mut bundle, &["cgroup"])?;
+        let inside = rig.report(&mut bundle, &["cgroup"])?;
         inside.is("cgroup:", &format!("/system.slice/{}/container", unit(rig)))?;
     }
     nothing_left(rig)
@@ -363,7 +363,7 @@ fn systemd_delegated_cgroup(rig: &mut Rig) -> Outcome {
     same("its own", says(&own, "inner/pids.max")?.as_str(), "max")?;
     let pid = rig.pid()?.to_string();
     same("who is in it", says(&own, "inner/cgroup.procs")?, pid)?;
-    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
+    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.success()?.report().is("say", "in")?;
     rig.delete()?;
     nothing_left(rig)
 }
@@ -388,11 +388,11 @@ fn systemd_of_v1(rig: &mut Rig) -> Outcome {
         has(rig, &[("TasksMax", limit), ("CPUShares", "512"), ("Delegate", "yes")])
     };
     is_inside("20")?;
-    rig.mote(&["update", "--pids-limit", "30", &rig.id])?.good()?;
-    run(Command::new("systemctl").arg("daemon-reload"), "")?.good()?;
+    rig.mote(&["update", "--pids-limit", "30", &rig.id])?.success()?;
+    run(Command::new("systemctl").arg("daemon-reload"), "")?.success()?;
     is_inside("30")?;
-    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.good()?.facts().is("say", "in")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.success()?.report().is("say", "in")?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
     removed(rig)
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::{says, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::{processes, remove_cgroups};
+use crate::cleanup::{processes, remove_cgroups};
 use crate::command::{LIMIT, Running};
 use crate::json::Json;
 use crate::rig::{Layout, Rig};
@@ -30,7 +30,7 @@ fn four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     if says(&above.join("leaf"), "cgroup.type")? != "threaded" {
         return skip_allowed("the runtime makes no threaded cgroup");
@@ -47,7 +47,7 @@ fn over(rig: &Rig, all: &[i32]) -> Outcome {
         let ended = sys::pidfd(*pid).and_then(|pidfd| sys::readable(&pidfd, LIMIT));
         holds("each process ends", ended.unwrap_or(true))?;
     }
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
     holds("its cgroup is gone", !unified_top().join(&rig.cgroup).join("leaf").exists())?;
     remove_cgroups(&rig.cgroup);
     Ok(())
@@ -55,20 +55,20 @@ fn over(rig: &Rig, all: &[i32]) -> Outcome {
 
 fn threaded_and_all_killed(rig: &mut Rig) -> Outcome {
     let (_running, all) = four(rig)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
     over(rig, &all)
 }
 
 fn threaded_and_paused(rig: &mut Rig) -> Outcome {
     let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
     let events = says(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
     contains("cgroup.events", &events, "frozen 1")?;
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("running")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
     over(rig, &all)
 }
 
@@ -80,7 +80,7 @@ fn threaded_and_deleted_by_force(rig: &mut Rig) -> Outcome {
 
 fn threaded_processes_are_listed(rig: &mut Rig) -> Outcome {
     let (_running, all) = four(rig)?;
-    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout)?;
+    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout)?;
     same("the list", list, Json::parse(&format!("{all:?}"))?)?;
     rig.delete()?;
     over(rig, &all)

@@ -2,7 +2,7 @@
 
 use super::{place, says, unified, unified_top};
 use crate::check::{Outcome, same, skip_allowed};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -10,12 +10,12 @@ tests_in_layouts![
     unified_file_line_by_line,
     unified_file_enables_its_controller,
     unified_file_has_the_last_word,
-    unified_file_on_v1_is_refused,
-    unified_file_of_a_controller_elsewhere_is_refused,
-    unified_file_elsewhere_is_refused,
-    unified_file_that_is_not_there_is_refused,
-    unified_file_of_no_controller_is_refused,
-    unified_file_that_acts_is_refused,
+    unified_file_on_v1_is_rejected,
+    unified_file_of_a_controller_elsewhere_is_rejected,
+    unified_file_elsewhere_is_rejected,
+    unified_file_that_is_not_there_is_rejected,
+    unified_file_of_no_controller_is_rejected,
+    unified_file_that_acts_is_rejected,
 ];
 
 /// Runs a container with these files.
@@ -32,8 +32,8 @@ fn with(rig: &Rig, files: &[(&str, &str)]) -> Outcome<crate::bundle::Bundle> {
 fn needs_v2(rig: &Rig) -> Outcome {
     match rig.layout {
         Layout::V1 => skip_allowed("this layout has no v2"),
-        _ if rig.is(Peer::Crun) && !unified(rig) => skip_allowed("crun takes the layout for v1"),
-        _ if rig.is(Peer::Runc) && !unified(rig) => skip_allowed("runc takes the layout for v1"),
+        _ if rig.is(Runtime::Crun) && !unified(rig) => skip_allowed("crun takes the layout for v1"),
+        _ if rig.is(Runtime::Runc) && !unified(rig) => skip_allowed("runc takes the layout for v1"),
         _ => Ok(()),
     }
 }
@@ -71,7 +71,7 @@ fn unified_file_enables_its_controller(rig: &mut Rig) -> Outcome {
     same("hugetlb.2MB.max", says(&directory.join("below"), "hugetlb.2MB.max")?, "4194304")?;
     rig.delete()?;
     // The one above it was made by the runtime, in every hierarchy.
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
@@ -88,42 +88,42 @@ fn unified_file_has_the_last_word(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn unified_file_on_v1_is_refused(rig: &mut Rig) -> Outcome {
+fn unified_file_on_v1_is_rejected(rig: &mut Rig) -> Outcome {
     if rig.layout != Layout::V1 {
         return skip_allowed("this layout has a v2");
     }
-    rig.refused(&with(rig, &[("cgroup.max.depth", "5")])?, &["linux.resources.unified.cgroup.max.depth: "])
+    rig.rejected(&with(rig, &[("cgroup.max.depth", "5")])?, &["linux.resources.unified.cgroup.max.depth: "])
 }
 
-fn unified_file_of_a_controller_elsewhere_is_refused(rig: &mut Rig) -> Outcome {
-    if unified(rig) || !rig.is(Peer::Mote) {
+fn unified_file_of_a_controller_elsewhere_is_rejected(rig: &mut Rig) -> Outcome {
+    if unified(rig) || !rig.is(Runtime::Mote) {
         return skip_allowed("all controllers are on v2");
     }
-    rig.refused(&with(rig, &[("pids.max", "5")])?, &["linux.resources.unified.pids.max: "])
+    rig.rejected(&with(rig, &[("pids.max", "5")])?, &["linux.resources.unified.pids.max: "])
 }
 
-fn unified_file_elsewhere_is_refused(rig: &mut Rig) -> Outcome {
-    rig.refused(&with(rig, &[("../cgroup.max.depth", "max")])?, &["linux.resources.unified"])
+fn unified_file_elsewhere_is_rejected(rig: &mut Rig) -> Outcome {
+    rig.rejected(&with(rig, &[("../cgroup.max.depth", "max")])?, &["linux.resources.unified"])
 }
 
-fn unified_file_that_is_not_there_is_refused(rig: &mut Rig) -> Outcome {
+fn unified_file_that_is_not_there_is_rejected(rig: &mut Rig) -> Outcome {
     needs_v2(rig)?;
-    rig.refused(&with(rig, &[("cgroup.nothing", "1")])?, &["linux.resources.unified: ", "cgroup.nothing"])
+    rig.rejected(&with(rig, &[("cgroup.nothing", "1")])?, &["linux.resources.unified: ", "cgroup.nothing"])
 }
 
-fn unified_file_of_no_controller_is_refused(rig: &mut Rig) -> Outcome {
+fn unified_file_of_no_controller_is_rejected(rig: &mut Rig) -> Outcome {
     needs_v2(rig)?;
-    rig.refused(&with(rig, &[("foo.max", "1")])?, &["linux.resources.unified: ", "no foo controller"])
+    rig.rejected(&with(rig, &[("foo.max", "1")])?, &["linux.resources.unified: ", "no foo controller"])
 }
 
 /// Such would move processes or end them, or stop the container before it is one.
-fn unified_file_that_acts_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers write them");
+fn unified_file_that_acts_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun write them");
     }
     for file in ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"] {
         let field = format!("linux.resources.unified.{file}: not a limit");
-        rig.refused(&with(rig, &[(file, "1")])?, &[&field])?;
+        rig.rejected(&with(rig, &[(file, "1")])?, &[&field])?;
     }
     Ok(())
 }

@@ -8,16 +8,16 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::run;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
     update_leaves_the_rest,
     update_of_memory_and_swap_in_either_direction,
     update_of_memory_alone_keeps_both_together,
-    update_of_memory_above_both_is_refused,
+    update_of_memory_above_both_is_rejected,
     update_of_memory_to_none,
-    update_of_memory_below_its_use_is_refused,
+    update_of_memory_below_its_use_is_rejected,
     update_reclaims_memory,
     update_of_quota_or_period_alone,
     update_of_quota_and_burst_in_either_direction,
@@ -30,8 +30,8 @@ tests_in_layouts![
 
 /// What becomes of an update: `ok`, or the error.
 fn update(rig: &Rig, resources: Json) -> Outcome<String> {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other rules");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have other rules");
     }
     let output = run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?;
     Ok(if output.code() == 0 { "ok".into() } else { output.stderr })
@@ -41,7 +41,7 @@ pub fn good(rig: &Rig, resources: Json) -> Outcome {
     same("the update", update(rig, resources)?.as_str(), "ok")
 }
 
-fn refused(rig: &Rig, resources: Json, words: &[&str]) -> Outcome {
+fn rejected(rig: &Rig, resources: Json, words: &[&str]) -> Outcome {
     let error = update(rig, resources)?;
     words.iter().try_for_each(|word| contains("the update", &error, word))
 }
@@ -133,10 +133,10 @@ fn update_of_memory_alone_keeps_both_together(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn update_of_memory_above_both_is_refused(rig: &mut Rig) -> Outcome {
+fn update_of_memory_above_both_is_rejected(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     let _running = with(rig, memory(64, 96))?;
-    refused(rig, memory(100, 0), &["linux.resources.memory.limit: 104857600 is above ", "100663296"])?;
+    rejected(rig, memory(100, 0), &["linux.resources.memory.limit: 104857600 is above ", "100663296"])?;
     limits.are(64, 96)?;
     // Without any swap there is none afterwards.
     good(rig, memory(64, 64))?;
@@ -156,14 +156,14 @@ fn update_of_memory_to_none(rig: &mut Rig) -> Outcome {
 }
 
 /// v1 refuses by itself.
-fn update_of_memory_below_its_use_is_refused(rig: &mut Rig) -> Outcome {
+fn update_of_memory_below_its_use_is_rejected(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     place(rig, "pids", "pids")?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", memory(128, 128));
     bundle.verbs(&["eat", "65536", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let low = |pids: i64| {
         let limit = 32 * MIB;
@@ -173,7 +173,7 @@ fn update_of_memory_below_its_use_is_refused(rig: &mut Rig) -> Outcome {
         })
     };
     for pids in [50, 60] {
-        refused(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below the current usage"])?;
+        rejected(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below the current usage"])?;
         limits.are(128, 128)?;
         if limits.v2 {
             same("memory.high", says(&limits.directory, "memory.high")?, "max")?;
@@ -193,7 +193,7 @@ fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources", memory(256, 256));
     bundle.verbs(&["fill", "/cached", "49152", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let stat = says(&limits.directory, "memory.stat")?;
     let shared = stat.lines().find_map(|line| line.strip_prefix("shmem "));
@@ -251,7 +251,7 @@ fn update_of_quota_and_burst_in_either_direction(rig: &mut Rig) -> Outcome {
         same("quota and period", bandwidth(rig)?, (quota, 100_000))?;
         same(file, says(&directory, file)?, burst.to_string())?;
     }
-    refused(rig, json!({"cpu": {"quota": 70000i64}}), &["linux.resources.cpu.quota: write 70000 to "])?;
+    rejected(rig, json!({"cpu": {"quota": 70000i64}}), &["linux.resources.cpu.quota: write 70000 to "])?;
     rig.delete()
 }
 
@@ -297,7 +297,7 @@ fn update_of_throttles(rig: &mut Rig) -> Outcome {
         "throttleWriteBpsDevice": (one(3000)),
         "throttleWriteIOPSDevice": none
     }});
-    refused(rig, failing, &["linux.resources.blockIO.throttleWriteIOPSDevice[0]: ", "no such device"])?;
+    rejected(rig, failing, &["linux.resources.blockIO.throttleWriteIOPSDevice[0]: ", "no such device"])?;
     same(file, says(&directory, file)?, line(2000))?;
     if !v2 {
         let file = "blkio.throttle.write_bps_device";
@@ -321,7 +321,7 @@ fn update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
         let mut after = memory(limit, swap);
         after.set("pids.limit", 88i64);
         after.set("cpu", json!({"quota": 20000i64, "period": 50000i64, "mems": "63"}));
-        refused(rig, after, &["linux.resources.cpu.mems: "])?;
+        rejected(rig, after, &["linux.resources.cpu.mems: "])?;
         limits.are(64, 96)?;
         same("quota and period", bandwidth(rig)?, (50000, 100_000))?;
         same("pids.max", says(&pids, "pids.max")?, "77")?;
@@ -346,6 +346,6 @@ fn update_enables_controllers(rig: &mut Rig) -> Outcome {
     same("hugetlb.2MB.max", says(&below, "hugetlb.2MB.max")?, "4194304")?;
     rig.delete()?;
     // The one above it was made by the runtime, in every hierarchy.
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::cgroups::{is_v1, unified_top};
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, start};
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
@@ -21,9 +21,9 @@ tests_in_layouts![
     events_tell_of_a_process_killed_for_memory,
     events_tell_of_a_container_killed_for_memory,
     events_end_when_nobody_reads,
-    events_of_no_running_container_are_refused,
-    events_of_a_container_without_a_cgroup_are_refused,
-    events_at_an_interval_that_is_none_are_refused,
+    events_of_no_running_container_are_rejected,
+    events_of_a_container_without_a_cgroup_are_rejected,
+    events_at_an_interval_that_is_none_are_rejected,
 ];
 
 /// The members of the data, in runc's order.
@@ -145,7 +145,7 @@ fn until(events: &mut Running, wanted: &str) -> Outcome<String> {
 fn rest(events: &mut Running) -> Outcome<String> {
     let text = until(events, "")?;
     let (status, errors) = events.status()?;
-    same("how it ends", (status.code(), errors.as_str()), (Some(0), ""))?;
+    same("exit code and standard error", (status.code(), errors.as_str()), (Some(0), ""))?;
     Ok(text)
 }
 
@@ -165,7 +165,7 @@ fn oom(rig: &Rig) -> String {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
         false => skip_allowed("runc ends with the cgroup, crun has no events"),
     }
@@ -176,8 +176,8 @@ fn events_once_as_the_kernel_counts(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = limited(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    rig.mote(&["exec", &rig.id, "/payload", "eat", "8192"])?.good()?;
-    let text = rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout;
+    rig.mote(&["exec", &rig.id, "/payload", "eat", "8192"])?.success()?;
+    let text = rig.mote(&["events", "--stats", &rig.id])?.success()?.stdout;
     same("lines", text.lines().count(), 1)?;
     let data = is_stats(rig, &text)?;
     for number in &NUMBERS {
@@ -206,7 +206,7 @@ fn events_before_the_start(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
-    is_stats(rig, &rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout)?;
+    is_stats(rig, &rig.mote(&["events", "--stats", &rig.id])?.success()?.stdout)?;
     rig.delete()
 }
 
@@ -220,7 +220,7 @@ fn events_every_interval_until_the_end(rig: &mut Rig) -> Outcome {
         is_stats(rig, &events.lines.next()?)?;
     }
     holds("not sooner than it should", begin.elapsed() >= Duration::from_millis(3 * 20))?;
-    holds("it goes on", !events.is_over()?)?;
+    holds("it goes on", !events.has_ended()?)?;
     rig.kill_init()?;
     rest(&mut events)?.lines().try_for_each(|line| is_stats(rig, line).map(drop))?;
     rig.delete()
@@ -261,7 +261,7 @@ fn events_tell_of_a_process_killed_for_memory(rig: &mut Rig) -> Outcome {
     let told = oom(rig);
     until(&mut events, &told)?;
     rig.status_is("running")?;
-    holds("it goes on", !events.is_over()?)?;
+    holds("it goes on", !events.has_ended()?)?;
     rig.kill_init()?;
     let more = rest(&mut events)?;
     same("more of the kind", more.lines().filter(|line| *line == told).count(), 0)?;
@@ -277,10 +277,10 @@ fn events_tell_of_a_container_killed_for_memory(rig: &mut Rig) -> Outcome {
     let mut bundle = limited(rig)?;
     bundle.verbs(&["wait", "1", "eat", "131072"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let mut events = follow(rig, "50ms")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     let text = rest(&mut events)?;
     let told = oom(rig);
     holds("it is told", text.lines().any(|line| line == told))?;
@@ -308,7 +308,7 @@ fn events_end_when_nobody_reads(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn events_of_no_running_container_are_refused(rig: &mut Rig) -> Outcome {
+fn events_of_no_running_container_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -316,29 +316,29 @@ fn events_of_no_running_container_are_refused(rig: &mut Rig) -> Outcome {
     for options in [&[][..], &["--stats"]] {
         let words = [&["events"], options].concat();
         let stopped = rig.mote(&[&words[..], &[&rig.id]].concat())?;
-        rig.bad(&stopped, &["container not running", &rig.id, "stopped"])?;
-        rig.bad(&rig.mote(&[&words[..], &["nobody"]].concat())?, &["nobody", "does not exist"])?;
+        rig.failure(&stopped, &["container not running", &rig.id, "stopped"])?;
+        rig.failure(&rig.mote(&[&words[..], &["nobody"]].concat())?, &["nobody", "does not exist"])?;
     }
     rig.delete()
 }
 
-fn events_of_a_container_without_a_cgroup_are_refused(rig: &mut Rig) -> Outcome {
+fn events_of_a_container_without_a_cgroup_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.globals.push("--cgroup-manager=disabled".into());
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    rig.bad(&rig.mote(&["events", "--stats", &rig.id])?, &[&rig.id, "no cgroup"])?;
+    rig.failure(&rig.mote(&["events", "--stats", &rig.id])?, &[&rig.id, "no cgroup"])?;
     rig.delete()
 }
 
 /// Before the container is looked at.
-fn events_at_an_interval_that_is_none_are_refused(rig: &mut Rig) -> Outcome {
+fn events_at_an_interval_that_is_none_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     for interval in ["0", "0s", "-1s", "moon", "5x", "1h2", "99999999999999999999"] {
         for options in [&[][..], &["--stats"]] {
             let words = [&["events", "--interval", interval], options, &["nobody"]].concat();
-            rig.misused(&rig.mote(&words)?, &format!("\"{interval}\""))?;
+            rig.usage_error(&rig.mote(&words)?, &format!("\"{interval}\""))?;
         }
     }
-    rig.bad(&rig.mote(&["events", "--interval", "5", "nobody"])?, &["does not exist"])
+    rig.failure(&rig.mote(&["events", "--interval", "5", "nobody"])?, &["does not exist"])
 }

@@ -2,7 +2,7 @@
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::LIMIT;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -11,10 +11,10 @@ tests![
     kill_by_name_and_number,
     kill_by_name_in_lower_case,
     kill_by_realtime_name,
-    kill_with_an_unknown_signal_is_refused,
+    kill_with_an_unknown_signal_is_rejected,
     kill_with_signal_0,
-    kill_of_an_unknown_id_is_refused,
-    kill_of_a_stopped_container_is_refused,
+    kill_of_an_unknown_id_is_rejected,
+    kill_of_a_stopped_container_is_rejected,
     kill_of_a_created_container,
     kill_of_a_created_container_by_other_signals,
     kill_takes_the_signal_after_the_id,
@@ -25,10 +25,10 @@ fn send(rig: &Rig, signals: &[(&str, i32)]) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", &signals.len().to_string()]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     for (word, number) in signals {
-        rig.mote(&["kill", &rig.id, word])?.good()?;
+        rig.mote(&["kill", &rig.id, word])?.success()?;
         same(word, running.lines.next()?, format!("signal={number}"))?;
     }
     rig.delete()
@@ -37,8 +37,8 @@ fn send(rig: &Rig, signals: &[(&str, i32)]) -> Outcome {
 fn kill_is_term(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;
-    rig.mote(&["kill", &rig.id])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=15")?;
+    rig.mote(&["kill", &rig.id])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=15")?;
     rig.delete()
 }
 
@@ -49,27 +49,27 @@ fn kill_by_name_and_number(rig: &mut Rig) -> Outcome {
 }
 
 fn kill_by_name_in_lower_case(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun takes upper case alone");
     }
     send(rig, &[("term", 15), ("sigterm", 15), ("SigUsr1", 10)])
 }
 
 fn kill_by_realtime_name(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers count them each in its way");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun count them each in its way");
     }
     send(rig, &[("SIGRTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("RTMAX-1", 63)])
 }
 
-fn kill_with_an_unknown_signal_is_refused(rig: &mut Rig) -> Outcome {
+fn kill_with_an_unknown_signal_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     for word in ["MOON", "SIGMOON", "-1", "65", "1000", "", "TERMX"] {
         let output = rig.mote(&["kill", &rig.id, "--", word])?;
         holds(&format!("{word:?} is refused"), output.code() != 0)?;
-        if rig.is(Peer::Mote) {
-            output.bad(&[word])?;
+        if rig.is(Runtime::Mote) {
+            output.failure(&[word])?;
         }
     }
     rig.status_is("running")?;
@@ -81,25 +81,25 @@ fn kill_with_signal_0(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    rig.mote(&["kill", &rig.id, "0"])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "0"])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    rig.mote(&["kill", &rig.id, "0"])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "0"])?.success()?;
     rig.status_is("running")?;
     rig.kill_init()?;
-    rig.bad(&rig.mote(&["kill", &rig.id, "0"])?, &["container not running"])?;
+    rig.failure(&rig.mote(&["kill", &rig.id, "0"])?, &["container not running"])?;
     rig.delete()
 }
 
-fn kill_of_an_unknown_id_is_refused(rig: &mut Rig) -> Outcome {
-    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &[&rig.id, "does not exist"])
+fn kill_of_an_unknown_id_is_rejected(rig: &mut Rig) -> Outcome {
+    rig.failure(&rig.mote(&["kill", &rig.id, "TERM"])?, &[&rig.id, "does not exist"])
 }
 
 /// Engines look for these words to know that there is nothing more to do.
-fn kill_of_a_stopped_container_is_refused(rig: &mut Rig) -> Outcome {
+fn kill_of_a_stopped_container_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     rig.kill_init()?;
-    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    rig.failure(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
     rig.delete()
 }
 
@@ -108,17 +108,17 @@ fn kill_of_a_created_container(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
     let pidfd = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
     holds("init ends", sys::readable(&pidfd, LIMIT)?)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 /// Its program has no handler yet: what would end it by default does, also in a pid namespace, whose first process hears
 /// of nothing else that it does not handle.
 fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("the peers' own handlers are there");
     }
     for (namespace, signal) in [(true, "TERM"), (true, "INT"), (true, "RTMIN"), (false, "TERM")] {
@@ -130,15 +130,15 @@ fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
         let mut created = rig.create(&bundle, &[])?;
         let pidfd = sys::pidfd(rig.pid()?)?;
         for harmless in ["0", "CONT", "WINCH", "CHLD", "URG"] {
-            rig.mote(&["kill", &rig.id, harmless])?.good()?;
+            rig.mote(&["kill", &rig.id, harmless])?.success()?;
         }
         rig.status_is("created")?;
-        rig.mote(&["kill", &rig.id, signal])?.good()?;
+        rig.mote(&["kill", &rig.id, signal])?.success()?;
         holds(&format!("init ends by {signal}"), sys::readable(&pidfd, LIMIT)?)?;
         rig.status_is("stopped")?;
-        rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+        rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
         same("what its program says", created.lines.all()?.as_str(), "")?;
-        rig.mote(&["delete", &rig.id])?.good()?;
+        rig.mote(&["delete", &rig.id])?.success()?;
     }
     Ok(())
 }
@@ -147,7 +147,7 @@ fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
 fn kill_takes_the_signal_after_the_id(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;
-    rig.mote(&["kill", "--all", &rig.id, "10"])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.mote(&["kill", "--all", &rig.id, "10"])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     rig.delete()
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests!["commands", memory_of_a_created_container, memory_of_run_that_waits];
@@ -39,5 +39,5 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
 }

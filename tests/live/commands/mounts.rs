@@ -6,10 +6,10 @@ use std::os::unix::fs::symlink;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::Output;
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -18,15 +18,15 @@ tests![
     mounts_of_a_user_namespace,
     mounts_with_mapped_owners,
     mounts_all_or_none,
-    mounts_over_the_root_are_refused,
-    mounts_of_namespaces_are_refused,
+    mounts_over_the_root_are_rejected,
+    mounts_of_namespaces_are_rejected,
     mounts_are_removed_without_links,
     mounts_bad_input,
 ];
 
 /// A container that waits, with these namespaces besides.
 fn container(rig: &Rig, user_namespace: bool) -> Outcome<Bundle> {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("runc has no such command, and crun an experimental one");
     }
     let mut bundle = rig.bundle()?;
@@ -47,8 +47,8 @@ fn mounts(rig: &Rig, verb: &str, list: &Json) -> Outcome<Output> {
     rig.mote(&["mounts", verb, &rig.id, &file.display().to_string()])
 }
 
-fn inside(rig: &Rig, verbs: &[&str]) -> Outcome<Facts> {
-    Ok(rig.mote(&[&["exec", &rig.id, "/payload"], verbs].concat())?.good()?.facts())
+fn inside(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {
+    Ok(rig.mote(&[&["exec", &rig.id, "/payload"], verbs].concat())?.success()?.report())
 }
 
 /// A directory of the host's with a file in it.
@@ -69,7 +69,7 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
         {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=755", "noexec"]},
         {"destination": "/scratch/below", "type": "tmpfs", "source": "tmpfs"}
     ]);
-    mounts(rig, "add", &list)?.good()?;
+    mounts(rig, "add", &list)?.success()?;
     let verbs = [
         "read",
         "/added/here/file",
@@ -89,12 +89,12 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
     seen.mount_has("/added/here", &["ro", "nosuid"])?;
     seen.mount_has("/scratch", &["noexec", "size=64k"])?;
     seen.mount_has("/scratch/below", &["rw"])?;
-    mounts(rig, "remove", &list)?.good()?;
+    mounts(rig, "remove", &list)?.success()?;
     let seen = inside(rig, &["read", "/added/here/file", "read", "/file", "mounts"])?;
     seen.is("read:/added/here/file", "!ENOENT")?;
     seen.is("read:/file", "")?;
     for place in ["/added/here", "/file", "/scratch"] {
-        same(place, seen.get(&format!("mount:{place}")), "(not said)")?;
+        same(place, seen.get(&format!("mount:{place}")), "(not reported)")?;
     }
     rig.delete()
 }
@@ -116,7 +116,7 @@ fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
         mount("/added/here", "idmap"),
         mount("/scratch", "idmap=uids=0-100004-1;gids=@0-5-1"),
     ]);
-    mounts(rig, "add", &list)?.good()?;
+    mounts(rig, "add", &list)?.success()?;
     let seen = inside(rig, &["stat", "/added/here/file", "stat", "/scratch/file"])?;
     seen.is("stat:/added/here/file", "f 644 0 0 0:0")?;
     seen.is("stat:/scratch/file", "f 644 4 5 0:0")?;
@@ -140,27 +140,27 @@ fn mounts_all_or_none(rig: &mut Rig) -> Outcome {
         (json!({"destination": "/x", "type": "nofs", "source": "nofs"}), ["mounts[1] /x", "no such device"]),
     ] {
         let list = Json::List(vec![good.clone(), bad]);
-        mounts(rig, "add", &list)?.bad(&words)?;
-        same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not said)")?;
+        mounts(rig, "add", &list)?.failure(&words)?;
+        same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not reported)")?;
     }
     rig.delete()
 }
 
 /// What runs there has its root already.
-fn mounts_over_the_root_are_refused(rig: &mut Rig) -> Outcome {
+fn mounts_over_the_root_are_rejected(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     let list = json!([{"destination": "/..", "type": "tmpfs", "source": "tmpfs"}]);
-    mounts(rig, "add", &list)?.bad(&["mounts[0] /..", "over the root"])?;
-    mounts(rig, "remove", &json!([{"destination": "/"}]))?.bad(&["mounts[0] /"])?;
+    mounts(rig, "add", &list)?.failure(&["mounts[0] /..", "over the root"])?;
+    mounts(rig, "remove", &json!([{"destination": "/"}]))?.failure(&["mounts[0] /"])?;
     rig.delete()
 }
 
 /// A procfs from outside would show the host's processes.
-fn mounts_of_namespaces_are_refused(rig: &mut Rig) -> Outcome {
+fn mounts_of_namespaces_are_rejected(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     for kind in ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"] {
         let list = json!([{"destination": "/x", "type": (kind), "source": (kind)}]);
-        mounts(rig, "add", &list)?.bad(&["mounts[0] /x", kind, "cannot be added"])?;
+        mounts(rig, "add", &list)?.failure(&["mounts[0] /x", kind, "cannot be added"])?;
     }
     rig.delete()
 }
@@ -168,24 +168,24 @@ fn mounts_of_namespaces_are_refused(rig: &mut Rig) -> Outcome {
 /// A link that the container puts in the way must not lead to what hides a file.
 fn mounts_are_removed_without_links(rig: &mut Rig) -> Outcome {
     let bundle = container(rig, false)?;
-    symlink("/proc", bundle.inside("lead"))?;
+    symlink("/proc", bundle.host_path("lead"))?;
     let list = json!([{"destination": "/lead/timer_list"}]);
-    mounts(rig, "remove", &list)?.bad(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
-    symlink("/proc/timer_list", bundle.inside("last"))?;
-    mounts(rig, "remove", &json!([{"destination": "/last"}]))?.bad(&["mounts[0] /last", "umount2"])?;
-    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.bad(&["mounts[0] /payload", "umount2"])?;
+    mounts(rig, "remove", &list)?.failure(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
+    symlink("/proc/timer_list", bundle.host_path("last"))?;
+    mounts(rig, "remove", &json!([{"destination": "/last"}]))?.failure(&["mounts[0] /last", "umount2"])?;
+    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.failure(&["mounts[0] /payload", "umount2"])?;
     rig.delete()
 }
 
 fn mounts_bad_input(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
-    rig.misused(&rig.mote(&["mounts", "turn", &rig.id, "x"])?, "neither add nor remove")?;
-    rig.mote(&["mounts", "add", &rig.id])?.bad(&["is missing"])?;
-    rig.mote(&["mounts", "add", &rig.id, "/none/file"])?.bad(&["/none/file"])?;
-    rig.mote(&["mounts", "add", "nobody", "/none/file"])?.bad(&["does not exist"])?;
-    mounts(rig, "add", &json!({"destination": "/x"}))?.bad(&["mounts.json:1:1"])?;
-    mounts(rig, "add", &json!([{"source": "/x"}]))?.bad(&["[0]: destination is missing"])?;
+    rig.usage_error(&rig.mote(&["mounts", "turn", &rig.id, "x"])?, "neither add nor remove")?;
+    rig.mote(&["mounts", "add", &rig.id])?.failure(&["is missing"])?;
+    rig.mote(&["mounts", "add", &rig.id, "/none/file"])?.failure(&["/none/file"])?;
+    rig.mote(&["mounts", "add", "nobody", "/none/file"])?.failure(&["does not exist"])?;
+    mounts(rig, "add", &json!({"destination": "/x"}))?.failure(&["mounts.json:1:1"])?;
+    mounts(rig, "add", &json!([{"source": "/x"}]))?.failure(&["[0]: destination is missing"])?;
     rig.kill_init()?;
-    mounts(rig, "add", &json!([]))?.bad(&["container not running"])?;
+    mounts(rig, "add", &json!([]))?.failure(&["container not running"])?;
     rig.delete()
 }

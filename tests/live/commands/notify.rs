@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::{self, LIMIT, Lines, Running, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys::trace::{interrupted_when, receives_with_sigio};
 use crate::{json, sys, tests};
 
@@ -20,7 +20,7 @@ tests![
     ready_alone_is_told,
     ready_at_an_abstract_address,
     ready_never,
-    notify_socket_missing_is_refused,
+    notify_socket_missing_is_rejected,
 ];
 
 /// In systemd's place.
@@ -31,8 +31,8 @@ struct Manager {
 
 impl Manager {
     fn new(rig: &Rig) -> Outcome<Manager> {
-        if !rig.is(Peer::Mote) {
-            return skip_allowed("the peers say it in other words");
+        if !rig.is(Runtime::Mote) {
+            return skip_allowed("runc and crun say it in other words");
         }
         let path = rig.dir.join("manager").display().to_string();
         Ok(Manager { socket: UnixDatagram::bind(&path)?, path })
@@ -46,16 +46,16 @@ impl Manager {
     /// What comes: mote waits for an answer to the last.
     fn hear(&self) -> Outcome<(String, Vec<std::os::fd::OwnedFd>)> {
         holds("something is told", sys::readable(&self.socket, LIMIT)?)?;
-        let (fds, text) = sys::pass::receive(&self.socket)?;
+        let (fds, text) = sys::receive_fds::receive(&self.socket)?;
         Ok((text, fds))
     }
 
     /// The container is ready, and the command ends when that is known.
     fn ready(&self, rig: &Rig, running: &mut Running) -> Outcome {
-        same("what is told", self.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
+        same("the notification", self.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
         let (text, barrier) = self.hear()?;
         same("the barrier", (text.as_str(), barrier.len()), ("BARRIER=1", 1))?;
-        holds("the command waits", !running.is_over()?)?;
+        holds("the command waits", !running.has_ended()?)?;
         drop(barrier);
         let (status, errors) = running.status()?;
         same("the command", (status.code(), errors.as_str()), (Some(0), ""))
@@ -95,8 +95,8 @@ fn ready_is_told_by_a_foreground_run(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[&READY[..], &["exit", "7"]].concat());
     let mut running = start(&mut manager.command(rig.launch("run", &bundle, &[])?), false)?;
     running.lines.until("waiting=1")?;
-    same("what is told", manager.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    same("the notification", manager.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     same("the command", running.status()?.0.code(), Some(7))?;
     rig.nothing_left()
 }
@@ -124,7 +124,7 @@ fn ready_while_sigio_is_pending(rig: &mut Rig) -> Outcome {
     holds("it received", came)?;
     same("the signal", lines.all()?, format!("signal={later}\n"))?;
     same("the command", libc::WEXITSTATUS(status), 7)?;
-    same("what is told", &manager.hear()?.0[..8], "READY=1\n")?;
+    same("the notification", &manager.hear()?.0[..8], "READY=1\n")?;
     rig.nothing_left()
 }
 
@@ -146,7 +146,7 @@ fn ready_alone_is_told(rig: &mut Rig) -> Outcome {
     let inside = running.lines.until("waiting=1")?;
     same("the variable", inside.all("env:NOTIFY_SOCKET"), vec!["/run/notify/notify.sock"])?;
     inside.is("mkdir:/run/notify/more", "!EROFS")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     running.status()?;
     holds("nothing is told", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)
 }
@@ -168,17 +168,17 @@ fn ready_never(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "nothing"]);
-    command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?.good()?;
+    command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?.success()?;
     holds("nothing is told", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)?;
     rig.delete()
 }
 
-fn notify_socket_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn notify_socket_missing_is_rejected(rig: &mut Rig) -> Outcome {
     let mut manager = Manager::new(rig)?;
     manager.path = "/none/of/this".into();
     let mut bundle = rig.bundle()?;
     bundle.verbs(&READY);
     let output = command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?;
-    output.bad(&["NOTIFY_SOCKET /none/of/this", "no such file"])?;
+    output.failure(&["NOTIFY_SOCKET /none/of/this", "no such file"])?;
     rig.nothing_left()
 }

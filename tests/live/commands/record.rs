@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::check::{Outcome, holds, skip_allowed};
-use crate::clean;
-use crate::rig::{Peer, Rig};
+use crate::cleanup;
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -21,9 +21,9 @@ tests![
 ];
 
 /// Every command refuses, and a planted hook is not run.
-fn refused(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers trust whoever wrote it");
+fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun trust whoever wrote it");
     }
     let mut bundle = rig.bundle()?;
     let mark = rig.dir.join("mark");
@@ -58,12 +58,12 @@ fn owned(path: &Path, by_another: bool) -> Outcome {
 }
 
 fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
-    refused(rig, |spoil| owned(&rig.state, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |spoil| owned(&rig.state, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
     let directory = rig.state.join(&rig.id);
-    refused(rig, |spoil| owned(&directory, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |spoil| owned(&directory, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
@@ -71,7 +71,7 @@ fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
         let set = |spoil| {
             fs::set_permissions(&rig.state, fs::Permissions::from_mode(if spoil { mode } else { 0o700 }))
         };
-        refused(rig, |spoil| Ok(set(spoil)?), "writable by group or others")
+        rejected(rig, |spoil| Ok(set(spoil)?), "writable by group or others")
     };
     open(0o1777)?;
     fs::remove_file(rig.dir.join("mark"))?;
@@ -80,8 +80,8 @@ fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
 
 /// `delete --force` finds its processes by its cgroup.
 fn unreadable(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other records");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have other records");
     }
     let mut bundle = rig.bundle()?;
     if !named_by_path {
@@ -93,10 +93,10 @@ fn unreadable(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
     if !config {
         fs::remove_file(directory.join("config.json"))?;
     }
-    rig.mote(&["state", &rig.id])?.bad(&["status"])?;
-    rig.mote(&["delete", &rig.id])?.bad(&["status"])?;
-    holds("it still runs", !clean::processes("MOTE_LIVE", &rig.marker).is_empty())?;
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.mote(&["state", &rig.id])?.failure(&["status"])?;
+    rig.mote(&["delete", &rig.id])?.failure(&["status"])?;
+    holds("it still runs", !cleanup::processes("MOTE_LIVE", &rig.marker).is_empty())?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
     rig.nothing_left()
 }
 
@@ -114,8 +114,8 @@ fn unreadable_record_without_a_configuration(rig: &mut Rig) -> Outcome {
 
 /// Whatever the record says, nobody runs with a root that is not the container's.
 fn record_of_another_process(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other records");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun have other records");
     }
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -133,7 +133,7 @@ fn record_of_another_process(rig: &mut Rig) -> Outcome {
     crate::check::same("exit code", exec.code(), 255)?;
     crate::check::contains("the error", &exec.stderr, "is not the root that the container was created with")?;
     let mounts = rig.mote(&["mounts", "add", &rig.id, &list.display().to_string()])?;
-    mounts.bad(&["is not the root that the container was created with"])?;
+    mounts.failure(&["is not the root that the container was created with"])?;
     fs::write(&path, record)?;
     stranger.close_input();
     stranger.status()?;

@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same};
 use crate::command;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -36,7 +36,7 @@ fn kinds(config: &Json) -> Vec<String> {
 
 fn spec_makes_a_config(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
     let config = config(&bundle)?;
     for key in ["ociVersion", "process", "root", "mounts", "linux"] {
         holds(key, config.keys().contains(&key))?;
@@ -56,19 +56,19 @@ fn spec_does_not_overwrite(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
     fs::write(bundle.dir.join("config.json"), "mine")?;
     let output = command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?;
-    rig.bad(&output, &["config.json"])?;
+    rig.failure(&output, &["config.json"])?;
     same("the file", fs::read_to_string(bundle.dir.join("config.json"))?.as_str(), "mine")
 }
 
 fn spec_of_another_bundle(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    rig.mote(&["spec", "--bundle", &bundle.dir.display().to_string()])?.good()?;
+    rig.mote(&["spec", "--bundle", &bundle.dir.display().to_string()])?.success()?;
     holds("a process", config(&bundle)?.keys().contains(&"process"))
 }
 
 fn spec_rootless_has_a_user_namespace(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec", "--rootless"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec", "--rootless"]), "")?.success()?;
     let config = config(&bundle)?;
     let kinds = kinds(&config);
     holds("a user namespace", kinds.iter().any(|kind| kind == "user"))?;
@@ -78,16 +78,16 @@ fn spec_rootless_has_a_user_namespace(rig: &mut Rig) -> Outcome {
 /// With a program that is there and no terminal it runs as it is.
 fn spec_runs(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
     let cgroup = format!("/{}", rig.cgroup);
     bundle.config = config(&bundle)?;
     bundle.set("process.terminal", false);
     bundle.set("linux.cgroupsPath", cgroup);
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
         bundle.remove("process.rlimits");
     }
-    let inside = rig.facts(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;
+    let inside = rig.report(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;
     inside.is("pid", "1")?;
     inside.is("create:/new", "!EROFS")
 }

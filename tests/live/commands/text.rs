@@ -6,23 +6,23 @@ use std::path::Path;
 
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
     "commands",
     unknown_option_is_64,
-    unknown_command_is_refused,
-    missing_id_is_refused,
-    one_word_too_many_is_refused,
-    option_without_its_value_is_refused,
+    unknown_command_is_rejected,
+    missing_id_is_rejected,
+    one_word_too_many_is_rejected,
+    option_without_its_value_is_rejected,
     version_has_its_shape,
     version_needs_no_state,
     features_has_its_keys,
     help_goes_to_the_standard_output,
     log_as_json,
     log_as_text,
-    log_in_an_unknown_format_is_refused,
+    log_in_an_unknown_format_is_rejected,
     log_to_syslog,
     log_to_the_journal,
     log_of_everything,
@@ -31,7 +31,7 @@ tests![
 ];
 
 fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc says 1, and a page of help");
     }
     for words in
@@ -40,8 +40,8 @@ fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
         let output = rig.mote(words)?;
         same(&format!("exit code of {words:?}"), output.code(), 64)?;
         same("the standard output", output.stdout.as_str(), "")?;
-        if rig.is(Peer::Mote) {
-            same("lines of error", output.stderr.lines().count(), 1)?;
+        if rig.is(Runtime::Mote) {
+            same("lines on the standard error", output.stderr.lines().count(), 1)?;
             contains(
                 "the error",
                 &output.stderr,
@@ -52,41 +52,41 @@ fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn unknown_command_is_refused(rig: &mut Rig) -> Outcome {
+fn unknown_command_is_rejected(rig: &mut Rig) -> Outcome {
     let output = rig.mote(&["moon"])?;
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return holds("it is refused", output.code() != 0);
     }
-    rig.bad(&output, &["moon"])
+    rig.failure(&output, &["moon"])
 }
 
-fn missing_id_is_refused(rig: &mut Rig) -> Outcome {
+fn missing_id_is_rejected(rig: &mut Rig) -> Outcome {
     for verb in ["create", "run", "start", "state", "kill", "delete"] {
-        rig.bad(&rig.mote(&[verb])?, &[])?;
+        rig.failure(&rig.mote(&[verb])?, &[])?;
     }
     Ok(())
 }
 
-fn one_word_too_many_is_refused(rig: &mut Rig) -> Outcome {
+fn one_word_too_many_is_rejected(rig: &mut Rig) -> Outcome {
     for words in
         [&["create", "a", "b"][..], &["start", "a", "b"], &["state", "a", "b"], &["delete", "a", "b"]]
     {
-        rig.bad(&rig.mote(words)?, &[])?;
+        rig.failure(&rig.mote(words)?, &[])?;
     }
-    rig.bad(&rig.mote(&["kill", "a", "TERM", "c"])?, &[])
+    rig.failure(&rig.mote(&["kill", "a", "TERM", "c"])?, &[])
 }
 
-fn option_without_its_value_is_refused(rig: &mut Rig) -> Outcome {
-    rig.misused(&rig.mote(&["run", "--bundle"])?, "bundle")
+fn option_without_its_value_is_rejected(rig: &mut Rig) -> Outcome {
+    rig.usage_error(&rig.mote(&["run", "--bundle"])?, "bundle")
 }
 
 /// As engines read it: the name and number in the first line, commit and spec after it.
 fn version_has_its_shape(rig: &mut Rig) -> Outcome {
     for word in ["--version", "-v"] {
-        if word == "-v" && rig.is(Peer::Crun) {
+        if word == "-v" && rig.is(Runtime::Crun) {
             continue;
         }
-        let text = rig.mote(&[word])?.good()?.stdout;
+        let text = rig.mote(&[word])?.success()?.stdout;
         let mut lines = text.lines();
         let first = lines.next().unwrap_or("");
         let mut words = first.split(' ');
@@ -101,7 +101,7 @@ fn version_has_its_shape(rig: &mut Rig) -> Outcome {
         let has = |start: &str| text.lines().any(|line| line.starts_with(start));
         holds("a line for the commit", has("commit: "))?;
         holds("a line for the spec", has("spec: 1."))?;
-        if rig.is(Peer::Mote) {
+        if rig.is(Runtime::Mote) {
             contains("the first line", first, "mote version ")?;
         }
     }
@@ -111,14 +111,14 @@ fn version_has_its_shape(rig: &mut Rig) -> Outcome {
 /// Asked by engines before anything is set up, maybe where nothing can be.
 fn version_needs_no_state(rig: &mut Rig) -> Outcome {
     rig.state = "/proc/nothing/here".into();
-    contains("the version", &rig.mote(&["--version"])?.good()?.stdout, " version ")
+    contains("the version", &rig.mote(&["--version"])?.success()?.stdout, " version ")
 }
 
 fn features_has_its_keys(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("this crun has no such command");
     }
-    let features = Json::parse(&rig.mote(&["features"])?.good()?.stdout)?;
+    let features = Json::parse(&rig.mote(&["features"])?.success()?.stdout)?;
     for key in ["ociVersionMin", "ociVersionMax"] {
         contains(key, features.at(key).text(), "1.")?;
     }
@@ -133,17 +133,17 @@ fn features_has_its_keys(rig: &mut Rig) -> Outcome {
     for name in ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"] {
         holds(&format!("namespace {name} in {kinds:?}"), kinds.iter().any(|kind| kind == name))?;
     }
-    holds("time", kinds.iter().any(|kind| kind == "time") || !rig.is(Peer::Mote))?;
+    holds("time", kinds.iter().any(|kind| kind == "time") || !rig.is(Runtime::Mote))?;
     let caps = texts(linux.at("capabilities"));
     holds("capabilities", caps.iter().any(|cap| cap == "CAP_SYS_ADMIN"))?;
     same("v1", linux.at("cgroup").at("v1"), &Json::Bool(true))?;
     same("v2", linux.at("cgroup").at("v2"), &Json::Bool(true))?;
-    holds("seccomp", *linux.at("seccomp").at("enabled") != Json::Null || !rig.is(Peer::Mote))
+    holds("seccomp", *linux.at("seccomp").at("enabled") != Json::Null || !rig.is(Runtime::Mote))
 }
 
 fn help_goes_to_the_standard_output(rig: &mut Rig) -> Outcome {
     for words in [&["--help"][..], &["run", "--help"]] {
-        let output = rig.mote(words)?.good()?;
+        let output = rig.mote(words)?.success()?;
         contains("help", &output.stdout, "bundle").or_else(|_| contains("help", &output.stdout, "create"))?;
     }
     Ok(())
@@ -155,8 +155,8 @@ fn logged(rig: &mut Rig, format: &str) -> Outcome<String> {
     let words = ["--log", &path.display().to_string(), "--log-format", format].map(str::to_string);
     rig.globals.extend(words);
     let output = rig.mote(&["state", &rig.id])?;
-    rig.bad(&output, &["does not exist"])?;
-    if rig.is(Peer::Mote) {
+    rig.failure(&output, &["does not exist"])?;
+    if rig.is(Runtime::Mote) {
         // An engine that reads JSON puts the name before it.
         same("a name before it", output.stderr.starts_with("mote: "), format != "json")?;
     }
@@ -179,7 +179,7 @@ fn log_as_text(rig: &mut Rig) -> Outcome {
 }
 
 fn asks_mote_alone(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the peers have other words") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun have other words") }
 }
 
 /// What `--log DESTINATION` sends to a datagram socket at this path, in a mount namespace with a /dev or a /run
@@ -193,10 +193,10 @@ fn sent(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
     let socket = UnixDatagram::bind(there.join(below))?;
     rig.globals.extend(["--log", destination].map(str::to_string));
     let mut command = rig.command(&["state", &rig.id]);
-    sys::before_exec(&mut command, move || sys::cover(&there, &top));
+    sys::before_exec(&mut command, move || sys::bind_over(&there, &top));
     let output = crate::command::run(&mut command, "")?;
-    rig.bad(&output, &["does not exist"])?;
-    holds("something is sent", sys::readable(&socket, crate::command::LIMIT)?)?;
+    rig.failure(&output, &["does not exist"])?;
+    holds("a message arrives", sys::readable(&socket, crate::command::LIMIT)?)?;
     let mut text = [0; 512];
     let count = socket.recv(&mut text)?;
     Ok(String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned())
@@ -221,9 +221,9 @@ fn log_to_the_journal(rig: &mut Rig) -> Outcome {
     rig.globals.extend(["--log", "journald:me"].map(str::to_string));
     let mut command = rig.command(&["state", &rig.id]);
     let empty = rig.dir.clone();
-    sys::before_exec(&mut command, move || sys::cover(&empty, Path::new("/run")));
+    sys::before_exec(&mut command, move || sys::bind_over(&empty, Path::new("/run")));
     let output = crate::command::run(&mut command, "")?;
-    rig.bad(&output, &["--log journald:me", "/run/systemd/journal/socket", "no such file"])
+    rig.failure(&output, &["--log journald:me", "/run/systemd/journal/socket", "no such file"])
 }
 
 /// `--debug`: on the standard error where there is no log, else there alone.
@@ -236,20 +236,20 @@ fn log_of_everything(rig: &mut Rig) -> Outcome {
     contains("standard error", &output.stderr, "mote: debug: exit code 0")?;
     let path = rig.dir.join("log");
     rig.globals.extend(["--log", &path.display().to_string()].map(str::to_string));
-    rig.mote(&["list", "--quiet"])?.good()?;
+    rig.mote(&["list", "--quiet"])?.success()?;
     contains("the log", &fs::read_to_string(path)?, "debug: list --quiet")
 }
 
-fn log_in_an_unknown_format_is_refused(rig: &mut Rig) -> Outcome {
+fn log_in_an_unknown_format_is_rejected(rig: &mut Rig) -> Outcome {
     rig.globals.extend(["--log-format", "moon"].map(str::to_string));
-    rig.misused(&rig.mote(&["list"])?, "moon")
+    rig.usage_error(&rig.mote(&["list"])?, "moon")
 }
 
 /// Even where the name that is complained of has a line break in it.
 fn errors_are_one_line(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", vec!["/no\nsuch\u{1b}[31m/program"]);
-    rig.refused(&bundle, &[])
+    rig.rejected(&bundle, &[])
 }
 
 fn root_is_made_for_the_owner_alone(rig: &mut Rig) -> Outcome {

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{command, container, exec, facts, only_mote, program, refused};
+use super::{command, container, exec, report, only_mote, program, rejected};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{LIMIT, run, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::socket::{Socket, pid_of};
 use crate::{sys, tests};
 
@@ -54,9 +54,9 @@ fn code_of_a_missing_program(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let words = ["moonshot", "executable file not found in $PATH"];
     for options in [&[][..], &["--detach"]] {
-        refused(&run(&mut program(rig, options, &["moonshot"]), "")?, 127, &words)?;
+        rejected(&run(&mut program(rig, options, &["moonshot"]), "")?, 127, &words)?;
         let output = run(&mut program(rig, options, &["/bin/moonshot"]), "")?;
-        refused(&output, 127, &["/bin/moonshot"])?;
+        rejected(&output, 127, &["/bin/moonshot"])?;
         // What podman looks for.
         contains("the error", &output.stderr.to_lowercase(), "no such file or directory")?;
     }
@@ -69,31 +69,31 @@ fn code_of_a_program_that_cannot_be_executed(rig: &mut Rig) -> Outcome {
     bundle.file("/bin/text", "text")?;
     for word in ["/bin/text", "text", "/etc"] {
         let output = run(&mut program(rig, &[], &[word]), "")?;
-        refused(&output, 126, &[word])?;
+        rejected(&output, 126, &[word])?;
         contains("the error", &output.stderr.to_lowercase(), "permission denied")?;
     }
     bundle.file("/bin/unknown", "text")?;
-    fs::set_permissions(bundle.inside("bin/unknown"), fs::Permissions::from_mode(0o755))?;
-    refused(&run(&mut program(rig, &[], &["unknown"]), "")?, 126, &["unknown"])?;
+    fs::set_permissions(bundle.host_path("bin/unknown"), fs::Permissions::from_mode(0o755))?;
+    rejected(&run(&mut program(rig, &[], &["unknown"]), "")?, 126, &["unknown"])?;
     rig.delete()
 }
 
 fn code_of_what_mote_cannot_do(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    refused(&exec(rig, &[], &[])?, 255, &["does not exist", &rig.id])?;
+    rejected(&exec(rig, &[], &[])?, 255, &["does not exist", &rig.id])?;
     container(rig)?;
-    refused(&exec(rig, &["--pid-file", "/none/pid"], &[])?, 255, &["/none/pid"])?;
-    refused(&exec(rig, &["--pidfd-socket", "/none/socket"], &[])?, 255, &["/none/socket"])?;
+    rejected(&exec(rig, &["--pid-file", "/none/pid"], &[])?, 255, &["/none/pid"])?;
+    rejected(&exec(rig, &["--pidfd-socket", "/none/socket"], &[])?, 255, &["/none/socket"])?;
     rig.delete()
 }
 
 fn code_of_a_misused_command_line(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    refused(&exec(rig, &["--moonshot"], &[])?, 64, &["--moonshot"])?;
-    refused(&exec(rig, &["--preserve-fds", "many"], &[])?, 64, &["--preserve-fds"])?;
-    refused(&exec(rig, &["--additional-gids", "x"], &[])?, 64, &["--additional-gids"])?;
-    refused(&run(&mut program(rig, &[], &[]), "")?, 64, &["program"])?;
+    rejected(&exec(rig, &["--moonshot"], &[])?, 64, &["--moonshot"])?;
+    rejected(&exec(rig, &["--preserve-fds", "many"], &[])?, 64, &["--preserve-fds"])?;
+    rejected(&exec(rig, &["--additional-gids", "x"], &[])?, 64, &["--additional-gids"])?;
+    rejected(&run(&mut program(rig, &[], &[]), "")?, 64, &["program"])?;
     rig.delete()
 }
 
@@ -106,7 +106,7 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     for signal in signals {
         running.signal(signal)?;
-        same("what came", running.lines.next()?, format!("signal={signal}"))?;
+        same("the payload's output", running.lines.next()?, format!("signal={signal}"))?;
     }
     same("exit code", running.finish()?.code(), 9)?;
     // And one that ends it.
@@ -114,7 +114,7 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
     running.lines.until("say=here")?;
     running.signal(libc::SIGTERM)?;
     // Its input lasts until it has ended.
-    same("what it says", running.lines.all()?.as_str(), "")?;
+    same("the standard output", running.lines.all()?.as_str(), "")?;
     same("exit code", running.finish()?.code(), 128 + libc::SIGTERM)?;
     rig.delete()
 }
@@ -122,7 +122,7 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
 fn input_and_output_are_passed(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let output = run(&mut command(rig, &[], &["stdin", "warn", "an error"]), "some words\nand more")?;
-    output.facts().is("stdin", "some words\nand more")?;
+    output.report().is("stdin", "some words\nand more")?;
     same("the standard error", output.stderr.as_str(), "an error\n")?;
     let options = ["--user", "1000:1000"];
     let mut running = start(&mut command(rig, &options, &["write", "/dev/stdout"]), true)?;
@@ -153,7 +153,7 @@ fn detached_tells_its_pid(rig: &mut Rig) -> Outcome {
     // Nobody of the caller's is its parent: the container's first process would be, or whoever reaps there.
     inside.is("ppid", "0")?;
     sys::kill(pid, libc::SIGUSR1)?;
-    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     rig.delete()
 }
 
@@ -162,13 +162,13 @@ fn detached_that_fails_leaves_no_pid_file(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let file = rig.dir.join("exec.pid");
     let options = ["--detach", "--pid-file", &file.display().to_string()];
-    refused(&run(&mut program(rig, &options, &["moonshot"]), "")?, 127, &[])?;
+    rejected(&run(&mut program(rig, &options, &["moonshot"]), "")?, 127, &[])?;
     holds("no pid file", !file.exists())?;
     rig.delete()
 }
 
 fn pidfd_is_sent(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun has no such option");
     }
     container(rig)?;
@@ -197,18 +197,18 @@ fn pidfd_of_the_first_process_is_sent_where_an_annotation_says(rig: &mut Rig) ->
 }
 
 /// The command, with a file left open at these numbers.
-fn with_leaks(rig: &Rig, options: &[&str], numbers: &'static [i32]) -> Outcome<crate::facts::Facts> {
+fn with_leaks(rig: &Rig, options: &[&str], numbers: &'static [i32]) -> Outcome<crate::report::Report> {
     let mut command = command(rig, options, &["fds"]);
     let file = File::open("/proc/self/status")?;
     sys::before_exec(&mut command, move || {
         numbers.iter().try_for_each(|number| sys::duplicate_to(file.as_raw_fd(), *number))
     });
-    Ok(run(&mut command, "")?.good()?.facts())
+    Ok(run(&mut command, "")?.success()?.report())
 }
 
 fn descriptors_are_three(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    facts(rig, &[], &["fds"])?.is("fds", "0 1 2")?;
+    report(rig, &[], &["fds"])?.is("fds", "0 1 2")?;
     with_leaks(rig, &[], &[3, 4, 5, 17, 300])?.is("fds", "0 1 2")?;
     rig.delete()
 }
@@ -224,7 +224,7 @@ fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
 /// They go to the container's first process, not to mote.
 fn orphans_of_it_stay_in_the_container(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    exec(rig, &[], &["fork", "2"])?.good()?;
+    exec(rig, &[], &["fork", "2"])?.success()?;
     let pid = rig.pid()?;
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
     same("its children", children.split_whitespace().count(), 2)?;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::what::{THREE, sets};
-use super::{container, facts, only_mote, program, refused};
+use super::{container, report, only_mote, program, rejected};
 use crate::check::{Outcome, contains};
 use crate::command::run;
 use crate::json;
@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::rig::Rig;
 use crate::tests;
 
-tests!["exec", file_with_everything, file_with_members_left_out, file_that_is_broken_is_refused, cpus,];
+tests!["exec", file_with_everything, file_with_members_left_out, file_that_is_broken_is_rejected, cpus,];
 
 /// `exec --process` of this file, with whatever else is said.
 pub fn from_file(rig: &Rig, process: &Json, options: &[&str]) -> Outcome<crate::command::Output> {
@@ -38,11 +38,11 @@ fn file_with_everything(rig: &mut Rig) -> Outcome {
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 100i64, "hard": 200i64}],
         "oomScoreAdj": 300i64
     });
-    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    let inside = from_file(rig, &process, &[])?.success()?.report();
     for (key, value) in [
         ("arg:9", "oom"),
         ("env:MINE", "1"),
-        ("env:TERM", "(not said)"),
+        ("env:TERM", "(not reported)"),
         ("cwd", "/tmp"),
         ("uid", "1000 1000 1000"),
         ("gid", "1001 1001 1001"),
@@ -71,7 +71,7 @@ fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     rig.waiting(&mut bundle)?;
     let args = ["/payload", "env", "umask", "caps", "limits", "oom", "cwd", "id"].to_vec();
     let process = json!({"args": args, "cwd": "/tmp", "user": {"uid": 0i64, "gid": 0i64}});
-    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    let inside = from_file(rig, &process, &[])?.success()?.report();
     inside.is("env:MINE", "of the container")?;
     inside.is("umask", "0077")?;
     inside.is("limit:NOFILE", "100 200")?;
@@ -81,18 +81,18 @@ fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn file_that_is_broken_is_refused(rig: &mut Rig) -> Outcome {
+fn file_that_is_broken_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    refused(&from_file(rig, &json!({"cwd": "/"}), &[])?, 255, &["args"])?;
-    refused(
+    rejected(&from_file(rig, &json!({"cwd": "/"}), &[])?, 255, &["args"])?;
+    rejected(
         &from_file(rig, &json!({"args": ["/payload"], "cwd": 1i64}), &[])?,
         255,
         &["process.json", "cwd"],
     )?;
-    refused(&from_file(rig, &json!([1i64]), &[])?, 255, &["process.json"])?;
+    rejected(&from_file(rig, &json!([1i64]), &[])?, 255, &["process.json"])?;
     let output = run(&mut program(rig, &["--process", "/none.json"], &[]), "")?;
-    refused(&output, 255, &["/none.json"])?;
+    rejected(&output, 255, &["/none.json"])?;
     contains("the error", &output.stderr, "no such file or directory")?;
     rig.delete()
 }
@@ -101,22 +101,22 @@ fn file_that_is_broken_is_refused(rig: &mut Rig) -> Outcome {
 fn cpus(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
-    let all = rig.facts(&mut bundle, &["cpus"])?.get("cpus").to_string();
+    let all = rig.report(&mut bundle, &["cpus"])?.get("cpus").to_string();
     bundle.set("process.execCPUAffinity", json!({"initial": "0", "final": "1"}));
-    rig.facts(&mut bundle, &["cpus"])?.is("cpus", &all)?;
+    rig.report(&mut bundle, &["cpus"])?.is("cpus", &all)?;
     rig.waiting(&mut bundle)?;
-    facts(rig, &[], &["cpus"])?.is("cpus", "1")?;
+    report(rig, &[], &["cpus"])?.is("cpus", "1")?;
     for (affinity, seen) in [
         (json!({"final": "0"}), "0"),
         (json!({"initial": "1"}), "1"),
         (json!({"initial": "", "final": ""}), all.as_str()),
         (json!({"initial": "0", "final": "0-1"}), "0-1"),
     ] {
-        with_affinity(rig, affinity)?.good()?.facts().is("cpus", seen)?;
+        with_affinity(rig, affinity)?.success()?.report().is("cpus", seen)?;
     }
     for (list, word) in [("0-x", "is not a list"), ("8000", "invalid argument")] {
         let output = with_affinity(rig, json!({"final": list}))?;
-        refused(&output, 255, &["process.execCPUAffinity", word])?;
+        rejected(&output, 255, &["process.execCPUAffinity", word])?;
     }
     rig.delete()
 }

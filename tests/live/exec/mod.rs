@@ -11,8 +11,8 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{self, Output};
-use crate::facts::Facts;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Runtime, Rig};
 
 /// The runtime's words for the payload with these verbs in the container.
 fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
@@ -27,22 +27,22 @@ fn exec(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Output> {
     command::run(&mut command(rig, options, verbs), "")
 }
 
-fn facts(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Facts> {
-    Ok(exec(rig, options, verbs)?.good()?.facts())
+fn report(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Report> {
+    Ok(exec(rig, options, verbs)?.success()?.report())
 }
 
 /// One line of error with these words, and this exit code.
-fn refused(output: &Output, code: i32, words: &[&str]) -> Outcome {
+fn rejected(output: &Output, code: i32, words: &[&str]) -> Outcome {
     same("exit code", output.code(), code)?;
-    same("lines of error", output.stderr.lines().count(), 1)?;
+    same("lines on the standard error", output.stderr.lines().count(), 1)?;
     words.iter().try_for_each(|word| contains("the error", &output.stderr, word))
 }
 
 /// The peers differ in exit codes and words, and lack some options.
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("the peers do otherwise"),
+        false => skip_allowed("runc and crun do otherwise"),
     }
 }
 

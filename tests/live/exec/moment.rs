@@ -6,20 +6,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{command, container, exec, facts, only_mote, refused};
+use super::{command, container, exec, report, only_mote, rejected};
 use crate::cgroups::{path_of, unified};
 use crate::check::{Outcome, different, fail, holds, lacks, same, skip_allowed};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command::{LIMIT, Running, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::socket::{Socket, pid_of};
 use crate::tests;
 
 tests![
     "exec",
     into_a_created_container,
-    into_a_stopped_container_is_refused,
-    into_a_paused_container_is_refused,
+    into_a_stopped_container_is_rejected,
+    into_a_paused_container_is_rejected,
     into_a_paused_container_is_refused_v2,
     into_a_paused_container_waits,
     into_a_paused_container_waits_v2,
@@ -35,22 +35,22 @@ fn into_a_created_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "started"]);
     let mut created = rig.create(&bundle, &[])?;
-    let inside = facts(rig, &[], &["id", "uts", "fds"])?;
+    let inside = report(rig, &[], &["id", "uts", "fds"])?;
     inside.is("hostname", "inside")?;
     inside.is("fds", "0 1 2")?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("say=started")?;
     rig.delete()
 }
 
-fn into_a_stopped_container_is_refused(rig: &mut Rig) -> Outcome {
+fn into_a_stopped_container_is_rejected(rig: &mut Rig) -> Outcome {
     container(rig)?;
     rig.kill_init()?;
     let output = exec(rig, &[], &["say", "ran"])?;
-    same("what it says", output.stdout.as_str(), "")?;
-    if rig.is(Peer::Mote) {
-        refused(&output, 255, &["not running", &rig.id])?;
+    same("the standard output", output.stdout.as_str(), "")?;
+    if rig.is(Runtime::Mote) {
+        rejected(&output, 255, &["not running", &rig.id])?;
     }
     different("exit code", output.code(), 0)?;
     rig.delete()
@@ -69,25 +69,25 @@ fn freezer(rig: &Rig) -> Outcome<(PathBuf, &'static str, &'static str)> {
     skip_allowed("no freezer")
 }
 
-fn paused_is_refused(rig: &mut Rig, layout: Layout) -> Outcome {
+fn paused_is_rejected(rig: &mut Rig, layout: Layout) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(layout)?;
     container(rig)?;
     let (file, frozen, thawed) = freezer(rig)?;
     fs::write(&file, frozen)?;
     rig.status_is("paused")?;
-    refused(&exec(rig, &[], &["say", "ran"])?, 255, &["paused", &rig.id])?;
+    rejected(&exec(rig, &[], &["say", "ran"])?, 255, &["paused", &rig.id])?;
     fs::write(&file, thawed)?;
-    facts(rig, &[], &["say", "ran"])?.is("say", "ran")?;
+    report(rig, &[], &["say", "ran"])?.is("say", "ran")?;
     rig.delete()
 }
 
-fn into_a_paused_container_is_refused(rig: &mut Rig) -> Outcome {
-    paused_is_refused(rig, Layout::Machine)
+fn into_a_paused_container_is_rejected(rig: &mut Rig) -> Outcome {
+    paused_is_rejected(rig, Layout::Machine)
 }
 
 fn into_a_paused_container_is_refused_v2(rig: &mut Rig) -> Outcome {
-    paused_is_refused(rig, Layout::V2)
+    paused_is_rejected(rig, Layout::V2)
 }
 
 /// `--ignore-paused`: it is there, and runs when the container does.
@@ -102,12 +102,12 @@ fn paused_waits(rig: &mut Rig, layout: Layout) -> Outcome {
     let mut running = start(&mut command(rig, &options, &["say", "ran"]), false)?;
     let (pidfd, _) = socket.receive()?;
     joined(rig, pid_of(&pidfd)?)?;
-    holds("it waits", !running.is_over()?)?;
+    holds("it waits", !running.has_ended()?)?;
     // Others are not kept waiting.
     rig.status_is("paused")?;
     fs::write(&file, thawed)?;
     running.lines.until("say=ran")?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     rig.delete()
 }
 
@@ -154,7 +154,7 @@ fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     lacks("its memory", &maps, &own)?;
     fs::write(&file, thawed)?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     rig.delete()
 }
 
@@ -189,7 +189,7 @@ fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
         }
     }
     fs::write(&file, thawed)?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     rig.delete()?;
     same("what is open", seen, Vec::<String>::new())
 }
@@ -230,7 +230,7 @@ fn beside_delete(rig: &mut Rig) -> Outcome {
         for exec in execs {
             clear(exec?)?;
         }
-        first?.finish()?.good()?;
+        first?.finish()?.success()?;
         rig.delete()?;
         rig.nothing_left()?;
     }
@@ -245,7 +245,7 @@ fn fifty_at_once(rig: &mut Rig) -> Outcome {
     for (word, running) in words.iter().zip(started) {
         let output = running?.finish()?;
         same("the standard error", output.stderr.as_str(), "")?;
-        output.facts().is("say", word)?;
+        output.report().is("say", word)?;
         same("exit code", output.code().to_string(), word.as_str())?;
     }
     // None of them is left in it.
@@ -263,6 +263,6 @@ fn after_another_was_killed(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     running.signal(libc::SIGKILL)?;
     running.status()?;
-    facts(rig, &[], &["say", "ran"])?.is("say", "ran")?;
+    report(rig, &[], &["say", "ran"])?.is("say", "ran")?;
     rig.delete()
 }

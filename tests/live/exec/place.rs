@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{command, container, exec, facts, only_mote, program, refused};
+use super::{command, container, exec, report, only_mote, program, rejected};
 use crate::bundle::Bundle;
 use crate::cgroups::small::tiny_program;
 use crate::cgroups::{place, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command::{run, start};
 use crate::rig::{Layout, Rig};
 use crate::{json, tests};
@@ -28,8 +28,8 @@ tests![
     cgroup_below,
     cgroup_below_v2,
     cgroup_below_of_some_controllers_v1,
-    cgroup_below_that_is_missing_is_refused,
-    cgroup_below_that_climbs_is_refused,
+    cgroup_below_that_is_missing_is_rejected,
+    cgroup_below_that_climbs_is_rejected,
     cgroup_v2_with_cgroups_of_its_own,
     limits_are_the_containers,
     limits_in_a_user_namespace,
@@ -43,7 +43,7 @@ const NAMESPACES: &[&str] = &["pid", "net", "mnt", "ipc", "uts", "user", "cgroup
 fn same_namespaces(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     rig.waiting(bundle)?;
     let pid = rig.pid()?;
-    let inside = facts(rig, &[], &["ns"])?;
+    let inside = report(rig, &[], &["ns"])?;
     for name in NAMESPACES {
         let first = fs::read_link(format!("/proc/{pid}/ns/{name}"))?;
         inside.is(&format!("ns:{name}"), &first.display().to_string())?;
@@ -54,11 +54,11 @@ fn same_namespaces(rig: &Rig, bundle: &mut Bundle) -> Outcome {
 fn namespaces_are_the_containers(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("cgroup", None);
-    if !rig.refuses("clone3") {
+    if !rig.denies("clone3") {
         bundle.namespace("time", None);
     }
     same_namespaces(rig, &mut bundle)?;
-    let inside = facts(rig, &[], &["id", "uts"])?;
+    let inside = report(rig, &[], &["id", "uts"])?;
     inside.is("hostname", "inside")?;
     inside.is("ppid", "0")?;
     let pid: i32 = inside.get("pid").parse()?;
@@ -72,11 +72,11 @@ fn namespaces_in_a_new_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.user_namespace(100_000);
     bundle.namespace("cgroup", None);
     same_namespaces(rig, &mut bundle)?;
-    let inside = facts(rig, &["--user", "7:8", "--cap", "CAP_KILL"], &["id", "caps", "fds"])?;
+    let inside = report(rig, &["--user", "7:8", "--cap", "CAP_KILL"], &["id", "caps", "fds"])?;
     inside.is("uid", "7 7 7")?;
     inside.is("gid", "8 8 8")?;
     inside.is("fds", "0 1 2")?;
-    let inside = facts(rig, &[], &["id", "caps"])?;
+    let inside = report(rig, &[], &["id", "caps"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("cap:effective", "KILL NET_BIND_SERVICE AUDIT_WRITE")?;
     rig.delete()
@@ -124,7 +124,7 @@ fn namespaces_of_the_host_where_none_are_listed(rig: &mut Rig) -> Outcome {
 fn root_is_the_containers(rig: &mut Rig) -> Outcome {
     let bundle = container(rig)?;
     bundle.file("/etc/mark", "of this image")?;
-    let inside = facts(rig, &[], &["read", "/etc/mark", "list", "/", "mounts"])?;
+    let inside = report(rig, &[], &["read", "/etc/mark", "list", "/", "mounts"])?;
     inside.is("read:/etc/mark", "of this image")?;
     inside.is("list:/", "dev etc payload proc sys tmp")?;
     inside.mount_has("/proc/sys", &["ro"])?;
@@ -152,7 +152,7 @@ fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
     }
     same("its cgroups", other, first.replace(&name, &format!("{name}{below}")))?;
     crate::sys::kill(pid.trim().parse()?, libc::SIGTERM)?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
@@ -222,7 +222,7 @@ fn cgroup_below_v2(rig: &mut Rig) -> Outcome {
 
 /// In each hierarchy, by its controllers, this far below the container's cgroup.
 fn enters(rig: &Rig, options: &[&str], below: impl Fn(&str) -> &'static str) -> Outcome {
-    let inside = facts(rig, options, &["read", "/proc/self/cgroup"])?;
+    let inside = report(rig, options, &["read", "/proc/self/cgroup"])?;
     let lines = inside.get("read:/proc/self/cgroup").to_string();
     for line in lines.lines().filter(|line| line.contains(&rig.cgroup)) {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -253,7 +253,7 @@ fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
     // Without controllers: wherever there is one.
     enters(rig, &["--cgroup", "two"], |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) })?;
     for word in ["moon:one", "pids,moon:one", "pids:../one", "pids:none"] {
-        refused(
+        rejected(
             &exec(rig, &["--cgroup", word], &["say", "ran"])?,
             255,
             &[word.split(':').next_back().unwrap_or("")],
@@ -262,18 +262,18 @@ fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn cgroup_below_that_is_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn cgroup_below_that_is_missing_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    refused(&exec(rig, &["--cgroup", "none"], &["say", "ran"])?, 255, &["none"])?;
+    rejected(&exec(rig, &["--cgroup", "none"], &["say", "ran"])?, 255, &["none"])?;
     rig.delete()
 }
 
-fn cgroup_below_that_climbs_is_refused(rig: &mut Rig) -> Outcome {
+fn cgroup_below_that_climbs_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     for word in ["..", "../..", "/..", "sub/../..", "sub/.."] {
-        refused(&exec(rig, &["--cgroup", word], &["say", "ran"])?, 255, &["--cgroup"])?;
+        rejected(&exec(rig, &["--cgroup", word], &["say", "ran"])?, 255, &["--cgroup"])?;
     }
     rig.delete()
 }
@@ -292,7 +292,7 @@ fn cgroup_v2_with_cgroups_of_its_own(rig: &mut Rig) -> Outcome {
     fs::create_dir(own.join("sub"))?;
     fs::write(own.join("sub/cgroup.procs"), rig.pid()?.to_string())?;
     fs::write(own.join("cgroup.subtree_control"), format!("+{controller}"))?;
-    facts(rig, &[], &["cgroup"])?.is("cgroup:", &format!("/{}/sub", rig.cgroup))?;
+    report(rig, &[], &["cgroup"])?.is("cgroup:", &format!("/{}/sub", rig.cgroup))?;
     rig.delete()
 }
 
@@ -308,7 +308,7 @@ fn limited(rig: &Rig, user: bool) -> Outcome {
         bundle.user_namespace(100_000);
     }
     rig.waiting(&mut bundle)?;
-    let inside = facts(rig, &[], &["limits", "oom"])?;
+    let inside = report(rig, &[], &["limits", "oom"])?;
     inside.is("limit:NOFILE", "100 200")?;
     inside.is("limit:CORE", "0 0")?;
     inside.is("oom", "555")?;
@@ -334,7 +334,7 @@ fn limit_of_one_process(rig: &mut Rig) -> Outcome {
             bundle.user_namespace(100_000);
         }
         rig.waiting(&mut bundle)?;
-        let inside = facts(rig, &[], &["say", "got in", "fork", "1"])?;
+        let inside = report(rig, &[], &["say", "got in", "fork", "1"])?;
         inside.is("say", "got in")?;
         inside.is("fork", "!EAGAIN")?;
         rig.delete()?;
@@ -348,7 +348,7 @@ fn limit_of_one_mib(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::Machine)?;
     place(rig, "memory", "memory")?;
     let mut bundle = rig.bundle()?;
-    let path = bundle.inside("tiny");
+    let path = bundle.host_path("tiny");
     fs::write(&path, tiny_program())?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     bundle.verbs(&["wait", "1"]);

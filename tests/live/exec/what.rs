@@ -2,12 +2,12 @@
 //! from a file.
 
 use super::file::from_file;
-use super::{command, container, exec, facts, only_mote, program, refused};
+use super::{command, container, exec, report, only_mote, program, rejected};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -18,10 +18,10 @@ tests![
     environment_is_the_containers,
     environment_is_merged_by_name,
     environment_has_the_last_of_equal_names,
-    environment_without_a_value_is_refused,
+    environment_without_a_value_is_rejected,
     directory_is_the_containers,
     directory,
-    directory_missing_is_refused,
+    directory_missing_is_rejected,
     user_is_the_containers,
     user,
     user_and_group,
@@ -37,8 +37,8 @@ tests![
 
 fn arguments(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    let inside = facts(rig, &[], &["args", "say", "two words", "say", ""])?;
-    same("how many", inside.keys("arg:").len(), 6)?;
+    let inside = report(rig, &[], &["args", "say", "two words", "say", ""])?;
+    same("count", inside.keys("arg:").len(), 6)?;
     inside.is("arg:0", "/payload")?;
     inside.is("arg:3", "two words")?;
     inside.is("arg:5", "")?;
@@ -51,8 +51,8 @@ fn arguments_that_look_like_options(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let words = ["-d", "--detach", "-user", "-cwd=/", "-env", "-tty", "--", "--cwd", "-no-new-privs", "-p"];
     let verbs: Vec<&str> = ["args"].into_iter().chain(words.iter().flat_map(|word| ["say", word])).collect();
-    let inside = facts(rig, &[], &verbs)?;
-    same("what came", inside.all("say"), words.to_vec())?;
+    let inside = report(rig, &[], &verbs)?;
+    same("the payload's output", inside.all("say"), words.to_vec())?;
     rig.delete()
 }
 
@@ -66,7 +66,7 @@ fn arguments_after_two_dashes(rig: &mut Rig) -> Outcome {
         &["exec", "--cwd", "/", id, "/payload", "say", "--"],
     ];
     for order in orders {
-        run(&mut rig.command(order), "")?.good()?.facts().is("say", "--")?;
+        run(&mut rig.command(order), "")?.success()?.report().is("say", "--")?;
     }
     rig.delete()
 }
@@ -77,10 +77,10 @@ fn environment_is_the_containers(rig: &mut Rig) -> Outcome {
     rig.waiting(&mut bundle)?;
     let mut command = command(rig, &[], &["env"]);
     command.env("OUTSIDE", "of the caller");
-    let inside = run(&mut command, "")?.good()?.facts();
+    let inside = run(&mut command, "")?.success()?.report();
     inside.is("env:MINE", "of the container")?;
     inside.is("env:TERM", "dumb")?;
-    inside.is("env:OUTSIDE", "(not said)")?;
+    inside.is("env:OUTSIDE", "(not reported)")?;
     rig.delete()
 }
 
@@ -91,7 +91,7 @@ fn environment_is_merged_by_name(rig: &mut Rig) -> Outcome {
     }
     rig.waiting(&mut bundle)?;
     let options = ["--env", "MINE=new=er", "-e", "OTHER=", "--env=MORE=x y"];
-    let inside = facts(rig, &options, &["env"])?;
+    let inside = report(rig, &options, &["env"])?;
     same("MINE", inside.all("env:MINE"), vec!["new=er"])?;
     for (name, value) in [("KEPT", "old"), ("MINEMORE", "old"), ("OTHER", ""), ("MORE", "x y")] {
         same(name, inside.all(&format!("env:{name}")), vec![value])?;
@@ -103,23 +103,23 @@ fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "MINE=of the container");
     rig.waiting(&mut bundle)?;
-    let inside = facts(rig, &["-e", "MINE=1", "-e", "OTHER=1", "-e", "MINE=2", "-e", "HOME="], &["env"])?;
+    let inside = report(rig, &["-e", "MINE=1", "-e", "OTHER=1", "-e", "MINE=2", "-e", "HOME="], &["env"])?;
     same("MINE", inside.all("env:MINE"), vec!["2"])?;
     same("HOME", inside.all("env:HOME"), vec!["/"])?;
     let marker = format!("MOTE_LIVE={}", rig.marker);
     let process = json!({
         "args": ["/payload", "env"], "cwd": "/", "env": ["MINE=1", "HOME=/given", "MINE=2", "HOME=", marker]
     });
-    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    let inside = from_file(rig, &process, &[])?.success()?.report();
     same("MINE", inside.all("env:MINE"), vec!["2"])?;
     same("HOME", inside.all("env:HOME"), vec!["/"])?;
     rig.delete()
 }
 
-fn environment_without_a_value_is_refused(rig: &mut Rig) -> Outcome {
+fn environment_without_a_value_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    refused(&exec(rig, &["--env", "MINE"], &[])?, 64, &["--env MINE"])?;
+    rejected(&exec(rig, &["--env", "MINE"], &[])?, 64, &["--env MINE"])?;
     rig.delete()
 }
 
@@ -127,22 +127,22 @@ fn directory_is_the_containers(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/etc");
     rig.waiting(&mut bundle)?;
-    facts(rig, &[], &["cwd"])?.is("cwd", "/etc")?;
+    report(rig, &[], &["cwd"])?.is("cwd", "/etc")?;
     rig.delete()
 }
 
 fn directory(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    facts(rig, &["--cwd", "/tmp"], &["cwd"])?.is("cwd", "/tmp")?;
+    report(rig, &["--cwd", "/tmp"], &["cwd"])?.is("cwd", "/tmp")?;
     rig.delete()
 }
 
-fn directory_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn directory_missing_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let bundle = container(rig)?;
-    refused(&exec(rig, &["--cwd", "/none"], &["say", "ran"])?, 255, &["/none", "process.cwd"])?;
-    same("the directory is made", bundle.inside("none").exists(), false)?;
-    refused(&exec(rig, &["--cwd", "etc"], &["say", "ran"])?, 255, &["process.cwd"])?;
+    rejected(&exec(rig, &["--cwd", "/none"], &["say", "ran"])?, 255, &["/none", "process.cwd"])?;
+    same("the directory is made", bundle.host_path("none").exists(), false)?;
+    rejected(&exec(rig, &["--cwd", "etc"], &["say", "ran"])?, 255, &["process.cwd"])?;
     rig.delete()
 }
 
@@ -153,7 +153,7 @@ fn user_is_the_containers(rig: &mut Rig) -> Outcome {
         json!({"uid": 1000i64, "gid": 1001i64, "umask": 63i64, "additionalGids": [5i64]}),
     );
     rig.waiting(&mut bundle)?;
-    let inside = facts(rig, &[], &["id", "umask"])?;
+    let inside = report(rig, &[], &["id", "umask"])?;
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "1001 1001 1001")?;
     inside.is("groups", "5")?;
@@ -164,55 +164,55 @@ fn user_is_the_containers(rig: &mut Rig) -> Outcome {
 fn user(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    let inside = facts(rig, &["--user", "1000"], &["id", "caps"])?;
+    let inside = report(rig, &["--user", "1000"], &["id", "caps"])?;
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "0 0 0")?;
     inside.is("cap:effective", "")?;
     for bad in ["root", "1000:", "-1", "4294967295", "1:2:3", ""] {
-        refused(&exec(rig, &["--user", bad], &[])?, 64, &["--user"])?;
+        rejected(&exec(rig, &["--user", bad], &[])?, 64, &["--user"])?;
     }
     rig.delete()
 }
 
 fn user_alone_is_in_the_containers_group(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("with crun it is group 0");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": [5i64]}));
     rig.waiting(&mut bundle)?;
-    let inside = facts(rig, &["--user", "1002"], &["id"])?;
+    let inside = report(rig, &["--user", "1002"], &["id"])?;
     inside.is("uid", "1002 1002 1002")?;
     inside.is("gid", "1001 1001 1001")?;
     inside.is("groups", "5")?;
-    let inside = facts(rig, &["--user", "1002:0"], &["id"])?;
+    let inside = report(rig, &["--user", "1002:0"], &["id"])?;
     inside.is("gid", "0 0 0")?;
     rig.delete()
 }
 
 fn user_and_group(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    let inside = facts(rig, &["-u", "1000:2000"], &["id"])?;
+    let inside = report(rig, &["-u", "1000:2000"], &["id"])?;
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "2000 2000 2000")?;
     rig.delete()
 }
 
 fn additional_groups(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun has no such option");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.additionalGids", json!([7i64]));
     rig.waiting(&mut bundle)?;
-    let inside = facts(rig, &["--additional-gids", "8", "-g", "9"], &["id"])?;
+    let inside = report(rig, &["--additional-gids", "8", "-g", "9"], &["id"])?;
     inside.is("groups", "7 8 9")?;
     rig.delete()
 }
 
 pub const THREE: &str = "KILL NET_BIND_SERVICE AUDIT_WRITE";
 
-pub fn sets(inside: &Facts, bounding: &str, ambient: &str) -> Outcome {
+pub fn sets(inside: &Report, bounding: &str, ambient: &str) -> Outcome {
     for set in ["bounding", "effective", "permitted"] {
         inside.is(&format!("cap:{set}"), bounding)?;
     }
@@ -222,7 +222,7 @@ pub fn sets(inside: &Facts, bounding: &str, ambient: &str) -> Outcome {
 
 fn capabilities_are_the_containers(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    sets(&facts(rig, &[], &["caps"])?, THREE, "")?;
+    sets(&report(rig, &[], &["caps"])?, THREE, "")?;
     rig.delete()
 }
 
@@ -230,17 +230,17 @@ fn capabilities_are_the_containers(rig: &mut Rig) -> Outcome {
 fn capability(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    let inside = facts(rig, &["--cap", "CAP_SYS_CHROOT", "-c", "CAP_CHOWN"], &["caps"])?;
+    let inside = report(rig, &["--cap", "CAP_SYS_CHROOT", "-c", "CAP_CHOWN"], &["caps"])?;
     sets(&inside, "CHOWN KILL NET_BIND_SERVICE SYS_CHROOT AUDIT_WRITE", "")?;
-    let inside = facts(rig, &["--cap", "CAP_CHOWN", "--user", "1000:1000"], &["caps"])?;
+    let inside = report(rig, &["--cap", "CAP_CHOWN", "--user", "1000:1000"], &["caps"])?;
     inside.is("cap:bounding", &format!("CHOWN {THREE}"))?;
-    rig.misused(&run(&mut program(rig, &["--cap", "CAP_MOON"], &["/payload"]), "")?, "--cap CAP_MOON")?;
+    rig.usage_error(&run(&mut program(rig, &["--cap", "CAP_MOON"], &["/payload"]), "")?, "--cap CAP_MOON")?;
     rig.delete()
 }
 
 /// So that a program has it for which an ordinary user asks it.
 fn capability_that_is_inheritable_is_ambient(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun leaves the ambient set");
     }
     let mut bundle = rig.bundle()?;
@@ -248,7 +248,7 @@ fn capability_that_is_inheritable_is_ambient(rig: &mut Rig) -> Outcome {
     bundle.set("process.capabilities.inheritable", json!(["CAP_SYS_CHROOT"]));
     rig.waiting(&mut bundle)?;
     let options = ["--cap", "CAP_SYS_CHROOT", "--cap", "CAP_CHOWN", "--user", "1000:1000"];
-    let inside = facts(rig, &options, &["caps"])?;
+    let inside = report(rig, &options, &["caps"])?;
     for (set, capabilities) in [
         ("bounding", "CHOWN KILL NET_BIND_SERVICE SYS_CHROOT AUDIT_WRITE"),
         ("inheritable", "SYS_CHROOT"),
@@ -263,14 +263,14 @@ fn capability_that_is_inheritable_is_ambient(rig: &mut Rig) -> Outcome {
 
 fn no_new_privileges(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    facts(rig, &[], &["nnp"])?.is("nnp", "0")?;
-    facts(rig, &["--no-new-privs"], &["nnp"])?.is("nnp", "1")?;
+    report(rig, &[], &["nnp"])?.is("nnp", "0")?;
+    report(rig, &["--no-new-privs"], &["nnp"])?.is("nnp", "1")?;
     rig.delete()
 }
 
 fn umask_and_signals(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    let inside = facts(rig, &[], &["umask", "signals"])?;
+    let inside = report(rig, &[], &["umask", "signals"])?;
     inside.is("umask", "0022")?;
     inside.is("ignored", "")?;
     inside.is("blocked", "")?;
@@ -282,6 +282,6 @@ fn memory_policy_is_the_containers(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}));
     rig.waiting(&mut bundle)?;
-    facts(rig, &[], &["nodes"])?.is("nodes", "bind:0")?;
+    report(rig, &[], &["nodes"])?.is("nodes", "bind:0")?;
     rig.delete()
 }

@@ -43,7 +43,7 @@ fn asked(rig: &Rig, rules: Vec<Json>, calls: &[(&[i64], bool)]) -> Outcome {
     };
     let words: Vec<String> = calls.iter().map(|(arguments, _)| word(arguments)).collect();
     let verbs: Vec<&str> = words.iter().flat_map(|word| ["ask", word.as_str()]).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for (word, (_, refused)) in words.iter().zip(calls) {
         inside.is(&format!("ask:{word}"), if *refused { "!EPERM" } else { "0" })?;
     }

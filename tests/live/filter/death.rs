@@ -33,7 +33,7 @@ fn killed_at_execve_of_run(rig: &mut Rig) -> Outcome {
             let bundle = filtered(rig, no_new_privileges, profile(vec![at_execve(action)]))?;
             for options in [&[][..], &["--detach"]] {
                 let output = rig.run(&bundle, options)?;
-                output.bad(&["the container's process died", "killed by SIGSYS (a seccomp filter)"])?;
+                output.failure(&["the container's process died", "killed by SIGSYS (a seccomp filter)"])?;
                 rig.nothing_left()?;
             }
         }
@@ -51,7 +51,7 @@ fn created_and_started(rig: &Rig, bundle: &Bundle) -> Outcome<Output> {
     );
     let mut command = rig.host(&["adopt", &script]);
     let output = run(command.env("MOTE_LIVE", &rig.marker), "")?;
-    output.facts().is("create", "0")?;
+    output.report().is("create", "0")?;
     Ok(output)
 }
 
@@ -60,7 +60,7 @@ fn killed_at_execve_of_start(rig: &mut Rig) -> Outcome {
         for no_new_privileges in [false, true] {
             let bundle = filtered(rig, no_new_privileges, profile(vec![at_execve(action)]))?;
             let output = created_and_started(rig, &bundle)?;
-            output.facts().is("start", "1")?;
+            output.report().is("start", "1")?;
             let words = "its process died before its program ran: killed by SIGSYS (a seccomp filter)\n";
             same("the error", output.stderr, format!("mote: container \"{}\": {words}", rig.id))?;
             rig.delete()?;
@@ -93,21 +93,21 @@ fn dumb() -> Json {
 
 fn ends_where_no_call_is_allowed_to(rig: &mut Rig) -> Outcome {
     let endless = profile(vec![at_execve("SCMP_ACT_ERRNO"), rule("SCMP_ACT_ERRNO", &["exit", "exit_group"])]);
-    rig.refused(&filtered(rig, true, endless)?, &["process.args[0]: exec", "operation not permitted"])?;
-    rig.refused(&filtered(rig, true, dumb())?, &["the container's process died", "killed by SIGILL"])?;
+    rig.rejected(&filtered(rig, true, endless)?, &["process.args[0]: exec", "operation not permitted"])?;
+    rig.rejected(&filtered(rig, true, dumb())?, &["the container's process died", "killed by SIGILL"])?;
     // In a pid namespace or not.
     let mut bundle = filtered(rig, true, dumb())?;
     bundle.without_namespace("pid");
-    rig.refused(&bundle, &["the container's process died", "killed by SIGILL"])
+    rig.rejected(&bundle, &["the container's process died", "killed by SIGILL"])
 }
 
 fn ends_at_start_where_no_call_is_allowed_to(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, dumb())?;
     let output = created_and_started(rig, &bundle)?;
-    output.facts().is("start", "1")?;
+    output.report().is("start", "1")?;
     contains("the error", &output.stderr, "its process died before its program ran: killed by SIGILL")?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     rig.nothing_left()
 }
 
@@ -120,10 +120,10 @@ fn program_that_is_killed_at_once_was_run(rig: &mut Rig) -> Outcome {
     let output = rig.run(&bundle, &[])?;
     same("exit code", output.code(), 128 + libc::SIGSYS)?;
     same("the standard error", output.stderr.as_str(), "")?;
-    rig.run(&bundle, &["--detach"])?.good()?;
+    rig.run(&bundle, &["--detach"])?.success()?;
     rig.delete()?;
     let output = created_and_started(rig, &bundle)?;
-    output.facts().is("start", "0")?;
+    output.report().is("start", "0")?;
     same("the standard error", output.stderr.as_str(), "")?;
     rig.delete()
 }
@@ -135,7 +135,7 @@ fn program_that_ends_at_once_was_started(rig: &mut Rig) -> Outcome {
     for verbs in [["exit", "0"], ["exit", "7"], ["kill", "9"]] {
         bundle.verbs(&verbs);
         let output = created_and_started(rig, &bundle)?;
-        output.facts().is("start", "0")?;
+        output.report().is("start", "0")?;
         holds("nothing is said", output.stderr.is_empty())?;
         rig.delete()?;
     }

@@ -5,7 +5,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
 use crate::json::Json;
-use crate::rig::{Peer, Refused, Rig};
+use crate::rig::{Runtime, DeniedCalls, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -26,7 +26,7 @@ tests![
 
 /// A container whose program leaves a trace.
 fn bundle(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("about mote's ways");
     }
     let mut bundle = rig.bundle()?;
@@ -47,7 +47,7 @@ fn with_much_to_say(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcom
 }
 
 fn has_run(bundle: &Bundle) -> bool {
-    bundle.inside("/tmp/trace").exists()
+    bundle.host_path("/tmp/trace").exists()
 }
 
 fn gone(rig: &Rig) -> Outcome<Agent> {
@@ -62,15 +62,15 @@ fn nobody_listens(rig: &mut Rig) -> Outcome {
     // It is found out before anything is done.
     bundle.set("hooks.prestart[+].path", "/bin/false");
     let why = format!("linux.seccomp.listenerPath {}: connect: no such file", agent.path);
-    rig.refused(&bundle, &[&why])?;
-    holds("nothing ran", !has_run(&bundle))
+    rig.rejected(&bundle, &[&why])?;
+    holds("the program did not run", !has_run(&bundle))
 }
 
 fn nobody_listens_at_create(rig: &mut Rig) -> Outcome {
     let agent = gone(rig)?;
     let bundle = bundle(rig, &agent, false)?;
     let created = start(&mut rig.launch("create", &bundle, &[])?, false)?.finish()?;
-    created.bad(&["linux.seccomp.listenerPath", "connect: no such file"])?;
+    created.failure(&["linux.seccomp.listenerPath", "connect: no such file"])?;
     rig.nothing_left()
 }
 
@@ -80,10 +80,10 @@ fn nobody_listens_at_start(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig, &agent, true)?;
     rig.create(&bundle, &[])?;
     let pidfd = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["start", &rig.id])?.bad(&["linux.seccomp.listenerPath", "connect: no such file"])?;
+    rig.mote(&["start", &rig.id])?.failure(&["linux.seccomp.listenerPath", "connect: no such file"])?;
     holds("the process ends", sys::readable(&pidfd, crate::command::LIMIT)?)?;
     rig.status_is("stopped")?;
-    holds("nothing ran", !has_run(&bundle))?;
+    holds("the program did not run", !has_run(&bundle))?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -96,12 +96,12 @@ fn nobody_listens_at_exec(rig: &mut Rig) -> Outcome {
     let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
     let (_listener, _) = agent.take()?;
     same("create", created.status()?.0.code(), Some(0))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     std::fs::remove_file(&agent.path)?;
     let output = rig.mote(&["exec", &rig.id, "/payload", "create", "/tmp/trace"])?;
     same("exit code", output.code(), 255)?;
     holds("its reason", output.stderr.contains("linux.seccomp.listenerPath"))?;
-    holds("nothing ran", !has_run(&bundle))?;
+    holds("the program did not run", !has_run(&bundle))?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -110,7 +110,7 @@ fn nobody_is_named(rig: &mut Rig) -> Outcome {
     let agent = gone(rig)?;
     let mut bundle = bundle(rig, &agent, true)?;
     bundle.remove("linux.seccomp.listenerPath");
-    rig.refused(&bundle, &["linux.seccomp: defaultAction: SCMP_ACT_NOTIFY needs listenerPath"])
+    rig.rejected(&bundle, &["linux.seccomp: defaultAction: SCMP_ACT_NOTIFY needs listenerPath"])
 }
 
 /// Whoever listens takes nothing.
@@ -120,8 +120,8 @@ fn hung_up(rig: &mut Rig) -> Outcome {
         let bundle = with_much_to_say(rig, &agent, no_new_privileges)?;
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         drop(agent.accept()?);
-        running.finish()?.bad(&["linux.seccomp.listenerPath", "send"])?;
-        holds("nothing ran", !has_run(&bundle))?;
+        running.finish()?.failure(&["linux.seccomp.listenerPath", "send"])?;
+        holds("the program did not run", !has_run(&bundle))?;
         std::fs::remove_file(&agent.path)?;
         rig.nothing_left()?;
     }
@@ -134,8 +134,8 @@ fn hung_up_at_start(rig: &mut Rig) -> Outcome {
     rig.create(&bundle, &[])?;
     let running = start(&mut rig.command(&["start", &rig.id]), false)?;
     drop(agent.accept()?);
-    running.finish()?.bad(&["linux.seccomp.listenerPath", "send"])?;
-    holds("nothing ran", !has_run(&bundle))?;
+    running.finish()?.failure(&["linux.seccomp.listenerPath", "send"])?;
+    holds("the program did not run", !has_run(&bundle))?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -147,14 +147,14 @@ fn mote_is_killed_meanwhile(rig: &mut Rig) -> Outcome {
         let bundle = with_much_to_say(rig, &agent, no_new_privileges)?;
         let mut running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let stream = agent.accept()?;
-        holds("something is sent", sys::readable(&stream, crate::command::LIMIT)?)?;
+        holds("a message arrives", sys::readable(&stream, crate::command::LIMIT)?)?;
         // It is not created yet for who asks.
         let record = std::fs::read_to_string(rig.state.join(&rig.id).join("status"))?;
         let pidfd = sys::pidfd(i32::try_from(Json::parse(&record)?.at("pid").int())?)?;
         running.signal(libc::SIGKILL)?;
         running.status()?;
         holds("the process ends", sys::readable(&pidfd, crate::command::LIMIT)?)?;
-        holds("nothing ran", !has_run(&bundle))?;
+        holds("the program did not run", !has_run(&bundle))?;
         std::fs::remove_file(&agent.path)?;
         rig.delete()?;
         rig.nothing_left()?;
@@ -169,21 +169,21 @@ fn mote_is_killed_meanwhile_at_start(rig: &mut Rig) -> Outcome {
     let pidfd = sys::pidfd(rig.pid()?)?;
     let mut running = start(&mut rig.command(&["start", &rig.id]), false)?;
     let stream = agent.accept()?;
-    holds("something is sent", sys::readable(&stream, crate::command::LIMIT)?)?;
+    holds("a message arrives", sys::readable(&stream, crate::command::LIMIT)?)?;
     running.signal(libc::SIGKILL)?;
     running.status()?;
     holds("the process ends", sys::readable(&pidfd, crate::command::LIMIT)?)?;
-    holds("nothing ran", !has_run(&bundle))?;
+    holds("the program did not run", !has_run(&bundle))?;
     rig.delete()?;
     rig.nothing_left()
 }
 
-fn without(rig: &mut Rig, refused: Refused, word: &str) -> Outcome {
-    rig.refused = refused;
+fn without(rig: &mut Rig, denied: DeniedCalls, word: &str) -> Outcome {
+    rig.denied = denied;
     let agent = Agent::new(rig)?;
     let bundle = bundle(rig, &agent, true)?;
-    rig.refused(&bundle, &[word])?;
-    holds("nothing ran", !has_run(&bundle))
+    rig.rejected(&bundle, &[word])?;
+    holds("the program did not run", !has_run(&bundle))
 }
 
 fn userfaultfd_refused(rig: &mut Rig) -> Outcome {
@@ -200,5 +200,5 @@ fn without_notify_nobody_is_asked(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &agent, true)?;
     bundle.set("linux.seccomp.defaultAction", "SCMP_ACT_ALLOW");
     bundle.set("linux.seccomp.syscalls[0].action", "SCMP_ACT_ERRNO");
-    rig.facts(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
+    rig.report(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
 }

@@ -4,10 +4,10 @@ use super::{Agent, answer_all};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys::seccomp::{Answer, Notification};
 use crate::tests;
 
@@ -60,7 +60,7 @@ fn ask(bundle: &mut Bundle, agent: &Agent, no_new_privileges: bool) {
 
 /// What is said of a process: its own pid, and the container's.
 fn told(rig: &Rig, said: &Json, pid: i64, status: &str, container: i64) -> Outcome {
-    if rig.is(Peer::Mote) {
+    if rig.is(Runtime::Mote) {
         same("ociVersion", said.at("ociVersion").text(), "0.2.0")?;
         same("the state's ociVersion", said.at("state").at("ociVersion").text(), "1.0.2")?;
         same("status", said.at("state").at("status").text(), status)?;
@@ -84,8 +84,8 @@ pub fn of_run(rig: &mut Rig, mut bundle: Bundle, no_new_privileges: bool) -> Out
     let pid = said.at("pid").int();
     holds("a pid", pid > 0)?;
     told(rig, &said, pid, "creating", pid)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    let inside = running.finish()?.good()?.facts();
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    let inside = running.finish()?.success()?.report();
     inside.is("ask:munlockall", "4711")?;
     inside.is("ask:getegid", "!EXDEV")?;
     std::fs::remove_file(&agent.path)?;
@@ -109,9 +109,9 @@ fn listener_of_create(rig: &mut Rig) -> Outcome {
     same("create", created.status()?.0.code(), Some(0))?;
     let pid = i64::from(rig.pid()?);
     told(rig, &said, pid, "creating", pid)?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    Report::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -122,8 +122,8 @@ fn listener_of_start(rig: &mut Rig) -> Outcome {
 
 /// Loaded after `start`: `start` sends it.
 pub fn of_start(rig: &mut Rig, mut bundle: Bundle) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers send it from create");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun send it from create");
     }
     let agent = Agent::new(rig)?;
     ask(&mut bundle, &agent, true);
@@ -132,16 +132,16 @@ pub fn of_start(rig: &mut Rig, mut bundle: Bundle) -> Outcome {
     let mut started = start(&mut rig.command(&["start", &rig.id]), false)?;
     let (listener, said) = agent.take()?;
     told(rig, &said, pid, "created", pid)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
     let (status, errors) = started.status()?;
     same("start", (status.code(), errors.as_str()), (Some(0), ""))?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
 
 fn joining(rig: &mut Rig, options: &[&str]) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun says its own pid");
     }
     let agent = Agent::new(rig)?;
@@ -151,7 +151,7 @@ fn joining(rig: &mut Rig, options: &[&str]) -> Outcome {
     let (first, said) = agent.take()?;
     let container = said.at("pid").int();
     same("create", created.status()?.0.code(), Some(0))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
 
     let words = [&["exec"], options, &[rig.id.as_str(), "/payload"], &VERBS].concat();
@@ -160,8 +160,8 @@ fn joining(rig: &mut Rig, options: &[&str]) -> Outcome {
     let pid = said.at("pid").int();
     holds("another process", pid > 0 && pid != container)?;
     told(rig, &said, pid, "running", container)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    let inside = running.finish()?.good()?.facts();
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    let inside = running.finish()?.success()?.report();
     inside.is("ask:munlockall", "4711")?;
     inside.is("ask:getegid", "!EXDEV")?;
     drop(first);
@@ -181,7 +181,7 @@ fn answered(rig: &mut Rig, bundle: &Bundle, agent: &Agent) -> Outcome<Vec<i32>> 
     let running = start(&mut rig.launch("run", bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
     let calls = answer_all(&listener, decide)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "4711")?;
+    running.finish()?.success()?.report().is("ask:munlockall", "4711")?;
     rig.nothing_left()?;
     Ok(calls)
 }
@@ -199,7 +199,7 @@ fn listener_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// No second process or thread is needed in the container.
 fn listener_in_the_only_place_for_a_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun needs one");
     }
     let agent = Agent::new(rig)?;
@@ -209,7 +209,7 @@ fn listener_in_the_only_place_for_a_process(rig: &mut Rig) -> Outcome {
 }
 
 fn listener_by_annotation(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such annotation");
     }
     let agent = Agent::new(rig)?;
@@ -221,7 +221,7 @@ fn listener_by_annotation(rig: &mut Rig) -> Outcome {
 }
 
 fn listener_by_the_environment(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such variable");
     }
     let agent = Agent::new(rig)?;
@@ -232,12 +232,12 @@ fn listener_by_the_environment(rig: &mut Rig) -> Outcome {
     let running = start(command.env("RUN_OCI_SECCOMP_RECEIVER", &agent.path), false)?;
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "4711")
+    running.finish()?.success()?.report().is("ask:munlockall", "4711")
 }
 
 fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers send it from create");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun send it from create");
     }
     let agent = Agent::new(rig)?;
     let mut bundle = asking(rig, &agent, true)?;
@@ -251,7 +251,7 @@ fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
     same("start", started.status()?.0.code(), Some(0))?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
     rig.delete()
 }
 
@@ -265,9 +265,9 @@ fn listener_that_a_hook_asks(rig: &mut Rig) -> Outcome {
         bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": (words.to_vec())}]));
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let (listener, _) = agent.take()?;
-        same("how many asked", answer_all(&listener, decide)?.len(), 3)?;
-        running.finish()?.good()?.facts().is("ask:munlockall", "4711")?;
-        let said = Facts::parse(&std::fs::read_to_string(bundle.inside("log"))?);
+        same("number of notifications", answer_all(&listener, decide)?.len(), 3)?;
+        running.finish()?.success()?.report().is("ask:munlockall", "4711")?;
+        let said = Report::parse(&std::fs::read_to_string(bundle.host_path("log"))?);
         said.is("ask:munlockall", "4711")?;
         std::fs::remove_file(&agent.path)?;
     }
@@ -276,7 +276,7 @@ fn listener_that_a_hook_asks(rig: &mut Rig) -> Outcome {
 
 /// As from crun. That nobody needs to listen is tested in `handover.rs`.
 fn listener_that_nothing_asks(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc sends none");
     }
     let agent = Agent::new(rig)?;
@@ -284,13 +284,13 @@ fn listener_that_nothing_asks(rig: &mut Rig) -> Outcome {
     bundle.set("linux.seccomp.syscalls[0].action", "SCMP_ACT_ERRNO");
     let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 0)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "!EPERM")
+    same("number of notifications", answer_all(&listener, decide)?.len(), 0)?;
+    running.finish()?.success()?.report().is("ask:munlockall", "!EPERM")
 }
 
 /// `ld [0]; jeq #152, 0, 1; ret USER_NOTIF; ret ALLOW`, 152 being munlockall here.
 fn listener_of_a_program_in_an_annotation(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) || !cfg!(target_arch = "x86_64") {
+    if rig.is(Runtime::Runc) || !cfg!(target_arch = "x86_64") {
         return skip_allowed("runc has no such annotation, and the program is for x86_64");
     }
     let agent = Agent::new(rig)?;
@@ -302,7 +302,7 @@ fn listener_of_a_program_in_an_annotation(rig: &mut Rig) -> Outcome {
 
 /// Whatever mote and the program do: crun hung once when sendmsg(2) was asked about, runc refuses write(2).
 fn everything(rig: &mut Rig, no_new_privileges: bool) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc refuses it");
     }
     let agent = Agent::new(rig)?;
@@ -313,7 +313,7 @@ fn everything(rig: &mut Rig, no_new_privileges: bool) -> Outcome {
     let first = calls.iter().position(|call| i64::from(*call) == libc::SYS_execve);
     // Behind the filter there is nothing but the program, unless capabilities had to be dropped there.
     holds("execve is asked about", first.is_some())?;
-    holds("execve is the first", first == Some(0) || !no_new_privileges || !rig.is(Peer::Mote))
+    holds("execve is the first", first == Some(0) || !no_new_privileges || !rig.is(Runtime::Mote))
 }
 
 fn every_call_asks(rig: &mut Rig) -> Outcome {
@@ -326,7 +326,7 @@ fn every_call_asks_with_no_new_privileges(rig: &mut Rig) -> Outcome {
 
 /// Also what the process does to wait for `start` is asked about.
 fn every_call_asks_from_create_on(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("runc refuses it");
     }
     let agent = Agent::new(rig)?;
@@ -338,16 +338,16 @@ fn every_call_asks_from_create_on(rig: &mut Rig) -> Outcome {
     let answering = std::thread::spawn(move || answer_all(&listener, decide).is_ok());
     same("create", created.status()?.0.code(), Some(0))?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    Report::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
     holds("all were answered", answering.join().unwrap_or(false))?;
     rig.delete()?;
     rig.nothing_left()
 }
 
 fn no_call_of_the_last_moment_is_allowed(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make calls of their own");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun make calls of their own");
     }
     let agent = Agent::new(rig)?;
     let mut bundle = asking(rig, &agent, true)?;

@@ -17,7 +17,7 @@ use crate::check::{Outcome, fail, holds, skip_allowed};
 use crate::command::LIMIT;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys;
 use crate::sys::seccomp::{self, Answer, Notification};
 
@@ -41,7 +41,7 @@ const KILLS: [&str; 4] = ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KIL
 
 /// The peers make other calls, and have other words.
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("about mote's own words") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("about mote's own words") }
 }
 
 /// A container with a filter, whose program says that it ran.
@@ -70,7 +70,7 @@ impl Agent {
         if let Some(user) = rig.user {
             sys::chown(&path, user, user)?;
         }
-        Ok(Agent { socket, path: path.display().to_string(), to_the_end: rig.is(Peer::Mote) })
+        Ok(Agent { socket, path: path.display().to_string(), to_the_end: rig.is(Runtime::Mote) })
     }
 
     /// A profile that asks about these calls.
@@ -81,15 +81,15 @@ impl Agent {
     }
 
     fn accept(&self) -> Outcome<UnixStream> {
-        holds("somebody connects", sys::readable(&self.socket, LIMIT)?)?;
+        holds("mote connects", sys::readable(&self.socket, LIMIT)?)?;
         Ok(self.socket.accept()?.0)
     }
 
     /// Takes what is sent on one connection, up to its end: the listener, and what is said of the process.
     fn take(&self) -> Outcome<(OwnedFd, Json)> {
         let mut stream = self.accept()?;
-        holds("something is sent", sys::readable(&stream, LIMIT)?)?;
-        let (mut fds, mut text) = sys::pass::receive(&stream)?;
+        holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
+        let (mut fds, mut text) = sys::receive_fds::receive(&stream)?;
         if self.to_the_end {
             stream.set_read_timeout(Some(LIMIT))?;
             stream.read_to_string(&mut text)?;

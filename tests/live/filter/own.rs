@@ -14,12 +14,12 @@ use crate::tests;
 
 tests![
     "filter",
-    denied_execve_is_refused,
-    nothing_allowed_is_refused,
-    calls_that_only_look_done_are_refused,
+    denied_execve_is_rejected,
+    nothing_allowed_is_rejected,
+    calls_that_only_look_done_are_rejected,
     refused_by_arguments,
     refused_at_exec,
-    finished_program_is_refused,
+    finished_program_is_rejected,
     what_is_refused_is_what_is_called,
     what_is_refused_is_what_is_called_at_the_gate,
     what_is_refused_is_what_is_called_by_exec,
@@ -29,52 +29,52 @@ tests![
 ];
 
 /// `run` and `create` say the same, before the first hook.
-fn refused(rig: &Rig, bundle: &mut Bundle, words: &[&str]) -> Outcome {
+fn rejected(rig: &Rig, bundle: &mut Bundle, words: &[&str]) -> Outcome {
     bundle.set("hooks.prestart", json!([{"path": "/none/at/all"}]));
     for verb in ["run", "create"] {
-        run(&mut rig.launch(verb, bundle, &[])?, "")?.bad(words)?;
+        run(&mut rig.launch(verb, bundle, &[])?, "")?.failure(words)?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-fn denied_execve_is_refused(rig: &mut Rig) -> Outcome {
+fn denied_execve_is_rejected(rig: &mut Rig) -> Outcome {
     for action in KILLS.into_iter().chain(["SCMP_ACT_ERRNO"]) {
         for no_new_privileges in [false, true] {
             let rules = vec![rule("SCMP_ACT_ERRNO", &["munlockall"]), rule(action, &["execve"])];
             let mut bundle = filtered(rig, no_new_privileges, profile(rules))?;
-            refused(rig, &mut bundle, &[&format!("linux.seccomp: syscalls[1]: {action} denies execve, ")])?;
+            rejected(rig, &mut bundle, &[&format!("linux.seccomp: syscalls[1]: {action} denies execve, ")])?;
         }
     }
     Ok(())
 }
 
 /// As in public reports.
-fn nothing_allowed_is_refused(rig: &mut Rig) -> Outcome {
+fn nothing_allowed_is_rejected(rig: &mut Rig) -> Outcome {
     for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL"] {
         let section = json!({"defaultAction": action});
         let mut bundle = filtered(rig, true, section.clone())?;
         let words = format!("linux.seccomp: defaultAction: {action} denies execve, ");
-        refused(rig, &mut bundle, &[&words])?;
+        rejected(rig, &mut bundle, &[&words])?;
         let mut bundle = filtered(rig, false, section)?;
         let words = format!("linux.seccomp: defaultAction: {action} denies prctl, ");
-        refused(rig, &mut bundle, &[&words, "setresuid", "execve", "with process.noNewPrivileges"])?;
+        rejected(rig, &mut bundle, &[&words, "setresuid", "execve", "with process.noNewPrivileges"])?;
     }
     Ok(())
 }
 
 /// The kernel says that they have been done. With no_new_privs they have been.
-fn calls_that_only_look_done_are_refused(rig: &mut Rig) -> Outcome {
+fn calls_that_only_look_done_are_rejected(rig: &mut Rig) -> Outcome {
     for call in ["setresuid", "setresgid", "setgroups", "capset", "prctl", "umask", "rt_sigprocmask"] {
         let mut nothing = rule("SCMP_ACT_ERRNO", &[call]);
         nothing.set("errnoRet", 0i64);
         let mut bundle = filtered(rig, false, profile(vec![nothing]))?;
         // Groups are set where there is something to set.
         bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
-        refused(rig, &mut bundle, &[&format!("SCMP_ACT_ERRNO denies {call}, ")])?;
+        rejected(rig, &mut bundle, &[&format!("SCMP_ACT_ERRNO denies {call}, ")])?;
         bundle.remove("hooks");
         bundle.set("process.noNewPrivileges", true);
-        rig.facts(&mut bundle, &["id"])?.is("uid", "7 7 7")?;
+        rig.report(&mut bundle, &["id"])?.is("uid", "7 7 7")?;
     }
     Ok(())
 }
@@ -89,8 +89,8 @@ fn refused_by_arguments(rig: &mut Rig) -> Outcome {
         let mut bundle = filtered(rig, false, profile(vec![one]))?;
         bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64}));
         match is_called {
-            true => refused(rig, &mut bundle, &[&format!("syscalls[0]: SCMP_ACT_KILL denies {call}, ")])?,
-            false => rig.facts(&mut bundle, &["id"])?.is("uid", "7 7 7")?,
+            true => rejected(rig, &mut bundle, &[&format!("syscalls[0]: SCMP_ACT_KILL denies {call}, ")])?,
+            false => rig.report(&mut bundle, &["id"])?.is("uid", "7 7 7")?,
         }
     }
     Ok(())
@@ -106,13 +106,13 @@ fn refused_at_exec(rig: &mut Rig) -> Outcome {
     let output = rig.mote(&["exec", "--process", &process.display().to_string(), &rig.id])?;
     same("exit code", output.code(), 255)?;
     contains("the error", &output.stderr, "linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies capset, ")?;
-    let output = rig.mote(&["exec", "--no-new-privs", &rig.id, "/payload", "say", "ran"])?.good()?;
-    output.facts().is("say", "ran")?;
+    let output = rig.mote(&["exec", "--no-new-privs", &rig.id, "/payload", "say", "ran"])?.success()?;
+    output.report().is("say", "ran")?;
     rig.delete()
 }
 
 /// `ld [4]; jeq #AUDIT_ARCH_PPC64, 1, 0; ret KILL_PROCESS; ret ALLOW`: for another architecture only.
-fn finished_program_is_refused(rig: &mut Rig) -> Outcome {
+fn finished_program_is_rejected(rig: &mut Rig) -> Outcome {
     if !cfg!(target_endian = "little") {
         return skip_allowed("the program is for a machine of the other byte order");
     }
@@ -121,7 +121,7 @@ fn finished_program_is_refused(rig: &mut Rig) -> Outcome {
         let program = "IAAAAAQAAAAVAAEAFQAAgAYAAAAAAACABgAAAAAA/38=";
         bundle.set("annotations.\"run.oci.seccomp_bpf_data\"", program);
         let words = ["annotations.run.oci.seccomp_bpf_data: the filter denies ", "execve, which"];
-        refused(rig, &mut bundle, &words)?;
+        rejected(rig, &mut bundle, &words)?;
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ fn what_is_refused_is_what_is_called(rig: &mut Rig) -> Outcome {
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let (listener, _) = agent.take()?;
         let calls = answer_all(&listener, |_| Answer::Continue)?;
-        running.finish()?.good()?;
+        running.finish()?.success()?;
         same("what is refused", killing(rig, &mut bundle, "run")?, made(&calls))?;
         std::fs::remove_file(&agent.path)?;
     }
@@ -198,7 +198,7 @@ fn what_is_refused_is_what_is_called_at_the_gate(rig: &mut Rig) -> Outcome {
     let (listener, _) = agent.take()?;
     let answering = std::thread::spawn(move || answer_all(&listener, |_| Answer::Continue).ok());
     same("create", created.status()?.0.code(), Some(0))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("say=ran")?;
     let Ok(Some(calls)) = answering.join() else { return crate::check::fail("no answers") };
     rig.delete()?;
@@ -216,7 +216,7 @@ fn what_is_refused_is_what_is_called_by_exec(rig: &mut Rig) -> Outcome {
     let joined = start(&mut rig.command(&["exec", &rig.id, "/payload", "say", "ran"]), false)?;
     let (listener, _) = agent.take()?;
     let calls = answer_all(&listener, |_| Answer::Continue)?;
-    joined.finish()?.good()?;
+    joined.finish()?.success()?;
     rig.delete()?;
     same("answers", answering.join().is_ok(), true)?;
     running.finish()?;
@@ -229,7 +229,7 @@ fn what_is_refused_is_what_is_called_by_exec(rig: &mut Rig) -> Outcome {
 /// A tracer may let it pass; here there is none, so that the kernel says what there is to say.
 fn not_refused_what_may_be_allowed(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_TRACE", &["execve"])]))?;
-    rig.refused(&bundle, &["process.args[0]: exec \"/payload\"", "not implemented"])?;
+    rig.rejected(&bundle, &["process.args[0]: exec \"/payload\"", "not implemented"])?;
     for (action, compared) in [("SCMP_ACT_LOG", None), ("SCMP_ACT_KILL", Some("SCMP_CMP_EQ"))] {
         let mut one = rule(action, &["execve"]);
         if let Some(op) = compared {
@@ -237,7 +237,7 @@ fn not_refused_what_may_be_allowed(rig: &mut Rig) -> Outcome {
             one.set("args", json!([{"index": 0i64, "value": 0i64, "op": op}]));
         }
         let mut bundle = filtered(rig, true, profile(vec![one]))?;
-        rig.facts(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
+        rig.report(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
     }
     Ok(())
 }
@@ -247,7 +247,7 @@ fn log_of(rig: &mut Rig, bundle: &Bundle) -> Outcome<String> {
     let log = rig.dir.join("log");
     rig.globals = vec!["--debug".to_string(), format!("--log={}", log.display())];
     // Nothing of it is for the caller.
-    rig.run(bundle, &[])?.good()?;
+    rig.run(bundle, &[])?.success()?;
     rig.globals.clear();
     Ok(std::fs::read_to_string(log)?)
 }
@@ -264,7 +264,7 @@ fn profile_of_docker_has_nothing_to_remark(rig: &mut Rig) -> Outcome {
 
 fn remark_that_nobody_could_tell(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["sendto"])]))?;
-    rig.run(&bundle, &[])?.good()?;
+    rig.run(&bundle, &[])?.success()?;
     let remark =
         "warning: linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies sendto, which mote needs to report why";
     contains("the log", &log_of(rig, &bundle)?, remark)

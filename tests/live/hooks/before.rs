@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::Hooked;
 use crate::check::{Outcome, contains, same};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -25,7 +25,7 @@ fn restricted(rig: &Rig) -> Outcome<(Hooked, PathBuf)> {
     let bound = rig.dir.join("bound");
     fs::create_dir(&bound)?;
     for place in ["bound", "tmpfs", "etc/kept"] {
-        fs::create_dir(hooked.bundle.inside(place))?;
+        fs::create_dir(hooked.bundle.host_path(place))?;
     }
     hooked.bundle.file("/etc/secret", "secret")?;
     hooked.bundle.set("root.readonly", true);
@@ -43,10 +43,10 @@ fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
     if user_namespace {
         hooked.bundle.user_namespace(100_000);
         for place in ["", "etc/kept"] {
-            std::os::unix::fs::chown(hooked.bundle.inside(place), Some(100_000), Some(100_000))?;
+            std::os::unix::fs::chown(hooked.bundle.host_path(place), Some(100_000), Some(100_000))?;
         }
     }
-    let root = hooked.bundle.inside("").display().to_string();
+    let root = hooked.bundle.host_path("").display().to_string();
     let root = root.trim_end_matches('/');
     let path = |place: &str, name: &str| format!("{root}{place}/{name}");
     for (point, verb) in [("prestart", "plant"), ("createRuntime", "plant"), ("createContainer", "create")] {
@@ -61,8 +61,8 @@ fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
     let new = ["create", "/x", "create", "/tmpfs/x", "create", "/etc/kept/x", "create", "/bound/x"];
     let sys = ["write", "/proc/sys/kernel/hostname", "read", "/etc/secret"];
     hooked.bundle.verbs(&lists.chain(new).chain(sys).collect::<Vec<_>>());
-    let inside = rig.run(&hooked.bundle, &[])?.good()?.facts();
-    let hooks = hooked.facts()?;
+    let inside = rig.run(&hooked.bundle, &[])?.success()?.report();
+    let hooks = hooked.report()?;
     for (point, verb) in [("prestart", "plant"), ("createRuntime", "plant"), ("createContainer", "create")] {
         for place in PLACES {
             if user_namespace && verb == "plant" && ["/tmpfs", "/dev"].contains(&place) {
@@ -101,13 +101,13 @@ fn before_masks_that_are_not_made_of_what_a_hook_has_put_there(rig: &mut Rig) ->
     hooked.bundle.file("/etc/secret", "secret")?;
     hooked.bundle.file("/etc/another", "another")?;
     hooked.bundle.set("linux.maskedPaths", json!(["/etc/secret"]));
-    let null = hooked.bundle.inside("dev/null").display().to_string();
+    let null = hooked.bundle.host_path("dev/null").display().to_string();
     let args = vec!["ln", "-sfn", "/etc/another", null.as_str()];
     hooked.bundle.set("hooks.createContainer[+]", json!({"path": "/bin/ln", "args": args}));
     hooked.bundle.verbs(&["read", "/etc/secret"]);
     let output = rig.run(&hooked.bundle, &[])?;
-    if !rig.is(Peer::Mote) && output.code() == 0 {
-        return output.facts().is("read:/etc/secret", "");
+    if !rig.is(Runtime::Mote) && output.code() == 0 {
+        return output.report().is("read:/etc/secret", "");
     }
-    rig.bad(&output, &["linux.maskedPaths /etc/secret", "/dev/null is not the device 1:3"])
+    rig.failure(&output, &["linux.maskedPaths /etc/secret", "/dev/null is not the device 1:3"])
 }

@@ -41,7 +41,7 @@ fn failing(rig: &Rig, point: &str) -> Outcome<Hooked> {
 /// The error of a point's first hook.
 fn told(rig: &Rig, output: &Output, point: &str) -> Outcome {
     let name = format!("hooks.{point}[0]");
-    rig.bad(output, &[&name, "exit code 3", "this is broken"])
+    rig.failure(output, &[&name, "exit code 3", "this is broken"])
 }
 
 /// The points before one, that it fails, and the end.
@@ -139,7 +139,7 @@ fn failing_poststop(rig: &mut Rig) -> Outcome {
 fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
     let mut hooked = failing(rig, "poststop")?;
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
     let output = rig.mote(&["delete", "--force", &rig.id])?;
     same("exit code", output.code(), 0)?;
     contains("the warning", &output.stderr, "hooks.poststop[0]")?;
@@ -153,7 +153,7 @@ fn failing_with_many_lines(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("createRuntime", &["warn", "\n  one\ttwo\r\n\nthree", "exit", "1"]);
     let output = rig.run(&hooked.bundle, &[])?;
-    rig.bad(&output, &["exit code 1: one\\ttwo; three\n"])?;
+    rig.failure(&output, &["exit code 1: one\\ttwo; three\n"])?;
     rig.nothing_left()
 }
 
@@ -164,7 +164,7 @@ fn failing_with_many_words(rig: &mut Rig) -> Outcome {
         hooked.add(point, &["warn", &words, "exit", "255"]);
         hooked.bundle.verbs(&["say", "ran"]);
         let output = rig.run(&hooked.bundle, &[])?;
-        rig.bad(&output, &["begins", "exit code 255"])?;
+        rig.failure(&output, &["begins", "exit code 255"])?;
         holds("it is short", output.stderr.len() < 1000)?;
         lacks("what a terminal would obey", &output.stderr, "\u{1b}")?;
     }
@@ -178,7 +178,7 @@ fn missing(rig: &mut Rig) -> Outcome {
         hooked.add("poststop", &["say", "poststop"]);
         hooked.bundle.verbs(&["wait", "1"]);
         let output = rig.run(&hooked.bundle, &[])?;
-        rig.bad(&output, &[&format!("hooks.{point}[0]"), "/none/at all", "no such file or directory"])?;
+        rig.failure(&output, &[&format!("hooks.{point}[0]"), "/none/at all", "no such file or directory"])?;
         rig.nothing_left()?;
         hooked.said(&["poststop"])?;
     }
@@ -203,7 +203,7 @@ fn not_executable(rig: &mut Rig) -> Outcome {
     let path = path.display().to_string();
     hooked.bundle.set("hooks.prestart[+]", json!({"path": (path.as_str())}));
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.refused(&hooked.bundle, &["hooks.prestart[0]", &path, "permission denied"])
+    rig.rejected(&hooked.bundle, &["hooks.prestart[0]", &path, "permission denied"])
 }
 
 /// Killed when its time is over.
@@ -216,7 +216,7 @@ fn hanging(rig: &mut Rig) -> Outcome {
     let start = Instant::now();
     let output = rig.run(&hooked.bundle, &[])?;
     holds("it waits so long", start.elapsed().as_secs_f64() >= 1.0)?;
-    rig.bad(&output, &["hooks.prestart[0]", "timeout", "1 s", "still here"])?;
+    rig.failure(&output, &["hooks.prestart[0]", "timeout", "1 s", "still here"])?;
     rig.nothing_left()?;
     hooked.said(&["hangs"])
 }
@@ -241,5 +241,5 @@ fn ended_by_a_signal(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("createRuntime", &["kill", "9"]);
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.refused(&hooked.bundle, &["hooks.createRuntime[0]", "hook was killed by SIGKILL"])
+    rig.rejected(&hooked.bundle, &["hooks.createRuntime[0]", "hook was killed by SIGKILL"])
 }

@@ -8,7 +8,7 @@ use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::command::{run, start};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -30,13 +30,13 @@ tests![
     filter_of_the_program,
     time_enough,
     outputs_in_files,
-    output_that_cannot_be_opened_is_refused,
+    output_that_cannot_be_opened_is_rejected,
 ];
 
 /// Every state that was told, in order.
 fn states(hooked: &Hooked) -> Outcome<Vec<Json>> {
-    let facts = hooked.facts()?;
-    facts.all("state").into_iter().map(|text| Ok(Json::parse(text)?)).collect()
+    let report = hooked.report()?;
+    report.all("state").into_iter().map(|text| Ok(Json::parse(text)?)).collect()
 }
 
 fn state_at_each_point(rig: &mut Rig) -> Outcome {
@@ -48,11 +48,11 @@ fn state_at_each_point(rig: &mut Rig) -> Outcome {
     hooked.bundle.set("annotations", json!({"a.b/c": "one \"two\"\n\\ ü", "empty": ""}));
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let pid = i64::from(rig.pid()?);
     rig.delete()?;
     let states = states(&hooked)?;
-    same("how many", states.len(), 6)?;
+    same("count", states.len(), 6)?;
     let status = ["creating", "creating", "creating", "created", "running", "stopped"];
     let pids = [pid, pid, 1, 1, pid, 0];
     for ((state, point), (status, pid)) in states.iter().zip(POINTS).zip(status.iter().zip(pids)) {
@@ -61,7 +61,7 @@ fn state_at_each_point(rig: &mut Rig) -> Outcome {
         same("bundle", state.at("bundle").text(), hooked.bundle.dir.display().to_string().as_str())?;
         same("annotation", state.at("annotations").at("a.b/c").text(), "one \"two\"\n\\ ü")?;
         same("annotations", state.at("annotations").keys(), vec!["a.b/c", "empty"])?;
-        if rig.is(Peer::Mote) {
+        if rig.is(Runtime::Mote) {
             same(&format!("the status of {point}"), state.at("status").text(), *status)?;
             same(&format!("the pid of {point}"), state.at("pid").int(), pid)?;
         }
@@ -74,15 +74,15 @@ fn state_of_an_older_configuration(rig: &mut Rig) -> Outcome {
     hooked.add("createRuntime", &["peek"]);
     hooked.bundle.set("ociVersion", "1.0.0");
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     let states = states(&hooked)?;
     same("ociVersion", states.first().map(|state| state.at("ociVersion").text()), Some("1.0.0"))
 }
 
 /// What a hook is told on the host when it asks the runtime.
 fn state_asked_for(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers know no status while there are hooks");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun know no status while there are hooks");
     }
     let mut hooked = Hooked::new(rig)?;
     let (program, root) = (rig.suite.runtime.display().to_string(), rig.state.display().to_string());
@@ -108,7 +108,7 @@ fn state_asked_for(rig: &mut Rig) -> Outcome {
     let _created = rig.create(&hooked.bundle, &[])?;
     seen(&["creating", "creating"])?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     seen(&["running"])?;
     rig.delete()
 }
@@ -123,15 +123,15 @@ fn state_larger_than_a_pipe(rig: &mut Rig) -> Outcome {
         hooked.add(point, &["say", "unread"]);
     }
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     let states = states(&hooked)?;
-    same("how many", states.len(), 6)?;
+    same("count", states.len(), 6)?;
     for state in &states {
         holds("it is whole", state.at("annotations").at("long").text() == long)?;
     }
-    let facts = hooked.facts()?;
-    same("how many", (facts.all("sip").len(), facts.all("say").len()), (6, 6))?;
-    for count in facts.all("sip") {
+    let report = hooked.report()?;
+    same("count", (report.all("sip").len(), report.all("say").len()), (6, 6))?;
+    for count in report.all("sip") {
         holds(&format!("{count} bytes are all"), count.parse::<usize>()? > long.len())?;
     }
     Ok(())
@@ -141,7 +141,7 @@ fn state_is_not_read(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add_all();
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     hooked.said(&POINTS)
 }
 
@@ -151,8 +151,8 @@ fn arguments(rig: &mut Rig) -> Outcome {
     hook.set("args[0]", "another/name/of the/payload");
     hooked.bundle.set("hooks.createRuntime[+]", hook);
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
-    let seen = hooked.facts()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
+    let seen = hooked.report()?;
     seen.is("arg:0", "another/name/of the/payload")?;
     seen.is("arg:3", "args")?;
     seen.is("link:/proc/self/exe", &hooked.program)
@@ -163,7 +163,7 @@ fn arguments_not_given(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.bundle.set("hooks.createRuntime", Json::List(vec![json!({"path": (hooked.program.as_str())})]));
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.run(&hooked.bundle, &[])?.good()?.facts().is("say", "ran")
+    rig.run(&hooked.bundle, &[])?.success()?.report().is("say", "ran")
 }
 
 fn environment(rig: &mut Rig) -> Outcome {
@@ -172,8 +172,8 @@ fn environment(rig: &mut Rig) -> Outcome {
     hook.set("env", json!(["ONE=1", "TWO=x y=z", "EMPTY="]));
     hooked.bundle.set("hooks.createRuntime[+]", hook);
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
-    let seen = hooked.facts()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
+    let seen = hooked.report()?;
     same("its names", seen.keys("env:"), vec!["ONE", "TWO", "EMPTY"])?;
     seen.is("env:TWO", "x y=z")
 }
@@ -187,8 +187,8 @@ fn environment_not_given(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&[]);
     let mut command = rig.launch("run", &hooked.bundle, &[])?;
     command.env_clear().env("MOTE_LIVE", &rig.marker).env("OUTSIDE", "of the caller");
-    run(&mut command, "")?.good()?;
-    let seen = hooked.facts()?;
+    run(&mut command, "")?.success()?;
+    let seen = hooked.report()?;
     same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 4])?;
     same("TERM", seen.all("env:TERM"), vec!["dumb"; 2])?;
     // As its program, which has none in its configuration.
@@ -201,8 +201,8 @@ fn environment_of_nothing(rig: &mut Rig) -> Outcome {
     hook.set("env", Json::List(Vec::new()));
     hooked.bundle.set("hooks.createRuntime[+]", hook);
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
-    let seen = hooked.facts()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
+    let seen = hooked.report()?;
     seen.is("say", "ran")?;
     same("its names", seen.keys("env:").len(), 0)
 }
@@ -219,8 +219,8 @@ fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
     sys::before_exec(&mut command, move || {
         [3, 9, 300].iter().try_for_each(|number| sys::duplicate_to(open.as_raw_fd(), *number))
     });
-    run(&mut command, "")?.good()?;
-    let seen = hooked.facts()?;
+    run(&mut command, "")?.success()?;
+    let seen = hooked.report()?;
     same("fds", seen.all("fds"), vec!["0 1 2"; 6])?;
     same("blocked", seen.all("blocked"), vec![""; 6])?;
     same("ignored", seen.all("ignored"), vec![""; 6])?;
@@ -238,9 +238,9 @@ fn working_directories(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&["wait", "1"]);
     // Each command is called from a directory of its own.
     let _created = rig.create(&hooked.bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     rig.delete()?;
-    let seen = hooked.facts()?;
+    let seen = hooked.report()?;
     let bundle = hooked.bundle.dir.display().to_string();
     let root = format!("{bundle}/rootfs");
     let (bundle, root) = (bundle.as_str(), root.as_str());
@@ -273,9 +273,9 @@ fn umasks(rig: &mut Rig) -> Outcome {
         sys::caller::set_umask(0o027);
         Ok(())
     });
-    run(&mut command, "")?.good()?;
+    run(&mut command, "")?.success()?;
     let (own, its) = ("0027", "0031");
-    same("umask", hooked.facts()?.all("umask"), vec![own, own, own, its, own, own])
+    same("umask", hooked.report()?.all("umask"), vec![own, own, own, its, own, own])
 }
 
 /// Whoever runs in the program's place is behind its filter, whenever that is loaded; nobody else is.
@@ -294,8 +294,8 @@ fn filter_of_the_program(rig: &mut Rig) -> Outcome {
         hooked.bundle.set("process.noNewPrivileges", no_new_privileges);
         hooked.bundle.set("linux.seccomp", section);
         hooked.bundle.verbs(&["ask", "munlockall"]);
-        rig.run(&hooked.bundle, &[])?.good()?.facts().is("ask:munlockall", "!EPERM")?;
-        let seen = hooked.facts()?;
+        rig.run(&hooked.bundle, &[])?.success()?.report().is("ask:munlockall", "!EPERM")?;
+        let seen = hooked.report()?;
         same("what it answers", seen.all("ask:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
     }
     Ok(())
@@ -310,7 +310,7 @@ fn time_enough(rig: &mut Rig) -> Outcome {
         hooked.bundle.set("hooks.createRuntime[+]", hook);
     }
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     hooked.said(&["in time"; 2])
 }
 
@@ -329,16 +329,16 @@ fn outputs_in_files(rig: &mut Rig) -> Outcome {
         hooked.bundle.set(&format!("hooks.{point}[+]"), hook);
     }
     hooked.bundle.verbs(&["fds"]);
-    rig.run(&hooked.bundle, &[])?.good()?.facts().is("fds", "0 1 2")?;
+    rig.run(&hooked.bundle, &[])?.success()?.report().is("fds", "0 1 2")?;
     let said: String = POINTS.iter().map(|point| format!("say={point}\n")).collect();
     same("standard output", fs::read_to_string(&out)?, format!("before\n{said}"))?;
     let warned: String = POINTS.iter().map(|point| format!("{point}\n")).collect();
     same("standard error", fs::read_to_string(&err)?, warned)
 }
 
-fn output_that_cannot_be_opened_is_refused(rig: &mut Rig) -> Outcome {
+fn output_that_cannot_be_opened_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("annotations.\"run.oci.hooks.stdout\"", "/none/of/this");
     bundle.set("hooks.poststop", json!([{"path": "/bin/true"}]));
-    rig.refused(&bundle, &["run.oci.hooks.stdout", "/none/of/this"])
+    rig.rejected(&bundle, &["run.oci.hooks.stdout", "/none/of/this"])
 }

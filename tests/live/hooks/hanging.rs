@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, start};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -36,7 +36,7 @@ impl Hanging {
     fn new(rig: &Rig, point: &str) -> Outcome<Hanging> {
         let mut bundle = rig.bundle()?;
         let inside = point == "startContainer";
-        let dir = if inside { bundle.inside("/") } else { rig.dir.clone() };
+        let dir = if inside { bundle.host_path("/") } else { rig.dir.clone() };
         let pipes = ["begun", "end"].map(|name| dir.join(format!("{point}-{name}")));
         for pipe in &pipes {
             sys::mknod(pipe, libc::S_IFIFO | 0o600, 0, 0)?;
@@ -86,12 +86,12 @@ fn only_its_end(rig: &Rig) -> Outcome {
         &["update", "--pids-limit", "20", id],
         &["mounts", "add", id, &list],
     ];
-    others.iter().try_for_each(|words| rig.mote(words)?.bad(&[id]))
+    others.iter().try_for_each(|words| rig.mote(words)?.failure(&[id]))
 }
 
 fn killed_in(rig: &mut Rig, points: &[&str]) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers go on with what is half made");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun go on with what is half made");
     }
     // Called by nohup(1) or a shell's background job the runtime ignores some, as the test does.
     let (ignored, _) = sys::signals();
@@ -103,7 +103,7 @@ fn killed_in(rig: &mut Rig, points: &[&str]) -> Outcome {
             creating.signal(signal)?;
             creating.status()?;
             only_its_end(rig)?;
-            rig.mote(&["delete", &rig.id])?.good()?;
+            rig.mote(&["delete", &rig.id])?.success()?;
             drop(hanging);
             rig.nothing_left()?;
             for name in ["begun", "end"] {
@@ -127,7 +127,7 @@ fn kill_while_a_hook_hangs(rig: &mut Rig) -> Outcome {
     for point in ["prestart", "createRuntime", "createContainer"] {
         let hanging = Hanging::new(rig, point)?;
         let mut creating = hanging.begin(&mut rig.launch("create", &hanging.bundle, &[])?)?;
-        rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+        rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
         let (status, errors) = creating.status()?;
         same("exit code of create", status.code(), Some(1))?;
         let why = if point == "createContainer" { "died" } else { "the container's process has ended" };
@@ -143,8 +143,8 @@ fn delete_while_a_hook_hangs(rig: &mut Rig) -> Outcome {
         let hanging = Hanging::new(rig, point)?;
         let mut creating = hanging.begin(&mut rig.launch("create", &hanging.bundle, &[])?)?;
         // Without force it is an error at once.
-        rig.mote(&["delete", &rig.id])?.bad(&["is being created"])?;
-        rig.mote(&["delete", "--force", &rig.id])?.good()?;
+        rig.mote(&["delete", &rig.id])?.failure(&["is being created"])?;
+        rig.mote(&["delete", "--force", &rig.id])?.success()?;
         same("exit code of create", creating.status()?.0.code(), Some(1))?;
         drop(hanging);
         rig.nothing_left()?;
@@ -156,9 +156,9 @@ fn kill_and_delete_while_start_hangs(rig: &mut Rig) -> Outcome {
     let hanging = Hanging::new(rig, "startContainer")?;
     let _created = rig.create(&hanging.bundle, &[])?;
     let mut starting = hanging.begin(&mut rig.command(&["start", &rig.id]))?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
     starting.status()?;
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
     drop(hanging);
     rig.nothing_left()
 }
@@ -167,8 +167,8 @@ fn delete_while_poststart_of_run_hangs(rig: &mut Rig) -> Outcome {
     let hanging = Hanging::new(rig, "poststart")?;
     let mut running = hanging.begin(&mut rig.launch("run", &hanging.bundle, &["--detach"])?)?;
     rig.status_is("running")?;
-    rig.mote(&["exec", &rig.id, "/payload"])?.good()?;
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.mote(&["exec", &rig.id, "/payload"])?.success()?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
     drop(hanging);
     running.status()?;
     rig.nothing_left()
@@ -184,9 +184,9 @@ fn delete_while_create_has_no_process_yet(rig: &mut Rig) -> Outcome {
     let path = path.display().to_string();
     let mut creating = start(&mut rig.launch("create", &bundle, &["--console-socket", &path])?, false)?;
     while !rig.state.join(&rig.id).join("status").exists() {
-        holds("create hangs", !creating.is_over()?)?;
+        holds("create hangs", !creating.has_ended()?)?;
     }
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
     holds("create has ended", !creating.status()?.0.success())?;
     rig.nothing_left()
 }
@@ -215,7 +215,7 @@ fn hooks_that_ask_mote(rig: &mut Rig) -> Outcome {
     // The container is there by then.
     for words in [&["exec", &id, "/payload"][..], &["update", "--pids-limit", "20", &id], &["pause", &id]] {
         let bundle = asking(rig, "poststart", words)?;
-        rig.run(&bundle, &["--detach"])?.good()?;
+        rig.run(&bundle, &["--detach"])?.success()?;
         rig.delete()?;
     }
     rig.nothing_left()
@@ -223,8 +223,8 @@ fn hooks_that_ask_mote(rig: &mut Rig) -> Outcome {
 
 /// What is not set up is not changed, and whoever asks for it is told so at once.
 fn hooks_that_change_their_own_container(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers enter what is half made");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun enter what is half made");
     }
     let id = rig.id.clone();
     let words: [&[&str]; 4] =
@@ -232,7 +232,7 @@ fn hooks_that_change_their_own_container(rig: &mut Rig) -> Outcome {
     for words in words {
         let bundle = asking(rig, "createRuntime", words)?;
         let output = crate::command::run(&mut rig.launch("create", &bundle, &[])?, "")?;
-        output.bad(&["hooks.createRuntime[0]", "is being created"])?;
+        output.failure(&["hooks.createRuntime[0]", "is being created"])?;
         rig.nothing_left()?;
     }
     // Its own end is another thing.

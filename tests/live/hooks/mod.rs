@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
 use crate::json::Json;
 use crate::rig::Rig;
@@ -31,7 +31,7 @@ impl Hooked {
     fn new(rig: &Rig) -> Outcome<Hooked> {
         let bundle = rig.bundle()?;
         bundle.file("/log", "")?;
-        let log = bundle.inside("log");
+        let log = bundle.host_path("log");
         // Also the container's user writes there.
         fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         Ok(Hooked { bundle, log, program: rig.suite.payload.display().to_string() })
@@ -62,12 +62,12 @@ impl Hooked {
         Ok(fs::read_to_string(&self.log)?)
     }
 
-    fn facts(&self) -> Outcome<Facts> {
-        Ok(Facts::parse(&self.text()?))
+    fn report(&self) -> Outcome<Report> {
+        Ok(Report::parse(&self.text()?))
     }
 
     /// What was said so far.
     fn said(&self, words: &[&str]) -> Outcome {
-        same("what was said", self.facts()?.all("say"), words)
+        same("what was said", self.report()?.all("say"), words)
     }
 }

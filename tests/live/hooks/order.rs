@@ -3,7 +3,7 @@
 use super::{Hooked, POINTS};
 use crate::cgroups::unified_top;
 use crate::check::{Outcome, contains, different, holds, lacks, same};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command;
 use crate::json;
 use crate::json::Json;
@@ -31,7 +31,7 @@ fn all_in_order_of_run(rig: &mut Rig) -> Outcome {
     hooked.add_all();
     // Between it and poststart there is no order.
     hooked.bundle.verbs(&["wait", "0"]);
-    let output = rig.run(&hooked.bundle, &[])?.good()?;
+    let output = rig.run(&hooked.bundle, &[])?.success()?;
     same("what the hooks say does not come out", output.stdout.as_str(), "waiting=1\n")?;
     hooked.said(&POINTS)
 }
@@ -42,7 +42,7 @@ fn all_in_order_of_create_and_start(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
     hooked.said(&["prestart", "createRuntime", "createContainer"])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     // When `start` is back the program runs, and all were run that belong to it.
     hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
     rig.status_is("running")?;
@@ -54,7 +54,7 @@ fn all_in_order_of_run_detached(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add_all();
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
     hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
     rig.delete()?;
     hooked.said(&POINTS)
@@ -68,7 +68,7 @@ fn several_at_one_point(rig: &mut Rig) -> Outcome {
         }
     }
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     hooked.said(&["1", "2", "3"].repeat(6))
 }
 
@@ -85,13 +85,13 @@ fn in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// Its process is there, with its namespaces and its mounts, and has not entered its root.
 fn place_of_create_on_the_host(rig: &mut Rig) -> Outcome {
-    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
+    let host = command::run(&mut rig.host(&["ns"]), "")?.success()?.report();
     for point in ["prestart", "createRuntime"] {
         let mut hooked = Hooked::new(rig)?;
         hooked.add(point, &["peek", "ns", "id", "cwd"]);
         hooked.bundle.verbs(&[]);
-        rig.run(&hooked.bundle, &[])?.good()?;
-        let seen = hooked.facts()?;
+        rig.run(&hooked.bundle, &[])?.success()?;
+        let seen = hooked.report()?;
         for name in ["pid", "net", "mnt", "ipc", "uts"] {
             if name != "mnt" || rig.layout == Layout::Machine {
                 seen.is(&format!("ns:{name}"), host.get(&format!("ns:{name}")))?;
@@ -101,7 +101,7 @@ fn place_of_create_on_the_host(rig: &mut Rig) -> Outcome {
             different("its namespace", its, seen.get(&format!("ns:{name}")))?;
         }
         seen.is("peek:host", "ok")?;
-        let root = hooked.bundle.inside("/").display().to_string();
+        let root = hooked.bundle.host_path("/").display().to_string();
         let root = root.trim_end_matches('/');
         for place in ["/proc", "/dev", "/dev/pts", "/sys"] {
             contains("its mounts", seen.get("peek:mounts"), &format!("{root}{place} "))?;
@@ -116,12 +116,12 @@ fn place_of_create_in_the_container(rig: &mut Rig) -> Outcome {
     let dir = rig.dir.display().to_string();
     std::fs::write(rig.dir.join("mark"), "the host's")?;
     let mark = format!("{dir}/mark");
-    let root = hooked.bundle.inside("/").display().to_string();
+    let root = hooked.bundle.host_path("/").display().to_string();
     let shm = format!("{root}dev/shm");
     hooked.add("createContainer", &["ns", "id", "uts", "read", &mark, "list", &shm]);
     hooked.bundle.verbs(&["ns"]);
-    let inside = rig.run(&hooked.bundle, &[])?.good()?.facts();
-    let seen = hooked.facts()?;
+    let inside = rig.run(&hooked.bundle, &[])?.success()?.report();
+    let seen = hooked.report()?;
     for name in ["pid", "net", "mnt", "ipc", "uts", "user", "cgroup"] {
         let key = format!("ns:{name}");
         seen.is(&key, inside.get(&key))?;
@@ -144,8 +144,8 @@ fn place_of_start_in_the_container(rig: &mut Rig) -> Outcome {
     bundle.set("process.cwd", "/tmp");
     bundle.set("process.noNewPrivileges", true);
     bundle.verbs(&verbs);
-    let inside = rig.run(bundle, &[])?.good()?.facts();
-    let seen = hooked.facts()?;
+    let inside = rig.run(bundle, &[])?.success()?.report();
+    let seen = hooked.report()?;
     let mut keys =
         vec!["uid", "gid", "groups", "hostname", "nnp", "fds", "list:/", "cwd", "ignored", "blocked"];
     keys.extend(["umask", "cap:effective", "cap:permitted", "cap:bounding", "ns:pid", "ns:mnt", "ns:net"]);
@@ -163,8 +163,8 @@ fn place_of_poststart(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
     same("nothing is said before", hooked.text()?.as_str(), "")?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    let seen = hooked.facts()?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    let seen = hooked.report()?;
     seen.is("peek:exe", "/payload")?;
     different("the namespace", seen.get("ns:mnt"), seen.get("peek:ns/mnt"))?;
     let state = Json::parse(seen.get("state"))?;
@@ -178,15 +178,15 @@ fn place_of_poststop(rig: &mut Rig) -> Outcome {
     let own = unified_top().join(&rig.cgroup).display().to_string();
     let state = rig.state.display().to_string();
     hooked.add("poststop", &["ns", "list", &state, "list", &own]);
-    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
+    let host = command::run(&mut rig.host(&["ns"]), "")?.success()?.report();
     // Both ways to an end.
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
     holds("there is a cgroup", !cgroups(&rig.cgroup).is_empty())?;
     rig.delete()?;
-    let seen = hooked.facts()?;
+    let seen = hooked.report()?;
     for (key, value) in [(format!("list:{state}"), ""), (format!("list:{own}"), "!ENOENT")] {
         same(&key, seen.all(&key), vec![value; 2])?;
     }
@@ -201,9 +201,9 @@ fn kept_containers_have_their_end_with_delete(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("poststop", &["say", "poststop"]);
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &["--keep"])?.good()?;
+    rig.run(&hooked.bundle, &["--keep"])?.success()?;
     hooked.said(&[])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     hooked.said(&["poststop"])
 }
 

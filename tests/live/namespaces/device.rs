@@ -69,7 +69,7 @@ fn device_is_moved_and_renamed(rig: &mut Rig) -> Outcome {
     let file = |name: &str| format!("/sys/class/net/inside0/{name}");
     let (mtu, address, flags) = (file("mtu"), file("address"), file("flags"));
     let looks = ["list", "/sys/class/net", "read", &mtu, "read", &address, "read", &flags];
-    let inside = rig.facts(&mut bundle, &looks)?;
+    let inside = rig.report(&mut bundle, &looks)?;
     inside.is("list:/sys/class/net", "inside0 lo")?;
     inside.is(&format!("read:{mtu}"), "1400\n")?;
     inside.is(&format!("read:{address}"), "02:00:00:00:00:07\n")?;
@@ -129,12 +129,12 @@ fn device_in_a_joined_network(rig: &mut Rig) -> Outcome {
     let before = hosts(rig, "eth0")?;
     let joined = network(rig)?;
     let number = before.at("ifindex").int();
-    ip(&joined, &[&format!("link add has index {number} type veth peer name other")])?.good()?;
+    ip(&joined, &[&format!("link add has index {number} type veth peer name other")])?.success()?;
     let mut bundle = rig.bundle()?;
     bundle.namespace("network", Some(&path_of(&joined)));
     bundle.set("linux.netDevices.eth0.name", "in0");
     bundle.verbs(&[]);
-    rig.run(&bundle, &[])?.good()?;
+    rig.run(&bundle, &[])?.success()?;
     let (inside, has) = (link(&joined, "in0")?, link(&joined, "has")?);
     holds("it has another number", inside.at("ifindex") != before.at("ifindex"))?;
     is_kept(&inside, &before)?;
@@ -170,12 +170,12 @@ fn devices_change_their_names(rig: &mut Rig) -> Outcome {
 fn device_with_a_number(rig: &mut Rig) -> Outcome {
     host(rig, &["10.1.0.1/24"])?;
     let joined = network(rig)?;
-    ip(&joined, &["link add net0 type veth peer name eth0"])?.good()?;
+    ip(&joined, &["link add net0 type veth peer name eth0"])?.success()?;
     let mut bundle = rig.bundle()?;
     bundle.namespace("network", Some(&path_of(&joined)));
     bundle.set("linux.netDevices", json!({"eth0": {"name": "net%d"}, "other": {"name": "net1"}}));
     bundle.verbs(&[]);
-    rig.run(&bundle, &[])?.good()?;
+    rig.run(&bundle, &[])?.success()?;
     same("addresses of net2", kept(&link(&joined, "net2")?, "").len(), 1)?;
     holds("net1 is there", link(&joined, "net1")? != Json::Null)
 }
@@ -200,7 +200,7 @@ fn device_before_hooks_and_sysctls(rig: &mut Rig) -> Outcome {
     bundle.set("hooks.prestart", Json::List(vec![json!({"path": (hook[0].as_str()), "args": words})]));
     bundle.set("linux.sysctl.\"net.ipv4.conf.in0.forwarding\"", "1");
     let setting = "/proc/sys/net/ipv4/conf/in0/forwarding";
-    rig.facts(&mut bundle, &["read", setting])?.is(&format!("read:{setting}"), "1\n")?;
+    rig.report(&mut bundle, &["read", setting])?.is(&format!("read:{setting}"), "1\n")?;
     let seen = std::fs::read_to_string(log)?;
     contains("what the hook saw", &seen, "other:")?;
     lacks("what the hook saw", &seen, "eth0:")
@@ -211,7 +211,7 @@ fn device_that_is_not_there(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.netDevices.nothing", json!({}));
-    rig.refused(&bundle, &["linux.netDevices.nothing: ", "no such device"])
+    rig.rejected(&bundle, &["linux.netDevices.nothing: ", "no such device"])
 }
 
 /// It has not been touched: what is for a time is still there.
@@ -219,12 +219,12 @@ fn device_with_a_name_that_is_taken(rig: &mut Rig) -> Outcome {
     host(rig, &ADDRESSES)?;
     let before = hosts(rig, "eth0")?;
     let joined = network(rig)?;
-    ip(&joined, &["link add taken type veth peer name other"])?.good()?;
+    ip(&joined, &["link add taken type veth peer name other"])?.success()?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.namespace("network", Some(&path_of(&joined)));
     bundle.set("linux.netDevices.eth0.name", "taken");
-    rig.refused(&bundle, &["linux.netDevices.eth0: \"taken\"", "file exists"])?;
+    rig.rejected(&bundle, &["linux.netDevices.eth0: \"taken\"", "file exists"])?;
     is_back(rig, &before)?;
     let count = |link: &Json| link.at("addr_info").items().len();
     same("addresses", count(&hosts(rig, "eth0")?), count(&before))
@@ -235,7 +235,7 @@ fn device_that_cannot_be_moved(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.netDevices.lo.name", "lo1");
-    rig.refused(&bundle, &["linux.netDevices.lo: RTM_NEWLINK", "invalid argument"])
+    rig.rejected(&bundle, &["linux.netDevices.lo: RTM_NEWLINK", "invalid argument"])
 }
 
 fn device_into_the_hosts_own_network(rig: &mut Rig) -> Outcome {
@@ -244,7 +244,7 @@ fn device_into_the_hosts_own_network(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     bundle.namespace("network", Some("/proc/self/ns/net".as_ref()));
     bundle.set("linux.netDevices.eth0.name", "in0");
-    rig.refused(&bundle, &["linux.namespaces[4].path", "host's own", "netDevices"])?;
+    rig.rejected(&bundle, &["linux.namespaces[4].path", "host's own", "netDevices"])?;
     holds("it is still there", hosts(rig, "eth0")? != Json::Null)
 }
 
@@ -262,7 +262,7 @@ fn goes_back(rig: &mut Rig, spoil: fn(&Rig, &mut Bundle), words: &[&str]) -> Out
             bundle.set("linux.netDevices.eth0.name", "in0");
             spoil(rig, &mut bundle);
             let output = command::run(&mut rig.launch(verb, &bundle, &[])?, "")?;
-            rig.bad(&output, words)?;
+            rig.failure(&output, words)?;
             rig.nothing_left()?;
             is_back(rig, &before)?;
         }
@@ -299,7 +299,7 @@ fn device_goes_back_from_a_joined_network(rig: &mut Rig) -> Outcome {
     bundle.namespace("network", Some(&path_of(&joined)));
     bundle.set("linux.netDevices", json!({"eth0": {"name": "in%d"}}));
     bundle.set("process.args", json!(["/nothing"]));
-    rig.refused(&bundle, &["/nothing"])?;
+    rig.rejected(&bundle, &["/nothing"])?;
     same("inside", link(&joined, "in0")?, Json::Null)?;
     is_back(rig, &before)
 }

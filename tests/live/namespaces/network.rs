@@ -10,7 +10,7 @@ use super::holder;
 use crate::check::{Outcome, fail, skip, skip_allowed};
 use crate::command::{self, Output};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys;
 
 /// All kinds of addresses: what is not of this host, this link or for a time alone is kept.
@@ -30,8 +30,8 @@ pub const KEPT: usize = 6;
 /// Has the runtime called in a network namespace of this test's own, with a pair of interfaces in it: `eth0`,
 /// with these addresses, and `other`.
 pub fn host(rig: &mut Rig, addresses: &[&str]) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers these tests were tried on know no netDevices");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun these tests were tried on know no netDevices");
     }
     if program().arg("-Version").output().is_err() {
         return skip("there is no ip(8), which is part of iproute2");
@@ -41,20 +41,20 @@ pub fn host(rig: &mut Rig, addresses: &[&str]) -> Outcome {
     if made.stderr.contains("Unknown device type") || made.stderr.contains("not supported") {
         return skip("this kernel makes no pairs of interfaces (veth)");
     }
-    made.good()?;
+    made.success()?;
     let lines: Vec<String> =
         addresses.iter().map(|address| format!("address add {address} dev eth0")).collect();
     let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     lines.extend(["link set eth0 mtu 1400 address 02:00:00:00:00:07 up", "link set other up"]);
-    ip(&network, &lines)?.good()?;
+    ip(&network, &lines)?.success()?;
     rig.network = Some(network);
     Ok(())
 }
 
 /// A new network namespace, which is there as long as the file.
 pub fn network(rig: &Rig) -> Outcome<File> {
-    let (holder, facts) = holder(rig, &["unshare", "net"])?;
-    facts.is("unshare", "ok")?;
+    let (holder, report) = holder(rig, &["unshare", "net"])?;
+    report.is("unshare", "ok")?;
     Ok(File::open(format!("/proc/{}/ns/net", holder.pid()))?)
 }
 
@@ -74,13 +74,13 @@ pub fn ip(network: &File, lines: &[&str]) -> Outcome<Output> {
     let mut command = program();
     command.args(["-json", "-details", "-batch", "-"]);
     let network = network.as_raw_fd();
-    sys::before_exec(&mut command, move || sys::join(network));
+    sys::before_exec(&mut command, move || sys::setns(network));
     command::run(&mut command, &lines.join("\n"))
 }
 
 /// What is known of an interface; nothing for one that is not there.
 pub fn link(network: &File, name: &str) -> Outcome<Json> {
-    let text = ip(network, &["address show"])?.good()?.stdout;
+    let text = ip(network, &["address show"])?.success()?.stdout;
     let links = Json::parse(&text)?;
     let found = links.items().iter().find(|link| link.at("ifname").text() == name);
     Ok(found.cloned().unwrap_or(Json::Null))
@@ -112,6 +112,6 @@ pub fn kept(link: &Json, name: &str) -> Vec<String> {
 
 /// Changes something there.
 pub fn set(rig: &Rig, line: &str) -> Outcome {
-    rig.network.as_ref().map_or_else(|| fail("no host"), |network| ip(network, &[line])?.good())?;
+    rig.network.as_ref().map_or_else(|| fail("no host"), |network| ip(network, &[line])?.success())?;
     Ok(())
 }

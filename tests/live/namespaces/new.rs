@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{needs_time, on_host};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{command, sys, tests};
 
 tests![
@@ -30,8 +30,8 @@ tests![
     all_are_new_together,
     pid_1_is_the_program,
     loopback_is_up,
-    a_kind_twice_is_refused,
-    an_unknown_kind_is_refused,
+    a_kind_twice_is_rejected,
+    an_unknown_kind_is_rejected,
     user_map_of_a_user_with_the_capabilities_for_it,
 ];
 
@@ -56,7 +56,7 @@ fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
     match kind {
         "time" => {
             needs_time(rig)?;
-            if rig.refuses("clone3") {
+            if rig.denies("clone3") {
                 return skip_allowed("clone(2) makes no time namespace");
             }
             bundle.namespace(kind, None);
@@ -71,7 +71,7 @@ fn is_new(rig: &Rig, kind: &str) -> Outcome {
     let key = format!("ns:{}", file_of(kind));
     let mut bundle = rig.bundle()?;
     ask(rig, &mut bundle, kind)?;
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     same("the name in the link", inside.get(&key).split(':').next(), Some(file_of(kind)))?;
     different(&key, inside.get(&key), host.get(&key))
@@ -84,7 +84,7 @@ fn is_the_hosts(rig: &Rig, kind: &str) -> Outcome {
     if kind == "uts" {
         bundle.remove("hostname");
     }
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     inside.is(&key, on_host(rig, &["ns"])?.get(&key))
 }
 
@@ -114,13 +114,13 @@ fn new_user(rig: &mut Rig) -> Outcome {
 
 /// Whoever called is root there, and nobody else is anybody.
 fn new_user_without_mappings(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc refuses it");
     }
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", None);
     let inside =
-        rig.facts(&mut bundle, &["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map"])?;
+        rig.report(&mut bundle, &["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map"])?;
     inside.is("uid", "0 0 0")?;
     for map in ["uid_map", "gid_map"] {
         let map = inside.get(&format!("read:/proc/self/{map}"));
@@ -172,20 +172,20 @@ fn hosts_mount_or_refused(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["ns"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() == 0 {
-        return output.facts().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
+        return output.report().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
     }
-    rig.bad(&output, &["linux.namespaces"])
+    rig.failure(&output, &["linux.namespaces"])
 }
 
 fn all_are_new_together(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let time = rig.is(Peer::Mote) && !rig.refuses("clone3");
+    let time = rig.is(Runtime::Mote) && !rig.denies("clone3");
     for (kind, _) in KINDS {
         if *kind != "time" || time {
             ask(rig, &mut bundle, kind)?;
         }
     }
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     for (kind, file) in KINDS {
         if *kind == "time" && !time {
@@ -201,7 +201,7 @@ fn all_are_new_together(rig: &mut Rig) -> Outcome {
 /// With a pid namespace the program is its init, and has no parent there.
 fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
+    let inside = rig.report(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
     inside.is("pid", "1")?;
     inside.is("ppid", "0")?;
     inside.is("link:/proc/1/exe", "/payload")?;
@@ -210,23 +210,23 @@ fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
 
 fn loopback_is_up(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["lo", "list", "/sys/class/net"])?;
+    let inside = rig.report(&mut bundle, &["lo", "list", "/sys/class/net"])?;
     inside.is("lo", "up")?;
     inside.is("list:/sys/class/net", "lo")
 }
 
-fn a_kind_twice_is_refused(rig: &mut Rig) -> Outcome {
+fn a_kind_twice_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "ipc");
-    rig.refused(&bundle, &["linux.namespaces[5]", "ipc"])
+    rig.rejected(&bundle, &["linux.namespaces[5]", "ipc"])
 }
 
-fn an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
+fn an_unknown_kind_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "moon");
-    rig.refused(&bundle, &["linux.namespaces[5].type", "moon"])
+    rig.rejected(&bundle, &["linux.namespaces[5].type", "moon"])
 }
 
 /// It is the capability that maps, not the number 0.
@@ -245,7 +245,7 @@ fn user_map_of_a_user_with_the_capabilities_for_it(rig: &mut Rig) -> Outcome {
     command.args(["--inh-caps", &some.join(","), "--ambient-caps", &some.join(",")]);
     command.arg(launched.get_program()).args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
     rig.prepare(&mut command);
-    let inside = command::run(&mut command, "")?.good()?.facts();
+    let inside = command::run(&mut command, "")?.success()?.report();
     inside.is("uid", "0 0 0")?;
     inside.is("read:/proc/self/setgroups", "allow\n")
 }

@@ -56,8 +56,8 @@ fn caller_ignores_signals(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["signals", "exit", "9"]);
     let output = after(rig.launch("run", &bundle, &[])?, ignore_and_block_signals)?;
     same("exit code", output.code(), 9)?;
-    output.facts().is("ignored", "")?;
-    output.facts().is("blocked", "")
+    output.report().is("ignored", "")?;
+    output.report().is("blocked", "")
 }
 
 fn caller_ignores_signals_of_exec(rig: &mut Rig) -> Outcome {
@@ -66,7 +66,7 @@ fn caller_ignores_signals_of_exec(rig: &mut Rig) -> Outcome {
     let command = rig.command(&["exec", &rig.id, "/payload", "signals", "exit", "9"]);
     let output = after(command, ignore_and_block_signals)?;
     same("exit code", output.code(), 9)?;
-    output.facts().is("ignored", "")?;
+    output.report().is("ignored", "")?;
     rig.delete()
 }
 
@@ -77,7 +77,7 @@ fn hooked(rig: &Rig, points: &[&str], verb: &str) -> Outcome<Bundle> {
     for point in points {
         let (path, log) = match *point {
             "startContainer" => ("/payload".to_string(), "/log".to_string()),
-            _ => (rig.suite.payload.display().to_string(), bundle.inside("log").display().to_string()),
+            _ => (rig.suite.payload.display().to_string(), bundle.host_path("log").display().to_string()),
         };
         let args = vec!["payload", "into", log.as_str(), verb];
         bundle.set(&format!("hooks.{point}"), json!([{"path": path, "args": args}]));
@@ -87,14 +87,14 @@ fn hooked(rig: &Rig, points: &[&str], verb: &str) -> Outcome<Bundle> {
 
 /// What they said under a key.
 fn said(bundle: &Bundle, key: &str) -> Outcome<Vec<String>> {
-    let facts = crate::facts::Facts::parse(&fs::read_to_string(bundle.inside("log"))?);
-    Ok(facts.all(key).into_iter().map(String::from).collect())
+    let report = crate::report::Report::parse(&fs::read_to_string(bundle.host_path("log"))?);
+    Ok(report.all(key).into_iter().map(String::from).collect())
 }
 
 fn caller_ignores_signals_with_hooks(rig: &mut Rig) -> Outcome {
     let mut bundle = hooked(rig, &crate::hooks::POINTS, "signals")?;
     bundle.verbs(&[]);
-    after(rig.launch("run", &bundle, &[])?, ignore_and_block_signals)?.good()?;
+    after(rig.launch("run", &bundle, &[])?, ignore_and_block_signals)?.success()?;
     for key in ["ignored", "blocked"] {
         same(key, said(&bundle, key)?, vec![String::new(); 6])?;
     }
@@ -105,9 +105,9 @@ fn caller_ignores_signals_with_hooks(rig: &mut Rig) -> Outcome {
 fn caller_ignores_signals_of_create_and_delete(rig: &mut Rig) -> Outcome {
     let mut bundle = hooked(rig, &["prestart", "poststart", "poststop"], "signals")?;
     bundle.verbs(&["wait", "1"]);
-    after(rig.launch("create", &bundle, &[])?, ignore_and_block_signals)?.good()?;
-    after(rig.command(&["start", &rig.id]), ignore_and_block_signals)?.good()?;
-    after(rig.command(&["delete", "--force", &rig.id]), ignore_and_block_signals)?.good()?;
+    after(rig.launch("create", &bundle, &[])?, ignore_and_block_signals)?.success()?;
+    after(rig.command(&["start", &rig.id]), ignore_and_block_signals)?.success()?;
+    after(rig.command(&["delete", "--force", &rig.id]), ignore_and_block_signals)?.success()?;
     same("ignored", said(&bundle, "ignored")?, vec![String::new(); 3])?;
     rig.nothing_left()
 }
@@ -120,7 +120,7 @@ fn caller_has_no_standard_descriptors(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["into", "/tmp/said", "fds"]);
     same("exit code", after(rig.launch("run", &bundle, &[])?, close_all)?.code(), 0)?;
-    let inside = crate::facts::Facts::parse(&fs::read_to_string(bundle.inside("tmp/said"))?);
+    let inside = crate::report::Report::parse(&fs::read_to_string(bundle.host_path("tmp/said"))?);
     for number in ["0", "2"] {
         inside.is(&format!("fd:{number}"), "/dev/null")?;
     }
@@ -135,11 +135,11 @@ fn caller_has_no_standard_descriptors_and_no_null(rig: &mut Rig) -> Outcome {
     fs::create_dir(&nothing)?;
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, move || {
-        sys::cover(&nothing, Path::new("/dev"))?;
+        sys::bind_over(&nothing, Path::new("/dev"))?;
         close(0);
         Ok(())
     });
-    rig.bad(&run(&mut command, "")?, &["standard descriptor", "/dev/null"])?;
+    rig.failure(&run(&mut command, "")?, &["standard descriptor", "/dev/null"])?;
     rig.nothing_left()
 }
 
@@ -149,7 +149,7 @@ fn caller_allows_few_open_files(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["limits"]);
     let output = after(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, 3, hard)))?;
-    output.good()?.facts().is("limit:NOFILE", &format!("3 {hard}"))
+    output.success()?.report().is("limit:NOFILE", &format!("3 {hard}"))
 }
 
 /// However few they are: it works, or one line says why not and nothing is left.
@@ -161,9 +161,9 @@ fn caller_allows_too_few_open_files(rig: &mut Rig) -> Outcome {
         let output = after(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, most, most)))?;
         rig.nothing_left()?;
         if output.code() == 0 {
-            return output.good()?.facts().is("say", "runs");
+            return output.success()?.report().is("say", "runs");
         }
-        output.bad(&["too many open files"])?;
+        output.failure(&["too many open files"])?;
     }
     fail("it does not work at all")
 }
@@ -174,7 +174,7 @@ fn caller_limits_open_files_of_exec(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     let command = rig.command(&["exec", &rig.id, "/payload", "limits"]);
     let output = after(command, move || drop(set_limit(NOFILE, 4, hard)))?;
-    output.good()?.facts().is("limit:NOFILE", &format!("4 {hard}"))?;
+    output.success()?.report().is("limit:NOFILE", &format!("4 {hard}"))?;
     rig.delete()
 }
 
@@ -184,7 +184,7 @@ fn caller_limits_open_files_of_hooks(rig: &mut Rig) -> Outcome {
     let mut bundle = hooked(rig, &crate::hooks::POINTS, "limits")?;
     bundle.set("process.rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 60i64, "hard": 70i64}]));
     bundle.verbs(&[]);
-    after(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, 50, hard)))?.good()?;
+    after(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, 50, hard)))?.success()?;
     let (callers, its) = (format!("50 {hard}"), "60 70".to_string());
     let all = [&callers, &callers, &callers, &its, &callers, &callers].map(String::clone);
     same("the limits", said(&bundle, "limit:NOFILE")?, all.to_vec())
@@ -196,7 +196,7 @@ fn caller_has_a_umask_that_shuts_out_itself(rig: &mut Rig) -> Outcome {
     let mut bundle = crate::rootless::mapped(rig)?;
     bundle.verbs(&["umask"]);
     let output = after(rig.launch("run", &bundle, &[])?, || set_umask(0o777))?;
-    output.good()?.facts().is("umask", "0022")
+    output.success()?.report().is("umask", "0022")
 }
 
 fn caller_has_a_umask_for_its_own_files(rig: &mut Rig) -> Outcome {
@@ -206,7 +206,7 @@ fn caller_has_a_umask_for_its_own_files(rig: &mut Rig) -> Outcome {
     let (pid_name, log_name) = (pid_file.display().to_string(), log.display().to_string());
     rig.globals.extend(["--log".to_string(), log_name]);
     let command = rig.launch("run", &bundle, &["--pid-file", &pid_name])?;
-    after(command, || set_umask(0o077))?.good()?.facts().is("umask", "0022")?;
+    after(command, || set_umask(0o077))?.success()?.report().is("umask", "0022")?;
     for path in [&pid_file, &log] {
         same("its mode", fs::metadata(path)?.mode() & 0o777, 0o600)?;
     }
@@ -218,8 +218,8 @@ fn caller_has_a_umask_for_cgroups(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let command = rig.launch("create", &bundle, &[])?;
-    after(command, || set_umask(0o077))?.good()?;
-    let made = crate::clean::cgroups(&rig.cgroup);
+    after(command, || set_umask(0o077))?.success()?;
+    let made = crate::cleanup::cgroups(&rig.cgroup);
     holds("there are cgroups", !made.is_empty())?;
     for path in made {
         same("its mode", fs::metadata(path)?.mode() & 0o777, 0o755)?;
@@ -233,7 +233,7 @@ fn caller_has_priorities(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["schedule"]);
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, || set_nice(13).and_then(|()| set_io_priority(0x6000)));
-    run(&mut command, "")?.good()?.facts().is("schedule", "0 13 0x6000 0x0")
+    run(&mut command, "")?.success()?.report().is("schedule", "0 13 0x6000 0x0")
 }
 
 /// The container's score is not that of the hooks on the host, nor of the runtime that waits.
@@ -247,7 +247,7 @@ fn caller_keeps_its_score(rig: &mut Rig) -> Outcome {
     let own = fs::read_to_string(format!("/proc/{}/oom_score_adj", running.pid()))?;
     same("of the runtime", own.trim(), before.as_str())?;
     running.signal(libc::SIGTERM)?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     same("of the hooks", said(&bundle, "oom")?, vec![before; 3])
 }
 
@@ -264,6 +264,6 @@ fn caller_keeps_its_score_of_exec(rig: &mut Rig) -> Outcome {
     let own = fs::read_to_string(format!("/proc/{}/oom_score_adj", exec.pid()))?;
     same("of the runtime", own.trim(), before.as_str())?;
     exec.signal(libc::SIGTERM)?;
-    exec.finish()?.good()?;
+    exec.finish()?.success()?;
     rig.delete()
 }

@@ -1,10 +1,10 @@
 //! The five capability sets, as the kernel has them after the program was executed, and noNewPrivileges.
 
 use crate::check::{Outcome, contains, same};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -26,15 +26,15 @@ tests![
 const SETS: &[&str] = &["effective", "permitted", "inheritable", "bounding", "ambient"];
 
 /// The sets inside, for a process of this user with these in its configuration.
-fn with(rig: &Rig, uid: i64, sets: Json) -> Outcome<Facts> {
+fn with(rig: &Rig, uid: i64, sets: Json) -> Outcome<Report> {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.uid", uid);
     bundle.set("process.capabilities", sets);
-    rig.facts(&mut bundle, &["caps"])
+    rig.report(&mut bundle, &["caps"])
 }
 
 /// Each set in the order of `SETS`.
-fn are(inside: &Facts, want: [&str; 5]) -> Outcome {
+fn are(inside: &Report, want: [&str; 5]) -> Outcome {
     SETS.iter().zip(want).try_for_each(|(set, want)| inside.is(&format!("cap:{set}"), want))
 }
 
@@ -42,7 +42,7 @@ fn are(inside: &Facts, want: [&str; 5]) -> Outcome {
 fn capabilities_of_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let three = "KILL NET_BIND_SERVICE AUDIT_WRITE";
-    are(&rig.facts(&mut bundle, &["caps"])?, [three, three, "", three, ""])
+    are(&rig.report(&mut bundle, &["caps"])?, [three, three, "", three, ""])
 }
 
 fn capabilities_none(rig: &mut Rig) -> Outcome {
@@ -51,12 +51,12 @@ fn capabilities_none(rig: &mut Rig) -> Outcome {
 
 /// A process without the object has no need of any.
 fn capabilities_not_given(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return crate::check::skip_allowed("runc then leaves those of the caller");
     }
     let mut bundle = rig.bundle()?;
     bundle.remove("process.capabilities");
-    are(&rig.facts(&mut bundle, &["caps"])?, ["", "", "", "", ""])
+    are(&rig.report(&mut bundle, &["caps"])?, ["", "", "", "", ""])
 }
 
 fn capabilities_of_root_with_all_five_sets(rig: &mut Rig) -> Outcome {
@@ -99,12 +99,12 @@ fn capabilities_ambient_without_inheritable(rig: &mut Rig) -> Outcome {
     let output = rig.run(&bundle, &[])?;
     same("exit code", output.code(), 0)?;
     let three = "KILL NET_BIND_SERVICE AUDIT_WRITE";
-    are(&output.facts(), [three, three, "", three, ""])
+    are(&output.report(), [three, three, "", three, ""])
 }
 
 /// Those the suite itself has, which may be fewer than the kernel knows.
 fn capabilities_all_that_there_are(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.good()?.facts();
+    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.success()?.report();
     let own = host.get("cap:permitted");
     let list: Vec<String> = own.split(' ').map(|name| format!("CAP_{name}")).collect();
     let list = Json::from(list);
@@ -119,7 +119,7 @@ fn capabilities_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let list = json!(["CAP_SYS_RESOURCE", "CAP_KILL"]);
     let sets = json!({"bounding": (list.clone()), "permitted": (list.clone()), "effective": list});
     bundle.set("process.capabilities", sets);
-    let inside = rig.facts(&mut bundle, &["caps"])?;
+    let inside = rig.report(&mut bundle, &["caps"])?;
     let two = "KILL SYS_RESOURCE";
     are(&inside, [two, two, "", two, ""])
 }
@@ -132,18 +132,18 @@ fn capability_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
     same("exit code", output.code(), 0)?;
     contains("the standard error", &output.stderr, "CAP_MOON")?;
     same("lines of warning", output.stderr.lines().count(), 1)?;
-    output.facts().is("cap:bounding", "KILL")
+    output.report().is("cap:bounding", "KILL")
 }
 
 fn new_privileges_are_possible(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    rig.facts(&mut bundle, &["nnp"])?.is("nnp", "0")
+    rig.report(&mut bundle, &["nnp"])?.is("nnp", "0")
 }
 
 fn no_new_privileges(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.noNewPrivileges", true);
-    let inside = rig.facts(&mut bundle, &["nnp", "caps"])?;
+    let inside = rig.report(&mut bundle, &["nnp", "caps"])?;
     inside.is("nnp", "1")?;
     inside.is("cap:bounding", "KILL NET_BIND_SERVICE AUDIT_WRITE")
 }

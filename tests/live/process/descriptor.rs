@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::command;
-use crate::facts::Facts;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -28,7 +28,7 @@ tests![
 
 fn descriptors_are_three(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    rig.facts(&mut bundle, &["fds"])?.is("fds", "0 1 2")
+    rig.report(&mut bundle, &["fds"])?.is("fds", "0 1 2")
 }
 
 /// Leaves a file open at these numbers in the command.
@@ -40,10 +40,10 @@ fn leak(command: &mut Command, numbers: &'static [i32]) -> Outcome {
     Ok(())
 }
 
-fn with_leaks(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Facts> {
+fn with_leaks(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Report> {
     let mut command = rig.launch("run", bundle, options)?;
     leak(&mut command, &[3, 4, 5, 17, 300])?;
-    Ok(command::run(&mut command, "")?.good()?.facts())
+    Ok(command::run(&mut command, "")?.success()?.report())
 }
 
 fn descriptors_of_the_caller_stay_out(rig: &mut Rig) -> Outcome {
@@ -58,8 +58,8 @@ fn descriptors_to_listen_on(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["fds", "env"]);
     let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3, 4, 5])?;
-    let output = command::run(&mut command, "")?.good()?;
-    let inside = output.facts();
+    let output = command::run(&mut command, "")?.success()?;
+    let inside = output.report();
     inside.is("fds", "0 1 2 3 4")?;
     inside.is("env:LISTEN_FDS", "2")?;
     inside.is("env:LISTEN_PID", "1")
@@ -78,7 +78,7 @@ fn listening(rig: &Rig, bundle: &Bundle, count: u32) -> Outcome<Command> {
 
 /// Those of a service that is not mote: it has passed its environment on.
 fn descriptors_for_somebody_else_to_listen_on(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun does not look at LISTEN_PID");
     }
     let mut bundle = rig.bundle()?;
@@ -88,7 +88,7 @@ fn descriptors_for_somebody_else_to_listen_on(rig: &mut Rig) -> Outcome {
         command.env("LISTEN_FDS", "2");
         pid.map(|pid| command.env("LISTEN_PID", pid));
         leak(&mut command, &[3, 4, 5])?;
-        let inside = command::run(&mut command, "")?.good()?.facts();
+        let inside = command::run(&mut command, "")?.success()?.report();
         inside.is("fds", "0 1 2")?;
         same("LISTEN_FDS", inside.all("env:LISTEN_FDS").len(), 0)?;
     }
@@ -109,13 +109,13 @@ fn descriptors_that_are_not_there(rig: &mut Rig) -> Outcome {
         rig.globals = globals.iter().map(|word: &&str| (*word).to_string()).collect();
         let mut command = rig.launch("run", &bundle, &["--preserve-fds", option])?;
         leak(&mut command, open)?;
-        rig.bad(&command::run(&mut command, "")?, &["--preserve-fds", missing, "is not open"])?;
+        rig.failure(&command::run(&mut command, "")?, &["--preserve-fds", missing, "is not open"])?;
         rig.nothing_left()?;
     }
     rig.globals.clear();
     let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3])?;
-    rig.bad(&command::run(&mut command, "")?, &["LISTEN_FDS 2: file descriptor 4 is not open"])?;
+    rig.failure(&command::run(&mut command, "")?, &["LISTEN_FDS 2: file descriptor 4 is not open"])?;
     rig.nothing_left()
 }
 
@@ -155,9 +155,9 @@ fn descriptors_of_create_are_three(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let said = created.lines.all()?;
-    Facts::parse(&said).is("fds", "0 1 2")?;
+    Report::parse(&said).is("fds", "0 1 2")?;
     rig.delete()
 }
 
@@ -165,7 +165,7 @@ fn standard_input_is_passed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["stdin"]);
     let mut command = rig.launch("run", &bundle, &[])?;
-    let inside = command::run(&mut command, "some words\nand more")?.good()?.facts();
+    let inside = command::run(&mut command, "some words\nand more")?.success()?.report();
     inside.is("stdin", "some words\nand more")
 }
 
@@ -185,6 +185,6 @@ fn standard_output_belongs_to_the_user(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["write", "/dev/stdout"]);
     let mut running = rig.spawn(&bundle, &[])?;
     running.close_input();
-    let output = running.finish()?.good()?;
+    let output = running.finish()?.success()?;
     same("the standard output", output.stdout.as_str(), "xwrite:/dev/stdout=ok\n")
 }

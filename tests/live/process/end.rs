@@ -17,7 +17,7 @@ tests![
     detached_goes_on_running,
     pid_file_has_the_pid_alone,
     pid_file_of_a_foreground_run,
-    pid_file_that_cannot_be_written_is_refused,
+    pid_file_that_cannot_be_written_is_rejected,
     orphans_are_reaped,
     children_do_not_outlive_the_first_process,
 ];
@@ -66,7 +66,7 @@ fn keep_leaves_a_stopped_container(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["exit", "5"]);
     same("exit code", rig.run(&bundle, &["--keep"])?.code(), 5)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
@@ -77,7 +77,7 @@ fn detached_goes_on_running(rig: &mut Rig) -> Outcome {
     same("exit code", running.status()?.0.code(), Some(0))?;
     running.lines.until("waiting=1")?;
     rig.status_is("running")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     contains("the last words", &running.lines.all()?, "signal=10")?;
     rig.delete()
 }
@@ -100,16 +100,16 @@ fn pid_file_of_a_foreground_run(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     same("the pid file", fs::read_to_string(&path)?, rig.pid()?.to_string())?;
     running.signal(libc::SIGTERM)?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
-fn pid_file_that_cannot_be_written_is_refused(rig: &mut Rig) -> Outcome {
+fn pid_file_that_cannot_be_written_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let path = rig.dir.join("nothing/pid").display().to_string();
     let output = rig.run(&bundle, &["--detach", "--pid-file", &path])?;
-    rig.bad(&output, &["nothing/pid"])?;
+    rig.failure(&output, &["nothing/pid"])?;
     rig.nothing_left()
 }
 
@@ -117,7 +117,7 @@ fn pid_file_that_cannot_be_written_is_refused(rig: &mut Rig) -> Outcome {
 fn orphans_are_reaped(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
-    rig.facts(&mut bundle, &["orphan"])?.is("orphan", "reaped")
+    rig.report(&mut bundle, &["orphan"])?.is("orphan", "reaped")
 }
 
 fn children_do_not_outlive_the_first_process(rig: &mut Rig) -> Outcome {
@@ -126,7 +126,7 @@ fn children_do_not_outlive_the_first_process(rig: &mut Rig) -> Outcome {
     let mut running = rig.spawn(&bundle, &[])?;
     running.lines.until("say=ready")?;
     let init = sys::pidfd(rig.pid()?)?;
-    running.say("go\n")?;
+    running.write("go\n")?;
     let output = running.finish()?;
     same("exit code", output.code(), 0)?;
     holds("init ended", sys::readable(&init, LIMIT)?)?;

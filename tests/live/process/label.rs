@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{Output, run};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys;
 use crate::tests;
 
@@ -25,8 +25,8 @@ tests![
     apparmor_profile_is_that_of_exec,
     apparmor_profile_of_exec,
     apparmor_profile_of_hooks,
-    apparmor_profile_not_loaded_is_refused,
-    apparmor_profile_without_apparmor_is_refused,
+    apparmor_profile_not_loaded_is_rejected,
+    apparmor_profile_without_apparmor_is_rejected,
     apparmor_unconfined_without_apparmor,
 ];
 
@@ -105,7 +105,7 @@ pub fn bundle(rig: &Rig, profile: &str) -> Outcome<Bundle> {
 
 const VERBS: [&str; 7] = ["read", CURRENT, "read", KEPT, "read", OPEN, "nnp"];
 
-fn holds_back(inside: &Facts, label: &str) -> Outcome {
+fn holds_back(inside: &Report, label: &str) -> Outcome {
     inside.is(&format!("read:{CURRENT}"), label)?;
     inside.is(&format!("read:{KEPT}"), "!EACCES")?;
     inside.is(&format!("read:{OPEN}"), "open")
@@ -114,7 +114,7 @@ fn holds_back(inside: &Facts, label: &str) -> Outcome {
 fn apparmor_profile(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
-    holds_back(&rig.facts(&mut bundle(rig, &profile.0)?, &VERBS)?, &profile.label())
+    holds_back(&rig.report(&mut bundle(rig, &profile.0)?, &VERBS)?, &profile.label())
 }
 
 /// What waits for its start is not the program yet.
@@ -125,7 +125,7 @@ fn apparmor_profile_after_create(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[&VERBS[..], &["say", "end", "wait", "1"]].concat());
     let mut running = rig.create(&bundle, &[])?;
     same("its label", fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?, own(rig)?)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     holds_back(&running.lines.until("say=end")?, &profile.label())?;
     rig.delete()
 }
@@ -137,7 +137,7 @@ fn own(rig: &Rig) -> Outcome<String> {
     // Debian has profiles of these names, which hold nothing back, for the peers.
     let named = rig.suite.runtime.file_name().unwrap_or_default().to_string_lossy();
     let line = format!("{named} (unconfined)");
-    let has = !rig.is(Peer::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
+    let has = !rig.is(Runtime::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
     Ok(if has { line + "\n" } else { fs::read_to_string(CURRENT)? })
 }
 
@@ -146,29 +146,29 @@ fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.user_namespace(100_000);
-    holds_back(&rig.facts(&mut bundle, &VERBS)?, &profile.label())
+    holds_back(&rig.report(&mut bundle, &VERBS)?, &profile.label())
 }
 
 /// They would keep a confined process from a profile of another kind, but mote is not confined.
 fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun takes a profile of its own that holds nothing back for one that does");
     }
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.set("process.noNewPrivileges", true);
-    let inside = rig.facts(&mut bundle, &VERBS)?;
+    let inside = rig.report(&mut bundle, &VERBS)?;
     inside.is("nnp", "1")?;
     holds_back(&inside, &profile.label())
 }
 
 /// A container's process, of a runtime that is itself under a profile.
-fn confined(rig: &Rig, by: &Profile, bundle: &mut Bundle) -> Outcome<Facts> {
+fn confined(rig: &Rig, by: &Profile, bundle: &mut Bundle) -> Outcome<Report> {
     bundle.verbs(&VERBS);
     let mut command = rig.launch("run", bundle, &[])?;
     by.confine(&mut command);
-    Ok(run(&mut command, "")?.good()?.facts())
+    Ok(run(&mut command, "")?.success()?.report())
 }
 
 fn apparmor_profile_of_mote_itself_is_left(rig: &mut Rig) -> Outcome {
@@ -184,7 +184,7 @@ fn apparmor_profile_of_mote_itself_is_left(rig: &mut Rig) -> Outcome {
 /// With no new privileges nothing that holds back is left (linux 4.17), only more taken on.
 fn apparmor_profile_of_mote_itself_is_stacked(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc fails");
     }
     let (runtime, profile) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
@@ -203,14 +203,14 @@ fn apparmor_profile_is_that_of_exec(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
     rig.waiting(&mut bundle(rig, &profile.0)?)?;
-    holds_back(&exec(rig, &[])?.good()?.facts(), &profile.label())?;
+    holds_back(&exec(rig, &[])?.success()?.report(), &profile.label())?;
     // A file that does not say it.
     let args = ["/payload"].into_iter().chain(VERBS).collect::<Vec<_>>();
     let process = json!({"args": args, "cwd": "/", "user": {"uid": 0i64, "gid": 0i64}});
     let file = rig.dir.join("process.json");
     fs::write(&file, process.to_string())?;
     let inside = rig.mote(&["exec", "--process", &file.display().to_string(), &rig.id])?;
-    holds_back(&inside.good()?.facts(), &profile.label())?;
+    holds_back(&inside.success()?.report(), &profile.label())?;
     rig.delete()
 }
 
@@ -218,8 +218,8 @@ fn apparmor_profile_of_exec(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let (profile, other) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
     rig.waiting(&mut bundle(rig, &profile.0)?)?;
-    holds_back(&exec(rig, &["--apparmor", &other.0])?.good()?.facts(), &other.label())?;
-    let inside = exec(rig, &["--apparmor", "unconfined"])?.good()?.facts();
+    holds_back(&exec(rig, &["--apparmor", &other.0])?.success()?.report(), &other.label())?;
+    let inside = exec(rig, &["--apparmor", "unconfined"])?.success()?.report();
     inside.is(&format!("read:{CURRENT}"), "unconfined\n")?;
     not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
     rig.delete()
@@ -233,7 +233,7 @@ fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
     let program = rig.suite.payload.display().to_string();
     let points = ["createRuntime", "createContainer", "startContainer", "poststart"];
     for point in points {
-        let outside = bundle.inside(point).display().to_string();
+        let outside = bundle.host_path(point).display().to_string();
         let inside = format!("/{point}");
         let (path, log) = match point {
             "startContainer" => ("/payload", &inside),
@@ -242,10 +242,10 @@ fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
         let args = ["payload", "into", log.as_str(), "read", CURRENT].to_vec();
         bundle.set(&format!("hooks.{point}[+]"), json!({"path": path, "args": args}));
     }
-    rig.facts(&mut bundle, &["say", "ok"])?;
+    rig.report(&mut bundle, &["say", "ok"])?;
     for point in points {
         let label = if point == "startContainer" { profile.label() } else { own(rig)? };
-        let said = Facts::parse(&fs::read_to_string(bundle.inside(point))?);
+        let said = Report::parse(&fs::read_to_string(bundle.host_path(point))?);
         same(point, said.get(&format!("read:{CURRENT}")), label)?;
     }
     Ok(())
@@ -253,33 +253,33 @@ fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
 
 /// One line of error that names the field, and the file as podman looks for it. Nothing else is asked of peers.
 pub fn not_told(rig: &Rig, output: &Output, field: &str) -> Outcome {
-    if rig.is(Peer::Mote) {
+    if rig.is(Runtime::Mote) {
         same("exit code", output.code(), 255)?;
-        same("lines of error", output.stderr.lines().count(), 1)?;
+        same("lines on the standard error", output.stderr.lines().count(), 1)?;
         contains("the error", &output.stderr, field)?;
         return contains("the error", &output.stderr, "`/proc/self/attr/");
     }
     same("success", output.status.success(), false)
 }
 
-fn apparmor_profile_not_loaded_is_refused(rig: &mut Rig) -> Outcome {
+fn apparmor_profile_not_loaded_is_rejected(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let bundle = bundle(rig, "mote-live-none")?;
     let words = ["process.apparmorProfile", "`/proc/self/attr/", "exec`", "no such file or directory"];
-    rig.refused(&bundle, &words)?;
+    rig.rejected(&bundle, &words)?;
     let create = run(&mut rig.launch("create", &bundle, &[])?, "")?;
-    rig.bad(&create, &words)?;
+    rig.failure(&create, &words)?;
     rig.nothing_left()
 }
 
-fn apparmor_profile_without_apparmor_is_refused(rig: &mut Rig) -> Outcome {
+fn apparmor_profile_without_apparmor_is_rejected(rig: &mut Rig) -> Outcome {
     if has_apparmor() {
         return skip_allowed("there is AppArmor");
     }
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun overlooks it");
     }
-    rig.refused(&bundle(rig, "mote-live-none")?, &["process.apparmorProfile", "`/proc/self/attr/", "exec`"])?;
+    rig.rejected(&bundle(rig, "mote-live-none")?, &["process.apparmorProfile", "`/proc/self/attr/", "exec`"])?;
     rig.waiting(&mut bundle(rig, "")?)?;
     not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
     rig.delete()
@@ -290,8 +290,8 @@ fn apparmor_unconfined_without_apparmor(rig: &mut Rig) -> Outcome {
     if has_apparmor() {
         return skip_allowed("there is AppArmor");
     }
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc refuses it");
     }
-    rig.facts(&mut bundle(rig, "unconfined")?, &VERBS)?.is(&format!("read:{KEPT}"), "kept")
+    rig.report(&mut bundle(rig, "unconfined")?, &VERBS)?.is(&format!("read:{KEPT}"), "kept")
 }

@@ -2,7 +2,7 @@
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
 use crate::json::Json;
 use crate::rig::Rig;
@@ -18,15 +18,15 @@ tests![
     limits_bind_the_program_alone_behind_a_filter,
     limits_bind_the_program_alone_of_create,
     limits_bind_the_program_alone_of_exec,
-    resctrl_missing_is_refused,
+    resctrl_missing_is_rejected,
     resctrl_of_nothing_needs_none,
-    limit_twice_is_refused,
-    limit_of_an_unknown_name_is_refused,
-    limit_soft_above_hard_is_refused,
+    limit_twice_is_rejected,
+    limit_of_an_unknown_name_is_rejected,
+    limit_soft_above_hard_is_rejected,
     oom_score_is_raised,
     oom_score_is_lowered,
     oom_score_not_named_is_the_callers,
-    oom_score_out_of_range_is_refused,
+    oom_score_out_of_range_is_rejected,
 ];
 
 fn limit(kind: &str, soft: i64, hard: i64) -> Json {
@@ -57,7 +57,7 @@ fn limits_are_set(rig: &mut Rig) -> Outcome {
     for (kind, soft, hard) in kinds {
         bundle.set("process.rlimits[+]", limit(&format!("RLIMIT_{kind}"), soft, hard));
     }
-    let inside = rig.facts(&mut bundle, &["limits"])?;
+    let inside = rig.report(&mut bundle, &["limits"])?;
     kinds
         .iter()
         .try_for_each(|(kind, soft, hard)| inside.is(&format!("limit:{kind}"), &format!("{soft} {hard}")))
@@ -66,8 +66,8 @@ fn limits_are_set(rig: &mut Rig) -> Outcome {
 fn limits_not_named_are_the_callers(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.rlimits[+]", limit("RLIMIT_CORE", 0, 0));
-    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
-    let inside = rig.facts(&mut bundle, &["limits"])?;
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.success()?.report();
+    let inside = rig.report(&mut bundle, &["limits"])?;
     for kind in ["NPROC", "STACK", "AS", "MEMLOCK"] {
         let key = format!("limit:{kind}");
         inside.is(&key, host.get(&key))?;
@@ -77,7 +77,7 @@ fn limits_not_named_are_the_callers(rig: &mut Rig) -> Outcome {
 
 /// The largest number stands for no limit. The hard one must be so already, without the right to raise it.
 fn limit_without_an_end(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.success()?.report();
     if !host.get("limit:FSIZE").ends_with(" -1") {
         return skip_allowed("the caller's own file size is limited");
     }
@@ -89,7 +89,7 @@ fn limit_without_an_end(rig: &mut Rig) -> Outcome {
     let text = text.replace(":77\n", ":18446744073709551615\n");
     let mut command = rig.launch("run", &bundle, &[])?;
     std::fs::write(bundle.dir.join("config.json"), text)?;
-    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    let inside = crate::command::run(&mut command, "")?.success()?.report();
     inside.is("limit:FSIZE", &format!("{} -1", 1 << 30))
 }
 
@@ -101,7 +101,7 @@ fn tight(rig: &Rig, change: impl Fn(&mut Bundle)) -> Outcome {
         bundle.file("/etc/file", "text")?;
         // Who it is in the user namespace, too.
         for path in ["etc", "etc/file"] {
-            sys::chown(&bundle.inside(path), 100_000, 100_000)?;
+            sys::chown(&bundle.host_path(path), 100_000, 100_000)?;
         }
         let options = json!(["tmpcopyup"]);
         bundle.mount(json!({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": options}));
@@ -111,7 +111,7 @@ fn tight(rig: &Rig, change: impl Fn(&mut Bundle)) -> Outcome {
         rig.spawn(&bundle, &[])?.finish()
     };
     for (kind, most) in [("NOFILE", 3), ("NOFILE", 32), ("FSIZE", 0)] {
-        run(kind, most)?.good()?.facts().is(&format!("limit:{kind}"), &format!("{most} {most}"))?;
+        run(kind, most)?.success()?.report().is(&format!("limit:{kind}"), &format!("{most} {most}"))?;
     }
     let output = run("DATA", 0)?;
     same("what the runtime says", output.stderr.contains("mote"), false)?;
@@ -136,7 +136,7 @@ fn limits_bind_the_program_alone_behind_a_filter(rig: &mut Rig) -> Outcome {
         bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 32, 32));
         let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": (rules.clone())});
         bundle.set("linux.seccomp", filter);
-        rig.run(&bundle, &[])?.good()?.facts().is("say", "runs")?;
+        rig.run(&bundle, &[])?.success()?.report().is("say", "runs")?;
     }
     Ok(())
 }
@@ -148,8 +148,8 @@ fn limits_bind_the_program_alone_of_create(rig: &mut Rig) -> Outcome {
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 3, 3));
     bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": ["payload", "say", "hook"]}]));
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    Facts::parse(&created.lines.all()?).is("limit:NOFILE", "3 3")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    Report::parse(&created.lines.all()?).is("limit:NOFILE", "3 3")?;
     rig.delete()
 }
 
@@ -161,66 +161,66 @@ fn limits_bind_the_program_alone_of_exec(rig: &mut Rig) -> Outcome {
             bundle.user_namespace(100_000);
         }
         let _running = rig.waiting(&mut bundle)?;
-        let inside = rig.mote(&["exec", &rig.id, "/payload", "limits"])?.good()?.facts();
+        let inside = rig.mote(&["exec", &rig.id, "/payload", "limits"])?.success()?.report();
         inside.is("limit:NOFILE", "3 3")?;
         rig.delete()?;
     }
     Ok(())
 }
 
-fn limit_twice_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_twice_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
-    rig.refused(&bundle, &["process.rlimits[1]", "RLIMIT_NOFILE"])
+    rig.rejected(&bundle, &["process.rlimits[1]", "RLIMIT_NOFILE"])
 }
 
-fn limit_of_an_unknown_name_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_of_an_unknown_name_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_MOON", 1, 1));
-    rig.refused(&bundle, &["process.rlimits[0].type", "RLIMIT_MOON"])
+    rig.rejected(&bundle, &["process.rlimits[0].type", "RLIMIT_MOON"])
 }
 
-fn limit_soft_above_hard_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_soft_above_hard_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 1024, 512));
-    rig.refused(&bundle, &["process.rlimits[0]"])
+    rig.rejected(&bundle, &["process.rlimits[0]"])
 }
 
 fn oom_score_is_raised(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.oomScoreAdj", 500i64);
-    rig.facts(&mut bundle, &["oom"])?.is("oom", "500")
+    rig.report(&mut bundle, &["oom"])?.is("oom", "500")
 }
 
 fn oom_score_is_lowered(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.good()?.facts();
+    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.success()?.report();
     if !host.get("cap:effective").contains("SYS_RESOURCE") {
         return skip_allowed("no CAP_SYS_RESOURCE");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.oomScoreAdj", -500i64);
-    rig.facts(&mut bundle, &["oom"])?.is("oom", "-500")
+    rig.report(&mut bundle, &["oom"])?.is("oom", "-500")
 }
 
 fn oom_score_not_named_is_the_callers(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["oom"]), "")?.good()?.facts();
+    let host = crate::command::run(&mut rig.host(&["oom"]), "")?.success()?.report();
     let mut bundle = rig.bundle()?;
-    rig.facts(&mut bundle, &["oom"])?.is("oom", host.get("oom"))
+    rig.report(&mut bundle, &["oom"])?.is("oom", host.get("oom"))
 }
 
-fn oom_score_out_of_range_is_refused(rig: &mut Rig) -> Outcome {
+fn oom_score_out_of_range_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["oom"]);
     bundle.set("process.oomScoreAdj", 2000i64);
-    rig.refused(&bundle, &["process.oomScoreAdj"])
+    rig.rejected(&bundle, &["process.oomScoreAdj"])
 }
 
 /// `linux.intelRdt` on a machine that cannot share out its caches.
-fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn resctrl_missing_is_rejected(rig: &mut Rig) -> Outcome {
     if std::fs::exists("/sys/fs/resctrl/schemata")? {
         return skip_allowed("this machine has resctrl");
     }
@@ -231,7 +231,7 @@ fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
     ] {
         let mut bundle = rig.bundle()?;
         bundle.set("linux.intelRdt", rdt);
-        rig.refused(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
+        rig.rejected(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
     }
     Ok(())
 }
@@ -240,7 +240,7 @@ fn resctrl_of_nothing_needs_none(rig: &mut Rig) -> Outcome {
     for rdt in [json!({}), json!({"closID": "", "schemata": [], "enableMonitoring": false})] {
         let mut bundle = rig.bundle()?;
         bundle.set("linux.intelRdt", rdt);
-        rig.facts(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
+        rig.report(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::label::{CURRENT, bundle, exec, not_told};
 use crate::check::{Outcome, contains, different, same, skip_allowed};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -16,8 +16,8 @@ tests![
     selinux_label,
     selinux_label_of_mounts,
     selinux_label_in_an_option_of_a_mount,
-    selinux_label_unknown_is_refused,
-    selinux_label_without_selinux_is_refused,
+    selinux_label_unknown_is_rejected,
+    selinux_label_without_selinux_is_rejected,
 ];
 
 /// With a policy: before one is loaded, labels are single words.
@@ -45,13 +45,13 @@ fn selinux_label(rig: &mut Rig) -> Outcome {
     let attributes = Path::new("/proc").join(rig.pid()?.to_string()).join("attr");
     same("the program's", trimmed(&fs::read_to_string(attributes.join("exec"))?), trimmed(&own))?;
     // runc leaves it.
-    if !rig.is(Peer::Runc) {
+    if !rig.is(Runtime::Runc) {
         same("that of keys", fs::read_to_string(attributes.join("keycreate"))?, "")?;
     }
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let inside = running.lines.until("say=end")?;
     same("inside", trimmed(inside.get(&format!("read:{CURRENT}"))), trimmed(&own))?;
-    let inside = exec(rig, &["--process-label", trimmed(&own)])?.good()?.facts();
+    let inside = exec(rig, &["--process-label", trimmed(&own)])?.success()?.report();
     same("of exec", trimmed(inside.get(&format!("read:{CURRENT}"))), trimmed(&own))?;
     rig.delete()
 }
@@ -72,7 +72,7 @@ fn selinux_label_of_mounts(rig: &mut Rig) -> Outcome {
     bundle.set("linux.mountLabel", label.as_str());
     bundle.verbs(&["mounts", "say", "end", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     let inside = running.lines.until("say=end")?;
     for place in ["/dev", "/dev/pts", "/dev/shm"] {
         let mount = inside.get(&format!("mount:{place}"));
@@ -94,30 +94,30 @@ fn selinux_label_in_an_option_of_a_mount(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, "")?;
     let options = ["size=64k".to_string(), format!("context=\"{label}\"")].to_vec();
     bundle.mount(json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": options}));
-    contains("its options", rig.facts(&mut bundle, &["mounts"])?.get("mount:/run"), &label)
+    contains("its options", rig.report(&mut bundle, &["mounts"])?.get("mount:/run"), &label)
 }
 
-fn selinux_label_unknown_is_refused(rig: &mut Rig) -> Outcome {
+fn selinux_label_unknown_is_rejected(rig: &mut Rig) -> Outcome {
     needs_selinux()?;
     let mut labelled = bundle(rig, "")?;
     labelled.set("process.selinuxLabel", "nobody_u:nobody_r:nobody_t:s0");
-    rig.refused(&labelled, &["process.selinuxLabel", "`/proc/self/attr/", "invalid argument"])?;
+    rig.rejected(&labelled, &["process.selinuxLabel", "`/proc/self/attr/", "invalid argument"])?;
     rig.waiting(&mut bundle(rig, "")?)?;
     not_told(rig, &exec(rig, &["--process-label", "nobody"])?, "process.selinuxLabel")?;
     rig.delete()
 }
 
-fn selinux_label_without_selinux_is_refused(rig: &mut Rig) -> Outcome {
+fn selinux_label_without_selinux_is_rejected(rig: &mut Rig) -> Outcome {
     if has_selinux() {
         return skip_allowed("there is SELinux");
     }
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun overlooks it");
     }
     let label = "system_u:system_r:container_t:s0:c1,c2";
     let mut labelled = bundle(rig, "")?;
     labelled.set("process.selinuxLabel", label);
-    rig.refused(&labelled, &["process.selinuxLabel", label, "`/proc/self/attr/"])?;
+    rig.rejected(&labelled, &["process.selinuxLabel", label, "`/proc/self/attr/"])?;
     rig.waiting(&mut bundle(rig, "")?)?;
     not_told(rig, &exec(rig, &["--process-label", label])?, "process.selinuxLabel")?;
     rig.delete()

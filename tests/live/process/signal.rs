@@ -22,9 +22,9 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     for signal in signals {
         running.signal(signal)?;
-        same("what came", running.lines.next()?, format!("signal={signal}"))?;
+        same("the payload's output", running.lines.next()?, format!("signal={signal}"))?;
     }
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
@@ -35,15 +35,15 @@ fn signals_are_passed_on_many_times(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     for _ in 0..50 {
         running.signal(libc::SIGUSR1)?;
-        same("what came", running.lines.next()?.as_str(), "signal=10")?;
+        same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     }
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
 fn signals_inside_are_as_new(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["signals"])?;
+    let inside = rig.report(&mut bundle, &["signals"])?;
     inside.is("ignored", "")?;
     inside.is("blocked", "")
 }
@@ -56,5 +56,5 @@ fn signals_the_caller_blocked_are_not_blocked_inside(rig: &mut Rig) -> Outcome {
         sys::block_signals();
         Ok(())
     });
-    crate::command::run(&mut command, "")?.good()?.facts().is("blocked", "")
+    crate::command::run(&mut command, "")?.success()?.report().is("blocked", "")
 }

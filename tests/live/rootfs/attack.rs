@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -66,10 +66,10 @@ fn survive(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
     let first = running.lines.next()?;
     untouched(victim)?;
     if first == "say=ready" {
-        running.say("go\n")?;
-        let output = running.finish()?.good()?;
-        let facts = output.facts();
-        let lines = facts.keys("mount:").into_iter().flat_map(|place| facts.all(&format!("mount:{place}")));
+        running.write("go\n")?;
+        let output = running.finish()?.success()?;
+        let report = output.report();
+        let lines = report.keys("mount:").into_iter().flat_map(|place| report.all(&format!("mount:{place}")));
         // The fourth field is the path on the disk: a place of that name in the image is well.
         let mut roots = lines.filter_map(|line| line.split(' ').nth(3));
         let shown = roots.any(|root| root.contains("/victim") && !root.contains("/rootfs/"));
@@ -77,7 +77,7 @@ fn survive(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
     } else {
         let (status, errors) = running.status()?;
         same("exit code", status.code(), Some(1))?;
-        holds("one line of error", errors.lines().count() == 1 || !rig.is(Peer::Mote))?;
+        holds("one line on the standard error", errors.lines().count() == 1 || !rig.is(Runtime::Mote))?;
     }
     untouched(victim)
 }
@@ -89,7 +89,7 @@ fn tmpfs(bundle: &mut Bundle, destination: &str) {
 fn mount_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way/dir");
     tmpfs(&mut bundle, "/way/new/deep");
     survive(rig, &mut bundle, &victim)
@@ -99,8 +99,8 @@ fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     let up = "../".repeat(30) + victim.display().to_string().trim_start_matches('/');
-    symlink(up, bundle.inside("way"))?;
-    symlink("../../victim", bundle.inside("short"))?;
+    symlink(up, bundle.host_path("way"))?;
+    symlink("../../victim", bundle.host_path("short"))?;
     tmpfs(&mut bundle, "/way/new");
     tmpfs(&mut bundle, "/short/new");
     survive(rig, &mut bundle, &victim)
@@ -110,7 +110,7 @@ fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
 fn mount_on_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("dir"), bundle.inside("way"))?;
+    symlink(victim.join("dir"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
     survive(rig, &mut bundle, &victim)
 }
@@ -118,7 +118,7 @@ fn mount_on_an_absolute_symlink(rig: &mut Rig) -> Outcome {
 fn mount_on_a_dangling_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("new"), bundle.inside("way"))?;
+    symlink(victim.join("new"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
     survive(rig, &mut bundle, &victim)
 }
@@ -135,7 +135,7 @@ fn mount_with_dots_in_its_destination(rig: &mut Rig) -> Outcome {
 fn file_bind_on_a_symlink_to_a_host_file(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("secret"), bundle.inside("etc/hosts"))?;
+    symlink(victim.join("secret"), bundle.host_path("etc/hosts"))?;
     let own = rig.dir.join("own");
     fs::write(&own, "own")?;
     bundle.bind(&own, "/etc/hosts", &["bind"]);
@@ -145,7 +145,7 @@ fn file_bind_on_a_symlink_to_a_host_file(rig: &mut Rig) -> Outcome {
 fn file_bind_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     let own = rig.dir.join("own");
     fs::write(&own, "own")?;
     bundle.bind(&own, "/way/new", &["bind"]);
@@ -157,8 +157,8 @@ fn file_bind_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
 fn replaced(rig: &Rig, name: &str) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    fs::remove_dir(bundle.inside(name))?;
-    symlink(&victim, bundle.inside(name))?;
+    fs::remove_dir(bundle.host_path(name))?;
+    symlink(&victim, bundle.host_path(name))?;
     survive(rig, &mut bundle, &victim)
 }
 
@@ -181,7 +181,7 @@ fn dev_pts_is_a_symlink_in_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     for name in ["pts", "shm", "mqueue"] {
-        symlink(victim.join("dir"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("dir"), bundle.host_path("dev").join(name))?;
     }
     survive(rig, &mut bundle, &victim)
 }
@@ -189,8 +189,8 @@ fn dev_pts_is_a_symlink_in_the_image(rig: &mut Rig) -> Outcome {
 fn device_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("new"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("new"), bundle.host_path("name"))?;
     for path in ["/way/new", "/name"] {
         let device = json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64, "fileMode": 0o666i64});
         bundle.set("linux.devices[+]", device);
@@ -212,10 +212,10 @@ fn default_link_over_a_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     for name in ["fd", "stdin", "ptmx", "null", "zero", "tty", "console"] {
-        symlink(victim.join("new"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("new"), bundle.host_path("dev").join(name))?;
     }
     for name in ["full", "random"] {
-        symlink(victim.join("secret"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("secret"), bundle.host_path("dev").join(name))?;
     }
     survive(rig, &mut bundle, &victim)
 }
@@ -223,8 +223,8 @@ fn default_link_over_a_symlink(rig: &mut Rig) -> Outcome {
 fn mask_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("secret"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.maskedPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
     survive(rig, &mut bundle, &victim)
 }
@@ -232,8 +232,8 @@ fn mask_of_a_symlink(rig: &mut Rig) -> Outcome {
 fn readonly_path_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("secret"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.readonlyPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
     survive(rig, &mut bundle, &victim)?;
     Ok(fs::write(victim.join("dir/still"), "writable")?)
@@ -242,7 +242,7 @@ fn readonly_path_of_a_symlink(rig: &mut Rig) -> Outcome {
 fn tmpcopyup_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     let options = json!(["tmpcopyup"]);
     bundle.mount(json!({"destination": "/way", "type": "tmpfs", "source": "tmpfs", "options": options}));
     bundle.verbs(&["list", "/way"]);
@@ -250,15 +250,15 @@ fn tmpcopyup_of_a_symlink(rig: &mut Rig) -> Outcome {
     holds("the host's file is not copied", !output.stdout.contains("secret"))?;
     untouched(&victim)?;
     if output.code() == 0 {
-        return output.facts().is("list:/way", "");
+        return output.report().is("list:/way", "");
     }
-    rig.bad(&output, &["mounts[6]"])
+    rig.failure(&output, &["mounts[6]"])
 }
 
 fn proc_at_another_place_through_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     bundle.mount(json!({"destination": "/way/dir", "type": "proc", "source": "proc"}));
     bundle.mount(json!({"destination": "/way/dir", "type": "sysfs", "source": "sysfs"}));
     survive(rig, &mut bundle, &victim)
@@ -267,10 +267,10 @@ fn proc_at_another_place_through_a_symlink(rig: &mut Rig) -> Outcome {
 fn mount_in_a_loop_of_symlinks(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    symlink("two", bundle.inside("one"))?;
-    symlink("one", bundle.inside("two"))?;
+    symlink("two", bundle.host_path("one"))?;
+    symlink("one", bundle.host_path("two"))?;
     tmpfs(&mut bundle, "/one/new");
-    rig.refused(&bundle, &["mounts[6]", "/one/new"])
+    rig.rejected(&bundle, &["mounts[6]", "/one/new"])
 }
 
 /// CVE-2025-31133, CVE-2025-62161 (youki): a mask made of the image's own /dev/null could be any file.
@@ -279,20 +279,20 @@ fn mask_with_a_false_null_device(rig: &mut Rig) -> Outcome {
     bundle.without_mount("/dev");
     bundle.file("/etc/secret", "secret")?;
     bundle.file("/etc/another", "another")?;
-    symlink("/etc/another", bundle.inside("dev/null"))?;
+    symlink("/etc/another", bundle.host_path("dev/null"))?;
     bundle.set("linux.maskedPaths", json!(["/etc/secret"]));
     bundle.verbs(&["read", "/etc/secret"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() == 0 {
-        return output.facts().is("read:/etc/secret", "");
+        return output.report().is("read:/etc/secret", "");
     }
-    rig.bad(&output, &["/dev/null"])
+    rig.failure(&output, &["/dev/null"])
 }
 
 /// CVE-2019-5736: what /proc/<pid>/exe leads to while a container waits is not the host's own file.
 fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers show their own file through a read-only mount");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun show their own file through a read-only mount");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -308,9 +308,9 @@ fn runtime_is_not_run_as_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", json!(["/proc/self/exe", "--version"]));
     let output = rig.run(&bundle, &[])?;
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers run a copy of themselves");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun run a copy of themselves");
     }
-    same("what it says", output.stdout.as_str(), "")?;
+    same("the standard output", output.stdout.as_str(), "")?;
     different("exit code", output.code(), 0)
 }

@@ -1,9 +1,9 @@
 //! A mount of type `cgroup`: the container sees its own cgroup, in the layout of the machine.
 
 use crate::check::{Outcome, contains, different, same, skip_allowed};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -20,14 +20,14 @@ tests![
 const TOP: &str = "/sys/fs/cgroup";
 
 /// What the payload sees with a cgroup mount: its own cgroup holds process 1 and no other.
-fn seen(rig: &Rig, namespace: bool, option: &str, verbs: &[&str]) -> Outcome<Facts> {
+fn seen(rig: &Rig, namespace: bool, option: &str, verbs: &[&str]) -> Outcome<Report> {
     let mut bundle = rig.bundle()?;
     let options = vec!["nosuid", "noexec", "nodev", option];
     bundle.mount(json!({"destination": TOP, "type": "cgroup", "source": "cgroup", "options": options}));
     if namespace {
         bundle.namespace("cgroup", None);
     }
-    rig.facts(&mut bundle, verbs)
+    rig.report(&mut bundle, verbs)
 }
 
 fn v1(rig: &mut Rig, namespace: bool) -> Outcome {
@@ -35,8 +35,8 @@ fn v1(rig: &mut Rig, namespace: bool) -> Outcome {
     let procs = "/sys/fs/cgroup/pids/cgroup.procs";
     let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/pids/new", "list", TOP];
     let inside = seen(rig, namespace, "ro", &verbs)?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - tmpfs ")?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup/pids"), " - cgroup ")?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup"), " - tmpfs ")?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup/pids"), " - cgroup ")?;
     inside.is(&format!("read:{procs}"), "1\n")?;
     inside.is("mkdir:/sys/fs/cgroup/pids/new", "!EROFS")
 }
@@ -47,15 +47,15 @@ fn v2(rig: &mut Rig, namespace: bool) -> Outcome {
     let procs = "/sys/fs/cgroup/cgroup.procs";
     let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/new"];
     let inside = seen(rig, namespace, "ro", &verbs)?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - cgroup2 ")?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup"), " - cgroup2 ")?;
     inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
     if namespace { inside.is(&format!("read:{procs}"), "1\n") } else { Ok(()) }
 }
 
 /// Whatever the layout, there is something, and it is read-only; on v1 it is not the host's.
 fn cgroup_of_the_machine(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     rig.set_layout(Layout::Machine)?;
     let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();

@@ -3,7 +3,7 @@
 use crate::check::{Outcome, contains};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
 tests![
@@ -22,8 +22,8 @@ tests![
     device_of_an_unmapped_owner,
     device_that_only_the_host_has,
     device_that_is_there_already,
-    device_mismatch_is_refused,
-    device_of_an_unknown_kind_is_refused,
+    device_mismatch_is_rejected,
+    device_of_an_unknown_kind_is_rejected,
 ];
 
 const DEFAULT: &[(&str, &str)] = &[
@@ -39,7 +39,7 @@ fn default_devices(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let paths: Vec<String> = DEFAULT.iter().map(|(name, _)| format!("/dev/{name}")).collect();
     let verbs: Vec<&str> = paths.iter().flat_map(|path| ["stat", path]).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for (name, number) in DEFAULT {
         inside.is(&format!("stat:/dev/{name}"), &format!("c 666 0 0 {number}"))?;
     }
@@ -49,7 +49,7 @@ fn default_devices(rig: &mut Rig) -> Outcome {
 fn default_devices_work(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let verbs = ["write", "/dev/null", "write", "/dev/full", "open", "/dev/urandom"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
     inside.is("open:/dev/urandom", "ok")
@@ -67,7 +67,7 @@ fn default_links(rig: &mut Rig) -> Outcome {
     let mut verbs: Vec<&str> = links.iter().flat_map(|(path, _)| ["link", path]).collect();
     let core = std::path::Path::new("/proc/kcore").exists();
     verbs.extend(["link", "/dev/core"]);
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     if core {
         inside.is("link:/dev/core", "/proc/kcore")?;
     }
@@ -79,7 +79,7 @@ fn default_devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     let verbs = ["stat", "/dev/null", "write", "/dev/null", "write", "/dev/full", "link", "/dev/fd"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("stat:/dev/null", "c 666 65534 65534 1:3")?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
@@ -93,7 +93,7 @@ fn device(path: &str, kind: &str, major: i64, minor: i64) -> Json {
 fn device_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 7 8 1:5")
 }
 
 /// c and u are one, b is another, p takes no numbers.
@@ -103,7 +103,7 @@ fn device_kinds(rig: &mut Rig) -> Outcome {
     bundle.set("linux.devices[+]", device("/dev/two", "b", 7, 200));
     let fifo = json!({"path": "/dev/three", "type": "p", "fileMode": 0o600i64});
     bundle.set("linux.devices[+]", fifo);
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/one", "stat", "/dev/two", "stat", "/dev/three"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/one", "stat", "/dev/two", "stat", "/dev/three"])?;
     inside.is("stat:/dev/one", "c 640 7 8 1:5")?;
     inside.is("stat:/dev/two", "b 640 7 8 7:200")?;
     inside.is("stat:/dev/three", "p 600 0 0 0:0")
@@ -114,13 +114,13 @@ fn device_mode_is_not_cut_by_the_umask(rig: &mut Rig) -> Outcome {
     bundle.set("process.user.umask", 0o077i64);
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
     bundle.set("linux.devices[0].fileMode", 0o666i64);
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 666 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 666 7 8 1:5")
 }
 
 fn device_in_a_new_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/net/one", "c", 10, 200));
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/net", "stat", "/dev/net/one"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/net", "stat", "/dev/net/one"])?;
     inside.is("stat:/dev/net", "d 755 0 0 0:0")?;
     inside.is("stat:/dev/net/one", "c 640 7 8 10:200")
 }
@@ -128,14 +128,14 @@ fn device_in_a_new_directory(rig: &mut Rig) -> Outcome {
 fn device_outside_dev(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
 }
 
 fn device_with_slashes_behind_it(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/mine//", "c", 1, 5));
     bundle.set("linux.devices[+]", device("/dev/zero/", "c", 1, 5));
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/mine", "stat", "/dev/zero"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/mine", "stat", "/dev/zero"])?;
     inside.is("stat:/dev/mine", "c 640 7 8 1:5")?;
     inside.is("stat:/dev/zero", "c 640 7 8 1:5")
 }
@@ -164,7 +164,7 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
         "/dev/null",
         "mounts",
     ];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("stat:/dev/one", "c 644 7 8 1:5")?;
     inside.is("open:/dev/one", "ok")?;
     inside.is("stat:/dev/new/two", "b 640 7 8 7:200")?;
@@ -182,47 +182,47 @@ fn device_of_an_unmapped_owner(rig: &mut Rig) -> Outcome {
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
     bundle.set("linux.devices[0].uid", 1000i64);
     bundle.set("linux.devices[0].gid", 999i64);
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
 }
 
 /// Whoever may not make nodes binds the host's.
 fn device_that_only_the_host_has(rig: &mut Rig) -> Outcome {
-    rig.refused = &[("mknodat", libc::EPERM)];
+    rig.denied = &[("mknodat", libc::EPERM)];
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.set("linux.devices[+]", device("/dev/zero", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/dev/zero"])?.is("stat:/dev/zero", "c 666 65534 65534 1:5")?;
+    rig.report(&mut bundle, &["stat", "/dev/zero"])?.is("stat:/dev/zero", "c 666 65534 65534 1:5")?;
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
-    rig.refused(&bundle, &["linux.devices", "/dev/mine"])
+    rig.rejected(&bundle, &["linux.devices", "/dev/mine"])
 }
 
 /// The same device in the image is the device that was asked for.
 fn device_that_is_there_already(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    sys::mknod(&bundle.inside("etc/mine"), libc::S_IFCHR | 0o640, 1, 5)?;
+    sys::mknod(&bundle.host_path("etc/mine"), libc::S_IFCHR | 0o640, 1, 5)?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
-    let inside = rig.facts(&mut bundle, &["stat", "/etc/mine"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/etc/mine"])?;
     contains("the device", inside.get("stat:/etc/mine"), " 1:5")
 }
 
 /// The spec: a file of the same name that is not the device is an error.
-fn device_mismatch_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return crate::check::skip_allowed("the peers accept what they find");
+fn device_mismatch_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return crate::check::skip_allowed("runc and crun accept what they find");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
     bundle.file("/etc/mine", "a file")?;
-    rig.refused(&bundle, &["/etc/mine"])?;
-    std::fs::remove_file(bundle.inside("etc/mine"))?;
-    sys::mknod(&bundle.inside("etc/mine"), libc::S_IFCHR | 0o640, 1, 3)?;
-    rig.refused(&bundle, &["/etc/mine"])
+    rig.rejected(&bundle, &["/etc/mine"])?;
+    std::fs::remove_file(bundle.host_path("etc/mine"))?;
+    sys::mknod(&bundle.host_path("etc/mine"), libc::S_IFCHR | 0o640, 1, 3)?;
+    rig.rejected(&bundle, &["/etc/mine"])
 }
 
-fn device_of_an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
+fn device_of_an_unknown_kind_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.devices[+]", device("/dev/mine", "x", 1, 5));
-    rig.refused(&bundle, &["linux.devices[0].type"])
+    rig.rejected(&bundle, &["linux.devices[0].type"])
 }

@@ -6,7 +6,7 @@ use super::has_overlay;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::rootless::{ordinary, own};
 use crate::{rootless, sys, tests};
 
@@ -22,8 +22,8 @@ tests![
     long_upperdir,
     long_option_of_another_filesystem,
     long_option_of_a_label,
-    long_options_of_more_than_a_page_are_refused,
-    long_option_of_a_remount_is_refused,
+    long_options_of_more_than_a_page_are_rejected,
+    long_option_of_a_remount_is_rejected,
     long_lowerdir_with_a_missing_layer,
 ];
 
@@ -51,14 +51,14 @@ fn overlay(bundle: &mut Bundle, options: &[&str]) {
 
 /// What is seen of ten layers.
 fn ten(rig: &Rig, bundle: &mut Bundle) -> Outcome {
-    fs::create_dir_all(bundle.inside("merged"))?;
+    fs::create_dir_all(bundle.host_path("merged"))?;
     let verbs =
         ["read", "/merged/file0", "read", "/merged/file9", "read", "/merged/all", "mounts", "list", "/.."];
-    let inside = rig.facts(bundle, &verbs)?;
+    let inside = rig.report(bundle, &verbs)?;
     inside.is("read:/merged/file0", "in layer 0")?;
     inside.is("read:/merged/file9", "in layer 9")?;
     inside.is("read:/merged/all", "in layer 0")?;
-    contains("the line", inside.get("mount:/merged"), " - overlay overlay ")?;
+    contains("the mountinfo line", inside.get("mount:/merged"), " - overlay overlay ")?;
     inside.mount_has("/merged", &["ro", "nosuid", "nodev", "noatime"])?;
     same("mounts there", inside.all("mount:/merged").len(), 1)?;
     same("roots", inside.all("mount:/").len(), 1)
@@ -87,7 +87,7 @@ fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     let option = layers(rig, 10)?;
     let mut bundle = rootless::mapped(rig)?;
     overlay(&mut bundle, &[&WORDS[..], &[&option, "userxattr"]].concat());
-    fs::create_dir_all(bundle.inside("merged"))?;
+    fs::create_dir_all(bundle.host_path("merged"))?;
     own(&bundle.dir)?;
     ten(rig, &mut bundle)
 }
@@ -110,7 +110,7 @@ fn long_lowerdir_with_strange_names(rig: &mut Rig) -> Outcome {
     let option = format!("{}:{escaped}", layers(rig, 10)?);
     let mut bundle = rig.bundle()?;
     overlay(&mut bundle, &[&option]);
-    rig.facts(&mut bundle, &["read", "/merged/strange"])?.is("read:/merged/strange", "found")
+    rig.report(&mut bundle, &["read", "/merged/strange"])?.is("read:/merged/strange", "found")
 }
 
 /// One by one they may be as many as the filesystem takes, which is 500.
@@ -122,10 +122,10 @@ fn long_lowerdir_of_more_than_a_page(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["read", "/merged/file99"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() != 0 {
-        rig.bad(&output, &["mounts[6] /merged", "4095"])?;
+        rig.failure(&output, &["mounts[6] /merged", "4095"])?;
         return skip_allowed("this kernel or runtime takes no layers one by one");
     }
-    output.facts().is("read:/merged/file99", "in layer 99")
+    output.report().is("read:/merged/file99", "in layer 99")
 }
 
 /// Too long to be given by itself.
@@ -137,7 +137,7 @@ fn long_lowerdir_of_one_layer(rig: &mut Rig) -> Outcome {
     for words in [&[][..], &["ro", "nosuid"]] {
         let mut bundle = rig.bundle()?;
         overlay(&mut bundle, &[&[option.as_str()], words].concat());
-        let inside = rig.facts(&mut bundle, &["read", "/merged/file", "read", "/merged/file0", "mounts"])?;
+        let inside = rig.report(&mut bundle, &["read", "/merged/file", "read", "/merged/file0", "mounts"])?;
         inside.is("read:/merged/file", "found")?;
         inside.is("read:/merged/file0", "in layer 0")?;
         inside.mount_has("/merged", words)?;
@@ -159,14 +159,14 @@ fn long_upperdir(rig: &mut Rig) -> Outcome {
     let deep = deep.display();
     let (upper, work) = (format!("upperdir={deep}/upper"), format!("workdir={deep}/work"));
     overlay(&mut bundle, &["nosuid", "rshared", &layers(rig, 1)?, &upper, &work]);
-    let inside = rig.facts(&mut bundle, &["create", "/merged/new", "read", "/merged/file0", "mounts"]);
+    let inside = rig.report(&mut bundle, &["create", "/merged/new", "read", "/merged/file0", "mounts"]);
     let made = fs::exists(format!("{deep}/upper/new"))?;
     sys::umount(&space)?;
     let inside = inside?;
     inside.is("create:/merged/new", "ok")?;
     inside.is("read:/merged/file0", "in layer 0")?;
     inside.mount_has("/merged", &["rw", "nosuid", "relatime"])?;
-    contains("the line", inside.get("mount:/merged"), " shared:")?;
+    contains("the mountinfo line", inside.get("mount:/merged"), " shared:")?;
     holds("the new file is on the host", made)
 }
 
@@ -177,15 +177,15 @@ fn long_option_of_another_filesystem(rig: &mut Rig) -> Outcome {
         let mut bundle = rig.bundle()?;
         if user_namespace {
             bundle.user_namespace(100_000);
-            fs::create_dir(bundle.inside("fresh"))?;
+            fs::create_dir(bundle.host_path("fresh"))?;
         }
         let options = vec!["size=128k", mode.as_str(), "noexec", "ro"];
         bundle.mount(json!({"destination": "/fresh", "type": "tmpfs", "source": "name", "options": options}));
-        let inside = rig.facts(&mut bundle, &["stat", "/fresh", "mounts", "create", "/fresh/new"])?;
+        let inside = rig.report(&mut bundle, &["stat", "/fresh", "mounts", "create", "/fresh/new"])?;
         inside.is("stat:/fresh", "d 1751 0 0 0:0")?;
         inside.is("create:/fresh/new", "!EROFS")?;
         inside.mount_has("/fresh", &["ro", "noexec", "size=128k"])?;
-        contains("the line", inside.get("mount:/fresh"), " - tmpfs name ")?;
+        contains("the mountinfo line", inside.get("mount:/fresh"), " - tmpfs name ")?;
         same("roots", inside.all("mount:/").len(), 1)?;
     }
     Ok(())
@@ -196,30 +196,30 @@ fn long_option_of_a_label(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let source = "s".repeat(300);
     bundle.mount(json!({"destination": "/fresh", "type": "tmpfs", "source": (source.as_str())}));
-    let inside = rig.facts(&mut bundle, &["mounts"])?;
-    contains("the line", inside.get("mount:/fresh"), &format!(" - tmpfs {source} "))
+    let inside = rig.report(&mut bundle, &["mounts"])?;
+    contains("the mountinfo line", inside.get("mount:/fresh"), &format!(" - tmpfs {source} "))
 }
 
-fn long_options_of_more_than_a_page_are_refused(rig: &mut Rig) -> Outcome {
+fn long_options_of_more_than_a_page_are_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     let mode = format!("mode={}1751", "0".repeat(5000));
     bundle.mount(
         json!({"destination": "/fresh", "type": "tmpfs", "source": "x", "options": [(mode.as_str())]}),
     );
-    rig.refused(&bundle, &["mounts[6] /fresh", "options", "4095"])
+    rig.rejected(&bundle, &["mounts[6] /fresh", "options", "4095"])
 }
 
-fn long_option_of_a_remount_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers give it to mount(2)");
+fn long_option_of_a_remount_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun give it to mount(2)");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     let size = format!("size={}64k", "0".repeat(300));
     let options = vec!["remount", size.as_str()];
     bundle.mount(json!({"destination": "/dev/shm", "type": "tmpfs", "source": "x", "options": options}));
-    rig.refused(&bundle, &["mounts[6] /dev/shm", "size", "255 bytes"])
+    rig.rejected(&bundle, &["mounts[6] /dev/shm", "size", "255 bytes"])
 }
 
 fn long_lowerdir_with_a_missing_layer(rig: &mut Rig) -> Outcome {
@@ -227,11 +227,11 @@ fn long_lowerdir_with_a_missing_layer(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     overlay(&mut bundle, &[&option]);
-    rig.refused(&bundle, &["mounts[6] /merged", "no such file"])?;
+    rig.rejected(&bundle, &["mounts[6] /merged", "no such file"])?;
     // A long one that fails does not push out where that was.
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     let long = format!("{}:{}", layers(rig, 1)?, "n".repeat(600));
     overlay(&mut bundle, &[&long]);
-    rig.refused(&bundle, &["mounts[6] /merged"])
+    rig.rejected(&bundle, &["mounts[6] /merged"])
 }

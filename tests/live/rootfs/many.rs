@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::rootless::{ordinary, own};
 use crate::sys::{before_exec, limit};
 use crate::{rootless, tests};
@@ -40,13 +40,13 @@ fn many_at_one_destination(rig: &mut Rig) -> Outcome {
             _ => bundle.mount(json!({"destination": (format!("{place}/below")), "type": "tmpfs"})),
         }
     }
-    std::os::unix::fs::symlink(".", bundle.inside("way"))?;
+    std::os::unix::fs::symlink(".", bundle.host_path("way"))?;
     bundle.bind(&source, "/place", &["bind", "ro"]);
     bundle.mount(json!({"destination": "/place", "type": "tmpfs", "options": ["remount", "bind", "rw"]}));
     bundle.bind(&source.join("file"), "/place/file", &["bind"]);
     bundle.bind(&source.join("file"), "/place/file", &["bind", "ro"]);
     let verbs = ["mounts", "read", "/place/file", "write", "/place/file", "create", "/place/new"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("read:/place/file", "from the host")?;
     inside.is("write:/place/file", "!EROFS")?;
     inside.is("create:/place/new", "ok")?;
@@ -65,13 +65,13 @@ fn lookups(rig: &Rig, number: usize, mount: impl Fn(&mut Bundle)) -> Outcome<usi
     command.args(["-f", "-e", "trace=openat2", "-o"]).arg(&log);
     command.arg(launched.get_program()).args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
     rig.prepare(&mut command);
-    run(&mut command, "")?.good()?;
+    run(&mut command, "")?.success()?;
     Ok(fs::read_to_string(log)?.lines().filter(|line| line.contains("openat2(")).count())
 }
 
 /// Each lookup goes through all that are mounted there already.
 fn many_at_one_destination_are_looked_up_once(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) || Command::new("strace").arg("-V").output().is_err() {
+    if !rig.is(Runtime::Mote) || Command::new("strace").arg("-V").output().is_err() {
         return skip_allowed("is for mote alone, with strace");
     }
     let source = source(rig)?;
@@ -107,7 +107,7 @@ fn crowded(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome<Bundle> {
     }
     let dirs = (0..300).map(|number| format!("bind/{number}")).chain((0..100).map(|n| format!("tmpfs/{n}")));
     for dir in dirs {
-        fs::create_dir_all(bundle.inside(&dir))?;
+        fs::create_dir_all(bundle.host_path(&dir))?;
     }
     Ok(bundle)
 }
@@ -119,7 +119,7 @@ fn all_there(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
     bundle.verbs(&look.split_whitespace().collect::<Vec<_>>());
     let mut command = rig.launch("run", &bundle, words)?;
     before_exec(&mut command, || limit::descriptors(FEW));
-    let inside = run(&mut command, "")?.good()?.facts();
+    let inside = run(&mut command, "")?.success()?.report();
     inside.is("read:/bind/0/file", "from the host")?;
     inside.is("read:/bind/299/file", "from the host")?;
     inside.is("create:/tmpfs/99/new", "!EROFS")?;
@@ -164,7 +164,7 @@ fn many_with_few_descriptors_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
 }
 
 fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("this runc overlooks the words");
     }
     is_not_on_initramfs(rig)?;
@@ -175,7 +175,7 @@ fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["stat", "/bind/299/file", "stat", "/last/file"]);
     let mut command = rig.launch("run", &bundle, &[])?;
     before_exec(&mut command, || limit::descriptors(FEW));
-    let inside = run(&mut command, "")?.good()?.facts();
+    let inside = run(&mut command, "")?.success()?.report();
     inside.is("stat:/bind/299/file", "f 644 7 7 0:0")?;
     inside.is("stat:/last/file", "f 644 9 9 0:0")
 }
@@ -188,13 +188,13 @@ fn many_with_few_descriptors_of_created(rig: &mut Rig) -> Outcome {
     let mut running = crate::command::start(&mut command, false)?;
     let (status, errors) = running.status()?;
     same("create", (status.code(), errors.as_str()), (Some(0), ""))?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    crate::facts::Facts::parse(&running.lines.all()?).is("read:/bind/299/file", "from the host")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    crate::report::Report::parse(&running.lines.all()?).is("read:/bind/299/file", "from the host")?;
     rig.delete()
 }
 
 fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
+    if !rig.is(Runtime::Mote) {
         return skip_allowed("runc has no such command, and crun an experimental one");
     }
     let source = source(rig)?.display().to_string();
@@ -209,8 +209,8 @@ fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
     fs::write(&file, list.to_string())?;
     let mut command = rig.command(&["mounts", "add", &rig.id, &file.display().to_string()]);
     before_exec(&mut command, || limit::descriptors(FEW));
-    run(&mut command, "")?.good()?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/added/299/file"])?.good()?.facts();
+    run(&mut command, "")?.success()?;
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "read", "/added/299/file"])?.success()?.report();
     inside.is("read:/added/299/file", "from the host")?;
     rig.delete()
 }
@@ -222,6 +222,6 @@ fn many_with_one_missing(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     let mut command = rig.launch("run", &bundle, &[])?;
     before_exec(&mut command, || limit::descriptors(FEW));
-    rig.bad(&run(&mut command, "")?, &["mounts[406] /data", "nothing", "no such file"])?;
+    rig.failure(&run(&mut command, "")?, &["mounts[406] /data", "nothing", "no such file"])?;
     rig.nothing_left()
 }

@@ -9,7 +9,7 @@ use super::source;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::rootless::{ordinary, own};
 use crate::{rootless, tests};
 
@@ -31,23 +31,23 @@ tests![
     order_of_a_link_that_leads_outside,
     order_of_a_source_above_the_root,
     order_of_a_missing_source,
-    order_of_an_idmapped_source_is_refused,
+    order_of_an_idmapped_source_is_rejected,
 ];
 
 /// A bundle in which a directory of the host is bound to `/mnt`, and then this path of the root to `/fin`.
 fn twice(rig: &Rig, path: &str, options: &[&str]) -> Outcome<Bundle> {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("mnt"))?;
+    fs::create_dir(bundle.host_path("mnt"))?;
     bundle.bind(&source, "/mnt", &["bind"]);
-    bundle.bind(&bundle.inside(path), "/fin", options);
+    bundle.bind(&bundle.host_path(path), "/fin", options);
     Ok(bundle)
 }
 
 /// There is what the mount before has brought.
 fn comes_along(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome {
     bundle.verbs(&["read", "/fin/file"]);
-    rig.run(&bundle, options)?.good()?.facts().is("read:/fin/file", "from the host")
+    rig.run(&bundle, options)?.success()?.report().is("read:/fin/file", "from the host")
 }
 
 fn order_of_a_source_on_an_earlier_mount(rig: &mut Rig) -> Outcome {
@@ -62,7 +62,7 @@ fn order_of_a_source_below_an_earlier_mount(rig: &mut Rig) -> Outcome {
     fs::write(source(rig)?.join("deep/er/file"), "from the host")?;
     comes_along(rig, twice(rig, "mnt/deep/er", &["bind", "ro"])?, &[])?;
     let mut bundle = twice(rig, "mnt/file", &["bind"])?;
-    rig.facts(&mut bundle, &["read", "/fin"])?.is("read:/fin", "from the host")
+    rig.report(&mut bundle, &["read", "/fin"])?.is("read:/fin", "from the host")
 }
 
 /// Through links on the host, and with names that say nothing.
@@ -75,7 +75,7 @@ fn order_of_a_source_by_another_path(rig: &mut Rig) -> Outcome {
         let source = path.iter().fold(bundle.dir.clone(), |path, name| path.join(name));
         bundle.set("mounts[7].source", source.display().to_string());
         // The root's own path may be another one, too.
-        bundle.set("root.path", if index == 1 && !rig.is(Peer::Runc) { "way" } else { "rootfs" });
+        bundle.set("root.path", if index == 1 && !rig.is(Runtime::Runc) { "way" } else { "rootfs" });
         comes_along(rig, bundle, &[])?;
     }
     Ok(())
@@ -85,21 +85,21 @@ fn order_of_a_source_by_another_path(rig: &mut Rig) -> Outcome {
 fn order_of_a_source_that_an_earlier_mount_makes(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/new/place", "type": "tmpfs", "options": ["mode=751"]}));
-    bundle.bind(&bundle.inside("new/place"), "/fin", &["bind"]);
-    rig.facts(&mut bundle, &["stat", "/fin"])?.is("stat:/fin", "d 751 0 0 0:0")
+    bundle.bind(&bundle.host_path("new/place"), "/fin", &["bind"]);
+    rig.report(&mut bundle, &["stat", "/fin"])?.is("stat:/fin", "d 751 0 0 0:0")
 }
 
 /// With a mount point to be made below it, after which it becomes so.
 fn order_of_a_source_that_an_earlier_mount_makes_read_only(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make no mount point below it");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun make no mount point below it");
     }
     let mut bundle = rig.bundle()?;
     bundle.bind(&source(rig)?, "/mnt", &["bind", "ro"]);
     bundle.mount(json!({"destination": "/mnt/below", "type": "tmpfs"}));
-    bundle.bind(&bundle.inside("mnt"), "/fin", &["bind"]);
+    bundle.bind(&bundle.host_path("mnt"), "/fin", &["bind"]);
     let inside =
-        rig.facts(&mut bundle, &["create", "/fin/new", "create", "/mnt/new", "create", "/mnt/below/new"])?;
+        rig.report(&mut bundle, &["create", "/fin/new", "create", "/mnt/new", "create", "/mnt/below/new"])?;
     inside.is("create:/fin/new", "!EROFS")?;
     inside.is("create:/mnt/new", "!EROFS")?;
     inside.is("create:/mnt/below/new", "ok")
@@ -107,27 +107,27 @@ fn order_of_a_source_that_an_earlier_mount_makes_read_only(rig: &mut Rig) -> Out
 
 fn order_of_the_root_as_a_source(rig: &mut Rig) -> Outcome {
     let mut bundle = twice(rig, "/", &["rbind"])?;
-    let inside = rig.facts(&mut bundle, &["read", "/fin/mnt/file", "stat", "/fin/dev/null"])?;
+    let inside = rig.report(&mut bundle, &["read", "/fin/mnt/file", "stat", "/fin/dev/null"])?;
     inside.is("read:/fin/mnt/file", "from the host")?;
     // Made after all mounts, on the same tmpfs.
     inside.is("stat:/fin/dev/null", "c 666 0 0 1:3")?;
     // Not what is mounted below.
     let mut bundle = twice(rig, "/", &["bind"])?;
-    rig.facts(&mut bundle, &["list", "/fin/mnt"])?.is("list:/fin/mnt", "")
+    rig.report(&mut bundle, &["list", "/fin/mnt"])?.is("list:/fin/mnt", "")
 }
 
 /// The mounts behind it change nothing of it.
 fn order_of_a_source_before_the_mount(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/mnt/file", "beneath")?;
-    bundle.bind(&bundle.inside("mnt"), "/fin", &["rbind"]);
+    bundle.bind(&bundle.host_path("mnt"), "/fin", &["rbind"]);
     bundle.bind(&source(rig)?, "/mnt", &["bind"]);
-    rig.facts(&mut bundle, &["read", "/fin/file"])?.is("read:/fin/file", "beneath")
+    rig.report(&mut bundle, &["read", "/fin/file"])?.is("read:/fin/file", "beneath")
 }
 
 fn order_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers open all of them on the host then");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun open all of them on the host then");
     }
     let mut bundle = twice(rig, "mnt", &["rbind", "ro"])?;
     bundle.file("/fin/beneath", "")?;
@@ -139,9 +139,9 @@ fn order_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     ordinary(rig)?;
     let source = source(rig)?;
     let mut bundle = rootless::mapped(rig)?;
-    fs::create_dir(bundle.inside("mnt"))?;
+    fs::create_dir(bundle.host_path("mnt"))?;
     bundle.bind(&source, "/mnt", &["bind"]);
-    bundle.bind(&bundle.inside("mnt"), "/fin", &["rbind"]);
+    bundle.bind(&bundle.host_path("mnt"), "/fin", &["rbind"]);
     own(&bundle.dir)?;
     comes_along(rig, bundle, &[])
 }
@@ -154,7 +154,7 @@ fn order_with_hooks(rig: &mut Rig) -> Outcome {
 }
 
 fn order_without_pivot(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("this runc cannot do without");
     }
     comes_along(rig, twice(rig, "mnt", &["bind"])?, &["--no-pivot"])
@@ -162,8 +162,8 @@ fn order_without_pivot(rig: &mut Rig) -> Outcome {
 
 /// What is mounted over the root is the root: a source in the bundle's is looked for there.
 fn order_over_the_root(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make no mount over the root");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun make no mount over the root");
     }
     let over = rig.dir.join("over");
     fs::create_dir_all(over.join("mnt"))?;
@@ -172,54 +172,54 @@ fn order_over_the_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("mounts", json!([]));
     bundle.bind(&over, "/", &["bind"]);
-    bundle.bind(&bundle.inside("mnt"), "/fin", &["bind"]);
+    bundle.bind(&bundle.host_path("mnt"), "/fin", &["bind"]);
     bundle.remove("linux.maskedPaths");
     comes_along(rig, bundle, &[])
 }
 
 /// Of the last name, for which there are words.
 fn order_of_links(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such words");
     }
     symlink("file", source(rig)?.join("link"))?;
     let mut bundle = twice(rig, "mnt/link", &["bind", "copy-symlink"])?;
-    rig.facts(&mut bundle, &["link", "/fin"])?.is("link:/fin", "file")?;
+    rig.report(&mut bundle, &["link", "/fin"])?.is("link:/fin", "file")?;
     let mut bundle = twice(rig, "mnt/file", &["bind", "copy-symlink"])?;
-    rig.facts(&mut bundle, &["read", "/fin"])?.is("read:/fin", "from the host")?;
+    rig.report(&mut bundle, &["read", "/fin"])?.is("read:/fin", "from the host")?;
     let mut bundle = twice(rig, "mnt/link", &["bind", "src-nofollow", "dest-nofollow"])?;
-    symlink("nothing", bundle.inside("fin"))?;
-    rig.facts(&mut bundle, &["link", "/fin"])?.is("link:/fin", "file")
+    symlink("nothing", bundle.host_path("fin"))?;
+    rig.report(&mut bundle, &["link", "/fin"])?.is("link:/fin", "file")
 }
 
 /// What is bound may have any links: inside they lead to where they do in the container.
 fn order_of_a_link_that_leads_outside(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers follow them on the host");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun follow them on the host");
     }
     let victim = victim(rig)?;
     symlink(&victim, source(rig)?.join("out"))?;
     let bundle = twice(rig, "mnt/out", &["bind"])?;
-    rig.refused(&bundle, &["mounts[7] /fin", "mnt/out", "no such file"])?;
+    rig.rejected(&bundle, &["mounts[7] /fin", "mnt/out", "no such file"])?;
     untouched(&victim)?;
     let mut bundle = twice(rig, "mnt/out", &["bind"])?;
     let inside = victim.display().to_string();
     bundle.file(&format!("{inside}/file"), "from the container")?;
-    rig.facts(&mut bundle, &["read", "/fin/file"])?.is("read:/fin/file", "from the container")?;
+    rig.report(&mut bundle, &["read", "/fin/file"])?.is("read:/fin/file", "from the container")?;
     untouched(&victim)
 }
 
 /// That is the host's tree, as it is on the host.
 fn order_of_a_source_above_the_root(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers show the container's mounts there");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun show the container's mounts there");
     }
     for options in [&[][..], &["--no-pivot"]] {
         let mut bundle = twice(rig, "..", &["rbind"])?;
         let dir = bundle.dir.clone();
         bundle.set("mounts[7].source", dir.display().to_string());
         bundle.verbs(&["list", "/fin/rootfs/mnt", "list", "/mnt"]);
-        let inside = rig.run(&bundle, options)?.good()?.facts();
+        let inside = rig.run(&bundle, options)?.success()?.report();
         inside.is("list:/mnt", "file")?;
         inside.is("list:/fin/rootfs/mnt", "")?;
     }
@@ -229,14 +229,14 @@ fn order_of_a_source_above_the_root(rig: &mut Rig) -> Outcome {
 fn order_of_a_missing_source(rig: &mut Rig) -> Outcome {
     let mut bundle = twice(rig, "mnt/none", &["bind"])?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["mounts[7] /fin", "rootfs/mnt/none", "no such file"])
+    rig.rejected(&bundle, &["mounts[7] /fin", "rootfs/mnt/none", "no such file"])
 }
 
-fn order_of_an_idmapped_source_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers map what is beneath");
+fn order_of_an_idmapped_source_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun map what is beneath");
     }
     let mut bundle = twice(rig, "mnt", &["bind", "idmap=uids=0-1-10;gids=0-1-10"])?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["mounts[7] /fin", "rootfs/mnt", "inside the container's root"])
+    rig.rejected(&bundle, &["mounts[7] /fin", "rootfs/mnt", "inside the container's root"])
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::tests;
 
 tests![
@@ -18,7 +18,7 @@ tests![
     a_bind_over_the_root_with_hooks,
     two_over_the_root,
     a_read_only_tmpfs_over_the_root,
-    copying_up_the_root_is_refused,
+    copying_up_the_root_is_rejected,
 ];
 
 /// A tree of the host's with the payload, and a directory to tell it by.
@@ -31,8 +31,8 @@ fn tree(rig: &Rig, name: &str) -> Outcome<PathBuf> {
 
 /// A bundle to whose mounts `first` adds some that come before the others.
 fn beginning(rig: &Rig, first: impl FnOnce(&mut Bundle) -> Outcome) -> Outcome<Bundle> {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make it, or ignore it");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun make it, or ignore it");
     }
     let mut bundle = rig.bundle()?;
     let others = bundle.config.at("mounts").clone();
@@ -55,13 +55,13 @@ fn covered(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
 }
 
 /// What is seen from inside, with options of `run`.
-fn seen(rig: &Rig, bundle: &mut Bundle, options: &[&str]) -> Outcome<Facts> {
+fn seen(rig: &Rig, bundle: &mut Bundle, options: &[&str]) -> Outcome<Report> {
     bundle.verbs(&["list", "/", "list", "/..", "mounts", "create", "/new", "list", "/dev/pts"]);
-    Ok(rig.run(bundle, options)?.good()?.facts())
+    Ok(rig.run(bundle, options)?.success()?.report())
 }
 
 /// Only one root is there, and it is this one.
-fn is_the_root(inside: &Facts, name: &str) -> Outcome {
+fn is_the_root(inside: &Report, name: &str) -> Outcome {
     let list = format!("dev {name} payload proc sys");
     let sorted = |list: &str| {
         let mut names: Vec<String> = list.split(' ').map(String::from).collect();
@@ -102,14 +102,14 @@ fn a_bind_over_the_root_without_pivot(rig: &mut Rig) -> Outcome {
 fn a_bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
     let mut bundle = covered(rig, &["one"], "/")?;
     let payload = rig.suite.payload.display().to_string();
-    let place = bundle.inside("one").display().to_string();
+    let place = bundle.host_path("one").display().to_string();
     let log = rig.dir.join("log");
     fs::write(&log, "")?;
     let log_path = log.display().to_string();
     let words = ["payload", "into", log_path.as_str(), "stat", place.as_str()].to_vec();
     bundle.set("hooks.createContainer", json!([{"path": payload, "args": words}]));
     is_the_root(&seen(rig, &mut bundle, &[])?, "one")?;
-    let said = Facts::parse(&fs::read_to_string(&log)?);
+    let said = Report::parse(&fs::read_to_string(&log)?);
     same("what the hook saw there", said.get(&format!("stat:{place}")).starts_with("d "), true)
 }
 
@@ -134,8 +134,8 @@ fn a_read_only_tmpfs_over_the_root(rig: &mut Rig) -> Outcome {
 }
 
 /// All of it would be in memory.
-fn copying_up_the_root_is_refused(rig: &mut Rig) -> Outcome {
+fn copying_up_the_root_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
-    rig.refused(&bundle, &["mounts[6] /", "tmpcopyup"])
+    rig.rejected(&bundle, &["mounts[6] /", "tmpcopyup"])
 }

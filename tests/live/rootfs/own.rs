@@ -8,7 +8,7 @@ use super::has_overlay;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::socket::Socket;
 use crate::{sys, tests};
 
@@ -55,7 +55,7 @@ fn zero(path: &str) -> Json {
 }
 
 fn asks_mote_alone(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the peers make it on the host, or ignore it") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun make it on the host, or ignore it") }
 }
 
 /// Named by its path in the bound directory, below it, and through a link of the image's; as root of the host and of
@@ -71,10 +71,10 @@ fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
                 for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
                     bundle.without_mount(other);
                 }
-                fs::create_dir_all(bundle.inside(place))?;
+                fs::create_dir_all(bundle.host_path(place))?;
                 bundle.bind(&volume, place, &["bind"]);
                 bundle.set("linux.maskedPaths", json!([]));
-                symlink("/volume", bundle.inside("link"))?;
+                symlink("/volume", bundle.host_path("link"))?;
                 let way = format!("{place}/{path}");
                 let way = if path == "way" { "/link/mine" } else { way.as_str() };
                 if place == "/dev" && path == "way" {
@@ -83,10 +83,10 @@ fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
                 bundle.set("linux.devices[+]", zero(way));
                 if user_namespace {
                     bundle.user_namespace(100_000);
-                    sys::chown(&bundle.inside("dev"), 100_000, 100_000)?;
+                    sys::chown(&bundle.host_path("dev"), 100_000, 100_000)?;
                 }
                 bundle.verbs(&[]);
-                rig.refused(&bundle, &["device", way, "not found"])?;
+                rig.rejected(&bundle, &["device", way, "not found"])?;
                 untouched(&volume)?;
             }
         }
@@ -101,7 +101,7 @@ fn a_device_below_a_bind_mount_is_not_given_away(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(&volume, "/volume", &["bind"]);
     bundle.set("linux.devices[+]", zero("/volume/mine"));
-    rig.facts(&mut bundle, &["stat", "/volume/mine"])?.is("stat:/volume/mine", "c 600 0 0 1:5")?;
+    rig.report(&mut bundle, &["stat", "/volume/mine"])?.is("stat:/volume/mine", "c 600 0 0 1:5")?;
     let node = fs::metadata(volume.join("mine"))?;
     same("its owner and mode", (node.uid(), node.gid(), node.mode() & 0o777), (0, 0, 0o600))
 }
@@ -112,14 +112,14 @@ fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
     sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 3)?;
     for user_namespace in [false, true] {
         let mut bundle = rig.bundle()?;
-        fs::create_dir(bundle.inside("volume"))?;
+        fs::create_dir(bundle.host_path("volume"))?;
         bundle.bind(&volume, "/volume", &["bind"]);
         bundle.set("linux.devices[+]", zero("/volume/mine"));
         if user_namespace {
             bundle.user_namespace(100_000);
         }
         bundle.verbs(&[]);
-        rig.refused(&bundle, &["device /volume/mine", "is not c 1:5"])?;
+        rig.rejected(&bundle, &["device /volume/mine", "is not c 1:5"])?;
     }
     Ok(())
 }
@@ -134,14 +134,14 @@ fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outc
         bundle.without_mount(other);
     }
     bundle.set("linux.maskedPaths", json!([]));
-    sys::mount(&volume.display().to_string(), &bundle.inside("dev"), "", libc::MS_BIND, "")?;
+    sys::mount(&volume.display().to_string(), &bundle.host_path("dev"), "", libc::MS_BIND, "")?;
     bundle.verbs(&["list", "/dev"]);
     let seen = rig.run(&bundle, &[])?;
     bundle.set("linux.devices[+]", zero("/dev/mine"));
     let refused = rig.run(&bundle, &[])?;
-    sys::umount(&bundle.inside("dev"))?;
-    seen.good()?.facts().is("list:/dev", "fd")?;
-    rig.bad(&refused, &["device /dev/mine", "not found"])?;
+    sys::umount(&bundle.host_path("dev"))?;
+    seen.success()?.report().is("list:/dev", "fd")?;
+    rig.failure(&refused, &["device /dev/mine", "not found"])?;
     same("the host's directory", names(&volume)?, vec!["fd"])
 }
 
@@ -154,7 +154,7 @@ fn a_device_on_a_bound_node_is_not_given_away(rig: &mut Rig) -> Outcome {
         let mut bundle = rig.bundle()?;
         bundle.bind(&node, name, &["bind"]);
         bundle.set("linux.devices[+]", zero(name));
-        rig.facts(&mut bundle, &["stat", name])?.is(&format!("stat:{name}"), "c 600 0 0 1:5")?;
+        rig.report(&mut bundle, &["stat", name])?.is(&format!("stat:{name}"), "c 600 0 0 1:5")?;
         let after = fs::metadata(&node)?;
         same("its owner", (after.uid(), after.gid()), (0, 0))?;
     }
@@ -170,7 +170,7 @@ fn a_device_below_the_images_own_tmpfs(rig: &mut Rig) -> Outcome {
     bundle.mount(json!({"destination": "/volume/own", "type": "tmpfs", "source": "tmpfs"}));
     bundle.set("linux.devices[+]", zero("/volume/own/deep/mine"));
     bundle.set("linux.devices[+]", zero("/etc/new/mine"));
-    let inside = rig.facts(&mut bundle, &["stat", "/volume/own/deep/mine", "stat", "/etc/new/mine"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/volume/own/deep/mine", "stat", "/etc/new/mine"])?;
     inside.is("stat:/volume/own/deep/mine", "c 640 7 8 1:5")?;
     inside.is("stat:/etc/new/mine", "c 640 7 8 1:5")?;
     untouched(&volume.join("own"))
@@ -186,14 +186,14 @@ fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
             bundle.without_mount(other);
         }
         bundle.set("linux.maskedPaths", json!([]));
-        fs::create_dir(bundle.inside("volume"))?;
+        fs::create_dir(bundle.host_path("volume"))?;
         bundle.bind(&volume, "/volume", &["bind"]);
-        fs::remove_dir(bundle.inside("dev"))?;
-        symlink("volume", bundle.inside("dev"))?;
+        fs::remove_dir(bundle.host_path("dev"))?;
+        symlink("volume", bundle.host_path("dev"))?;
         if user_namespace {
             bundle.user_namespace(100_000);
         }
-        rig.facts(&mut bundle, &["list", "/dev"])?.is("list:/dev", "")?;
+        rig.report(&mut bundle, &["list", "/dev"])?.is("list:/dev", "")?;
         untouched(&volume)?;
     }
     Ok(())
@@ -223,7 +223,7 @@ fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
     let made = names(Path::new(&upper))?;
     sys::umount(&base)?;
     sys::umount(&rig.dir.join("volume"))?;
-    seen.good()?.facts().is("list:/dev", "ptmx")?;
+    seen.success()?.report().is("list:/dev", "ptmx")?;
     same("the host's directory", made, Vec::<String>::new())
 }
 
@@ -264,7 +264,7 @@ fn links_leave(rig: &Rig, user_namespace: bool) -> Outcome {
         bundle.user_namespace(100_000);
     }
     let verbs = ["stat", "/dev/ptmx", "read", "/dev/stdin", "list", "/dev/fd", "link", "/dev/stdout"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     contains("ptmx", inside.get("stat:/dev/ptmx"), " 1:5")?;
     inside.is("read:/dev/stdin", "of the host")?;
     inside.is("list:/dev/fd", "file")?;
@@ -283,7 +283,7 @@ fn links_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outco
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.set("linux.devices[+]", json!({"path": "/dev/ptmx", "type": "c", "major": 5i64, "minor": 2i64}));
-    contains("ptmx", rig.facts(&mut bundle, &["stat", "/dev/ptmx"])?.get("stat:/dev/ptmx"), " 5:2")
+    contains("ptmx", rig.report(&mut bundle, &["stat", "/dev/ptmx"])?.get("stat:/dev/ptmx"), " 5:2")
 }
 
 /// `-v /dev/urandom:/dev/random`.
@@ -294,7 +294,7 @@ fn defaults_leave(rig: &Rig, user_namespace: bool) -> Outcome {
     if user_namespace {
         bundle.user_namespace(100_000);
     }
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/random", "stat", "/dev/tty", "stat", "/dev/zero"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/random", "stat", "/dev/tty", "stat", "/dev/zero"])?;
     contains("random", inside.get("stat:/dev/random"), " 1:9")?;
     contains("tty", inside.get("stat:/dev/tty"), "d 777 ")?;
     contains("zero", inside.get("stat:/dev/zero"), " 1:5")

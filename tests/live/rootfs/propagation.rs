@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::source;
 use crate::check::{Outcome, contains, lacks, same};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::rig::Rig;
 use crate::{sys, tests};
 
@@ -22,7 +22,7 @@ tests![
     root_slave,
     root_shared,
     root_unbindable,
-    root_of_another_word_is_refused,
+    root_of_another_word_is_rejected,
     slave_receives_from_the_host,
     private_receives_nothing,
     shared_sends_to_the_host,
@@ -41,7 +41,7 @@ fn shared(rig: &Rig) -> Outcome<PathBuf> {
 }
 
 /// Binds the shared source at `/data` with one more word, and gives the mounts seen inside.
-fn with_word(rig: &Rig, word: &str) -> Outcome<Facts> {
+fn with_word(rig: &Rig, word: &str) -> Outcome<Report> {
     let dir = shared(rig)?;
     let mut bundle = rig.bundle()?;
     if word.ends_with("slave") {
@@ -49,25 +49,25 @@ fn with_word(rig: &Rig, word: &str) -> Outcome<Facts> {
         bundle.set("linux.rootfsPropagation", "rslave");
     }
     bundle.bind(&dir, "/data", &["rbind", word]);
-    let inside = rig.facts(&mut bundle, &["mounts"]);
+    let inside = rig.report(&mut bundle, &["mounts"]);
     sys::umount(&dir)?;
     inside
 }
 
 /// The optional fields of a mountinfo line: `shared:1`, `master:2`, `unbindable`.
-fn fields<'a>(facts: &'a Facts, place: &str) -> Outcome<&'a str> {
-    let line = facts.get(&format!("mount:{place}"));
+fn fields<'a>(report: &'a Report, place: &str) -> Outcome<&'a str> {
+    let line = report.get(&format!("mount:{place}"));
     let (fields, _) = line.split_once(" - ").ok_or(format!("no mount at {place}"))?;
     let start = fields.match_indices(' ').nth(5).map_or(fields.len(), |(index, _)| index + 1);
     Ok(fields.get(start..).unwrap_or(""))
 }
 
-fn has(facts: &Facts, place: &str, field: &str) -> Outcome {
-    contains(&format!("the fields of {place}"), fields(facts, place)?, field)
+fn has(report: &Report, place: &str, field: &str) -> Outcome {
+    contains(&format!("the fields of {place}"), fields(report, place)?, field)
 }
 
-fn has_not(facts: &Facts, place: &str, field: &str) -> Outcome {
-    lacks(&format!("the fields of {place}"), fields(facts, place)?, field)
+fn has_not(report: &Report, place: &str, field: &str) -> Outcome {
+    lacks(&format!("the fields of {place}"), fields(report, place)?, field)
 }
 
 fn option_private(rig: &mut Rig) -> Outcome {
@@ -113,7 +113,7 @@ fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
     if let Some(word) = word {
         bundle.set("linux.rootfsPropagation", word);
     }
-    let inside = rig.facts(&mut bundle, &["mounts"]);
+    let inside = rig.report(&mut bundle, &["mounts"]);
     sys::umount(&bundle.dir)?;
     Ok(fields(&inside?, "/")?.to_string())
 }
@@ -135,11 +135,11 @@ fn root_unbindable(rig: &mut Rig) -> Outcome {
     contains("the root's fields", &root_with(rig, Some("unbindable"))?, "unbindable")
 }
 
-fn root_of_another_word_is_refused(rig: &mut Rig) -> Outcome {
+fn root_of_another_word_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.rootfsPropagation", "sideways");
-    rig.refused(&bundle, &["linux.rootfsPropagation", "sideways"])
+    rig.rejected(&bundle, &["linux.rootfsPropagation", "sideways"])
 }
 
 /// A mount made on the host while the container runs; gives what the container then finds there.
@@ -155,10 +155,10 @@ fn made_later(rig: &Rig, word: &str) -> Outcome<String> {
     running.lines.until("say=ready")?;
     sys::mount("none", &late, "tmpfs", 0, "")?;
     fs::write(late.join("news"), "")?;
-    running.say("go\n")?;
-    let facts = running.finish()?.good()?.facts();
+    running.write("go\n")?;
+    let report = running.finish()?.success()?.report();
     sys::umount(&dir)?;
-    Ok(facts.get("list:/data/late").to_string())
+    Ok(report.get("list:/data/late").to_string())
 }
 
 fn slave_receives_from_the_host(rig: &mut Rig) -> Outcome {
@@ -183,8 +183,8 @@ fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
     let mut running = rig.spawn(&bundle, &[])?;
     let said = running.lines.until("say=ready");
     let seen = dir.join("late/news").exists();
-    running.say("go\n")?;
-    running.finish()?.good()?;
+    running.write("go\n")?;
+    running.finish()?.success()?;
     sys::umount(&dir)?;
     said?.is("mount:/data/late", "ok")?;
     same("seen on the host", seen, true)
@@ -201,8 +201,8 @@ fn container_mounts_stay_inside(rig: &mut Rig) -> Outcome {
     running.lines.until("say=ready")?;
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let mine = table.lines().filter(|line| line.contains(&path)).count();
-    running.say("go\n")?;
-    running.finish()?.good()?;
+    running.write("go\n")?;
+    running.finish()?.success()?;
     sys::umount(&bundle.dir)?;
     same("mounts at the bundle", mine, 1)
 }

@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, skip_allowed};
 use crate::json;
 use crate::namespaces::join::{held_user, proc_path};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::rootless::{self, ordinary};
 use crate::{sys, tests};
 
@@ -28,9 +28,9 @@ tests![
 ];
 
 /// `run` fails and says so; the words are mote's own.
-fn refused(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
+fn rejected(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
     bundle.verbs(&[]);
-    rig.refused(&bundle, words)
+    rig.rejected(&bundle, words)
 }
 
 /// docker looks for the last words, and tells what is to be done.
@@ -38,20 +38,20 @@ fn refused_directory_onto_a_file(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/hosts", "")?;
     bundle.bind(&source(rig)?, "/etc/hosts", &["rbind"]);
-    refused(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
+    rejected(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
 }
 
 fn refused_file_onto_a_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(&source(rig)?.join("file"), "/etc", &["bind", "ro"]);
-    refused(rig, bundle, &["mounts[6] /etc: move_mount of a file onto a directory: not a directory\n"])
+    rejected(rig, bundle, &["mounts[6] /etc: move_mount of a file onto a directory: not a directory\n"])
 }
 
 fn refused_filesystem_onto_a_file(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/hosts", "")?;
     bundle.mount(json!({"destination": "/etc/hosts", "type": "tmpfs", "source": "tmpfs"}));
-    refused(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
+    rejected(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
 }
 
 fn refused_directory_onto_the_file_mounted_before(rig: &mut Rig) -> Outcome {
@@ -59,7 +59,7 @@ fn refused_directory_onto_the_file_mounted_before(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(&source.join("file"), "/name", &["bind"]);
     bundle.bind(&source, "/name", &["bind"]);
-    refused(rig, bundle, &["mounts[7] /name: move_mount of a directory onto a file: not a directory\n"])
+    rejected(rig, bundle, &["mounts[7] /name: move_mount of a directory onto a file: not a directory\n"])
 }
 
 /// In the kernel's own words.
@@ -67,7 +67,7 @@ fn refused_bad_value(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let options = vec!["size=much"];
     bundle.mount(json!({"destination": "/x", "type": "tmpfs", "source": "x", "options": options}));
-    refused(
+    rejected(
         rig,
         bundle,
         &["mounts[6] /x: fsconfig size=much (tmpfs: Bad value for 'size'): invalid argument"],
@@ -77,15 +77,15 @@ fn refused_bad_value(rig: &mut Rig) -> Outcome {
 fn refused_unknown_type(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/x", "type": "moonfs", "source": "x"}));
-    refused(rig, bundle, &["mounts[6] /x: fsopen moonfs (this kernel has no filesystem of that type)"])
+    rejected(rig, bundle, &["mounts[6] /x: fsopen moonfs (this kernel has no filesystem of that type)"])
 }
 
 fn refused_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
-    fs::create_dir(bundle.inside("x"))?;
+    fs::create_dir(bundle.host_path("x"))?;
     bundle.mount(json!({"destination": "/x", "type": "debugfs", "source": "x"}));
-    refused(rig, bundle, &["mounts[6] /x: ", "debugfs", "needs CAP_SYS_ADMIN in the initial user namespace"])
+    rejected(rig, bundle, &["mounts[6] /x: ", "debugfs", "needs CAP_SYS_ADMIN in the initial user namespace"])
 }
 
 /// The namespace that such a filesystem shows is not the user namespace's own.
@@ -99,14 +99,14 @@ fn of_the_hosts(rig: &Rig, namespace: &str, mut change: impl FnMut(&mut Bundle),
         }
         bundle.without_namespace(namespace);
         change(&mut bundle);
-        refused(rig, bundle, words)?;
+        rejected(rig, bundle, words)?;
     }
     Ok(())
 }
 
 fn refused_sysfs_of_the_hosts_network(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers bind the host's");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun bind the host's");
     }
     let writable = |bundle: &mut Bundle| {
         bundle.without_mount("/sys");
@@ -118,8 +118,8 @@ fn refused_sysfs_of_the_hosts_network(rig: &mut Rig) -> Outcome {
 }
 
 fn refused_mqueue_of_the_hosts(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers bind the host's");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun bind the host's");
     }
     let words =
         ["/dev/mqueue: ", "mqueue", "needs an IPC namespace that the user namespace owns", "not permitted"];
@@ -127,8 +127,8 @@ fn refused_mqueue_of_the_hosts(rig: &mut Rig) -> Outcome {
 }
 
 fn refused_proc_of_the_hosts_pids(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers bind the host's");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun bind the host's");
     }
     let words = ["/proc: ", "proc", "needs a pid namespace that the user namespace owns", "not permitted"];
     of_the_hosts(rig, "pid", |_| {}, &words)
@@ -148,16 +148,16 @@ fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
         told.push(rig.run(&bundle, &[])?);
     }
     sys::umount(&locked)?;
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave it as it is");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave it as it is");
     }
     let [one, two] = told.as_slice() else { return Ok(()) };
-    one.bad(&[
+    one.failure(&[
         "mounts[6] /tmp: mount_setattr clear nosuid private (a user namespace may not clear nosuid): ",
         "permitted",
     ])?;
     lacks("the error", &one.stderr, "noexec")?;
-    two.bad(&["mounts[6] /tmp: mount_setattr set noatime", "may not change the rule for access times"])
+    two.failure(&["mounts[6] /tmp: mount_setattr set noatime", "may not change the rule for access times"])
 }
 
 /// A bind mount without what the host has mounted below would show what that hides.
@@ -169,5 +169,5 @@ fn refused_mounts_that_stay_where_they_are(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     let output = rig.run(&bundle, &[])?;
     sys::umount(&source.join("sub"))?;
-    rig.bad(&output, &["mounts[6] /tmp: open_tree ", "source", "use \"rbind\"", "invalid argument"])
+    rig.failure(&output, &["mounts[6] /tmp: open_tree ", "source", "use \"rbind\"", "invalid argument"])
 }

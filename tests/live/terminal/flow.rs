@@ -63,12 +63,12 @@ fn output_right_before_the_end_of_exec(rig: &mut Rig) -> Outcome {
 }
 
 fn output_into_a_pipe(rig: &mut Rig) -> Outcome {
-    let output = command::run(&mut run(rig, &["pour", "1024"])?, "")?.good()?;
+    let output = command::run(&mut run(rig, &["pour", "1024"])?, "")?.success()?;
     is(output.stdout.as_bytes(), &water(1024))?;
     container(rig)?;
     let mut running = command::start(&mut exec(rig, &[], &["pour", "128"]), false)?;
     let text = running.lines.all()?;
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     is(text.as_bytes(), &water(128))?;
     rig.delete()
 }
@@ -79,13 +79,13 @@ fn waits_for_its_reader(rig: &Rig, waits: bool) -> Outcome {
     container(rig)?;
     for size in [8, 16, 20, 24] {
         let mut screen = Screen::new()?;
-        pty::set_waiting(screen.peer(), waits)?;
+        pty::set_blocking(screen.peer(), waits)?;
         let socket = Socket::new(rig, &format!("pidfd{size}"))?;
         let options = ["--pidfd-socket", &socket.path];
         let seat = screen.start(&mut exec(rig, &options, &["pour", &size.to_string()]))?;
         let (program, _) = socket.receive()?;
         holds(&format!("{size} KiB are printed"), sys::readable(&program, command::LIMIT)?)?;
-        screen.finish(seat)?.good()?;
+        screen.finish(seat)?.success()?;
         whole(&screen.seen, size)?;
     }
     rig.delete()
@@ -130,7 +130,7 @@ fn input_of_64_kib(rig: &mut Rig) -> Outcome {
     let seat = screen.start(&mut run(rig, &["raw", "drink", "64"])?)?;
     screen.until("raw=ok")?;
     screen.keys(&water(64))?;
-    screen.finish(seat)?.good()?.facts().is("drink", "all")
+    screen.finish(seat)?.success()?.report().is("drink", "all")
 }
 
 /// Each line is echoed, and read when it is whole.
@@ -139,9 +139,9 @@ fn input_of_64_kib_by_lines(rig: &mut Rig) -> Outcome {
     let seat = screen.start(&mut run(rig, &["say", "ready", "drink", "64"])?)?;
     screen.until("say=ready")?;
     screen.keys(&water(64))?;
-    let output = screen.finish(seat)?.good()?;
+    let output = screen.finish(seat)?.success()?;
     // The kernel may leave out echoes that nobody takes in time, also ends of lines.
-    contains("what it says", &output.stdout, "drink=all\r\n")
+    contains("the standard output", &output.stdout, "drink=all\r\n")
 }
 
 /// Before mote had the terminal.
@@ -158,8 +158,8 @@ fn input_and_output_at_once(rig: &mut Rig) -> Outcome {
     screen.until("raw=ok")?;
     let before = screen.seen.len();
     screen.keys(&water(64))?;
-    let output = screen.finish(seat)?.good()?;
-    output.facts().is("drink", "all")?;
+    let output = screen.finish(seat)?.success()?;
+    output.report().is("drink", "all")?;
     // Raw is also what it prints.
     let poured = screen.seen.windows(64).filter(|line| line.ends_with(b"\n")).count();
     holds(&format!("512 KiB came after {before} bytes"), screen.seen.len() >= 512 << 10 && poured > 0)

@@ -4,9 +4,9 @@ use super::screen::Screen;
 use super::{bundle, container, exec, only_mote, run};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{self, Lines};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 use crate::sys::pty;
 use crate::tests;
 
@@ -35,7 +35,7 @@ tests![
 const VERBS: &[&str] = &["tty", "id", "fds", "stat", "/dev/pts/0", "stat", "/dev/console"];
 
 /// A terminal of this name, that the process is the leader of.
-fn whole(inside: &Facts, name: &str) -> Outcome {
+fn whole(inside: &Report, name: &str) -> Outcome {
     for fd in 0..3 {
         inside.is(&format!("tty:{fd}"), name)?;
     }
@@ -63,7 +63,7 @@ fn exec_has_a_terminal(rig: &mut Rig) -> Outcome {
     // Beside it another.
     whole(&two.run(&mut exec(rig, &[], VERBS))?, "/dev/pts/1")?;
     one.keys(b"\n")?;
-    one.finish(seat)?.good()?;
+    one.finish(seat)?.success()?;
     rig.delete()
 }
 
@@ -142,7 +142,7 @@ fn size_follows_the_callers(rig: &mut Rig) -> Outcome {
     screen.set_size((50, 130))?;
     screen.until(&format!("signal={}", libc::SIGWINCH))?;
     screen.until("size=50 130")?;
-    screen.finish(seat)?.good()?;
+    screen.finish(seat)?.success()?;
     Ok(())
 }
 
@@ -150,7 +150,7 @@ fn callers_is_raw_meanwhile(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let mut screen = Screen::new()?;
     // Nothing that would be so by chance.
-    pty::set_local(screen.peer(), libc::ECHOK | libc::NOFLSH)?;
+    pty::toggle_local(screen.peer(), libc::ECHOK | libc::NOFLSH)?;
     let before = pty::modes(screen.peer())?;
     let seat = screen.start(&mut exec(rig, &[], &["say", "here", "line", "exit", "5"]))?;
     // What is printed comes through a relay, which has made it raw before.
@@ -158,7 +158,7 @@ fn callers_is_raw_meanwhile(rig: &mut Rig) -> Outcome {
     holds("it is raw", pty::is_raw(screen.peer())?)?;
     screen.keys(b"\n")?;
     same("exit code", screen.finish(seat)?.code(), 5)?;
-    same("its modes", pty::modes(screen.peer())?, before)?;
+    same("the terminal modes", pty::modes(screen.peer())?, before)?;
     rig.delete()
 }
 
@@ -172,13 +172,13 @@ fn callers_is_as_before_after_a_signal(rig: &mut Rig) -> Outcome {
     let seat_ends = screen.finish(seat)?;
     // A first process cannot kill itself.
     same("exit code", seat_ends.code(), 0)?;
-    same("its modes", pty::modes(screen.peer())?, before)?;
+    same("the terminal modes", pty::modes(screen.peer())?, before)?;
     container(rig)?;
     let seat = screen.start(&mut exec(rig, &[], &["say", "here", "line"]))?;
     screen.until("say=here")?;
     seat.signal(libc::SIGTERM)?;
     same("exit code", screen.finish(seat)?.code(), 128 + 15)?;
-    same("its modes", pty::modes(screen.peer())?, before)?;
+    same("the terminal modes", pty::modes(screen.peer())?, before)?;
     rig.delete()
 }
 
@@ -195,8 +195,8 @@ fn callers_is_left_alone_when_nothing_runs(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &[])?;
     bundle.set("process.args", json!(["/moonshot"]));
     let seat = screen.start(&mut rig.launch("run", &bundle, &[])?)?;
-    screen.finish(seat)?.bad(&["/moonshot"])?;
-    same("its modes", pty::modes(screen.peer())?, before)
+    screen.finish(seat)?.failure(&["/moonshot"])?;
+    same("the terminal modes", pty::modes(screen.peer())?, before)
 }
 
 fn interrupt_is_the_programs(rig: &mut Rig) -> Outcome {
@@ -223,7 +223,7 @@ fn end_of_input_is_the_programs(rig: &mut Rig) -> Outcome {
     let seat = screen.start(&mut run(rig, &["say", "here", "stdin"])?)?;
     screen.until("say=here")?;
     screen.keys(b"some words\r\x04")?;
-    screen.finish(seat)?.good()?.facts().is("stdin", "some words\n")
+    screen.finish(seat)?.success()?.report().is("stdin", "some words\n")
 }
 
 fn exit_codes(rig: &mut Rig) -> Outcome {
@@ -240,18 +240,18 @@ fn exit_codes(rig: &mut Rig) -> Outcome {
 
 /// As with runc: no `\r` in what goes to a file or to the next program.
 fn output_that_is_no_terminal_has_plain_lines(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
+    if rig.is(Runtime::Crun) {
         return skip_allowed("crun leaves them");
     }
-    let output = command::run(&mut run(rig, &["say", "one", "say", "two"])?, "")?.good()?;
+    let output = command::run(&mut run(rig, &["say", "one", "say", "two"])?, "")?.success()?;
     same("what is printed", output.stdout.as_str(), "say=one\nsay=two\n")?;
     container(rig)?;
-    let output = command::run(&mut exec(rig, &[], &["say", "one", "say", "two"]), "")?.good()?;
+    let output = command::run(&mut exec(rig, &[], &["say", "one", "say", "two"]), "")?.success()?;
     same("what is printed", output.stdout.as_str(), "say=one\nsay=two\n")?;
     // On a terminal they are as ever.
     let mut screen = Screen::new()?;
     let seat = screen.start(&mut exec(rig, &[], &["say", "one", "say", "two"]))?;
-    screen.finish(seat)?.good()?;
+    screen.finish(seat)?.success()?;
     contains("what is printed", &String::from_utf8_lossy(&screen.seen), "say=one\r\nsay=two\r\n")?;
     rig.delete()
 }
@@ -271,20 +271,20 @@ fn output_that_is_no_terminal_beside_one(rig: &mut Rig) -> Outcome {
     holds("keys go through", input & libc::ICRNL == 0 && local & (libc::ICANON | libc::ECHO) == 0)?;
     screen.keys(b"x\n")?;
     lines.until("say=there")?;
-    screen.finish(seat)?.good()?;
-    same("its modes", pty::modes(screen.peer())?, before)?;
+    screen.finish(seat)?.success()?;
+    same("the terminal modes", pty::modes(screen.peer())?, before)?;
     rig.delete()
 }
 
 /// Pipes and files do as well: the terminal is the program's alone.
 fn without_one_outside(rig: &mut Rig) -> Outcome {
     let verbs = [VERBS, &["line"]].concat();
-    let output = command::run(&mut run(rig, &verbs)?, "some words\n")?.good()?;
-    whole(&output.facts(), "/dev/pts/0")?;
-    output.facts().is("line", "some words")?;
+    let output = command::run(&mut run(rig, &verbs)?, "some words\n")?.success()?;
+    whole(&output.report(), "/dev/pts/0")?;
+    output.report().is("line", "some words")?;
     // Nothing to read at all.
     container(rig)?;
-    let output = command::run(&mut exec(rig, &[], VERBS), "")?.good()?;
-    whole(&output.facts(), "/dev/pts/0")?;
+    let output = command::run(&mut exec(rig, &[], VERBS), "")?.success()?;
+    whole(&output.report(), "/dev/pts/0")?;
     rig.delete()
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Runtime, Rig};
 
 /// A bundle with a terminal, and what the payload is to do.
 fn bundle(rig: &Rig, verbs: &[&str]) -> Outcome<Bundle> {
@@ -39,8 +39,8 @@ fn container(rig: &Rig) -> Outcome<Bundle> {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("the peers do otherwise"),
+        false => skip_allowed("runc and crun do otherwise"),
     }
 }

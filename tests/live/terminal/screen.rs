@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::{Outcome, fail};
 use crate::command::{LIMIT, Output};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::sys;
 use crate::sys::pty;
 
@@ -31,7 +31,7 @@ impl Screen {
     pub fn new() -> Outcome<Screen> {
         let master = pty::open()?;
         let peer = pty::peer(&master)?;
-        pty::set_waiting(master.as_raw_fd(), false)?;
+        pty::set_blocking(master.as_raw_fd(), false)?;
         pty::set_size(peer.as_raw_fd(), (33, 101))?;
         Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
     }
@@ -39,7 +39,7 @@ impl Screen {
     /// Over a master that came from elsewhere.
     pub fn over(master: OwnedFd) -> Outcome<Screen> {
         let peer = pty::peer(&master)?;
-        pty::set_waiting(master.as_raw_fd(), false)?;
+        pty::set_blocking(master.as_raw_fd(), false)?;
         Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
     }
 
@@ -60,7 +60,7 @@ impl Screen {
     pub fn start_printing(&self, command: &mut Command, output: OwnedFd) -> Outcome<Seat> {
         let errors = sys::memory_file()?;
         command.stdin(self.peer.try_clone()?).stdout(output).stderr(errors.try_clone()?);
-        sys::before_exec(command, pty::lead);
+        sys::before_exec(command, pty::set_controlling_terminal);
         let child = command.spawn()?;
         Ok(Seat { done: sys::pidfd(child.id().cast_signed())?, child, errors })
     }
@@ -68,7 +68,7 @@ impl Screen {
     /// What is there to be read, or comes in a moment; false when that was nothing.
     fn look(&mut self, moment: i32) -> Outcome<bool> {
         let mut bytes = [0; 4096];
-        pty::ready(self.master.as_raw_fd(), false, moment)?;
+        pty::poll(self.master.as_raw_fd(), false, moment)?;
         match self.master.read(&mut bytes) {
             Ok(count) => {
                 self.seen.extend(bytes.iter().take(count));
@@ -83,7 +83,7 @@ impl Screen {
     pub fn keys(&mut self, mut keys: &[u8]) -> Outcome {
         let start = Instant::now();
         while !keys.is_empty() {
-            let (printed, free) = pty::ready(self.master.as_raw_fd(), true, 100)?;
+            let (printed, free) = pty::poll(self.master.as_raw_fd(), true, 100)?;
             if printed {
                 self.look(0)?;
             }
@@ -102,7 +102,7 @@ impl Screen {
     }
 
     /// Reads on to a line with these words and gives the facts before it.
-    pub fn until(&mut self, wanted: &str) -> Outcome<Facts> {
+    pub fn until(&mut self, wanted: &str) -> Outcome<Report> {
         let start = Instant::now();
         loop {
             let new = self.seen.get(self.looked..).unwrap_or_default();
@@ -112,7 +112,7 @@ impl Screen {
             if let Some(end) = ends.iter().find(|end| new.contains(end.as_str())) {
                 let before = new.split(end.as_str()).next().unwrap_or_default();
                 self.looked += before.len() + end.len();
-                return Ok(Facts::parse(before));
+                return Ok(Report::parse(before));
             }
             if start.elapsed() > LIMIT {
                 let start: String = new.chars().take(1000).collect();
@@ -138,9 +138,9 @@ impl Screen {
     }
 
     /// To its end, with nothing on the standard error.
-    pub fn run(&mut self, command: &mut Command) -> Outcome<Facts> {
+    pub fn run(&mut self, command: &mut Command) -> Outcome<Report> {
         let seat = self.start(command)?;
-        Ok(self.finish(seat)?.good()?.facts())
+        Ok(self.finish(seat)?.success()?.report())
     }
 }
 

@@ -1,7 +1,7 @@
-//! Taking descriptors that another process passes over a socket (unix(7), SCM_RIGHTS).
+//! Receives file descriptors over a socket (unix(7), SCM_RIGHTS).
 
 #![allow(unsafe_code)]
-// One message's worth of calls.
+// One SAFETY comment covers the calls for one message.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 use std::io::Result;
@@ -9,17 +9,18 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
 
-/// Room for the header of a control message and for four descriptors, aligned as the kernel's structure is.
+/// Room for the header of a control message and for four file descriptors, with the alignment of the kernel's
+/// structure.
 const SPACE: usize = 8;
 
-/// One message: the descriptors, and the text beside them.
+/// Receives one message: the file descriptors, and the text.
 pub fn receive(socket: &impl AsRawFd) -> Result<(Vec<OwnedFd>, String)> {
     let mut text = [0u8; 4096];
     let mut space = [0u64; SPACE];
     let mut part = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
     let mut fds = Vec::new();
-    // SAFETY: the message points to one part and to the space, which outlive the calls; its control messages are
-    // walked as cmsg(3) says, and each descriptor in there was made for us.
+    // SAFETY: the message refers to one buffer and to the space, which outlive the calls; the control messages are
+    // iterated as described in cmsg(3), and each file descriptor in them belongs to this process alone.
     let length = unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut part;

@@ -1,22 +1,22 @@
-//! What a payload said: its `key=value` lines.
+//! The report of a payload: its `key=value` lines.
 
 use crate::check::{Outcome, fail};
 
-pub struct Facts(Vec<(String, String)>);
+pub struct Report(Vec<(String, String)>);
 
-impl Facts {
-    pub fn parse(text: &str) -> Facts {
+impl Report {
+    pub fn parse(text: &str) -> Report {
         let line = |line: &str| {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
             (key.to_string(), unescaped(value))
         };
-        Facts(text.lines().map(line).collect())
+        Report(text.lines().map(line).collect())
     }
 
-    /// The last value said under a key; a key that was not said is a fact too.
+    /// The last value of a key, or "(not reported)", so that a test can compare with that, too.
     pub fn get(&self, key: &str) -> &str {
         let last = self.0.iter().rev().find(|(name, _)| name == key);
-        last.map_or("(not said)", |(_, value)| value)
+        last.map_or("(not reported)", |(_, value)| value)
     }
 
     pub fn all(&self, key: &str) -> Vec<&str> {
@@ -24,7 +24,7 @@ impl Facts {
         mine.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The rest of each key that starts so, in the order said.
+    /// The rest of each key that begins with `start`, in the order of the report.
     pub fn keys(&self, start: &str) -> Vec<&str> {
         let keys = self.0.iter().map(|(name, _)| name.as_str());
         keys.filter_map(|name| name.strip_prefix(start)).collect()
@@ -35,7 +35,7 @@ impl Facts {
         if got == want { Ok(()) } else { fail(format_args!("{key} is {got:?}, not {want:?}")) }
     }
 
-    /// Whether a mount has these words among its options (per mount, propagation, and file system).
+    /// Checks that a mount has these options (per mount, propagation, or per file system).
     pub fn mount_has(&self, place: &str, words: &[&str]) -> Outcome {
         let line = self.get(&format!("mount:{place}"));
         let has = |word: &&str| line.split([' ', ',']).any(|option| option == *word);

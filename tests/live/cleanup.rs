@@ -1,4 +1,4 @@
-//! What a test may leave behind, and how to take it away.
+//! Finds and removes what a test leaves behind.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::rig::Rig;
 use crate::sys;
 
-/// Everything of a test that should be gone by now, in words.
+/// A description of everything that a test left behind.
 pub fn leftovers(rig: &Rig) -> Vec<String> {
     let mut found = Vec::new();
     for pid in processes("MOTE_LIVE", &rig.marker) {
-        if !ends(pid) {
+        if !wait_for_exit(pid) {
             found.push(format!("process {pid} ({})", name(pid)));
         }
     }
@@ -28,20 +28,20 @@ pub fn leftovers(rig: &Rig) -> Vec<String> {
     found
 }
 
-/// Takes away whatever a test has left, however it ended.
-pub fn sweep(rig: &Rig) {
+/// Removes everything that a test left behind.
+pub fn clean_up(rig: &Rig) {
     for path in [cgroups(&rig.cgroup), cgroups(&rig.id)].concat() {
-        // A frozen process cannot die. Only one of the two files is there.
+        // A frozen v1 cgroup delays SIGKILL. Only one of the two files exists.
         let _ = fs::write(path.join("freezer.state"), "THAWED");
         let _ = fs::write(path.join("cgroup.freeze"), "0");
     }
-    // Again and again: a process may start another while the look goes on.
+    // Repeated: a process may start another one during a pass.
     for _ in 0..10 {
         let names = ["MOTE_LIVE_HOST", "MOTE_LIVE"];
         let found = names.map(|name| processes(name, &rig.marker)).concat();
         for pid in &found {
             let _ = sys::kill(*pid, libc::SIGKILL);
-            ends(*pid);
+            wait_for_exit(*pid);
         }
         if found.is_empty() {
             break;
@@ -55,8 +55,8 @@ pub fn sweep(rig: &Rig) {
     let _ = fs::remove_dir_all(&rig.dir);
 }
 
-/// Processes with the marker in their environment, in whatever namespace they are. `MOTE_LIVE` marks runtimes
-/// and what is in containers, `MOTE_LIVE_HOST` the tests' own processes on the host.
+/// Processes with the marker in their environment, in any namespace. `MOTE_LIVE` marks runtimes and processes of
+/// containers, `MOTE_LIVE_HOST` the payloads of a test on the host.
 pub fn processes(name: &str, marker: &str) -> Vec<i32> {
     let wanted = format!("{name}={marker}");
     let has = |pid: &i32| {
@@ -73,15 +73,15 @@ fn name(pid: i32) -> String {
     String::from_utf8_lossy(&words).replace('\0', " ")
 }
 
-/// Gives a process that is being killed the time to end.
-fn ends(pid: i32) -> bool {
+/// Waits a limited time for a killed process to exit.
+fn wait_for_exit(pid: i32) -> bool {
     match sys::pidfd(pid) {
         Ok(pidfd) => sys::readable(&pidfd, Duration::from_secs(2)).unwrap_or(false),
         Err(_) => true,
     }
 }
 
-/// What is in a state directory, without a runtime's shared things, whose names begin with a dot.
+/// The entries of a state root, without files that containers share, whose names begin with a dot.
 fn states(root: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(root).into_iter().flatten().flatten();
     let hidden = |path: &PathBuf| {
@@ -91,7 +91,7 @@ fn states(root: &Path) -> Vec<PathBuf> {
     names.map(|entry| entry.path()).filter(|path| !hidden(path)).collect()
 }
 
-/// Every directory of the cgroup file systems whose name starts so, and what is below, parents before children.
+/// Every directory of the cgroup file systems whose name begins with `name`, and those below, parents first.
 pub fn cgroups(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![(PathBuf::from("/sys/fs/cgroup"), false)];
@@ -105,7 +105,7 @@ pub fn cgroups(name: &str) -> Vec<PathBuf> {
             if inside {
                 found.push(entry.path());
             } else if entry.file_name().to_string_lossy().starts_with("mote-test-") {
-                // Another test's, who may have made thousands.
+                // A cgroup of another test, which may have created thousands below it.
                 continue;
             }
             open.push((entry.path(), inside));
@@ -115,27 +115,28 @@ pub fn cgroups(name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The name itself, or the name with an ending, but not that of the test with one digit more.
+/// Whether the last name of the path is `name`, or begins with it and continues with something other than a digit,
+/// which would be another test.
 fn is_named(path: &Path, name: &str) -> bool {
     let last = path.file_name().unwrap_or_default().to_string_lossy();
     last.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|letter: char| letter.is_ascii_digit()))
 }
 
-/// Removes all cgroups of a name, with whatever is in them.
+/// Removes all cgroups of a name, and kills the processes in them.
 pub fn remove_cgroups(name: &str) {
     for path in cgroups(name).iter().rev() {
         remove_cgroup(path);
     }
 }
 
-/// Removes one, with whatever is in it.
+/// Removes a cgroup, and kills the processes in it.
 pub fn remove_cgroup(path: &Path) {
     let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     for pid in members.lines().filter_map(|line| line.parse().ok()) {
         let _ = sys::kill(pid, libc::SIGKILL);
-        ends(pid);
+        wait_for_exit(pid);
     }
-    // A cgroup is busy for a moment after its last process is gone, and v1 has nothing that could be waited for.
+    // A cgroup is busy for a moment after its last process has exited, and v1 has no event for that.
     for _ in 0..200 {
         match fs::remove_dir(path) {
             Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
@@ -146,7 +147,7 @@ pub fn remove_cgroup(path: &Path) {
     }
 }
 
-/// Mounts at or under a directory, parents before children.
+/// Mounts at or below a directory, parents first.
 fn mounts(dir: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let places = table.lines().filter_map(|line| line.split(' ').nth(4));
