@@ -176,7 +176,7 @@ fn suite(words: &[String]) -> Result<Count, String> {
     }
     let plain = |test: &'static Test| Case { name: test.name.to_string(), test, denied: &[] };
     let tests = GROUPS.iter().copied().flatten();
-    let cases: Vec<Case> = tests.map(plain).chain(missing::again()).collect();
+    let cases: Vec<Case> = tests.map(plain).chain(missing::repeated()).collect();
     let ([_, user, _], _) = sys::identity();
     if user != 0 {
         return Ok(runner::skip_all(&cases, "needs root"));

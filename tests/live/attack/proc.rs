@@ -1,10 +1,10 @@
-//! /proc as an image would like it to be. What the runtime says to the kernel through procfs must reach the kernel,
-//! and what is masked or read-only there must be so.
+//! A /proc that an image has prepared. What the runtime writes to procfs must reach the kernel, and masked and
+//! read-only paths below /proc must be masked and read-only.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::asks_mote_alone;
+use super::only_mote;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, same};
 use crate::json;
@@ -15,7 +15,7 @@ tests![
     "attack",
     proc_is_a_directory_of_an_image,
     proc_is_a_tmpfs_of_an_image,
-    proc_is_a_directory_of_an_image_and_a_profile_is_wanted,
+    profile_with_proc_as_a_directory_of_an_image_is_rejected,
     proc_is_a_link_into_a_volume,
     proc_is_a_link_into_the_image,
 ];
@@ -23,8 +23,8 @@ tests![
 const FILES: &[&str] =
     &["sys/kernel/msgmax", "self/oom_score_adj", "self/attr/exec", "self/attr/apparmor/exec"];
 
-/// CVE-2019-16884, CVE-2025-52881, CVE-2025-62596 (youki): a volume at /proc has files of the names that are
-/// written to, or links to other files of the kernel's.
+/// CVE-2019-16884, CVE-2025-52881, CVE-2025-62596 (youki): a volume mounted at /proc contains files with the names of
+/// those that the runtime writes to, or links to other files of procfs.
 fn proc_is_a_directory_of_an_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let volume = rig.dir.join("volume");
@@ -47,7 +47,7 @@ fn proc_is_a_tmpfs_of_an_image(rig: &mut Rig) -> Outcome {
     written_to_the_kernel(rig, &mut bundle)
 }
 
-/// A peer may refuse whatever is mounted over /proc.
+/// runc and crun may reject whatever is mounted over /proc.
 fn written_to_the_kernel(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     bundle.mount(json!({"destination": "/real", "type": "proc", "source": "proc"}));
     bundle.set("linux.sysctl.\"kernel.msgmax\"", "5004");
@@ -62,9 +62,9 @@ fn written_to_the_kernel(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     inside.is("read:/real/self/oom_score_adj", "321\n")
 }
 
-/// A profile that cannot be set is not left out in silence.
-fn proc_is_a_directory_of_an_image_and_a_profile_is_wanted(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+/// A profile that cannot be set must not be ignored silently.
+fn profile_with_proc_as_a_directory_of_an_image_is_rejected(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     for (field, value) in [("process.apparmorProfile", "a-profile"), ("process.selinuxLabel", "a:b:c:s0")] {
         let mut bundle = rig.bundle()?;
         bundle.mount(json!({"destination": "/proc", "type": "tmpfs", "source": "tmpfs"}));
@@ -78,7 +78,7 @@ fn proc_is_a_directory_of_an_image_and_a_profile_is_wanted(rig: &mut Rig) -> Out
     Ok(())
 }
 
-/// DeniedCalls, or as well protected as the real one.
+/// Rejected, or protected like a real procfs.
 fn protected(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     let hostname = "/proc/sys/kernel/hostname";
     bundle.verbs(&["write", hostname, "read", "/proc/timer_list"]);
@@ -91,8 +91,8 @@ fn protected(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     different("a masked file", inside.get("read:/proc/timer_list").is_empty(), false)
 }
 
-/// CVE-2019-19921, CVE-2023-27561: in a volume that two containers share, the other one could exchange what /proc
-/// leads to between its mount and its masks.
+/// CVE-2019-19921, CVE-2023-27561: if /proc is a symlink into a volume that two containers share, the other container
+/// could exchange its target between the mount and the masks.
 fn proc_is_a_link_into_a_volume(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let volume = rig.dir.join("volume");
@@ -109,7 +109,7 @@ fn proc_is_a_link_into_a_volume(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// CVE-2023-28642: and a link within the image must not lead beside masks and profiles.
+/// CVE-2023-28642: a symlink within the image must not bypass masks and profiles either.
 fn proc_is_a_link_into_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     fs::create_dir(bundle.host_path("elsewhere"))?;

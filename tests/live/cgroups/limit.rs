@@ -8,7 +8,7 @@ use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Layout, Runtime, Rig};
-use crate::rootless::{mapped, ordinary};
+use crate::rootless::{user_namespace_bundle, as_ordinary_user};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -319,8 +319,8 @@ fn error_names_files_as_they_are(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("asks for mote's words");
     }
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&[]);
     bundle.set("linux.cgroupsPath", format!("/{}", rig.cgroup));
     let hierarchy = match (unified(rig), rig.layout) {

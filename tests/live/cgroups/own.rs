@@ -13,7 +13,7 @@ use crate::cleanup::remove_cgroups;
 use crate::command::{Output, Running, run, start};
 use crate::json;
 use crate::rig::{Layout, Runtime, Rig};
-use crate::rootless::{USER, mapped, ordinary};
+use crate::rootless::{USER, user_namespace_bundle, as_ordinary_user};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
@@ -69,7 +69,7 @@ fn give(directory: &Path) -> Outcome {
 
 /// The rig of an ordinary user, called from the cgroup `own` below another; who was given which of them is said.
 fn prepare(rig: &mut Rig, above: bool, own: bool) -> Outcome<Bundle> {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     if !rig.is(Runtime::Mote) && !unified(rig) {
         return skip_allowed("runc and crun have none there");
     }
@@ -83,7 +83,7 @@ fn prepare(rig: &mut Rig, above: bool, own: bool) -> Outcome<Bundle> {
             }
         }
     }
-    mapped(rig)
+    user_namespace_bundle(rig)
 }
 
 /// Has a command begin in the caller's cgroup.

@@ -178,7 +178,7 @@ fn log_as_text(rig: &mut Rig) -> Outcome {
     contains("the log", &text, "does not exist")
 }
 
-fn asks_mote_alone(rig: &Rig) -> Outcome {
+fn only_mote(rig: &Rig) -> Outcome {
     if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun have other words") }
 }
 
@@ -204,13 +204,13 @@ fn sent(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
 
 /// `<user, error>` is 1 * 8 + 3.
 fn log_to_syslog(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let text = sent(rig, "syslog:me", "/dev/log")?;
     holds(&text, text.starts_with("<11>me[") && text.ends_with("does not exist"))
 }
 
 fn log_to_the_journal(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let text = sent(rig, "journald:me", "/run/systemd/journal/socket")?;
     let lines: Vec<&str> = text.lines().collect();
     same("lines", lines.len(), 3)?;
@@ -228,7 +228,7 @@ fn log_to_the_journal(rig: &mut Rig) -> Outcome {
 
 /// `--debug`: on the standard error where there is no log, else there alone.
 fn log_of_everything(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     rig.globals.push("--debug".into());
     let output = rig.mote(&["list", "--quiet"])?;
     same("exit code", output.code(), 0)?;

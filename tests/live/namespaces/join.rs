@@ -97,7 +97,7 @@ fn join_time(rig: &mut Rig) -> Outcome {
 /// A user namespace with a map, and what else it is to own.
 pub fn held_user(rig: &Rig, then: &[&str]) -> Outcome<(Running, i32)> {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("this runc wants maps even for a user namespace that is there");
+        return skip_allowed("this runc demands mappings even for an existing user namespace");
     }
     let mut words = vec!["unshare", "user", "say", "unshared", "line"];
     words.extend(then);

@@ -11,7 +11,7 @@ use crate::check::{Outcome, fail, holds, same};
 use crate::command::{Output, run};
 use crate::json;
 use crate::rig::Rig;
-use crate::rootless::ordinary;
+use crate::rootless::as_ordinary_user;
 use crate::sys::caller::{close, ignore_and_block_signals, set_io_priority, set_limit, set_nice, set_umask};
 use crate::{sys, tests};
 
@@ -192,8 +192,8 @@ fn caller_limits_open_files_of_hooks(rig: &mut Rig) -> Outcome {
 
 /// An ordinary user who could not enter a directory that was made under such a umask.
 fn caller_has_a_umask_that_shuts_out_itself(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = crate::rootless::mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = crate::rootless::user_namespace_bundle(rig)?;
     bundle.verbs(&["umask"]);
     let output = after(rig.launch("run", &bundle, &[])?, || set_umask(0o777))?;
     output.success()?.report().is("umask", "0022")
@@ -254,8 +254,8 @@ fn caller_keeps_its_score(rig: &mut Rig) -> Outcome {
 /// An ordinary user's, who by then is non-dumpable, so that its files in procfs are root's.
 fn caller_keeps_its_score_of_exec(rig: &mut Rig) -> Outcome {
     let before = fs::read_to_string("/proc/self/oom_score_adj")?.trim().to_string();
-    ordinary(rig)?;
-    let mut bundle = crate::rootless::mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = crate::rootless::user_namespace_bundle(rig)?;
     bundle.set("process.oomScoreAdj", 777i64);
     let _running = rig.waiting(&mut bundle)?;
     let mut command = rig.command(&["exec", &rig.id, "/payload", "oom", "wait", "1"]);

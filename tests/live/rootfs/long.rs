@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
 use crate::rig::{Runtime, Rig};
-use crate::rootless::{ordinary, own};
+use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::{rootless, sys, tests};
 
 tests![
@@ -83,12 +83,12 @@ fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// As podman mounts an image for a user.
 fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let option = layers(rig, 10)?;
-    let mut bundle = rootless::mapped(rig)?;
+    let mut bundle = rootless::user_namespace_bundle(rig)?;
     overlay(&mut bundle, &[&WORDS[..], &[&option, "userxattr"]].concat());
     fs::create_dir_all(bundle.host_path("merged"))?;
-    own(&bundle.dir)?;
+    give_to_user(&bundle.dir)?;
     ten(rig, &mut bundle)
 }
 

@@ -9,7 +9,7 @@ use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
 use crate::json;
 use crate::rig::{Runtime, Rig};
-use crate::rootless::{ordinary, own};
+use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::sys::{before_exec, limit};
 use crate::{rootless, tests};
 
@@ -153,13 +153,13 @@ fn many_with_few_descriptors_and_hooks(rig: &mut Rig) -> Outcome {
 
 /// Whose sources the container's process opens.
 fn many_with_few_descriptors_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = crowded(rig, rootless::mapped(rig)?, &["rbind"])?;
+    as_ordinary_user(rig)?;
+    let mut bundle = crowded(rig, rootless::user_namespace_bundle(rig)?, &["rbind"])?;
     // Of the host's devices there are no hundred that everybody may have.
     bundle.remove("linux.devices");
     bundle.file("/dev/null99", "")?;
     bundle.bind("/dev/null".as_ref(), "/dev/null99", &["bind"]);
-    own(&bundle.dir)?;
+    give_to_user(&bundle.dir)?;
     all_there(rig, bundle, &[])
 }
 

@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
 use crate::json;
 use crate::rig::{Runtime, Rig};
-use crate::rootless::{ordinary, own};
+use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::{rootless, tests};
 
 tests![
@@ -136,13 +136,13 @@ fn order_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 }
 
 fn order_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let source = source(rig)?;
-    let mut bundle = rootless::mapped(rig)?;
+    let mut bundle = rootless::user_namespace_bundle(rig)?;
     fs::create_dir(bundle.host_path("mnt"))?;
     bundle.bind(&source, "/mnt", &["bind"]);
     bundle.bind(&bundle.host_path("mnt"), "/fin", &["rbind"]);
-    own(&bundle.dir)?;
+    give_to_user(&bundle.dir)?;
     comes_along(rig, bundle, &[])
 }
 

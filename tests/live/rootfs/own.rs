@@ -54,14 +54,14 @@ fn zero(path: &str) -> Json {
     json!({"path": path, "type": "c", "major": 1i64, "minor": 5i64, "fileMode": 0o640i64, "uid": 7i64, "gid": 8i64})
 }
 
-fn asks_mote_alone(rig: &Rig) -> Outcome {
+fn only_mote(rig: &Rig) -> Outcome {
     if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun make it on the host, or ignore it") }
 }
 
 /// Named by its path in the bound directory, below it, and through a link of the image's; as root of the host and of
 /// a user namespace.
 fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let volume = volume(rig)?;
     for place in ["/dev", "/volume"] {
         for path in ["mine", "sub/mine", "way"] {
@@ -107,7 +107,7 @@ fn a_device_below_a_bind_mount_is_not_given_away(rig: &mut Rig) -> Outcome {
 }
 
 fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let volume = volume(rig)?;
     sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 3)?;
     for user_namespace in [false, true] {
@@ -126,7 +126,7 @@ fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
 
 /// Whoever prepares the root may have mounted the host's /dev there already.
 fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let volume = volume(rig)?;
     fs::create_dir(volume.join("fd"))?;
     let mut bundle = rig.bundle()?;
@@ -178,7 +178,7 @@ fn a_device_below_the_images_own_tmpfs(rig: &mut Rig) -> Outcome {
 
 /// No device, no link.
 fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     for user_namespace in [false, true] {
         let volume = volume(rig)?;
         let mut bundle = rig.bundle()?;
@@ -201,7 +201,7 @@ fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
 
 /// Not every new mount is a new filesystem: this one has its files in a directory of the host's.
 fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     has_overlay(rig)?;
     let base = rig.dir.join("base");
     sys::mount("none", &volume(rig)?, "tmpfs", 0, "")?;
@@ -228,7 +228,7 @@ fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
 }
 
 fn no_console_is_made_below_a_bind_mount(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let volume = volume(rig)?;
     for name in ["pts", "shm", "mqueue"] {
         fs::create_dir(volume.join(name))?;
@@ -273,12 +273,12 @@ fn links_leave(rig: &Rig, user_namespace: bool) -> Outcome {
 }
 
 fn links_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     links_leave(rig, false)
 }
 
 fn links_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     links_leave(rig, true)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -305,6 +305,6 @@ fn default_devices_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
 }
 
 fn default_devices_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     defaults_leave(rig, true)
 }

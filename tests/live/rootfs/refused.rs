@@ -8,7 +8,7 @@ use crate::check::{Outcome, lacks, skip_allowed};
 use crate::json;
 use crate::namespaces::join::{held_user, proc_path};
 use crate::rig::{Runtime, Rig};
-use crate::rootless::{self, ordinary};
+use crate::rootless::{self, as_ordinary_user};
 use crate::{sys, tests};
 
 tests![
@@ -136,13 +136,13 @@ fn refused_proc_of_the_hosts_pids(rig: &mut Rig) -> Outcome {
 
 /// What the host's mount has is not a user's to take away.
 fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let locked = rig.dir.join("locked");
     fs::create_dir(&locked)?;
     sys::mount("none", &locked, "tmpfs", libc::MS_NOSUID | libc::MS_NOEXEC, "")?;
     let mut told = Vec::new();
     for words in [["bind", "suid"], ["bind", "noatime"]] {
-        let mut bundle = rootless::mapped(rig)?;
+        let mut bundle = rootless::user_namespace_bundle(rig)?;
         bundle.verbs(&[]);
         bundle.bind(&locked, "/tmp", &words);
         told.push(rig.run(&bundle, &[])?);
@@ -162,9 +162,9 @@ fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
 
 /// A bind mount without what the host has mounted below would show what that hides.
 fn refused_mounts_that_stay_where_they_are(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let source = super::bind::with_submount(rig)?;
-    let mut bundle = rootless::mapped(rig)?;
+    let mut bundle = rootless::user_namespace_bundle(rig)?;
     bundle.bind(&source, "/tmp", &["bind"]);
     bundle.verbs(&[]);
     let output = rig.run(&bundle, &[])?;
