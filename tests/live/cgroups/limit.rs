@@ -1,9 +1,9 @@
-//! Resources of the configuration, read back from the cgroup's files while the container runs.
+//! `linux.resources`: values read from the cgroup's files while the container runs.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says, unified};
+use super::{controller_dir, read_value, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -15,27 +15,27 @@ tests_in_layouts![
     memory_limit,
     memory_reservation,
     memory_limit_kills,
-    memory_limit_kills_while_it_is_set_up,
+    memory_limit_kills_during_set_up,
     cpu_shares,
     cpu_quota_and_period,
     cpuset,
-    cpuset_that_is_not_there_is_rejected,
+    cpuset_of_missing_cpus_is_rejected,
     pids_limit,
-    pids_limit_holds,
+    pids_limit_is_enforced,
     pids_limit_of_1_runs,
     pids_limit_of_0_runs,
     pids_without_a_limit,
     huge_page_limits,
-    huge_pages_of_no_such_size_are_rejected,
+    huge_pages_of_an_unknown_size_are_rejected,
     rdma_is_rejected,
-    class_of_packets,
-    priorities_of_packets,
+    network_class_id,
+    network_priorities,
     limit_without_its_controller_is_rejected,
-    memory_without_its_controller_names_what_was_given,
-    error_names_files_as_they_are,
+    memory_error_without_its_controller_names_the_given_field,
+    error_names_existing_paths,
 ];
 
-/// One file of the container's cgroup: its controller, then its v1 and v2 names with the value each is to have.
+/// A file of the container's cgroup: its controller, and for v1 and v2 the name and the expected value.
 #[derive(Clone, Copy)]
 struct Value {
     controller: &'static str,
@@ -43,14 +43,14 @@ struct Value {
     v2: (&'static str, &'static str),
 }
 
-/// The file, or a skip where the machine has no such controller.
+/// The file and its value; skips the test if the machine has no such controller.
 fn file(rig: &Rig, value: &Value) -> Outcome<(PathBuf, &'static str)> {
-    let (directory, v2) = place(rig, value.controller, value.controller)?;
+    let (directory, v2) = controller_dir(rig, value.controller, value.controller)?;
     let (name, want) = if v2 { value.v2 } else { value.v1 };
     Ok((directory.join(name), want))
 }
 
-/// Runs a container with these resources and reads the values back.
+/// Runs a container with these resources and compares the files.
 fn reads_back(rig: &Rig, resources: Json, values: &[Value]) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", resources);
@@ -94,11 +94,11 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
     same("exit code", output.code(), 137)
 }
 
-/// What it mounts is charged to it, too.
-fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
+/// Files that are written while the rootfs is set up are charged to the container, too.
+fn memory_limit_kills_during_set_up(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") })?;
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("asks for mote's words");
+        return skip_allowed("checks mote's messages");
     }
     let mut bundle = rig.bundle()?;
     fs::create_dir(bundle.host_path("large"))?;
@@ -106,7 +106,7 @@ fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
     bundle.mount(
         json!({"destination": "/large", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}),
     );
-    // Without swap that the file could go to.
+    // Without swap, to which the file could be written.
     bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
     bundle.verbs(&[]);
     let words = ["died while its root was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
@@ -130,11 +130,11 @@ fn cpuset(rig: &mut Rig) -> Outcome {
     let cpus = Value { controller: "cpuset", v1: ("cpuset.cpus", "0"), v2: ("cpuset.cpus", "0") };
     let mems = Value { controller: "cpuset", v1: ("cpuset.mems", "0"), v2: ("cpuset.mems", "0") };
     reads_back(rig, json!({"cpu": {"cpus": "0", "mems": "0"}}), &[cpus, mems])?;
-    // As they come out of a file.
+    // With a line break, as when read from a file.
     reads_back(rig, json!({"cpu": {"cpus": "0\n", "mems": "0\n"}}), &[cpus, mems])
 }
 
-fn cpuset_that_is_not_there_is_rejected(rig: &mut Rig) -> Outcome {
+fn cpuset_of_missing_cpus_is_rejected(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "cpuset", v1: ("", ""), v2: ("", "") })?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
@@ -143,7 +143,7 @@ fn cpuset_that_is_not_there_is_rejected(rig: &mut Rig) -> Outcome {
 }
 
 const PIDS: &str = "pids";
-/// Only asks whether the controller is there.
+/// Only tells whether the controller exists.
 const ANY_PIDS: Value = Value { controller: PIDS, v1: ("", ""), v2: ("", "") };
 
 fn pids_limit(rig: &mut Rig) -> Outcome {
@@ -151,8 +151,8 @@ fn pids_limit(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"pids": {"limit": 77i64}}), &[value])
 }
 
-/// Two may be there: the program, and one child.
-fn pids_limit_holds(rig: &mut Rig) -> Outcome {
+/// A limit of two: the program, and one child.
+fn pids_limit_is_enforced(rig: &mut Rig) -> Outcome {
     file(rig, &ANY_PIDS)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 2i64);
@@ -161,10 +161,10 @@ fn pids_limit_holds(rig: &mut Rig) -> Outcome {
     inside.is("fork", "!EAGAIN")
 }
 
-/// Nothing of the runtime's may be in the cgroup beside the program.
+/// The runtime may have no other process in the cgroup.
 fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("the threads of runc's init need more");
+        return skip_allowed("the threads of runc's init exceed it");
     }
     file(rig, &ANY_PIDS)?;
     let mut bundle = rig.bundle()?;
@@ -178,10 +178,10 @@ fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")
 }
 
-/// No process may be added; the first is not added but moved there.
+/// A limit of 0 denies fork(2), but the init is moved into the cgroup.
 fn pids_limit_of_0_runs(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun take 0 for no limit");
+        return skip_allowed("runc and crun treat 0 as no limit");
     }
     let (path, _) = file(rig, &Value { controller: PIDS, v1: ("pids.max", ""), v2: ("pids.max", "") })?;
     let mut bundle = rig.bundle()?;
@@ -198,7 +198,7 @@ fn pids_without_a_limit(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"pids": {"limit": (-1i64)}}), &[value])
 }
 
-/// Sizes of huge pages, as the control files have them, with their bytes.
+/// The sizes of huge pages as named in the control files, and in bytes.
 fn huge_pages() -> Outcome<Vec<(String, u64)>> {
     let mut sizes = Vec::new();
     let Ok(list) = fs::read_dir("/sys/kernel/mm/hugepages") else { return Ok(sizes) };
@@ -217,7 +217,7 @@ fn huge_pages() -> Outcome<Vec<(String, u64)>> {
 }
 
 fn huge_page_limits(rig: &mut Rig) -> Outcome {
-    let (directory, v2) = place(rig, "hugetlb", "hugetlb")?;
+    let (directory, v2) = controller_dir(rig, "hugetlb", "hugetlb")?;
     let sizes = huge_pages()?;
     let file = if v2 { "max" } else { "limit_in_bytes" };
     let mut bundle = rig.bundle()?;
@@ -228,28 +228,28 @@ fn huge_page_limits(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for (name, bytes) in &sizes {
         for file in [format!("hugetlb.{name}.{file}"), format!("hugetlb.{name}.rsvd.{file}")] {
-            // crun leaves the second as it is.
+            // crun does not set the second one.
             if rig.is(Runtime::Crun) && file.contains("rsvd") {
                 continue;
             }
-            same(&file, says(&directory, &file)?, (3 * bytes).to_string())?;
+            same(&file, read_value(&directory, &file)?, (3 * bytes).to_string())?;
         }
     }
     rig.delete()
 }
 
-fn huge_pages_of_no_such_size_are_rejected(rig: &mut Rig) -> Outcome {
-    place(rig, "hugetlb", "hugetlb")?;
+fn huge_pages_of_an_unknown_size_are_rejected(rig: &mut Rig) -> Outcome {
+    controller_dir(rig, "hugetlb", "hugetlb")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.hugepageLimits", json!([{"pageSize": "3MB", "limit": 0i64}]));
     rig.rejected(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
 }
 
-/// Where there is no such controller, or no such device.
+/// Without the controller, or without the device.
 fn rdma_is_rejected(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("crun passes it over");
+        return skip_allowed("crun ignores it");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
@@ -257,28 +257,28 @@ fn rdma_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["linux.resources.rdma"])
 }
 
-fn class_of_packets(rig: &mut Rig) -> Outcome {
+fn network_class_id(rig: &mut Rig) -> Outcome {
     let class = json!({"network": {"classID": 1_048_577i64}});
     network(rig, class, "net_cls", "net_cls.classid", "1048577", "network.classID")
 }
 
-fn priorities_of_packets(rig: &mut Rig) -> Outcome {
+fn network_priorities(rig: &mut Rig) -> Outcome {
     let list = json!({"network": {"priorities": [{"name": "lo", "priority": 7i64}]}});
     network(rig, list, "net_prio", "net_prio.ifpriomap", "lo 7", "network.priorities[0]")
 }
 
-/// v1 alone has it.
+/// Controllers that only v1 has.
 fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str, field: &str) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", resources);
-    match place(rig, controller, "none") {
+    match controller_dir(rig, controller, "none") {
         Ok((directory, _)) => {
             let _running = rig.waiting(&mut bundle)?;
-            let text = says(&directory, file)?;
+            let text = read_value(&directory, file)?;
             holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
             rig.delete()
         }
-        Err(_) if !rig.is(Runtime::Mote) => skip_allowed("a peer passes over what v2 does not have"),
+        Err(_) if !rig.is(Runtime::Mote) => skip_allowed("runc and crun ignore what v2 does not have"),
         Err(_) => {
             bundle.verbs(&[]);
             rig.rejected(&bundle, &[&format!("linux.resources.{field}: ")])
@@ -286,7 +286,7 @@ fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str,
     }
 }
 
-/// A limit that cannot be set must not be passed over in silence.
+/// A limit that cannot be set must not be ignored silently.
 fn limit_without_its_controller_is_rejected(rig: &mut Rig) -> Outcome {
     if file(rig, &ANY_PIDS).is_ok() {
         return skip_allowed("this layout has the controller");
@@ -297,8 +297,8 @@ fn limit_without_its_controller_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["pids"])
 }
 
-/// Engines add a limit of swap to that of memory.
-fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome {
+/// Engines add a swap limit to a memory limit.
+fn memory_error_without_its_controller_names_the_given_field(rig: &mut Rig) -> Outcome {
     if file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") }).is_ok() || !unified(rig) {
         return skip_allowed("this layout has the controller");
     }
@@ -314,10 +314,10 @@ fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome 
     rig.delete()
 }
 
-/// By paths that can be looked at, in whatever layout.
-fn error_names_files_as_they_are(rig: &mut Rig) -> Outcome {
+/// By paths that exist in the layout at hand.
+fn error_names_existing_paths(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("asks for mote's words");
+        return skip_allowed("checks mote's messages");
     }
     as_ordinary_user(rig)?;
     let mut bundle = user_namespace_bundle(rig)?;

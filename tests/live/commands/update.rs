@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cgroups::{is_v1, place, says};
+use crate::cgroups::{is_v1, controller_dir, read_value};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::{Output, Running, run};
 use crate::json;
@@ -21,7 +21,7 @@ tests![
 
 /// One of the container's limits, by a name that v1 has.
 fn limit(rig: &Rig, controller: &str, file: &str) -> Outcome<String> {
-    says(&place(rig, controller, controller)?.0, file)
+    read_value(&controller_dir(rig, controller, controller)?.0, file)
 }
 
 fn update_by_options(rig: &mut Rig) -> Outcome {

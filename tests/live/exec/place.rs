@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{command, container, exec, report, only_mote, program, rejected};
 use crate::bundle::Bundle;
-use crate::cgroups::small::tiny_program;
-use crate::cgroups::{place, unified_top};
+use crate::cgroups::small_limit::tiny_program;
+use crate::cgroups::{controller_dir, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::cgroups;
 use crate::command::{run, start};
@@ -346,7 +346,7 @@ fn limit_of_one_process(rig: &mut Rig) -> Outcome {
 fn limit_of_one_mib(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(Layout::Machine)?;
-    place(rig, "memory", "memory")?;
+    controller_dir(rig, "memory", "memory")?;
     let mut bundle = rig.bundle()?;
     let path = bundle.host_path("tiny");
     fs::write(&path, tiny_program())?;

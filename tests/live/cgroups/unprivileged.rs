@@ -1,12 +1,12 @@
-//! Containers without a path whose caller may not make cgroups at the root: they are in the part of the tree that the
-//! caller was given.
+//! Containers without `cgroupsPath` whose caller may not create cgroups at the root: they are in the cgroup that is
+//! delegated to the caller.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{chief, is_v1, path_of, says, unified, unified_top};
+use super::{main_controller, is_v1, path_of, read_value, unified, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
@@ -17,16 +17,16 @@ use crate::rootless::{USER, user_namespace_bundle, as_ordinary_user};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
-    own_part_beside_the_callers_cgroup,
-    own_part_below_the_callers_cgroup,
-    own_part_of_root_in_a_user_namespace,
-    own_part_with_a_limit,
-    own_part_below_with_a_limit,
-    own_part_is_entered_from_within_alone,
-    own_part_that_is_not_given,
+    delegated_beside_the_callers_cgroup,
+    delegated_below_the_callers_cgroup,
+    delegated_to_root_of_a_user_namespace,
+    delegated_with_a_limit,
+    delegated_below_with_a_limit,
+    delegated_is_not_joined_from_outside,
+    not_delegated_runs_without_a_cgroup,
 ];
 
-/// The tops of all hierarchies that the runtime sees.
+/// The mount points of all hierarchies that the runtime sees.
 fn tops(rig: &Rig) -> Outcome<Vec<PathBuf>> {
     if unified(rig) {
         return Ok(vec![unified_top()]);
@@ -43,12 +43,12 @@ fn tops(rig: &Rig) -> Outcome<Vec<PathBuf>> {
     Ok(tops)
 }
 
-/// A cgroup of the host, ready to take processes.
+/// Creates a cgroup that accepts processes.
 fn make(directory: &Path) -> Outcome {
     fs::create_dir(directory)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let above = directory.with_file_name(file);
-        // On v1 a new one has none; on v2 there is nothing to be copied at the root.
+        // On v1 a new cpuset is empty; on v2 the root has no files to copy.
         if let (true, Ok(text)) = (directory.join("tasks").exists(), fs::read_to_string(above)) {
             fs::write(directory.join(file), text)?;
         }
@@ -56,8 +56,8 @@ fn make(directory: &Path) -> Outcome {
     Ok(())
 }
 
-/// Gives a cgroup away, for others to be made in it (cgroups(7), "Cgroups delegation").
-fn give(directory: &Path) -> Outcome {
+/// Delegates a cgroup to the user (cgroups(7), "Cgroups delegation").
+fn delegate(directory: &Path) -> Outcome {
     for name in ["", "cgroup.procs", "tasks", "cgroup.subtree_control"] {
         let path = directory.join(name);
         if path.exists() {
@@ -67,38 +67,38 @@ fn give(directory: &Path) -> Outcome {
     Ok(())
 }
 
-/// The rig of an ordinary user, called from the cgroup `own` below another; who was given which of them is said.
+/// Makes the rig an ordinary user whose cgroup is `own` below another one; either of them is delegated, or not.
 fn prepare(rig: &mut Rig, above: bool, own: bool) -> Outcome<Bundle> {
     as_ordinary_user(rig)?;
     if !rig.is(Runtime::Mote) && !unified(rig) {
-        return skip_allowed("runc and crun have none there");
+        return skip_allowed("runc and crun create no cgroup there");
     }
     for top in tops(rig)? {
         let directory = top.join(&rig.cgroup);
         make(&directory)?;
         make(&directory.join("own"))?;
-        for (directory, is_given) in [(directory.clone(), above), (directory.join("own"), own)] {
-            if is_given {
-                give(&directory)?;
+        for (directory, is_delegated) in [(directory.clone(), above), (directory.join("own"), own)] {
+            if is_delegated {
+                delegate(&directory)?;
             }
         }
     }
     user_namespace_bundle(rig)
 }
 
-/// Has a command begin in the caller's cgroup.
-fn inside(rig: &Rig, command: &mut Command) -> Outcome {
+/// Moves a command into the caller's cgroup before it is executed.
+fn join_callers_cgroup(rig: &Rig, command: &mut Command) -> Outcome {
     let files: Vec<PathBuf> =
         tops(rig)?.into_iter().map(|top| top.join(&rig.cgroup).join("own/cgroup.procs")).collect();
     sys::before_exec(command, move || files.iter().try_for_each(|file| fs::write(file, "0")));
     Ok(())
 }
 
-/// The runtime, called from there.
+/// A command line of the runtime, run in the caller's cgroup.
 fn call(rig: &Rig, words: &[&str]) -> Outcome<Command> {
     let mut command = Command::new(&rig.suite.runtime);
     command.arg("--root").arg(&rig.state).args(&rig.globals).args(words).env("MOTE_LIVE", &rig.marker);
-    inside(rig, &mut command)?;
+    join_callers_cgroup(rig, &mut command)?;
     rig.prepare(&mut command);
     Ok(command)
 }
@@ -118,17 +118,18 @@ fn waiting(rig: &Rig, bundle: &mut Bundle) -> Outcome<Running> {
     Ok(running)
 }
 
-/// In all hierarchies, with what a cgroup is good for, and gone at the end.
-fn lives_in(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
+/// Checks that the container's cgroup is below `above` in all hierarchies, that pause and kill work, and that it is
+/// removed at the end.
+fn runs_below(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
     let path = format!("{above}/{}", rig.id);
     let mut running = waiting(rig, &mut bundle)?;
     let pid = rig.pid()?;
     for top in tops(rig)? {
         let directory = top.join(path.trim_start_matches('/'));
-        same(&format!("{}", directory.display()), says(&directory, "cgroup.procs")?, pid.to_string())?;
+        same(&format!("{}", directory.display()), read_value(&directory, "cgroup.procs")?, pid.to_string())?;
     }
-    let inside = run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
-    inside.is(&format!("cgroup:{}", chief(rig)), &path)?;
+    let join_callers_cgroup = run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
+    join_callers_cgroup.is(&format!("cgroup:{}", main_controller(rig)), &path)?;
     rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
     rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
@@ -136,33 +137,33 @@ fn lives_in(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
     same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     rig.delete()?;
     drop(running);
-    gone(rig, &path)
+    is_removed(rig, &path)
 }
 
-fn gone(rig: &Rig, path: &str) -> Outcome {
+fn is_removed(rig: &Rig, path: &str) -> Outcome {
     for top in tops(rig)? {
         let directory = top.join(path.trim_start_matches('/'));
-        holds(&format!("{} is gone", directory.display()), !directory.exists())?;
+        holds(&format!("{} is removed", directory.display()), !directory.exists())?;
     }
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-fn own_part_beside_the_callers_cgroup(rig: &mut Rig) -> Outcome {
+fn delegated_beside_the_callers_cgroup(rig: &mut Rig) -> Outcome {
     let bundle = prepare(rig, true, true)?;
-    lives_in(rig, bundle, &format!("/{}", rig.cgroup))
+    runs_below(rig, bundle, &format!("/{}", rig.cgroup))
 }
 
-fn own_part_below_the_callers_cgroup(rig: &mut Rig) -> Outcome {
+fn delegated_below_the_callers_cgroup(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun look beside it alone");
+        return skip_allowed("runc and crun only create it beside the caller's");
     }
     let bundle = prepare(rig, false, true)?;
-    lives_in(rig, bundle, &format!("/{}/own", rig.cgroup))
+    runs_below(rig, bundle, &format!("/{}/own", rig.cgroup))
 }
 
-/// As rootless podman calls it.
-fn own_part_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+/// As rootless podman.
+fn delegated_to_root_of_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = prepare(rig, true, true)?;
     bundle.set("linux.uidMappings[0].hostID", 0i64);
     bundle.set("linux.gidMappings[0].hostID", 0i64);
@@ -172,20 +173,20 @@ fn own_part_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user"]).arg(launched.get_program()).args(launched.get_args());
     command.env("MOTE_LIVE", &rig.marker);
-    inside(rig, &mut command)?;
+    join_callers_cgroup(rig, &mut command)?;
     rig.prepare(&mut command);
     let path = format!("/{}/{}", rig.cgroup, rig.id);
-    run(&mut command, "")?.success()?.report().is(&format!("cgroup:{}", chief(rig)), &path)?;
-    gone(rig, &path)
+    run(&mut command, "")?.success()?.report().is(&format!("cgroup:{}", main_controller(rig)), &path)?;
+    is_removed(rig, &path)
 }
 
-/// A limit of what this layout has, and the file that it is in.
+/// Sets a limit that this layout supports; returns the name of its file.
 fn limited(rig: &Rig, bundle: &mut Bundle) -> Outcome<&'static str> {
     if !unified(rig) {
         bundle.set("linux.resources.pids.limit", 77i64);
         return Ok("pids.max");
     }
-    let controllers = says(&unified_top(), "cgroup.controllers")?;
+    let controllers = read_value(&unified_top(), "cgroup.controllers")?;
     match controllers.split_whitespace().find(|name| ["pids", "hugetlb"].contains(name)) {
         Some("pids") => {
             bundle.set("linux.resources.pids.limit", 77i64);
@@ -200,12 +201,12 @@ fn limited(rig: &Rig, bundle: &mut Bundle) -> Outcome<&'static str> {
     }
 }
 
-/// The controllers of v2 are handed down to the part that was given away by who gives it.
-fn hand_down(rig: &Rig) -> Outcome {
+/// Enables the controllers of v2 for the cgroups below the root, as the administrator does.
+fn enable_controllers(rig: &Rig) -> Outcome {
     if unified(rig) {
         let top = unified_top();
         for name in ["pids", "hugetlb"] {
-            if says(&top, "cgroup.controllers")?.split_whitespace().any(|one| one == name) {
+            if read_value(&top, "cgroup.controllers")?.split_whitespace().any(|one| one == name) {
                 fs::write(top.join("cgroup.subtree_control"), format!("+{name}"))?;
             }
         }
@@ -213,32 +214,32 @@ fn hand_down(rig: &Rig) -> Outcome {
     Ok(())
 }
 
-fn own_part_with_a_limit(rig: &mut Rig) -> Outcome {
-    hand_down(rig)?;
+fn delegated_with_a_limit(rig: &mut Rig) -> Outcome {
+    enable_controllers(rig)?;
     let mut bundle = prepare(rig, true, true)?;
     let file = limited(rig, &mut bundle)?;
     let running = waiting(rig, &mut bundle)?;
     let top = if unified(rig) { unified_top() } else { "/sys/fs/cgroup/pids".into() };
     let directory = top.join(&rig.cgroup).join(&rig.id);
     let want = if file == "pids.max" { "77" } else { "4194304" };
-    same(file, says(&directory, file)?.as_str(), want)?;
-    same("its owner", fs::metadata(&directory)?.uid(), USER)?;
+    same(file, read_value(&directory, file)?.as_str(), want)?;
+    same("the owner", fs::metadata(&directory)?.uid(), USER)?;
     rig.delete()?;
     drop(running);
-    gone(rig, &format!("/{}/{}", rig.cgroup, rig.id))
+    is_removed(rig, &format!("/{}/{}", rig.cgroup, rig.id))
 }
 
-/// The caller is in the cgroup that would have to hand the controller down, which v2 does not allow.
-fn own_part_below_with_a_limit(rig: &mut Rig) -> Outcome {
+/// v2 does not let the caller enable a controller in the cgroup that the caller is in.
+fn delegated_below_with_a_limit(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun look beside it alone");
+        return skip_allowed("runc and crun only create it beside the caller's");
     }
-    hand_down(rig)?;
+    enable_controllers(rig)?;
     let mut bundle = prepare(rig, false, true)?;
     if unified(rig) {
         for name in ["pids", "hugetlb"] {
             let control = unified_top().join(&rig.cgroup).join("cgroup.subtree_control");
-            if says(&unified_top().join(&rig.cgroup), "cgroup.controllers")?.contains(name) {
+            if read_value(&unified_top().join(&rig.cgroup), "cgroup.controllers")?.contains(name) {
                 fs::write(control, format!("+{name}"))?;
             }
         }
@@ -251,27 +252,27 @@ fn own_part_below_with_a_limit(rig: &mut Rig) -> Outcome {
             let own = format!("linux.resources.hugepageLimits[0]: cgroup /{}/own ", rig.cgroup);
             rig.failure(&output, &[&own, "contains processes"])?;
         }
-        // One for threads: they may be in it.
+        // pids is a threaded controller, so the cgroup may contain processes.
         _ => drop(output.success()?),
     }
-    gone(rig, &format!("/{}/own/{}", rig.cgroup, rig.id))
+    is_removed(rig, &format!("/{}/own/{}", rig.cgroup, rig.id))
 }
 
-/// A process that is elsewhere may not be sent there, which has to be said.
-fn own_part_is_entered_from_within_alone(rig: &mut Rig) -> Outcome {
+/// A process outside of the delegated subtree may not be moved into it: an error.
+fn delegated_is_not_joined_from_outside(rig: &mut Rig) -> Outcome {
     let mut bundle = prepare(rig, true, true)?;
     let running = waiting(rig, &mut bundle)?;
     let output = rig.mote(&["exec", &rig.id, "/payload", "say", "here"])?;
     match rig.layout {
         Layout::V1 => output.success()?.report().is("say", "here")?,
-        _ => exec_refused(rig, &output)?,
+        _ => exec_fails(rig, &output)?,
     }
     rig.delete()?;
     drop(running);
-    gone(rig, &format!("/{}/{}", rig.cgroup, rig.id))
+    is_removed(rig, &format!("/{}/{}", rig.cgroup, rig.id))
 }
 
-fn exec_refused(rig: &Rig, output: &Output) -> Outcome {
+fn exec_fails(rig: &Rig, output: &Output) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return Ok(());
     }
@@ -282,12 +283,12 @@ fn exec_refused(rig: &Rig, output: &Output) -> Outcome {
     contains("the error", &output.stderr, &format!("from cgroup {from}"))
 }
 
-/// Nothing is demanded, so the container does without, which is said to who wants to hear it.
-fn own_part_that_is_not_given(rig: &mut Rig) -> Outcome {
+/// If no limit is set, the container runs without a cgroup of its own, with a warning in the log.
+fn not_delegated_runs_without_a_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = prepare(rig, false, false)?;
     bundle.verbs(&["cgroup"]);
     let own = format!("/{}/own", rig.cgroup);
-    let key = format!("cgroup:{}", chief(rig));
+    let key = format!("cgroup:{}", main_controller(rig));
     run(&mut launch(rig, "run", &bundle)?, "")?.success()?.report().is(&key, &own)?;
     if rig.is(Runtime::Mote) {
         let log = rig.dir.join("log");
@@ -303,5 +304,5 @@ fn own_part_that_is_not_given(rig: &mut Rig) -> Outcome {
         }
         rig.globals.clear();
     }
-    gone(rig, &format!("{own}/{}", rig.id))
+    is_removed(rig, &format!("{own}/{}", rig.id))
 }

@@ -1,6 +1,6 @@
-//! Rules of devices changed while the container runs.
+//! Device rules changed by `update` while the container runs.
 
-use super::update::good;
+use super::update::succeeds;
 use super::{unified, unified_top};
 use crate::check::{Outcome, same};
 use crate::command::Running;
@@ -10,10 +10,10 @@ use crate::rig::Rig;
 use crate::sys::bpf::programs;
 use crate::tests_in_layouts;
 
-tests_in_layouts![update_of_devices, update_of_devices_twice, update_of_something_else_leaves_devices];
+tests_in_layouts![update_of_devices, update_of_devices_twice, update_with_some_of_the_rules_keeps_the_others];
 
-/// What a process in the container may open.
-fn opens(rig: &Rig, path: &str) -> Outcome<String> {
+/// The result of opening a device in the container.
+fn open_result(rig: &Rig, path: &str) -> Outcome<String> {
     let output = rig.mote(&["exec", &rig.id, "/payload", "open", path])?.success()?;
     Ok(output.report().get(&format!("open:{path}")).to_string())
 }
@@ -22,7 +22,7 @@ fn rule(allow: bool, minor: i64) -> Json {
     json!({"allow": allow, "type": "c", "major": 240i64, "minor": minor, "access": "rwm"})
 }
 
-/// Devices without a driver: ENXIO when they may be opened.
+/// Starts a container with devices without a driver, which fail with ENXIO if they may be opened.
 fn with_devices(rig: &Rig) -> Outcome<Running> {
     let mut bundle = rig.bundle()?;
     for minor in [77, 78] {
@@ -35,21 +35,21 @@ fn with_devices(rig: &Rig) -> Outcome<Running> {
 
 fn update_of_devices(rig: &mut Rig) -> Outcome {
     let _running = with_devices(rig)?;
-    same("at first", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
-    good(rig, json!({"devices": [(rule(true, 77))]}))?;
-    same("allowed", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
-    same("not allowed", opens(rig, "/dev/own78")?.as_str(), "!EPERM")?;
-    same("of every container", opens(rig, "/dev/null")?.as_str(), "ok")?;
+    same("before the update", open_result(rig, "/dev/own77")?.as_str(), "!EPERM")?;
+    succeeds(rig, json!({"devices": [(rule(true, 77))]}))?;
+    same("allowed", open_result(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
+    same("a device without a rule", open_result(rig, "/dev/own78")?.as_str(), "!EPERM")?;
+    same("a default device", open_result(rig, "/dev/null")?.as_str(), "ok")?;
     rig.delete()
 }
 
 /// There is one program at any time.
 fn update_of_devices_twice(rig: &mut Rig) -> Outcome {
     let _running = with_devices(rig)?;
-    good(rig, json!({"devices": [(rule(true, 77))]}))?;
-    good(rig, json!({"devices": [(rule(true, 78)), (rule(false, 77))]}))?;
-    same("no more allowed", opens(rig, "/dev/own77")?.as_str(), "!EPERM")?;
-    same("allowed", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
+    succeeds(rig, json!({"devices": [(rule(true, 77))]}))?;
+    succeeds(rig, json!({"devices": [(rule(true, 78)), (rule(false, 77))]}))?;
+    same("a device no longer allowed", open_result(rig, "/dev/own77")?.as_str(), "!EPERM")?;
+    same("allowed", open_result(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
     if unified(rig) {
         let programs = programs(&unified_top().join(&rig.cgroup))?;
         same("programs", programs.len(), 1)?;
@@ -57,8 +57,8 @@ fn update_of_devices_twice(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Engines pass on the list that they know of, to which others have added, or what every list begins with.
-fn update_of_something_else_leaves_devices(rig: &mut Rig) -> Outcome {
+/// Engines send the rules that they know of, to which others may have been added: no rule is removed.
+fn update_with_some_of_the_rules_keeps_the_others(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let nothing = json!({"allow": false, "access": "rwm"});
     bundle
@@ -69,9 +69,9 @@ fn update_of_something_else_leaves_devices(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.devices", whole.clone());
     let _running = rig.waiting(&mut bundle)?;
     for devices in [json!([(nothing.clone())]), json!([(nothing.clone()), (rule(true, 77))]), whole] {
-        good(rig, json!({"devices": devices}))?;
-        same("the first", opens(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
-        same("the second", opens(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
+        succeeds(rig, json!({"devices": devices}))?;
+        same("the first", open_result(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
+        same("the second", open_result(rig, "/dev/own78")?.as_str(), "!ENXIO")?;
     }
     rig.delete()
 }
