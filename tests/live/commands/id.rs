@@ -1,4 +1,4 @@
-//! Which names a container may have: they become the name of a directory.
+//! Valid and invalid container ids: an id is the name of the state directory.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use crate::check::{Outcome, holds, same};
 use crate::rig::{Runtime, Rig};
 use crate::tests;
 
-tests!["commands", id_of_odd_but_good_letters, id_that_is_bad_is_rejected, id_that_is_bad_reaches_no_file];
+tests!["commands", id_of_unusual_valid_characters, id_that_is_invalid_is_rejected, id_that_is_invalid_accesses_no_file];
 
-fn id_of_odd_but_good_letters(rig: &mut Rig) -> Outcome {
+fn id_of_unusual_valid_characters(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "good"]);
     for id in ["a", "0", "A-b_c.d+9", &"x".repeat(100)] {
@@ -20,7 +20,7 @@ fn id_of_odd_but_good_letters(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn id_that_is_bad_is_rejected(rig: &mut Rig) -> Outcome {
+fn id_that_is_invalid_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.write()?;
@@ -37,13 +37,13 @@ fn id_that_is_bad_is_rejected(rig: &mut Rig) -> Outcome {
             rig.failure(&output, &[])?;
         }
         let made = fs::read_dir(&rig.state).map_or(0, Iterator::count);
-        holds(&format!("nothing is made for {id:?}"), made == 0 || !rig.is(Runtime::Mote))?;
+        holds(&format!("no directory is created for {id:?}"), made == 0 || !rig.is(Runtime::Mote))?;
     }
     rig.nothing_left()
 }
 
-/// The other commands look for a directory of that name: none may be found outside the state's.
-fn id_that_is_bad_reaches_no_file(rig: &mut Rig) -> Outcome {
+/// Commands for existing containers must find no directory outside of the state root.
+fn id_that_is_invalid_accesses_no_file(rig: &mut Rig) -> Outcome {
     let outside = rig.dir.join("outside");
     fs::create_dir_all(&rig.state)?;
     fs::create_dir(&outside)?;
@@ -54,8 +54,8 @@ fn id_that_is_bad_reaches_no_file(rig: &mut Rig) -> Outcome {
             rig.failure(&rig.mote(words)?, &[])?;
         }
         let output = rig.mote(&["delete", "--force", id])?;
-        holds("by force", output.code() <= 1)?;
-        holds("the file is there", outside.join("status").exists())?;
+        holds("exit code of delete --force", output.code() <= 1)?;
+        holds("the file still exists", outside.join("status").exists())?;
     }
     Ok(())
 }

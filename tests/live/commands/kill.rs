@@ -1,4 +1,4 @@
-//! `kill`: signals by every name, and to containers in every state.
+//! `kill`: signals by all names and numbers, for containers in each state.
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::LIMIT;
@@ -7,7 +7,7 @@ use crate::{sys, tests};
 
 tests![
     "commands",
-    kill_is_term,
+    kill_sends_term_by_default,
     kill_by_name_and_number,
     kill_by_name_in_lower_case,
     kill_by_realtime_name,
@@ -20,7 +20,7 @@ tests![
     kill_takes_the_signal_after_the_id,
 ];
 
-/// Sends each word to one waiting container; what comes is the number.
+/// Sends each signal to a container, and checks the number that it receives.
 fn send(rig: &Rig, signals: &[(&str, i32)]) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", &signals.len().to_string()]);
@@ -34,7 +34,7 @@ fn send(rig: &Rig, signals: &[(&str, i32)]) -> Outcome {
     rig.delete()
 }
 
-fn kill_is_term(rig: &mut Rig) -> Outcome {
+fn kill_sends_term_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;
     rig.mote(&["kill", &rig.id])?.success()?;
@@ -50,14 +50,14 @@ fn kill_by_name_and_number(rig: &mut Rig) -> Outcome {
 
 fn kill_by_name_in_lower_case(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Crun) {
-        return skip_allowed("crun takes upper case alone");
+        return skip_allowed("crun accepts only upper case");
     }
     send(rig, &[("term", 15), ("sigterm", 15), ("SigUsr1", 10)])
 }
 
 fn kill_by_realtime_name(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun count them each in its way");
+        return skip_allowed("runc and crun number them differently");
     }
     send(rig, &[("SIGRTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("RTMAX-1", 63)])
 }
@@ -76,7 +76,7 @@ fn kill_with_an_unknown_signal_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Nothing comes; asked is whether something would (kill(2)).
+/// Sends no signal; fails if there is no process (kill(2)).
 fn kill_with_signal_0(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -94,7 +94,7 @@ fn kill_of_an_unknown_id_is_rejected(rig: &mut Rig) -> Outcome {
     rig.failure(&rig.mote(&["kill", &rig.id, "TERM"])?, &[&rig.id, "does not exist"])
 }
 
-/// Engines look for these words to know that there is nothing more to do.
+/// Engines match on this message.
 fn kill_of_a_stopped_container_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -109,17 +109,17 @@ fn kill_of_a_created_container(rig: &mut Rig) -> Outcome {
     let _created = rig.create(&bundle, &[])?;
     let pidfd = sys::pidfd(rig.pid()?)?;
     rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
-    holds("init ends", sys::readable(&pidfd, LIMIT)?)?;
+    holds("the init exits", sys::readable(&pidfd, LIMIT)?)?;
     rig.status_is("stopped")?;
     rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
-/// Its program has no handler yet: what would end it by default does, also in a pid namespace, whose first process hears
-/// of nothing else that it does not handle.
+/// The init has no handler yet: signals that terminate by default do so, also in a pid namespace, whose init otherwise
+/// receives only signals that it handles.
 fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("the peers' own handlers are there");
+        return skip_allowed("runc and crun have handlers of their own");
     }
     for (namespace, signal) in [(true, "TERM"), (true, "INT"), (true, "RTMIN"), (false, "TERM")] {
         let mut bundle = rig.bundle()?;
@@ -134,16 +134,16 @@ fn kill_of_a_created_container_by_other_signals(rig: &mut Rig) -> Outcome {
         }
         rig.status_is("created")?;
         rig.mote(&["kill", &rig.id, signal])?.success()?;
-        holds(&format!("init ends by {signal}"), sys::readable(&pidfd, LIMIT)?)?;
+        holds(&format!("the init exits on {signal}"), sys::readable(&pidfd, LIMIT)?)?;
         rig.status_is("stopped")?;
         rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
-        same("what its program says", created.lines.all()?.as_str(), "")?;
+        same("the program's output", created.lines.all()?.as_str(), "")?;
         rig.mote(&["delete", &rig.id])?.success()?;
     }
     Ok(())
 }
 
-/// As engines call it: options, id, number.
+/// As called by engines: options, id, signal number.
 fn kill_takes_the_signal_after_the_id(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;

@@ -1,4 +1,4 @@
-//! `create`, `start`, `delete`, and their order.
+//! `create`, `start` and `delete`, and the states in which each is rejected.
 
 use std::fs;
 
@@ -14,12 +14,12 @@ tests![
     create_of_an_id_in_use_is_rejected,
     create_without_a_bundle_is_rejected,
     create_without_a_config_is_rejected,
-    create_with_a_broken_config_is_rejected,
+    create_with_an_invalid_config_is_rejected,
     create_with_an_empty_config_is_rejected,
     create_in_the_current_directory,
     create_with_options_after_the_id,
     create_with_another_config,
-    an_id_can_be_used_again,
+    id_can_be_reused_after_delete,
     start_twice_is_rejected,
     start_of_an_unknown_id_is_rejected,
     start_of_a_stopped_container_is_rejected,
@@ -29,7 +29,7 @@ tests![
     delete_by_force_of_an_unknown_id,
     delete_by_force_of_a_running_container,
     delete_by_force_of_a_created_container,
-    two_containers_side_by_side,
+    two_containers_at_the_same_time,
 ];
 
 fn create_start_kill_delete(rig: &mut Rig) -> Outcome {
@@ -43,7 +43,7 @@ fn create_start_kill_delete(rig: &mut Rig) -> Outcome {
     let pidfd = crate::sys::pidfd(rig.pid()?)?;
     rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
     same("the payload's output", created.lines.all()?.as_str(), "signal=15\n")?;
-    holds("init ends", crate::sys::readable(&pidfd, command::LIMIT)?)?;
+    holds("the init exits", crate::sys::readable(&pidfd, command::LIMIT)?)?;
     rig.status_is("stopped")?;
     rig.mote(&["delete", &rig.id])?.success()?;
     rig.failure(&rig.mote(&["state", &rig.id])?, &["does not exist"])
@@ -53,10 +53,10 @@ fn create_does_not_run_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["create", "/ran", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    holds("nothing ran yet", !bundle.host_path("ran").exists())?;
+    holds("the program did not run before start", !bundle.host_path("ran").exists())?;
     rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
-    holds("it ran", bundle.host_path("ran").exists())?;
+    holds("the program ran after start", bundle.host_path("ran").exists())?;
     rig.delete()
 }
 
@@ -90,8 +90,8 @@ fn create_without_a_config_is_rejected(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// The place of the mistake is told.
-fn create_with_a_broken_config_is_rejected(rig: &mut Rig) -> Outcome {
+/// The error has line and column.
+fn create_with_an_invalid_config_is_rejected(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
     fs::write(bundle.dir.join("config.json"), "{\n  \"ociVersion\": \"1.0.2\",\n  \"process\": {,}\n}\n")?;
     let dir = bundle.dir.display().to_string();
@@ -124,7 +124,7 @@ fn create_in_the_current_directory(rig: &mut Rig) -> Outcome {
 
 fn create_with_options_after_the_id(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return crate::check::skip_allowed("runc takes options before the id alone");
+        return crate::check::skip_allowed("runc accepts options only before the id");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -155,7 +155,7 @@ fn create_with_another_config(rig: &mut Rig) -> Outcome {
     output.report().is("say", "another")
 }
 
-fn an_id_can_be_used_again(rig: &mut Rig) -> Outcome {
+fn id_can_be_reused_after_delete(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for _ in 0..3 {
         let _running = rig.waiting(&mut bundle)?;
@@ -226,7 +226,7 @@ fn delete_by_force_of_a_created_container(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-fn two_containers_side_by_side(rig: &mut Rig) -> Outcome {
+fn two_containers_at_the_same_time(rig: &mut Rig) -> Outcome {
     let mut one = rig.bundle()?;
     let _first = rig.waiting(&mut one)?;
     let (id, pid) = (rig.id.clone(), rig.pid()?);

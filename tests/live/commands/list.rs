@@ -1,4 +1,4 @@
-//! `list` in its three forms.
+//! `list` as a table, as JSON, and with `--quiet`.
 
 use crate::check::{Outcome, contains, holds, same};
 use crate::json::Json;
@@ -7,14 +7,14 @@ use crate::tests;
 
 tests![
     "commands",
-    list_of_nothing,
+    list_without_containers,
     list_as_a_table,
     list_as_json,
     list_quiet,
     list_in_an_unknown_format_is_rejected,
 ];
 
-fn list_of_nothing(rig: &mut Rig) -> Outcome {
+fn list_without_containers(rig: &mut Rig) -> Outcome {
     let table = rig.mote(&["list"])?.success()?.stdout;
     same("lines", table.lines().count(), 1)?;
     same("quiet", rig.mote(&["list", "-q"])?.success()?.stdout.as_str(), "")?;

@@ -1,4 +1,4 @@
-//! The command line: what each command does, prints, and refuses.
+//! The commands: what each does and prints, and which arguments it rejects.
 
 pub mod events;
 pub mod id;
@@ -9,8 +9,8 @@ pub mod memory;
 pub mod mounts;
 pub mod notify;
 pub mod pause;
-pub mod record;
+pub mod status_file;
 pub mod spec;
 pub mod state;
-pub mod text;
+pub mod cli;
 pub mod update;

@@ -7,7 +7,7 @@ use crate::tests_in_layouts;
 
 tests_in_layouts![pause_and_resume, pause_in_the_wrong_state_is_rejected, ps_of_all_processes];
 
-/// A signal that is sent meanwhile comes when it goes on.
+/// A signal that is sent while the container is paused arrives when it is resumed.
 fn pause_and_resume(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;

@@ -1,4 +1,4 @@
-//! `spec`: a config.json to begin with.
+//! `spec`: a config.json as a template.
 
 use std::fs;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::tests;
 
 tests![
     "commands",
-    spec_makes_a_config,
+    spec_writes_a_config,
     spec_does_not_overwrite,
     spec_of_another_bundle,
     spec_rootless_has_a_user_namespace,
@@ -34,7 +34,7 @@ fn kinds(config: &Json) -> Vec<String> {
     list.iter().map(|item| item.at("type").text().to_string()).collect()
 }
 
-fn spec_makes_a_config(rig: &mut Rig) -> Outcome {
+fn spec_writes_a_config(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
     command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
     let config = config(&bundle)?;
@@ -75,7 +75,7 @@ fn spec_rootless_has_a_user_namespace(rig: &mut Rig) -> Outcome {
     holds("no network namespace or one", kinds.iter().filter(|kind| *kind == "network").count() <= 1)
 }
 
-/// With a program that is there and no terminal it runs as it is.
+/// With a program that exists, and without a terminal, the configuration runs unchanged.
 fn spec_runs(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
@@ -84,7 +84,7 @@ fn spec_runs(rig: &mut Rig) -> Outcome {
     bundle.set("process.terminal", false);
     bundle.set("linux.cgroupsPath", cgroup);
     if !rig.is(Runtime::Mote) {
-        // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
+        // Without CAP_SYS_RESOURCE, the limit of runc and crun may be above the caller's.
         bundle.remove("process.rlimits");
     }
     let inside = rig.report(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;

@@ -1,4 +1,4 @@
-//! `update`: its options, and what it says of what it cannot do. What comes of it is told in `cgroups/update.rs`.
+//! `update`: its options, and its errors. The effects are tested in `cgroups/update.rs`.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ use crate::tests;
 tests![
     "commands",
     update_by_options,
-    update_by_a_file,
-    update_bad_input,
-    update_without_a_cgroup_of_nothing,
+    update_by_resources_file,
+    update_with_invalid_input_is_rejected,
+    update_without_a_cgroup_and_without_changes,
     update_without_a_cgroup_of_a_limit_is_rejected,
 ];
 
-/// One of the container's limits, by a name that v1 has.
+/// A limit of the container, by its v1 name.
 fn limit(rig: &Rig, controller: &str, file: &str) -> Outcome<String> {
     read_value(&controller_dir(rig, controller, controller)?.0, file)
 }
@@ -41,7 +41,7 @@ fn update_by_options(rig: &mut Rig) -> Outcome {
         ("--pids-limit", "33", "pids", "pids.max", "33"),
         ("--pids-limit", "-1", "pids", "pids.max", "max"),
     ] {
-        // The kernel may have it in v2 alone.
+        // The kernel may have the file on v2 only.
         if !is_v1(controller) {
             continue;
         }
@@ -52,7 +52,7 @@ fn update_by_options(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn update_by_a_file(rig: &mut Rig) -> Outcome {
+fn update_by_resources_file(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V1)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -60,12 +60,12 @@ fn update_by_a_file(rig: &mut Rig) -> Outcome {
     fs::write(&file, json!({"pids": {"limit": 44i64}}).to_string())?;
     let words = ["update", "-r", &file.display().to_string(), "--pids-limit", "55", &rig.id];
     rig.mote(&words)?.success()?;
-    // With a file the options are not looked at, as with the peers.
+    // With --resources, other options are ignored, as by runc and crun.
     same("pids.max", limit(rig, "pids", "pids.max")?.as_str(), "44")?;
     rig.delete()
 }
 
-fn update_bad_input(rig: &mut Rig) -> Outcome {
+fn update_with_invalid_input_is_rejected(rig: &mut Rig) -> Outcome {
     rig.mote(&["update", "nobody"]).and_then(|output| rig.failure(&output, &["does not exist"]))?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -91,7 +91,7 @@ fn update_bad_input(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// A container without a cgroup, whose configuration has a rule of devices.
+/// A container without a cgroup, whose configuration has a device rule.
 fn without_cgroup(rig: &mut Rig) -> Outcome<Running> {
     if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such option");
@@ -102,7 +102,7 @@ fn without_cgroup(rig: &mut Rig) -> Outcome<Running> {
     rig.waiting(&mut bundle)
 }
 
-/// Everything but one device is denied, or that one is not.
+/// A rule that denies everything, or one that allows one device.
 fn rule(allow: bool) -> Json {
     match allow {
         true => json!({"allow": true, "type": "c", "major": 10i64, "minor": 229i64, "access": "rwm"}),
@@ -114,8 +114,8 @@ fn with_resources(rig: &Rig, resources: Json) -> Outcome<Output> {
     run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())
 }
 
-/// What podman sends when it changes the restart policy, a health check, the environment.
-fn update_without_a_cgroup_of_nothing(rig: &mut Rig) -> Outcome {
+/// What podman sends when it changes the restart policy, a health check or the environment.
+fn update_without_a_cgroup_and_without_changes(rig: &mut Rig) -> Outcome {
     let _running = without_cgroup(rig)?;
     for resources in [
         json!({}),

@@ -1,4 +1,4 @@
-//! State directories that somebody else may have written, and records that cannot be read.
+//! State directories that another user may have written, and status files that cannot be parsed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,16 +14,16 @@ tests![
     state_root_of_another_user,
     state_root_that_others_may_write,
     state_directory_of_another_user,
-    unreadable_record,
-    unreadable_record_of_a_container_without_a_path,
-    unreadable_record_without_a_configuration,
-    record_of_another_process,
+    invalid_status_file,
+    invalid_status_file_without_cgroups_path,
+    invalid_status_file_without_configuration,
+    status_file_with_the_pid_of_another_process,
 ];
 
-/// Every command refuses, and a planted hook is not run.
+/// Checks that every command fails, and does not run a hook that another user may have added.
 fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun trust whoever wrote it");
+        return skip_allowed("runc and crun do not check the owner");
     }
     let mut bundle = rig.bundle()?;
     let mark = rig.dir.join("mark");
@@ -53,17 +53,17 @@ fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome 
     rig.nothing_left()
 }
 
-fn owned(path: &Path, by_another: bool) -> Outcome {
+fn set_owner(path: &Path, by_another: bool) -> Outcome {
     Ok(sys::chown(path, if by_another { 1000 } else { 0 }, 0)?)
 }
 
 fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
-    rejected(rig, |spoil| owned(&rig.state, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |spoil| set_owner(&rig.state, spoil), "set_owner by user 1000, not by user 0")
 }
 
 fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
     let directory = rig.state.join(&rig.id);
-    rejected(rig, |spoil| owned(&directory, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |spoil| set_owner(&directory, spoil), "set_owner by user 1000, not by user 0")
 }
 
 fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
@@ -78,10 +78,10 @@ fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
     open(0o770)
 }
 
-/// `delete --force` finds its processes by its cgroup.
-fn unreadable(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
+/// `delete --force` finds the processes by the cgroup.
+fn invalid_status(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun have other records");
+        return skip_allowed("runc and crun have other status files");
     }
     let mut bundle = rig.bundle()?;
     if !named_by_path {
@@ -95,37 +95,37 @@ fn unreadable(rig: &Rig, named_by_path: bool, config: bool) -> Outcome {
     }
     rig.mote(&["state", &rig.id])?.failure(&["status"])?;
     rig.mote(&["delete", &rig.id])?.failure(&["status"])?;
-    holds("it still runs", !cleanup::processes("MOTE_LIVE", &rig.marker).is_empty())?;
+    holds("the container still runs", !cleanup::processes("MOTE_LIVE", &rig.marker).is_empty())?;
     rig.mote(&["delete", "--force", &rig.id])?.success()?;
     rig.nothing_left()
 }
 
-fn unreadable_record(rig: &mut Rig) -> Outcome {
-    unreadable(rig, true, true)
+fn invalid_status_file(rig: &mut Rig) -> Outcome {
+    invalid_status(rig, true, true)
 }
 
-fn unreadable_record_of_a_container_without_a_path(rig: &mut Rig) -> Outcome {
-    unreadable(rig, false, true)
+fn invalid_status_file_without_cgroups_path(rig: &mut Rig) -> Outcome {
+    invalid_status(rig, false, true)
 }
 
-fn unreadable_record_without_a_configuration(rig: &mut Rig) -> Outcome {
-    unreadable(rig, false, false)
+fn invalid_status_file_without_configuration(rig: &mut Rig) -> Outcome {
+    invalid_status(rig, false, false)
 }
 
-/// Whatever the record says, nobody runs with a root that is not the container's.
-fn record_of_another_process(rig: &mut Rig) -> Outcome {
+/// No process is started in a root other than the container's, whatever the status file says.
+fn status_file_with_the_pid_of_another_process(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun have other records");
+        return skip_allowed("runc and crun have other status files");
     }
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    let mut stranger = crate::command::start(&mut rig.host(&["say", "here", "stdin"]), true)?;
-    stranger.lines.until("say=here")?;
+    let mut other = crate::command::start(&mut rig.host(&["say", "here", "stdin"]), true)?;
+    other.lines.until("say=here")?;
     let path = rig.state.join(&rig.id).join("status");
-    let record = fs::read_to_string(&path)?;
+    let status = fs::read_to_string(&path)?;
     let inode =
-        std::os::linux::fs::MetadataExt::st_ino(&fs::File::from(sys::pidfd(stranger.pid())?).metadata()?);
-    let forged = replace_number(&replace_number(&record, "pid", stranger.pid()), "process-inode", inode);
+        std::os::linux::fs::MetadataExt::st_ino(&fs::File::from(sys::pidfd(other.pid())?).metadata()?);
+    let forged = replace_number(&replace_number(&status, "pid", other.pid()), "process-inode", inode);
     fs::write(&path, forged)?;
     let list = rig.dir.join("mounts.json");
     fs::write(&list, r#"[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]"#)?;
@@ -134,15 +134,15 @@ fn record_of_another_process(rig: &mut Rig) -> Outcome {
     crate::check::contains("the error", &exec.stderr, "is not the root that the container was created with")?;
     let mounts = rig.mote(&["mounts", "add", &rig.id, &list.display().to_string()])?;
     mounts.failure(&["is not the root that the container was created with"])?;
-    fs::write(&path, record)?;
-    stranger.close_input();
-    stranger.status()?;
+    fs::write(&path, status)?;
+    other.close_input();
+    other.status()?;
     rig.delete()?;
     rig.nothing_left()
 }
 
-fn replace_number(record: &str, name: &str, number: impl std::fmt::Display) -> String {
-    let (before, after) = record.split_once(&format!("\"{name}\":")).unwrap_or((record, ""));
+fn replace_number(status: &str, name: &str, number: impl std::fmt::Display) -> String {
+    let (before, after) = status.split_once(&format!("\"{name}\":")).unwrap_or((status, ""));
     let rest = after.trim_start_matches(|letter: char| letter.is_ascii_digit());
     format!("{before}\"{name}\":{number}{rest}")
 }

@@ -1,4 +1,4 @@
-//! The words around the commands: options nobody knows, versions, features, logs, help.
+//! The command line apart from the commands: unknown options, versions, features, logs, help.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -11,28 +11,28 @@ use crate::{sys, tests};
 
 tests![
     "commands",
-    unknown_option_is_64,
+    unknown_option_exits_with_64,
     unknown_command_is_rejected,
     missing_id_is_rejected,
-    one_word_too_many_is_rejected,
+    excess_operand_is_rejected,
     option_without_its_value_is_rejected,
-    version_has_its_shape,
+    version_format,
     version_needs_no_state,
-    features_has_its_keys,
+    features_keys,
     help_goes_to_the_standard_output,
     log_as_json,
     log_as_text,
     log_in_an_unknown_format_is_rejected,
     log_to_syslog,
     log_to_the_journal,
-    log_of_everything,
+    log_with_debug,
     errors_are_one_line,
-    root_is_made_for_the_owner_alone,
+    root_directory_is_private,
 ];
 
-fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
+fn unknown_option_exits_with_64(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("runc says 1, and a page of help");
+        return skip_allowed("runc exits with 1 and prints the help");
     }
     for words in
         [&["--moon", "list"][..], &["list", "--moon"], &["run", "--moon", "x"], &["state", "-Z", "x"]]
@@ -55,7 +55,7 @@ fn unknown_option_is_64(rig: &mut Rig) -> Outcome {
 fn unknown_command_is_rejected(rig: &mut Rig) -> Outcome {
     let output = rig.mote(&["moon"])?;
     if rig.is(Runtime::Runc) {
-        return holds("it is refused", output.code() != 0);
+        return holds("it is rejected", output.code() != 0);
     }
     rig.failure(&output, &["moon"])
 }
@@ -67,7 +67,7 @@ fn missing_id_is_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn one_word_too_many_is_rejected(rig: &mut Rig) -> Outcome {
+fn excess_operand_is_rejected(rig: &mut Rig) -> Outcome {
     for words in
         [&["create", "a", "b"][..], &["start", "a", "b"], &["state", "a", "b"], &["delete", "a", "b"]]
     {
@@ -80,8 +80,8 @@ fn option_without_its_value_is_rejected(rig: &mut Rig) -> Outcome {
     rig.usage_error(&rig.mote(&["run", "--bundle"])?, "bundle")
 }
 
-/// As engines read it: the name and number in the first line, commit and spec after it.
-fn version_has_its_shape(rig: &mut Rig) -> Outcome {
+/// The format that engines parse: name and version in the first line, then commit and spec.
+fn version_format(rig: &mut Rig) -> Outcome {
     for word in ["--version", "-v"] {
         if word == "-v" && rig.is(Runtime::Crun) {
             continue;
@@ -108,13 +108,13 @@ fn version_has_its_shape(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Asked by engines before anything is set up, maybe where nothing can be.
+/// Engines call it before any set-up, maybe where nothing can be created.
 fn version_needs_no_state(rig: &mut Rig) -> Outcome {
     rig.state = "/proc/nothing/here".into();
     contains("the version", &rig.mote(&["--version"])?.success()?.stdout, " version ")
 }
 
-fn features_has_its_keys(rig: &mut Rig) -> Outcome {
+fn features_keys(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Crun) {
         return skip_allowed("this crun has no such command");
     }
@@ -149,7 +149,7 @@ fn help_goes_to_the_standard_output(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// A failure with a log: told there, and on the standard error all the same.
+/// A failure is reported in the log, and also on the standard error.
 fn logged(rig: &mut Rig, format: &str) -> Outcome<String> {
     let path = rig.dir.join("log");
     let words = ["--log", &path.display().to_string(), "--log-format", format].map(str::to_string);
@@ -157,8 +157,8 @@ fn logged(rig: &mut Rig, format: &str) -> Outcome<String> {
     let output = rig.mote(&["state", &rig.id])?;
     rig.failure(&output, &["does not exist"])?;
     if rig.is(Runtime::Mote) {
-        // An engine that reads JSON puts the name before it.
-        same("a name before it", output.stderr.starts_with("mote: "), format != "json")?;
+        // An engine that reads JSON adds the name itself.
+        same("the message begins with the name", output.stderr.starts_with("mote: "), format != "json")?;
     }
     Ok(fs::read_to_string(path)?)
 }
@@ -179,12 +179,12 @@ fn log_as_text(rig: &mut Rig) -> Outcome {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun have other words") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun have other messages") }
 }
 
-/// What `--log DESTINATION` sends to a datagram socket at this path, in a mount namespace with a /dev or a /run
-/// of its own.
-fn sent(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
+/// The message that `--log DESTINATION` sends to a datagram socket at this path, with another directory mounted at /dev
+/// or /run.
+fn sent_message(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
     let place = Path::new(path);
     let top = Path::new("/").join(place.iter().nth(1).unwrap_or_default());
     let there = rig.dir.join("there");
@@ -202,20 +202,20 @@ fn sent(rig: &mut Rig, destination: &str, path: &str) -> Outcome<String> {
     Ok(String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned())
 }
 
-/// `<user, error>` is 1 * 8 + 3.
+/// The priority: facility user (1) * 8 + severity error (3).
 fn log_to_syslog(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    let text = sent(rig, "syslog:me", "/dev/log")?;
+    let text = sent_message(rig, "syslog:me", "/dev/log")?;
     holds(&text, text.starts_with("<11>me[") && text.ends_with("does not exist"))
 }
 
 fn log_to_the_journal(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    let text = sent(rig, "journald:me", "/run/systemd/journal/socket")?;
+    let text = sent_message(rig, "journald:me", "/run/systemd/journal/socket")?;
     let lines: Vec<&str> = text.lines().collect();
     same("lines", lines.len(), 3)?;
-    same("who", lines.first(), Some(&"SYSLOG_IDENTIFIER=me"))?;
-    same("how bad", lines.get(1), Some(&"PRIORITY=3"))?;
+    same("the identifier", lines.first(), Some(&"SYSLOG_IDENTIFIER=me"))?;
+    same("the priority", lines.get(1), Some(&"PRIORITY=3"))?;
     holds(&text, text.contains("\nMESSAGE=container") && text.ends_with("does not exist\n"))?;
     rig.globals.clear();
     rig.globals.extend(["--log", "journald:me"].map(str::to_string));
@@ -226,8 +226,8 @@ fn log_to_the_journal(rig: &mut Rig) -> Outcome {
     rig.failure(&output, &["--log journald:me", "/run/systemd/journal/socket", "no such file"])
 }
 
-/// `--debug`: on the standard error where there is no log, else there alone.
-fn log_of_everything(rig: &mut Rig) -> Outcome {
+/// `--debug` goes to the standard error, or only to the log if there is one.
+fn log_with_debug(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.globals.push("--debug".into());
     let output = rig.mote(&["list", "--quiet"])?;
@@ -245,19 +245,19 @@ fn log_in_an_unknown_format_is_rejected(rig: &mut Rig) -> Outcome {
     rig.usage_error(&rig.mote(&["list"])?, "moon")
 }
 
-/// Even where the name that is complained of has a line break in it.
+/// Even if a name in the message contains a line break.
 fn errors_are_one_line(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", vec!["/no\nsuch\u{1b}[31m/program"]);
     rig.rejected(&bundle, &[])
 }
 
-fn root_is_made_for_the_owner_alone(rig: &mut Rig) -> Outcome {
+fn root_directory_is_private(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     let mode = |path: &std::path::Path| -> Outcome<u32> {
         Ok(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o077)
     };
-    same("the rights of others", mode(&rig.state)?, 0)?;
+    same("permissions for group and others", mode(&rig.state)?, 0)?;
     rig.delete()
 }
