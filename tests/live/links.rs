@@ -31,10 +31,10 @@ tests![
 const TESTS_TO_PASS: &[&str] = &[
     "commands::create_start_kill_delete",
     "exec::arguments",
-    "exec::code_of_a_missing_program",
+    "exec::exit_code_of_a_missing_program",
     "exec::into_a_created_container",
-    "exec::runtime_is_not_shown_as_the_program",
-    "attack::runtime_is_not_run_as_the_joined_program",
+    "exec::proc_exe_is_not_the_runtime",
+    "attack::runtime_cannot_be_executed_by_exec",
     "attack::runtime_is_not_shown_as_the_program",
     "attack::runtime_is_not_run_as_the_program",
 ];

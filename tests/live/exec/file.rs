@@ -1,8 +1,8 @@
-//! What is executed as a file says it (`--process`): what is in it, and what it leaves out.
+//! `exec --process FILE`: the members of the file, and the defaults for those that are omitted.
 
 use std::fs;
 
-use super::what::{THREE, sets};
+use super::process::{THREE, sets};
 use super::{container, report, only_mote, program, rejected};
 use crate::check::{Outcome, contains};
 use crate::command::run;
@@ -11,9 +11,9 @@ use crate::json::Json;
 use crate::rig::Rig;
 use crate::tests;
 
-tests!["exec", file_with_everything, file_with_members_left_out, file_that_is_broken_is_rejected, cpus,];
+tests!["exec", file_with_all_members, file_with_members_left_out, file_that_is_invalid_is_rejected, cpus,];
 
-/// `exec --process` of this file, with whatever else is said.
+/// Runs `exec --process` with this file and these options.
 pub fn from_file(rig: &Rig, process: &Json, options: &[&str]) -> Outcome<crate::command::Output> {
     let path = rig.dir.join("process.json");
     fs::write(&path, process.to_string())?;
@@ -21,7 +21,7 @@ pub fn from_file(rig: &Rig, process: &Json, options: &[&str]) -> Outcome<crate::
     run(&mut program(rig, &[&["--process", path.as_str()], options].concat(), &[]), "")
 }
 
-fn file_with_everything(rig: &mut Rig) -> Outcome {
+fn file_with_all_members(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let kill = json!(["CAP_KILL"]);
     let sets = json!({
@@ -60,7 +60,7 @@ fn file_with_everything(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// These are then as in the container's configuration.
+/// Omitted members are those of the container's configuration.
 fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -81,7 +81,7 @@ fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn file_that_is_broken_is_rejected(rig: &mut Rig) -> Outcome {
+fn file_that_is_invalid_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     rejected(&from_file(rig, &json!({"cwd": "/"}), &[])?, 255, &["args"])?;
@@ -97,7 +97,7 @@ fn file_that_is_broken_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// `execCPUAffinity` of the container is for those that join it, and not for its first process.
+/// `execCPUAffinity` of the container applies to exec processes, not to the container init.
 fn cpus(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -121,7 +121,7 @@ fn cpus(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// A process, out of a file, that says its CPUs.
+/// A process file with this affinity, whose program reports its CPUs.
 fn with_affinity(rig: &Rig, affinity: Json) -> Outcome<crate::command::Output> {
     let file = rig.dir.join("process.json");
     let user = json!({"uid": 0i64, "gid": 0i64});

@@ -1,10 +1,10 @@
-//! `exec`: what another process in a container is like, reported by itself.
+//! `exec`: the attributes of an exec process, as reported by the payload.
 
-pub mod end;
+pub mod exit;
 pub mod file;
-pub mod moment;
-pub mod place;
-pub mod what;
+pub mod state;
+pub mod placement;
+pub mod process;
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::command::{self, Output};
 use crate::report::Report;
 use crate::rig::{Runtime, Rig};
 
-/// The runtime's words for the payload with these verbs in the container.
+/// The command line of `exec` for the payload with these verbs.
 fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
     program(rig, options, &[&["/payload"], verbs].concat())
 }
@@ -31,22 +31,22 @@ fn report(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Report> {
     Ok(exec(rig, options, verbs)?.success()?.report())
 }
 
-/// One line of error with these words, and this exit code.
+/// Checks for this exit code, and for one line of error with these words.
 fn rejected(output: &Output, code: i32, words: &[&str]) -> Outcome {
     same("exit code", output.code(), code)?;
     same("lines on the standard error", output.stderr.lines().count(), 1)?;
     words.iter().try_for_each(|word| contains("the error", &output.stderr, word))
 }
 
-/// The peers differ in exit codes and words, and lack some options.
+/// runc and crun have other exit codes and messages, and lack some options.
 fn only_mote(rig: &Rig) -> Outcome {
     match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("runc and crun do otherwise"),
+        false => skip_allowed("runc and crun differ here"),
     }
 }
 
-/// A plain container that waits for a signal.
+/// A container whose program waits for a signal.
 fn container(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     rig.waiting(&mut bundle)?;

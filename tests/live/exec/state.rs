@@ -1,4 +1,4 @@
-//! When it comes: into a container that is created, stopped, paused, removed meanwhile; and many at once.
+//! `exec` in each state of the container: created, stopped, paused, being deleted; and concurrent `exec`.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -20,14 +20,14 @@ tests![
     into_a_created_container,
     into_a_stopped_container_is_rejected,
     into_a_paused_container_is_rejected,
-    into_a_paused_container_is_refused_v2,
+    into_a_paused_container_is_rejected_v2,
     into_a_paused_container_waits,
     into_a_paused_container_waits_v2,
-    runtime_is_not_shown_as_the_program,
-    nothing_of_the_hosts_is_open,
-    nothing_of_the_hosts_is_open_with_a_terminal,
-    beside_delete,
-    fifty_at_once,
+    proc_exe_is_not_the_runtime,
+    host_files_are_closed_before_execve,
+    host_files_are_closed_before_execve_with_a_terminal,
+    during_delete,
+    fifty_at_the_same_time,
     after_another_was_killed,
 ];
 
@@ -56,7 +56,7 @@ fn into_a_stopped_container_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// The files that pause the container, and what to write for it.
+/// The file that freezes the container's cgroup, and the values to freeze and thaw it.
 fn freezer(rig: &Rig) -> Outcome<(PathBuf, &'static str, &'static str)> {
     let files = [("freezer.state", "FROZEN", "THAWED"), ("cgroup.freeze", "1", "0")];
     let v1 = rig.layout == Layout::Machine;
@@ -86,11 +86,11 @@ fn into_a_paused_container_is_rejected(rig: &mut Rig) -> Outcome {
     paused_is_rejected(rig, Layout::Machine)
 }
 
-fn into_a_paused_container_is_refused_v2(rig: &mut Rig) -> Outcome {
+fn into_a_paused_container_is_rejected_v2(rig: &mut Rig) -> Outcome {
     paused_is_rejected(rig, Layout::V2)
 }
 
-/// `--ignore-paused`: it is there, and runs when the container does.
+/// With `--ignore-paused` the exec process is started, and runs when the container is resumed.
 fn paused_waits(rig: &mut Rig, layout: Layout) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(layout)?;
@@ -102,8 +102,8 @@ fn paused_waits(rig: &mut Rig, layout: Layout) -> Outcome {
     let mut running = start(&mut command(rig, &options, &["say", "ran"]), false)?;
     let (pidfd, _) = socket.receive()?;
     joined(rig, pid_of(&pidfd)?)?;
-    holds("it waits", !running.has_ended()?)?;
-    // Others are not kept waiting.
+    holds("exec waits", !running.has_ended()?)?;
+    // Other commands are not blocked.
     rig.status_is("paused")?;
     fs::write(&file, thawed)?;
     running.lines.until("say=ran")?;
@@ -119,7 +119,7 @@ fn into_a_paused_container_waits_v2(rig: &mut Rig) -> Outcome {
     paused_waits(rig, Layout::V2)
 }
 
-/// Waits until a process is in the container's cgroup of the hierarchy that freezes.
+/// Waits until a process is in the container's cgroup of the hierarchy with the freezer.
 fn joined(rig: &Rig, pid: i32) -> Outcome {
     let controller = if unified(rig) { "" } else { "freezer" };
     let start = Instant::now();
@@ -127,18 +127,18 @@ fn joined(rig: &Rig, pid: i32) -> Outcome {
         if path_of(pid, controller)?.ends_with(&rig.cgroup) {
             return Ok(());
         }
-        // The kernel tells nobody that a process has moved.
+        // There is no event for a process that was moved, so this polls.
         std::thread::sleep(Duration::from_millis(1));
     }
-    fail("it does not join the cgroup")
+    fail("the process does not join the cgroup")
 }
 
-/// CVE-2019-5736: what /proc/<pid>/exe leads to while it waits in the container is not the host's own file.
-fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
+/// CVE-2019-5736: before execve, /proc/PID/exe of the exec process is not the runtime's file on the host.
+fn proc_exe_is_not_the_runtime(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
-        return skip_allowed("only v1 joins after the first steps");
+        return skip_allowed("only on v1 is the cgroup joined after clone(2)");
     };
     let socket = Socket::new(rig, "pidfd")?;
     fs::write(&file, frozen)?;
@@ -148,23 +148,23 @@ fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
     joined(rig, pid)?;
     let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
     let runtime = fs::metadata(&rig.suite.runtime)?;
-    different("the file", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
-    // Nor is any of it mapped.
+    different("the executable", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
+    // Nor is the file mapped.
     let own = rig.suite.runtime.display().to_string();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    lacks("its memory", &maps, &own)?;
+    lacks("the memory map", &maps, &own)?;
     fs::write(&file, thawed)?;
     running.finish()?.success()?;
     rig.delete()
 }
 
-/// What a process of the container with CAP_SYS_PTRACE sees open while it waits there: no file or directory that it could
-/// not reach, of the runtime or of its caller.
-fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
+/// What the exec process has open before execve, where a process of the container with CAP_SYS_PTRACE could use it: no
+/// file or directory of the runtime or of its caller that the container cannot access itself.
+fn nothing_of_the_host_is_open(rig: &mut Rig, options: &[&str]) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
-        return skip_allowed("only v1 joins after the first steps");
+        return skip_allowed("only on v1 is the cgroup joined after clone(2)");
     };
     let socket = Socket::new(rig, "pidfd")?;
     let host = fs::File::open(&rig.dir)?;
@@ -180,7 +180,7 @@ fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
         let entry = entry?;
         let number: i32 = entry.file_name().to_string_lossy().parse()?;
         let what = fs::read_link(entry.path())?.display().to_string();
-        // The files by which it joins its cgroup.
+        // The files through which it joins its cgroup.
         let own = what.starts_with("/sys/fs/cgroup/")
             && what.contains(&rig.cgroup)
             && fs::metadata(entry.path())?.is_file();
@@ -191,20 +191,20 @@ fn open_in_it(rig: &mut Rig, options: &[&str]) -> Outcome {
     fs::write(&file, thawed)?;
     running.finish()?.success()?;
     rig.delete()?;
-    same("what is open", seen, Vec::<String>::new())
+    same("open files of the host", seen, Vec::<String>::new())
 }
 
-fn nothing_of_the_hosts_is_open(rig: &mut Rig) -> Outcome {
-    open_in_it(rig, &[])
+fn host_files_are_closed_before_execve(rig: &mut Rig) -> Outcome {
+    nothing_of_the_host_is_open(rig, &[])
 }
 
-fn nothing_of_the_hosts_is_open_with_a_terminal(rig: &mut Rig) -> Outcome {
+fn host_files_are_closed_before_execve_with_a_terminal(rig: &mut Rig) -> Outcome {
     let socket = Socket::new(rig, "console")?;
-    open_in_it(rig, &["--tty", "--console-socket", &socket.path, "--no-new-privs"])
+    nothing_of_the_host_is_open(rig, &["--tty", "--console-socket", &socket.path, "--no-new-privs"])
 }
 
-/// It ran, or was killed, or came too late; and says which, in one line.
-fn clear(running: Running) -> Outcome {
+/// Checks that the program ran, or was killed, or that `exec` failed with one line of error.
+fn is_consistent(running: Running) -> Outcome {
     let output = running.finish()?;
     let lines = output.stderr.lines().count();
     match (output.code(), lines) {
@@ -213,7 +213,7 @@ fn clear(running: Running) -> Outcome {
     }
 }
 
-fn beside_delete(rig: &mut Rig) -> Outcome {
+fn during_delete(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     for round in 0..8 {
         let mut bundle = rig.bundle()?;
@@ -228,7 +228,7 @@ fn beside_delete(rig: &mut Rig) -> Outcome {
             first = start(&mut rig.command(&["delete", "--force", &rig.id]), false);
         }
         for exec in execs {
-            clear(exec?)?;
+            is_consistent(exec?)?;
         }
         first?.finish()?.success()?;
         rig.delete()?;
@@ -237,7 +237,7 @@ fn beside_delete(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn fifty_at_once(rig: &mut Rig) -> Outcome {
+fn fifty_at_the_same_time(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let words: Vec<String> = (0..50).map(|number| number.to_string()).collect();
     let started: Vec<Outcome<Running>> =
@@ -248,7 +248,7 @@ fn fifty_at_once(rig: &mut Rig) -> Outcome {
         output.report().is("say", word)?;
         same("exit code", output.code().to_string(), word.as_str())?;
     }
-    // None of them is left in it.
+    // Only the container init is left.
     for directory in cgroups(&rig.cgroup) {
         let members = fs::read_to_string(directory.join("cgroup.procs"))?;
         same("processes", members.lines().count(), 1)?;
@@ -256,7 +256,7 @@ fn fifty_at_once(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Nobody but mote could have told: the next one is not kept waiting by its lock.
+/// No status of mote tells of the killed process: `exec` must not wait for its lock.
 fn after_another_was_killed(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let mut running = start(&mut command(rig, &[], &["wait", "1"]), false)?;

@@ -1,4 +1,4 @@
-//! How it ends and what is told of it: exit codes, signals, detached processes, their pids, open descriptors.
+//! Input, output and exit of an exec process: exit codes, signals, detached processes, PID files, file descriptors.
 
 use std::fs;
 use std::fs::File;
@@ -14,24 +14,24 @@ use crate::{sys, tests};
 
 tests![
     "exec",
-    code_is_the_programs,
-    code_of_a_signal,
-    code_of_a_missing_program,
-    code_of_a_program_that_cannot_be_executed,
-    code_of_what_mote_cannot_do,
-    code_of_a_misused_command_line,
-    signals_are_passed_on,
-    input_and_output_are_passed,
-    detached_tells_its_pid,
+    exit_code_of_the_program,
+    exit_code_of_a_signal,
+    exit_code_of_a_missing_program,
+    exit_code_of_a_program_that_cannot_be_executed,
+    exit_code_of_an_error_of_mote,
+    exit_code_of_a_wrong_command_line,
+    signals_are_forwarded,
+    input_and_output_are_inherited,
+    detached_writes_the_pid_file,
     detached_that_fails_leaves_no_pid_file,
     pidfd_is_sent,
-    pidfd_of_the_first_process_is_sent_where_an_annotation_says,
+    pidfd_of_the_init_is_sent_to_the_socket_of_an_annotation,
     descriptors_are_three,
     descriptors_to_preserve,
-    orphans_of_it_stay_in_the_container,
+    orphans_become_children_of_the_init,
 ];
 
-fn code_is_the_programs(rig: &mut Rig) -> Outcome {
+fn exit_code_of_the_program(rig: &mut Rig) -> Outcome {
     container(rig)?;
     for code in [0, 1, 7, 255] {
         let output = exec(rig, &[], &["exit", &code.to_string()])?;
@@ -41,7 +41,7 @@ fn code_is_the_programs(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn code_of_a_signal(rig: &mut Rig) -> Outcome {
+fn exit_code_of_a_signal(rig: &mut Rig) -> Outcome {
     container(rig)?;
     for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGINT] {
         same("exit code", exec(rig, &[], &["kill", &signal.to_string()])?.code(), 128 + signal)?;
@@ -49,7 +49,7 @@ fn code_of_a_signal(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn code_of_a_missing_program(rig: &mut Rig) -> Outcome {
+fn exit_code_of_a_missing_program(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     let words = ["moonshot", "executable file not found in $PATH"];
@@ -57,13 +57,13 @@ fn code_of_a_missing_program(rig: &mut Rig) -> Outcome {
         rejected(&run(&mut program(rig, options, &["moonshot"]), "")?, 127, &words)?;
         let output = run(&mut program(rig, options, &["/bin/moonshot"]), "")?;
         rejected(&output, 127, &["/bin/moonshot"])?;
-        // What podman looks for.
+        // podman matches on this message.
         contains("the error", &output.stderr.to_lowercase(), "no such file or directory")?;
     }
     rig.delete()
 }
 
-fn code_of_a_program_that_cannot_be_executed(rig: &mut Rig) -> Outcome {
+fn exit_code_of_a_program_that_cannot_be_executed(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let bundle = container(rig)?;
     bundle.file("/bin/text", "text")?;
@@ -78,7 +78,7 @@ fn code_of_a_program_that_cannot_be_executed(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn code_of_what_mote_cannot_do(rig: &mut Rig) -> Outcome {
+fn exit_code_of_an_error_of_mote(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rejected(&exec(rig, &[], &[])?, 255, &["does not exist", &rig.id])?;
     container(rig)?;
@@ -87,7 +87,7 @@ fn code_of_what_mote_cannot_do(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn code_of_a_misused_command_line(rig: &mut Rig) -> Outcome {
+fn exit_code_of_a_wrong_command_line(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     rejected(&exec(rig, &["--moonshot"], &[])?, 64, &["--moonshot"])?;
@@ -97,7 +97,7 @@ fn code_of_a_misused_command_line(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
+fn signals_are_forwarded(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let signals =
         [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGWINCH, libc::SIGRTMAX()];
@@ -109,17 +109,17 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
         same("the payload's output", running.lines.next()?, format!("signal={signal}"))?;
     }
     same("exit code", running.finish()?.code(), 9)?;
-    // And one that ends it.
+    // A signal that kills the process.
     let mut running = start(&mut command(rig, &[], &["say", "here", "line"]), true)?;
     running.lines.until("say=here")?;
     running.signal(libc::SIGTERM)?;
-    // Its input lasts until it has ended.
+    // The end of the standard input would end the payload, too.
     same("the standard output", running.lines.all()?.as_str(), "")?;
     same("exit code", running.finish()?.code(), 128 + libc::SIGTERM)?;
     rig.delete()
 }
 
-fn input_and_output_are_passed(rig: &mut Rig) -> Outcome {
+fn input_and_output_are_inherited(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let output = run(&mut command(rig, &[], &["stdin", "warn", "an error"]), "some words\nand more")?;
     output.report().is("stdin", "some words\nand more")?;
@@ -132,25 +132,25 @@ fn input_and_output_are_passed(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn detached_tells_its_pid(rig: &mut Rig) -> Outcome {
+fn detached_writes_the_pid_file(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let file = rig.dir.join("exec.pid");
     let options = ["--detach", "--pid-file", &file.display().to_string()];
     let mut running = start(&mut command(rig, &options, &["id", "wait", "1"]), false)?;
     let (status, errors) = running.status()?;
-    holds(&format!("it comes back: {errors}"), status.success() && errors.is_empty())?;
+    holds(&format!("exec returns: {errors}"), status.success() && errors.is_empty())?;
     let inside = running.lines.until("waiting=1")?;
     let pid: i32 = fs::read_to_string(&file)?.parse()?;
     same(
-        "its program",
+        "the executable",
         fs::read_link(format!("/proc/{pid}/exe"))?.display().to_string().as_str(),
         "/payload",
     )?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     let numbers: Vec<&str> = numbers.split_whitespace().collect();
-    same("its pids", numbers, vec![pid.to_string().as_str(), inside.get("pid")])?;
-    // Nobody of the caller's is its parent: the container's first process would be, or whoever reaps there.
+    same("its PIDs", numbers, vec![pid.to_string().as_str(), inside.get("pid")])?;
+    // Its parent is in no namespace of the container: the intermediate process has exited.
     inside.is("ppid", "0")?;
     sys::kill(pid, libc::SIGUSR1)?;
     same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
@@ -180,12 +180,12 @@ fn pidfd_is_sent(rig: &mut Rig) -> Outcome {
     let pid: i32 = fs::read_to_string(&file)?.parse()?;
     same("the process", pid_of(&pidfd)?, pid)?;
     sys::kill(pid, libc::SIGKILL)?;
-    holds("it tells the end", sys::readable(&pidfd, LIMIT)?)?;
+    holds("the pidfd is readable after the exit", sys::readable(&pidfd, LIMIT)?)?;
     rig.delete()
 }
 
 /// `run.oci.pidfd_receiver`
-fn pidfd_of_the_first_process_is_sent_where_an_annotation_says(rig: &mut Rig) -> Outcome {
+fn pidfd_of_the_init_is_sent_to_the_socket_of_an_annotation(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let socket = Socket::new(rig, "receiver")?;
     let mut bundle = rig.bundle()?;
@@ -196,7 +196,7 @@ fn pidfd_of_the_first_process_is_sent_where_an_annotation_says(rig: &mut Rig) ->
     rig.delete()
 }
 
-/// The command, with a file left open at these numbers.
+/// The report of `exec` called with an open file at these file descriptors.
 fn with_leaks(rig: &Rig, options: &[&str], numbers: &'static [i32]) -> Outcome<crate::report::Report> {
     let mut command = command(rig, options, &["fds"]);
     let file = File::open("/proc/self/status")?;
@@ -221,12 +221,12 @@ fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// They go to the container's first process, not to mote.
-fn orphans_of_it_stay_in_the_container(rig: &mut Rig) -> Outcome {
+/// They become children of the container init, not of mote.
+fn orphans_become_children_of_the_init(rig: &mut Rig) -> Outcome {
     container(rig)?;
     exec(rig, &[], &["fork", "2"])?.success()?;
     let pid = rig.pid()?;
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    same("its children", children.split_whitespace().count(), 2)?;
+    same("children of the init", children.split_whitespace().count(), 2)?;
     rig.delete()
 }

@@ -1,4 +1,4 @@
-//! Where it is: namespaces, cgroups, limits.
+//! Namespaces, cgroup and limits of an exec process.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,11 +16,11 @@ use crate::{json, tests};
 
 tests![
     "exec",
-    namespaces_are_the_containers,
+    namespaces_are_those_of_the_container,
     namespaces_in_a_new_user_namespace,
-    namespaces_that_are_joined,
+    namespaces_joined_by_path,
     namespaces_of_the_host_where_none_are_listed,
-    root_is_the_containers,
+    root_is_that_of_the_container,
     cgroup_in_every_hierarchy,
     cgroup_in_every_hierarchy_v1,
     cgroup_in_every_hierarchy_v2,
@@ -29,17 +29,17 @@ tests![
     cgroup_below_v2,
     cgroup_below_of_some_controllers_v1,
     cgroup_below_that_is_missing_is_rejected,
-    cgroup_below_that_climbs_is_rejected,
-    cgroup_v2_with_cgroups_of_its_own,
-    limits_are_the_containers,
+    cgroup_below_with_dots_is_rejected,
+    cgroup_v2_with_internal_cgroups,
+    limits_are_those_of_the_container,
     limits_in_a_user_namespace,
-    limit_of_one_process,
-    limit_of_one_mib,
+    pids_limit_of_1,
+    memory_limit_of_1_mib,
 ];
 
 const NAMESPACES: &[&str] = &["pid", "net", "mnt", "ipc", "uts", "user", "cgroup", "time"];
 
-/// The container waits; another process in it must be in the same namespaces as its first one.
+/// Checks that an exec process is in the same namespaces as the container init.
 fn same_namespaces(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     rig.waiting(bundle)?;
     let pid = rig.pid()?;
@@ -51,7 +51,7 @@ fn same_namespaces(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     Ok(())
 }
 
-fn namespaces_are_the_containers(rig: &mut Rig) -> Outcome {
+fn namespaces_are_those_of_the_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("cgroup", None);
     if !rig.denies("clone3") {
@@ -62,8 +62,8 @@ fn namespaces_are_the_containers(rig: &mut Rig) -> Outcome {
     inside.is("hostname", "inside")?;
     inside.is("ppid", "0")?;
     let pid: i32 = inside.get("pid").parse()?;
-    holds("its pid is a small one", (2..10).contains(&pid))?;
-    same("it leads a session", inside.get("sid"), inside.get("pid"))?;
+    holds("its PID is small", (2..10).contains(&pid))?;
+    same("it is a session leader", inside.get("sid"), inside.get("pid"))?;
     rig.delete()
 }
 
@@ -82,8 +82,8 @@ fn namespaces_in_a_new_user_namespace(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// One container's namespaces by path in another.
-fn namespaces_that_are_joined(rig: &mut Rig) -> Outcome {
+/// A container with namespaces joined by path.
+fn namespaces_joined_by_path(rig: &mut Rig) -> Outcome {
     for user in [false, true] {
         let words =
             ["unshare", if user { "user,net,ipc,uts" } else { "net,ipc,uts,pid" }, "child", "say", "held"];
@@ -95,7 +95,7 @@ fn namespaces_that_are_joined(rig: &mut Rig) -> Outcome {
             bundle.namespace(kind, Some(Path::new(&format!("/proc/{pid}/ns/{file}"))));
         }
         if user {
-            // Its owner has mapped nobody.
+            // The payload that created the user namespace has written no mappings.
             for file in ["uid_map", "gid_map"] {
                 fs::write(format!("/proc/{pid}/{file}"), "0 100000 1000")?;
             }
@@ -121,7 +121,7 @@ fn namespaces_of_the_host_where_none_are_listed(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn root_is_the_containers(rig: &mut Rig) -> Outcome {
+fn root_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     let bundle = container(rig)?;
     bundle.file("/etc/mark", "of this image")?;
     let inside = report(rig, &[], &["read", "/etc/mark", "list", "/", "mounts"])?;
@@ -131,7 +131,8 @@ fn root_is_the_containers(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// What the kernel says of both from outside, and that it is the cgroup of this container.
+/// Compares the cgroups of an exec process with those of the init, both from outside, and checks that they are those of
+/// the container.
 fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
     let file = rig.dir.join("exec.pid");
     let path = file.display().to_string();
@@ -146,11 +147,11 @@ fn same_cgroups(rig: &Rig, options: &[&str], below: &str) -> Outcome {
     let mine = first.lines().filter(|line| line.ends_with(&name)).count();
     let all = first.lines().count();
     match rig.layout {
-        Layout::Machine => same("hierarchies it is in", mine, all)?,
-        Layout::V1 => same("hierarchies it is in", mine, all - 1)?,
-        _ => contains("the unified one", &first, &format!("0::{name}\n"))?,
+        Layout::Machine => same("number of hierarchies", mine, all)?,
+        Layout::V1 => same("number of hierarchies", mine, all - 1)?,
+        _ => contains("the v2 cgroup", &first, &format!("0::{name}\n"))?,
     }
-    same("its cgroups", other, first.replace(&name, &format!("{name}{below}")))?;
+    same("the cgroups", other, first.replace(&name, &format!("{name}{below}")))?;
     crate::sys::kill(pid.trim().parse()?, libc::SIGTERM)?;
     running.finish()?.success()?;
     Ok(())
@@ -175,7 +176,7 @@ fn cgroup_in_every_hierarchy_v2(rig: &mut Rig) -> Outcome {
     cgroup_of_both(rig, Layout::V2)
 }
 
-/// Root in there has no right to the cgroup's files.
+/// The container's root may not open cgroup.procs on the host.
 fn cgroup_in_a_user_namespace_v2(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
     let mut bundle = rig.bundle()?;
@@ -185,18 +186,18 @@ fn cgroup_in_a_user_namespace_v2(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// The container's cgroup itself, in each hierarchy.
+/// The cgroup of the container in each hierarchy.
 fn directories(rig: &Rig) -> Vec<PathBuf> {
     cgroups(&rig.cgroup).into_iter().filter(|path| path.ends_with(&rig.cgroup)).collect()
 }
 
-fn into_cgroup_below(rig: &mut Rig, layout: Layout) -> Outcome {
+fn joins_cgroup_below(rig: &mut Rig, layout: Layout) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(layout)?;
     container(rig)?;
     for directory in directories(rig) {
         fs::create_dir(directory.join("sub"))?;
-        // A new cgroup of this controller takes nobody before it has both.
+        // A new v1 cpuset accepts no process before both files are written.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let below = directory.join("sub").join(file);
             if let Ok(above) = fs::read_to_string(directory.join(file))
@@ -213,15 +214,16 @@ fn into_cgroup_below(rig: &mut Rig, layout: Layout) -> Outcome {
 }
 
 fn cgroup_below(rig: &mut Rig) -> Outcome {
-    into_cgroup_below(rig, Layout::Machine)
+    joins_cgroup_below(rig, Layout::Machine)
 }
 
 fn cgroup_below_v2(rig: &mut Rig) -> Outcome {
-    into_cgroup_below(rig, Layout::V2)
+    joins_cgroup_below(rig, Layout::V2)
 }
 
-/// In each hierarchy, by its controllers, this far below the container's cgroup.
-fn enters(rig: &Rig, options: &[&str], below: impl Fn(&str) -> &'static str) -> Outcome {
+/// Checks the cgroup of an exec process in each hierarchy: `below` maps its controllers to a path below the container's
+/// cgroup.
+fn joins_below(rig: &Rig, options: &[&str], below: impl Fn(&str) -> &'static str) -> Outcome {
     let inside = report(rig, options, &["read", "/proc/self/cgroup"])?;
     let lines = inside.get("read:/proc/self/cgroup").to_string();
     for line in lines.lines().filter(|line| line.contains(&rig.cgroup)) {
@@ -232,7 +234,7 @@ fn enters(rig: &Rig, options: &[&str], below: impl Fn(&str) -> &'static str) -> 
     Ok(())
 }
 
-/// runc's way: `CONTROLLER,...:PATH`, once for each.
+/// The form of runc: `CONTROLLER,...:PATH`, may be given several times.
 fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(Layout::V1)?;
@@ -249,9 +251,9 @@ fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
         "memory" | "freezer" => "/two",
         _ => "",
     };
-    enters(rig, &["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"], below)?;
-    // Without controllers: wherever there is one.
-    enters(rig, &["--cgroup", "two"], |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) })?;
+    joins_below(rig, &["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"], below)?;
+    // Without controllers: in each hierarchy that has the cgroup.
+    joins_below(rig, &["--cgroup", "two"], |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) })?;
     for word in ["moon:one", "pids,moon:one", "pids:../one", "pids:none"] {
         rejected(
             &exec(rig, &["--cgroup", word], &["say", "ran"])?,
@@ -269,7 +271,7 @@ fn cgroup_below_that_is_missing_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn cgroup_below_that_climbs_is_rejected(rig: &mut Rig) -> Outcome {
+fn cgroup_below_with_dots_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     for word in ["..", "../..", "/..", "sub/../..", "sub/.."] {
@@ -278,14 +280,14 @@ fn cgroup_below_that_climbs_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Once controllers are given to the cgroups below, nobody can be in the one above (cgroups(7), "no internal
-/// processes"): then it goes where the first process is.
-fn cgroup_v2_with_cgroups_of_its_own(rig: &mut Rig) -> Outcome {
+/// If controllers are enabled for the cgroups below, the cgroup above accepts no process (cgroups(7), "no internal
+/// processes"): the exec process joins the cgroup of the init instead.
+fn cgroup_v2_with_internal_cgroups(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(Layout::V2)?;
     let known = fs::read_to_string(unified_top().join("cgroup.subtree_control"))?;
     let Some(controller) = known.split_whitespace().next() else {
-        return skip_allowed("the unified hierarchy has no controller to give");
+        return skip_allowed("the unified hierarchy has no controller that can be enabled");
     };
     container(rig)?;
     let own = unified_top().join(&rig.cgroup);
@@ -315,7 +317,7 @@ fn limited(rig: &Rig, user: bool) -> Outcome {
     rig.delete()
 }
 
-fn limits_are_the_containers(rig: &mut Rig) -> Outcome {
+fn limits_are_those_of_the_container(rig: &mut Rig) -> Outcome {
     limited(rig, false)
 }
 
@@ -323,9 +325,9 @@ fn limits_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     limited(rig, true)
 }
 
-/// Moving into a full cgroup is kept from nobody (cgroup-v2.rst: "organizational operations are not blocked"), and
-/// who administers a container that is full must be able to look into it. What it then starts is counted.
-fn limit_of_one_process(rig: &mut Rig) -> Outcome {
+/// A process may be moved into a full cgroup (cgroup-v2.rst: "organizational operations are not blocked"), which the
+/// administrator of a container needs. Its children are counted.
+fn pids_limit_of_1(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::Machine)?;
     for user in [false, true] {
         let mut bundle = rig.bundle()?;
@@ -342,8 +344,8 @@ fn limit_of_one_process(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// What mote does for it is not charged to the container.
-fn limit_of_one_mib(rig: &mut Rig) -> Outcome {
+/// The memory that mote needs for the set-up is not charged to the container.
+fn memory_limit_of_1_mib(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.set_layout(Layout::Machine)?;
     controller_dir(rig, "memory", "memory")?;
@@ -353,7 +355,7 @@ fn limit_of_one_mib(rig: &mut Rig) -> Outcome {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     bundle.verbs(&["wait", "1"]);
     bundle.set("linux.resources.memory.limit", 1i64 << 20);
-    // Started it would need more than that itself.
+    // Created only: the payload itself would exceed the limit.
     let _created = rig.create(&bundle, &[])?;
     for _ in 0..5 {
         let output = run(&mut program(rig, &[], &["/tiny"]), "")?;

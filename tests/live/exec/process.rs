@@ -1,5 +1,5 @@
-//! What is executed and as whom: arguments, environment, directory, user, rights; from the command line and
-//! from a file.
+//! Attributes of an exec process: arguments, environment, working directory, user, privileges; given by options or
+//! inherited from the container's configuration.
 
 use super::file::from_file;
 use super::{command, container, exec, report, only_mote, program, rejected};
@@ -15,44 +15,44 @@ tests![
     arguments,
     arguments_that_look_like_options,
     arguments_after_two_dashes,
-    environment_is_the_containers,
+    environment_is_that_of_the_container,
     environment_is_merged_by_name,
-    environment_has_the_last_of_equal_names,
+    environment_uses_the_last_of_duplicates,
     environment_without_a_value_is_rejected,
-    directory_is_the_containers,
+    directory_is_that_of_the_container,
     directory,
     directory_missing_is_rejected,
-    user_is_the_containers,
+    user_is_that_of_the_container,
     user,
     user_and_group,
-    user_alone_is_in_the_containers_group,
+    user_without_group_has_the_containers_group,
     additional_groups,
-    capabilities_are_the_containers,
+    capabilities_are_those_of_the_container,
     capability,
     capability_that_is_inheritable_is_ambient,
     no_new_privileges,
     umask_and_signals,
-    memory_policy_is_the_containers,
+    memory_policy_is_that_of_the_container,
 ];
 
 fn arguments(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let inside = report(rig, &[], &["args", "say", "two words", "say", ""])?;
-    same("count", inside.keys("arg:").len(), 6)?;
+    same("number of arguments", inside.keys("arg:").len(), 6)?;
     inside.is("arg:0", "/payload")?;
     inside.is("arg:3", "two words")?;
     inside.is("arg:5", "")?;
     rig.delete()
 }
 
-/// What stands after the program's name is the program's, though mote has options of these names.
+/// Operands after the program's name are arguments, even if mote has options of these names.
 fn arguments_that_look_like_options(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     let words = ["-d", "--detach", "-user", "-cwd=/", "-env", "-tty", "--", "--cwd", "-no-new-privs", "-p"];
     let verbs: Vec<&str> = ["args"].into_iter().chain(words.iter().flat_map(|word| ["say", word])).collect();
     let inside = report(rig, &[], &verbs)?;
-    same("the payload's output", inside.all("say"), words.to_vec())?;
+    same("the arguments", inside.all("say"), words.to_vec())?;
     rig.delete()
 }
 
@@ -71,7 +71,7 @@ fn arguments_after_two_dashes(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn environment_is_the_containers(rig: &mut Rig) -> Outcome {
+fn environment_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "MINE=of the container");
     rig.waiting(&mut bundle)?;
@@ -99,7 +99,7 @@ fn environment_is_merged_by_name(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
+fn environment_uses_the_last_of_duplicates(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "MINE=of the container");
     rig.waiting(&mut bundle)?;
@@ -123,7 +123,7 @@ fn environment_without_a_value_is_rejected(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn directory_is_the_containers(rig: &mut Rig) -> Outcome {
+fn directory_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/etc");
     rig.waiting(&mut bundle)?;
@@ -141,12 +141,12 @@ fn directory_missing_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let bundle = container(rig)?;
     rejected(&exec(rig, &["--cwd", "/none"], &["say", "ran"])?, 255, &["/none", "process.cwd"])?;
-    same("the directory is made", bundle.host_path("none").exists(), false)?;
+    same("the directory is created", bundle.host_path("none").exists(), false)?;
     rejected(&exec(rig, &["--cwd", "etc"], &["say", "ran"])?, 255, &["process.cwd"])?;
     rig.delete()
 }
 
-fn user_is_the_containers(rig: &mut Rig) -> Outcome {
+fn user_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set(
         "process.user",
@@ -174,9 +174,9 @@ fn user(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn user_alone_is_in_the_containers_group(rig: &mut Rig) -> Outcome {
+fn user_without_group_has_the_containers_group(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Crun) {
-        return skip_allowed("with crun it is group 0");
+        return skip_allowed("crun uses group 0");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": [5i64]}));
@@ -220,13 +220,13 @@ pub fn sets(inside: &Report, bounding: &str, ambient: &str) -> Outcome {
     inside.is("cap:inheritable", "")
 }
 
-fn capabilities_are_the_containers(rig: &mut Rig) -> Outcome {
+fn capabilities_are_those_of_the_container(rig: &mut Rig) -> Outcome {
     container(rig)?;
     sets(&report(rig, &[], &["caps"])?, THREE, "")?;
     rig.delete()
 }
 
-/// In all sets but the inheritable: without that one the kernel has nothing ambient.
+/// Added to all sets except the inheritable one, and therefore the ambient one.
 fn capability(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
@@ -238,10 +238,10 @@ fn capability(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// So that a program has it for which an ordinary user asks it.
+/// As an ordinary user, the program only has the capability through the ambient set.
 fn capability_that_is_inheritable_is_ambient(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Crun) {
-        return skip_allowed("crun leaves the ambient set");
+        return skip_allowed("crun does not change the ambient set");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.capabilities.bounding[+]", "CAP_SYS_CHROOT");
@@ -277,7 +277,7 @@ fn umask_and_signals(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn memory_policy_is_the_containers(rig: &mut Rig) -> Outcome {
+fn memory_policy_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}));
