@@ -368,7 +368,7 @@ fn rootless_filter(rig: &mut Rig) -> Outcome {
             "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
         }),
     );
-    rig.report(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
+    rig.report(&mut bundle, &["syscall", "munlockall"])?.is("syscall:munlockall", "!EPERM")
 }
 
 /// After the user has set a filter, only the same user may access the memory of the process.

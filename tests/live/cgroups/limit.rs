@@ -85,9 +85,9 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
     file(rig, &value)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.memory.limit", 33554432i64);
-    bundle.verbs(&["say", "before", "eat", "131072"]);
+    bundle.verbs(&["say", "before", "allocate", "131072"]);
     let output = rig.run(&bundle, &[])?;
-    output.report().is("eat", "(not reported)")?;
+    output.report().is("allocate", "(not reported)")?;
     if rig.is(Runtime::Mote) {
         contains("the error", &output.stderr, "out of memory: linux.resources.memory.limit 33554432, peak ")?;
     }

@@ -309,7 +309,7 @@ fn systemd_small_memory(rig: &mut Rig) -> Outcome {
 fn systemd_oom(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.set("linux.resources.memory", json!({"limit": 16777216i64, "swap": 16777216i64}));
-    bundle.verbs(&["eat", "131072"]);
+    bundle.verbs(&["allocate", "131072"]);
     let output = rig.run(&bundle, &[])?;
     same("exit code", output.code(), 137)?;
     nothing_left(rig)

@@ -161,7 +161,7 @@ fn update_of_memory_below_its_use_is_rejected(rig: &mut Rig) -> Outcome {
     controller_dir(rig, "pids", "pids")?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", memory(128, 128));
-    bundle.verbs(&["eat", "65536", "wait", "1"]);
+    bundle.verbs(&["allocate", "65536", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;

@@ -177,7 +177,7 @@ fn events_stats_equal_the_control_files(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = limited(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    rig.mote(&["exec", &rig.id, "/payload", "eat", "8192"])?.success()?;
+    rig.mote(&["exec", &rig.id, "/payload", "allocate", "8192"])?.success()?;
     let text = rig.mote(&["events", "--stats", &rig.id])?.success()?.stdout;
     same("lines", text.lines().count(), 1)?;
     let data = is_stats(rig, &text)?;
@@ -257,7 +257,7 @@ fn events_report_an_oom_kill_of_a_process(rig: &mut Rig) -> Outcome {
     let mut bundle = limited(rig)?;
     let _running = rig.waiting(&mut bundle)?;
     let mut events = follow(rig, "200ms")?;
-    let eaten = rig.mote(&["exec", &rig.id, "/payload", "eat", "131072"])?;
+    let eaten = rig.mote(&["exec", &rig.id, "/payload", "allocate", "131072"])?;
     same("exit code", eaten.code(), 137)?;
     let event = oom(rig);
     until(&mut events, &event)?;
@@ -276,7 +276,7 @@ fn events_report_an_oom_kill_of_the_init(rig: &mut Rig) -> Outcome {
         return skip_allowed("no memory controller in this layout");
     }
     let mut bundle = limited(rig)?;
-    bundle.verbs(&["wait", "1", "eat", "131072"]);
+    bundle.verbs(&["wait", "1", "allocate", "131072"]);
     let mut running = rig.create(&bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;

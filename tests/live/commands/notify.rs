@@ -62,7 +62,7 @@ impl Manager {
     }
 }
 
-const READY: [&str; 6] = ["tell", "STATUS=soon", "tell", "MAINPID=1\nREADY=1\nFDSTORE=1", "wait", "1"];
+const READY: [&str; 6] = ["notify", "STATUS=soon", "notify", "MAINPID=1\nREADY=1\nFDSTORE=1", "wait", "1"];
 
 fn start_forwards_ready(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
@@ -138,7 +138,7 @@ fn only_ready_is_forwarded(rig: &mut Rig) -> Outcome {
         "env",
         "mkdir",
         "/run/notify/more",
-        "tell",
+        "notify",
         "NOTREADY=1\n READY=1\nREADY=11",
         "wait",
         "1",

@@ -283,7 +283,7 @@ fn filter_of_the_program(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let mut hooked = Hooked::new(rig)?;
         for point in POINTS {
-            hooked.add(point, &["ask", "munlockall"]);
+            hooked.add(point, &["syscall", "munlockall"]);
         }
         let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
         let section = json!({
@@ -293,10 +293,10 @@ fn filter_of_the_program(rig: &mut Rig) -> Outcome {
         });
         hooked.bundle.set("process.noNewPrivileges", no_new_privileges);
         hooked.bundle.set("linux.seccomp", section);
-        hooked.bundle.verbs(&["ask", "munlockall"]);
-        rig.run(&hooked.bundle, &[])?.success()?.report().is("ask:munlockall", "!EPERM")?;
+        hooked.bundle.verbs(&["syscall", "munlockall"]);
+        rig.run(&hooked.bundle, &[])?.success()?.report().is("syscall:munlockall", "!EPERM")?;
         let seen = hooked.report()?;
-        same("what it answers", seen.all("ask:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
+        same("what it answers", seen.all("syscall:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
     }
     Ok(())
 }

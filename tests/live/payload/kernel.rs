@@ -113,7 +113,7 @@ pub fn call(words: &[&str]) {
 }
 
 /// The result of a system call with these arguments: `NAME ARGUMENT...` or `NUMBER ARGUMENT...`.
-pub fn ask(words: &[&str]) {
+pub fn syscall(words: &[&str]) {
     let words = words.concat();
     let mut parts = words.split(' ');
     let number = match parts.next() {
@@ -126,7 +126,7 @@ pub fn ask(words: &[&str]) {
     for (place, part) in arguments.iter_mut().zip(parts) {
         *place = part.parse::<i64>().unwrap_or(0).cast_unsigned();
     }
-    print_result(&format!("ask:{words}"), sys::seccomp::call(number, arguments));
+    print_result(&format!("syscall:{words}"), sys::seccomp::call(number, arguments));
 }
 
 pub fn no_new_privileges(_: &[&str]) {

@@ -31,11 +31,11 @@ pub fn adopt(words: &[&str]) {
 }
 
 /// Sends a message to the service manager (sd_notify(3)).
-pub fn tell(words: &[&str]) {
+pub fn notify(words: &[&str]) {
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     let told = std::os::unix::net::UnixDatagram::unbound()
         .and_then(|socket| socket.send_to(words.concat().as_bytes(), path));
-    print_result("tell", told);
+    print_result("notify", told);
 }
 
 pub fn print_word(words: &[&str]) {
@@ -172,12 +172,12 @@ pub fn line(_: &[&str]) {
 }
 
 /// Touches this many KiB of memory and keeps them.
-pub fn eat(words: &[&str]) {
+pub fn allocate(words: &[&str]) {
     let size = usize::try_from(number(words.concat().as_str())).unwrap_or(0);
     let food = vec![1u8; size * 1024];
     std::hint::black_box(&food);
     std::mem::forget(food);
-    print("eat", "ok");
+    print("allocate", "ok");
 }
 
 /// Orphans a grandchild that exits; prints `reaped` when its new parent has waited for it.

@@ -1,4 +1,4 @@
-//! Filters that stop the container's process before its program: told by how it died, by whoever waits for the program.
+//! Filters that kill the container's process before its program runs: the error of the waiting command has the cause.
 
 use super::{KILLS, filtered, only_mote, profile, rule};
 use crate::bundle::Bundle;
@@ -14,13 +14,13 @@ tests![
     killed_at_execve_of_run,
     killed_at_execve_of_start,
     killed_at_execve_of_exec,
-    ends_where_no_call_is_allowed_to,
-    ends_at_start_where_no_call_is_allowed_to,
-    program_that_is_killed_at_once_was_run,
-    program_that_ends_at_once_was_started,
+    process_exits_if_exit_is_denied,
+    process_exits_during_start_if_exit_is_denied,
+    program_killed_immediately_was_started,
+    program_that_exits_immediately_was_started,
 ];
 
-/// What this does to execve is not known before.
+/// A rule for execve with a condition that cannot be evaluated in advance.
 fn at_execve(action: &str) -> Json {
     let mut one = rule(action, &["execve"]);
     one.set("args", json!([{"index": 0i64, "value": 0i64, "op": "SCMP_CMP_NE"}]));
@@ -41,7 +41,7 @@ fn killed_at_execve_of_run(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// `create` and `start` by somebody who does not wait for the container's process: it stays as a zombie.
+/// Runs `create` and `start` by a parent that does not reap the container's process, which stays a zombie.
 fn created_and_started(rig: &Rig, bundle: &Bundle) -> Outcome<Output> {
     bundle.write()?;
     let (mote, state) = (rig.suite.runtime.display(), rig.state.display());
@@ -72,7 +72,7 @@ fn killed_at_execve_of_start(rig: &mut Rig) -> Outcome {
 fn killed_at_execve_of_exec(rig: &mut Rig) -> Outcome {
     let mut bundle = filtered(rig, true, profile(Vec::new()))?;
     let _running = rig.waiting(&mut bundle)?;
-    // Its filter is in the configuration that mote keeps.
+    // The filter is in the configuration that mote has saved.
     let kept = rig.state.join(&rig.id).join("config.json");
     let mut config = Json::parse(&std::fs::read_to_string(&kept)?)?;
     config.set("linux.seccomp", profile(vec![at_execve("SCMP_ACT_KILL_PROCESS")]));
@@ -86,23 +86,23 @@ fn killed_at_execve_of_exec(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Neither execve nor any call that ends a process, nor that which says why.
-fn dumb() -> Json {
+/// A profile that denies execve, all calls that end a process, and the one that reports the error.
+fn no_exit_and_no_error() -> Json {
     profile(vec![at_execve("SCMP_ACT_ERRNO"), rule("SCMP_ACT_ERRNO", &["exit", "exit_group", "sendto"])])
 }
 
-fn ends_where_no_call_is_allowed_to(rig: &mut Rig) -> Outcome {
+fn process_exits_if_exit_is_denied(rig: &mut Rig) -> Outcome {
     let endless = profile(vec![at_execve("SCMP_ACT_ERRNO"), rule("SCMP_ACT_ERRNO", &["exit", "exit_group"])]);
     rig.rejected(&filtered(rig, true, endless)?, &["process.args[0]: exec", "operation not permitted"])?;
-    rig.rejected(&filtered(rig, true, dumb())?, &["the container's process died", "killed by SIGILL"])?;
-    // In a pid namespace or not.
-    let mut bundle = filtered(rig, true, dumb())?;
+    rig.rejected(&filtered(rig, true, no_exit_and_no_error())?, &["the container's process died", "killed by SIGILL"])?;
+    // In a pid namespace and outside of one.
+    let mut bundle = filtered(rig, true, no_exit_and_no_error())?;
     bundle.without_namespace("pid");
     rig.rejected(&bundle, &["the container's process died", "killed by SIGILL"])
 }
 
-fn ends_at_start_where_no_call_is_allowed_to(rig: &mut Rig) -> Outcome {
-    let bundle = filtered(rig, true, dumb())?;
+fn process_exits_during_start_if_exit_is_denied(rig: &mut Rig) -> Outcome {
+    let bundle = filtered(rig, true, no_exit_and_no_error())?;
     let output = created_and_started(rig, &bundle)?;
     output.report().is("start", "1")?;
     contains("the error", &output.stderr, "its process died before its program ran: killed by SIGILL")?;
@@ -111,9 +111,9 @@ fn ends_at_start_where_no_call_is_allowed_to(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// That is its own death, and not mote's to tell.
-fn program_that_is_killed_at_once_was_run(rig: &mut Rig) -> Outcome {
-    // A call that is newer than all that are named would only fail.
+/// A program that is killed later was started successfully.
+fn program_killed_immediately_was_started(rig: &mut Rig) -> Outcome {
+    // A system call newer than those of the profile would only fail with ENOSYS.
     let allowed = rule("SCMP_ACT_ALLOW", &["execve", "openat2"]);
     let section = json!({"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": (Json::List(vec![allowed]))});
     let bundle = filtered(rig, true, section)?;
@@ -128,7 +128,7 @@ fn program_that_is_killed_at_once_was_run(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn program_that_ends_at_once_was_started(rig: &mut Rig) -> Outcome {
+fn program_that_exits_immediately_was_started(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
@@ -136,7 +136,7 @@ fn program_that_ends_at_once_was_started(rig: &mut Rig) -> Outcome {
         bundle.verbs(&verbs);
         let output = created_and_started(rig, &bundle)?;
         output.report().is("start", "0")?;
-        holds("nothing is said", output.stderr.is_empty())?;
+        holds("no error", output.stderr.is_empty())?;
         rig.delete()?;
     }
     Ok(())

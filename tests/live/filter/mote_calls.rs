@@ -1,4 +1,5 @@
-//! Filters that deny what mote itself calls behind them: refused before anything is done when that is certain.
+//! Filters that deny system calls which mote itself makes after loading them: rejected before anything is set up if
+//! that is certain.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +16,20 @@ use crate::tests;
 tests![
     "filter",
     denied_execve_is_rejected,
-    nothing_allowed_is_rejected,
-    calls_that_only_look_done_are_rejected,
-    refused_by_arguments,
-    refused_at_exec,
-    finished_program_is_rejected,
-    what_is_refused_is_what_is_called,
-    what_is_refused_is_what_is_called_at_the_gate,
-    what_is_refused_is_what_is_called_by_exec,
-    not_refused_what_may_be_allowed,
-    profile_of_docker_has_nothing_to_remark,
-    remark_that_nobody_could_tell,
+    filter_that_allows_nothing_is_rejected,
+    calls_with_errno_0_are_rejected,
+    denied_by_arguments_is_rejected,
+    denied_call_is_rejected_by_exec,
+    bpf_program_of_an_annotation_is_rejected,
+    rejected_calls_are_those_made_by_run,
+    rejected_calls_are_those_made_by_create_and_start,
+    rejected_calls_are_those_made_by_exec,
+    filter_that_may_allow_execve_is_accepted,
+    profile_of_docker_logs_no_warning,
+    filter_that_denies_the_error_message_logs_a_warning,
 ];
 
-/// `run` and `create` say the same, before the first hook.
+/// Checks that `run` and `create` reject the filter before the first hook.
 fn rejected(rig: &Rig, bundle: &mut Bundle, words: &[&str]) -> Outcome {
     bundle.set("hooks.prestart", json!([{"path": "/none/at/all"}]));
     for verb in ["run", "create"] {
@@ -49,8 +50,8 @@ fn denied_execve_is_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// As in public reports.
-fn nothing_allowed_is_rejected(rig: &mut Rig) -> Outcome {
+/// As in public bug reports.
+fn filter_that_allows_nothing_is_rejected(rig: &mut Rig) -> Outcome {
     for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL"] {
         let section = json!({"defaultAction": action});
         let mut bundle = filtered(rig, true, section.clone())?;
@@ -63,13 +64,14 @@ fn nothing_allowed_is_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// The kernel says that they have been done. With no_new_privs they have been.
-fn calls_that_only_look_done_are_rejected(rig: &mut Rig) -> Outcome {
+/// SCMP_ACT_ERRNO with errno 0 makes a call return success without executing it. With no_new_privs, mote makes these
+/// calls before the filter is loaded.
+fn calls_with_errno_0_are_rejected(rig: &mut Rig) -> Outcome {
     for call in ["setresuid", "setresgid", "setgroups", "capset", "prctl", "umask", "rt_sigprocmask"] {
         let mut nothing = rule("SCMP_ACT_ERRNO", &[call]);
         nothing.set("errnoRet", 0i64);
         let mut bundle = filtered(rig, false, profile(vec![nothing]))?;
-        // Groups are set where there is something to set.
+        // setgroups(2) is called only if there are additional groups.
         bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
         rejected(rig, &mut bundle, &[&format!("SCMP_ACT_ERRNO denies {call}, ")])?;
         bundle.remove("hooks");
@@ -79,8 +81,8 @@ fn calls_that_only_look_done_are_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn refused_by_arguments(rig: &mut Rig) -> Outcome {
-    // PR_SET_NAME, which mote does not call, and PR_SET_KEEPCAPS.
+fn denied_by_arguments_is_rejected(rig: &mut Rig) -> Outcome {
+    // PR_SET_NAME, which mote does not use, and PR_SET_KEEPCAPS.
     for (call, value, is_called) in
         [("prctl", 15, false), ("prctl", 8, true), ("setresuid", 8, false), ("setresuid", 7, true)]
     {
@@ -96,8 +98,8 @@ fn refused_by_arguments(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// A process without no_new_privs in a container with it.
-fn refused_at_exec(rig: &mut Rig) -> Outcome {
+/// An exec process without no_new_privs, in a container with it.
+fn denied_call_is_rejected_by_exec(rig: &mut Rig) -> Outcome {
     let mut bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["capset", "munlockall"])]))?;
     let _running = rig.waiting(&mut bundle)?;
     let process = rig.dir.join("process.json");
@@ -112,9 +114,9 @@ fn refused_at_exec(rig: &mut Rig) -> Outcome {
 }
 
 /// `ld [4]; jeq #AUDIT_ARCH_PPC64, 1, 0; ret KILL_PROCESS; ret ALLOW`: for another architecture only.
-fn finished_program_is_rejected(rig: &mut Rig) -> Outcome {
+fn bpf_program_of_an_annotation_is_rejected(rig: &mut Rig) -> Outcome {
     if !cfg!(target_endian = "little") {
-        return skip_allowed("the program is for a machine of the other byte order");
+        return skip_allowed("the program is for the other byte order");
     }
     for no_new_privileges in [false, true] {
         let mut bundle = filtered(rig, no_new_privileges, json!({"defaultAction": "SCMP_ACT_ALLOW"}))?;
@@ -126,7 +128,7 @@ fn finished_program_is_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// All calls that come behind a filter, by name.
+/// All calls that mote makes after a filter is loaded, by name.
 const CALLS: [(&str, i64); 17] = [
     ("accept4", libc::SYS_accept4),
     ("capset", libc::SYS_capset),
@@ -147,8 +149,8 @@ const CALLS: [(&str, i64); 17] = [
     ("umask", libc::SYS_umask),
 ];
 
-/// Those that were made up to the first execve.
-fn made(calls: &[i32]) -> BTreeSet<String> {
+/// The names of the calls up to the first execve.
+fn called(calls: &[i32]) -> BTreeSet<String> {
     let name = |number: &i32| {
         let known = CALLS.iter().find(|(_, known)| *known == i64::from(*number));
         known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
@@ -157,43 +159,43 @@ fn made(calls: &[i32]) -> BTreeSet<String> {
     calls.iter().take(execve.map_or(calls.len(), |last| last + 1)).map(name).collect()
 }
 
-/// Those that a filter is refused for that kills at any.
-fn listed(output: &Output) -> BTreeSet<String> {
+/// The calls in the error message for a filter that denies everything.
+fn named_in_the_error(output: &Output) -> BTreeSet<String> {
     let text = output.stderr.split(" denies ").nth(1).unwrap_or_default();
     let names = text.split(", which").next().unwrap_or_default().replace(" and ", ", ");
     names.split(", ").map(str::to_string).collect()
 }
 
-/// A container whose every call is asked for, and of which all that may be given is.
-fn asking(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
+/// A container with a notification for every call, and with all attributes for which mote makes a call.
+fn bundle_with_agent(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
     let section = json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": (agent.path.as_str())});
     let mut bundle = filtered(rig, no_new_privileges, section)?;
     bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
     Ok(bundle)
 }
 
-fn killing(rig: &Rig, bundle: &mut Bundle, verb: &str) -> Outcome<BTreeSet<String>> {
+fn calls_in_the_error(rig: &Rig, bundle: &mut Bundle, verb: &str) -> Outcome<BTreeSet<String>> {
     bundle.set("linux.seccomp", json!({"defaultAction": "SCMP_ACT_KILL_PROCESS"}));
-    Ok(listed(&run(&mut rig.launch(verb, bundle, &[])?, "")?))
+    Ok(named_in_the_error(&run(&mut rig.launch(verb, bundle, &[])?, "")?))
 }
 
-fn what_is_refused_is_what_is_called(rig: &mut Rig) -> Outcome {
+fn rejected_calls_are_those_made_by_run(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let agent = Agent::new(rig)?;
-        let mut bundle = asking(rig, &agent, no_new_privileges)?;
+        let mut bundle = bundle_with_agent(rig, &agent, no_new_privileges)?;
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let (listener, _) = agent.take()?;
         let calls = answer_all(&listener, |_| Answer::Continue)?;
         running.finish()?.success()?;
-        same("what is refused", killing(rig, &mut bundle, "run")?, made(&calls))?;
+        same("calls in the error message", calls_in_the_error(rig, &mut bundle, "run")?, called(&calls))?;
         std::fs::remove_file(&agent.path)?;
     }
     rig.nothing_left()
 }
 
-fn what_is_refused_is_what_is_called_at_the_gate(rig: &mut Rig) -> Outcome {
+fn rejected_calls_are_those_made_by_create_and_start(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, false)?;
+    let mut bundle = bundle_with_agent(rig, &agent, false)?;
     let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
     let answering = std::thread::spawn(move || answer_all(&listener, |_| Answer::Continue).ok());
@@ -202,12 +204,12 @@ fn what_is_refused_is_what_is_called_at_the_gate(rig: &mut Rig) -> Outcome {
     created.lines.until("say=ran")?;
     let Ok(Some(calls)) = answering.join() else { return crate::check::fail("no answers") };
     rig.delete()?;
-    same("what is refused", killing(rig, &mut bundle, "create")?, made(&calls))
+    same("calls in the error message", calls_in_the_error(rig, &mut bundle, "create")?, called(&calls))
 }
 
-fn what_is_refused_is_what_is_called_by_exec(rig: &mut Rig) -> Outcome {
+fn rejected_calls_are_those_made_by_exec(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, false)?;
+    let mut bundle = bundle_with_agent(rig, &agent, false)?;
     bundle.verbs(&["wait", "1"]);
     let mut running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
     let (first, _) = agent.take()?;
@@ -220,20 +222,20 @@ fn what_is_refused_is_what_is_called_by_exec(rig: &mut Rig) -> Outcome {
     rig.delete()?;
     same("answers", answering.join().is_ok(), true)?;
     running.finish()?;
-    // But for what only a first process says.
-    let mut refused = killing(rig, &mut bundle, "run")?;
+    // Except for the call that only a container init makes.
+    let mut refused = calls_in_the_error(rig, &mut bundle, "run")?;
     refused.remove("sendto");
-    same("what is refused", refused, made(&calls))
+    same("calls in the error message", refused, called(&calls))
 }
 
-/// A tracer may let it pass; here there is none, so that the kernel says what there is to say.
-fn not_refused_what_may_be_allowed(rig: &mut Rig) -> Outcome {
+/// A tracer could allow the call; without one, the kernel returns ENOSYS.
+fn filter_that_may_allow_execve_is_accepted(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_TRACE", &["execve"])]))?;
     rig.rejected(&bundle, &["process.args[0]: exec \"/payload\"", "not implemented"])?;
     for (action, compared) in [("SCMP_ACT_LOG", None), ("SCMP_ACT_KILL", Some("SCMP_CMP_EQ"))] {
         let mut one = rule(action, &["execve"]);
         if let Some(op) = compared {
-            // Of an address, which is not 0.
+            // Compares an address, which is not 0.
             one.set("args", json!([{"index": 0i64, "value": 0i64, "op": op}]));
         }
         let mut bundle = filtered(rig, true, profile(vec![one]))?;
@@ -242,17 +244,17 @@ fn not_refused_what_may_be_allowed(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// What the log has with `--debug`.
+/// The log of `run --debug`.
 fn log_of(rig: &mut Rig, bundle: &Bundle) -> Outcome<String> {
     let log = rig.dir.join("log");
     rig.globals = vec!["--debug".to_string(), format!("--log={}", log.display())];
-    // Nothing of it is for the caller.
+    // Nothing is printed on the standard error.
     rig.run(bundle, &[])?.success()?;
     rig.globals.clear();
     Ok(std::fs::read_to_string(log)?)
 }
 
-fn profile_of_docker_has_nothing_to_remark(rig: &mut Rig) -> Outcome {
+fn profile_of_docker_logs_no_warning(rig: &mut Rig) -> Outcome {
     let text = include_str!("../../plan/real/docker-20.10-blkio-throttle.json");
     let section = Json::parse(text)?.at("linux").at("seccomp").clone();
     for no_new_privileges in [false, true] {
@@ -262,7 +264,7 @@ fn profile_of_docker_has_nothing_to_remark(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn remark_that_nobody_could_tell(rig: &mut Rig) -> Outcome {
+fn filter_that_denies_the_error_message_logs_a_warning(rig: &mut Rig) -> Outcome {
     let bundle = filtered(rig, true, profile(vec![rule("SCMP_ACT_ERRNO", &["sendto"])]))?;
     rig.run(&bundle, &[])?.success()?;
     let remark =
