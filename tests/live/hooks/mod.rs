@@ -1,9 +1,9 @@
-//! Hooks: when and where they are run, what they are given, and what becomes of those that fail.
+//! Hooks: when and in which namespaces they run, their input, and the handling of their failures.
 
-pub mod before;
+pub mod before_root;
 pub mod failure;
-pub mod given;
-pub mod hanging;
+pub mod input;
+pub mod blocking;
 pub mod order;
 
 use std::fs;
@@ -16,11 +16,11 @@ use crate::json;
 use crate::json::Json;
 use crate::rig::Rig;
 
-/// All points, in order.
+/// All hook points, in order.
 pub const POINTS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// A container with hooks, and the file in its image to which they all write.
+/// A container with hooks, and the file in its image to which all hooks write.
 struct Hooked {
     bundle: Bundle,
     log: PathBuf,
@@ -32,12 +32,12 @@ impl Hooked {
         let bundle = rig.bundle()?;
         bundle.file("/log", "")?;
         let log = bundle.host_path("log");
-        // Also the container's user writes there.
+        // A startContainer hook writes as the user of the container.
         fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         Ok(Hooked { bundle, log, program: rig.suite.payload.display().to_string() })
     }
 
-    /// A hook that does these verbs and writes what it has to say.
+    /// A hook that executes these verbs and appends their report to the file.
     fn hook(&self, point: &str, verbs: &[&str]) -> Json {
         let log = self.log.display().to_string();
         let inside = point == "startContainer";
@@ -51,7 +51,7 @@ impl Hooked {
         self.bundle.set(&format!("hooks.{point}[+]"), hook);
     }
 
-    /// A hook that says its point, at each.
+    /// Adds a hook at each hook point that reports the point.
     fn add_all(&mut self) {
         for point in POINTS {
             self.add(point, &["say", point]);
@@ -66,8 +66,8 @@ impl Hooked {
         Ok(Report::parse(&self.text()?))
     }
 
-    /// What was said so far.
-    fn said(&self, words: &[&str]) -> Outcome {
-        same("what was said", self.report()?.all("say"), words)
+    /// Checks the values of `say` in the report so far.
+    fn reported(&self, words: &[&str]) -> Outcome {
+        same("the reports of the hooks", self.report()?.all("say"), words)
     }
 }

@@ -1,5 +1,5 @@
-//! What hooks that are run before the root is entered find there, and may add to it: what takes from the container is
-//! done after them.
+//! Hooks that run before the root is entered: files that they create in the rootfs and its mounts are visible in the
+//! container, and masks and read-only mounts are set up after them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::tests;
 
 tests![
     "hooks",
-    before_masks_and_what_is_read_only,
-    before_masks_and_what_is_read_only_in_a_user_namespace,
-    before_masks_that_are_not_made_of_what_a_hook_has_put_there,
+    before_masks_and_read_only_mounts,
+    before_masks_and_read_only_mounts_in_a_user_namespace,
+    before_masks_a_replaced_null_device_is_rejected,
 ];
 
 const PLACES: [&str; 4] = ["", "/tmpfs", "/etc/kept", "/dev"];
 
-/// A container with everything that is taken from it, and its read-only volume.
+/// A container with masked and read-only paths, a read-only root, tmpfs and bind mount; and the source of the latter.
 fn restricted(rig: &Rig) -> Outcome<(Hooked, PathBuf)> {
     let mut hooked = Hooked::new(rig)?;
     let bound = rig.dir.join("bound");
@@ -37,8 +37,8 @@ fn restricted(rig: &Rig) -> Outcome<(Hooked, PathBuf)> {
     Ok((hooked, bound))
 }
 
-/// Hooks at all three points write there, as those of CDI do.
-fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
+/// Hooks at the three points before the root is entered create files in the rootfs, as those of CDI do.
+fn files_of_hooks(rig: &Rig, user_namespace: bool) -> Outcome {
     let (mut hooked, bound) = restricted(rig)?;
     if user_namespace {
         hooked.bundle.user_namespace(100_000);
@@ -49,7 +49,7 @@ fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
     let root = hooked.bundle.host_path("").display().to_string();
     let root = root.trim_end_matches('/');
     let path = |place: &str, name: &str| format!("{root}{place}/{name}");
-    for (point, verb) in [("prestart", "plant"), ("createRuntime", "plant"), ("createContainer", "create")] {
+    for (point, verb) in [("prestart", "create_in_process"), ("createRuntime", "create_in_process"), ("createContainer", "create")] {
         let places = PLACES.iter().chain(&["/bound"]).map(|place| path(place, point));
         let mut verbs: Vec<String> = places.flat_map(|path| [verb.to_string(), path]).collect();
         if point == "createContainer" {
@@ -63,10 +63,10 @@ fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
     hooked.bundle.verbs(&lists.chain(new).chain(sys).collect::<Vec<_>>());
     let inside = rig.run(&hooked.bundle, &[])?.success()?.report();
     let hooks = hooked.report()?;
-    for (point, verb) in [("prestart", "plant"), ("createRuntime", "plant"), ("createContainer", "create")] {
+    for (point, verb) in [("prestart", "create_in_process"), ("createRuntime", "create_in_process"), ("createContainer", "create")] {
         for place in PLACES {
-            if user_namespace && verb == "plant" && ["/tmpfs", "/dev"].contains(&place) {
-                // The host's root has no id on a filesystem of that namespace.
+            if user_namespace && verb == "create_in_process" && ["/tmpfs", "/dev"].contains(&place) {
+                // A tmpfs of the user namespace has no id for the host's root.
                 hooks.is(&format!("{verb}:{}", path(place, point)), "!EOVERFLOW")?;
                 continue;
             }
@@ -80,23 +80,23 @@ fn seen(rig: &Rig, user_namespace: bool) -> Outcome {
     for place in ["", "/tmpfs", "/etc/kept", "/bound"] {
         inside.is(&format!("create:{place}/x"), "!EROFS")?;
     }
-    // In a user namespace the file is nobody's.
-    let refusal = if user_namespace { "!EACCES" } else { "!EROFS" };
-    inside.is("write:/proc/sys/kernel/hostname", refusal)?;
+    // In a user namespace the file belongs to an id without a mapping.
+    let denial = if user_namespace { "!EACCES" } else { "!EROFS" };
+    inside.is("write:/proc/sys/kernel/hostname", denial)?;
     inside.is("read:/etc/secret", "")?;
     same("on the host", fs::read_dir(&bound)?.count(), 0)
 }
 
-fn before_masks_and_what_is_read_only(rig: &mut Rig) -> Outcome {
-    seen(rig, false)
+fn before_masks_and_read_only_mounts(rig: &mut Rig) -> Outcome {
+    files_of_hooks(rig, false)
 }
 
-fn before_masks_and_what_is_read_only_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    seen(rig, true)
+fn before_masks_and_read_only_mounts_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    files_of_hooks(rig, true)
 }
 
-/// CVE-2025-31133, by somebody who is in time for the hooks.
-fn before_masks_that_are_not_made_of_what_a_hook_has_put_there(rig: &mut Rig) -> Outcome {
+/// CVE-2025-31133, with a hook that replaces /dev/null.
+fn before_masks_a_replaced_null_device_is_rejected(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.bundle.file("/etc/secret", "secret")?;
     hooked.bundle.file("/etc/another", "another")?;

@@ -1,4 +1,4 @@
-//! What a hook is given: the state on its standard input, arguments, environment, descriptors, signals, time.
+//! The input of a hook: the state on its standard input, arguments, environment, file descriptors, signals, timeout.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -15,25 +15,25 @@ tests![
     "hooks",
     state_at_each_point,
     state_of_an_older_configuration,
-    state_asked_for,
+    state_command_in_a_hook,
     state_larger_than_a_pipe,
-    state_is_not_read,
+    state_may_be_left_unread,
     arguments,
-    arguments_not_given,
+    arguments_omitted,
     environment,
-    environment_not_given,
-    environment_of_nothing,
+    environment_omitted,
+    environment_empty,
     descriptors_and_signals,
     working_directories,
-    working_directory_that_is_gone,
+    working_directory_that_was_removed,
     umasks,
     filter_of_the_program,
-    time_enough,
+    timeout_not_reached,
     outputs_in_files,
     output_that_cannot_be_opened_is_rejected,
 ];
 
-/// Every state that was told, in order.
+/// The states that the hooks have reported, in order.
 fn states(hooked: &Hooked) -> Outcome<Vec<Json>> {
     let report = hooked.report()?;
     report.all("state").into_iter().map(|text| Ok(Json::parse(text)?)).collect()
@@ -42,7 +42,7 @@ fn states(hooked: &Hooked) -> Outcome<Vec<Json>> {
 fn state_at_each_point(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in POINTS {
-        hooked.add(point, &["peek"]);
+        hooked.add(point, &["hook_state"]);
     }
     hooked.bundle.set("ociVersion", "1.1.0");
     hooked.bundle.set("annotations", json!({"a.b/c": "one \"two\"\n\\ ü", "empty": ""}));
@@ -71,7 +71,7 @@ fn state_at_each_point(rig: &mut Rig) -> Outcome {
 
 fn state_of_an_older_configuration(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
-    hooked.add("createRuntime", &["peek"]);
+    hooked.add("createRuntime", &["hook_state"]);
     hooked.bundle.set("ociVersion", "1.0.0");
     hooked.bundle.verbs(&[]);
     rig.run(&hooked.bundle, &[])?.success()?;
@@ -79,10 +79,10 @@ fn state_of_an_older_configuration(rig: &mut Rig) -> Outcome {
     same("ociVersion", states.first().map(|state| state.at("ociVersion").text()), Some("1.0.0"))
 }
 
-/// What a hook is told on the host when it asks the runtime.
-fn state_asked_for(rig: &mut Rig) -> Outcome {
+/// The state of the container that a hook gets from `mote state`.
+fn state_command_in_a_hook(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun know no status while there are hooks");
+        return skip_allowed("runc and crun report no status while hooks run");
     }
     let mut hooked = Hooked::new(rig)?;
     let (program, root) = (rig.suite.runtime.display().to_string(), rig.state.display().to_string());
@@ -118,8 +118,8 @@ fn state_larger_than_a_pipe(rig: &mut Rig) -> Outcome {
     let long = "x".repeat(200_000);
     hooked.bundle.set("annotations.long", long.as_str());
     for point in POINTS {
-        hooked.add(point, &["peek"]);
-        hooked.add(point, &["sip"]);
+        hooked.add(point, &["hook_state"]);
+        hooked.add(point, &["stdin_length"]);
         hooked.add(point, &["say", "unread"]);
     }
     hooked.bundle.verbs(&[]);
@@ -127,22 +127,22 @@ fn state_larger_than_a_pipe(rig: &mut Rig) -> Outcome {
     let states = states(&hooked)?;
     same("count", states.len(), 6)?;
     for state in &states {
-        holds("it is whole", state.at("annotations").at("long").text() == long)?;
+        holds("the state is complete", state.at("annotations").at("long").text() == long)?;
     }
     let report = hooked.report()?;
-    same("count", (report.all("sip").len(), report.all("say").len()), (6, 6))?;
-    for count in report.all("sip") {
-        holds(&format!("{count} bytes are all"), count.parse::<usize>()? > long.len())?;
+    same("count", (report.all("stdin_length").len(), report.all("say").len()), (6, 6))?;
+    for count in report.all("stdin_length") {
+        holds(&format!("{count} bytes are the complete state"), count.parse::<usize>()? > long.len())?;
     }
     Ok(())
 }
 
-fn state_is_not_read(rig: &mut Rig) -> Outcome {
+fn state_may_be_left_unread(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add_all();
     hooked.bundle.verbs(&[]);
     rig.run(&hooked.bundle, &[])?.success()?;
-    hooked.said(&POINTS)
+    hooked.reported(&POINTS)
 }
 
 fn arguments(rig: &mut Rig) -> Outcome {
@@ -158,8 +158,8 @@ fn arguments(rig: &mut Rig) -> Outcome {
     seen.is("link:/proc/self/exe", &hooked.program)
 }
 
-/// Its first argument is its path: by its name the payload knows what it is.
-fn arguments_not_given(rig: &mut Rig) -> Outcome {
+/// argv[0] is then its path: the payload is recognized by the file name.
+fn arguments_omitted(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.bundle.set("hooks.createRuntime", Json::List(vec![json!({"path": (hooked.program.as_str())})]));
     hooked.bundle.verbs(&["say", "ran"]);
@@ -174,12 +174,12 @@ fn environment(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&[]);
     rig.run(&hooked.bundle, &[])?.success()?;
     let seen = hooked.report()?;
-    same("its names", seen.keys("env:"), vec!["ONE", "TWO", "EMPTY"])?;
+    same("names of variables", seen.keys("env:"), vec!["ONE", "TWO", "EMPTY"])?;
     seen.is("env:TWO", "x y=z")
 }
 
-/// Then it has mote's own, but inside the container that is nobody's business: there it has the container's.
-fn environment_not_given(rig: &mut Rig) -> Outcome {
+/// Then it is that of mote, or for a hook inside the container that of the container.
+fn environment_omitted(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in POINTS {
         hooked.add(point, &["env"]);
@@ -191,11 +191,11 @@ fn environment_not_given(rig: &mut Rig) -> Outcome {
     let seen = hooked.report()?;
     same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 4])?;
     same("TERM", seen.all("env:TERM"), vec!["dumb"; 2])?;
-    // As its program, which has none in its configuration.
+    // The program has no such variable in its configuration either.
     same("HOME", seen.all("env:HOME"), vec!["/"])
 }
 
-fn environment_of_nothing(rig: &mut Rig) -> Outcome {
+fn environment_empty(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let mut hook = hooked.hook("createRuntime", &["env", "say", "ran"]);
     hook.set("env", Json::List(Vec::new()));
@@ -204,7 +204,7 @@ fn environment_of_nothing(rig: &mut Rig) -> Outcome {
     rig.run(&hooked.bundle, &[])?.success()?;
     let seen = hooked.report()?;
     seen.is("say", "ran")?;
-    same("its names", seen.keys("env:").len(), 0)
+    same("number of variables", seen.keys("env:").len(), 0)
 }
 
 fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
@@ -214,7 +214,7 @@ fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
     }
     hooked.bundle.verbs(&[]);
     let mut command = rig.launch("run", &hooked.bundle, &[])?;
-    // What the caller has left open is not theirs.
+    // Files that the caller left open are closed.
     let open = fs::File::open(&hooked.log)?;
     sys::before_exec(&mut command, move || {
         [3, 9, 300].iter().try_for_each(|number| sys::duplicate_to(open.as_raw_fd(), *number))
@@ -224,7 +224,7 @@ fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
     same("fds", seen.all("fds"), vec!["0 1 2"; 6])?;
     same("blocked", seen.all("blocked"), vec![""; 6])?;
     same("ignored", seen.all("ignored"), vec![""; 6])?;
-    // What it has as input is no file that anybody else could find.
+    // The standard input is not a file that another process could find.
     different("its input", seen.get("fd:0"), "")?;
     contains("its input", seen.get("fd:0"), "memfd")
 }
@@ -236,7 +236,7 @@ fn working_directories(rig: &mut Rig) -> Outcome {
     }
     hooked.bundle.set("process.cwd", "/tmp");
     hooked.bundle.verbs(&["wait", "1"]);
-    // Each command is called from a directory of its own.
+    // Each command is called from another directory.
     let _created = rig.create(&hooked.bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
     rig.delete()?;
@@ -247,8 +247,8 @@ fn working_directories(rig: &mut Rig) -> Outcome {
     same("cwd", seen.all("cwd"), vec![bundle, bundle, root, "/tmp", bundle, bundle])
 }
 
-/// An engine may remove a bundle before its container; what cleans up is run all the same.
-fn working_directory_that_is_gone(rig: &mut Rig) -> Outcome {
+/// An engine may remove the bundle before the container; poststop hooks run nevertheless.
+fn working_directory_that_was_removed(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let said = rig.dir.join("said").display().to_string();
     let args = json!(["payload", "into", (said.as_str()), "cwd"]);
@@ -257,10 +257,10 @@ fn working_directory_that_is_gone(rig: &mut Rig) -> Outcome {
     let _created = rig.create(&hooked.bundle, &[])?;
     fs::rename(&hooked.bundle.dir, rig.dir.join("elsewhere"))?;
     rig.delete()?;
-    same("what was said", fs::read_to_string(said)?.as_str(), "cwd=/\n")
+    same("the report of the hook", fs::read_to_string(said)?.as_str(), "cwd=/\n")
 }
 
-/// The caller's, and inside the container's.
+/// That of the caller, and inside the container that of the container.
 fn umasks(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in POINTS {
@@ -278,7 +278,7 @@ fn umasks(rig: &mut Rig) -> Outcome {
     same("umask", hooked.report()?.all("umask"), vec![own, own, own, its, own, own])
 }
 
-/// Whoever runs in the program's place is behind its filter, whenever that is loaded; nobody else is.
+/// The filter applies to startContainer hooks, whenever it is loaded, and to no other hooks.
 fn filter_of_the_program(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let mut hooked = Hooked::new(rig)?;
@@ -296,13 +296,13 @@ fn filter_of_the_program(rig: &mut Rig) -> Outcome {
         hooked.bundle.verbs(&["syscall", "munlockall"]);
         rig.run(&hooked.bundle, &[])?.success()?.report().is("syscall:munlockall", "!EPERM")?;
         let seen = hooked.report()?;
-        same("what it answers", seen.all("syscall:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
+        same("results of the call", seen.all("syscall:munlockall"), vec!["0", "0", "0", "!EPERM", "0", "0"])?;
     }
     Ok(())
 }
 
-/// A limit that is not reached changes nothing; nor does the largest.
-fn time_enough(rig: &mut Rig) -> Outcome {
+/// A timeout that is not reached has no effect, nor has the largest one.
+fn timeout_not_reached(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for seconds in [5i64, i64::from(u32::MAX)] {
         let mut hook = hooked.hook("createRuntime", &["say", "in time"]);
@@ -311,10 +311,10 @@ fn time_enough(rig: &mut Rig) -> Outcome {
     }
     hooked.bundle.verbs(&[]);
     rig.run(&hooked.bundle, &[])?.success()?;
-    hooked.said(&["in time"; 2])
+    hooked.reported(&["in time"; 2])
 }
 
-/// `run.oci.hooks.stdout` and `.stderr`: all hooks write to the ends of these files.
+/// `run.oci.hooks.stdout` and `.stderr`: the output of all hooks is appended to these files.
 fn outputs_in_files(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let (out, err) = (rig.dir.join("out"), rig.dir.join("err"));
