@@ -13,7 +13,7 @@ use crate::command::Running;
 use crate::filter::{profile, rule};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{held_user, proc_path};
+use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
 use crate::rig::{Runtime, Rig};
 use crate::sys::trace::killed_at;
 use crate::tests;
@@ -156,7 +156,7 @@ fn create_in_a_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome 
 
 /// An intermediate process joins it.
 fn create_in_a_joined_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = held_user(rig, &[])?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     launch(rig, "create", |bundle| bundle.namespace("user", Some(&proc_path(pid, "user"))))
 }
 

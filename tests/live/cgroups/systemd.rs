@@ -342,7 +342,7 @@ fn systemd_cgroup_mount(rig: &mut Rig) -> Outcome {
 /// clone3(2) cannot start an intermediate process in the scope, which must exist until the init has been moved there.
 fn systemd_with_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
-    let (_holder, pid) = join::held_user(rig, &[])?;
+    let (_holder, pid) = join::user_namespace_of_a_process(rig, &[])?;
     bundle.namespace("user", Some(&join::proc_path(pid, "user")));
     for _ in 0..5 {
         let inside = rig.report(&mut bundle, &["cgroup"])?;

@@ -1,4 +1,4 @@
-//! Namespaces the configuration asks for are new; those it does not name are the caller's.
+//! `linux.namespaces`: listed namespaces are new, others are those of the caller.
 
 use std::process::Command;
 
@@ -26,16 +26,16 @@ tests![
     hosts_user,
     hosts_cgroup,
     hosts_time,
-    hosts_mount_or_refused,
+    hosts_mount_or_rejected,
     all_are_new_together,
     pid_1_is_the_program,
     loopback_is_up,
-    a_kind_twice_is_rejected,
-    an_unknown_kind_is_rejected,
-    user_map_of_a_user_with_the_capabilities_for_it,
+    duplicate_type_is_rejected,
+    unknown_type_is_rejected,
+    user_mappings_by_a_user_with_capabilities,
 ];
 
-/// The configuration's name of each kind and the name of its file.
+/// The name of each type in config.json, and its file in /proc/PID/ns.
 const KINDS: &[(&str, &str)] = &[
     ("pid", "pid"),
     ("network", "net"),
@@ -51,13 +51,13 @@ fn file_of(kind: &str) -> &'static str {
     KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(_, file)| file)
 }
 
-/// Asks for a new namespace of a kind.
-fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
+/// Adds a new namespace of a type.
+fn add_new(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
     match kind {
         "time" => {
             needs_time(rig)?;
             if rig.denies("clone3") {
-                return skip_allowed("clone(2) makes no time namespace");
+                return skip_allowed("clone(2) cannot create a time namespace");
             }
             bundle.namespace(kind, None);
         }
@@ -70,7 +70,7 @@ fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
 fn is_new(rig: &Rig, kind: &str) -> Outcome {
     let key = format!("ns:{}", file_of(kind));
     let mut bundle = rig.bundle()?;
-    ask(rig, &mut bundle, kind)?;
+    add_new(rig, &mut bundle, kind)?;
     let inside = rig.report(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     same("the name in the link", inside.get(&key).split(':').next(), Some(file_of(kind)))?;
@@ -112,10 +112,10 @@ fn new_user(rig: &mut Rig) -> Outcome {
     is_new(rig, "user")
 }
 
-/// Whoever called is root there, and nobody else is anybody.
+/// The caller is root in it; no other user is mapped.
 fn new_user_without_mappings(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("runc refuses it");
+        return skip_allowed("runc rejects it");
     }
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", None);
@@ -165,8 +165,8 @@ fn hosts_time(rig: &mut Rig) -> Outcome {
     is_the_hosts(rig, "time")
 }
 
-/// Without a mount namespace of its own the container's mounts would be the host's: a runtime may refuse that.
-fn hosts_mount_or_refused(rig: &mut Rig) -> Outcome {
+/// Without a mount namespace, the container's mounts would be on the host: a runtime may reject that.
+fn hosts_mount_or_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("mount");
     bundle.verbs(&["ns"]);
@@ -182,7 +182,7 @@ fn all_are_new_together(rig: &mut Rig) -> Outcome {
     let time = rig.is(Runtime::Mote) && !rig.denies("clone3");
     for (kind, _) in KINDS {
         if *kind != "time" || time {
-            ask(rig, &mut bundle, kind)?;
+            add_new(rig, &mut bundle, kind)?;
         }
     }
     let inside = rig.report(&mut bundle, &["ns"])?;
@@ -198,7 +198,7 @@ fn all_are_new_together(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// With a pid namespace the program is its init, and has no parent there.
+/// In a new pid namespace, the program is PID 1 and has no parent.
 fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside = rig.report(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
@@ -215,24 +215,24 @@ fn loopback_is_up(rig: &mut Rig) -> Outcome {
     inside.is("list:/sys/class/net", "lo")
 }
 
-fn a_kind_twice_is_rejected(rig: &mut Rig) -> Outcome {
+fn duplicate_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "ipc");
     rig.rejected(&bundle, &["linux.namespaces[5]", "ipc"])
 }
 
-fn an_unknown_kind_is_rejected(rig: &mut Rig) -> Outcome {
+fn unknown_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "moon");
     rig.rejected(&bundle, &["linux.namespaces[5].type", "moon"])
 }
 
-/// It is the capability that maps, not the number 0.
-fn user_map_of_a_user_with_the_capabilities_for_it(rig: &mut Rig) -> Outcome {
+/// Mappings of several ids need CAP_SETUID and CAP_SETGID, not user id 0.
+fn user_mappings_by_a_user_with_capabilities(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    // In v1 hierarchies only uid 0 moves processes of others.
+    // On v1, only user id 0 may move processes of other users.
     rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);
     bundle.user_namespace(100_000);
     bundle.verbs(&["id", "read", "/proc/self/setgroups"]);

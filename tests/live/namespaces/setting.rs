@@ -1,4 +1,4 @@
-//! What belongs to one namespace: names, clock offsets, sysctls.
+//! Settings of a namespace: host and domain name, clock offsets, sysctls.
 
 use std::fs;
 
@@ -14,16 +14,16 @@ tests![
     domainname_is_set,
     domainname_needs_a_new_uts_namespace,
     hostname_too_long_is_rejected,
-    clock_offsets_are_seen,
+    clock_offsets_are_set,
     clock_offsets_need_a_new_time_namespace,
     sysctl_of_the_network,
     sysctl_of_ipc,
     sysctl_of_message_queues,
-    sysctl_of_the_whole_machine_is_rejected,
+    sysctl_without_namespace_is_rejected,
     sysctl_of_the_network_needs_its_namespace,
     sysctl_of_ipc_needs_its_namespace,
-    sysctl_of_a_joined_hosts_network_is_rejected,
-    sysctl_stays_in_its_directory,
+    sysctl_of_the_hosts_network_by_path_is_rejected,
+    sysctl_with_dots_is_rejected,
     sysctl_hostname_beside_hostname_is_rejected,
 ];
 
@@ -42,10 +42,10 @@ fn hostname_needs_a_new_uts_namespace(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["hostname"])
 }
 
-/// What `domainname` and `getdomainname` call it: the NIS domain.
+/// The NIS domain name, as domainname(1) and getdomainname(2) have it.
 fn domainname_is_set(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("this runc knows no domainname");
+        return skip_allowed("this runc has no domainname");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("domainname", "nis.example");
@@ -56,7 +56,7 @@ fn domainname_is_set(rig: &mut Rig) -> Outcome {
 
 fn domainname_needs_a_new_uts_namespace(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("this runc knows no domainname");
+        return skip_allowed("this runc has no domainname");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["uts"]);
@@ -66,7 +66,7 @@ fn domainname_needs_a_new_uts_namespace(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["domainname"])
 }
 
-/// The kernel takes 64 bytes.
+/// The limit of the kernel is 64 bytes.
 fn hostname_too_long_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["uts"]);
@@ -74,7 +74,7 @@ fn hostname_too_long_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["hostname"])
 }
 
-fn clock_offsets_are_seen(rig: &mut Rig) -> Outcome {
+fn clock_offsets_are_set(rig: &mut Rig) -> Outcome {
     needs_time(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.namespace("time", None);
@@ -100,7 +100,7 @@ fn clock_offsets_need_a_new_time_namespace(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["linux.timeOffsets"])
 }
 
-/// Sets one sysctl and looks at it inside; the host's value is another and stays.
+/// Sets a sysctl and reads it in the container; the value on the host is another one and does not change.
 fn sysctl(rig: &Rig, name: &str, value: &str) -> Outcome {
     let path = format!("/proc/sys/{}", name.replace('.', "/"));
     let before = fs::read_to_string(&path)?;
@@ -132,8 +132,8 @@ fn sysctl_is_rejected(rig: &Rig, without: &str, name: &str, value: &str) -> Outc
     rig.rejected(&bundle, &["linux.sysctl", name])
 }
 
-/// The value is the one the host has: even a runtime that sets it does no harm.
-fn sysctl_of_the_whole_machine_is_rejected(rig: &mut Rig) -> Outcome {
+/// The value is that of the host, so that a runtime that sets it changes nothing.
+fn sysctl_without_namespace_is_rejected(rig: &mut Rig) -> Outcome {
     let value = fs::read_to_string("/proc/sys/kernel/printk_ratelimit")?;
     sysctl_is_rejected(rig, "none", "kernel.printk_ratelimit", value.trim())
 }
@@ -148,8 +148,8 @@ fn sysctl_of_ipc_needs_its_namespace(rig: &mut Rig) -> Outcome {
     sysctl_is_rejected(rig, "ipc", "kernel.shmmni", value.trim())
 }
 
-/// A path to the host's own namespace is not a namespace of the container.
-fn sysctl_of_a_joined_hosts_network_is_rejected(rig: &mut Rig) -> Outcome {
+/// The path of the host's namespace: the sysctl would be that of the host.
+fn sysctl_of_the_hosts_network_by_path_is_rejected(rig: &mut Rig) -> Outcome {
     let (holder, _) = holder(rig, &[])?;
     let value = fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl")?;
     let mut bundle = rig.bundle()?;
@@ -160,7 +160,7 @@ fn sysctl_of_a_joined_hosts_network_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["sysctl", "host"])
 }
 
-fn sysctl_stays_in_its_directory(rig: &mut Rig) -> Outcome {
+fn sysctl_with_dots_is_rejected(rig: &mut Rig) -> Outcome {
     let value = fs::read_to_string("/proc/sys/kernel/printk_ratelimit")?;
     sysctl_is_rejected(rig, "none", "net/../kernel/printk_ratelimit", value.trim())
 }

@@ -1,4 +1,4 @@
-//! The five capability sets, as the kernel has them after the program was executed, and noNewPrivileges.
+//! The five capability sets after execve, and noNewPrivileges.
 
 use crate::check::{Outcome, contains, same};
 use crate::report::Report;
@@ -11,21 +11,21 @@ tests![
     "process",
     capabilities_of_root,
     capabilities_none,
-    capabilities_not_given,
+    capabilities_omitted,
     capabilities_of_root_with_all_five_sets,
     capabilities_of_a_user_are_the_ambient_ones,
     capabilities_of_a_user_without_ambient,
     capabilities_ambient_without_inheritable,
-    capabilities_all_that_there_are,
+    capabilities_all,
     capabilities_in_a_user_namespace,
     capability_unknown_is_a_warning,
-    new_privileges_are_possible,
+    new_privileges_by_default,
     no_new_privileges,
 ];
 
 const SETS: &[&str] = &["effective", "permitted", "inheritable", "bounding", "ambient"];
 
-/// The sets inside, for a process of this user with these in its configuration.
+/// The sets of a process with this user id and this configuration.
 fn with(rig: &Rig, uid: i64, sets: Json) -> Outcome<Report> {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.uid", uid);
@@ -33,12 +33,12 @@ fn with(rig: &Rig, uid: i64, sets: Json) -> Outcome<Report> {
     rig.report(&mut bundle, &["caps"])
 }
 
-/// Each set in the order of `SETS`.
+/// Compares the sets in the order of `SETS`.
 fn are(inside: &Report, want: [&str; 5]) -> Outcome {
     SETS.iter().zip(want).try_for_each(|(set, want)| inside.is(&format!("cap:{set}"), want))
 }
 
-/// Executing a program as root gives it the whole bounding set.
+/// A program executed by root gets the bounding set.
 fn capabilities_of_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let three = "KILL NET_BIND_SERVICE AUDIT_WRITE";
@@ -49,10 +49,10 @@ fn capabilities_none(rig: &mut Rig) -> Outcome {
     are(&with(rig, 0, json!({}))?, ["", "", "", "", ""])
 }
 
-/// A process without the object has no need of any.
-fn capabilities_not_given(rig: &mut Rig) -> Outcome {
+/// Without `process.capabilities`, the process has none.
+fn capabilities_omitted(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return crate::check::skip_allowed("runc then leaves those of the caller");
+        return crate::check::skip_allowed("runc keeps those of the caller");
     }
     let mut bundle = rig.bundle()?;
     bundle.remove("process.capabilities");
@@ -91,7 +91,8 @@ fn capabilities_of_a_user_without_ambient(rig: &mut Rig) -> Outcome {
     are(&with(rig, 1000, sets)?, ["", "", "", "CHOWN KILL", ""])
 }
 
-/// As old configurations have it: the kernel refuses these, the program runs without them.
+/// As in old configurations: the kernel denies ambient capabilities that are not inheritable, and the program runs
+/// without them.
 fn capabilities_ambient_without_inheritable(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.capabilities.ambient", json!(["CAP_KILL"]));
@@ -102,8 +103,8 @@ fn capabilities_ambient_without_inheritable(rig: &mut Rig) -> Outcome {
     are(&output.report(), [three, three, "", three, ""])
 }
 
-/// Those the suite itself has, which may be fewer than the kernel knows.
-fn capabilities_all_that_there_are(rig: &mut Rig) -> Outcome {
+/// Those that the suite has, which may be fewer than the kernel supports.
+fn capabilities_all(rig: &mut Rig) -> Outcome {
     let host = crate::command::run(&mut rig.host(&["caps"]), "")?.success()?.report();
     let own = host.get("cap:permitted");
     let list: Vec<String> = own.split(' ').map(|name| format!("CAP_{name}")).collect();
@@ -115,7 +116,7 @@ fn capabilities_all_that_there_are(rig: &mut Rig) -> Outcome {
 fn capabilities_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
-    // Held there whatever the caller has outside.
+    // A user namespace has all capabilities, whatever the caller has.
     let list = json!(["CAP_SYS_RESOURCE", "CAP_KILL"]);
     let sets = json!({"bounding": (list.clone()), "permitted": (list.clone()), "effective": list});
     bundle.set("process.capabilities", sets);
@@ -135,7 +136,7 @@ fn capability_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
     output.report().is("cap:bounding", "KILL")
 }
 
-fn new_privileges_are_possible(rig: &mut Rig) -> Outcome {
+fn new_privileges_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     rig.report(&mut bundle, &["nnp"])?.is("nnp", "0")
 }

@@ -10,24 +10,24 @@ use crate::tests;
 tests![
     "process",
     user_and_group,
-    user_of_whom_little_is_said,
+    user_with_omitted_members,
     additional_groups,
-    the_callers_groups_are_dropped,
-    umask_is_022,
+    groups_of_the_caller_are_dropped,
+    umask_is_022_by_default,
     umask_of_the_configuration,
     working_directory,
-    working_directory_is_made,
-    working_directory_is_made_in_a_read_only_root,
+    working_directory_is_created,
+    working_directory_is_created_in_a_read_only_root,
     working_directory_relative_is_rejected,
     working_directory_that_is_a_file_is_rejected,
-    arguments_arrive_as_they_are,
+    arguments_are_passed_unchanged,
     environment_is_exactly_that_of_the_configuration,
-    environment_has_the_last_of_equal_names,
+    environment_uses_the_last_of_duplicates,
     home_of_root,
     home_of_another_user,
     home_of_a_user_without_an_entry,
-    home_with_a_passwd_of_nonsense,
-    home_that_is_given_stays,
+    home_with_an_invalid_passwd,
+    home_of_the_configuration_is_kept,
     home_that_is_empty_is_looked_up,
     own_session,
 ];
@@ -40,8 +40,8 @@ fn user_and_group(rig: &mut Rig) -> Outcome {
     inside.is("gid", "1001 1001 1001")
 }
 
-/// As for the peers: what is missing is 0.
-fn user_of_whom_little_is_said(rig: &mut Rig) -> Outcome {
+/// Omitted members are 0, as with runc and crun.
+fn user_with_omitted_members(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for (user, uid, gid) in [
         (json!({"uid": 1000i64}), "1000 1000 1000", "0 0 0"),
@@ -65,7 +65,7 @@ fn additional_groups(rig: &mut Rig) -> Outcome {
     inside.is("gid", "1001 1001 1001")
 }
 
-fn the_callers_groups_are_dropped(rig: &mut Rig) -> Outcome {
+fn groups_of_the_caller_are_dropped(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["id"]);
     let mut command = rig.launch("run", &bundle, &[])?;
@@ -74,7 +74,7 @@ fn the_callers_groups_are_dropped(rig: &mut Rig) -> Outcome {
     inside.is("groups", "")
 }
 
-fn umask_is_022(rig: &mut Rig) -> Outcome {
+fn umask_is_022_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside = rig.report(&mut bundle, &["umask", "create", "/new", "stat", "/new"])?;
     inside.is("umask", "0022")?;
@@ -95,15 +95,15 @@ fn working_directory(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["cwd"])?.is("cwd", "/etc")
 }
 
-/// While the root is not read-only yet.
-fn working_directory_is_made_in_a_read_only_root(rig: &mut Rig) -> Outcome {
+/// The directory is created before the root becomes read-only.
+fn working_directory_is_created_in_a_read_only_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.readonly", true);
     bundle.set("process.cwd", "/not/there");
     rig.report(&mut bundle, &["cwd"])?.is("cwd", "/not/there")
 }
 
-fn working_directory_is_made(rig: &mut Rig) -> Outcome {
+fn working_directory_is_created(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/a/new/place");
     rig.report(&mut bundle, &["cwd"])?.is("cwd", "/a/new/place")
@@ -123,7 +123,7 @@ fn working_directory_that_is_a_file_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["process", "cwd"])
 }
 
-fn arguments_arrive_as_they_are(rig: &mut Rig) -> Outcome {
+fn arguments_are_passed_unchanged(rig: &mut Rig) -> Outcome {
     let words = [
         "/payload",
         "args",
@@ -144,7 +144,7 @@ fn arguments_arrive_as_they_are(rig: &mut Rig) -> Outcome {
     same("arguments", inside.keys("arg:").len(), words.len())
 }
 
-/// Nothing of the caller's environment goes in; HOME is added.
+/// The environment of the caller is not inherited; HOME is added.
 fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "EMPTY=");
@@ -160,7 +160,7 @@ fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     inside.is("env:WITH", "a=b c")
 }
 
-fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
+fn environment_uses_the_last_of_duplicates(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for variable in ["MINE=1", "OTHER=1", "MINE=2", "MINEMORE=1", "TERM=", "MINE=3"] {
         bundle.set("process.env[+]", variable);
@@ -193,13 +193,13 @@ fn home_of_a_user_without_an_entry(rig: &mut Rig) -> Outcome {
     home(rig, 100, "/")
 }
 
-fn home_with_a_passwd_of_nonsense(rig: &mut Rig) -> Outcome {
+fn home_with_an_invalid_passwd(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     fs::write(bundle.host_path("etc/passwd"), "no entry at all\n::\n\n")?;
     rig.report(&mut bundle, &["env"])?.is("env:HOME", "/")
 }
 
-fn home_that_is_given_stays(rig: &mut Rig) -> Outcome {
+fn home_of_the_configuration_is_kept(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/passwd", PASSWD)?;
     bundle.set("process.env[+]", "HOME=/given");

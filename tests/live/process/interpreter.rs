@@ -1,4 +1,4 @@
-//! A program that is there and cannot be executed for want of something else: the error names that.
+//! A program that exists and cannot be executed because of another file: the error names that file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,23 +15,23 @@ tests![
     interpreter_with_a_carriage_return_is_named,
     interpreter_that_cannot_be_executed_is_named,
     interpreter_of_an_interpreter_is_named,
-    loader_missing_is_named,
-    program_for_another_machine_is_told,
-    program_of_no_format_is_told,
-    program_that_is_a_directory_is_told,
-    interpreter_missing_is_told_by_start_and_exec,
+    elf_interpreter_missing_is_named,
+    program_for_another_machine_is_named,
+    program_of_unknown_format_is_named,
+    program_that_is_a_directory_is_named,
+    interpreter_missing_is_named_by_start_and_exec,
     interpreter_of_a_hook_is_named,
-    program_that_only_a_capability_lets_execute,
+    program_that_needs_a_capability_to_be_executed,
 ];
 
 fn only_mote(rig: &Rig) -> Outcome<Bundle> {
     match rig.is(Runtime::Mote) {
         true => rig.bundle(),
-        false => skip_allowed("runc and crun do not tell"),
+        false => skip_allowed("runc and crun do not report it"),
     }
 }
 
-/// An executable file of the image.
+/// An executable file in the image.
 fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
     let place = bundle.host_path(path);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
@@ -39,7 +39,7 @@ fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
     Ok(fs::set_permissions(place, fs::Permissions::from_mode(0o755))?)
 }
 
-/// What `run` of a program says: the line behind the field.
+/// Checks the error of `run` for a program: the text after the field.
 fn rejected(rig: &Rig, bundle: &mut Bundle, program: &str, reason: &str) -> Outcome {
     bundle.set("process.args", json!([program]));
     let output = rig.run(bundle, &[])?;
@@ -54,7 +54,7 @@ fn interpreter_missing_is_named(rig: &mut Rig) -> Outcome {
     program(&bundle, "/bin/script", b"#!/bin/bash -e\necho\n")?;
     let reason = ": #! interpreter \"/bin/bash\": no such file or directory";
     rejected(rig, &mut bundle, "/bin/script", reason)?;
-    // That it was found is not in doubt.
+    // The error does not say that the program was not found.
     rejected(rig, &mut bundle, "script", reason)
 }
 
@@ -71,7 +71,7 @@ fn interpreter_that_cannot_be_executed_is_named(rig: &mut Rig) -> Outcome {
     program(&bundle, "/bin/script", b"#!/bin/text\n")?;
     bundle.file("/bin/text", "text")?;
     rejected(rig, &mut bundle, "script", ": #! interpreter \"/bin/text\": permission denied")?;
-    // One that the user may not read keeps its secret.
+    // The name of an interpreter is not read from a script that the user may not read.
     fs::set_permissions(bundle.host_path("/bin/script"), fs::Permissions::from_mode(0o711))?;
     bundle.set("process.user.uid", 1000i64);
     rejected(rig, &mut bundle, "script", ": permission denied")
@@ -91,10 +91,10 @@ fn interpreter_of_an_interpreter_is_named(rig: &mut Rig) -> Outcome {
     contains("the error", &error, "interpreter \"/lib/ld.so\": for machine 65278, not for ")
 }
 
-/// The header of the payload, a program for this machine, with another machine or a loader.
+/// The ELF header of the payload, with another machine or another ELF interpreter.
 fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>> {
     if cfg!(target_endian = "big") || cfg!(target_pointer_width = "32") {
-        return skip_allowed("the file is made for 64 bits, the least first");
+        return skip_allowed("the file is 64-bit little-endian");
     }
     const HEADER: usize = 64;
     const SIZE: usize = 56;
@@ -108,14 +108,14 @@ fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>>
     put(32, HEADER, 8);
     put(54, SIZE, 2);
     put(56, usize::from(!loader.is_empty()), 2);
-    // PT_INTERP, where it is and how long, in the file.
+    // PT_INTERP: its offset in the file, and its length.
     file.extend(number(3, 8).chain(number(HEADER + SIZE, 8)).chain(number(0, 8)).chain(number(0, 8)));
     file.extend(number(loader.len(), 8).chain(number(loader.len(), 8)).chain(number(1, 8)));
     file.extend(loader);
     Ok(file)
 }
 
-fn loader_missing_is_named(rig: &mut Rig) -> Outcome {
+fn elf_interpreter_missing_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/dynamic", &elf(&bundle, None, b"/lib/ld-linux.so.9\0")?)?;
     let reason = ": ELF interpreter \"/lib/ld-linux.so.9\": no such file or directory";
@@ -123,7 +123,7 @@ fn loader_missing_is_named(rig: &mut Rig) -> Outcome {
     rejected(rig, &mut bundle, "dynamic", reason)
 }
 
-fn program_for_another_machine_is_told(rig: &mut Rig) -> Outcome {
+fn program_for_another_machine_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let (other, name) = if cfg!(target_arch = "s390x") { (62, "x86_64") } else { (22, "s390") };
     program(&bundle, "/bin/foreign", &elf(&bundle, Some(other), b"/lib/ld.so\0")?)?;
@@ -131,7 +131,7 @@ fn program_for_another_machine_is_told(rig: &mut Rig) -> Outcome {
     rejected(rig, &mut bundle, "foreign", &reason)
 }
 
-fn program_of_no_format_is_told(rig: &mut Rig) -> Outcome {
+fn program_of_unknown_format_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/text", b"echo hello\n")?;
     let reason = ": neither an ELF file nor a script with a #! line: exec format error";
@@ -140,8 +140,8 @@ fn program_of_no_format_is_told(rig: &mut Rig) -> Outcome {
     rejected(rig, &mut bundle, "empty", ": an empty file: exec format error")
 }
 
-/// With the words that engines make exit code 126 of.
-fn program_that_is_a_directory_is_told(rig: &mut Rig) -> Outcome {
+/// With the message for which engines use exit code 126.
+fn program_that_is_a_directory_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let reason = ": is a directory: permission denied";
     rejected(rig, &mut bundle, "/etc", reason)?;
@@ -151,8 +151,8 @@ fn program_that_is_a_directory_is_told(rig: &mut Rig) -> Outcome {
     rejected(rig, &mut bundle, "script", ": #! interpreter \"/etc\": permission denied")
 }
 
-/// `create` finds the program; with what it needs begins execve.
-fn interpreter_missing_is_told_by_start_and_exec(rig: &mut Rig) -> Outcome {
+/// `create` finds the program; its interpreter is only looked up at execve.
+fn interpreter_missing_is_named_by_start_and_exec(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/script", b"#!/bin/bash\n")?;
     bundle.set("process.args", json!(["script"]));
@@ -167,7 +167,7 @@ fn interpreter_missing_is_told_by_start_and_exec(rig: &mut Rig) -> Outcome {
     }
     let output = rig.mote(&["exec", &rig.id, "moonshot"])?;
     same("exit code", output.code(), 127)?;
-    // Once said is enough.
+    // The message is not repeated.
     contains("the error", &output.stderr, "\"moonshot\": executable file not found in $PATH\n")?;
     rig.delete()
 }
@@ -186,8 +186,8 @@ fn interpreter_of_a_hook_is_named(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// execve(2) goes by the effective capabilities, access(2) does not.
-fn program_that_only_a_capability_lets_execute(rig: &mut Rig) -> Outcome {
+/// execve(2) uses the effective capabilities, access(2) does not.
+fn program_that_needs_a_capability_to_be_executed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     fs::create_dir_all(bundle.host_path("/bin"))?;
     fs::copy(bundle.host_path("/payload"), bundle.host_path("/bin/payload"))?;
@@ -206,7 +206,7 @@ fn program_that_only_a_capability_lets_execute(rig: &mut Rig) -> Outcome {
     rig.run(&bundle, &[])?.success()?.report().is("uid", "1000 1000 1000")?;
     bundle.set("process.args", json!(["/bin/payload", "id"]));
     rig.run(&bundle, &[])?.success()?.report().is("uid", "1000 1000 1000")?;
-    // Without any x nothing makes it a program.
+    // A file without any x bit cannot be executed with capabilities either.
     fs::set_permissions(bundle.host_path("/bin/payload"), fs::Permissions::from_mode(0o600))?;
     rig.rejected(&bundle, &["permission denied"])
 }

@@ -1,4 +1,4 @@
-//! Which program is executed, and what is said when it cannot be.
+//! Which program is executed, and the error if it cannot be.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,30 +14,30 @@ use crate::tests;
 tests![
     "process",
     program_found_in_path,
-    program_found_in_the_first_place_of_path,
-    program_found_in_the_last_path,
-    program_that_cannot_be_executed_is_passed_over_in_path,
+    program_found_in_the_first_directory_of_path,
+    program_found_in_the_last_path_variable,
+    program_that_cannot_be_executed_is_skipped_in_path,
     program_relative_to_the_working_directory,
     program_not_in_path_is_rejected,
     program_missing_is_rejected,
     program_not_executable_is_rejected,
     program_that_is_a_directory_is_rejected,
     program_of_no_known_format_is_rejected,
-    program_missing_is_told_by_create,
+    program_missing_is_reported_by_create,
     no_arguments_is_rejected,
-    a_script_runs_its_interpreter,
+    script_runs_its_interpreter,
     program_of_a_handler_is_rejected,
     annotation_unknown_is_a_warning,
 ];
 
-/// The image has the payload at this path too.
+/// Copies the payload to this path of the image.
 fn program(bundle: &Bundle, path: &str) -> Outcome {
     let place = bundle.host_path(path);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
     Ok(fs::hard_link(bundle.host_path("payload"), place)?)
 }
 
-/// `HOME` set keeps every runtime from looking it up, so that only PATH matters.
+/// With HOME set, so that runtimes do not look it up in /etc/passwd.
 fn with_path(rig: &Rig, path: &str) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[0]", format!("PATH={path}"));
@@ -53,7 +53,7 @@ fn program_found_in_path(rig: &mut Rig) -> Outcome {
     inside.is("arg:0", "payload")
 }
 
-fn program_found_in_the_first_place_of_path(rig: &mut Rig) -> Outcome {
+fn program_found_in_the_first_directory_of_path(rig: &mut Rig) -> Outcome {
     let bundle = with_path(rig, "/one:/two")?;
     program(&bundle, "one/payload")?;
     program(&bundle, "two/payload")?;
@@ -61,8 +61,8 @@ fn program_found_in_the_first_place_of_path(rig: &mut Rig) -> Outcome {
     inside.is("link:/proc/self/exe", "/one/payload")
 }
 
-/// Engines put theirs behind that of the image.
-fn program_found_in_the_last_path(rig: &mut Rig) -> Outcome {
+/// Engines append theirs to that of the image.
+fn program_found_in_the_last_path_variable(rig: &mut Rig) -> Outcome {
     let mut bundle = with_path(rig, "/one")?;
     program(&bundle, "one/payload")?;
     program(&bundle, "two/payload")?;
@@ -71,7 +71,7 @@ fn program_found_in_the_last_path(rig: &mut Rig) -> Outcome {
     inside.is("link:/proc/self/exe", "/two/payload")
 }
 
-fn program_that_cannot_be_executed_is_passed_over_in_path(rig: &mut Rig) -> Outcome {
+fn program_that_cannot_be_executed_is_skipped_in_path(rig: &mut Rig) -> Outcome {
     let bundle = with_path(rig, "/one:/two:/three")?;
     bundle.file("/one/payload", "not executable")?;
     fs::create_dir_all(bundle.host_path("two/payload"))?;
@@ -99,7 +99,7 @@ fn program_missing_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", json!(["/bin/moonshot"]));
     let output = rig.run(&bundle, &[])?;
-    // What podman makes exit code 127 of.
+    // podman returns exit code 127 for this message.
     let text = output.stderr.to_lowercase();
     crate::check::contains("the error", &text, "no such file or directory")?;
     rig.rejected(&bundle, &["/bin/moonshot"])
@@ -110,7 +110,7 @@ fn program_not_executable_is_rejected(rig: &mut Rig) -> Outcome {
     bundle.file("/bin/program", "text")?;
     bundle.set("process.args", json!(["/bin/program"]));
     let output = rig.run(&bundle, &[])?;
-    // What podman makes exit code 126 of.
+    // podman returns exit code 126 for this message.
     let text = output.stderr.to_lowercase();
     crate::check::contains("the error", &text, "permission denied")?;
     rig.rejected(&bundle, &["/bin/program"])
@@ -130,8 +130,8 @@ fn program_of_no_known_format_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["/bin/program"])
 }
 
-/// Engines read the reason from `create`; after `start` nobody listens.
-fn program_missing_is_told_by_create(rig: &mut Rig) -> Outcome {
+/// Engines read the reason from `create`; there is no caller left after `start`.
+fn program_missing_is_reported_by_create(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", json!(["moonshot"]));
     let output = command::run(&mut rig.launch("create", &bundle, &[])?, "")?;
@@ -147,7 +147,7 @@ fn no_arguments_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["process", "args"])
 }
 
-fn a_script_runs_its_interpreter(rig: &mut Rig) -> Outcome {
+fn script_runs_its_interpreter(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/bin/script", "#!/payload say\n")?;
     fs::set_permissions(bundle.host_path("bin/script"), fs::Permissions::from_mode(0o755))?;
@@ -157,10 +157,10 @@ fn a_script_runs_its_interpreter(rig: &mut Rig) -> Outcome {
     same("exit code", output.code(), 7)
 }
 
-/// As a virtual machine, or as WebAssembly: nothing else would be what was asked for.
+/// Handlers run the program in a virtual machine or as WebAssembly, which cannot be replaced by executing it.
 fn program_of_a_handler_is_rejected(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun have handlers, or look at no annotations");
+        return skip_allowed("runc and crun have handlers, or ignore annotations");
     }
     for (key, value) in [("run.oci.handler", "krun"), ("module.wasm.image/variant", "compat")] {
         let mut bundle = rig.bundle()?;
@@ -173,10 +173,10 @@ fn program_of_a_handler_is_rejected(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// Of crun's; those of others are none of the runtime's business.
+/// An annotation of crun; those of other programs are ignored.
 fn annotation_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun say nothing");
+        return skip_allowed("runc and crun print no warning");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "ran"]);

@@ -1,4 +1,4 @@
-//! Scheduling, priority for storage, personality.
+//! Scheduler, I/O priority, CPU affinity, memory policy, personality.
 
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::command::run;
@@ -16,13 +16,13 @@ tests![
     io_priority,
     personality_of_32_bits,
     personality_with_flags_is_rejected,
-    cpus_are_not_those_of_the_caller,
+    cpu_affinity_of_the_caller_is_not_inherited,
     memory_policy,
-    memory_policy_that_the_kernel_refuses,
+    memory_policy_that_the_kernel_rejects,
 ];
 
-/// What a process that this test starts has from its caller: its nice value and priority for storage. A container has
-/// the same where its configuration says nothing.
+/// The nice value and I/O priority of a process that this test starts, which a container inherits if its configuration
+/// has none.
 fn inherited(rig: &Rig) -> Outcome<(String, String)> {
     let own = run(&mut rig.host(&["schedule"]), "")?.success()?.report().get("schedule").to_string();
     match own.split(' ').collect::<Vec<_>>()[..] {
@@ -42,7 +42,7 @@ fn scheduler_idle(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let flags = json!(["SCHED_FLAG_RESET_ON_FORK"]);
     bundle.set("process.scheduler", json!({"policy": "SCHED_IDLE", "flags": flags}));
-    // The policy's highest bit says that children begin anew. It has no nice value of its own.
+    // The highest bit of the policy is SCHED_RESET_ON_FORK. SCHED_IDLE has no nice value.
     let (nice, io) = inherited(rig)?;
     let policy = 5 | 1 << 30;
     rig.report(&mut bundle, &["schedule"])?.is("schedule", &format!("{policy} {nice} {io} 0x0"))
@@ -81,10 +81,10 @@ fn personality_with_flags_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["linux.personality.flags"])
 }
 
-/// Whatever keeps mote itself to some CPUs is not meant for the container.
-fn cpus_are_not_those_of_the_caller(rig: &mut Rig) -> Outcome {
+/// A CPU affinity of mote is not inherited by the container.
+fn cpu_affinity_of_the_caller_is_not_inherited(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("older peers hand them on");
+        return skip_allowed("older versions of runc and crun pass it on");
     }
     let all = rig.report(&mut rig.bundle()?, &["cpus"])?.get("cpus").to_string();
     let _pinned = Pinned::new()?;
@@ -109,7 +109,7 @@ fn memory_policy(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn memory_policy_that_the_kernel_refuses(rig: &mut Rig) -> Outcome {
+fn memory_policy_that_the_kernel_rejects(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND"}));
     rig.rejected(&bundle, &["linux.memoryPolicy", "set_mempolicy", "invalid argument"])

@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, lacks, same};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{held_user, proc_path};
+use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
 use crate::rig::{Runtime, Rig};
 use crate::{sys, tests};
 
@@ -97,7 +97,7 @@ fn filesystems_belong_to_the_root_of_a_new_user_namespace(rig: &mut Rig) -> Outc
 }
 
 fn filesystems_belong_to_the_root_of_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = held_user(rig, &[])?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", Some(&proc_path(pid, "user")));
     belong_to_root(rig, bundle)

@@ -6,7 +6,7 @@ use super::source;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, skip_allowed};
 use crate::json;
-use crate::namespaces::join::{held_user, proc_path};
+use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
 use crate::rig::{Runtime, Rig};
 use crate::rootless::{self, as_ordinary_user};
 use crate::{sys, tests};
@@ -90,7 +90,7 @@ fn refused_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// The namespace that such a filesystem shows is not the user namespace's own.
 fn of_the_hosts(rig: &Rig, namespace: &str, mut change: impl FnMut(&mut Bundle), words: &[&str]) -> Outcome {
-    let (_holder, pid) = held_user(rig, &[])?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     for joined in [false, true] {
         let mut bundle = rig.bundle()?;
         match joined {

@@ -1,4 +1,4 @@
-//! What AppArmor knows a process as. Profiles are loaded for a test and taken away after it.
+//! AppArmor profiles of processes. Profiles are loaded for a test and removed after it.
 
 use std::fs;
 use std::io::Write;
@@ -20,9 +20,9 @@ tests![
     apparmor_profile_after_create,
     apparmor_profile_in_a_user_namespace,
     apparmor_profile_with_no_new_privileges,
-    apparmor_profile_of_mote_itself_is_left,
-    apparmor_profile_of_mote_itself_is_stacked,
-    apparmor_profile_is_that_of_exec,
+    apparmor_profile_of_mote_is_changed,
+    apparmor_profile_of_mote_is_stacked,
+    apparmor_profile_applies_to_exec,
     apparmor_profile_of_exec,
     apparmor_profile_of_hooks,
     apparmor_profile_not_loaded_is_rejected,
@@ -30,15 +30,15 @@ tests![
     apparmor_unconfined_without_apparmor,
 ];
 
-/// Of the module that came first: where AppArmor is there is no SELinux.
+/// The label of the first security module: with AppArmor there is no SELinux.
 pub const CURRENT: &str = "/proc/self/attr/current";
 const INTERFACE: &str = "/sys/kernel/security/apparmor";
 
-/// What a process under a profile cannot read, and what it can.
+/// A file that the profiles deny to read, and one that they allow.
 const KEPT: &str = "/tmp/kept";
 const OPEN: &str = "/tmp/open";
 
-/// A profile that is loaded while this lives.
+/// A profile that is loaded until dropped.
 struct Profile(String);
 
 impl Profile {
@@ -64,12 +64,12 @@ impl Profile {
         Ok(profile)
     }
 
-    /// The label of who is under it.
+    /// The label of a process under the profile.
     fn label(&self) -> String {
         format!("{} (enforce)\n", self.0)
     }
 
-    /// Puts a command under it.
+    /// Makes a command run under the profile.
     fn confine(&self, command: &mut Command) {
         let text = format!("exec {}", self.0);
         sys::before_exec(command, move || fs::write("/proc/self/attr/exec", &text));
@@ -78,7 +78,7 @@ impl Profile {
 
 impl Drop for Profile {
     fn drop(&mut self) {
-        // There is none when it could not be loaded.
+        // Fails if the profile could not be loaded.
         let _ = fs::write(format!("{INTERFACE}/.remove"), &self.0);
     }
 }
@@ -92,7 +92,7 @@ fn needs_apparmor() -> Outcome {
     if has_apparmor() { Ok(()) } else { skip_allowed("no AppArmor") }
 }
 
-/// A bundle with something that a profile forbids to read.
+/// A bundle with a file that the profiles deny to read.
 pub fn bundle(rig: &Rig, profile: &str) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.file(KEPT, "kept")?;
@@ -105,7 +105,7 @@ pub fn bundle(rig: &Rig, profile: &str) -> Outcome<Bundle> {
 
 const VERBS: [&str; 7] = ["read", CURRENT, "read", KEPT, "read", OPEN, "nnp"];
 
-fn holds_back(inside: &Report, label: &str) -> Outcome {
+fn is_confined(inside: &Report, label: &str) -> Outcome {
     inside.is(&format!("read:{CURRENT}"), label)?;
     inside.is(&format!("read:{KEPT}"), "!EACCES")?;
     inside.is(&format!("read:{OPEN}"), "open")
@@ -114,27 +114,27 @@ fn holds_back(inside: &Report, label: &str) -> Outcome {
 fn apparmor_profile(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
-    holds_back(&rig.report(&mut bundle(rig, &profile.0)?, &VERBS)?, &profile.label())
+    is_confined(&rig.report(&mut bundle(rig, &profile.0)?, &VERBS)?, &profile.label())
 }
 
-/// What waits for its start is not the program yet.
+/// The init of a created container is not confined yet.
 fn apparmor_profile_after_create(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.verbs(&[&VERBS[..], &["say", "end", "wait", "1"]].concat());
     let mut running = rig.create(&bundle, &[])?;
-    same("its label", fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?, own(rig)?)?;
+    same("the label", fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?, label_of_runtime(rig)?)?;
     rig.mote(&["start", &rig.id])?.success()?;
-    holds_back(&running.lines.until("say=end")?, &profile.label())?;
+    is_confined(&running.lines.until("say=end")?, &profile.label())?;
     rig.delete()
 }
 
-/// That of the runtime where it has none of its own.
-fn own(rig: &Rig) -> Outcome<String> {
+/// The label of the runtime without a profile of the container.
+fn label_of_runtime(rig: &Rig) -> Outcome<String> {
     let path = rig.suite.runtime.display().to_string();
     let profiles = fs::read_to_string(format!("{INTERFACE}/profiles"))?;
-    // Debian has profiles of these names, which hold nothing back, for the peers.
+    // For runc and crun, Debian has profiles of these names, which allow everything.
     let named = rig.suite.runtime.file_name().unwrap_or_default().to_string_lossy();
     let line = format!("{named} (unconfined)");
     let has = !rig.is(Runtime::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
@@ -146,24 +146,24 @@ fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.user_namespace(100_000);
-    holds_back(&rig.report(&mut bundle, &VERBS)?, &profile.label())
+    is_confined(&rig.report(&mut bundle, &VERBS)?, &profile.label())
 }
 
-/// They would keep a confined process from a profile of another kind, but mote is not confined.
+/// no_new_privs would keep a confined process from changing its profile, but mote is not confined.
 fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     if rig.is(Runtime::Crun) {
-        return skip_allowed("crun takes a profile of its own that holds nothing back for one that does");
+        return skip_allowed("crun treats its label_of_runtime profile, which allows everything, as a confining one");
     }
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.set("process.noNewPrivileges", true);
     let inside = rig.report(&mut bundle, &VERBS)?;
     inside.is("nnp", "1")?;
-    holds_back(&inside, &profile.label())
+    is_confined(&inside, &profile.label())
 }
 
-/// A container's process, of a runtime that is itself under a profile.
+/// The report of a container whose runtime is confined by a profile.
 fn confined(rig: &Rig, by: &Profile, bundle: &mut Bundle) -> Outcome<Report> {
     bundle.verbs(&VERBS);
     let mut command = rig.launch("run", bundle, &[])?;
@@ -171,18 +171,18 @@ fn confined(rig: &Rig, by: &Profile, bundle: &mut Bundle) -> Outcome<Report> {
     Ok(run(&mut command, "")?.success()?.report())
 }
 
-fn apparmor_profile_of_mote_itself_is_left(rig: &mut Rig) -> Outcome {
+fn apparmor_profile_of_mote_is_changed(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let (runtime, profile) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
-    holds_back(&confined(rig, &runtime, &mut bundle(rig, &profile.0)?)?, &profile.label())?;
-    holds_back(&confined(rig, &runtime, &mut bundle(rig, "")?)?, &runtime.label())?;
+    is_confined(&confined(rig, &runtime, &mut bundle(rig, &profile.0)?)?, &profile.label())?;
+    is_confined(&confined(rig, &runtime, &mut bundle(rig, "")?)?, &runtime.label())?;
     let inside = confined(rig, &runtime, &mut bundle(rig, "unconfined")?)?;
     inside.is(&format!("read:{CURRENT}"), "unconfined\n")?;
     inside.is(&format!("read:{KEPT}"), "kept")
 }
 
-/// With no new privileges nothing that holds back is left (linux 4.17), only more taken on.
-fn apparmor_profile_of_mote_itself_is_stacked(rig: &mut Rig) -> Outcome {
+/// With no_new_privs, a profile cannot be left, only stacked with another one (Linux 4.17).
+fn apparmor_profile_of_mote_is_stacked(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     if rig.is(Runtime::Runc) {
         return skip_allowed("runc fails");
@@ -191,7 +191,7 @@ fn apparmor_profile_of_mote_itself_is_stacked(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.set("process.noNewPrivileges", true);
     let inside = confined(rig, &runtime, &mut bundle)?;
-    holds_back(&inside, &format!("{}//&{}", runtime.0, profile.label()))
+    is_confined(&inside, &format!("{}//&{}", runtime.0, profile.label()))
 }
 
 pub fn exec(rig: &Rig, options: &[&str]) -> Outcome<Output> {
@@ -199,18 +199,18 @@ pub fn exec(rig: &Rig, options: &[&str]) -> Outcome<Output> {
     rig.mote(&words)
 }
 
-fn apparmor_profile_is_that_of_exec(rig: &mut Rig) -> Outcome {
+fn apparmor_profile_applies_to_exec(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
     rig.waiting(&mut bundle(rig, &profile.0)?)?;
-    holds_back(&exec(rig, &[])?.success()?.report(), &profile.label())?;
-    // A file that does not say it.
+    is_confined(&exec(rig, &[])?.success()?.report(), &profile.label())?;
+    // A process file without the member.
     let args = ["/payload"].into_iter().chain(VERBS).collect::<Vec<_>>();
     let process = json!({"args": args, "cwd": "/", "user": {"uid": 0i64, "gid": 0i64}});
     let file = rig.dir.join("process.json");
     fs::write(&file, process.to_string())?;
     let inside = rig.mote(&["exec", "--process", &file.display().to_string(), &rig.id])?;
-    holds_back(&inside.success()?.report(), &profile.label())?;
+    is_confined(&inside.success()?.report(), &profile.label())?;
     rig.delete()
 }
 
@@ -218,14 +218,14 @@ fn apparmor_profile_of_exec(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let (profile, other) = (Profile::load(rig, "a")?, Profile::load(rig, "b")?);
     rig.waiting(&mut bundle(rig, &profile.0)?)?;
-    holds_back(&exec(rig, &["--apparmor", &other.0])?.success()?.report(), &other.label())?;
+    is_confined(&exec(rig, &["--apparmor", &other.0])?.success()?.report(), &other.label())?;
     let inside = exec(rig, &["--apparmor", "unconfined"])?.success()?.report();
     inside.is(&format!("read:{CURRENT}"), "unconfined\n")?;
-    not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
+    failed_with(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
     rig.delete()
 }
 
-/// Before the pivot they are of the host, and after it of the container.
+/// Hooks before pivot_root run with the label of the runtime, later ones with that of the container.
 fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     let profile = Profile::load(rig, "a")?;
@@ -244,15 +244,16 @@ fn apparmor_profile_of_hooks(rig: &mut Rig) -> Outcome {
     }
     rig.report(&mut bundle, &["say", "ok"])?;
     for point in points {
-        let label = if point == "startContainer" { profile.label() } else { own(rig)? };
-        let said = Report::parse(&fs::read_to_string(bundle.host_path(point))?);
-        same(point, said.get(&format!("read:{CURRENT}")), label)?;
+        let label = if point == "startContainer" { profile.label() } else { label_of_runtime(rig)? };
+        let report = Report::parse(&fs::read_to_string(bundle.host_path(point))?);
+        same(point, report.get(&format!("read:{CURRENT}")), label)?;
     }
     Ok(())
 }
 
-/// One line of error that names the field, and the file as podman looks for it. Nothing else is asked of peers.
-pub fn not_told(rig: &Rig, output: &Output, field: &str) -> Outcome {
+/// Checks for one line of error with the field, and with the file on which podman matches. runc and crun only have to
+/// fail.
+pub fn failed_with(rig: &Rig, output: &Output, field: &str) -> Outcome {
     if rig.is(Runtime::Mote) {
         same("exit code", output.code(), 255)?;
         same("lines on the standard error", output.stderr.lines().count(), 1)?;
@@ -277,21 +278,21 @@ fn apparmor_profile_without_apparmor_is_rejected(rig: &mut Rig) -> Outcome {
         return skip_allowed("there is AppArmor");
     }
     if rig.is(Runtime::Crun) {
-        return skip_allowed("crun overlooks it");
+        return skip_allowed("crun ignores it");
     }
     rig.rejected(&bundle(rig, "mote-live-none")?, &["process.apparmorProfile", "`/proc/self/attr/", "exec`"])?;
     rig.waiting(&mut bundle(rig, "")?)?;
-    not_told(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
+    failed_with(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
     rig.delete()
 }
 
-/// Which is what everything is there.
+/// Everything is unconfined without AppArmor.
 fn apparmor_unconfined_without_apparmor(rig: &mut Rig) -> Outcome {
     if has_apparmor() {
         return skip_allowed("there is AppArmor");
     }
     if rig.is(Runtime::Runc) {
-        return skip_allowed("runc refuses it");
+        return skip_allowed("runc rejects it");
     }
     rig.report(&mut bundle(rig, "unconfined")?, &VERBS)?.is(&format!("read:{KEPT}"), "kept")
 }

@@ -1,4 +1,4 @@
-//! Foreground and detached: exit codes, signals that are passed on, orphans, the pid file.
+//! Exit in the foreground and detached: exit codes, orphans, the PID file.
 
 use std::fs;
 
@@ -9,20 +9,20 @@ use crate::{sys, tests};
 
 tests![
     "process",
-    exit_code_is_passed_on,
-    death_by_signal_is_128_and_the_signal,
-    death_from_outside_is_128_and_the_signal,
+    exit_code_is_that_of_the_program,
+    exit_code_of_a_signal_is_128_plus_signal,
+    exit_code_of_a_signal_from_outside_is_128_plus_signal,
     foreground_leaves_no_state,
     keep_leaves_a_stopped_container,
-    detached_goes_on_running,
-    pid_file_has_the_pid_alone,
+    detached_container_keeps_running,
+    pid_file_contains_only_the_pid,
     pid_file_of_a_foreground_run,
     pid_file_that_cannot_be_written_is_rejected,
     orphans_are_reaped,
-    children_do_not_outlive_the_first_process,
+    children_do_not_outlive_the_init,
 ];
 
-fn exit_code_is_passed_on(rig: &mut Rig) -> Outcome {
+fn exit_code_is_that_of_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for code in ["0", "1", "3", "64", "127", "255"] {
         bundle.verbs(&["exit", code]);
@@ -33,8 +33,8 @@ fn exit_code_is_passed_on(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Without a pid namespace: an init would be spared its own signals.
-fn death_by_signal_is_128_and_the_signal(rig: &mut Rig) -> Outcome {
+/// Without a pid namespace, as the init of one does not receive its own signals.
+fn exit_code_of_a_signal_is_128_plus_signal(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
     for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGUSR2, libc::SIGALRM, libc::SIGRTMAX()] {
@@ -45,7 +45,7 @@ fn death_by_signal_is_128_and_the_signal(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn death_from_outside_is_128_and_the_signal(rig: &mut Rig) -> Outcome {
+fn exit_code_of_a_signal_from_outside_is_128_plus_signal(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let mut running = rig.spawn(&bundle, &[])?;
@@ -70,7 +70,7 @@ fn keep_leaves_a_stopped_container(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn detached_goes_on_running(rig: &mut Rig) -> Outcome {
+fn detached_container_keeps_running(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "here", "wait", "1"]);
     let mut running = rig.spawn(&bundle, &["--detach"])?;
@@ -78,12 +78,12 @@ fn detached_goes_on_running(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     rig.status_is("running")?;
     rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
-    contains("the last words", &running.lines.all()?, "signal=10")?;
+    contains("the output", &running.lines.all()?, "signal=10")?;
     rig.delete()
 }
 
-/// As the shim of containerd reads it: digits and nothing else.
-fn pid_file_has_the_pid_alone(rig: &mut Rig) -> Outcome {
+/// containerd's shim expects digits and nothing else.
+fn pid_file_contains_only_the_pid(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = rig.dir.join("pid");
     bundle.verbs(&["wait", "1"]);
@@ -113,14 +113,14 @@ fn pid_file_that_cannot_be_written_is_rejected(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// Without a pid namespace orphans come to the runtime in the foreground, which must wait for them.
+/// Without a pid namespace, orphans become children of the runtime in the foreground, which must reap them.
 fn orphans_are_reaped(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
     rig.report(&mut bundle, &["orphan"])?.is("orphan", "reaped")
 }
 
-fn children_do_not_outlive_the_first_process(rig: &mut Rig) -> Outcome {
+fn children_do_not_outlive_the_init(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fork", "3", "say", "ready", "line"]);
     let mut running = rig.spawn(&bundle, &[])?;
@@ -129,6 +129,6 @@ fn children_do_not_outlive_the_first_process(rig: &mut Rig) -> Outcome {
     running.write("go\n")?;
     let output = running.finish()?;
     same("exit code", output.code(), 0)?;
-    holds("init ended", sys::readable(&init, LIMIT)?)?;
+    holds("the init has exited", sys::readable(&init, LIMIT)?)?;
     rig.nothing_left()
 }
