@@ -44,7 +44,11 @@ pub fn holds(what: &str, condition: bool) -> Outcome {
 }
 
 pub fn contains(what: &str, text: &str, piece: &str) -> Outcome {
-    if text.contains(piece) { Ok(()) } else { fail(format_args!("{what} does not contain {piece:?}: {text:?}")) }
+    if text.contains(piece) {
+        Ok(())
+    } else {
+        fail(format_args!("{what} does not contain {piece:?}: {text:?}"))
+    }
 }
 
 pub fn lacks(what: &str, text: &str, piece: &str) -> Outcome {

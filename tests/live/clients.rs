@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::check::{Outcome, contains, fail, holds, same, skip, skip_allowed};
 use crate::command::{self, Output, Running};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{cleanup, sys, tests};
 
 tests![

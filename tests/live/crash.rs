@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Output, Running, run, start};
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -62,7 +62,8 @@ fn killed_after(command: &mut Command, delay: Duration) -> Outcome {
 /// Checks that `state` either shows the container or reports that it does not exist, and that `delete --force` then
 /// leaves nothing behind.
 fn clean_up_succeeds(rig: &Rig, round: u32) -> Outcome {
-    let failure = |what: &str, output: &Output| fail(format_args!("round {round}: {what}: {:?}", output.stderr));
+    let failure =
+        |what: &str, output: &Output| fail(format_args!("round {round}: {what}: {:?}", output.stderr));
     let state = rig.mote(&["state", &rig.id])?;
     if state.code() == 0 {
         let status = Json::parse(&state.stdout)?.at("status").text().to_string();
@@ -82,7 +83,11 @@ fn clean_up_succeeds(rig: &Rig, round: u32) -> Outcome {
 }
 
 /// Kills a command after delays spread evenly over a little more than its duration.
-fn killed_after_each_delay(rig: &Rig, duration_of_command: Duration, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
+fn killed_after_each_delay(
+    rig: &Rig,
+    duration_of_command: Duration,
+    mut prepare: impl FnMut() -> Outcome<Command>,
+) -> Outcome {
     for round in 0..ROUNDS {
         let delay = duration_of_command.mul_f64(1.2 * f64::from(round) / f64::from(ROUNDS));
         killed_after(&mut prepare()?, delay)?;

@@ -13,8 +13,8 @@ use crate::command::Running;
 use crate::filter::{profile, rule};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
-use crate::rig::{Runtime, Rig};
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::killed_at;
 use crate::tests;
 

@@ -19,7 +19,6 @@ mod command;
 mod commands;
 mod crash;
 mod exec;
-mod report;
 mod filter;
 mod hooks;
 mod json;
@@ -30,6 +29,7 @@ mod namespaces;
 mod nested;
 mod payload;
 mod process;
+mod report;
 mod rig;
 mod rootfs;
 mod rootless;
@@ -50,12 +50,12 @@ const GROUPS: &[&[Test]] = &[
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
-    rootfs::many::TESTS,
-    rootfs::refused::TESTS,
-    rootfs::long::TESTS,
-    rootfs::over::TESTS,
+    rootfs::many_mounts::TESTS,
+    rootfs::mount_error::TESTS,
+    rootfs::long_options::TESTS,
+    rootfs::over_root::TESTS,
     rootfs::order::TESTS,
-    rootfs::own::TESTS,
+    rootfs::default_files::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::propagation::TESTS,
     rootfs::device::TESTS,

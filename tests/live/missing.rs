@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
-use crate::rig::{Layout, Runtime, DeniedCalls, Rig};
+use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::runner::{Case, Test};
 use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
 use crate::{json, tests};
@@ -37,9 +37,9 @@ const EPERM: DeniedCalls = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
 const REPEATED: &[&[Test]] = &[
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
-    rootfs::over::TESTS,
+    rootfs::over_root::TESTS,
     rootfs::order::TESTS,
-    rootfs::own::TESTS,
+    rootfs::default_files::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
     rootfs::idmap::TESTS,

@@ -10,8 +10,8 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{Output, Running, run, start};
-use crate::report::Report;
 use crate::json::Json;
+use crate::report::Report;
 use crate::sys;
 
 /// The runtime under test. Error messages are checked for mote only.

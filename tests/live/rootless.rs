@@ -12,7 +12,7 @@ use crate::command;
 use crate::filter::listener;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -81,7 +81,8 @@ pub fn give_to_user(dir: &Path) -> Outcome {
 
 fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
-    let inside = rig.report(&mut user_namespace_bundle(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
+    let inside =
+        rig.report(&mut user_namespace_bundle(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("gid", "0 0 0")?;
     inside.is("pid", "1")?;

@@ -7,7 +7,7 @@ use super::only_mote;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds};
 use crate::command::Output;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -41,7 +41,11 @@ fn harmless(rig: &Rig, output: &Output) -> Outcome {
     holds("/sys/firmware is masked", matches!(inside.get("list:firmware"), "" | "!ENOENT" | "(not reported)"))
 }
 
-fn each_descriptor_is_harmless(rig: &Rig, mut bundle: Bundle, cwd: impl Fn(&Bundle, u32) -> Outcome<String>) -> Outcome {
+fn each_descriptor_is_harmless(
+    rig: &Rig,
+    mut bundle: Bundle,
+    cwd: impl Fn(&Bundle, u32) -> Outcome<String>,
+) -> Outcome {
     bundle.verbs(LOOK);
     for number in NUMBERS {
         let cwd = cwd(&bundle, number)?;

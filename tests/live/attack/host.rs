@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::only_mote;
 use crate::check::{Outcome, different, holds, lacks, same, skip};
 use crate::command::{run, start};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{json, sys, tests};
 
 tests![

@@ -12,7 +12,7 @@ pub mod stop;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
 use crate::command::{Running, start};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 
 /// Skips tests of guarantees that runc and crun do not give.
 fn only_mote(rig: &Rig) -> Outcome {

@@ -8,7 +8,7 @@ use super::{allow, only_mote, second, until};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, run, start};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -77,7 +77,11 @@ fn runtime_is_inaccessible_from_a_shared_pid_namespace(rig: &mut Rig) -> Outcome
     })
 }
 
-fn nothing_seen_in_shared_namespaces(rig: &mut Rig, starts: u32, put: impl FnOnce(&mut Bundle, i32)) -> Outcome {
+fn nothing_seen_in_shared_namespaces(
+    rig: &mut Rig,
+    starts: u32,
+    put: impl FnOnce(&mut Bundle, i32),
+) -> Outcome {
     if rig.is(Runtime::Runc) {
         return skip_allowed("this runc demands mappings even for an existing user namespace");
     }

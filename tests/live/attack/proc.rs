@@ -8,7 +8,7 @@ use super::only_mote;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, same};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

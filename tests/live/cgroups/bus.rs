@@ -10,7 +10,7 @@ use super::{controller_dir, read_value};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{Output, run};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{json, sys, tests};
 
 tests![

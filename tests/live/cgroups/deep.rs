@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::cleanup::{cgroups, processes};
 use crate::command::{LIMIT, run};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{json, sys, tests};
 
 // Alone, since other tests list all cgroups repeatedly.

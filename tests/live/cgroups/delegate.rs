@@ -9,7 +9,7 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroup;
 use crate::command::start;
 use crate::json;
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -139,7 +139,11 @@ fn delegated_cgroup_below(rig: &mut Rig) -> Outcome {
     let mut running = rig.create(&bundle, &[])?;
     let top = unified_top().join(&rig.cgroup);
     let pid = rig.pid()?.to_string();
-    same("processes of the cgroup", fs::read_to_string(top.join("inner/cgroup.procs"))?.trim(), pid.as_str())?;
+    same(
+        "processes of the cgroup",
+        fs::read_to_string(top.join("inner/cgroup.procs"))?.trim(),
+        pid.as_str(),
+    )?;
     same("processes of the cgroup above", fs::read_to_string(top.join("cgroup.procs"))?.as_str(), "")?;
     let [handed, had] = ["cgroup.subtree_control", "cgroup.controllers"].map(|name| top.join(name));
     same("controllers", fs::read_to_string(handed)?, fs::read_to_string(had)?)?;

@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Runtime, DeniedCalls, Rig};
+use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::sys;
 use crate::tests_in_layouts;
 

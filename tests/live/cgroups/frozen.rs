@@ -9,7 +9,7 @@ use super::{read_value, unified, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::{cgroups, processes, remove_cgroups};
 use crate::command::{LIMIT, Running, run, start};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![

@@ -6,7 +6,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::cleanup::processes;
 use crate::command::{LIMIT, Running};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![

@@ -7,8 +7,8 @@ use super::{controller_dir, read_value, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Runtime, Rig};
-use crate::rootless::{user_namespace_bundle, as_ordinary_user};
+use crate::rig::{Layout, Rig, Runtime};
+use crate::rootless::{as_ordinary_user, user_namespace_bundle};
 use crate::tests_in_layouts;
 
 tests_in_layouts![

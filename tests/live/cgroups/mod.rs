@@ -4,28 +4,28 @@ pub mod block;
 pub mod bus;
 pub mod deep;
 pub mod delegate;
+pub mod device_rules;
 pub mod devices;
 pub mod frozen;
-pub mod removed;
 pub mod kill;
 pub mod limit;
 pub mod named;
-pub mod unprivileged;
+pub mod occupied;
 pub mod path;
-pub mod device_rules;
+pub mod removed;
 pub mod scope;
 pub mod small_limit;
-pub mod occupied;
 pub mod systemd;
 pub mod threaded;
 pub mod unified;
+pub mod unprivileged;
 pub mod update;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 
 /// Declares each test three times: in the layout of this machine, with v1 only (`_v1`), and with v2 only (`_v2`).
 #[macro_export]

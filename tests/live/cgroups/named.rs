@@ -9,7 +9,7 @@ use super::{path_of, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroup;
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests};
 
 // The directory on which the hierarchy is mounted is a cgroup of the whole machine.

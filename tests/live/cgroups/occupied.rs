@@ -8,7 +8,7 @@ use super::{main_controller, path_of, unified, unified_top};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::cleanup::{cgroups, remove_cgroups};
 use crate::command::{Running, run, start};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -47,7 +47,11 @@ fn rejected(rig: &Rig, below: &str, args: &[&str]) -> Outcome {
         rig.failure(&output, &["cgroup", "not empty"])?;
         rig.mote(&["delete", "--force", &rig.id])?.success()?;
         holds("the other process still runs", !other.has_ended()?)?;
-        same("the cgroup of the other process", path_of(other.pid(), main_controller(rig))?, format!("/{path}"))?;
+        same(
+            "the cgroup of the other process",
+            path_of(other.pid(), main_controller(rig))?,
+            format!("/{path}"),
+        )?;
     }
     // The cgroups that mote has created in other hierarchies are removed.
     let left = cgroups(&rig.cgroup);

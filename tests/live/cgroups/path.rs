@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{main_controller, is_v1, path_of, read_value, unified, unified_top};
+use super::{is_v1, main_controller, path_of, read_value, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -107,7 +107,11 @@ fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
             same(file, read_value(&directory, file)?.as_str(), "0")?;
         }
     }
-    same("cpuset.cpus above", read_value(&top.join(&rig.cgroup), "cpuset.cpus")?, read_value(&top, "cpuset.cpus")?)?;
+    same(
+        "cpuset.cpus above",
+        read_value(&top.join(&rig.cgroup), "cpuset.cpus")?,
+        read_value(&top, "cpuset.cpus")?,
+    )?;
     rig.delete()?;
     crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())

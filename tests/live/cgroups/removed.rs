@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::interrupted_at;
 use crate::tests_in_layouts;
 

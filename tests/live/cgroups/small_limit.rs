@@ -7,7 +7,7 @@ use super::controller_dir;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![memory_limit_of_1_mib_runs_a_tiny_program, memory_minimum_of_features_runs_a_tiny_program];

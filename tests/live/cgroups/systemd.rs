@@ -12,7 +12,7 @@ use crate::command::{Running, run};
 use crate::json;
 use crate::json::Json;
 use crate::namespaces::join;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -154,7 +154,11 @@ fn systemd_scope_and_cgroup(rig: &mut Rig) -> Outcome {
     let path = format!("0::/system.slice/mote-{}.scope/container\n", rig.id);
     same("the cgroup", fs::read_to_string(format!("/proc/{pid}/cgroup"))?, path)?;
     rig.cgroup = format!("mote-{}", rig.id);
-    same("processes of the cgroup", read_value(&scope(rig).join("container"), "cgroup.procs")?, pid.to_string())?;
+    same(
+        "processes of the cgroup",
+        read_value(&scope(rig).join("container"), "cgroup.procs")?,
+        pid.to_string(),
+    )?;
     same("processes of the scope", read_value(&scope(rig), "cgroup.procs")?.as_str(), "")?;
     let state = rig.state.join(&rig.id);
     has(
@@ -180,7 +184,11 @@ fn systemd_subgroup_by_annotation(rig: &mut Rig) -> Outcome {
         let _running = rig.waiting(&mut bundle)?;
         let own = format!("{}{below}", scope(rig).display());
         same("pids.max", read_value(Path::new(&own), "pids.max")?.as_str(), "9")?;
-        same("processes of the cgroup", read_value(Path::new(&own), "cgroup.procs")?, rig.pid()?.to_string())?;
+        same(
+            "processes of the cgroup",
+            read_value(Path::new(&own), "cgroup.procs")?,
+            rig.pid()?.to_string(),
+        )?;
         removed(rig)?;
     }
     bundle.set("annotations", json!({"run.oci.systemd.subgroup": "a/../b"}));
@@ -333,7 +341,8 @@ fn systemd_cgroup_mount(rig: &mut Rig) -> Outcome {
     bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
     bundle.namespace("cgroup", None);
     bundle.set("linux.resources.pids.limit", 11i64);
-    let inside = rig.report(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
+    let inside =
+        rig.report(&mut bundle, &["read", "/sys/fs/cgroup/pids.max", "read", "/proc/self/cgroup"])?;
     inside.is("read:/sys/fs/cgroup/pids.max", "11\n")?;
     contains("the cgroup", inside.get("read:/proc/self/cgroup"), "0::/")?;
     nothing_left(rig)
@@ -383,7 +392,8 @@ fn systemd_on_v1(rig: &mut Rig) -> Outcome {
         for hierarchy in ["pids", "cpu", "freezer", "name=systemd"] {
             same(hierarchy, path_of(rig.pid()?, hierarchy)?, own.clone())?;
         }
-        let read = |controller, file| read_value(&PathBuf::from(format!("/sys/fs/cgroup/{controller}{own}")), file);
+        let read =
+            |controller, file| read_value(&PathBuf::from(format!("/sys/fs/cgroup/{controller}{own}")), file);
         same("pids.max", read("pids", "pids.max")?.as_str(), limit)?;
         same("cpu.shares", read("cpu", "cpu.shares")?.as_str(), "512")?;
         has(rig, &[("TasksMax", limit), ("CPUShares", "512"), ("Delegate", "yes")])

@@ -2,7 +2,7 @@
 
 use super::{controller_dir, read_value, unified, unified_top};
 use crate::check::{Outcome, same, skip_allowed};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![

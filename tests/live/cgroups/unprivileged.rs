@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{main_controller, is_v1, path_of, read_value, unified, unified_top};
+use super::{is_v1, main_controller, path_of, read_value, unified, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
 use crate::command::{Output, Running, run, start};
 use crate::json;
-use crate::rig::{Layout, Runtime, Rig};
-use crate::rootless::{USER, user_namespace_bundle, as_ordinary_user};
+use crate::rig::{Layout, Rig, Runtime};
+use crate::rootless::{USER, as_ordinary_user, user_namespace_bundle};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
@@ -128,7 +128,8 @@ fn runs_below(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
         let directory = top.join(path.trim_start_matches('/'));
         same(&format!("{}", directory.display()), read_value(&directory, "cgroup.procs")?, pid.to_string())?;
     }
-    let join_callers_cgroup = run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
+    let join_callers_cgroup =
+        run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
     join_callers_cgroup.is(&format!("cgroup:{}", main_controller(rig)), &path)?;
     rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;

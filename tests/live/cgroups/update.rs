@@ -8,7 +8,7 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::run;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
@@ -93,8 +93,9 @@ impl Memory {
 
     /// Checks both limits in MiB; -1 is no limit.
     fn are(&self, limit: i64, both: i64) -> Outcome {
-        let number =
-            |file| Ok::<_, crate::check::Stop>(read_value(&self.directory, file)?.parse().unwrap_or(i64::MAX));
+        let number = |file| {
+            Ok::<_, crate::check::Stop>(read_value(&self.directory, file)?.parse().unwrap_or(i64::MAX))
+        };
         let mib = |bytes: i64| if bytes > 1 << 50 { -1 } else { bytes / MIB };
         let memory: i64 = number(self.file())?;
         let together = match self.v2 {
@@ -217,7 +218,11 @@ fn bandwidth(rig: &Rig) -> Outcome<(i64, i64)> {
     let text = match v2 {
         true => read_value(&directory, "cpu.max")?,
         false => {
-            format!("{} {}", read_value(&directory, "cpu.cfs_quota_us")?, read_value(&directory, "cpu.cfs_period_us")?)
+            format!(
+                "{} {}",
+                read_value(&directory, "cpu.cfs_quota_us")?,
+                read_value(&directory, "cpu.cfs_period_us")?
+            )
         }
     };
     let (quota, period) = text.split_once(' ').unwrap_or_default();

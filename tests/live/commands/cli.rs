@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

@@ -10,7 +10,7 @@ use crate::cgroups::{is_v1, unified_top};
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, start};
 use crate::json::Json;
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![

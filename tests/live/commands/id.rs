@@ -3,10 +3,15 @@
 use std::fs;
 
 use crate::check::{Outcome, holds, same};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
-tests!["commands", id_of_unusual_valid_characters, id_that_is_invalid_is_rejected, id_that_is_invalid_accesses_no_file];
+tests![
+    "commands",
+    id_of_unusual_valid_characters,
+    id_that_is_invalid_is_rejected,
+    id_that_is_invalid_accesses_no_file
+];
 
 fn id_of_unusual_valid_characters(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;

@@ -2,7 +2,7 @@
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::LIMIT;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::check::{Outcome, holds, same};
 use crate::command;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

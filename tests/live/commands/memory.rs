@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests!["commands", memory_of_a_created_container, memory_of_run_that_waits];

@@ -1,5 +1,6 @@
 //! The commands: what each does and prints, and which arguments it rejects.
 
+pub mod cli;
 pub mod events;
 pub mod id;
 pub mod kill;
@@ -9,8 +10,7 @@ pub mod memory;
 pub mod mounts;
 pub mod notify;
 pub mod pause;
-pub mod status_file;
 pub mod spec;
 pub mod state;
-pub mod cli;
+pub mod status_file;
 pub mod update;

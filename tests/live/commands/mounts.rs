@@ -6,10 +6,10 @@ use std::os::unix::fs::symlink;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::Output;
-use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -173,7 +173,8 @@ fn mounts_are_removed_without_links(rig: &mut Rig) -> Outcome {
     mounts(rig, "remove", &list)?.failure(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
     symlink("/proc/timer_list", bundle.host_path("last"))?;
     mounts(rig, "remove", &json!([{"destination": "/last"}]))?.failure(&["mounts[0] /last", "umount2"])?;
-    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.failure(&["mounts[0] /payload", "umount2"])?;
+    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?
+        .failure(&["mounts[0] /payload", "umount2"])?;
     rig.delete()
 }
 

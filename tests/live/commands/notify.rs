@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::{self, LIMIT, Lines, Running, start};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::{interrupted_when, receives_with_sigio};
 use crate::{json, sys, tests};
 

@@ -2,7 +2,7 @@
 
 use crate::check::{Outcome, contains, same};
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![pause_and_resume, pause_in_the_wrong_state_is_rejected, ps_of_all_processes];

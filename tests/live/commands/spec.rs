@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same};
 use crate::command;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

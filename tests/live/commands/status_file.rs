@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::check::{Outcome, holds, skip_allowed};
 use crate::cleanup;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

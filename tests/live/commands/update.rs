@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use crate::cgroups::{is_v1, controller_dir, read_value};
+use crate::cgroups::{controller_dir, is_v1, read_value};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::{Output, Running, run};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::tests;
 
 tests![

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{command, container, exec, report, only_mote, program, rejected};
+use super::{command, container, exec, only_mote, program, rejected, report};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{LIMIT, run, start};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::socket::{Socket, pid_of};
 use crate::{sys, tests};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::process::{THREE, sets};
-use super::{container, report, only_mote, program, rejected};
+use super::{container, only_mote, program, rejected, report};
 use crate::check::{Outcome, contains};
 use crate::command::run;
 use crate::json;

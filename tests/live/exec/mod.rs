@@ -2,9 +2,9 @@
 
 pub mod exit;
 pub mod file;
-pub mod state;
 pub mod placement;
 pub mod process;
+pub mod state;
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{self, Output};
 use crate::report::Report;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 
 /// The command line of `exec` for the payload with these verbs.
 fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {

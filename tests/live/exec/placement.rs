@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{command, container, exec, report, only_mote, program, rejected};
+use super::{command, container, exec, only_mote, program, rejected, report};
 use crate::bundle::Bundle;
 use crate::cgroups::small_limit::tiny_program;
 use crate::cgroups::{controller_dir, unified_top};
@@ -253,7 +253,11 @@ fn cgroup_below_of_some_controllers_v1(rig: &mut Rig) -> Outcome {
     };
     joins_below(rig, &["--cgroup", "pids:one", "--cgroup", "memory,freezer:/two"], below)?;
     // Without controllers: in each hierarchy that has the cgroup.
-    joins_below(rig, &["--cgroup", "two"], |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) })?;
+    joins_below(
+        rig,
+        &["--cgroup", "two"],
+        |hierarchy| if hierarchy == "pids" { "" } else { below(hierarchy) },
+    )?;
     for word in ["moon:one", "pids,moon:one", "pids:../one", "pids:none"] {
         rejected(
             &exec(rig, &["--cgroup", word], &["say", "ran"])?,

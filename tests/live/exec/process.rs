@@ -2,12 +2,12 @@
 //! inherited from the container's configuration.
 
 use super::file::from_file;
-use super::{command, container, exec, report, only_mote, program, rejected};
+use super::{command, container, exec, only_mote, program, rejected, report};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
-use crate::report::Report;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

@@ -6,12 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{command, container, exec, report, only_mote, rejected};
+use super::{command, container, exec, only_mote, rejected, report};
 use crate::cgroups::{path_of, unified};
 use crate::check::{Outcome, different, fail, holds, lacks, same, skip_allowed};
 use crate::cleanup::cgroups;
 use crate::command::{LIMIT, Running, start};
-use crate::rig::{Layout, Runtime, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::socket::{Socket, pid_of};
 use crate::tests;
 

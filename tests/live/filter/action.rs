@@ -6,7 +6,7 @@ use super::{profile, rule};
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{LIMIT, run};
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::audit::Log;
 use crate::tests;
 

@@ -94,7 +94,10 @@ fn no_exit_and_no_error() -> Json {
 fn process_exits_if_exit_is_denied(rig: &mut Rig) -> Outcome {
     let endless = profile(vec![at_execve("SCMP_ACT_ERRNO"), rule("SCMP_ACT_ERRNO", &["exit", "exit_group"])]);
     rig.rejected(&filtered(rig, true, endless)?, &["process.args[0]: exec", "operation not permitted"])?;
-    rig.rejected(&filtered(rig, true, no_exit_and_no_error())?, &["the container's process died", "killed by SIGILL"])?;
+    rig.rejected(
+        &filtered(rig, true, no_exit_and_no_error())?,
+        &["the container's process died", "killed by SIGILL"],
+    )?;
     // In a pid namespace and outside of one.
     let mut bundle = filtered(rig, true, no_exit_and_no_error())?;
     bundle.without_namespace("pid");

@@ -4,10 +4,10 @@ use super::{Agent, answer_all};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
-use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::sys::seccomp::{Answer, Notification};
 use crate::tests;
 

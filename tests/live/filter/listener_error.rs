@@ -5,7 +5,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
 use crate::json::Json;
-use crate::rig::{Runtime, DeniedCalls, Rig};
+use crate::rig::{DeniedCalls, Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

@@ -4,8 +4,8 @@
 pub mod action;
 pub mod argument;
 pub mod early_kill;
-pub mod listener_error;
 pub mod listener;
+pub mod listener_error;
 pub mod mote_calls;
 
 use std::io::Read;
@@ -17,7 +17,7 @@ use crate::check::{Outcome, fail, holds, skip_allowed};
 use crate::command::LIMIT;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys;
 use crate::sys::seccomp::{self, Answer, Notification};
 

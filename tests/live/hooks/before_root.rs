@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::Hooked;
 use crate::check::{Outcome, contains, same};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -49,7 +49,11 @@ fn files_of_hooks(rig: &Rig, user_namespace: bool) -> Outcome {
     let root = hooked.bundle.host_path("").display().to_string();
     let root = root.trim_end_matches('/');
     let path = |place: &str, name: &str| format!("{root}{place}/{name}");
-    for (point, verb) in [("prestart", "create_in_process"), ("createRuntime", "create_in_process"), ("createContainer", "create")] {
+    for (point, verb) in [
+        ("prestart", "create_in_process"),
+        ("createRuntime", "create_in_process"),
+        ("createContainer", "create"),
+    ] {
         let places = PLACES.iter().chain(&["/bound"]).map(|place| path(place, point));
         let mut verbs: Vec<String> = places.flat_map(|path| [verb.to_string(), path]).collect();
         if point == "createContainer" {
@@ -63,7 +67,11 @@ fn files_of_hooks(rig: &Rig, user_namespace: bool) -> Outcome {
     hooked.bundle.verbs(&lists.chain(new).chain(sys).collect::<Vec<_>>());
     let inside = rig.run(&hooked.bundle, &[])?.success()?.report();
     let hooks = hooked.report()?;
-    for (point, verb) in [("prestart", "create_in_process"), ("createRuntime", "create_in_process"), ("createContainer", "create")] {
+    for (point, verb) in [
+        ("prestart", "create_in_process"),
+        ("createRuntime", "create_in_process"),
+        ("createContainer", "create"),
+    ] {
         for place in PLACES {
             if user_namespace && verb == "create_in_process" && ["/tmpfs", "/dev"].contains(&place) {
                 // A tmpfs of the user namespace has no id for the host's root.

@@ -8,7 +8,7 @@ use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::command::{run, start};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

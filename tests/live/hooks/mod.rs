@@ -1,9 +1,9 @@
 //! Hooks: when and in which namespaces they run, their input, and the handling of their failures.
 
 pub mod before_root;
+pub mod blocking;
 pub mod failure;
 pub mod input;
-pub mod blocking;
 pub mod order;
 
 use std::fs;
@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same};
-use crate::report::Report;
 use crate::json;
 use crate::json::Json;
+use crate::report::Report;
 use crate::rig::Rig;
 
 /// All hook points, in order.

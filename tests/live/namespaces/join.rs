@@ -7,7 +7,7 @@ use super::{holder, needs_time, on_host};
 use crate::check::{Outcome, contains, different, skip_allowed};
 use crate::command::Running;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

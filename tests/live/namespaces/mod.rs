@@ -10,7 +10,7 @@ pub mod setting;
 use crate::check::{Outcome, skip_allowed};
 use crate::command::{self, Running};
 use crate::report::Report;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 
 /// The report of the payload run on the host.
 fn on_host(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {

@@ -10,7 +10,7 @@ use super::holder;
 use crate::check::{Outcome, fail, skip, skip_allowed};
 use crate::command::{self, Output};
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys;
 
 /// Addresses of all kinds: those of other scopes than host and link, and without a lifetime, are kept.

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{needs_time, on_host};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, same, skip_allowed};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{command, sys, tests};
 
 tests![

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{holder, needs_time, on_host};
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::sys;
-use crate::sys::attack::{exchange as exchange_names, keyctl, detach, attach};
+use crate::sys::attack::{attach, detach, exchange as exchange_names, keyctl};
 
 /// Whether the standard input has data or is closed, which ends an attack.
 fn is_called() -> bool {

@@ -33,15 +33,15 @@ pub fn raw(_: &[&str]) {
 }
 
 /// Prints this many KiB of numbered lines.
-pub fn pour(words: &[&str]) {
+pub fn print_kib(words: &[&str]) {
     let mut out = std::io::stdout();
     // There is nobody to report a closed standard output to.
-    let _ = out.write_all(&water(number(&words.concat())));
+    let _ = out.write_all(&numbered_lines(number(&words.concat())));
     let _ = out.flush();
 }
 
 /// KiB of lines of 64 bytes, each with its number.
-pub fn water(size: i32) -> Vec<u8> {
+pub fn numbered_lines(size: i32) -> Vec<u8> {
     (0..size * 16).flat_map(|line| format!("{line:063}\n").into_bytes()).collect()
 }
 
@@ -50,22 +50,22 @@ pub fn flood(_: &[&str]) {
     sys::block_signals();
     match sys::fork() {
         Ok(0) => {
-            let water = water(4);
-            while std::io::stdout().write_all(&water).is_ok() {}
+            let numbered_lines = numbered_lines(4);
+            while std::io::stdout().write_all(&numbered_lines).is_ok() {}
             sys::exit(0)
         }
         result => print_result("flood", result),
     }
 }
 
-/// Reads this many KiB, and reports whether they are those that `pour` prints.
-pub fn drink(words: &[&str]) {
-    let wanted = water(number(&words.concat()));
+/// Reads this many KiB, and reports whether they are those that `print_kib` prints.
+pub fn read_kib(words: &[&str]) {
+    let wanted = numbered_lines(number(&words.concat()));
     let mut given = vec![0; wanted.len()];
     let read = std::io::stdin().read_exact(&mut given);
     let same = given.iter().zip(&wanted).take_while(|(one, other)| one == other).count();
     print_result(
-        "drink",
+        "read_kib",
         read.map(|()| if same == wanted.len() { "all".into() } else { format!("up to {same}") }),
     );
 }

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{Output, run};
-use crate::report::Report;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::sys;
 use crate::tests;
 
@@ -124,7 +124,11 @@ fn apparmor_profile_after_create(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.verbs(&[&VERBS[..], &["say", "end", "wait", "1"]].concat());
     let mut running = rig.create(&bundle, &[])?;
-    same("the label", fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?, label_of_runtime(rig)?)?;
+    same(
+        "the label",
+        fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?,
+        label_of_runtime(rig)?,
+    )?;
     rig.mote(&["start", &rig.id])?.success()?;
     is_confined(&running.lines.until("say=end")?, &profile.label())?;
     rig.delete()
@@ -137,7 +141,8 @@ fn label_of_runtime(rig: &Rig) -> Outcome<String> {
     // For runc and crun, Debian has profiles of these names, which allow everything.
     let named = rig.suite.runtime.file_name().unwrap_or_default().to_string_lossy();
     let line = format!("{named} (unconfined)");
-    let has = !rig.is(Runtime::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
+    let has =
+        !rig.is(Runtime::Mote) && path.starts_with("/usr/") && profiles.lines().any(|text| text == line);
     Ok(if has { line + "\n" } else { fs::read_to_string(CURRENT)? })
 }
 
@@ -153,7 +158,9 @@ fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     if rig.is(Runtime::Crun) {
-        return skip_allowed("crun treats its label_of_runtime profile, which allows everything, as a confining one");
+        return skip_allowed(
+            "crun treats its label_of_runtime profile, which allows everything, as a confining one",
+        );
     }
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;
@@ -280,7 +287,10 @@ fn apparmor_profile_without_apparmor_is_rejected(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Crun) {
         return skip_allowed("crun ignores it");
     }
-    rig.rejected(&bundle(rig, "mote-live-none")?, &["process.apparmorProfile", "`/proc/self/attr/", "exec`"])?;
+    rig.rejected(
+        &bundle(rig, "mote-live-none")?,
+        &["process.apparmorProfile", "`/proc/self/attr/", "exec`"],
+    )?;
     rig.waiting(&mut bundle(rig, "")?)?;
     failed_with(rig, &exec(rig, &["--apparmor", "mote-live-none"])?, "process.apparmorProfile")?;
     rig.delete()

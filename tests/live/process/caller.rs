@@ -158,7 +158,8 @@ fn caller_has_too_low_a_limit_of_open_files(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["say", "runs"]);
     bundle.set("linux.resources.pids.limit", 100i64);
     for most in 3..100 {
-        let output = after_change(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, most, most)))?;
+        let output =
+            after_change(rig.launch("run", &bundle, &[])?, move || drop(set_limit(NOFILE, most, most)))?;
         rig.nothing_left()?;
         if output.code() == 0 {
             return output.success()?.report().is("say", "runs");

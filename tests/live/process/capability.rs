@@ -1,10 +1,10 @@
 //! The five capability sets after execve, and noNewPrivileges.
 
 use crate::check::{Outcome, contains, same};
-use crate::report::Report;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::command;
 use crate::report::Report;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

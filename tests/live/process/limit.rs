@@ -2,9 +2,9 @@
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::report::Report;
 use crate::json;
 use crate::json::Json;
+use crate::report::Report;
 use crate::rig::Rig;
 use crate::{sys, tests};
 

@@ -8,7 +8,7 @@ use crate::check::{Outcome, same, skip_allowed};
 use crate::command;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

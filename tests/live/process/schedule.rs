@@ -3,7 +3,7 @@
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::command::run;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::schedule::Pinned;
 use crate::tests;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::apparmor::{CURRENT, bundle, exec, failed_with};
 use crate::check::{Outcome, contains, different, same, skip_allowed};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![

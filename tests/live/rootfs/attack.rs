@@ -1,4 +1,5 @@
-//! Images that try to lead the runtime outside: what it makes must land inside, or nothing runs.
+//! Images that try to make the runtime create or mount something outside of the rootfs: it stays inside, or `run`
+//! fails.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -7,13 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "attack",
     mount_below_an_absolute_symlink,
-    mount_below_a_symlink_that_climbs,
+    mount_below_a_symlink_with_dots,
     mount_on_an_absolute_symlink,
     mount_on_a_dangling_symlink,
     mount_with_dots_in_its_destination,
@@ -29,14 +30,14 @@ tests![
     mask_of_a_symlink,
     readonly_path_of_a_symlink,
     tmpcopyup_of_a_symlink,
-    proc_at_another_place_through_a_symlink,
+    proc_at_another_destination_through_a_symlink,
     mount_in_a_loop_of_symlinks,
-    mask_with_a_false_null_device,
-    runtime_is_not_shown_as_the_program,
-    runtime_is_not_run_as_the_program,
+    mask_with_a_replaced_null_device,
+    proc_exe_is_not_the_runtime,
+    runtime_cannot_be_executed_as_the_program,
 ];
 
-/// A directory of the host that an image aims at.
+/// A directory of the host that an image tries to reach.
 pub fn victim(rig: &Rig) -> Outcome<PathBuf> {
     let dir = rig.dir.join("victim");
     fs::create_dir(&dir)?;
@@ -45,7 +46,7 @@ pub fn victim(rig: &Rig) -> Outcome<PathBuf> {
     Ok(dir)
 }
 
-/// Nothing there is new, changed, gone, or mounted over.
+/// Checks that nothing in the directory is new, changed, removed, or covered by a mount.
 pub fn untouched(victim: &Path) -> Outcome {
     let mut names = Vec::new();
     for entry in fs::read_dir(victim)? {
@@ -54,13 +55,13 @@ pub fn untouched(victim: &Path) -> Outcome {
     names.sort();
     same("the host's directory", names, vec!["dir", "secret"])?;
     same("the host's file", fs::read_to_string(victim.join("secret"))?.as_str(), "the host's")?;
-    same("below it", fs::read_dir(victim.join("dir"))?.count(), 0)?;
+    same("number of files below it", fs::read_dir(victim.join("dir"))?.count(), 0)?;
     let table = fs::read_to_string("/proc/self/mountinfo")?;
-    holds("nothing is mounted there", !table.contains(&victim.display().to_string()))
+    holds("nothing is mounted below it", !table.contains(&victim.display().to_string()))
 }
 
-/// Runs it, whether it works or not, while the host is watched from within the run.
-fn survive(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
+/// Runs a container, which may fail, and checks the directory of the host while it runs and afterwards.
+fn host_is_unchanged(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
     bundle.verbs(&["say", "ready", "line", "mounts"]);
     let mut running = rig.spawn(bundle, &[])?;
     let first = running.lines.next()?;
@@ -70,7 +71,7 @@ fn survive(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
         let output = running.finish()?.success()?;
         let report = output.report();
         let lines = report.keys("mount:").into_iter().flat_map(|place| report.all(&format!("mount:{place}")));
-        // The fourth field is the path on the disk: a place of that name in the image is well.
+        // The fourth field is the path of the root in its filesystem. A path below the rootfs is harmless.
         let mut roots = lines.filter_map(|line| line.split(' ').nth(3));
         let shown = roots.any(|root| root.contains("/victim") && !root.contains("/rootfs/"));
         holds("no mount shows the host's directory", !shown)?;
@@ -92,10 +93,10 @@ fn mount_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     symlink(&victim, bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way/dir");
     tmpfs(&mut bundle, "/way/new/deep");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
+fn mount_below_a_symlink_with_dots(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     let up = "../".repeat(30) + victim.display().to_string().trim_start_matches('/');
@@ -103,16 +104,16 @@ fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
     symlink("../../victim", bundle.host_path("short"))?;
     tmpfs(&mut bundle, "/way/new");
     tmpfs(&mut bundle, "/short/new");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// CVE-2019-18837 (crun): the last name of a destination, too, can be a link.
+/// CVE-2019-18837 (crun): the last component of a destination may be a symlink, too.
 fn mount_on_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     symlink(victim.join("dir"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_on_a_dangling_symlink(rig: &mut Rig) -> Outcome {
@@ -120,7 +121,7 @@ fn mount_on_a_dangling_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     symlink(victim.join("new"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_with_dots_in_its_destination(rig: &mut Rig) -> Outcome {
@@ -129,7 +130,7 @@ fn mount_with_dots_in_its_destination(rig: &mut Rig) -> Outcome {
     let up = "/..".repeat(20) + &victim.join("new").display().to_string();
     tmpfs(&mut bundle, &up);
     tmpfs(&mut bundle, "/etc/../../../victim/new");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn file_bind_on_a_symlink_to_a_host_file(rig: &mut Rig) -> Outcome {
@@ -139,7 +140,7 @@ fn file_bind_on_a_symlink_to_a_host_file(rig: &mut Rig) -> Outcome {
     let own = rig.dir.join("own");
     fs::write(&own, "own")?;
     bundle.bind(&own, "/etc/hosts", &["bind"]);
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn file_bind_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
@@ -150,23 +151,23 @@ fn file_bind_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     fs::write(&own, "own")?;
     bundle.bind(&own, "/way/new", &["bind"]);
     bundle.bind(&own, "/way/secret", &["bind"]);
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// The image's directory of this name becomes a symlink to the host's.
+/// Replaces a directory of the image by a symlink to the host's.
 fn replaced(rig: &Rig, name: &str) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     fs::remove_dir(bundle.host_path(name))?;
     symlink(&victim, bundle.host_path(name))?;
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn dev_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "dev")
 }
 
-/// CVE-2019-19921, CVE-2023-27561; with more of them in `attack/proc.rs`.
+/// CVE-2019-19921, CVE-2023-27561; see also `attack/proc.rs`.
 fn proc_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "proc")
 }
@@ -175,7 +176,7 @@ fn sys_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "sys")
 }
 
-/// Without a tmpfs on /dev the image's own names there are what the mounts meet.
+/// Without a tmpfs at /dev, the mounts below it are made on names of the image.
 fn dev_pts_is_a_symlink_in_the_image(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
@@ -183,7 +184,7 @@ fn dev_pts_is_a_symlink_in_the_image(rig: &mut Rig) -> Outcome {
     for name in ["pts", "shm", "mqueue"] {
         symlink(victim.join("dir"), bundle.host_path("dev").join(name))?;
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn device_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
@@ -195,7 +196,7 @@ fn device_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
         let device = json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64, "fileMode": 0o666i64});
         bundle.set("linux.devices[+]", device);
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn device_with_dots_in_its_path(rig: &mut Rig) -> Outcome {
@@ -203,10 +204,10 @@ fn device_with_dots_in_its_path(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = "/dev".to_string() + &"/..".repeat(20) + &victim.join("new").display().to_string();
     bundle.set("linux.devices[+]", json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64}));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// The links and devices that every container gets, where the image has links to the host.
+/// The default links and devices, where the image has symlinks to the host.
 fn default_link_over_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
@@ -217,7 +218,7 @@ fn default_link_over_a_symlink(rig: &mut Rig) -> Outcome {
     for name in ["full", "random"] {
         symlink(victim.join("secret"), bundle.host_path("dev").join(name))?;
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mask_of_a_symlink(rig: &mut Rig) -> Outcome {
@@ -226,7 +227,7 @@ fn mask_of_a_symlink(rig: &mut Rig) -> Outcome {
     symlink(&victim, bundle.host_path("way"))?;
     symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.maskedPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn readonly_path_of_a_symlink(rig: &mut Rig) -> Outcome {
@@ -235,7 +236,7 @@ fn readonly_path_of_a_symlink(rig: &mut Rig) -> Outcome {
     symlink(&victim, bundle.host_path("way"))?;
     symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.readonlyPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
-    survive(rig, &mut bundle, &victim)?;
+    host_is_unchanged(rig, &mut bundle, &victim)?;
     Ok(fs::write(victim.join("dir/still"), "writable")?)
 }
 
@@ -255,13 +256,13 @@ fn tmpcopyup_of_a_symlink(rig: &mut Rig) -> Outcome {
     rig.failure(&output, &["mounts[6]"])
 }
 
-fn proc_at_another_place_through_a_symlink(rig: &mut Rig) -> Outcome {
+fn proc_at_another_destination_through_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     symlink(&victim, bundle.host_path("way"))?;
     bundle.mount(json!({"destination": "/way/dir", "type": "proc", "source": "proc"}));
     bundle.mount(json!({"destination": "/way/dir", "type": "sysfs", "source": "sysfs"}));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_in_a_loop_of_symlinks(rig: &mut Rig) -> Outcome {
@@ -273,8 +274,8 @@ fn mount_in_a_loop_of_symlinks(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["mounts[6]", "/one/new"])
 }
 
-/// CVE-2025-31133, CVE-2025-62161 (youki): a mask made of the image's own /dev/null could be any file.
-fn mask_with_a_false_null_device(rig: &mut Rig) -> Outcome {
+/// CVE-2025-31133, CVE-2025-62161 (youki): an image's /dev/null, which masks are made of, could be another file.
+fn mask_with_a_replaced_null_device(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     bundle.file("/etc/secret", "secret")?;
@@ -289,22 +290,22 @@ fn mask_with_a_false_null_device(rig: &mut Rig) -> Outcome {
     rig.failure(&output, &["/dev/null"])
 }
 
-/// CVE-2019-5736: what /proc/<pid>/exe leads to while a container waits is not the host's own file.
-fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
+/// CVE-2019-5736: /proc/PID/exe of a created container is not the runtime's file on the host.
+fn proc_exe_is_not_the_runtime(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun show their own file through a read-only mount");
+        return skip_allowed("runc and crun show their own file, on a read-only mount");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
     let shown = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?;
     let runtime = fs::metadata(&rig.suite.runtime)?;
-    different("the file", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
+    different("the executable", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
     rig.delete()
 }
 
-/// An image whose program is the link to whatever executes it.
-fn runtime_is_not_run_as_the_program(rig: &mut Rig) -> Outcome {
+/// CVE-2019-5736: /proc/self/exe as the program of an image.
+fn runtime_cannot_be_executed_as_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", json!(["/proc/self/exe", "--version"]));
     let output = rig.run(&bundle, &[])?;

@@ -7,35 +7,35 @@ use super::source;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
     "rootfs",
     bind_of_a_directory,
     bind_of_a_file,
-    bind_makes_a_missing_directory,
-    bind_makes_a_missing_file,
+    bind_creates_a_missing_directory,
+    bind_creates_a_missing_file,
     bind_with_a_source_beside_the_config,
     bind_of_a_missing_source_is_rejected,
-    bind_leaves_submounts_out,
-    rbind_brings_submounts,
+    bind_excludes_submounts,
+    rbind_includes_submounts,
     bind_read_only,
     rbind_ro_leaves_submounts_writable,
     rbind_rro_reaches_submounts,
-    mount_points_below_a_read_only_bind_are_made,
-    mount_points_below_what_the_host_has_read_only_are_not_made,
-    bind_options_are_seen,
+    mount_points_below_a_read_only_bind_are_created,
+    mount_points_below_a_read_only_mount_of_the_host_are_not_created,
+    bind_options_are_set,
     bind_recursive_options_reach_submounts,
-    bind_the_last_word_wins,
+    bind_uses_the_last_of_conflicting_options,
     bind_type_none_with_the_option_alone,
-    later_mount_covers_an_earlier_one,
-    bind_strictatime_is_seen,
+    later_mount_covers_earlier_one,
+    bind_strictatime_is_set,
     rbind_with_a_pinned_mount_namespace,
-    bind_with_words_of_a_filesystem_is_rejected,
+    bind_with_filesystem_options_is_rejected,
 ];
 
-/// A source with a tmpfs of its own on `sub`.
+/// A source with a tmpfs mounted at `sub`.
 pub(super) fn with_submount(rig: &Rig) -> Outcome<std::path::PathBuf> {
     let dir = source(rig)?;
     let sub = dir.join("sub");
@@ -65,7 +65,7 @@ fn bind_of_a_file(rig: &mut Rig) -> Outcome {
     same("the image's file", fs::read_to_string(bundle.host_path("etc/hosts"))?, "the image's")
 }
 
-fn bind_makes_a_missing_directory(rig: &mut Rig) -> Outcome {
+fn bind_creates_a_missing_directory(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/a/new/place", &["bind"]);
@@ -74,7 +74,7 @@ fn bind_makes_a_missing_directory(rig: &mut Rig) -> Outcome {
     inside.is("list:/a/new/place", "file")
 }
 
-fn bind_makes_a_missing_file(rig: &mut Rig) -> Outcome {
+fn bind_creates_a_missing_file(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source.join("file"), "/a/new/name", &["bind"]);
@@ -97,7 +97,7 @@ fn bind_of_a_missing_source_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["mounts[6]", "nothing"])
 }
 
-fn bind_leaves_submounts_out(rig: &mut Rig) -> Outcome {
+fn bind_excludes_submounts(rig: &mut Rig) -> Outcome {
     let source = with_submount(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/data", &["bind"]);
@@ -106,7 +106,7 @@ fn bind_leaves_submounts_out(rig: &mut Rig) -> Outcome {
     inside.is("list:/data/sub", "")
 }
 
-fn rbind_brings_submounts(rig: &mut Rig) -> Outcome {
+fn rbind_includes_submounts(rig: &mut Rig) -> Outcome {
     let source = with_submount(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/data", &["rbind"]);
@@ -148,9 +148,9 @@ fn rbind_rro_reaches_submounts(rig: &mut Rig) -> Outcome {
     inside.is("write:/data/sub/deep", "!EROFS")
 }
 
-/// One mount for each word, with how mountinfo shows it.
-/// Read-only last. `rro` reaches what the source brought, not what is mounted below it later.
-fn mount_points_below_a_read_only_bind_are_made(rig: &mut Rig) -> Outcome {
+/// `ro` and `rro` are set after later mounts were made below the mount; `rro` applies to the mounts of the source, not
+/// to those.
+fn mount_points_below_a_read_only_bind_are_created(rig: &mut Rig) -> Outcome {
     let places = ["/data/new/deep", "/data/./sub/new", "/data/one"];
     for (number, word) in ["ro", "rro"].into_iter().enumerate() {
         let dir = rig.dir.join(number.to_string());
@@ -178,8 +178,8 @@ fn mount_points_below_a_read_only_bind_are_made(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// It is not made writable for that.
-fn mount_points_below_what_the_host_has_read_only_are_not_made(rig: &mut Rig) -> Outcome {
+/// A mount that is read-only on the host is not made writable to create a mount point.
+fn mount_points_below_a_read_only_mount_of_the_host_are_not_created(rig: &mut Rig) -> Outcome {
     let dir = source(rig)?;
     let host = rig.dir.join("host");
     fs::create_dir(&host)?;
@@ -197,10 +197,10 @@ fn mount_points_below_what_the_host_has_read_only_are_not_made(rig: &mut Rig) ->
     outputs
         .iter()
         .try_for_each(|output| rig.failure(output, &["mounts[7] /data/new", "read-only file system"]))?;
-    same("what was made", dir.join("new").exists(), false)
+    same("the mount point exists", dir.join("new").exists(), false)
 }
 
-fn bind_options_are_seen(rig: &mut Rig) -> Outcome {
+fn bind_options_are_set(rig: &mut Rig) -> Outcome {
     let words = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "ro", "nosymfollow"];
     let known = |word: &&str| rig.is(Runtime::Mote) || *word != "nosymfollow";
     let words: Vec<&str> = words.into_iter().filter(known).collect();
@@ -220,8 +220,8 @@ fn bind_options_are_seen(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Which mountinfo shows by the want of another word.
-fn bind_strictatime_is_seen(rig: &mut Rig) -> Outcome {
+/// mountinfo shows strictatime by the absence of relatime and noatime.
+fn bind_strictatime_is_set(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/strict", &["bind", "strictatime"]);
@@ -238,7 +238,7 @@ fn bind_recursive_options_reach_submounts(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn bind_the_last_word_wins(rig: &mut Rig) -> Outcome {
+fn bind_uses_the_last_of_conflicting_options(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/one", &["bind", "ro", "rw", "nodev", "dev"]);
@@ -249,7 +249,7 @@ fn bind_the_last_word_wins(rig: &mut Rig) -> Outcome {
     inside.mount_has("/two", &["nodev", "ro"])
 }
 
-/// What docker writes: the option says bind, whatever the type says.
+/// As from docker: the option makes it a bind mount, whatever the type is.
 fn bind_type_none_with_the_option_alone(rig: &mut Rig) -> Outcome {
     let source = source(rig)?.display().to_string();
     let mut bundle = rig.bundle()?;
@@ -261,7 +261,7 @@ fn bind_type_none_with_the_option_alone(rig: &mut Rig) -> Outcome {
     inside.is("list:/two", "file")
 }
 
-fn later_mount_covers_an_earlier_one(rig: &mut Rig) -> Outcome {
+fn later_mount_covers_earlier_one(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle: Bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs"}));
@@ -273,8 +273,8 @@ fn later_mount_covers_an_earlier_one(rig: &mut Rig) -> Outcome {
     same("mounts there", inside.all("mount:/data/inner").len(), 2)
 }
 
-/// Only a younger one can be mounted (`mnt_ns_loop` of fs/namespace.c), and since linux 6.18 its number tells that, which is
-/// given out in lots to each processor: one that was made on another may count as older.
+/// A mount namespace can only be bind-mounted in an older one (`mnt_ns_loop` of fs/namespace.c). Since Linux 6.18 its
+/// id shows the age; ids are allocated to CPUs in batches, so a namespace created on another CPU may seem older.
 fn pin_mount_namespace(rig: &Rig, pin: &Path) -> Outcome {
     for _ in 0..200 {
         let mut holder =
@@ -287,10 +287,10 @@ fn pin_mount_namespace(rig: &Rig, pin: &Path) -> Outcome {
             pinned => return Ok(pinned?),
         }
     }
-    skip_allowed("no mount namespace of these counts as younger than this one")
+    skip_allowed("each mount namespace has a lower id than this one")
 }
 
-/// As snapd has them below `/run`, and so below `/`: they cannot come along, but all else does.
+/// As with snapd below `/run`, and therefore below `/`: pinned namespaces are left out of a recursive bind mount.
 fn rbind_with_a_pinned_mount_namespace(rig: &mut Rig) -> Outcome {
     let source = with_submount(rig)?;
     let pin = source.join("pin");
@@ -325,10 +325,10 @@ fn rbind_with_a_pinned_mount_namespace(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// As public files for Kubernetes have them.
-fn bind_with_words_of_a_filesystem_is_rejected(rig: &mut Rig) -> Outcome {
+/// As in public Kubernetes manifests.
+fn bind_with_filesystem_options_is_rejected(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("these peers pass them over");
+        return skip_allowed("runc and crun ignore them");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);

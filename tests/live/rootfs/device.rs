@@ -1,9 +1,9 @@
-//! Devices: those every container has, and those of the configuration.
+//! Default devices, and `linux.devices`.
 
 use crate::check::{Outcome, contains};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -14,14 +14,14 @@ tests![
     default_devices_in_a_user_namespace,
     device_of_the_configuration,
     device_kinds,
-    device_mode_is_not_cut_by_the_umask,
+    device_mode_ignores_the_umask,
     device_in_a_new_directory,
     device_outside_dev,
-    device_with_slashes_behind_it,
+    device_with_trailing_slashes,
     devices_in_a_user_namespace,
     device_of_an_unmapped_owner,
-    device_that_only_the_host_has,
-    device_that_is_there_already,
+    device_is_bind_mounted_if_mknod_is_denied,
+    device_that_exists_in_the_image,
     device_mismatch_is_rejected,
     device_of_an_unknown_kind_is_rejected,
 ];
@@ -74,7 +74,7 @@ fn default_links(rig: &mut Rig) -> Outcome {
     links.iter().try_for_each(|(path, target)| inside.is(&format!("link:{path}"), target))
 }
 
-/// There a device cannot be made: the host's own is bound.
+/// In a user namespace, devices cannot be created: those of the host are bind-mounted.
 fn default_devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -96,7 +96,7 @@ fn device_of_the_configuration(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 7 8 1:5")
 }
 
-/// c and u are one, b is another, p takes no numbers.
+/// c and u are character devices, b is a block device, p is a FIFO without device numbers.
 fn device_kinds(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/one", "u", 1, 5));
@@ -109,7 +109,7 @@ fn device_kinds(rig: &mut Rig) -> Outcome {
     inside.is("stat:/dev/three", "p 600 0 0 0:0")
 }
 
-fn device_mode_is_not_cut_by_the_umask(rig: &mut Rig) -> Outcome {
+fn device_mode_ignores_the_umask(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.umask", 0o077i64);
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
@@ -131,7 +131,7 @@ fn device_outside_dev(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
 }
 
-fn device_with_slashes_behind_it(rig: &mut Rig) -> Outcome {
+fn device_with_trailing_slashes(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/mine//", "c", 1, 5));
     bundle.set("linux.devices[+]", device("/dev/zero/", "c", 1, 5));
@@ -140,7 +140,7 @@ fn device_with_slashes_behind_it(rig: &mut Rig) -> Outcome {
     inside.is("stat:/dev/zero", "c 640 7 8 1:5")
 }
 
-/// Where they cannot be made either, but by the host's side: as they are asked for, whatever the host has.
+/// In a user namespace, the parent creates the devices of the configuration, whatever the host has.
 fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -175,7 +175,7 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     inside.mount_lacks("/dev/one", &["nodev"])
 }
 
-/// Nobody of the container's: not another one of its ids.
+/// An owner without a mapping is not replaced by another id of the container.
 fn device_of_an_unmapped_owner(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -185,8 +185,8 @@ fn device_of_an_unmapped_owner(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
 }
 
-/// Whoever may not make nodes binds the host's.
-fn device_that_only_the_host_has(rig: &mut Rig) -> Outcome {
+/// A runtime that may not create device nodes bind-mounts those of the host.
+fn device_is_bind_mounted_if_mknod_is_denied(rig: &mut Rig) -> Outcome {
     rig.denied = &[("mknodat", libc::EPERM)];
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -196,8 +196,8 @@ fn device_that_only_the_host_has(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["linux.devices", "/dev/mine"])
 }
 
-/// The same device in the image is the device that was asked for.
-fn device_that_is_there_already(rig: &mut Rig) -> Outcome {
+/// If the image contains the device, it is used.
+fn device_that_exists_in_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     sys::mknod(&bundle.host_path("etc/mine"), libc::S_IFCHR | 0o640, 1, 5)?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
@@ -205,7 +205,7 @@ fn device_that_is_there_already(rig: &mut Rig) -> Outcome {
     contains("the device", inside.get("stat:/etc/mine"), " 1:5")
 }
 
-/// The spec: a file of the same name that is not the device is an error.
+/// The specification: a file at the path that is not the device is an error.
 fn device_mismatch_is_rejected(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return crate::check::skip_allowed("runc and crun accept what they find");

@@ -1,4 +1,4 @@
-//! Idmapped mounts: whose files they are inside, and whose on the host.
+//! Idmapped mounts: the owners of files in the container, and those of new files on the host.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -17,21 +17,21 @@ tests![
     idmap_by_the_fields,
     idmap_by_the_fields_in_a_user_namespace,
     idmap_as_the_user_namespace,
-    idmap_of_the_option,
-    idmap_of_the_option_in_a_user_namespace,
-    idmap_is_of_the_top_alone,
-    ridmap_reaches_submounts,
-    idmap_of_a_file_through_a_link,
+    idmap_by_the_option,
+    idmap_by_the_option_in_a_user_namespace,
+    idmap_excludes_submounts,
+    ridmap_includes_submounts,
+    idmap_of_a_file_through_a_symlink,
     idmap_is_private,
-    idmap_shares_namespaces_of_mounts,
-    idmap_of_a_filesystem_without_it_is_rejected,
+    idmap_with_several_mappings,
+    idmap_of_an_unsupported_filesystem_is_rejected,
     idmap_with_overlapping_ranges_is_rejected,
 ];
 
-/// Peers have it, but runc 1.1 overlooks the words.
+/// Skips the test for runc 1.1, which ignores the options.
 fn has_idmap(rig: &Rig) -> Outcome {
     match rig.is(Runtime::Runc) {
-        true => skip_allowed("this runc overlooks the words"),
+        true => skip_allowed("this runc ignores the options"),
         false => is_not_on_initramfs(rig),
     }
 }
@@ -40,14 +40,14 @@ fn map(first: i64, host: i64) -> Json {
     json!([{"containerID": first, "hostID": host, "size": 1000i64}])
 }
 
-/// The last mount of the list gets mappings.
+/// Adds mappings to the last mount of the list.
 fn map_last(bundle: &mut Bundle, map: &Json) {
     let last = bundle.config.at("mounts").items().len() - 1;
     bundle.set(&format!("mounts[{last}].uidMappings"), map.clone());
     bundle.set(&format!("mounts[{last}].gidMappings"), map.clone());
 }
 
-/// With and without the word; what is root's here is somebody else's there, and the other way round.
+/// With and without the options; ids are mapped in both directions.
 fn idmap_by_the_fields(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -71,7 +71,7 @@ fn idmap_by_the_fields(rig: &mut Rig) -> Outcome {
     same("the new file's owner", (new.uid(), new.gid()), (30, 30))
 }
 
-/// The host's ids of the mapping are those of the container's mapping.
+/// The host ids of the mapping are mapped by the user namespace of the container.
 fn idmap_by_the_fields_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -86,7 +86,7 @@ fn idmap_by_the_fields_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// The container's own mapping, turned round: what root owns on the host is root's inside.
+/// The inverse mapping of the user namespace: files of the host's root belong to the container's root.
 fn idmap_as_the_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -100,8 +100,8 @@ fn idmap_as_the_user_namespace(rig: &mut Rig) -> Outcome {
     same("the new file's owner", (new.uid(), new.gid()), (0, 0))
 }
 
-/// Whoever owns no id inside is nobody, and nothing can be made in their name.
-fn idmap_of_the_option(rig: &mut Rig) -> Outcome {
+/// A file whose owner has no mapping belongs to the overflow id, and no such file can be created.
+fn idmap_by_the_option(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let file = source.join("file");
@@ -117,8 +117,8 @@ fn idmap_of_the_option(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Behind an `@` are ids of the container, whatever they are on the host.
-fn idmap_of_the_option_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+/// After `@`, ids are those in the container, whatever they are on the host.
+fn idmap_by_the_option_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
@@ -140,21 +140,21 @@ fn submount_with(rig: &Rig, word: &str) -> Outcome<crate::report::Report> {
     inside
 }
 
-fn idmap_is_of_the_top_alone(rig: &mut Rig) -> Outcome {
+fn idmap_excludes_submounts(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let inside = submount_with(rig, "idmap")?;
     inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     inside.is("stat:/data/sub/deep", "f 644 0 0 0:0")
 }
 
-fn ridmap_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn ridmap_includes_submounts(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let inside = submount_with(rig, "ridmap")?;
     inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     inside.is("stat:/data/sub/deep", "f 644 4000 4000 0:0")
 }
 
-fn idmap_of_a_file_through_a_link(rig: &mut Rig) -> Outcome {
+fn idmap_of_a_file_through_a_symlink(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let link = source(rig)?.join("link");
     symlink("file", &link)?;
@@ -164,7 +164,7 @@ fn idmap_of_a_file_through_a_link(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["stat", "/data"])?.is("stat:/data", "f 644 4000 4000 0:0")
 }
 
-/// The host's mount is shared: neither sees what is mounted in the other.
+/// The mount of the host is shared, but later mounts in one do not appear in the other.
 fn idmap_is_private(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -182,8 +182,8 @@ fn idmap_is_private(rig: &mut Rig) -> Outcome {
     same("files on the host", seen, 0)
 }
 
-/// Several mounts, with two kinds of mappings between them.
-fn idmap_shares_namespaces_of_mounts(rig: &mut Rig) -> Outcome {
+/// Mounts with the same mapping share a user namespace.
+fn idmap_with_several_mappings(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
@@ -199,7 +199,7 @@ fn idmap_shares_namespaces_of_mounts(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn idmap_of_a_filesystem_without_it_is_rejected(rig: &mut Rig) -> Outcome {
+fn idmap_of_an_unsupported_filesystem_is_rejected(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);

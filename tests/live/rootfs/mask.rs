@@ -1,4 +1,4 @@
-//! Masked and read-only paths.
+//! `linux.maskedPaths` and `linux.readonlyPaths`.
 
 use std::fs;
 
@@ -11,12 +11,12 @@ tests![
     "rootfs",
     masked_file_reads_empty,
     masked_directory_is_empty_and_read_only,
-    masked_directories_are_not_one_writable_place,
+    masked_directories_are_no_shared_writable_directory,
     masked_path_that_is_missing,
     readonly_path_cannot_be_written,
     readonly_directory_with_a_writable_mount_below,
     readonly_path_that_is_missing,
-    readonly_keeps_the_mounts_other_options,
+    readonly_keeps_other_mount_options,
     masks_in_a_user_namespace,
 ];
 
@@ -40,8 +40,8 @@ fn masked_directory_is_empty_and_read_only(rig: &mut Rig) -> Outcome {
     inside.is("create:/etc/dir/new", "!EROFS")
 }
 
-/// Two masks may be one file system, but nothing can go from one to the other.
-fn masked_directories_are_not_one_writable_place(rig: &mut Rig) -> Outcome {
+/// Masks may share one tmpfs, but nothing can be written to it.
+fn masked_directories_are_no_shared_writable_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/one/x", "")?;
     bundle.file("/etc/two/x", "")?;
@@ -73,7 +73,7 @@ fn readonly_path_cannot_be_written(rig: &mut Rig) -> Outcome {
     inside.is("create:/etc/free", "ok")
 }
 
-/// The bind that makes it read-only is recursive: what is mounted below does not disappear.
+/// The bind mount is recursive: mounts below the path stay visible.
 fn readonly_directory_with_a_writable_mount_below(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/etc/kept/below", "type": "tmpfs", "source": "tmpfs"}));
@@ -81,7 +81,7 @@ fn readonly_directory_with_a_writable_mount_below(rig: &mut Rig) -> Outcome {
     let verbs = ["create", "/etc/kept/new", "create", "/etc/kept/below/new", "mounts"];
     let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("create:/etc/kept/new", "!EROFS")?;
-    different("a mount below", inside.get("mount:/etc/kept/below"), "(not reported)")
+    different("the mount below", inside.get("mount:/etc/kept/below"), "(not reported)")
 }
 
 fn readonly_path_that_is_missing(rig: &mut Rig) -> Outcome {
@@ -90,7 +90,7 @@ fn readonly_path_that_is_missing(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["stat", "/no"])?.is("stat:/no", "!ENOENT")
 }
 
-fn readonly_keeps_the_mounts_other_options(rig: &mut Rig) -> Outcome {
+fn readonly_keeps_other_mount_options(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let options = json!(["nosuid", "nodev", "noexec"]);
     let mount = json!({"destination": "/kept", "type": "tmpfs", "source": "tmpfs", "options": options});

@@ -1,4 +1,4 @@
-//! File systems made for the container: proc, sysfs, tmpfs, devpts, mqueue.
+//! New filesystems: proc, sysfs, tmpfs, devpts, mqueue; and mount options.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -8,21 +8,21 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, lacks, same};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
-use crate::rig::{Runtime, Rig};
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
     "rootfs",
-    proc_is_of_the_containers_pids,
+    proc_shows_the_pid_namespace,
     sysfs_is_read_only,
     mqueue_is_mounted,
     filesystems_belong_to_the_root_of_a_new_user_namespace,
     filesystems_belong_to_the_root_of_a_joined_user_namespace,
     tmpfs_size_and_mode,
-    tmpfs_takes_the_mode_of_its_place,
-    tmpfs_on_a_new_place_is_everybodys,
-    tmpfs_options_are_seen,
+    tmpfs_has_the_mode_of_its_mount_point,
+    tmpfs_at_a_new_mount_point_has_mode_1777,
+    tmpfs_options_are_set,
     tmpfs_without_a_source,
     tmpcopyup,
     tmpcopyup_of_another_filesystem_is_rejected,
@@ -30,12 +30,12 @@ tests![
     devpts_ptmx_can_be_opened,
     remount_changes_a_mount,
     mounts_over_the_root_through_a_link,
-    an_unknown_type_is_rejected,
-    an_unknown_option_is_the_kernels_to_refuse,
-    a_mount_without_destination_is_rejected,
+    unknown_type_is_rejected,
+    unknown_option_is_rejected_by_the_kernel,
+    mount_without_destination_is_rejected,
 ];
 
-fn proc_is_of_the_containers_pids(rig: &mut Rig) -> Outcome {
+fn proc_shows_the_pid_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside = rig.report(&mut bundle, &["mounts", "list", "/proc"])?;
     contains("the mountinfo line", inside.get("mount:/proc"), " - proc proc ")?;
@@ -59,7 +59,8 @@ fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
     inside.is("create:/dev/mqueue/one", "ok")
 }
 
-/// Of every type that a user namespace may mount, but for those that are the kernel's own everywhere.
+/// Checks the owner of each filesystem that a user namespace may mount; that of proc and sysfs is always the host's
+/// root.
 fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
     has_overlay(rig)?;
     let lower = source(rig)?;
@@ -103,8 +104,8 @@ fn filesystems_belong_to_the_root_of_a_joined_user_namespace(rig: &mut Rig) -> O
     belong_to_root(rig, bundle)
 }
 
-/// Only a directory that was there says which mode is wanted.
-fn tmpfs_on_a_new_place_is_everybodys(rig: &mut Rig) -> Outcome {
+/// The mode of an existing directory is kept; a new one gets mode 1777.
+fn tmpfs_at_a_new_mount_point_has_mode_1777(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(tmpfs(&[]));
     let places = ["/run/lock", "/etc/deep/er", "/fresh/below"];
@@ -136,7 +137,7 @@ fn tmpfs_size_and_mode(rig: &mut Rig) -> Outcome {
     inside.is("stat:/fresh", "d 1770 5 6 0:0")
 }
 
-fn tmpfs_takes_the_mode_of_its_place(rig: &mut Rig) -> Outcome {
+fn tmpfs_has_the_mode_of_its_mount_point(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     fs::create_dir(bundle.host_path("fresh"))?;
     fs::set_permissions(bundle.host_path("fresh"), fs::Permissions::from_mode(0o711))?;
@@ -146,7 +147,7 @@ fn tmpfs_takes_the_mode_of_its_place(rig: &mut Rig) -> Outcome {
     inside.is("stat:/fresh", "d 711 0 0 0:0")
 }
 
-fn tmpfs_options_are_seen(rig: &mut Rig) -> Outcome {
+fn tmpfs_options_are_set(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(tmpfs(&["nosuid", "nodev", "noexec", "noatime", "ro"]));
     let inside = rig.report(&mut bundle, &["mounts", "create", "/fresh/file"])?;
@@ -161,7 +162,7 @@ fn tmpfs_without_a_source(rig: &mut Rig) -> Outcome {
     contains("the mountinfo line", inside.get("mount:/fresh"), " - tmpfs ")
 }
 
-/// Everything that is there, with owners and modes, and writing changes the copy alone.
+/// All files are copied with owners and modes, and writing changes only the copies.
 fn tmpcopyup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let below = bundle.host_path("fresh/dir/deeper");
@@ -223,10 +224,10 @@ fn remount_changes_a_mount(rig: &mut Rig) -> Outcome {
     inside.is("create:/fresh/new", "!EROFS")?;
     inside.is("list:/fresh", "")?;
     inside.mount_has("/fresh", &["ro", "nosuid"])?;
-    same("mounts there", inside.all("mount:/fresh").len(), 1)
+    same("number of mounts", inside.all("mount:/fresh").len(), 1)
 }
 
-/// A link in the image leads there all the same: the mount is beneath what the container has.
+/// The destination is a symlink to the root, so the mount is hidden below the container's root.
 fn mounts_over_the_root_through_a_link(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     symlink("/", bundle.host_path("lead"))?;
@@ -243,22 +244,22 @@ fn mounts_over_the_root_through_a_link(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn an_unknown_type_is_rejected(rig: &mut Rig) -> Outcome {
+fn unknown_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.mount(json!({"destination": "/fresh", "type": "moonfs", "source": "moon"}));
     rig.rejected(&bundle, &["mounts[6]", "moonfs"])
 }
 
-/// A word that is in no table goes to the file system, which knows best.
-fn an_unknown_option_is_the_kernels_to_refuse(rig: &mut Rig) -> Outcome {
+/// An option that mote does not have is passed to the filesystem.
+fn unknown_option_is_rejected_by_the_kernel(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.mount(tmpfs(&["moonlight"]));
     rig.rejected(&bundle, &["mounts[6]", "/fresh"])
 }
 
-fn a_mount_without_destination_is_rejected(rig: &mut Rig) -> Outcome {
+fn mount_without_destination_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["mounts"]);
     bundle.mount(json!({"type": "tmpfs", "source": "tmpfs"}));

@@ -1,4 +1,4 @@
-//! Propagation between the host's mounts and the container's.
+//! Mount propagation between the host and the container.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ tests![
     option_slave,
     option_shared,
     option_unbindable,
-    option_rprivate_reaches_submounts,
-    option_rslave_reaches_submounts,
-    option_rshared_reaches_submounts,
-    root_is_private_unless_asked,
+    option_rprivate_includes_submounts,
+    option_rslave_includes_submounts,
+    option_rshared_includes_submounts,
+    root_is_private_by_default,
     root_slave,
     root_shared,
     root_unbindable,
-    root_of_another_word_is_rejected,
+    root_with_another_value_is_rejected,
     slave_receives_from_the_host,
     private_receives_nothing,
     shared_sends_to_the_host,
     container_mounts_stay_inside,
 ];
 
-/// A source that is a shared mount, with a shared mount on `sub`.
+/// A source that is a shared mount, with a shared mount at `sub`.
 fn shared(rig: &Rig) -> Outcome<PathBuf> {
     let dir = source(rig)?;
     let path = dir.display().to_string();
@@ -40,12 +40,12 @@ fn shared(rig: &Rig) -> Outcome<PathBuf> {
     Ok(dir)
 }
 
-/// Binds the shared source at `/data` with one more word, and gives the mounts seen inside.
+/// Mounts the shared source at `/data` with a propagation option; returns the report with the mounts.
 fn with_word(rig: &Rig, word: &str) -> Outcome<Report> {
     let dir = shared(rig)?;
     let mut bundle = rig.bundle()?;
     if word.ends_with("slave") {
-        // A root that is cut off from the host leaves nothing to be the slave of.
+        // If the root is private, there is no peer group for a slave.
         bundle.set("linux.rootfsPropagation", "rslave");
     }
     bundle.bind(&dir, "/data", &["rbind", word]);
@@ -88,23 +88,23 @@ fn option_unbindable(rig: &mut Rig) -> Outcome {
     has(&with_word(rig, "unbindable")?, "/data", "unbindable")
 }
 
-fn option_rprivate_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rprivate_includes_submounts(rig: &mut Rig) -> Outcome {
     let inside = with_word(rig, "rprivate")?;
     same("fields", fields(&inside, "/data")?, "")?;
     same("fields below", fields(&inside, "/data/sub")?, "")
 }
 
-fn option_rslave_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rslave_includes_submounts(rig: &mut Rig) -> Outcome {
     let inside = with_word(rig, "rslave")?;
     has(&inside, "/data/sub", "master:")?;
     has_not(&inside, "/data/sub", "shared:")
 }
 
-fn option_rshared_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rshared_includes_submounts(rig: &mut Rig) -> Outcome {
     has(&with_word(rig, "rshared")?, "/data/sub", "shared:")
 }
 
-/// The fields of the container's root, whose place on the host is a shared mount.
+/// The optional fields of the container's root, which is on a shared mount of the host.
 fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
     let mut bundle = rig.bundle()?;
     let path = bundle.dir.display().to_string();
@@ -118,7 +118,7 @@ fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
     Ok(fields(&inside?, "/")?.to_string())
 }
 
-fn root_is_private_unless_asked(rig: &mut Rig) -> Outcome {
+fn root_is_private_by_default(rig: &mut Rig) -> Outcome {
     lacks("the root's fields", &root_with(rig, None)?, "shared:")?;
     same("the root's fields", root_with(rig, Some("private"))?.as_str(), "")
 }
@@ -135,14 +135,14 @@ fn root_unbindable(rig: &mut Rig) -> Outcome {
     contains("the root's fields", &root_with(rig, Some("unbindable"))?, "unbindable")
 }
 
-fn root_of_another_word_is_rejected(rig: &mut Rig) -> Outcome {
+fn root_with_another_value_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.rootfsPropagation", "sideways");
     rig.rejected(&bundle, &["linux.rootfsPropagation", "sideways"])
 }
 
-/// A mount made on the host while the container runs; gives what the container then finds there.
+/// Makes a mount on the host while the container runs; returns what the container then lists there.
 fn made_later(rig: &Rig, word: &str) -> Outcome<String> {
     let dir = shared(rig)?;
     let late = dir.join("late");
@@ -169,7 +169,7 @@ fn private_receives_nothing(rig: &mut Rig) -> Outcome {
     same("seen inside", made_later(rig, "rprivate")?.as_str(), "")
 }
 
-/// As engines ask for it, with the root shared too: what the container mounts there is mounted on the host.
+/// As engines set it up, with the root shared, too: a mount by the container appears on the host.
 fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
     let dir = shared(rig)?;
     fs::create_dir(dir.join("late"))?;
@@ -181,16 +181,16 @@ fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
     bundle.bind(&dir, "/data", &["rbind", "rshared"]);
     bundle.verbs(&["mount", "/data/late", "create", "/data/late/news", "say", "ready", "line"]);
     let mut running = rig.spawn(&bundle, &[])?;
-    let said = running.lines.until("say=ready");
+    let seen_inside = running.lines.until("say=ready");
     let seen = dir.join("late/news").exists();
     running.write("go\n")?;
     running.finish()?.success()?;
     sys::umount(&dir)?;
-    said?.is("mount:/data/late", "ok")?;
+    seen_inside?.is("mount:/data/late", "ok")?;
     same("seen on the host", seen, true)
 }
 
-/// Mounts of the set-up and of the container, on a host whose root is shared, do not come back to the host.
+/// Mounts by the runtime and by the container do not appear on a host whose root is shared.
 fn container_mounts_stay_inside(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = bundle.dir.display().to_string();

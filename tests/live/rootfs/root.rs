@@ -1,4 +1,4 @@
-//! The root itself: where it comes from, read-only, and what of the host can still be reached.
+//! `root`: its path, read-only roots, pivot_root(2), and what of the host remains reachable.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ tests![
     "rootfs",
     only_the_containers_mounts_are_there,
     the_host_is_not_above_the_root,
-    the_host_is_not_behind_proc,
+    the_host_is_not_reachable_through_proc,
     root_read_only,
     root_read_only_leaves_mounts_writable,
     root_by_an_absolute_path,
@@ -22,13 +22,13 @@ tests![
     root_without_a_path_is_rejected,
     without_pivot,
     without_pivot_the_host_is_not_above_the_root,
-    without_pivot_nobody_climbs_out,
+    without_pivot_chroot_escape_fails,
     without_pivot_no_procfs_is_left,
     without_pivot_no_procfs_is_left_in_a_user_namespace,
-    without_pivot_a_mount_that_another_hides,
+    without_pivot_hidden_mounts,
 ];
 
-/// Everything that mountinfo shows inside is of the configuration, or one of its masks.
+/// mountinfo in the container shows only mounts of the configuration, and masks.
 fn only_the_containers_mounts_are_there(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside = rig.report(&mut bundle, &["mounts"])?;
@@ -64,8 +64,8 @@ fn the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
     above(rig, &[])
 }
 
-/// Process 1 of the host is not there, and that of the container leads to the container.
-fn the_host_is_not_behind_proc(rig: &mut Rig) -> Outcome {
+/// The host's process 1 is not visible, and /proc/1 links to the container's root.
+fn the_host_is_not_reachable_through_proc(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside =
         rig.report(&mut bundle, &["list", "/proc/1/root", "list", "/proc/1/cwd", "link", "/proc/1/cwd"])?;
@@ -138,8 +138,8 @@ fn without_pivot_the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
     above(rig, &["--no-pivot"])
 }
 
-/// With hooks the root is where the bundle has it, until they have been run.
-fn without_pivot_nobody_climbs_out(rig: &mut Rig) -> Outcome {
+/// With hooks, the root is at its path in the bundle until they have been run.
+fn without_pivot_chroot_escape_fails(rig: &mut Rig) -> Outcome {
     for hooks in [false, true] {
         let mut bundle = rig.bundle()?;
         if hooks {
@@ -155,7 +155,8 @@ fn without_pivot_nobody_climbs_out(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// CVE-2019-16884's like: a procfs in the mount namespace, hidden or not, lets one be mounted that has no masks.
+/// Similar to CVE-2019-16884: with any procfs in the mount namespace, even a hidden one, another one without masks
+/// could be mounted.
 fn no_procfs_is_left(rig: &Rig, user_namespace: bool) -> Outcome {
     for options in [&[][..], &["--no-pivot"]] {
         let mut bundle = rig.bundle()?;
@@ -172,7 +173,7 @@ fn without_pivot_no_procfs_is_left(rig: &mut Rig) -> Outcome {
     no_procfs_is_left(rig, false)
 }
 
-/// There nobody can unmount the host's, which is covered instead.
+/// In a user namespace, the host's procfs cannot be unmounted, and is covered instead.
 fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     if table.lines().filter(|line| line.contains(" - proc ")).count() > 1 {
@@ -181,8 +182,9 @@ fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome
     no_procfs_is_left(rig, true)
 }
 
-/// It cannot be unmounted before the other, and by then the procfs is gone that tells of both.
-fn without_pivot_a_mount_that_another_hides(rig: &mut Rig) -> Outcome {
+/// A hidden mount cannot be unmounted before the one that covers it, and by then the procfs that lists both is
+/// unmounted.
+fn without_pivot_hidden_mounts(rig: &mut Rig) -> Outcome {
     let over = rig.dir.join("over");
     let hidden = over.join("hidden");
     fs::create_dir_all(&hidden)?;

@@ -1,5 +1,5 @@
-//! Symlinks of the image that lead somewhere good: what is made through them lands inside the root. And the
-//! process itself: its working directory and its user's home are looked for inside.
+//! Harmless symlinks of the image: files and mounts through them are created inside the rootfs. And paths that are
+//! looked up in the container: the working directory and /etc/passwd.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -9,7 +9,7 @@ use super::attack::{untouched, victim};
 use super::source;
 use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -40,7 +40,7 @@ fn mount_through_a_relative_symlink(rig: &mut Rig) -> Outcome {
     inside.is("list:/real/data", "file")
 }
 
-/// `/run` as a link from `/var/run`: absolute, and meant inside the image.
+/// `/var/run` is an absolute symlink to `/run`, which is resolved inside the rootfs.
 fn mount_through_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     fs::create_dir_all(bundle.host_path("run"))?;
@@ -62,7 +62,7 @@ fn mask_through_a_symlink(rig: &mut Rig) -> Outcome {
     inside.is("read:/way/secret", "")
 }
 
-/// What the link says is not looked at; the same link may be there already, and nothing else.
+/// The target is not followed; the image may have the same symlink, and no other file.
 fn symlink_is_copied(rig: &mut Rig) -> Outcome {
     let source = rig.dir.join("link");
     symlink("../point/to/nowhere", &source)?;
@@ -127,7 +127,7 @@ fn symlink_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// What the image's link leads to stays as it is, and is not made.
+/// The target of the image's symlink is neither changed nor created.
 fn file_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     symlink("file", source.join("link"))?;
@@ -154,7 +154,7 @@ fn file_is_mounted_unfollowed_below_a_symlink(rig: &mut Rig) -> Outcome {
     same("names outside", fs::read_dir(&outside)?.count(), 0)
 }
 
-/// Whoever reads it takes for granted who has made it.
+/// Programs that read procfs trust its symlinks.
 fn symlink_of_procfs_is_not_covered(rig: &mut Rig) -> Outcome {
     let link = source(rig)?.join("link");
     symlink("1", &link)?;
@@ -189,7 +189,7 @@ fn working_directory_is_not_made_outside(rig: &mut Rig) -> Outcome {
     rig.failure(&output, &["process.cwd"])
 }
 
-/// CVE-2024-21626: a descriptor of the host's that leaked into the set-up must not become a working directory.
+/// CVE-2024-21626: a file descriptor of the host that leaked into the set-up must not be a working directory.
 fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let dir = fs::File::open(&victim)?;
@@ -203,8 +203,7 @@ fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
         let output = crate::command::run(&mut command, "")?;
         lacks("the output", &output.stdout, "secret")?;
         lacks("the output", &output.stdout, "victim")?;
-        // Also one of the set-up's own that leads into the container: it leads beneath what is masked there.
-        // More of these are in `attack/cwd.rs`.
+        // Nor may a file descriptor of the set-up that refers to the container below masked paths; see `attack/cwd.rs`.
         if rig.is(Runtime::Mote) || output.code() != 0 {
             rig.failure(&output, &["process.cwd"])?;
         }
@@ -212,7 +211,7 @@ fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
     untouched(&victim)
 }
 
-/// The home of the user is looked up in the container's file, not through a link in the host's.
+/// The home directory is looked up in the container's /etc/passwd, and a symlink does not lead to the host's.
 fn passwd_is_the_images(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let outside = rig.dir.join("passwd");

@@ -1,4 +1,4 @@
-//! Images that have something else where a terminal's files should be (CVE-2025-52565): refused, or harmless.
+//! Images with other files at the paths of terminals (CVE-2025-52565): rejected, or harmless.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,7 +18,7 @@ tests![
     link_in_place_of_devpts_is_rejected,
     link_in_place_of_ptmx,
     link_in_place_of_the_console,
-    link_out_of_procfs_in_place_of_the_console,
+    procfs_link_in_place_of_the_console,
     exec_where_devpts_is_covered_is_rejected,
 ];
 
@@ -28,8 +28,8 @@ fn no_devpts_is_rejected(rig: &mut Rig) -> Outcome {
     rig.rejected(&bundle, &["process.terminal", "/dev/pts"])
 }
 
-/// The image's own /dev, with whatever is in it.
-fn own_devices(rig: &Rig) -> Outcome<Bundle> {
+/// The image's own /dev, without a mount.
+fn with_devices_of_the_image(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = bundle(rig, &["tty", "id", "mounts"])?;
     for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
         bundle.without_mount(place);
@@ -39,7 +39,7 @@ fn own_devices(rig: &Rig) -> Outcome<Bundle> {
 }
 
 fn directory_in_place_of_devpts_is_rejected(rig: &mut Rig) -> Outcome {
-    let bundle = own_devices(rig)?;
+    let bundle = with_devices_of_the_image(rig)?;
     bundle.file("/dev/pts/0", "")?;
     bundle.file("/dev/pts/ptmx", "")?;
     rig.rejected(&bundle, &["process.terminal", "/dev/pts"])
@@ -47,18 +47,18 @@ fn directory_in_place_of_devpts_is_rejected(rig: &mut Rig) -> Outcome {
 
 fn link_in_place_of_devpts_is_rejected(rig: &mut Rig) -> Outcome {
     for target in ["/etc", "/proc/self/cwd", "../../../../../../../../dev/pts"] {
-        let bundle = own_devices(rig)?;
+        let bundle = with_devices_of_the_image(rig)?;
         symlink(target, bundle.host_path("dev/pts"))?;
         rig.rejected(&bundle, &["process.terminal"])?;
     }
     Ok(())
 }
 
-/// It runs with a terminal out of its own devpts and no mount where none belongs, or there is an error.
+/// Checks that the container has a terminal of its own devpts and no devpts at other paths, or that it is rejected.
 fn harmless(rig: &Rig, bundle: &Bundle) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut rig.launch("run", bundle, &[])?)?;
-    let output = screen.finish(seat)?;
+    let running = screen.start(&mut rig.launch("run", bundle, &[])?)?;
+    let output = screen.finish(running)?;
     same("the victim", fs::read_to_string(bundle.host_path("etc/victim"))?.as_str(), "as it was")?;
     if output.code() != 0 {
         rig.failure(&output, &["/dev/"])?;
@@ -75,7 +75,7 @@ fn harmless(rig: &Rig, bundle: &Bundle) -> Outcome {
 }
 
 fn with_devpts(rig: &Rig) -> Outcome<Bundle> {
-    let mut bundle = own_devices(rig)?;
+    let mut bundle = with_devices_of_the_image(rig)?;
     fs::create_dir_all(bundle.host_path("dev/pts"))?;
     let options = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
     bundle.mount(crate::json!({
@@ -106,8 +106,9 @@ fn link_in_place_of_the_console(rig: &mut Rig) -> Outcome {
     same("the host's file", fs::read_to_string(&outside)?.as_str(), "as it was")
 }
 
-/// A terminal over a file of procfs takes what is written to that: labels, profiles, sysctls (CVE-2025-52881).
-fn link_out_of_procfs_in_place_of_the_console(rig: &mut Rig) -> Outcome {
+/// A terminal mounted over a file of procfs would receive what is written to that file: labels, profiles, sysctls
+/// (CVE-2025-52881).
+fn procfs_link_in_place_of_the_console(rig: &mut Rig) -> Outcome {
     for target in ["/proc/sys/kernel/core_pattern", "/proc/self/attr/exec", "/proc/sysrq-trigger"] {
         let bundle = with_devpts(rig)?;
         symlink(target, bundle.host_path("dev/console"))?;
@@ -116,7 +117,7 @@ fn link_out_of_procfs_in_place_of_the_console(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// The container's root has mounted something over it.
+/// The container's root has covered devpts with another mount.
 fn exec_where_devpts_is_covered_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
@@ -127,7 +128,7 @@ fn exec_where_devpts_is_covered_is_rejected(rig: &mut Rig) -> Outcome {
     inside.report().is("mount:/dev/pts", "ok")?;
     let output = run(&mut exec(rig, &[], &["say", "ran"]), "")?;
     if output.stdout.contains("ran") {
-        return fail("it ran");
+        return fail("the program ran");
     }
     same("exit code", output.code(), 255)?;
     contains("the error", &output.stderr, "devpts")?;

@@ -1,4 +1,4 @@
-//! `--console-socket`: the master goes to an engine, and mote goes away.
+//! `--console-socket`: the engine receives the PTY master, and mote exits.
 
 use std::os::fd::AsRawFd;
 
@@ -26,8 +26,8 @@ tests![
 
 const VERBS: &[&str] = &["tty", "size", "stat", "/dev/console", "stat", "/dev/pts/0", "fds", "line"];
 
-/// `create` and `start`, with the test where an engine would be.
-fn through(rig: &Rig, user_namespace: bool) -> Outcome {
+/// Runs `create` and `start`, with the test as the engine.
+fn console_socket(rig: &Rig, user_namespace: bool) -> Outcome {
     let mut bundle = bundle(rig, VERBS)?;
     if user_namespace {
         bundle.user_namespace(100_000);
@@ -37,7 +37,7 @@ fn through(rig: &Rig, user_namespace: bool) -> Outcome {
     let socket = Socket::new(rig, "console")?;
     let created = rig.create(&bundle, &["--console-socket", &socket.path])?;
     let (master, name) = socket.receive()?;
-    holds("something is said beside it", !name.is_empty())?;
+    holds("the message has a name", !name.is_empty())?;
     same("the size", pty::size(master.as_raw_fd())?, (44, 55))?;
     let mut screen = Screen::over(master)?;
     rig.mote(&["start", &rig.id])?.success()?;
@@ -47,22 +47,22 @@ fn through(rig: &Rig, user_namespace: bool) -> Outcome {
     inside.is("tty:control", "ok")?;
     inside.is("size", "44 55")?;
     contains("the owner", inside.get("stat:/dev/pts/0"), "c 620 10 ")?;
-    // The one is the other.
+    // Both paths are the same terminal.
     same("/dev/console", inside.get("stat:/dev/console"), inside.get("stat:/dev/pts/0"))?;
     screen.keys(b"some words\n")?;
     screen.until("line=some words")?;
-    // What its lines end in is for who has the master.
+    // Line ends are translated as the process with the master has configured it.
     contains("the lines", &String::from_utf8_lossy(&screen.seen), "tty:control=ok\r\n")?;
     drop(created);
     rig.delete()
 }
 
 fn socket_of_create(rig: &mut Rig) -> Outcome {
-    through(rig, false)
+    console_socket(rig, false)
 }
 
 fn socket_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    through(rig, true)
+    console_socket(rig, true)
 }
 
 fn socket_of_run_detached(rig: &mut Rig) -> Outcome {
@@ -100,7 +100,7 @@ fn socket_of_exec_in_the_foreground(rig: &mut Rig) -> Outcome {
     screen.keys(b"some words\n")?;
     let output = running.finish()?;
     same("exit code", output.code(), 9)?;
-    same("what goes past the terminal", output.stdout.as_str(), "")?;
+    same("the standard output", output.stdout.as_str(), "")?;
     rig.delete()
 }
 

@@ -1,27 +1,27 @@
-//! Mounts whose destination is the root: they are the root from there on, and nothing of what they cover is left.
+//! Mounts at `/`: they become the container's root, and nothing of what they cover is left in the mount namespace.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
-use crate::report::Report;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "rootfs",
-    a_bind_over_the_root,
-    a_bind_over_the_root_in_a_user_namespace,
-    a_bind_over_the_root_without_pivot,
-    a_bind_over_the_root_with_hooks,
-    two_over_the_root,
-    a_read_only_tmpfs_over_the_root,
-    copying_up_the_root_is_rejected,
+    bind_over_the_root,
+    bind_over_the_root_in_a_user_namespace,
+    bind_over_the_root_without_pivot,
+    bind_over_the_root_with_hooks,
+    two_binds_over_the_root,
+    read_only_tmpfs_over_the_root,
+    tmpcopyup_of_the_root_is_rejected,
 ];
 
-/// A tree of the host's with the payload, and a directory to tell it by.
+/// A tree on the host with the payload, and with a directory by which it is recognized.
 fn tree(rig: &Rig, name: &str) -> Outcome<PathBuf> {
     let tree = rig.dir.join(name);
     fs::create_dir_all(tree.join(name))?;
@@ -29,10 +29,10 @@ fn tree(rig: &Rig, name: &str) -> Outcome<PathBuf> {
     Ok(tree)
 }
 
-/// A bundle to whose mounts `first` adds some that come before the others.
-fn beginning(rig: &Rig, first: impl FnOnce(&mut Bundle) -> Outcome) -> Outcome<Bundle> {
+/// A bundle with the mounts of `first` before all others.
+fn with_first_mounts(rig: &Rig, first: impl FnOnce(&mut Bundle) -> Outcome) -> Outcome<Bundle> {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun make it, or ignore it");
+        return skip_allowed("runc and crun mount it below the root, or ignore it");
     }
     let mut bundle = rig.bundle()?;
     let others = bundle.config.at("mounts").clone();
@@ -44,9 +44,9 @@ fn beginning(rig: &Rig, first: impl FnOnce(&mut Bundle) -> Outcome) -> Outcome<B
     Ok(bundle)
 }
 
-/// One whose mounts begin with trees over the root.
-fn covered(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
-    beginning(rig, |bundle| {
+/// A bundle with these trees mounted over the root.
+fn with_covered_root(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
+    with_first_mounts(rig, |bundle| {
         for name in names {
             bundle.bind(&tree(rig, name)?, destination, &["bind"]);
         }
@@ -54,13 +54,13 @@ fn covered(rig: &Rig, names: &[&str], destination: &str) -> Outcome<Bundle> {
     })
 }
 
-/// What is seen from inside, with options of `run`.
-fn seen(rig: &Rig, bundle: &mut Bundle, options: &[&str]) -> Outcome<Report> {
+/// The report of `run` with these options.
+fn report_of_run(rig: &Rig, bundle: &mut Bundle, options: &[&str]) -> Outcome<Report> {
     bundle.verbs(&["list", "/", "list", "/..", "mounts", "create", "/new", "list", "/dev/pts"]);
     Ok(rig.run(bundle, options)?.success()?.report())
 }
 
-/// Only one root is there, and it is this one.
+/// Checks that there is only one root, and that it is this tree.
 fn is_the_root(inside: &Report, name: &str) -> Outcome {
     let list = format!("dev {name} payload proc sys");
     let sorted = |list: &str| {
@@ -76,31 +76,31 @@ fn is_the_root(inside: &Report, name: &str) -> Outcome {
     inside.is("create:/new", "ok")
 }
 
-fn a_bind_over_the_root(rig: &mut Rig) -> Outcome {
+fn bind_over_the_root(rig: &mut Rig) -> Outcome {
     for (name, destination) in [("one", "/"), ("two", "/."), ("three", "//"), ("four", "/..")] {
-        let mut bundle = covered(rig, &[name], destination)?;
-        is_the_root(&seen(rig, &mut bundle, &[])?, name)?;
-        same("made below", rig.dir.join(name).join("new").exists(), true)?;
+        let mut bundle = with_covered_root(rig, &[name], destination)?;
+        is_the_root(&report_of_run(rig, &mut bundle, &[])?, name)?;
+        same("the new file is in the tree", rig.dir.join(name).join("new").exists(), true)?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-fn a_bind_over_the_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    let mut bundle = covered(rig, &["one"], "/")?;
+fn bind_over_the_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let mut bundle = with_covered_root(rig, &["one"], "/")?;
     bundle.user_namespace(100_000);
     std::os::unix::fs::chown(rig.dir.join("one"), Some(100_000), Some(100_000))?;
-    is_the_root(&seen(rig, &mut bundle, &[])?, "one")
+    is_the_root(&report_of_run(rig, &mut bundle, &[])?, "one")
 }
 
-fn a_bind_over_the_root_without_pivot(rig: &mut Rig) -> Outcome {
-    let mut bundle = covered(rig, &["one"], "/")?;
-    is_the_root(&seen(rig, &mut bundle, &["--no-pivot"])?, "one")
+fn bind_over_the_root_without_pivot(rig: &mut Rig) -> Outcome {
+    let mut bundle = with_covered_root(rig, &["one"], "/")?;
+    is_the_root(&report_of_run(rig, &mut bundle, &["--no-pivot"])?, "one")
 }
 
-/// Then the root is where the bundle has it while they run.
-fn a_bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
-    let mut bundle = covered(rig, &["one"], "/")?;
+/// While the hooks run, the root is at the path in the bundle.
+fn bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
+    let mut bundle = with_covered_root(rig, &["one"], "/")?;
     let payload = rig.suite.payload.display().to_string();
     let place = bundle.host_path("one").display().to_string();
     let log = rig.dir.join("log");
@@ -108,33 +108,33 @@ fn a_bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
     let log_path = log.display().to_string();
     let words = ["payload", "into", log_path.as_str(), "stat", place.as_str()].to_vec();
     bundle.set("hooks.createContainer", json!([{"path": payload, "args": words}]));
-    is_the_root(&seen(rig, &mut bundle, &[])?, "one")?;
-    let said = Report::parse(&fs::read_to_string(&log)?);
-    same("what the hook saw there", said.get(&format!("stat:{place}")).starts_with("d "), true)
+    is_the_root(&report_of_run(rig, &mut bundle, &[])?, "one")?;
+    let report = Report::parse(&fs::read_to_string(&log)?);
+    same("the root that the hook saw", report.get(&format!("stat:{place}")).starts_with("d "), true)
 }
 
-fn two_over_the_root(rig: &mut Rig) -> Outcome {
-    let mut bundle = covered(rig, &["one", "two"], "/")?;
-    is_the_root(&seen(rig, &mut bundle, &[])?, "two")?;
-    same("made in the covered one", rig.dir.join("one/new").exists(), false)
+fn two_binds_over_the_root(rig: &mut Rig) -> Outcome {
+    let mut bundle = with_covered_root(rig, &["one", "two"], "/")?;
+    is_the_root(&report_of_run(rig, &mut bundle, &[])?, "two")?;
+    same("the new file is in the with_covered_root tree", rig.dir.join("one/new").exists(), false)
 }
 
-fn a_read_only_tmpfs_over_the_root(rig: &mut Rig) -> Outcome {
+fn read_only_tmpfs_over_the_root(rig: &mut Rig) -> Outcome {
     let options = json!(["ro", "size=64k", "nosuid"]);
     let tmpfs = json!({"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": options});
-    let mut bundle = beginning(rig, |bundle| {
+    let mut bundle = with_first_mounts(rig, |bundle| {
         bundle.mount(tmpfs);
         Ok(())
     })?;
     bundle.bind(&rig.suite.payload.clone(), "/payload", &["bind", "ro"]);
-    let inside = seen(rig, &mut bundle, &[])?;
+    let inside = report_of_run(rig, &mut bundle, &[])?;
     inside.is("create:/new", "!EROFS")?;
     inside.mount_has("/", &["ro", "nosuid", "tmpfs", "size=64k"])?;
     same("roots", inside.all("mount:/").len(), 1)
 }
 
-/// All of it would be in memory.
-fn copying_up_the_root_is_rejected(rig: &mut Rig) -> Outcome {
+/// The copy of the root would be in memory.
+fn tmpcopyup_of_the_root_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
     rig.rejected(&bundle, &["mounts[6] /", "tmpcopyup"])

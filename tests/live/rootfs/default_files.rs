@@ -1,4 +1,5 @@
-//! What the runtime makes by itself, where the configuration has put something of the host's: that stays as it is.
+//! Devices, links and the console, where the configuration has mounts of the host: the files of the host are not
+//! changed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -8,28 +9,28 @@ use super::has_overlay;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::socket::Socket;
 use crate::{sys, tests};
 
 tests![
     "rootfs",
-    a_device_below_a_bind_mount_is_not_made,
-    a_device_below_a_bind_mount_is_not_given_away,
-    a_device_below_a_bind_mount_must_match,
-    a_device_below_a_mount_of_the_bundles_root_is_not_made,
-    a_device_on_a_bound_node_is_not_given_away,
-    a_device_below_the_images_own_tmpfs,
-    nothing_is_made_where_dev_leads_to_a_bind_mount,
-    nothing_is_made_on_a_filesystem_of_the_hosts,
-    no_console_is_made_below_a_bind_mount,
-    links_leave_mounts_in_their_place,
-    links_leave_mounts_in_their_place_in_a_user_namespace,
-    default_devices_leave_mounts_in_their_place,
-    default_devices_leave_mounts_in_their_place_in_a_user_namespace,
+    device_below_a_bind_mount_is_not_created,
+    device_below_a_bind_mount_keeps_its_owner,
+    device_below_a_bind_mount_must_match,
+    device_below_a_mount_of_the_bundles_root_is_not_created,
+    device_at_a_bind_mounted_node_keeps_its_owner,
+    device_below_a_tmpfs_of_the_container,
+    nothing_is_created_if_dev_is_a_symlink_to_a_bind_mount,
+    nothing_is_created_on_a_filesystem_of_the_host,
+    console_is_not_created_below_a_bind_mount,
+    default_links_do_not_replace_mounts,
+    default_links_do_not_replace_mounts_in_a_user_namespace,
+    default_devices_do_not_replace_mounts,
+    default_devices_do_not_replace_mounts_in_a_user_namespace,
 ];
 
-/// An empty directory of the host's, which every user may write.
+/// An empty directory of the host that every user may write.
 fn volume(rig: &Rig) -> Outcome<PathBuf> {
     let dir = rig.dir.join("volume");
     fs::create_dir_all(&dir)?;
@@ -55,19 +56,23 @@ fn zero(path: &str) -> Json {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun make it on the host, or ignore it") }
+    if rig.is(Runtime::Mote) {
+        Ok(())
+    } else {
+        skip_allowed("runc and crun create it on the host, or ignore it")
+    }
 }
 
-/// Named by its path in the bound directory, below it, and through a link of the image's; as root of the host and of
-/// a user namespace.
-fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
+/// With a path in the bind-mounted directory, below it, and through a symlink of the image; without and with a user
+/// namespace.
+fn device_below_a_bind_mount_is_not_created(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let volume = volume(rig)?;
     for place in ["/dev", "/volume"] {
         for path in ["mine", "sub/mine", "way"] {
             for user_namespace in [false, true] {
                 let mut bundle = rig.bundle()?;
-                // Nothing but the device is to be made there.
+                // Only the device would be created there.
                 for other in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
                     bundle.without_mount(other);
                 }
@@ -94,8 +99,8 @@ fn a_device_below_a_bind_mount_is_not_made(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// One that is there, and is that device, is as good as one that is made; it stays whose it is.
-fn a_device_below_a_bind_mount_is_not_given_away(rig: &mut Rig) -> Outcome {
+/// An existing device with the same numbers is used, and its owner and mode are kept.
+fn device_below_a_bind_mount_keeps_its_owner(rig: &mut Rig) -> Outcome {
     let volume = volume(rig)?;
     sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 5)?;
     let mut bundle = rig.bundle()?;
@@ -103,10 +108,10 @@ fn a_device_below_a_bind_mount_is_not_given_away(rig: &mut Rig) -> Outcome {
     bundle.set("linux.devices[+]", zero("/volume/mine"));
     rig.report(&mut bundle, &["stat", "/volume/mine"])?.is("stat:/volume/mine", "c 600 0 0 1:5")?;
     let node = fs::metadata(volume.join("mine"))?;
-    same("its owner and mode", (node.uid(), node.gid(), node.mode() & 0o777), (0, 0, 0o600))
+    same("owner and mode", (node.uid(), node.gid(), node.mode() & 0o777), (0, 0, 0o600))
 }
 
-fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
+fn device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let volume = volume(rig)?;
     sys::mknod(&volume.join("mine"), libc::S_IFCHR | 0o600, 1, 3)?;
@@ -124,8 +129,8 @@ fn a_device_below_a_bind_mount_must_match(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Whoever prepares the root may have mounted the host's /dev there already.
-fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outcome {
+/// The bundle's rootfs may contain a mount of the host's /dev.
+fn device_below_a_mount_of_the_bundles_root_is_not_created(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let volume = volume(rig)?;
     fs::create_dir(volume.join("fd"))?;
@@ -145,8 +150,8 @@ fn a_device_below_a_mount_of_the_bundles_root_is_not_made(rig: &mut Rig) -> Outc
     same("the host's directory", names(&volume)?, vec!["fd"])
 }
 
-/// The directory is the container's own, but what lies at the device's name is a node of the host's.
-fn a_device_on_a_bound_node_is_not_given_away(rig: &mut Rig) -> Outcome {
+/// The directory is the container's, but a node of the host is bind-mounted at the path of the device.
+fn device_at_a_bind_mounted_node_keeps_its_owner(rig: &mut Rig) -> Outcome {
     let volume = volume(rig)?;
     let node = volume.join("node");
     sys::mknod(&node, libc::S_IFCHR | 0o600, 1, 5)?;
@@ -156,13 +161,13 @@ fn a_device_on_a_bound_node_is_not_given_away(rig: &mut Rig) -> Outcome {
         bundle.set("linux.devices[+]", zero(name));
         rig.report(&mut bundle, &["stat", name])?.is(&format!("stat:{name}"), "c 600 0 0 1:5")?;
         let after = fs::metadata(&node)?;
-        same("its owner", (after.uid(), after.gid()), (0, 0))?;
+        same("the owner", (after.uid(), after.gid()), (0, 0))?;
     }
     Ok(())
 }
 
-/// A tmpfs that is mounted for the container is its own, be it below a bind mount; so is its root.
-fn a_device_below_the_images_own_tmpfs(rig: &mut Rig) -> Outcome {
+/// A tmpfs of the container is its own even below a bind mount, and so is its root.
+fn device_below_a_tmpfs_of_the_container(rig: &mut Rig) -> Outcome {
     let volume = volume(rig)?;
     fs::create_dir(volume.join("own"))?;
     let mut bundle = rig.bundle()?;
@@ -176,8 +181,8 @@ fn a_device_below_the_images_own_tmpfs(rig: &mut Rig) -> Outcome {
     untouched(&volume.join("own"))
 }
 
-/// No device, no link.
-fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
+/// Neither devices nor links are created.
+fn nothing_is_created_if_dev_is_a_symlink_to_a_bind_mount(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     for user_namespace in [false, true] {
         let volume = volume(rig)?;
@@ -199,8 +204,8 @@ fn nothing_is_made_where_dev_leads_to_a_bind_mount(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Not every new mount is a new filesystem: this one has its files in a directory of the host's.
-fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
+/// A new overlayfs has its files in a directory of the host.
+fn nothing_is_created_on_a_filesystem_of_the_host(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     has_overlay(rig)?;
     let base = rig.dir.join("base");
@@ -227,7 +232,7 @@ fn nothing_is_made_on_a_filesystem_of_the_hosts(rig: &mut Rig) -> Outcome {
     same("the host's directory", made, Vec::<String>::new())
 }
 
-fn no_console_is_made_below_a_bind_mount(rig: &mut Rig) -> Outcome {
+fn console_is_not_created_below_a_bind_mount(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let volume = volume(rig)?;
     for name in ["pts", "shm", "mqueue"] {
@@ -252,8 +257,8 @@ fn no_console_is_made_below_a_bind_mount(rig: &mut Rig) -> Outcome {
     same("the host's directory", names(&volume)?, vec!["mqueue", "pts", "shm"])
 }
 
-/// podman's `--privileged`, `--device /dev/ptmx` and `-v /dev/ptmx:/dev/ptmx`; and a directory.
-fn links_leave(rig: &Rig, user_namespace: bool) -> Outcome {
+/// As podman's `--privileged`, `--device /dev/ptmx` and `-v /dev/ptmx:/dev/ptmx`; and with a directory.
+fn links_keep_mounts(rig: &Rig, user_namespace: bool) -> Outcome {
     let volume = volume(rig)?;
     fs::write(volume.join("file"), "of the host")?;
     let mut bundle = rig.bundle()?;
@@ -269,42 +274,43 @@ fn links_leave(rig: &Rig, user_namespace: bool) -> Outcome {
     inside.is("read:/dev/stdin", "of the host")?;
     inside.is("list:/dev/fd", "file")?;
     inside.is("link:/dev/stdout", "/proc/self/fd/1")?;
-    holds("the host's file is there", volume.join("file").exists())
+    holds("the host's file exists", volume.join("file").exists())
 }
 
-fn links_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
+fn default_links_do_not_replace_mounts(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    links_leave(rig, false)
+    links_keep_mounts(rig, false)
 }
 
-fn links_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+fn default_links_do_not_replace_mounts_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    links_leave(rig, true)?;
+    links_keep_mounts(rig, true)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.set("linux.devices[+]", json!({"path": "/dev/ptmx", "type": "c", "major": 5i64, "minor": 2i64}));
     contains("ptmx", rig.report(&mut bundle, &["stat", "/dev/ptmx"])?.get("stat:/dev/ptmx"), " 5:2")
 }
 
-/// `-v /dev/urandom:/dev/random`.
-fn defaults_leave(rig: &Rig, user_namespace: bool) -> Outcome {
+/// As `-v /dev/urandom:/dev/random`.
+fn default_devices_keep_mounts(rig: &Rig, user_namespace: bool) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(Path::new("/dev/urandom"), "/dev/random", &["bind"]);
     bundle.bind(&volume(rig)?, "/dev/tty", &["bind"]);
     if user_namespace {
         bundle.user_namespace(100_000);
     }
-    let inside = rig.report(&mut bundle, &["stat", "/dev/random", "stat", "/dev/tty", "stat", "/dev/zero"])?;
+    let inside =
+        rig.report(&mut bundle, &["stat", "/dev/random", "stat", "/dev/tty", "stat", "/dev/zero"])?;
     contains("random", inside.get("stat:/dev/random"), " 1:9")?;
     contains("tty", inside.get("stat:/dev/tty"), "d 777 ")?;
     contains("zero", inside.get("stat:/dev/zero"), " 1:5")
 }
 
-fn default_devices_leave_mounts_in_their_place(rig: &mut Rig) -> Outcome {
-    defaults_leave(rig, false)
+fn default_devices_do_not_replace_mounts(rig: &mut Rig) -> Outcome {
+    default_devices_keep_mounts(rig, false)
 }
 
-fn default_devices_leave_mounts_in_their_place_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+fn default_devices_do_not_replace_mounts_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    defaults_leave(rig, true)
+    default_devices_keep_mounts(rig, true)
 }

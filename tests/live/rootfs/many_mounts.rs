@@ -1,4 +1,4 @@
-//! Configurations with hundreds and thousands of mounts.
+//! Configurations with hundreds of mounts.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::sys::{before_exec, limit};
 use crate::{rootless, tests};
@@ -22,17 +22,17 @@ tests![
     many_with_few_descriptors_and_hooks,
     many_with_few_descriptors_of_an_ordinary_user,
     many_with_few_descriptors_idmapped,
-    many_with_few_descriptors_of_created,
-    many_with_few_descriptors_added,
-    many_with_one_missing,
+    many_with_few_descriptors_and_create,
+    many_with_few_descriptors_by_mounts_add,
+    many_with_a_missing_source,
 ];
 
-/// The last one is seen, and all are there.
+/// All mounts are made, and the last one is visible.
 fn many_at_one_destination(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     for number in 0..30 {
-        // On a directory, through a link, of both kinds; and other mounts between them.
+        // On a directory and through a symlink, bind and tmpfs mounts, and others below.
         let place = if number < 15 { "/place" } else { "/way/place" };
         match number % 3 {
             0 => bundle.bind(&source, place, &["bind"]),
@@ -50,11 +50,11 @@ fn many_at_one_destination(rig: &mut Rig) -> Outcome {
     inside.is("read:/place/file", "from the host")?;
     inside.is("write:/place/file", "!EROFS")?;
     inside.is("create:/place/new", "ok")?;
-    same("mounts there", inside.all("mount:/place").len(), 21)?;
-    same("files there", inside.all("mount:/place/file").len(), 2)
+    same("mounts at the destination", inside.all("mount:/place").len(), 21)?;
+    same("mounts on the file", inside.all("mount:/place/file").len(), 2)
 }
 
-/// How many paths the runtime looks up inside the root, with so many mounts at one place.
+/// The number of paths that the runtime looks up in the rootfs, for this many mounts.
 fn lookups(rig: &Rig, number: usize, mount: impl Fn(&mut Bundle)) -> Outcome<usize> {
     let mut bundle = rig.bundle()?;
     (0..number).for_each(|_| mount(&mut bundle));
@@ -69,26 +69,26 @@ fn lookups(rig: &Rig, number: usize, mount: impl Fn(&mut Bundle)) -> Outcome<usi
     Ok(fs::read_to_string(log)?.lines().filter(|line| line.contains("openat2(")).count())
 }
 
-/// Each lookup goes through all that are mounted there already.
+/// A lookup follows all mounts at the destination, which would be quadratic.
 fn many_at_one_destination_are_looked_up_once(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) || Command::new("strace").arg("-V").output().is_err() {
-        return skip_allowed("is for mote alone, with strace");
+        return skip_allowed("only for mote, and with strace");
     }
     let source = source(rig)?;
     let tmpfs = |bundle: &mut Bundle| {
         bundle.mount(json!({"destination": "/place", "type": "tmpfs", "source": "tmpfs"}));
     };
     same("of a tmpfs", lookups(rig, 60, tmpfs)?, lookups(rig, 10, tmpfs)?)?;
-    // One for its source.
+    // One lookup for each source.
     let bind = |bundle: &mut Bundle| bundle.bind(&source, "/place", &["bind"]);
     same("of a directory", lookups(rig, 60, bind)?, lookups(rig, 10, bind)? + 50)
 }
 
-/// How many descriptors the runtime may have, hard.
+/// The hard limit of open files of the runtime.
 const FEW: u64 = 256;
 
-/// A bundle with hundreds of everything that takes a descriptor.
-fn crowded(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome<Bundle> {
+/// A bundle with hundreds of each setting that needs a file descriptor.
+fn large_bundle(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome<Bundle> {
     let source = source(rig)?;
     for number in 0..300 {
         bundle.bind(&source, &format!("/bind/{number}"), options);
@@ -112,8 +112,8 @@ fn crowded(rig: &Rig, mut bundle: Bundle, options: &[&str]) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-/// Runs it with few descriptors, and looks at the last of each kind.
-fn all_there(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
+/// Runs the bundle with few file descriptors, and checks the last one of each setting.
+fn all_mounted(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
     let look = "mounts read /bind/0/file read /bind/299/file create /tmpfs/99/new read /masked/99 \
         write /dev/null99 create /bind/99/new";
     bundle.verbs(&look.split_whitespace().collect::<Vec<_>>());
@@ -126,49 +126,49 @@ fn all_there(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
     inside.is("read:/masked/99", "")?;
     inside.is("write:/dev/null99", "ok")?;
     inside.is("create:/bind/99/new", "!EROFS")?;
-    // A hundred of them twice, to be read-only.
+    // A hundred of them have a second mount, which is read-only.
     same("mounts", inside.keys("mount:/bind/").len(), 400)?;
     same("tmpfs", inside.keys("mount:/tmpfs/").len(), 100)
 }
 
 fn many_with_few_descriptors(rig: &mut Rig) -> Outcome {
-    all_there(rig, crowded(rig, rig.bundle()?, &["rbind"])?, &[])
+    all_mounted(rig, large_bundle(rig, rig.bundle()?, &["rbind"])?, &[])
 }
 
 fn many_with_few_descriptors_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    let mut bundle = large_bundle(rig, rig.bundle()?, &["rbind"])?;
     bundle.user_namespace(100_000);
-    all_there(rig, bundle, &[])
+    all_mounted(rig, bundle, &[])
 }
 
 fn many_with_few_descriptors_and_hooks(rig: &mut Rig) -> Outcome {
-    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+    let mut bundle = large_bundle(rig, rig.bundle()?, &["rbind"])?;
     let payload = rig.suite.payload.display().to_string();
     for point in ["createRuntime", "createContainer", "startContainer"] {
         let path = if point == "startContainer" { "/payload" } else { payload.as_str() };
         bundle.set(&format!("hooks.{point}"), json!([{"path": path, "args": ["payload", "stdin"]}]));
     }
-    all_there(rig, bundle, &[])
+    all_mounted(rig, bundle, &[])
 }
 
-/// Whose sources the container's process opens.
+/// The sources are opened by the container's process.
 fn many_with_few_descriptors_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
-    let mut bundle = crowded(rig, rootless::user_namespace_bundle(rig)?, &["rbind"])?;
-    // Of the host's devices there are no hundred that everybody may have.
+    let mut bundle = large_bundle(rig, rootless::user_namespace_bundle(rig)?, &["rbind"])?;
+    // The host has no hundred devices that every user may open.
     bundle.remove("linux.devices");
     bundle.file("/dev/null99", "")?;
     bundle.bind("/dev/null".as_ref(), "/dev/null99", &["bind"]);
     give_to_user(&bundle.dir)?;
-    all_there(rig, bundle, &[])
+    all_mounted(rig, bundle, &[])
 }
 
 fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("this runc overlooks the words");
+        return skip_allowed("this runc ignores the options");
     }
     is_not_on_initramfs(rig)?;
-    let mut bundle = crowded(rig, rig.bundle()?, &["bind", "idmap=uids=0-7-10;gids=0-7-10"])?;
+    let mut bundle = large_bundle(rig, rig.bundle()?, &["bind", "idmap=uids=0-7-10;gids=0-7-10"])?;
     bundle.remove("linux.readonlyPaths");
     bundle.set("linux.readonlyPaths", json!(["/bind/99"]));
     bundle.bind(&source(rig)?, "/last", &["bind", "idmap=uids=0-9-10;gids=0-9-10"]);
@@ -180,8 +180,8 @@ fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     inside.is("stat:/last/file", "f 644 9 9 0:0")
 }
 
-fn many_with_few_descriptors_of_created(rig: &mut Rig) -> Outcome {
-    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+fn many_with_few_descriptors_and_create(rig: &mut Rig) -> Outcome {
+    let mut bundle = large_bundle(rig, rig.bundle()?, &["rbind"])?;
     bundle.verbs(&["read", "/bind/299/file"]);
     let mut command = rig.launch("create", &bundle, &[])?;
     before_exec(&mut command, || limit::descriptors(FEW));
@@ -193,9 +193,9 @@ fn many_with_few_descriptors_of_created(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
+fn many_with_few_descriptors_by_mounts_add(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc has no such command, and crun an experimental one");
+        return skip_allowed("runc has no such command, and crun's is experimental");
     }
     let source = source(rig)?.display().to_string();
     let mut bundle = rig.bundle()?;
@@ -215,9 +215,9 @@ fn many_with_few_descriptors_added(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// One that the parent opens late is as well an error that names it.
-fn many_with_one_missing(rig: &mut Rig) -> Outcome {
-    let mut bundle = crowded(rig, rig.bundle()?, &["rbind"])?;
+/// The parent opens sources in several passes; an error in a later one names the mount, too.
+fn many_with_a_missing_source(rig: &mut Rig) -> Outcome {
+    let mut bundle = large_bundle(rig, rig.bundle()?, &["rbind"])?;
     bundle.bind(&rig.dir.join("nothing"), "/data", &["bind"]);
     bundle.verbs(&[]);
     let mut command = rig.launch("run", &bundle, &[])?;

@@ -1,4 +1,4 @@
-//! Mounts that the kernel refuses: what is known of the reason is said.
+//! Error messages for mounts that the kernel rejects: they have the reason, if it can be determined.
 
 use std::fs;
 
@@ -6,55 +6,55 @@ use super::source;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, skip_allowed};
 use crate::json;
-use crate::namespaces::join::{user_namespace_of_a_process, proc_path};
-use crate::rig::{Runtime, Rig};
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::rig::{Rig, Runtime};
 use crate::rootless::{self, as_ordinary_user};
 use crate::{sys, tests};
 
 tests![
     "rootfs",
-    refused_directory_onto_a_file,
-    refused_file_onto_a_directory,
-    refused_filesystem_onto_a_file,
-    refused_directory_onto_the_file_mounted_before,
-    refused_bad_value,
-    refused_unknown_type,
-    refused_type_in_a_user_namespace,
-    refused_sysfs_of_the_hosts_network,
-    refused_mqueue_of_the_hosts,
-    refused_proc_of_the_hosts_pids,
-    refused_flag_that_is_locked,
-    refused_mounts_that_stay_where_they_are,
+    mount_error_directory_onto_a_file,
+    mount_error_file_onto_a_directory,
+    mount_error_filesystem_onto_a_file,
+    mount_error_directory_onto_a_file_of_an_earlier_mount,
+    mount_error_bad_value,
+    mount_error_unknown_type,
+    mount_error_type_in_a_user_namespace,
+    mount_error_sysfs_of_the_hosts_network,
+    mount_error_mqueue_of_the_host,
+    mount_error_proc_of_the_hosts_pid_namespace,
+    mount_error_locked_flag,
+    mount_error_locked_submounts,
 ];
 
-/// `run` fails and says so; the words are mote's own.
+/// Checks that `run` fails with these words, which are checked for mote only.
 fn rejected(rig: &Rig, mut bundle: Bundle, words: &[&str]) -> Outcome {
     bundle.verbs(&[]);
     rig.rejected(&bundle, words)
 }
 
-/// docker looks for the last words, and tells what is to be done.
-fn refused_directory_onto_a_file(rig: &mut Rig) -> Outcome {
+/// docker matches on the end of the message and adds an explanation.
+fn mount_error_directory_onto_a_file(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/hosts", "")?;
     bundle.bind(&source(rig)?, "/etc/hosts", &["rbind"]);
     rejected(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
 }
 
-fn refused_file_onto_a_directory(rig: &mut Rig) -> Outcome {
+fn mount_error_file_onto_a_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(&source(rig)?.join("file"), "/etc", &["bind", "ro"]);
     rejected(rig, bundle, &["mounts[6] /etc: move_mount of a file onto a directory: not a directory\n"])
 }
 
-fn refused_filesystem_onto_a_file(rig: &mut Rig) -> Outcome {
+fn mount_error_filesystem_onto_a_file(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/hosts", "")?;
     bundle.mount(json!({"destination": "/etc/hosts", "type": "tmpfs", "source": "tmpfs"}));
     rejected(rig, bundle, &["mounts[6] /etc/hosts: move_mount of a directory onto a file: not a directory\n"])
 }
 
-fn refused_directory_onto_the_file_mounted_before(rig: &mut Rig) -> Outcome {
+fn mount_error_directory_onto_a_file_of_an_earlier_mount(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source.join("file"), "/name", &["bind"]);
@@ -62,8 +62,8 @@ fn refused_directory_onto_the_file_mounted_before(rig: &mut Rig) -> Outcome {
     rejected(rig, bundle, &["mounts[7] /name: move_mount of a directory onto a file: not a directory\n"])
 }
 
-/// In the kernel's own words.
-fn refused_bad_value(rig: &mut Rig) -> Outcome {
+/// With the message of the filesystem.
+fn mount_error_bad_value(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let options = vec!["size=much"];
     bundle.mount(json!({"destination": "/x", "type": "tmpfs", "source": "x", "options": options}));
@@ -74,13 +74,13 @@ fn refused_bad_value(rig: &mut Rig) -> Outcome {
     )
 }
 
-fn refused_unknown_type(rig: &mut Rig) -> Outcome {
+fn mount_error_unknown_type(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/x", "type": "moonfs", "source": "x"}));
     rejected(rig, bundle, &["mounts[6] /x: fsopen moonfs (this kernel has no filesystem of that type)"])
 }
 
-fn refused_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+fn mount_error_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     fs::create_dir(bundle.host_path("x"))?;
@@ -88,8 +88,13 @@ fn refused_type_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     rejected(rig, bundle, &["mounts[6] /x: ", "debugfs", "needs CAP_SYS_ADMIN in the initial user namespace"])
 }
 
-/// The namespace that such a filesystem shows is not the user namespace's own.
-fn of_the_hosts(rig: &Rig, namespace: &str, mut change: impl FnMut(&mut Bundle), words: &[&str]) -> Outcome {
+/// A filesystem that shows a namespace which the user namespace does not own.
+fn namespace_of_the_host(
+    rig: &Rig,
+    namespace: &str,
+    mut change: impl FnMut(&mut Bundle),
+    words: &[&str],
+) -> Outcome {
     let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     for joined in [false, true] {
         let mut bundle = rig.bundle()?;
@@ -104,9 +109,9 @@ fn of_the_hosts(rig: &Rig, namespace: &str, mut change: impl FnMut(&mut Bundle),
     Ok(())
 }
 
-fn refused_sysfs_of_the_hosts_network(rig: &mut Rig) -> Outcome {
+fn mount_error_sysfs_of_the_hosts_network(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun bind the host's");
+        return skip_allowed("runc and crun bind-mount that of the host");
     }
     let writable = |bundle: &mut Bundle| {
         bundle.without_mount("/sys");
@@ -114,44 +119,44 @@ fn refused_sysfs_of_the_hosts_network(rig: &mut Rig) -> Outcome {
     };
     let words =
         ["/sys: ", "sysfs", "needs a network namespace that the user namespace owns", "not permitted"];
-    of_the_hosts(rig, "network", writable, &words)
+    namespace_of_the_host(rig, "network", writable, &words)
 }
 
-fn refused_mqueue_of_the_hosts(rig: &mut Rig) -> Outcome {
+fn mount_error_mqueue_of_the_host(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun bind the host's");
+        return skip_allowed("runc and crun bind-mount that of the host");
     }
     let words =
         ["/dev/mqueue: ", "mqueue", "needs an IPC namespace that the user namespace owns", "not permitted"];
-    of_the_hosts(rig, "ipc", |_| {}, &words)
+    namespace_of_the_host(rig, "ipc", |_| {}, &words)
 }
 
-fn refused_proc_of_the_hosts_pids(rig: &mut Rig) -> Outcome {
+fn mount_error_proc_of_the_hosts_pid_namespace(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun bind the host's");
+        return skip_allowed("runc and crun bind-mount that of the host");
     }
     let words = ["/proc: ", "proc", "needs a pid namespace that the user namespace owns", "not permitted"];
-    of_the_hosts(rig, "pid", |_| {}, &words)
+    namespace_of_the_host(rig, "pid", |_| {}, &words)
 }
 
-/// What the host's mount has is not a user's to take away.
-fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
+/// A user namespace may not clear flags of a mount of the host.
+fn mount_error_locked_flag(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
     let locked = rig.dir.join("locked");
     fs::create_dir(&locked)?;
     sys::mount("none", &locked, "tmpfs", libc::MS_NOSUID | libc::MS_NOEXEC, "")?;
-    let mut told = Vec::new();
+    let mut outputs = Vec::new();
     for words in [["bind", "suid"], ["bind", "noatime"]] {
         let mut bundle = rootless::user_namespace_bundle(rig)?;
         bundle.verbs(&[]);
         bundle.bind(&locked, "/tmp", &words);
-        told.push(rig.run(&bundle, &[])?);
+        outputs.push(rig.run(&bundle, &[])?);
     }
     sys::umount(&locked)?;
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun leave it as it is");
+        return skip_allowed("runc and crun do not change the flags");
     }
-    let [one, two] = told.as_slice() else { return Ok(()) };
+    let [one, two] = outputs.as_slice() else { return Ok(()) };
     one.failure(&[
         "mounts[6] /tmp: mount_setattr clear nosuid private (a user namespace may not clear nosuid): ",
         "permitted",
@@ -160,8 +165,8 @@ fn refused_flag_that_is_locked(rig: &mut Rig) -> Outcome {
     two.failure(&["mounts[6] /tmp: mount_setattr set noatime", "may not change the rule for access times"])
 }
 
-/// A bind mount without what the host has mounted below would show what that hides.
-fn refused_mounts_that_stay_where_they_are(rig: &mut Rig) -> Outcome {
+/// A non-recursive bind mount would reveal what is below the mounts of the host.
+fn mount_error_locked_submounts(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
     let source = super::bind::with_submount(rig)?;
     let mut bundle = rootless::user_namespace_bundle(rig)?;

@@ -1,4 +1,4 @@
-//! Filesystems with options longer than fsconfig(2) takes.
+//! Filesystem options longer than fsconfig(2) accepts, which is 255 bytes.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::has_overlay;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::json;
-use crate::rig::{Runtime, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::{rootless, sys, tests};
 
@@ -16,18 +16,18 @@ tests![
     long_lowerdir_in_a_user_namespace,
     long_lowerdir_of_an_ordinary_user,
     long_lowerdir_with_hooks,
-    long_lowerdir_with_strange_names,
+    long_lowerdir_with_escaped_names,
     long_lowerdir_of_more_than_a_page,
     long_lowerdir_of_one_layer,
     long_upperdir,
     long_option_of_another_filesystem,
-    long_option_of_a_label,
+    long_source,
     long_options_of_more_than_a_page_are_rejected,
     long_option_of_a_remount_is_rejected,
     long_lowerdir_with_a_missing_layer,
 ];
 
-/// So many layers, with a file in each, and their `lowerdir`.
+/// Creates layers with a file in each; returns their `lowerdir` option.
 fn layers(rig: &Rig, number: usize) -> Outcome<String> {
     has_overlay(rig)?;
     let mut paths = Vec::new();
@@ -39,7 +39,7 @@ fn layers(rig: &Rig, number: usize) -> Outcome<String> {
         paths.push(path.display().to_string());
     }
     let option = format!("lowerdir={}", paths.join(":"));
-    holds("it is long", option.len() > 270 || number == 1)?;
+    holds("the option is longer than 255 bytes", option.len() > 270 || number == 1)?;
     Ok(option)
 }
 
@@ -49,8 +49,8 @@ fn overlay(bundle: &mut Bundle, options: &[&str]) {
         .mount(json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options}));
 }
 
-/// What is seen of ten layers.
-fn ten(rig: &Rig, bundle: &mut Bundle) -> Outcome {
+/// Checks the files of ten layers.
+fn ten_layers(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     fs::create_dir_all(bundle.host_path("merged"))?;
     let verbs =
         ["read", "/merged/file0", "read", "/merged/file9", "read", "/merged/all", "mounts", "list", "/.."];
@@ -60,7 +60,7 @@ fn ten(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     inside.is("read:/merged/all", "in layer 0")?;
     contains("the mountinfo line", inside.get("mount:/merged"), " - overlay overlay ")?;
     inside.mount_has("/merged", &["ro", "nosuid", "nodev", "noatime"])?;
-    same("mounts there", inside.all("mount:/merged").len(), 1)?;
+    same("number of mounts", inside.all("mount:/merged").len(), 1)?;
     same("roots", inside.all("mount:/").len(), 1)
 }
 
@@ -70,7 +70,7 @@ fn long_lowerdir(rig: &mut Rig) -> Outcome {
     let option = layers(rig, 10)?;
     let mut bundle = rig.bundle()?;
     overlay(&mut bundle, &[&WORDS[..], &[&option]].concat());
-    ten(rig, &mut bundle)
+    ten_layers(rig, &mut bundle)
 }
 
 fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
@@ -78,10 +78,10 @@ fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     overlay(&mut bundle, &[&WORDS[..], &[&option]].concat());
-    ten(rig, &mut bundle)
+    ten_layers(rig, &mut bundle)
 }
 
-/// As podman mounts an image for a user.
+/// As podman mounts an image without root.
 fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
     let option = layers(rig, 10)?;
@@ -89,7 +89,7 @@ fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
     overlay(&mut bundle, &[&WORDS[..], &[&option, "userxattr"]].concat());
     fs::create_dir_all(bundle.host_path("merged"))?;
     give_to_user(&bundle.dir)?;
-    ten(rig, &mut bundle)
+    ten_layers(rig, &mut bundle)
 }
 
 fn long_lowerdir_with_hooks(rig: &mut Rig) -> Outcome {
@@ -98,11 +98,11 @@ fn long_lowerdir_with_hooks(rig: &mut Rig) -> Outcome {
     overlay(&mut bundle, &[&WORDS[..], &[&option]].concat());
     let payload = rig.suite.payload.display().to_string();
     bundle.set("hooks.createRuntime", json!([{"path": payload, "args": ["payload", "stdin"]}]));
-    ten(rig, &mut bundle)
+    ten_layers(rig, &mut bundle)
 }
 
-/// Colons and backslashes belong to a name where a backslash is before them.
-fn long_lowerdir_with_strange_names(rig: &mut Rig) -> Outcome {
+/// Colons and backslashes in a name are escaped with a backslash.
+fn long_lowerdir_with_escaped_names(rig: &mut Rig) -> Outcome {
     let strange = rig.dir.join("a:b\\c, d");
     fs::create_dir(&strange)?;
     fs::write(strange.join("strange"), "found")?;
@@ -113,22 +113,22 @@ fn long_lowerdir_with_strange_names(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["read", "/merged/strange"])?.is("read:/merged/strange", "found")
 }
 
-/// One by one they may be as many as the filesystem takes, which is 500.
+/// Set one by one, as many layers are possible as overlayfs accepts, which is 500.
 fn long_lowerdir_of_more_than_a_page(rig: &mut Rig) -> Outcome {
     let option = layers(rig, 100)?;
-    holds("it is more than a page", option.len() > 4096)?;
+    holds("the option is longer than a page", option.len() > 4096)?;
     let mut bundle = rig.bundle()?;
     overlay(&mut bundle, &[&option]);
     bundle.verbs(&["read", "/merged/file99"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() != 0 {
         rig.failure(&output, &["mounts[6] /merged", "4095"])?;
-        return skip_allowed("this kernel or runtime takes no layers one by one");
+        return skip_allowed("this kernel or runtime cannot set layers one by one");
     }
     output.report().is("read:/merged/file99", "in layer 99")
 }
 
-/// Too long to be given by itself.
+/// A single layer whose option is too long.
 fn long_lowerdir_of_one_layer(rig: &mut Rig) -> Outcome {
     let deep = (0..5).fold(rig.dir.join("deep"), |path, _| path.join("n".repeat(60)));
     fs::create_dir_all(&deep)?;
@@ -146,7 +146,7 @@ fn long_lowerdir_of_one_layer(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Which is no list.
+/// Not a list, so it cannot be split.
 fn long_upperdir(rig: &mut Rig) -> Outcome {
     let mut deep = rig.dir.join("deep");
     (0..6).for_each(|_| deep.push("n".repeat(60)));
@@ -170,7 +170,7 @@ fn long_upperdir(rig: &mut Rig) -> Outcome {
     holds("the new file is on the host", made)
 }
 
-/// A tmpfs with more to its mode than it needs.
+/// A tmpfs with leading zeros in its mode.
 fn long_option_of_another_filesystem(rig: &mut Rig) -> Outcome {
     let mode = format!("mode={}1751", "0".repeat(300));
     for user_namespace in [false, true] {
@@ -191,8 +191,8 @@ fn long_option_of_another_filesystem(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// What a filesystem is called is an option, too, to fsconfig(2).
-fn long_option_of_a_label(rig: &mut Rig) -> Outcome {
+/// The source of a mount is an option for fsconfig(2), too.
+fn long_source(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let source = "s".repeat(300);
     bundle.mount(json!({"destination": "/fresh", "type": "tmpfs", "source": (source.as_str())}));
@@ -212,7 +212,7 @@ fn long_options_of_more_than_a_page_are_rejected(rig: &mut Rig) -> Outcome {
 
 fn long_option_of_a_remount_is_rejected(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun give it to mount(2)");
+        return skip_allowed("runc and crun pass it to mount(2)");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
@@ -228,7 +228,7 @@ fn long_lowerdir_with_a_missing_layer(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     overlay(&mut bundle, &[&option]);
     rig.rejected(&bundle, &["mounts[6] /merged", "no such file"])?;
-    // A long one that fails does not push out where that was.
+    // The path in the error is not truncated.
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     let long = format!("{}:{}", layers(rig, 1)?, "n".repeat(600));
