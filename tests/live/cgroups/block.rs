@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{controller_dir, read_value};
+use super::{content, controller_dir};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -60,11 +60,11 @@ fn throttles(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     if v2 {
         let line = format!("{major}:{minor} rbps=1001 wbps=1002 riops=1003 wiops=1004");
-        same("io.max", read_value(&directory, "io.max")?, line)?;
+        same("io.max", content(&directory, "io.max")?, line)?;
     }
     for (rate, (_, file, _)) in (1001..).zip(LISTS).filter(|_| !v2) {
         let file = format!("blkio.throttle.{file}_device");
-        same(&file, read_value(&directory, &file)?, format!("{major}:{minor} {rate}"))?;
+        same(&file, content(&directory, &file)?, format!("{major}:{minor} {rate}"))?;
     }
     rig.delete()
 }
@@ -96,7 +96,7 @@ fn unlimited(rig: &Rig, name: &str, rate: i64) -> Outcome {
         false => LISTS.map(|(_, file, _)| format!("blkio.throttle.{file}_device")).to_vec(),
     };
     for file in files {
-        same(&file, read_value(&directory, &file)?, "")?;
+        same(&file, content(&directory, &file)?, "")?;
     }
     rig.delete()
 }
@@ -135,7 +135,7 @@ fn block_weight(rig: &mut Rig) -> Outcome {
         bundle.set("linux.resources.blockIO.weight", weight);
         let _running = rig.waiting(&mut bundle)?;
         let want = if as_v1 { weight } else { other };
-        same(file, read_value(&directory, file)?.trim_start_matches("default "), want.to_string())?;
+        same(file, content(&directory, file)?.trim_start_matches("default "), want.to_string())?;
         rig.delete()?;
     }
     Ok(())
@@ -162,7 +162,7 @@ fn block_weight_of_a_device(rig: &mut Rig) -> Outcome {
     }
     let mut bundle = with_weight_of_device(rig, major, minor)?;
     let _running = rig.waiting(&mut bundle)?;
-    let (text, line) = (read_value(&directory, file)?, format!("{major}:{minor} 200"));
+    let (text, line) = (content(&directory, file)?, format!("{major}:{minor} 200"));
     holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
     rig.delete()
 }

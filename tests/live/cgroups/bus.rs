@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::{controller_dir, read_value};
+use super::{content, controller_dir};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{Output, run};
@@ -243,7 +243,7 @@ fn bundle(rig: &mut Rig) -> Outcome<Bundle> {
 fn has_limit(rig: &Rig, limit: &str) -> Outcome {
     let (top, _) = controller_dir(rig, "pids", "pids")?;
     let own = top.with_file_name(format!("{}.scope/container", rig.cgroup));
-    same("pids.max", read_value(&own, "pids.max")?.as_str(), limit)
+    same("pids.max", content(&own, "pids.max")?.as_str(), limit)
 }
 
 fn bus_unknown_property_is_left_out(rig: &mut Rig) -> Outcome {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use super::{read_value, unified, unified_top};
+use super::{content, unified, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::{cgroups, processes, remove_cgroups};
 use crate::command::{LIMIT, Running, run, start};
@@ -64,8 +64,8 @@ impl Freezer {
         // v1 updates the state only when it is read.
         for _ in 0..6000 {
             let frozen = match self.v1 {
-                true => read_value(&self.directory, file)? == "FROZEN",
-                false => read_value(&self.directory, "cgroup.events")?.contains("frozen 1"),
+                true => content(&self.directory, file)? == "FROZEN",
+                false => content(&self.directory, "cgroup.events")?.contains("frozen 1"),
             };
             if frozen {
                 return Ok(());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{controller_dir, read_value, unified};
+use super::{content, controller_dir, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
@@ -232,7 +232,7 @@ fn huge_page_limits(rig: &mut Rig) -> Outcome {
             if rig.is(Runtime::Crun) && file.contains("rsvd") {
                 continue;
             }
-            same(&file, read_value(&directory, &file)?, (3 * bytes).to_string())?;
+            same(&file, content(&directory, &file)?, (3 * bytes).to_string())?;
         }
     }
     rig.delete()
@@ -274,7 +274,7 @@ fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str,
     match controller_dir(rig, controller, "none") {
         Ok((directory, _)) => {
             let _running = rig.waiting(&mut bundle)?;
-            let text = read_value(&directory, file)?;
+            let text = content(&directory, file)?;
             holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
             rig.delete()
         }

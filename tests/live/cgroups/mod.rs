@@ -93,7 +93,7 @@ pub fn is_v1(name: &str) -> bool {
 }
 
 /// The contents of a file, without whitespace at the ends.
-pub fn read_value(directory: &Path, file: &str) -> Outcome<String> {
+pub fn content(directory: &Path, file: &str) -> Outcome<String> {
     let path = directory.join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim().to_string())

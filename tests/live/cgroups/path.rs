@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{is_v1, main_controller, path_of, read_value, unified, unified_top};
+use super::{content, is_v1, main_controller, path_of, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
@@ -76,7 +76,7 @@ fn empty_cpusets(rig: &Rig, path: &str) -> Outcome<PathBuf> {
     }
     let top = PathBuf::from("/sys/fs/cgroup/cpuset");
     fs::create_dir_all(top.join(path))?;
-    same("cpuset.cpus", read_value(&top.join(path), "cpuset.cpus")?.as_str(), "")?;
+    same("cpuset.cpus", content(&top.join(path), "cpuset.cpus")?.as_str(), "")?;
     Ok(top)
 }
 
@@ -85,7 +85,7 @@ fn path_of_an_empty_cpuset(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        same(file, read_value(&top.join(&rig.cgroup), file)?, read_value(&top, file)?)?;
+        same(file, content(&top.join(&rig.cgroup), file)?, content(&top, file)?)?;
     }
     rig.delete()
 }
@@ -96,7 +96,7 @@ fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
     let top = empty_cpusets(rig, &above)?;
     let narrow = top.join(&rig.cgroup).join("narrow");
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        fs::write(top.join(&rig.cgroup).join(file), read_value(&top, file)?)?;
+        fs::write(top.join(&rig.cgroup).join(file), content(&top, file)?)?;
         fs::write(narrow.join(file), "0")?;
     }
     let mut bundle = rig.bundle()?;
@@ -104,13 +104,13 @@ fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for directory in [top.join(&above), top.join(&above).join("leaf")] {
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            same(file, read_value(&directory, file)?.as_str(), "0")?;
+            same(file, content(&directory, file)?.as_str(), "0")?;
         }
     }
     same(
         "cpuset.cpus above",
-        read_value(&top.join(&rig.cgroup), "cpuset.cpus")?,
-        read_value(&top, "cpuset.cpus")?,
+        content(&top.join(&rig.cgroup), "cpuset.cpus")?,
+        content(&top, "cpuset.cpus")?,
     )?;
     rig.delete()?;
     crate::cleanup::remove_cgroups(&rig.cgroup);

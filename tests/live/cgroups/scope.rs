@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::read_value;
+use super::content;
 use super::systemd::{bundle, has, nothing_left, property, removed, scope, unit, with_systemd};
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, run, start};
@@ -193,8 +193,8 @@ fn systemd_rootless(rig: &mut Rig) -> Outcome {
         &format!("/user@{id}.service/user.slice/mote-{}.scope/container", rig.cgroup),
     )?;
     let own = PathBuf::from("/sys/fs/cgroup").join(table.trim().trim_start_matches("0::/"));
-    same("pids.max", read_value(&own, "pids.max")?.as_str(), "17")?;
-    same("pids.max of the scope", read_value(own.parent().unwrap_or(&own), "pids.max")?.as_str(), "17")?;
+    same("pids.max", content(&own, "pids.max")?.as_str(), "17")?;
+    same("pids.max of the scope", content(own.parent().unwrap_or(&own), "pids.max")?.as_str(), "17")?;
     rig.delete()?;
     holds("the scope is removed", !own.parent().is_some_and(Path::exists))
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{path_of, read_value, unified};
+use super::{content, path_of, unified};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{Running, run};
@@ -122,12 +122,12 @@ fn systemd_properties_have_the_limits(rig: &mut Rig) -> Outcome {
         ("cpuset.mems", "0"),
     ] {
         for place in [&scope, &own] {
-            same(&format!("{file} in {}", place.display()), read_value(place, file)?.as_str(), value)?;
+            same(&format!("{file} in {}", place.display()), content(place, file)?.as_str(), value)?;
         }
     }
     // systemd rounds to whole percents.
-    same("cpu.max", read_value(&own, "cpu.max")?.as_str(), "12345 50000")?;
-    same("cpu.max of the scope", read_value(&scope, "cpu.max")?.as_str(), "12500 50000")?;
+    same("cpu.max", content(&own, "cpu.max")?.as_str(), "12345 50000")?;
+    same("cpu.max of the scope", content(&scope, "cpu.max")?.as_str(), "12500 50000")?;
     has(
         rig,
         &[
@@ -154,12 +154,8 @@ fn systemd_scope_and_cgroup(rig: &mut Rig) -> Outcome {
     let path = format!("0::/system.slice/mote-{}.scope/container\n", rig.id);
     same("the cgroup", fs::read_to_string(format!("/proc/{pid}/cgroup"))?, path)?;
     rig.cgroup = format!("mote-{}", rig.id);
-    same(
-        "processes of the cgroup",
-        read_value(&scope(rig).join("container"), "cgroup.procs")?,
-        pid.to_string(),
-    )?;
-    same("processes of the scope", read_value(&scope(rig), "cgroup.procs")?.as_str(), "")?;
+    same("processes", content(&scope(rig).join("container"), "cgroup.procs")?, pid.to_string())?;
+    same("processes of the scope", content(&scope(rig), "cgroup.procs")?.as_str(), "")?;
     let state = rig.state.join(&rig.id);
     has(
         rig,
@@ -183,12 +179,8 @@ fn systemd_subgroup_by_annotation(rig: &mut Rig) -> Outcome {
         bundle.set("linux.resources.pids.limit", 9i64);
         let _running = rig.waiting(&mut bundle)?;
         let own = format!("{}{below}", scope(rig).display());
-        same("pids.max", read_value(Path::new(&own), "pids.max")?.as_str(), "9")?;
-        same(
-            "processes of the cgroup",
-            read_value(Path::new(&own), "cgroup.procs")?,
-            rig.pid()?.to_string(),
-        )?;
+        same("pids.max", content(Path::new(&own), "pids.max")?.as_str(), "9")?;
+        same("processes of the cgroup", content(Path::new(&own), "cgroup.procs")?, rig.pid()?.to_string())?;
         removed(rig)?;
     }
     bundle.set("annotations", json!({"run.oci.systemd.subgroup": "a/../b"}));
@@ -251,14 +243,14 @@ fn systemd_update(rig: &mut Rig) -> Outcome {
         ("cpu.max", "20000 50000"),
     ] {
         for place in [&scope, &own] {
-            same(&format!("{file} in {}", place.display()), read_value(place, file)?.as_str(), value)?;
+            same(&format!("{file} in {}", place.display()), content(place, file)?.as_str(), value)?;
         }
     }
     has(rig, &[("MemoryMax", "134217728"), ("TasksMax", "30"), ("CPUQuotaPerSecUSec", "400ms")])?;
     // The value that systemd writes itself is the same.
     run(Command::new("systemctl").arg("daemon-reload"), "")?.success()?;
-    same("memory.max", read_value(&own, "memory.max")?.as_str(), "134217728")?;
-    same("memory.max of the scope", read_value(&scope, "memory.max")?.as_str(), "134217728")?;
+    same("memory.max", content(&own, "memory.max")?.as_str(), "134217728")?;
+    same("memory.max of the scope", content(&scope, "memory.max")?.as_str(), "134217728")?;
     removed(rig)
 }
 
@@ -267,7 +259,7 @@ fn systemd_update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
     let resources = json!({"pids": {"limit": 30i64}, "cpu": {"cpus": "4000"}});
     let output = run(&mut rig.command(&["update", "--resources", "-", &rig.id]), &resources.to_string())?;
     output.failure(&["linux.resources.cpu.cpus"])?;
-    same("pids.max", read_value(&scope(rig).join("container"), "pids.max")?.as_str(), "20")?;
+    same("pids.max", content(&scope(rig).join("container"), "pids.max")?.as_str(), "20")?;
     has(rig, &[("TasksMax", "20")])?;
     removed(rig)
 }
@@ -299,7 +291,7 @@ fn systemd_one_process(rig: &mut Rig) -> Outcome {
     for limit in [1i64, 2] {
         bundle.set("linux.resources.pids.limit", limit);
         let _running = rig.waiting(&mut bundle)?;
-        same("processes", read_value(&scope(rig), "pids.current")?.as_str(), "1")?;
+        same("processes", content(&scope(rig), "pids.current")?.as_str(), "1")?;
         removed(rig)?;
     }
     Ok(())
@@ -368,17 +360,16 @@ fn systemd_delegated_cgroup(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.pids.limit", 40i64);
     let _running = rig.waiting(&mut bundle)?;
     let own = scope(rig).join("container");
-    same("the limit", read_value(&own, "pids.max")?.as_str(), "40")?;
-    same("the limit of the delegated cgroup", read_value(&own, "inner/pids.max")?.as_str(), "max")?;
+    same("the limit", content(&own, "pids.max")?.as_str(), "40")?;
+    same("the limit of the delegated cgroup", content(&own, "inner/pids.max")?.as_str(), "max")?;
     let pid = rig.pid()?.to_string();
-    same("processes of the delegated cgroup", read_value(&own, "inner/cgroup.procs")?, pid)?;
+    same("processes of the delegated cgroup", content(&own, "inner/cgroup.procs")?, pid)?;
     rig.mote(&["exec", &rig.id, "/payload", "say", "in"])?.success()?.report().is("say", "in")?;
     rig.delete()?;
     nothing_left(rig)
 }
 
-/// With systemd on v1, limits are in the v1 hierarchies and, with the hybrid layout, in v2; and systemd has them as
-/// properties.
+/// Limits in the v1 hierarchies and, with the hybrid layout, in v2; and systemd has them as properties.
 fn systemd_on_v1(rig: &mut Rig) -> Outcome {
     with_any_systemd(rig)?;
     if unified(rig) {
@@ -392,8 +383,7 @@ fn systemd_on_v1(rig: &mut Rig) -> Outcome {
         for hierarchy in ["pids", "cpu", "freezer", "name=systemd"] {
             same(hierarchy, path_of(rig.pid()?, hierarchy)?, own.clone())?;
         }
-        let read =
-            |controller, file| read_value(&PathBuf::from(format!("/sys/fs/cgroup/{controller}{own}")), file);
+        let read = |name, file| content(&PathBuf::from(format!("/sys/fs/cgroup/{name}{own}")), file);
         same("pids.max", read("pids", "pids.max")?.as_str(), limit)?;
         same("cpu.shares", read("cpu", "cpu.shares")?.as_str(), "512")?;
         has(rig, &[("TasksMax", limit), ("CPUShares", "512"), ("Delegate", "yes")])

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{read_value, unified_top};
+use super::{content, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::{processes, remove_cgroups};
 use crate::command::{LIMIT, Running};
@@ -32,7 +32,7 @@ fn container_of_four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
     let mut running = rig.create(&bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
-    if read_value(&above.join("leaf"), "cgroup.type")? != "threaded" {
+    if content(&above.join("leaf"), "cgroup.type")? != "threaded" {
         return skip_allowed("the runtime creates no threaded cgroup");
     }
     let mut all = processes("MOTE_LIVE", &rig.marker);
@@ -63,7 +63,7 @@ fn threaded_and_paused(rig: &mut Rig) -> Outcome {
     let (_running, all) = container_of_four(rig)?;
     rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
-    let events = read_value(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
+    let events = content(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
     contains("cgroup.events", &events, "frozen 1")?;
     rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("running")?;

@@ -1,6 +1,6 @@
 //! `linux.resources.unified`: files of cgroup v2, by name.
 
-use super::{controller_dir, read_value, unified, unified_top};
+use super::{content, controller_dir, unified, unified_top};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::rig::{Layout, Rig, Runtime};
 use crate::tests_in_layouts;
@@ -43,8 +43,8 @@ fn unified_file(rig: &mut Rig) -> Outcome {
     let mut bundle = with(rig, &[("cgroup.max.depth", "5"), ("cgroup.max.descendants", "7")])?;
     let _running = rig.waiting(&mut bundle)?;
     let directory = unified_top().join(&rig.cgroup);
-    same("cgroup.max.depth", read_value(&directory, "cgroup.max.depth")?, "5")?;
-    same("cgroup.max.descendants", read_value(&directory, "cgroup.max.descendants")?, "7")?;
+    same("cgroup.max.depth", content(&directory, "cgroup.max.depth")?, "5")?;
+    same("cgroup.max.descendants", content(&directory, "cgroup.max.descendants")?, "7")?;
     rig.delete()
 }
 
@@ -54,7 +54,7 @@ fn unified_file_line_by_line(rig: &mut Rig) -> Outcome {
     let mut bundle = with(rig, &[("cgroup.max.depth", "4\n\n6\n")])?;
     let _running = rig.waiting(&mut bundle)?;
     let directory = unified_top().join(&rig.cgroup);
-    same("cgroup.max.depth", read_value(&directory, "cgroup.max.depth")?, "6")?;
+    same("cgroup.max.depth", content(&directory, "cgroup.max.depth")?, "6")?;
     rig.delete()
 }
 
@@ -68,7 +68,7 @@ fn unified_file_enables_its_controller(rig: &mut Rig) -> Outcome {
     let mut bundle = with(rig, &[("hugetlb.2MB.max", "4194304")])?;
     bundle.set("linux.cgroupsPath", format!("/{}/below", rig.cgroup));
     let _running = rig.waiting(&mut bundle)?;
-    same("hugetlb.2MB.max", read_value(&directory.join("below"), "hugetlb.2MB.max")?, "4194304")?;
+    same("hugetlb.2MB.max", content(&directory.join("below"), "hugetlb.2MB.max")?, "4194304")?;
     rig.delete()?;
     // The cgroup above was created by the runtime, in every hierarchy.
     crate::cleanup::remove_cgroups(&rig.cgroup);
@@ -84,7 +84,7 @@ fn unified_file_overrides_other_limits(rig: &mut Rig) -> Outcome {
     let mut bundle = with(rig, &[("pids.max", "7")])?;
     bundle.set("linux.resources.pids.limit", 5i64);
     let _running = rig.waiting(&mut bundle)?;
-    same("pids.max", read_value(&directory, "pids.max")?, "7")?;
+    same("pids.max", content(&directory, "pids.max")?, "7")?;
     rig.delete()
 }
 

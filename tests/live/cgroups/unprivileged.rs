@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{is_v1, main_controller, path_of, read_value, unified, unified_top};
+use super::{content, is_v1, main_controller, path_of, unified, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
@@ -126,7 +126,7 @@ fn runs_below(rig: &Rig, mut bundle: Bundle, above: &str) -> Outcome {
     let pid = rig.pid()?;
     for top in tops(rig)? {
         let directory = top.join(path.trim_start_matches('/'));
-        same(&format!("{}", directory.display()), read_value(&directory, "cgroup.procs")?, pid.to_string())?;
+        same(&format!("{}", directory.display()), content(&directory, "cgroup.procs")?, pid.to_string())?;
     }
     let join_callers_cgroup =
         run(&mut call(rig, &["exec", &rig.id, "/payload", "cgroup"])?, "")?.success()?.report();
@@ -187,7 +187,7 @@ fn limited(rig: &Rig, bundle: &mut Bundle) -> Outcome<&'static str> {
         bundle.set("linux.resources.pids.limit", 77i64);
         return Ok("pids.max");
     }
-    let controllers = read_value(&unified_top(), "cgroup.controllers")?;
+    let controllers = content(&unified_top(), "cgroup.controllers")?;
     match controllers.split_whitespace().find(|name| ["pids", "hugetlb"].contains(name)) {
         Some("pids") => {
             bundle.set("linux.resources.pids.limit", 77i64);
@@ -207,7 +207,7 @@ fn enable_controllers(rig: &Rig) -> Outcome {
     if unified(rig) {
         let top = unified_top();
         for name in ["pids", "hugetlb"] {
-            if read_value(&top, "cgroup.controllers")?.split_whitespace().any(|one| one == name) {
+            if content(&top, "cgroup.controllers")?.split_whitespace().any(|one| one == name) {
                 fs::write(top.join("cgroup.subtree_control"), format!("+{name}"))?;
             }
         }
@@ -223,7 +223,7 @@ fn delegated_with_a_limit(rig: &mut Rig) -> Outcome {
     let top = if unified(rig) { unified_top() } else { "/sys/fs/cgroup/pids".into() };
     let directory = top.join(&rig.cgroup).join(&rig.id);
     let want = if file == "pids.max" { "77" } else { "4194304" };
-    same(file, read_value(&directory, file)?.as_str(), want)?;
+    same(file, content(&directory, file)?.as_str(), want)?;
     same("the owner", fs::metadata(&directory)?.uid(), USER)?;
     rig.delete()?;
     drop(running);
@@ -240,7 +240,7 @@ fn delegated_below_with_a_limit(rig: &mut Rig) -> Outcome {
     if unified(rig) {
         for name in ["pids", "hugetlb"] {
             let control = unified_top().join(&rig.cgroup).join("cgroup.subtree_control");
-            if read_value(&unified_top().join(&rig.cgroup), "cgroup.controllers")?.contains(name) {
+            if content(&unified_top().join(&rig.cgroup), "cgroup.controllers")?.contains(name) {
                 fs::write(control, format!("+{name}"))?;
             }
         }

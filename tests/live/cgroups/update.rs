@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{controller_dir, read_value};
+use super::{content, controller_dir};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::run;
 use crate::json;
@@ -61,11 +61,11 @@ fn update_keeps_other_limits(rig: &mut Rig) -> Outcome {
         rig,
         json!({"cpu": {"shares": 2048i64, "quota": 0i64, "period": 0i64}, "blockIO": {"weight": 0i64}}),
     )?;
-    same("pids.max", read_value(&pids, "pids.max")?, "77")?;
+    same("pids.max", content(&pids, "pids.max")?, "77")?;
     let (file, want) = if v2 { ("cpu.weight", "174") } else { ("cpu.shares", "2048") };
-    same(file, read_value(&cpu, file)?, want)?;
+    same(file, content(&cpu, file)?, want)?;
     succeeds(rig, json!({}))?;
-    same(file, read_value(&cpu, file)?, want)?;
+    same(file, content(&cpu, file)?, want)?;
     rig.delete()
 }
 
@@ -93,9 +93,8 @@ impl Memory {
 
     /// Checks both limits in MiB; -1 is no limit.
     fn are(&self, limit: i64, both: i64) -> Outcome {
-        let number = |file| {
-            Ok::<_, crate::check::Stop>(read_value(&self.directory, file)?.parse().unwrap_or(i64::MAX))
-        };
+        let number =
+            |file| Ok::<_, crate::check::Stop>(content(&self.directory, file)?.parse().unwrap_or(i64::MAX));
         let mib = |bytes: i64| if bytes > 1 << 50 { -1 } else { bytes / MIB };
         let memory: i64 = number(self.file())?;
         let together = match self.v2 {
@@ -177,7 +176,7 @@ fn update_of_memory_below_its_use_is_rejected(rig: &mut Rig) -> Outcome {
         rejected(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below the current usage"])?;
         limits.are(128, 128)?;
         if limits.v2 {
-            same("memory.high", read_value(&limits.directory, "memory.high")?, "max")?;
+            same("memory.high", content(&limits.directory, "memory.high")?, "max")?;
         }
     }
     rig.status_is("running")?;
@@ -196,17 +195,17 @@ fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
     let mut running = rig.create(&bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
-    let stat = read_value(&limits.directory, "memory.stat")?;
+    let stat = content(&limits.directory, "memory.stat")?;
     let shared = stat.lines().find_map(|line| line.strip_prefix("shmem "));
     if shared.is_some_and(|bytes| bytes.len() > 7) {
         return skip_allowed("the bundle is in memory, on a tmpfs");
     }
     let used = if limits.v2 { "memory.current" } else { "memory.usage_in_bytes" };
-    holds("there is a page cache", read_value(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
+    holds("there is a page cache", content(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
     succeeds(rig, json!({"memory": {"limit": (24 * MIB), "swap": (24 * MIB), "checkBeforeUpdate": true}}))?;
     limits.are(24, 24)?;
     if limits.v2 {
-        same("memory.high", read_value(&limits.directory, "memory.high")?, "max")?;
+        same("memory.high", content(&limits.directory, "memory.high")?, "max")?;
     }
     rig.status_is("running")?;
     rig.delete()
@@ -216,12 +215,12 @@ fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
 fn bandwidth(rig: &Rig) -> Outcome<(i64, i64)> {
     let (directory, v2) = controller_dir(rig, "cpu", "cpu")?;
     let text = match v2 {
-        true => read_value(&directory, "cpu.max")?,
+        true => content(&directory, "cpu.max")?,
         false => {
             format!(
                 "{} {}",
-                read_value(&directory, "cpu.cfs_quota_us")?,
-                read_value(&directory, "cpu.cfs_period_us")?
+                content(&directory, "cpu.cfs_quota_us")?,
+                content(&directory, "cpu.cfs_period_us")?
             )
         }
     };
@@ -254,7 +253,7 @@ fn update_of_quota_and_burst_in_either_direction(rig: &mut Rig) -> Outcome {
     for (quota, burst) in [(20000, 10000), (90000, 80000), (80000, 80000)] {
         succeeds(rig, json!({"cpu": {"quota": quota, "burst": burst}}))?;
         same("quota and period", bandwidth(rig)?, (quota, 100_000))?;
-        same(file, read_value(&directory, file)?, burst.to_string())?;
+        same(file, content(&directory, file)?, burst.to_string())?;
     }
     rejected(rig, json!({"cpu": {"quota": 70000i64}}), &["linux.resources.cpu.quota: write 70000 to "])?;
     rig.delete()
@@ -264,12 +263,12 @@ fn update_of_quota_and_burst_in_either_direction(rig: &mut Rig) -> Outcome {
 fn update_of_shares_of_an_idle_container(rig: &mut Rig) -> Outcome {
     let (directory, v2) = controller_dir(rig, "cpu", "cpu")?;
     let _running = with(rig, json!({"cpu": {"shares": 512i64, "idle": 1i64}}))?;
-    same("cpu.idle", read_value(&directory, "cpu.idle")?, "1")?;
+    same("cpu.idle", content(&directory, "cpu.idle")?, "1")?;
     succeeds(rig, json!({"cpu": {"shares": 512i64, "idle": 1i64}}))?;
     succeeds(rig, json!({"cpu": {"shares": 512i64, "idle": 0i64}}))?;
-    same("cpu.idle", read_value(&directory, "cpu.idle")?, "0")?;
+    same("cpu.idle", content(&directory, "cpu.idle")?, "0")?;
     let (file, want) = if v2 { ("cpu.weight", "59") } else { ("cpu.shares", "512") };
-    same(file, read_value(&directory, file)?, want)?;
+    same(file, content(&directory, file)?, want)?;
     rig.delete()
 }
 
@@ -278,7 +277,7 @@ fn update_of_pids(rig: &mut Rig) -> Outcome {
     let _running = with(rig, json!({}))?;
     for (limit, want) in [(7, "7"), (0, "0"), (-1, "max")] {
         succeeds(rig, json!({"pids": {"limit": limit}}))?;
-        same("pids.max", read_value(&directory, "pids.max")?, want)?;
+        same("pids.max", content(&directory, "pids.max")?, want)?;
     }
     rig.delete()
 }
@@ -294,7 +293,7 @@ fn update_of_throttles(rig: &mut Rig) -> Outcome {
         false => format!("{major}:{minor} {rate}"),
     };
     succeeds(rig, json!({"blockIO": {"throttleReadBpsDevice": (one(2000))}}))?;
-    same(file, read_value(&directory, file)?, line(2000))?;
+    same(file, content(&directory, file)?, line(2000))?;
     // A later failure restores the throttle, and removes those that did not exist.
     let none = json!([{"major": 240i64, "minor": 99i64, "rate": 5i64}]);
     let failing = json!({"blockIO": {
@@ -303,13 +302,13 @@ fn update_of_throttles(rig: &mut Rig) -> Outcome {
         "throttleWriteIOPSDevice": none
     }});
     rejected(rig, failing, &["linux.resources.blockIO.throttleWriteIOPSDevice[0]: ", "no such device"])?;
-    same(file, read_value(&directory, file)?, line(2000))?;
+    same(file, content(&directory, file)?, line(2000))?;
     if !v2 {
         let file = "blkio.throttle.write_bps_device";
-        same(file, read_value(&directory, file)?, "")?;
+        same(file, content(&directory, file)?, "")?;
     }
     succeeds(rig, json!({"blockIO": {"throttleReadBpsDevice": (one(0))}}))?;
-    same(file, read_value(&directory, file)?, "")?;
+    same(file, content(&directory, file)?, "")?;
     rig.delete()
 }
 
@@ -329,8 +328,8 @@ fn update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
         rejected(rig, after, &["linux.resources.cpu.mems: "])?;
         limits.are(64, 96)?;
         same("quota and period", bandwidth(rig)?, (50000, 100_000))?;
-        same("pids.max", read_value(&pids, "pids.max")?, "77")?;
-        same("cpuset.cpus", read_value(&sets, "cpuset.cpus")?, "0")?;
+        same("pids.max", content(&pids, "pids.max")?, "77")?;
+        same("cpuset.cpus", content(&sets, "cpuset.cpus")?, "0")?;
     }
     rig.delete()
 }
@@ -348,7 +347,7 @@ fn update_enables_controllers(rig: &mut Rig) -> Outcome {
     holds("the controller is not enabled yet", !below.join("hugetlb.2MB.max").exists())?;
     let limits = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304i64}]});
     same("the update", update(rig, limits)?.as_str(), "ok")?;
-    same("hugetlb.2MB.max", read_value(&below, "hugetlb.2MB.max")?, "4194304")?;
+    same("hugetlb.2MB.max", content(&below, "hugetlb.2MB.max")?, "4194304")?;
     rig.delete()?;
     // The cgroup above was created by the runtime, in every hierarchy.
     crate::cleanup::remove_cgroups(&rig.cgroup);

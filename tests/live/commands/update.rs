@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cgroups::{controller_dir, is_v1, read_value};
+use crate::cgroups::{content, controller_dir, is_v1};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::{Output, Running, run};
 use crate::json;
@@ -21,7 +21,7 @@ tests![
 
 /// A limit of the container, by its v1 name.
 fn limit(rig: &Rig, controller: &str, file: &str) -> Outcome<String> {
-    read_value(&controller_dir(rig, controller, controller)?.0, file)
+    content(&controller_dir(rig, controller, controller)?.0, file)
 }
 
 fn update_by_options(rig: &mut Rig) -> Outcome {
