@@ -313,8 +313,8 @@ fn rootless_runs_without_a_device_program(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
     as_ordinary_user(rig)?;
     let given = unified_top().join(&rig.cgroup);
-    fs::create_dir_all(given.join("give_to_user"))?;
-    for name in ["", "cgroup.procs", "give_to_user/cgroup.procs"] {
+    fs::create_dir_all(given.join("own"))?;
+    for name in ["", "cgroup.procs", "own/cgroup.procs"] {
         sys::chown(&given.join(name), USER, USER)?;
     }
     for root_in_namespace in [false, true] {
@@ -331,7 +331,7 @@ fn rootless_runs_without_a_device_program(rig: &mut Rig) -> Outcome {
                 command
             }
         };
-        let processes = given.join("give_to_user/cgroup.procs");
+        let processes = given.join("own/cgroup.procs");
         sys::before_exec(&mut command, move || fs::write(&processes, "0"));
         rig.prepare(&mut command);
         let inside = command::run(&mut command, "")?.success()?.report();

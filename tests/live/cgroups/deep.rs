@@ -46,13 +46,13 @@ fn deep_cgroups_are_removed(rig: &mut Rig, top: &str, count: &str) -> Outcome {
 }
 
 fn create_and_remove(rig: &Rig, bundle: &mut Bundle, top: &str, count: &str) -> Outcome {
-    bundle.verbs(&["deep_cgroups_are_removed", top, count]);
-    rig.run(bundle, &[])?.success()?.report().is("deep_cgroups_are_removed", "ok")?;
+    bundle.verbs(&["deep", top, count]);
+    rig.run(bundle, &[])?.success()?.report().is("deep", "ok")?;
     rig.nothing_left()?;
-    bundle.verbs(&["deep_cgroups_are_removed", top, count, "wait", "1"]);
+    bundle.verbs(&["deep", top, count, "wait", "1"]);
     let mut created = rig.create(bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
-    created.lines.until("waiting=1")?.is("deep_cgroups_are_removed", "ok")?;
+    created.lines.until("waiting=1")?.is("deep", "ok")?;
     rig.delete()?;
     if cgroups(&rig.cgroup).is_empty() { Ok(()) } else { fail("cgroups are left") }
 }

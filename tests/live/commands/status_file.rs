@@ -58,12 +58,12 @@ fn set_owner(path: &Path, by_another: bool) -> Outcome {
 }
 
 fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
-    rejected(rig, |spoil| set_owner(&rig.state, spoil), "set_owner by user 1000, not by user 0")
+    rejected(rig, |spoil| set_owner(&rig.state, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
     let directory = rig.state.join(&rig.id);
-    rejected(rig, |spoil| set_owner(&directory, spoil), "set_owner by user 1000, not by user 0")
+    rejected(rig, |spoil| set_owner(&directory, spoil), "owned by user 1000, not by user 0")
 }
 
 fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {

@@ -42,7 +42,7 @@ fn decide(notification: &Notification) -> Answer {
     }
 }
 
-const VERBS: [&str; 4] = ["set_agent", "munlockall", "set_agent", "getegid"];
+const VERBS: [&str; 4] = ["syscall", "munlockall", "syscall", "getegid"];
 
 fn bundle_with_agent(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
@@ -86,8 +86,8 @@ pub fn of_run(rig: &mut Rig, mut bundle: Bundle, no_new_privileges: bool) -> Out
     state_is(rig, &state, pid, "creating", pid)?;
     same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
     let inside = running.finish()?.success()?.report();
-    inside.is("set_agent:munlockall", "4711")?;
-    inside.is("set_agent:getegid", "!EXDEV")?;
+    inside.is("syscall:munlockall", "4711")?;
+    inside.is("syscall:getegid", "!EXDEV")?;
     std::fs::remove_file(&agent.path)?;
     rig.nothing_left()
 }
@@ -111,7 +111,7 @@ fn listener_of_create(rig: &mut Rig) -> Outcome {
     state_is(rig, &state, pid, "creating", pid)?;
     rig.mote(&["start", &rig.id])?.success()?;
     same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
-    Report::parse(&created.lines.all()?).is("set_agent:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -135,7 +135,7 @@ pub fn of_start(rig: &mut Rig, mut bundle: Bundle) -> Outcome {
     same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
     let (status, errors) = started.status()?;
     same("start", (status.code(), errors.as_str()), (Some(0), ""))?;
-    Report::parse(&created.lines.all()?).is("set_agent:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -162,8 +162,8 @@ fn exec_with_agent(rig: &mut Rig, options: &[&str]) -> Outcome {
     state_is(rig, &state, pid, "running", container)?;
     same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
     let inside = running.finish()?.success()?.report();
-    inside.is("set_agent:munlockall", "4711")?;
-    inside.is("set_agent:getegid", "!EXDEV")?;
+    inside.is("syscall:munlockall", "4711")?;
+    inside.is("syscall:getegid", "!EXDEV")?;
     drop(first);
     rig.delete()?;
     rig.nothing_left()
@@ -181,7 +181,7 @@ fn answered(rig: &mut Rig, bundle: &Bundle, agent: &Agent) -> Outcome<Vec<i32>> 
     let running = start(&mut rig.launch("run", bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
     let calls = answer_all(&listener, decide)?;
-    running.finish()?.success()?.report().is("set_agent:munlockall", "4711")?;
+    running.finish()?.success()?.report().is("syscall:munlockall", "4711")?;
     rig.nothing_left()?;
     Ok(calls)
 }
@@ -232,7 +232,7 @@ fn listener_by_the_environment(rig: &mut Rig) -> Outcome {
     let running = start(command.env("RUN_OCI_SECCOMP_RECEIVER", &agent.path), false)?;
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
-    running.finish()?.success()?.report().is("set_agent:munlockall", "4711")
+    running.finish()?.success()?.report().is("syscall:munlockall", "4711")
 }
 
 fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
@@ -251,7 +251,7 @@ fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
     same("start", started.status()?.0.code(), Some(0))?;
-    Report::parse(&created.lines.all()?).is("set_agent:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()
 }
 
@@ -261,14 +261,14 @@ fn listener_of_a_start_container_hook(rig: &mut Rig) -> Outcome {
         let agent = Agent::new(rig)?;
         let mut bundle = bundle_with_agent(rig, &agent, no_new_privileges)?;
         bundle.file("/log", "")?;
-        let words = ["payload", "into", "/log", "set_agent", "munlockall"];
+        let words = ["payload", "into", "/log", "syscall", "munlockall"];
         bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": (words.to_vec())}]));
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let (listener, _) = agent.take()?;
         same("number of notifications", answer_all(&listener, decide)?.len(), 3)?;
-        running.finish()?.success()?.report().is("set_agent:munlockall", "4711")?;
+        running.finish()?.success()?.report().is("syscall:munlockall", "4711")?;
         let state = Report::parse(&std::fs::read_to_string(bundle.host_path("log"))?);
-        state.is("set_agent:munlockall", "4711")?;
+        state.is("syscall:munlockall", "4711")?;
         std::fs::remove_file(&agent.path)?;
     }
     rig.nothing_left()
@@ -285,7 +285,7 @@ fn listener_without_notify(rig: &mut Rig) -> Outcome {
     let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
     same("number of notifications", answer_all(&listener, decide)?.len(), 0)?;
-    running.finish()?.success()?.report().is("set_agent:munlockall", "!EPERM")
+    running.finish()?.success()?.report().is("syscall:munlockall", "!EPERM")
 }
 
 /// `ld [0]; jeq #152, 0, 1; ret USER_NOTIF; ret ALLOW`, where 152 is munlockall on x86_64.
@@ -340,7 +340,7 @@ fn every_call_notifies_from_create_on(rig: &mut Rig) -> Outcome {
     same("create", created.status()?.0.code(), Some(0))?;
     rig.status_is("created")?;
     rig.mote(&["start", &rig.id])?.success()?;
-    Report::parse(&created.lines.all()?).is("set_agent:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     holds("all notifications are answered", answering.join().unwrap_or(false))?;
     rig.delete()?;
     rig.nothing_left()

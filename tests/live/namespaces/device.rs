@@ -302,6 +302,6 @@ fn device_returns_from_a_joined_network(rig: &mut Rig) -> Outcome {
     bundle.set("linux.netDevices", json!({"eth0": {"name": "in%d"}}));
     bundle.set("process.args", json!(["/nothing"]));
     rig.rejected(&bundle, &["/nothing"])?;
-    same("device_inside", link(&joined, "in0")?, Json::Null)?;
+    same("inside", link(&joined, "in0")?, Json::Null)?;
     has_returned(rig, &before)
 }

@@ -101,14 +101,14 @@ pub fn user_namespace_of_a_process(rig: &Rig, then: &[&str]) -> Outcome<(Running
     }
     let mut words = vec!["unshare", "user", "say", "unshared", "line"];
     words.extend(then);
-    words.extend(["child", "say", "namespaces_of_a_process", "stdin"]);
+    words.extend(["child", "say", "held", "stdin"]);
     let mut running = crate::command::start(&mut rig.host(&words), true)?;
     running.lines.until("say=unshared")?;
     for map in ["uid_map", "gid_map"] {
         fs::write(format!("/proc/{}/{map}", running.pid()), "0 100000 1000\n")?;
     }
     running.write("go\n")?;
-    let report = running.lines.until("say=namespaces_of_a_process")?;
+    let report = running.lines.until("say=held")?;
     let pid = report.get("child").parse()?;
     Ok((running, pid))
 }

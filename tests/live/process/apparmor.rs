@@ -159,7 +159,7 @@ fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     if rig.is(Runtime::Crun) {
         return skip_allowed(
-            "crun treats its label_of_runtime profile, which allows everything, as a confining one",
+            "crun treats its own profile, which allows everything, as a confining one",
         );
     }
     let profile = Profile::load(rig, "a")?;

@@ -116,7 +116,7 @@ fn bind_over_the_root_with_hooks(rig: &mut Rig) -> Outcome {
 fn two_binds_over_the_root(rig: &mut Rig) -> Outcome {
     let mut bundle = with_covered_root(rig, &["one", "two"], "/")?;
     is_the_root(&report_of_run(rig, &mut bundle, &[])?, "two")?;
-    same("the new file is in the with_covered_root tree", rig.dir.join("one/new").exists(), false)
+    same("the new file is in the covered tree", rig.dir.join("one/new").exists(), false)
 }
 
 fn read_only_tmpfs_over_the_root(rig: &mut Rig) -> Outcome {
