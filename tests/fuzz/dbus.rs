@@ -1,5 +1,5 @@
-//! Fuzz target: any bytes as a message of D-Bus, read as what is waited for. It must not end in a panic, and what is
-//! taken for a message must be as long as its head says.
+//! Fuzz target: any bytes as a D-Bus message that mote waits for. Parsing must not panic, and an accepted message must
+//! have the length of its header.
 
 #![no_main]
 

@@ -50,8 +50,8 @@ struct Tracer<'p> {
     last: HashMap<c_int, &'p Function>,
 }
 
-/// Runs a command to its end; gives the symbols of the functions of its program that ran. The processes that it leaves
-/// behind are detached.
+/// Runs a command until it exits; returns the symbols of the functions of its program that ran. Processes that it
+/// leaves running are detached.
 pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)> {
     assert!(program.functions.iter().any(|function| function.symbol.contains(MARK)), "no function {MARK}");
     let mut traced = Command::new(&command[0]);
@@ -74,7 +74,7 @@ pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)>
 }
 
 impl Tracer<'_> {
-    /// Records where a stopped process is.
+    /// Records the function in which a stopped process is.
     fn step(&mut self, pid: c_int) {
         // SAFETY: the request reads a word of the registers of a stopped process.
         let address = unsafe { ptrace(PEEKUSER, pid, POINTER, 0) } as u64;
@@ -94,10 +94,10 @@ impl Tracer<'_> {
         self.seen.insert((phase, function.symbol.clone()));
     }
 
-    /// Follows all processes until the command's own ends; gives its wait status.
+    /// Traces all processes until the command's own exits; returns its wait status.
     fn follow(&mut self) -> c_int {
         let mut known = BTreeSet::from([self.root]);
-        // SAFETY: as all below, requests without memory, for stopped processes.
+        // SAFETY: like all below, a request without memory, for a stopped process.
         unsafe { ptrace(SETOPTIONS, self.root, 0, OPTIONS) };
         // SAFETY: as above.
         unsafe { ptrace(SINGLESTEP, self.root, 0, 0) };
@@ -122,7 +122,7 @@ impl Tracer<'_> {
             }
             let deliver = match signal {
                 SIGTRAP => 0,
-                // The stop with which each new process begins.
+                // The initial stop of a new process.
                 SIGSTOP if known.insert(pid) => 0,
                 other => other as usize,
             };
@@ -135,7 +135,7 @@ impl Tracer<'_> {
     }
 }
 
-/// Detaches a process that waits in a system call: it has to be stopped for that.
+/// Detaches a process that is blocked in a system call, after stopping it.
 fn release(pid: c_int) {
     let mut status = 0;
     // SAFETY: requests without memory, and a status that outlives the calls.

@@ -158,9 +158,7 @@ fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 fn apparmor_profile_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     needs_apparmor()?;
     if rig.is(Runtime::Crun) {
-        return skip_allowed(
-            "crun treats its own profile, which allows everything, as a confining one",
-        );
+        return skip_allowed("crun treats its own profile, which allows everything, as a confining one");
     }
     let profile = Profile::load(rig, "a")?;
     let mut bundle = bundle(rig, &profile.0)?;

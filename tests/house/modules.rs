@@ -1,9 +1,9 @@
-//! Which room may use which.
+//! Which module may use which.
 
-/// Each room with those it may use, which are all further down.
-pub const ROOMS: &[(&str, &[&str])] = &[
+/// Each module with those it may use, which are all below it.
+pub const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli", "sys"]),
-    // Of most rooms only their tables, for `features`.
+    // Of most modules only their option tables, for `features`.
     (
         "cli",
         &[
@@ -46,7 +46,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("args", &["error", "sys"]),
     ("bundle", &["os", "error", "sys"]),
-    // Not `config`: after planning nothing reads the configuration.
+    // Not `config`: after planning, nothing reads the configuration.
     (
         "launch",
         &[
@@ -80,7 +80,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
             "error",
         ],
     ),
-    // Kernel objects: what one needs of another it is given by `plan`.
+    // Kernel objects: `plan` passes what one needs of another.
     ("process", &["config", "executable", "host", "caller", "os", "error", "sys"]),
     ("rootfs", &["config", "host", "os", "error", "sys"]),
     ("cgroup", &["config", "host", "os", "error", "sys"]),
@@ -99,12 +99,12 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("sys", &[]),
 ];
 
-/// Where one file uses what its room may not, with the reason.
-pub const BENDS: &[(&str, &str)] = &[
-    // The working directory is made inside the new root, with the same care as a mount's destination.
+/// Files that use what their module may not, with the reason.
+pub const EXCEPTIONS: &[(&str, &str)] = &[
+    // The working directory is created inside the new root, with the same protection as the destination of a mount.
     ("src/process/cwd.rs", "rootfs::path"),
-    // A terminal is made out of the devpts inside the root.
+    // A terminal is opened in the devpts inside the root.
     ("src/process/terminal.rs", "rootfs::path"),
-    // A name for a namespace, not a value of the configuration.
+    // The type of a namespace, not a value of the configuration.
     ("src/launch/parent.rs", "config::linux::NamespaceKind"),
 ];

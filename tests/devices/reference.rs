@@ -1,14 +1,14 @@
-//! The rules by the book, without any thought of speed, and rules at random.
+//! A direct evaluation of device rules, without regard to speed, and random rules.
 
 use std::sync::LazyLock;
 
 use mote::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
-use crate::machine::Request;
+use crate::interpreter::Request;
 
 pub const ALL: u8 = ACCESS_READ | ACCESS_WRITE | ACCESS_MKNOD;
 
-/// What every container may use.
+/// The default devices, which every container may use.
 const ALWAYS: [&str; 11] = [
     "c *:* m",
     "b *:* m",
@@ -42,7 +42,7 @@ pub fn rule(text: &str) -> DeviceRule {
     }
 }
 
-/// Whether a request is allowed: each thing asked, by the last rule about it, and nothing without a rule.
+/// Whether a request is allowed: each access is decided by the last rule that covers it, and denied without one.
 pub fn allows(rules: &[DeviceRule], request: &Request) -> bool {
     static RULES: LazyLock<[DeviceRule; 11]> =
         LazyLock::new(|| ALWAYS.map(|text| rule(&format!("allow {text}"))));
@@ -62,7 +62,7 @@ pub fn allows(rules: &[DeviceRule], request: &Request) -> bool {
 const MAJORS: [u32; 7] = [0, 1, 5, 8, 10, 136, 4095];
 const MINORS: [u32; 6] = [0, 1, 3, 5, 200, 1_048_575];
 
-/// Every request about some devices.
+/// Every request for some devices.
 pub fn requests() -> impl Iterator<Item = Request> {
     let pairs = MAJORS.iter().flat_map(|major| MINORS.iter().map(move |minor| (*major, *minor)));
     pairs.flat_map(|(major, minor)| {
@@ -70,7 +70,7 @@ pub fn requests() -> impl Iterator<Item = Request> {
     })
 }
 
-/// A small generator of numbers (xorshift64), the same in every run.
+/// A pseudorandom number generator (xorshift64), with the same sequence in every run.
 pub struct Random(pub u64);
 
 impl Random {
@@ -85,7 +85,7 @@ impl Random {
         all.get(self.below(all.len() * 3 / 2)).copied()
     }
 
-    /// As many rules as fit a mood: few or many, about everything or about one device.
+    /// Random rules: few or many, for all devices or for a single one.
     pub fn rules(&mut self) -> Vec<DeviceRule> {
         let count = [0, 1, 2, 3, 5, 8, 20, 60][self.below(8)];
         let narrow = self.below(3);

@@ -1,23 +1,23 @@
-//! Circles of files: one uses the other, which uses the first, in however many steps.
+//! Cycles of imports between files, of any length.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::File;
 
-/// Which modules, by their paths, each module uses.
+/// The modules that each module uses, by path.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// Every circle of files within a room, as one line.
-pub fn circles(files: &[File]) -> Vec<String> {
+/// Every cycle of files within a module, each as one line.
+pub fn cycles(files: &[File]) -> Vec<String> {
     let modules: BTreeSet<String> = files.iter().map(|file| file.module().join("::")).collect();
     let mut uses = Uses::new();
     for file in files {
         let own = file.module().join("::");
         let used = file.uses_outside_tests();
         let used = used.iter().filter_map(|path| module_of(path, &modules)).filter(|used| *used != own);
-        uses.insert(own.clone(), used.filter(|used| same_room(used, &own)).collect());
+        uses.insert(own.clone(), used.filter(|used| same_module(used, &own)).collect());
     }
-    // What is used by nothing, or uses nothing, is in no circle; then some of the rest is so, and so on.
+    // A module that no other one uses, or that uses none, is in no cycle. They are removed until only cycles are left.
     loop {
         let left: BTreeSet<String> = uses.values().flatten().cloned().collect();
         let before = uses.len();
@@ -31,7 +31,7 @@ pub fn circles(files: &[File]) -> Vec<String> {
     uses.iter().map(|(module, used)| format!("{module} uses {used:?}")).collect()
 }
 
-/// The module that a path leads into: the longest that it begins with.
+/// The module that contains a path: the longest prefix of it.
 fn module_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
     let mut rest = path;
     loop {
@@ -42,6 +42,6 @@ fn module_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
     }
 }
 
-fn same_room(one: &str, other: &str) -> bool {
+fn same_module(one: &str, other: &str) -> bool {
     one.split("::").next() == other.split("::").next()
 }

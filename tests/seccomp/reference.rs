@@ -1,4 +1,4 @@
-//! Profiles by the book: every rule is looked at for every call, as the specification's sentences say, without
+//! A direct evaluation of profiles: every rule is checked for every call as the specification describes it, without
 //! programs or trees.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use mote::seccomp::Arch;
 
-use crate::machine::Call;
+use crate::interpreter::Call;
 use crate::profile::{Condition, Profile, verdict};
 use crate::rows::{column, rows};
 
@@ -42,13 +42,13 @@ const IPC: [(u64, [&str; 4]); 3] = [
     (21, ["shmat", "shmdt", "shmget", "shmctl"]),
 ];
 
-/// The number of a name.
+/// The syscall number of a name.
 pub fn number(arch: &str, name: &str) -> Option<u32> {
     static ROWS: OnceLock<HashMap<&str, [Option<u32>; 18]>> = OnceLock::new();
     ROWS.get_or_init(|| rows().into_iter().collect()).get(name)?[column(arch)]
 }
 
-/// The call that carries another one as its first argument says, and that argument.
+/// The multiplexing call (socketcall(2), ipc(2)) for a call, and its first argument.
 pub fn carrier(arch: &str, name: &str) -> Option<(u32, u64)> {
     if let Some(index) = SOCKET.iter().position(|call| *call == name) {
         return Some((number(arch, "socketcall")?, index as u64 + 1));
@@ -58,12 +58,12 @@ pub fn carrier(arch: &str, name: &str) -> Option<(u32, u64)> {
     Some((number(arch, "ipc")?, first + index as u64))
 }
 
-/// What a call may get.
+/// The results that a call may have.
 #[derive(Debug)]
 pub struct Allowed {
-    /// The verdicts of all rules that match; more than one where two disagree.
+    /// The results of all matching rules; several if they disagree.
     pub matched: Vec<u32>,
-    /// When none does.
+    /// The result if no rule matches.
     pub otherwise: u32,
 }
 
@@ -77,62 +77,68 @@ impl Allowed {
     }
 }
 
-/// A profile, opened at one architecture.
-struct Page {
+/// A profile for one architecture.
+struct ArchRules {
     arch: &'static Arch,
-    /// The lines about each number, in order, and what the first argument must be where the call is a part of another.
+    /// The rules for each number, in order, and the required first argument if the call is part of a multiplexing call.
     lines: HashMap<u32, Vec<(usize, Option<u64>)>>,
-    /// The highest number of all names, also of those whose lines do nothing.
+    /// The highest number of all names, including those of rules without effect.
     newest: u32,
-    /// The same as runc finds it: without those that another call carries.
+    /// The same as runc determines it: without calls that are part of a multiplexing call.
     newest_own: u32,
 }
 
-/// A profile that can be asked about any call.
-pub struct Book<'a> {
+/// A profile that can be evaluated for any call.
+pub struct Reference<'a> {
     profile: &'a Profile,
     default: u32,
     newer_fail: bool,
-    pages: Vec<Page>,
+    archs: Vec<ArchRules>,
 }
 
-impl<'a> Book<'a> {
+impl<'a> Reference<'a> {
     pub fn new(profile: &'a Profile) -> Self {
         let default = verdict(profile.default, profile.errno);
         let newer_fail = !matches!(
             profile.default,
             "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_NOTIFY" | "SCMP_ACT_TRACE"
         );
-        let pages = profile.archs.iter().map(|arch| Page::new(profile, Arch::find(arch).unwrap())).collect();
-        Book { profile, default, newer_fail, pages }
+        let archs =
+            profile.archs.iter().map(|arch| ArchRules::new(profile, Arch::find(arch).unwrap())).collect();
+        Reference { profile, default, newer_fail, archs }
     }
 
-    fn page(&self, call: &Call) -> Option<&Page> {
-        let of_both = |page: &&Page| page.arch.audit == call.audit;
-        let of_this =
-            |page: &&Page| call.audit != X86_64 || (page.arch.name == "X32") == (call.number >= X32);
-        self.pages.iter().filter(of_both).find(of_this)
+    fn rules_for(&self, call: &Call) -> Option<&ArchRules> {
+        let of_both = |rules_for: &&ArchRules| rules_for.arch.audit == call.audit;
+        let of_this = |rules_for: &&ArchRules| {
+            call.audit != X86_64 || (rules_for.arch.name == "X32") == (call.number >= X32)
+        };
+        self.archs.iter().filter(of_both).find(of_this)
     }
 
-    /// Everything that its sentences say of one call.
+    /// The possible results of a call.
     pub fn read(&self, call: &Call) -> Allowed {
-        let Some(page) = self.page(call) else {
+        let Some(rules_for) = self.rules_for(call) else {
             let listed = self.profile.archs.contains(&"X86_64");
             let skipped = call.audit == X86_64 && call.number == u32::MAX && listed;
             return Allowed::only(if skipped { self.default } else { 0 });
         };
-        if page.newest > 0 && self.newer_fail && page.arch.name.starts_with("S390") && call.number == 0 {
+        if rules_for.newest > 0
+            && self.newer_fail
+            && rules_for.arch.name.starts_with("S390")
+            && call.number == 0
+        {
             return Allowed::only(NO_SUCH_CALL);
         }
-        let newer = page.newest > 0 && call.number > page.newest && self.newer_fail;
+        let newer = rules_for.newest > 0 && call.number > rules_for.newest && self.newer_fail;
         let otherwise = if newer { NO_SUCH_CALL } else { self.default };
         let mut allowed = Allowed { matched: Vec::new(), otherwise };
-        for &(line, part) in page.lines.get(&call.number).into_iter().flatten() {
+        for &(line, part) in rules_for.lines.get(&call.number).into_iter().flatten() {
             let line = &self.profile.lines[line];
             let verdict = verdict(line.action, line.errno);
-            match matches(page.arch, part, &line.conditions, call) {
+            match matches(rules_for.arch, part, &line.conditions, call) {
                 _ if verdict == self.default => {}
-                // One without conditions stands above all.
+                // A rule without conditions takes precedence.
                 Some(false) => return Allowed::only(verdict),
                 Some(true) => allowed.matched.push(verdict),
                 None => {}
@@ -141,53 +147,55 @@ impl<'a> Book<'a> {
         allowed
     }
 
-    /// Whether runc takes it for newer than the profile.
+    /// Whether runc considers the call newer than the profile.
     pub fn looks_newer(&self, call: &Call) -> bool {
-        let Some(page) = self.page(call).filter(|page| self.newer_fail && page.newest_own > 0) else {
+        let Some(rules_for) =
+            self.rules_for(call).filter(|rules_for| self.newer_fail && rules_for.newest_own > 0)
+        else {
             return false;
         };
-        let skipped = page.arch.name.starts_with("S390") && call.number == 0;
-        call.number > page.newest_own || skipped
+        let skipped = rules_for.arch.name.starts_with("S390") && call.number == 0;
+        call.number > rules_for.newest_own || skipped
     }
 
-    /// Whether all that the profile names of the call's architecture are parts of other calls.
+    /// Whether all names of the profile, on the call's architecture, are parts of multiplexing calls.
     pub fn names_only_parts(&self, call: &Call) -> bool {
-        self.page(call).is_some_and(|page| page.newest > 0 && page.newest_own == 0)
+        self.rules_for(call).is_some_and(|rules_for| rules_for.newest > 0 && rules_for.newest_own == 0)
     }
 }
 
-impl Page {
+impl ArchRules {
     fn new(profile: &Profile, arch: &'static Arch) -> Self {
-        let mut page = Page { arch, lines: HashMap::new(), newest: 0, newest_own: 0 };
+        let mut rules_for = ArchRules { arch, lines: HashMap::new(), newest: 0, newest_own: 0 };
         for (index, line) in profile.lines.iter().enumerate() {
             for name in line.words() {
                 let (own, carried) = (number(arch.name, name), carrier(arch.name, name));
                 if carried.is_none() {
-                    page.newest_own = page.newest_own.max(own.unwrap_or(0));
+                    rules_for.newest_own = rules_for.newest_own.max(own.unwrap_or(0));
                 }
                 let both =
                     [own.map(|number| (number, None)), carried.map(|(whole, part)| (whole, Some(part)))];
                 for (number, part) in both.into_iter().flatten() {
-                    page.newest = page.newest.max(number);
-                    page.lines.entry(number).or_default().push((index, part));
+                    rules_for.newest = rules_for.newest.max(number);
+                    rules_for.lines.entry(number).or_default().push((index, part));
                 }
             }
         }
-        page
+        rules_for
     }
 }
 
-/// Whether a line matches a call, and whether that depends on arguments.
+/// Whether a rule matches a call, and whether that depends on arguments.
 fn matches(arch: &Arch, part: Option<u64>, conditions: &[Condition], call: &Call) -> Option<bool> {
     let twice = (0..6).any(|index| conditions.iter().filter(|c| c.0 == index).count() > 1);
-    // The part's own condition takes the place of one for the first argument.
+    // The condition of a multiplexed call replaces one for the first argument.
     let own = |c: &&Condition| (part.is_none() || c.0 != 0) && !trivial(arch, c);
     let first = if wide(arch) { call.args[0] } else { call.args[0] & 0xffff_ffff };
     if part.is_some_and(|part| part != first) {
         return None;
     }
     let met = match twice {
-        // Each condition is a rule of its own, and so one that always holds makes the line match always.
+        // Each condition is a rule of its own, so one that is always true makes the rule always match.
         true if conditions.iter().any(|c| !own(&c)) => true,
         true => conditions.iter().any(|c| holds(arch, c, call)),
         false => conditions.iter().filter(own).all(|c| holds(arch, c, call)),

@@ -1,10 +1,10 @@
-//! Single sentences of a profile, and what is refused with which error.
+//! Single rules of a profile, and the errors of rejected profiles.
 
 use mote::config::seccomp::{Arg, Rule, Seccomp};
 use mote::seccomp::{Arch, Context, Filter, compile};
 
 use crate::differential::Pair;
-use crate::machine::{Call, check, native, run};
+use crate::interpreter::{Call, check, native, run};
 use crate::profile::{Line, Profile};
 use crate::random::Random;
 
@@ -23,7 +23,7 @@ fn refused(section: &Seccomp<'_>) -> String {
 }
 
 #[test]
-fn what_is_refused() {
+fn rejected_profiles() {
     let one = |rule| refused(&section("SCMP_ACT_ERRNO", vec![rule]));
     let allow = "SCMP_ACT_ALLOW";
     assert_eq!(
@@ -60,7 +60,7 @@ fn what_is_refused() {
 }
 
 #[test]
-fn a_listener_for_who_takes_it() {
+fn listener_with_a_listener_path() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
     let notify = |name| section("SCMP_ACT_ERRNO", vec![rule("SCMP_ACT_NOTIFY", name, &[])]);
     for section in [notify("read"), notify("write"), section("SCMP_ACT_NOTIFY", vec![])] {
@@ -70,7 +70,7 @@ fn a_listener_for_who_takes_it() {
     assert!(!compile(&section("SCMP_ACT_ALLOW", vec![]), nobody).unwrap().has_listener());
 }
 
-/// Whoever is asked by default is asked about new calls, too.
+/// If the default action is SCMP_ACT_NOTIFY, new calls are notified, too.
 #[test]
 fn newer_calls_with_a_listener() {
     let context = Context { native: Arch::native(), has_receiver: true, ordinary: false };
@@ -89,23 +89,23 @@ fn flags() {
         let section = Seccomp { flags: flags.to_vec(), ..section("SCMP_ACT_ALLOW", vec![]) };
         compile(&section, context).unwrap().flags
     };
-    // SPEC_ALLOW when there are none; WAIT_KILLABLE_RECV is for listeners only.
+    // SPEC_ALLOW is the default; WAIT_KILLABLE_RECV is for listeners only.
     assert_eq!(flags(&[]), 4);
     assert_eq!(flags(&["SECCOMP_FILTER_FLAG_LOG"]), 2);
     assert_eq!(flags(&["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]), 1);
 }
 
 #[test]
-fn unknown_names_are_told() {
+fn unknown_names_are_returned() {
     let rules = vec![rule("SCMP_ACT_ALLOW", "reed", &[]), rule("SCMP_ACT_ALLOW", "read", &[])];
     let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     let section = section("SCMP_ACT_ERRNO", rules);
     assert_eq!(compile(&section, context).unwrap().unknown, [b"reed"]);
 }
 
-/// Every name on many architectures, with rules of their own: jumps of all lengths.
+/// Every name on many architectures, with a rule for each: jumps of all lengths.
 #[test]
-fn a_large_program() {
+fn large_program() {
     let mut random = Random(7);
     let names: Vec<&str> = crate::rows::rows().iter().map(|row| row.0).collect();
     let line = |(index, name): (usize, &&str)| Line {
@@ -124,7 +124,7 @@ fn a_large_program() {
 }
 
 #[test]
-fn a_program_that_is_too_large() {
+fn too_large_program_is_rejected() {
     for rules in [4000, 100_000] {
         let rules = (0..rules)
             .map(|value| rule("SCMP_ACT_ALLOW", "read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
@@ -134,7 +134,7 @@ fn a_program_that_is_too_large() {
 }
 
 #[test]
-fn programs_as_they_are() {
+fn encoded_programs() {
     let context = Context { native: Arch::native(), has_receiver: false, ordinary: false };
     // A return of SECCOMP_RET_ALLOW.
     let program = |text: &str| Filter::from_base64(text, &[], context).map_err(|error| error.to_string());
@@ -155,9 +155,9 @@ fn programs_as_they_are() {
     assert_eq!(program(&"AAAA".repeat(4096 * 8 / 8 * 8)).unwrap_err(), shape(3 * 4096 * 8));
 }
 
-/// Also on architectures that libseccomp may not know.
+/// Also for architectures that libseccomp may not support.
 #[test]
-fn random_profiles_by_the_book() {
+fn random_profiles_equal_the_direct_evaluation() {
     let mut random = Random(0xb00c);
     let names: Vec<&str> = crate::rows::rows().iter().map(|row| row.0).collect();
     for index in 0..200 {

@@ -1,17 +1,17 @@
-//! A machine for the few instructions of the kernel's BPF that the programs use, which trusts nothing.
+//! An interpreter for the instructions of the kernel's BPF that the programs use, which checks every access.
 
 /// `struct bpf_cgroup_dev_ctx`.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// 1 is a block device, 2 a character device.
     pub kind: u32,
-    /// 1 is making a node, 2 reading, 4 writing.
+    /// 1 is mknod, 2 read, 4 write.
     pub access: u32,
     pub major: u32,
     pub minor: u32,
 }
 
-/// Opcode, register written or compared, register read, offset, constant.
+/// Opcode, destination register, source register, offset, constant.
 type Instruction = (u8, u8, u8, i16, i32);
 
 fn split(instruction: u64) -> Instruction {
@@ -21,7 +21,7 @@ fn split(instruction: u64) -> Instruction {
     (opcode, to, from, i16::from_ne_bytes([o0, o1]), i32::from_ne_bytes([v0, v1, v2, v3]))
 }
 
-/// Runs a program: what it answers.
+/// Runs a program and returns its result.
 pub fn run(program: &[u64], request: &Request) -> u64 {
     let words = [request.access << 16 | request.kind, request.major, request.minor];
     let mut registers: [Option<u64>; 11] = [None; 11];
@@ -31,13 +31,13 @@ pub fn run(program: &[u64], request: &Request) -> u64 {
         let to = usize::from(to);
         let constant = i64::from(value).cast_unsigned();
         at += 1;
-        let held = || registers[to].unwrap_or_else(|| panic!("r{to} is read before it is written"));
+        let register = || registers[to].unwrap_or_else(|| panic!("r{to} is read before it is written"));
         let jump = match opcode {
-            0x95 => return registers[0].expect("an end without an answer"),
+            0x95 => return registers[0].expect("an exit without a result"),
             0x05 => true,
-            0x15 => held() == constant,
-            0x55 => held() != constant,
-            0x45 => held() & constant != 0,
+            0x15 => register() == constant,
+            0x55 => register() != constant,
+            0x45 => register() & constant != 0,
             _ => false,
         };
         match opcode {
@@ -46,8 +46,8 @@ pub fn run(program: &[u64], request: &Request) -> u64 {
                 at += if jump { offset as usize } else { 0 };
             }
             0xb7 => registers[to] = Some(constant),
-            0x57 => registers[to] = Some(held() & constant),
-            0x77 => registers[to] = Some(held() >> constant),
+            0x57 => registers[to] = Some(register() & constant),
+            0x77 => registers[to] = Some(register() >> constant),
             0x61 => {
                 assert!(from == 1 && offset % 4 == 0, "a load from r{from}");
                 registers[to] = Some(u64::from(words[offset as usize / 4]));
@@ -57,13 +57,13 @@ pub fn run(program: &[u64], request: &Request) -> u64 {
     }
 }
 
-/// What the kernel wants whatever a program is run with: its size, its end, and a way to every instruction.
+/// Checks what the verifier demands of every program: its size, its end, and that every instruction can be reached.
 pub fn check(program: &[u64]) {
     assert!((2..=4096).contains(&program.len()), "{} instructions", program.len());
     let mut reached = vec![false; program.len() + 1];
     reached[0] = true;
     for (at, instruction) in program.iter().enumerate() {
-        assert!(reached[at], "no way to instruction {at}");
+        assert!(reached[at], "instruction {at} cannot be reached");
         let (opcode, _, _, offset, _) = split(*instruction);
         let target = at + 1 + usize::try_from(offset).unwrap();
         match opcode {
@@ -73,5 +73,5 @@ pub fn check(program: &[u64]) {
             _ => reached[at + 1] = true,
         }
     }
-    assert!(!reached[program.len()], "it runs over its end");
+    assert!(!reached[program.len()], "the program does not end with an exit");
 }

@@ -1,12 +1,12 @@
-//! Programs beside the book.
+//! Programs compared with the direct evaluation of their rules.
 
 use mote::cgroup::devices::program::assemble;
 use mote::config::device::DeviceRule;
 
-use crate::book::{Random, allows, requests, rule};
-use crate::machine::{check, run};
+use crate::interpreter::{check, run};
+use crate::reference::{Random, allows, requests, rule};
 
-/// The program, which answers every request as the book does.
+/// Assembles rules, and checks that the program returns what they say for every request.
 fn program(rules: &[DeviceRule]) -> Vec<u64> {
     let program = assemble(rules).unwrap();
     check(&program);
@@ -22,14 +22,14 @@ fn of(texts: &[&str]) -> Vec<DeviceRule> {
 }
 
 #[test]
-fn rules_at_random() {
+fn random_rules() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..6000 {
         program(&random.rules());
     }
 }
 
-/// What one rule says in every order with two others.
+/// A rule in every order with two others.
 #[test]
 fn rules_in_every_order() {
     let texts = [
@@ -67,13 +67,13 @@ fn programs_of_engines() {
     let podman = ["deny a *:* rwm", "allow c 10:229 rwm", "allow c 10:200 rw", "allow c 10:* rwm"];
     let sizes = [&docker[..], &podman[..], &podman[..1], &[], &["allow a *:* rwm"]]
         .map(|texts| program(&of(texts)).len());
-    // Docker's, podman's with and without devices of its own, none, and a privileged container's.
+    // Docker's, podman's with and without additional devices, none, and a privileged container's.
     assert_eq!(sizes, [27, 25, 26, 26, 2]);
 }
 
-/// What later rules hide, what neighbours say too, and what is denied anyway takes no place.
+/// Rules that later ones override, that others imply, or that deny what is denied anyway, need no instructions.
 #[test]
-fn rules_that_decide_nothing() {
+fn redundant_rules() {
     let plain = program(&[]);
     let same = [
         &["deny a *:* rwm"][..],

@@ -1,11 +1,11 @@
-//! A machine for classic BPF as seccomp(2) uses it, which counts what it does and trusts nothing.
+//! An interpreter for classic BPF as in seccomp(2), which counts instructions and checks every access.
 
 use mote::seccomp::Arch;
 
 /// `struct sock_filter`: code, jump if true, jump if false, value.
 pub type Instruction = (u16, u8, u8, u32);
 
-/// `struct seccomp_data` as words, in the order that the architecture has them in memory.
+/// `struct seccomp_data` as words, in the memory order of the architecture.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     pub number: u32,
@@ -24,7 +24,7 @@ impl Call {
         match offset {
             0 => self.number,
             4 => self.audit,
-            8 | 12 => panic!("the instruction pointer is nobody's business"),
+            8 | 12 => panic!("a load of the instruction pointer"),
             _ => {
                 let (arg, second) = (self.args[(offset as usize - 16) / 8], offset % 8 == 4);
                 if second == self.little { (arg >> 32) as u32 } else { arg as u32 }
@@ -33,7 +33,7 @@ impl Call {
     }
 }
 
-/// The program's own form, on this machine.
+/// The instructions of a program for this machine.
 pub fn native(program: &[u64]) -> Vec<Instruction> {
     let split = |instruction: &u64| {
         let [c0, c1, yes, no, v0, v1, v2, v3] = instruction.to_ne_bytes();
@@ -42,12 +42,12 @@ pub fn native(program: &[u64]) -> Vec<Instruction> {
     program.iter().map(split).collect()
 }
 
-/// How a program ran.
+/// The result of running a program.
 pub struct Run {
     pub verdict: u32,
     /// Instructions.
     pub steps: usize,
-    /// It has looked at the call's number.
+    /// Whether it has loaded the number of the call.
     pub saw_number: bool,
 }
 
@@ -58,7 +58,7 @@ pub fn run(program: &[Instruction], call: &Call) -> Run {
         let &(code, yes, no, value) = program.get(at).expect("a jump out of the program");
         steps += 1;
         at += 1;
-        let held = || accumulator.expect("a test before the first load");
+        let loaded = || accumulator.expect("a test before the first load");
         let mut branch = |met: bool| at += usize::from(if met { yes } else { no });
         match code {
             0x06 => return Run { verdict: value, steps, saw_number },
@@ -66,18 +66,18 @@ pub fn run(program: &[Instruction], call: &Call) -> Run {
                 accumulator = Some(call.word(value));
                 saw_number |= value == 0;
             }
-            0x54 => accumulator = Some(held() & value),
+            0x54 => accumulator = Some(loaded() & value),
             0x05 => at += value as usize,
-            0x15 => branch(held() == value),
-            0x25 => branch(held() > value),
-            0x35 => branch(held() >= value),
-            0x45 => branch(held() & value != 0),
+            0x15 => branch(loaded() == value),
+            0x25 => branch(loaded() > value),
+            0x35 => branch(loaded() >= value),
+            0x45 => branch(loaded() & value != 0),
             _ => panic!("an instruction {code:#x}"),
         }
     }
 }
 
-/// What the kernel wants of every program, whatever it is run with: jumps stay inside, and its end is a verdict.
+/// Checks what the kernel demands of every program: jumps stay inside, and it ends with a return.
 pub fn check(program: &[Instruction]) {
     assert!((1..=4096).contains(&program.len()), "{} instructions", program.len());
     for (at, &(code, yes, no, value)) in program.iter().enumerate() {
@@ -88,5 +88,5 @@ pub fn check(program: &[Instruction]) {
         };
         assert!(at + 1 + farthest < program.len() || code == 0x06, "instruction {at} leaves the program");
     }
-    assert_eq!(program.last().unwrap().0, 0x06, "the last instruction is no verdict");
+    assert_eq!(program.last().unwrap().0, 0x06, "the last instruction is no return");
 }
