@@ -27,7 +27,7 @@ const LONGEST_FILE: usize = 399;
 /// Files of tables, which may be longer.
 const TABLES: &[&str] = &["src/seccomp/table.rs"];
 
-/// File names that do not tell what a file contains.
+/// File names that do not describe the contents of a file.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "impl", "types", "handler"];
 
 /// Words for which the vocabulary of CONTRIBUTING.md has another one.
@@ -148,16 +148,16 @@ fn files_are_short() -> io::Result<()> {
 }
 
 #[test]
-fn file_names_tell_the_contents() -> io::Result<()> {
+fn file_names_describe_the_contents() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("src")?.iter().chain(&read("tests")?) {
         let steps = file.path.trim_end_matches(".rs").split('/');
         let empty = steps.filter(|step| EMPTY_NAMES.contains(step));
-        found.extend(empty.map(|step| format!("{}:1: {step} does not tell what it contains", file.path)));
+        found.extend(empty.map(|step| format!("{}:1: {step} does not describe the contents", file.path)));
         let modules = |line: &str| EMPTY_NAMES.iter().any(|name| follows(line, "mod", name));
         found.extend(code_lines(std::slice::from_ref(file), modules));
     }
-    none("file names tell what a file contains", &found);
+    none("file names describe the contents", &found);
     Ok(())
 }
 
@@ -166,7 +166,7 @@ fn file_names_tell_the_contents() -> io::Result<()> {
 #[test]
 fn words_are_those_of_the_vocabulary() -> io::Result<()> {
     let mut found = Vec::new();
-    for file in read("src")? {
+    for file in read("src")?.iter().chain(&read("tests")?) {
         for (number, (code, line)) in (1..).zip(file.code.lines().zip(file.text.lines())) {
             let comment =
                 line.find("//").filter(|at| code.get(*at..*at + 1) == Some(" ")).map(|at| &line[at..]);
@@ -255,7 +255,7 @@ fn nothing_sleeps() -> io::Result<()> {
     Ok(())
 }
 
-/// Tests may sleep if a comment in the function before says why.
+/// Tests may sleep if a comment in the function before gives the reason.
 #[test]
 fn tests_that_sleep_have_a_comment() -> io::Result<()> {
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use mote::config::device::DeviceRule;
 use crate::interpreter::{check, run};
 use crate::reference::{Random, allows, requests, rule};
 
-/// Assembles rules, and checks that the program returns what they say for every request.
+/// Assembles rules, and checks that the program returns the result of the direct evaluation for every request.
 fn program(rules: &[DeviceRule]) -> Vec<u64> {
     let program = assemble(rules).unwrap();
     check(&program);

@@ -53,8 +53,8 @@ pub fn allows(rules: &[DeviceRule], request: &Request) -> bool {
             && rule.minor.is_none_or(|minor| minor == request.minor)
             && rule.access & bit != 0
     };
-    let asked = [(1, ACCESS_MKNOD), (2, ACCESS_READ), (4, ACCESS_WRITE)];
-    asked.iter().filter(|(kernels, _)| request.access & kernels != 0).all(|(_, bit)| {
+    let accesses = [(1, ACCESS_MKNOD), (2, ACCESS_READ), (4, ACCESS_WRITE)];
+    accesses.iter().filter(|(kernels, _)| request.access & kernels != 0).all(|(_, bit)| {
         rules.iter().chain(&*RULES).rfind(|rule| about(rule, *bit)).is_some_and(|rule| rule.allow)
     })
 }

@@ -6,9 +6,9 @@
 use mote::os::dbus::read::{HEAD, Message, length};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let said = bytes.get(..HEAD).and_then(length);
+    let given = bytes.get(..HEAD).and_then(length);
     let Some(message) = Message::decode(bytes) else { return };
-    assert_eq!(said, Some(bytes.len()));
+    assert_eq!(given, Some(bytes.len()));
     let _ = message.body("v").and_then(|mut body| body.text_variant().map(str::len));
     let _ = message.body("s").and_then(|mut body| body.text().map(str::len));
     if let Some(mut body) = message.body("uoss") {

@@ -221,8 +221,8 @@ fn two_starts_of_one_container(rig: &mut Rig) -> Outcome {
         let [one, two] = &mut commands;
         let ends = race(one, two)?;
         one_succeeds(rig, round, &ends, "running")?;
-        let said = created.lines.until("waiting=1")?;
-        same("the standard output", said.all("say"), vec!["once"])?;
+        let report = created.lines.until("waiting=1")?;
+        same("the standard output", report.all("say"), vec!["once"])?;
         rig.delete()?;
     }
     Ok(())

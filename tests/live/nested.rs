@@ -96,11 +96,11 @@ fn nested_pid_namespace_with_hooks(rig: &mut Rig) -> Outcome {
         let args = vec!["payload", "into", path.as_str(), "ns"];
         bundle.set("hooks.poststart", json!([{"path": program, "args": args}]));
     })?;
-    let said = fs::read_to_string(&log)?;
+    let text = fs::read_to_string(&log)?;
     for kind in ["pid", "net"] {
         let own = fs::read_link(format!("/proc/self/ns/{kind}"))?.display().to_string();
         let line = format!("ns:{kind}={own}");
-        same(&line, said.lines().any(|said| said == line), true)?;
+        same(&line, text.lines().any(|text| text == line), true)?;
     }
     Ok(())
 }

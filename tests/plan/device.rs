@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use crate::interpreter::{Request, check, run};
 use crate::text::Entry;
 
-/// The result of a device program, from its debug text `asked for: [b7, 95]`: for each device that the program
+/// The result of a device program, from its debug text `TITLE: [b7, 95]`: for each device that the program
 /// distinguishes, the accesses that are allowed; `*` is any other number.
 pub fn devices(path: &str, debug: &str) -> Entry {
-    let (asked, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
+    let (title, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
     let program =
         program.trim_end_matches(']').split(", ").map(|word| u64::from_str_radix(word, 16).unwrap());
     let program: Vec<u64> = program.collect();
     check(&program);
-    let mut items = vec![format!("{} instructions", program.len()), asked.to_owned()];
+    let mut items = vec![format!("{} instructions", program.len()), title.to_owned()];
     for (kind, letter) in [(2, 'c'), (1, 'b')] {
         let access = |major: &Number, minor: &Number| -> String {
             let number = |number: &Number| number.unwrap_or(ANY);

@@ -153,13 +153,13 @@ fn walk(
                 at = if compare(code, *number, value) { yes } else { no };
             }
             (0x15 | 0x25 | 0x35 | 0x45, Held::Argument(name, mask)) => {
-                let asked = Condition { code, name: name.clone(), mask: *mask, value, met: true };
-                if let Some(met) = asked.is_known(conditions) {
+                let condition = Condition { code, name: name.clone(), mask: *mask, value, met: true };
+                if let Some(met) = condition.is_known(conditions) {
                     at = if met { yes } else { no };
                     continue;
                 }
                 for (met, next) in [(true, yes), (false, no)] {
-                    conditions.push(Condition { met, ..asked.clone() });
+                    conditions.push(Condition { met, ..condition.clone() });
                     walk(program, call, (next, held.clone()), conditions, ways);
                     conditions.pop();
                 }
@@ -256,8 +256,8 @@ fn all_of(call: &str, conditions: &[Condition]) -> String {
         let mut met = conditions.iter().filter(|condition| condition.met && condition.is_equality());
         met.find(|condition| condition.name == name)
     };
-    let told = conditions.iter().filter(|condition| condition.met || equal(&condition.name).is_none());
-    let told = told.filter_map(|condition| {
+    let texts = conditions.iter().filter(|condition| condition.met || equal(&condition.name).is_none());
+    let texts = texts.filter_map(|condition| {
         let (argument, half) = condition.name.split_once('.')?;
         let other = equal(&format!("{argument}.{}", if half == "low" { "high" } else { "low" }));
         match (condition.is_equality() && condition.met, half, other) {
@@ -269,7 +269,7 @@ fn all_of(call: &str, conditions: &[Condition]) -> String {
             _ => Some(condition.show(call)),
         }
     });
-    told.collect::<Vec<_>>().join(" and ")
+    texts.collect::<Vec<_>>().join(" and ")
 }
 
 #[test]

@@ -87,10 +87,10 @@ fn actions_are_classified() {
 /// SCMP_ACT_NOTIFY without a listener makes the call fail.
 #[test]
 fn notify_without_a_listener() {
-    let mut ask = program(&[(0x06, 0, 0, NOTIFY)]);
-    assert_eq!(foreseen(&ask, &[], refuses), Some(ERRNO | 38));
-    ask.flags = 1 << 3;
-    assert_eq!(foreseen(&ask, &[], refuses), None);
+    let mut notify = program(&[(0x06, 0, 0, NOTIFY)]);
+    assert_eq!(foreseen(&notify, &[], refuses), Some(ERRNO | 38));
+    notify.flags = 1 << 3;
+    assert_eq!(foreseen(&notify, &[], refuses), None);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn calculations_are_those_of_the_kernel() {
         let program = program(&calculation(&mut random));
         let Some(answer) = foreseen(&program, &arguments, ANY) else { panic!("not foreseen") };
         let seen = child(|| match program.load() {
-            // Exit codes have eight bits, two of which tell about loading.
+            // Exit codes have eight bits, two of which report errors of loading.
             Ok(_) => i32::from(call(libc::SYS_munlockall, &arguments) != (answer & 0xfff) as i32),
             Err(_) => 2,
         });

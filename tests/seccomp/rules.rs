@@ -66,8 +66,8 @@ fn listener_with_a_listener_path() {
     for section in [notify("read"), notify("write"), section("SCMP_ACT_NOTIFY", vec![])] {
         assert!(compile(&section, context).unwrap().has_listener());
     }
-    let nobody = Context { has_receiver: false, ..context };
-    assert!(!compile(&section("SCMP_ACT_ALLOW", vec![]), nobody).unwrap().has_listener());
+    let no_receiver = Context { has_receiver: false, ..context };
+    assert!(!compile(&section("SCMP_ACT_ALLOW", vec![]), no_receiver).unwrap().has_listener());
 }
 
 /// If the default action is SCMP_ACT_NOTIFY, new calls are notified, too.

@@ -42,7 +42,7 @@ fn installed_and_uninstalled() {
 
     let others = ["bin/crun", "share/man/man1/mote-other.1", "share/zsh/site-functions/_crun"];
     for other in others {
-        fs::write(usr.join(other), ".TH MOTE-STRANGER 1 2026-01-01 other\n").unwrap();
+        fs::write(usr.join(other), ".TH MOTE-OTHER 1 2026-01-01 other\n").unwrap();
     }
     // Without the binary, and twice: the second time there is nothing to remove.
     for _ in 0..2 {

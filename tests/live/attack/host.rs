@@ -89,14 +89,14 @@ fn bind_mount_at_dev_does_not_change_its_source(rig: &mut Rig) -> Outcome {
     same("the host's file", fs::read_to_string(host.join("core"))?.as_str(), "the host's")
 }
 
-/// A session keyring is found by its name, and anybody can create one with that of the container.
+/// A session keyring is found by its name, and any process can create one with that of the container.
 fn keyring_of_another_process_is_not_joined(rig: &mut Rig) -> Outcome {
     rig.user = Some(65534);
     let id = rig.id.clone();
     let made = start(&mut rig.host(&["keyring", &id, "say", "made", "wait", "1"]), false);
     rig.user = None;
-    let mut nobody = made?;
-    let report = nobody.lines.until("say=made")?;
+    let mut other = made?;
+    let report = other.lines.until("say=made")?;
     let serial = report.get("keyring");
     if serial.starts_with('!') {
         return skip(format_args!("keyrings cannot be used here: {serial}"));

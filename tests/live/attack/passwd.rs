@@ -14,7 +14,7 @@ tests![
     "attack",
     passwd_is_an_endless_device,
     passwd_is_a_large_sparse_file,
-    passwd_is_a_pipe_that_nobody_writes_to,
+    passwd_is_a_fifo_without_a_writer,
     passwd_is_a_directory,
     passwd_is_a_symlink_loop,
     passwd_has_one_endless_line,
@@ -45,7 +45,7 @@ fn passwd_is_a_large_sparse_file(rig: &mut Rig) -> Outcome {
     harmless(rig, |passwd| Ok(fs::File::create(passwd)?.set_len(200 << 30)?))
 }
 
-fn passwd_is_a_pipe_that_nobody_writes_to(rig: &mut Rig) -> Outcome {
+fn passwd_is_a_fifo_without_a_writer(rig: &mut Rig) -> Outcome {
     harmless(rig, |passwd| Ok(sys::mknod(passwd, libc::S_IFIFO | 0o644, 0, 0)?))
 }
 

@@ -143,7 +143,7 @@ fn cpuset_of_missing_cpus_is_rejected(rig: &mut Rig) -> Outcome {
 }
 
 const PIDS: &str = "pids";
-/// Only tells whether the controller exists.
+/// Only determines whether the controller exists.
 const ANY_PIDS: Value = Value { controller: PIDS, v1: ("", ""), v2: ("", "") };
 
 fn pids_limit(rig: &mut Rig) -> Outcome {

@@ -23,7 +23,7 @@ tests![
     state_of_a_dead_init_is_stopped,
     state_of_a_reused_pid_is_stopped,
     state_of_a_reused_pid_by_its_start_time,
-    state_says_when_it_was_created,
+    state_has_the_time_of_creation,
 ];
 
 fn state_has_its_keys(rig: &mut Rig) -> Outcome {
@@ -45,11 +45,11 @@ fn state_has_the_version_of_the_configuration(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("runc and crun report their own");
     }
-    for (given, said) in [("1.0.2-dev", "1.0.2-dev"), ("1.0", "1.0"), ("v1.0.2", "1.0.2")] {
+    for (given, reported) in [("1.0.2-dev", "1.0.2-dev"), ("1.0", "1.0"), ("v1.0.2", "1.0.2")] {
         let mut bundle = rig.bundle()?;
         bundle.set("ociVersion", given);
         let _running = rig.waiting(&mut bundle)?;
-        same("ociVersion", rig.state()?.at("ociVersion").text(), said)?;
+        same("ociVersion", rig.state()?.at("ociVersion").text(), reported)?;
         rig.delete()?;
     }
     Ok(())
@@ -215,7 +215,7 @@ fn state_of_a_reused_pid_by_its_start_time(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn state_says_when_it_was_created(rig: &mut Rig) -> Outcome {
+fn state_has_the_time_of_creation(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     let state = rig.state()?;

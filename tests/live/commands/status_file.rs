@@ -112,7 +112,7 @@ fn invalid_status_file_without_configuration(rig: &mut Rig) -> Outcome {
     invalid_status(rig, false, false)
 }
 
-/// No process is started in a root other than the container's, whatever the status file says.
+/// No process is started in a root other than the container's, whatever the status file contains.
 fn status_file_with_the_pid_of_another_process(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("runc and crun have other status files");

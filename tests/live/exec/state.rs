@@ -256,7 +256,7 @@ fn fifty_at_the_same_time(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// No status of mote tells of the killed process: `exec` must not wait for its lock.
+/// The killed process may have held a lock: the next `exec` does not wait for it.
 fn after_another_was_killed(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let mut running = start(&mut command(rig, &[], &["wait", "1"]), false)?;

@@ -108,7 +108,7 @@ fn answer_all(listener: &OwnedFd, answer: fn(&Notification) -> Answer) -> Outcom
     while let Some(notification) = seccomp::next(listener)? {
         calls.push(notification.call);
         match seccomp::answer(listener, &notification, answer(&notification)) {
-            // The process was killed meanwhile.
+            // The process was killed in the meantime.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             answered => answered?,
         }

@@ -133,8 +133,8 @@ fn failing_poststop(rig: &mut Rig) -> Outcome {
     contains("the warning", &output.stderr, "this is broken")?;
     same("lines", output.stderr.lines().count(), 1)?;
     rig.nothing_left()?;
-    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
-    hooked.reported(&said)
+    let reports: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.reported(&reports)
 }
 
 fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
@@ -145,8 +145,8 @@ fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
     same("exit code", output.code(), 0)?;
     contains("the warning", &output.stderr, "hooks.poststop[0]")?;
     rig.nothing_left()?;
-    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
-    hooked.reported(&said)
+    let reports: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.reported(&reports)
 }
 
 /// The error is one line of limited length.

@@ -250,14 +250,14 @@ fn working_directories(rig: &mut Rig) -> Outcome {
 /// An engine may remove the bundle before the container; poststop hooks run nevertheless.
 fn working_directory_that_was_removed(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
-    let said = rig.dir.join("said").display().to_string();
-    let args = json!(["payload", "into", (said.as_str()), "cwd"]);
+    let report = rig.dir.join("report").display().to_string();
+    let args = json!(["payload", "into", (report.as_str()), "cwd"]);
     hooked.bundle.set("hooks.poststop", json!([{"path": (hooked.program.as_str()), "args": args}]));
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
     fs::rename(&hooked.bundle.dir, rig.dir.join("elsewhere"))?;
     rig.delete()?;
-    same("the report of the hook", fs::read_to_string(said)?.as_str(), "cwd=/\n")
+    same("the report of the hook", fs::read_to_string(report)?.as_str(), "cwd=/\n")
 }
 
 /// That of the caller, and inside the container that of the container.
@@ -330,8 +330,8 @@ fn outputs_in_files(rig: &mut Rig) -> Outcome {
     }
     hooked.bundle.verbs(&["fds"]);
     rig.run(&hooked.bundle, &[])?.success()?.report().is("fds", "0 1 2")?;
-    let said: String = POINTS.iter().map(|point| format!("say={point}\n")).collect();
-    same("standard output", fs::read_to_string(&out)?, format!("before\n{said}"))?;
+    let reports: String = POINTS.iter().map(|point| format!("say={point}\n")).collect();
+    same("standard output", fs::read_to_string(&out)?, format!("before\n{reports}"))?;
     let warned: String = POINTS.iter().map(|point| format!("{point}\n")).collect();
     same("standard error", fs::read_to_string(&err)?, warned)
 }

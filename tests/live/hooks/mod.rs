@@ -66,7 +66,7 @@ impl Hooked {
         Ok(Report::parse(&self.text()?))
     }
 
-    /// Checks the values of `say` in the report so far.
+    /// Compares the values that the hooks have reported so far.
     fn reported(&self, words: &[&str]) -> Outcome {
         same("the reports of the hooks", self.report()?.all("say"), words)
     }

@@ -77,7 +77,7 @@ pub fn pry(_: &[&str]) {
                 }
                 looks += 1;
                 let opened = open(pid);
-                // It may have executed the payload meanwhile, which may be accessed.
+                // It may have executed the payload since, which may be accessed.
                 if opened && is_other(pid) {
                     print(&format!("pried:{way}"), name_of(pid).unwrap_or_default());
                 }

@@ -91,13 +91,13 @@ fn named(bits: u64) -> String {
 /// The five capability sets, read without /proc.
 pub fn caps(_: &[&str]) {
     let [effective, permitted, inheritable] = sys::capabilities();
-    let asked = |yes: &dyn Fn(u64) -> bool| {
+    let set_of = |yes: &dyn Fn(u64) -> bool| {
         (0..CAPABILITIES.len() as u64)
             .filter(|number| yes(*number))
             .fold(0, |bits, number| bits | 1 << number)
     };
-    let bounding = asked(&|number| sys::prctl(libc::PR_CAPBSET_READ, number) == 1);
-    let ambient = asked(&|number| sys::ambient(number));
+    let bounding = set_of(&|number| sys::prctl(libc::PR_CAPBSET_READ, number) == 1);
+    let ambient = set_of(&|number| sys::ambient(number));
     print("cap:effective", named(effective));
     print("cap:permitted", named(permitted));
     print("cap:inheritable", named(inheritable));

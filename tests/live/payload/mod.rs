@@ -109,7 +109,7 @@ pub fn main(arguments: &[String]) -> i32 {
 fn print(key: &str, value: impl std::fmt::Display) {
     let value = value.to_string().replace('\\', "\\\\").replace('\n', "\\n");
     let line = format!("{key}={value}\n");
-    // There is nobody to report a closed standard output to.
+    // A closed standard output cannot be reported.
     let _ = std::io::stdout().write_all(line.as_bytes());
 }
 

@@ -33,9 +33,9 @@ pub fn adopt(words: &[&str]) {
 /// Sends a message to the service manager (sd_notify(3)).
 pub fn notify(words: &[&str]) {
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
-    let told = std::os::unix::net::UnixDatagram::unbound()
+    let sent = std::os::unix::net::UnixDatagram::unbound()
         .and_then(|socket| socket.send_to(words.concat().as_bytes(), path));
-    print_result("notify", told);
+    print_result("notify", sent);
 }
 
 pub fn print_word(words: &[&str]) {
@@ -45,7 +45,7 @@ pub fn print_word(words: &[&str]) {
 /// Prints a word on the standard error.
 pub fn warn(words: &[&str]) {
     let line = words.concat() + "\n";
-    // There is nobody to report a closed standard error to.
+    // A closed standard error cannot be reported.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

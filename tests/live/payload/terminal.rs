@@ -35,7 +35,7 @@ pub fn raw(_: &[&str]) {
 /// Prints this many KiB of numbered lines.
 pub fn print_kib(words: &[&str]) {
     let mut out = std::io::stdout();
-    // There is nobody to report a closed standard output to.
+    // A closed standard output cannot be reported.
     let _ = out.write_all(&numbered_lines(number(&words.concat())));
     let _ = out.flush();
 }

@@ -156,8 +156,8 @@ fn descriptors_of_create_are_three(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["fds"]);
     let mut created = rig.create(&bundle, &[])?;
     rig.mote(&["start", &rig.id])?.success()?;
-    let said = created.lines.all()?;
-    Report::parse(&said).is("fds", "0 1 2")?;
+    let output = created.lines.all()?;
+    Report::parse(&output).is("fds", "0 1 2")?;
     rig.delete()
 }
 

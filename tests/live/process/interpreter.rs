@@ -54,7 +54,7 @@ fn interpreter_missing_is_named(rig: &mut Rig) -> Outcome {
     program(&bundle, "/bin/script", b"#!/bin/bash -e\necho\n")?;
     let reason = ": #! interpreter \"/bin/bash\": no such file or directory";
     rejected(rig, &mut bundle, "/bin/script", reason)?;
-    // The error does not say that the program was not found.
+    // The message is not that the program was not found.
     rejected(rig, &mut bundle, "script", reason)
 }
 

@@ -25,7 +25,7 @@ pub fn set_limit(kind: u32, soft: u64, hard: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, kind, &raw const limit, nothing) }).map(drop)
 }
 
-/// Closes a file descriptor, whoever owns it.
+/// Closes a file descriptor by its number.
 pub fn close(number: i32) {
     // SAFETY: takes no pointer; a child before exec does not use the files of Rust any more.
     unsafe { libc::close(number) };
