@@ -21,7 +21,7 @@ tests![
     nested_groups_that_cannot_be_dropped,
     nested_groups_that_cannot_be_set,
     nested_groups_in_another_user_namespace,
-    nested_groups_of_a_user_namespace_that_is_joined,
+    nested_groups_of_a_joined_user_namespace,
     nested_groups_of_the_hosts_root_in_exec,
 ];
 
@@ -153,7 +153,7 @@ fn nested_groups_in_another_user_namespace(rig: &mut Rig) -> Outcome {
 }
 
 /// The host's root joins a user namespace in which setgroups(2) is denied: it drops its groups before.
-fn nested_groups_of_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
+fn nested_groups_of_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
     let holder = nested(rig)?;
     let path = format!("/proc/{}/ns/user", holder.pid());
     (rig.user, rig.user_namespace) = (None, None);

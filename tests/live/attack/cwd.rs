@@ -13,7 +13,7 @@ use crate::tests;
 tests![
     "attack",
     working_directory_by_any_descriptor,
-    working_directory_by_any_descriptor_behind_a_link,
+    working_directory_by_any_descriptor_through_a_symlink,
     working_directory_by_the_links_of_procfs,
     working_directory_of_a_joined_process_by_any_descriptor,
 ];
@@ -59,7 +59,7 @@ fn working_directory_by_any_descriptor(rig: &mut Rig) -> Outcome {
     each_descriptor_is_harmless(rig, rig.bundle()?, |_, number| Ok(format!("/proc/self/fd/{number}")))
 }
 
-fn working_directory_by_any_descriptor_behind_a_link(rig: &mut Rig) -> Outcome {
+fn working_directory_by_any_descriptor_through_a_symlink(rig: &mut Rig) -> Outcome {
     each_descriptor_is_harmless(rig, rig.bundle()?, |bundle, number| {
         let link = bundle.host_path(&format!("way{number}"));
         symlink(format!("/proc/self/fd/{number}"), link)?;

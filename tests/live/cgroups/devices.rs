@@ -23,7 +23,7 @@ tests_in_layouts![
     device_denied_in_an_allowed_group,
     devices_allowed_to_be_read,
     devices_denied_to_be_written,
-    devices_allowed_in_parts,
+    devices_allowed_by_two_rules,
     devices_without_deny_first,
     devices_of_a_new_node,
     devices_in_a_user_namespace,
@@ -151,7 +151,7 @@ fn devices_denied_to_be_written(rig: &mut Rig) -> Outcome {
 }
 
 /// Reading allowed by one rule, writing by another. A v1 list needs one rule for both.
-fn devices_allowed_in_parts(rig: &mut Rig) -> Outcome {
+fn devices_allowed_by_two_rules(rig: &mut Rig) -> Outcome {
     let read = json!({"allow": true, "type": "c", "major": 240i64, "access": "r"});
     let write = json!({"allow": true, "type": "c", "minor": 77i64, "access": "w"});
     let rules = Some(json!([(deny_all()), (read), (write)]));

@@ -21,7 +21,7 @@ tests![
     systemd_scope_and_cgroup,
     systemd_subgroup_by_annotation,
     systemd_properties_by_annotation,
-    systemd_bad_property_is_rejected,
+    systemd_invalid_property_is_rejected,
     systemd_other_paths_are_rejected,
     systemd_update,
     systemd_update_that_fails_changes_nothing,
@@ -204,7 +204,7 @@ fn systemd_properties_by_annotation(rig: &mut Rig) -> Outcome {
     removed(rig)
 }
 
-fn systemd_bad_property_is_rejected(rig: &mut Rig) -> Outcome {
+fn systemd_invalid_property_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.set("annotations", json!({"org.systemd.property.TimeoutStopSec": "'soon'"}));
     rig.rejected(&bundle, &["annotations.org.systemd.property.TimeoutStopSec", "not a number of seconds"])?;

@@ -17,7 +17,7 @@ tests_in_layouts![
     update_of_memory_alone_keeps_both_together,
     update_of_memory_above_both_is_rejected,
     update_of_memory_to_no_limit,
-    update_of_memory_below_its_use_is_rejected,
+    update_of_memory_below_usage_is_rejected,
     update_reclaims_memory,
     update_of_quota_or_period_alone,
     update_of_quota_and_burst_in_either_direction,
@@ -156,7 +156,7 @@ fn update_of_memory_to_no_limit(rig: &mut Rig) -> Outcome {
 }
 
 /// On v1 the kernel rejects it by itself.
-fn update_of_memory_below_its_use_is_rejected(rig: &mut Rig) -> Outcome {
+fn update_of_memory_below_usage_is_rejected(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     controller_dir(rig, "pids", "pids")?;
     let mut bundle = rig.bundle()?;

@@ -27,7 +27,7 @@ tests![
     unknown_names_are_ignored,
     unknown_names_are_rejected_by_an_annotation,
     loaded_last_with_no_new_privileges,
-    loaded_with_rights_without_no_new_privileges,
+    loaded_early_without_no_new_privileges,
     exec_is_filtered,
     exec_with_no_new_privileges,
     program_in_an_annotation,
@@ -206,7 +206,7 @@ fn loaded_last_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     inside.is("syscall:munlockall", "0")
 }
 
-fn loaded_with_rights_without_no_new_privileges(rig: &mut Rig) -> Outcome {
+fn loaded_early_without_no_new_privileges(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.uid", 7i64);
     for set in ["bounding", "effective", "permitted"] {

@@ -10,7 +10,7 @@ use crate::{sys, tests};
 
 tests![
     "rootfs",
-    only_the_containers_mounts_are_there,
+    only_mounts_of_the_container_are_visible,
     the_host_is_not_above_the_root,
     the_host_is_not_reachable_through_proc,
     root_read_only,
@@ -29,7 +29,7 @@ tests![
 ];
 
 /// mountinfo in the container shows only mounts of the configuration, and masks.
-fn only_the_containers_mounts_are_there(rig: &mut Rig) -> Outcome {
+fn only_mounts_of_the_container_are_visible(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside = rig.report(&mut bundle, &["mounts"])?;
     let masks = ["linux.maskedPaths", "linux.readonlyPaths"];

@@ -25,9 +25,9 @@ tests![
     file_is_mounted_unfollowed_below_a_symlink,
     symlink_of_procfs_is_not_covered,
     working_directory_through_a_symlink,
-    working_directory_is_not_made_outside,
+    working_directory_is_not_created_outside,
     working_directory_by_a_leaked_descriptor,
-    passwd_is_the_images,
+    passwd_is_that_of_the_image,
 ];
 
 fn mount_through_a_relative_symlink(rig: &mut Rig) -> Outcome {
@@ -174,7 +174,7 @@ fn working_directory_through_a_symlink(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["cwd"])?.is("cwd", "/real")
 }
 
-fn working_directory_is_not_made_outside(rig: &mut Rig) -> Outcome {
+fn working_directory_is_not_created_outside(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     symlink(&victim, bundle.host_path("way"))?;
@@ -212,7 +212,7 @@ fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
 }
 
 /// The home directory is looked up in the container's /etc/passwd, and a symlink does not lead to the host's.
-fn passwd_is_the_images(rig: &mut Rig) -> Outcome {
+fn passwd_is_that_of_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let outside = rig.dir.join("passwd");
     fs::write(&outside, "thief:x:0:0::/stolen:/bin/sh\n")?;
