@@ -21,11 +21,11 @@ fn cut_off_at_every_byte() {
         let end = document.trim_ascii_end().len();
         for length in 0..=document.len() {
             let mut text = document[..length].to_vec();
-            let whole = length >= end;
+            let complete = length >= end;
             match Config::decode("c", &mut text) {
-                Ok(_) => assert!(whole, "{name} cut off at {length} is accepted"),
+                Ok(_) => assert!(complete, "{name} cut off at {length} is accepted"),
                 Err(error) => {
-                    assert!(!whole, "{name} cut off at {length}: {error}");
+                    assert!(!complete, "{name} cut off at {length}: {error}");
                     position_within(&error.to_string(), &document[..length]);
                 }
             }

@@ -86,17 +86,17 @@ fn white_space_is_accepted_between_all_tokens() {
 
 #[test]
 fn numbers() {
-    for good in
+    for valid in
         ["0", "-0", "10", "0.0", "-0.0", "1.50", "1e3", "1E+3", "1e-03", "0e0", "9".repeat(1000).as_str()]
     {
-        assert_eq!(skip(good), Ok(()), "{good}");
+        assert_eq!(skip(valid), Ok(()), "{valid}");
     }
-    let bad = [
+    let invalid = [
         "-", "+1", "--1", "01", "-01", "00", "1.", ".5", "-.5", "1.e3", "1e", "1e+", "1e-", "1.5e", "0x10",
         "1_000", "١",
     ];
-    for bad in bad {
-        assert!(skip(bad).is_err(), "{bad}");
+    for invalid in invalid {
+        assert!(skip(invalid).is_err(), "{invalid}");
     }
     assert_eq!(error("01"), "t:1:1: not a JSON number");
     assert_eq!(error("[0, -]"), "t:1:5: [1]: not a JSON number");
@@ -106,16 +106,16 @@ fn numbers() {
 #[test]
 fn strings() {
     let long = "x".repeat(100_000);
-    for good in [
+    for valid in [
         r#""""#,
         r#""\"\\\/\b\f\n\r\t""#,
         r#""\u0000\uABCD\uabcd""#,
         "\"\u{7f}\u{10ffff}\"",
         &format!("\"{long}\""),
     ] {
-        assert_eq!(skip(good), Ok(()), "{good:.100}");
+        assert_eq!(skip(valid), Ok(()), "{valid:.100}");
     }
-    let bad = [
+    let invalid = [
         (r#""\x41""#, "t:1:2: not a JSON escape"),
         (r#""\'""#, "t:1:2: not a JSON escape"),
         (r#""\a""#, "t:1:2: not a JSON escape"),
@@ -132,7 +132,7 @@ fn strings() {
         ("\"\x1f\"", "t:1:2: a control character in a string"),
         ("\"\\\n\"", "t:1:2: not a JSON escape"),
     ];
-    for (document, expected) in bad {
+    for (document, expected) in invalid {
         assert_eq!(error(document), expected, "{}", document.escape_debug());
     }
 }
@@ -166,7 +166,7 @@ fn surrogates() {
 
 #[test]
 fn text_that_is_not_utf_8() {
-    let bad: &[&[u8]] = &[
+    let invalid: &[&[u8]] = &[
         b"\xff",
         b"\x80",
         b"\xc0\x80",
@@ -177,12 +177,12 @@ fn text_that_is_not_utf_8() {
         b"\xf4\x90\x80\x80",
         b"\xf8\x88\x80\x80\x80",
     ];
-    for bad in bad {
-        let quoted = [b"\"", *bad, b"\""].concat();
-        assert_eq!(error(&quoted), "t:1:1: a string that is not UTF-8", "{}", bad.escape_ascii());
+    for invalid in invalid {
+        let quoted = [b"\"", *invalid, b"\""].concat();
+        assert_eq!(error(&quoted), "t:1:1: a string that is not UTF-8", "{}", invalid.escape_ascii());
         // In skipped values, too: in a value, in a name, between tokens.
         assert_eq!(error([b"[1, ", &quoted[..], b"]"].concat()), "t:1:5: [1]: a string that is not UTF-8");
         assert_eq!(error([b"{", &quoted[..], b": 1}"].concat()), "t:1:2: a string that is not UTF-8");
-        assert_eq!(error([b"[1", *bad, b"]"].concat()), "t:1:3: expected ',' or ']'");
+        assert_eq!(error([b"[1", *invalid, b"]"].concat()), "t:1:3: expected ',' or ']'");
     }
 }

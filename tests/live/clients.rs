@@ -239,15 +239,15 @@ fn podman_run_read_only(rig: &mut Rig) -> Outcome {
 
 fn podman_exec(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
-        let good = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
+        let succeeds = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
         let options = ["--detach", "--network", "none", "--name", "one"];
-        good(podman.launch("run", &options, &["sleep", "1000"])?)?;
+        succeeds(podman.launch("run", &options, &["sleep", "1000"])?)?;
         works(&podman.call(&["exec", "one", "echo", "it", "works"])?)?;
         same("exit code", podman.call(&["exec", "one", "sh", "-c", "exit 7"])?.code(), 7)?;
         same("exit code", podman.call(&["exec", "one", "nowhere"])?.code(), 127)?;
         let terminal = podman.call(&["exec", "--tty", "one", "sh", "-c", "tty && echo it works"])?;
         contains("the terminal", &terminal.stdout, "/dev/pts/0")?;
-        good(podman.call(&["rm", "--force", "--time", "0", "one"])?)
+        succeeds(podman.call(&["rm", "--force", "--time", "0", "one"])?)
     })
 }
 
@@ -255,14 +255,14 @@ fn podman_create_start_stop(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let options = ["--network", "none", "--name", "one"];
         let script = "trap 'echo it works; exit 0' TERM; while :; do sleep 1 & wait; done";
-        let good = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
-        good(podman.launch("create", &options, &["sh", "-c", script])?)?;
-        good(podman.call(&["start", "one"])?)?;
+        let succeeds = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
+        succeeds(podman.launch("create", &options, &["sh", "-c", script])?)?;
+        succeeds(podman.call(&["start", "one"])?)?;
         let status = podman.call(&["inspect", "--format", "{{.State.Status}}", "one"])?;
         same("status", status.stdout.as_str(), "running\n")?;
-        good(podman.call(&["stop", "--time", "5", "one"])?)?;
+        succeeds(podman.call(&["stop", "--time", "5", "one"])?)?;
         works(&podman.call(&["logs", "one"])?)?;
-        good(podman.call(&["rm", "one"])?)
+        succeeds(podman.call(&["rm", "one"])?)
     })
 }
 

@@ -74,10 +74,10 @@ impl Lines {
             if self.0.buffer().is_empty() && !sys::readable(self.0.get_ref(), LIMIT)? {
                 return fail(format_args!("no line in time after {line:?}"));
             }
-            let come = self.0.fill_buf()?;
-            let piece = come.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let available = self.0.fill_buf()?;
+            let piece = available.split(|byte| *byte == b'\n').next().unwrap_or_default();
             line.extend(piece);
-            let (ends, over) = (piece.len() < come.len(), come.is_empty());
+            let (ends, over) = (piece.len() < available.len(), available.is_empty());
             let used = piece.len() + usize::from(ends);
             self.0.consume(used);
             if ends || over {

@@ -354,8 +354,8 @@ impl Reader<'_> {
         }
         let digits = self.bytes.get(start..self.next).unwrap_or(&[]);
         let digits = std::str::from_utf8(digits).unwrap_or("");
-        let whole = digits.split(['.', 'e', 'E']).next().unwrap_or("");
-        let large = |_| whole.parse::<u64>().map(|_| i64::MAX);
-        whole.parse().or_else(large).map(Json::Int).map_err(|_| self.error("number"))
+        let integer = digits.split(['.', 'e', 'E']).next().unwrap_or("");
+        let large = |_| integer.parse::<u64>().map(|_| i64::MAX);
+        integer.parse().or_else(large).map(Json::Int).map_err(|_| self.error("number"))
     }
 }

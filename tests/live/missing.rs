@@ -232,7 +232,7 @@ fn without_clone3_threaded_cgroup_is_joined(rig: &mut Rig) -> Outcome {
     for denied in [&[][..], ENOSYS] {
         rig.denied = denied;
         rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
-        holds("the cgroup is gone", !above.join("one/leaf").exists())?;
+        holds("the cgroup is removed", !above.join("one/leaf").exists())?;
     }
     rig.denied = &[];
     let _running = rig.waiting(&mut bundle)?;

@@ -283,7 +283,7 @@ impl<'a> Rig<'a> {
         let pid = self.pid()?;
         let pidfd = sys::pidfd(pid)?;
         sys::kill(pid, libc::SIGKILL)?;
-        holds("init ends", sys::readable(&pidfd, crate::command::LIMIT)?)
+        holds("the init exits", sys::readable(&pidfd, crate::command::LIMIT)?)
     }
 
     pub fn delete(&self) -> Outcome {

@@ -132,7 +132,7 @@ fn rootless_create_start_kill_delete(rig: &mut Rig) -> Outcome {
     same("containers", list.items().len(), 1)?;
     rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
     same("the payload's output", created.lines.all()?.as_str(), "signal=15\n")?;
-    holds("init ends", sys::readable(&pidfd, command::LIMIT)?)?;
+    holds("the init exits", sys::readable(&pidfd, command::LIMIT)?)?;
     rig.status_is("stopped")?;
     rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())

@@ -148,8 +148,8 @@ fn joined_process_is_reported_by_its_pid_on_the_host(rig: &mut Rig) -> Outcome {
         same(file, of(two)?, of(one)?)?;
     }
     let status = fs::read_to_string(format!("/proc/{two}/status"))?;
-    contains("its status", &status, &format!("NSpid:\t{two}\t{}\n", inside.get("pid")))?;
-    contains("its program", &fs::read_to_string(format!("/proc/{two}/cmdline"))?, "/payload\0id\0wait")?;
+    contains("the status", &status, &format!("NSpid:\t{two}\t{}\n", inside.get("pid")))?;
+    contains("the program", &fs::read_to_string(format!("/proc/{two}/cmdline"))?, "/payload\0id\0wait")?;
     rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
     same("the payload's output", created.lines.next()?.as_str(), "signal=15")?;
     rig.delete()?;

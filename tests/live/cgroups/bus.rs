@@ -32,7 +32,7 @@ const SIGNAL: u8 = 4;
 /// The reply to StartTransientUnit.
 #[derive(Clone, Copy)]
 enum Reply {
-    Good,
+    Success,
     /// An error: a property of this name is unknown.
     Without(&'static str),
     /// Before the reply, a signal that is longer than any that mote waits for, and one with a forged sender.
@@ -48,7 +48,7 @@ enum Reply {
     /// Not a D-Bus message.
     Garbage,
     /// The connection ends before the job does.
-    Gone,
+    Disconnect,
     /// The job ends with this result.
     Job(&'static str),
 }
@@ -144,24 +144,24 @@ fn serve(mut stream: UnixStream, reply: Reply, starts: &Mutex<Vec<Vec<u8>>>) -> 
 
 /// The reply to StartTransientUnit, and whether the connection then ends.
 fn start(serial: u32, call: &[u8], reply: Reply) -> (Vec<u8>, bool) {
-    let good = [done(serial), job("done", ":1.1")].concat();
+    let success = [done(serial), job("done", ":1.1")].concat();
     match reply {
         Reply::Without(name) if contains_word(name, call) => {
             let why = format!("Cannot set property {name}, or unknown property.");
             (error_reply(serial, "org.freedesktop.DBus.Error.PropertyReadOnly", &why), false)
         }
-        Reply::Good | Reply::Without(_) | Reply::NoAuthentication => (good, false),
+        Reply::Success | Reply::Without(_) | Reply::NoAuthentication => (success, false),
         Reply::ExtraSignals => {
             let long = message(SIGNAL, &[signature("s")], &text(&"x".repeat(1 << 20)));
             ([long, done(serial), job("failed", ":1.9"), job("done", ":1.1")].concat(), false)
         }
         Reply::Error => (error_reply(serial, "org.freedesktop.DBus.Error.AccessDenied", "no\nnever"), false),
-        Reply::Half => (good.into_iter().take(20).collect(), true),
+        Reply::Half => (success.into_iter().take(20).collect(), true),
         Reply::Long => {
             (message(RETURN, &[number(serial), signature("o")], &text(&"x".repeat(1 << 20))), false)
         }
         Reply::Garbage => (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), false),
-        Reply::Gone => (done(serial), true),
+        Reply::Disconnect => (done(serial), true),
         Reply::Job(result) => ([done(serial), job(result, ":1.1")].concat(), false),
     }
 }
@@ -266,7 +266,7 @@ fn bus_unknown_property_is_remembered_per_systemd(rig: &mut Rig) -> Outcome {
         old.call(rig, "run", &bundle)?.success()?;
     }
     same("calls with the property", old.has("TasksMax"), [true, false, false])?;
-    let new = Bus::new(rig, "new", Reply::Good)?;
+    let new = Bus::new(rig, "new", Reply::Success)?;
     new.call(rig, "run", &bundle)?.success()?;
     same("calls with the property", new.has("TasksMax"), [true])?;
     // A new systemd at the same address, as after an upgrade.
@@ -314,7 +314,7 @@ fn bus_long_and_forged_signals_are_ignored(rig: &mut Rig) -> Outcome {
 /// A systemd that has exited has removed its scopes.
 fn bus_unavailable_at_update_and_delete(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
-    let bus = Bus::new(rig, "bus", Reply::Good)?;
+    let bus = Bus::new(rig, "bus", Reply::Success)?;
     bundle.verbs(&["wait", "1"]);
     bus.call(rig, "create", &bundle)?.success()?;
     std::fs::remove_file(rig.dir.join("bus"))?;
@@ -341,7 +341,7 @@ fn bus_invalid_replies_are_rejected(rig: &mut Rig) -> Outcome {
         ("half", Reply::Half, &["recvfrom", "connection reset"]),
         ("long", Reply::Long, &["malformed D-Bus message"]),
         ("garbage", Reply::Garbage, &["malformed D-Bus message"]),
-        ("gone", Reply::Gone, &["recvfrom", "connection reset"]),
+        ("disconnect", Reply::Disconnect, &["recvfrom", "connection reset"]),
         ("failed", Reply::Job("failed"), &["StartTransientUnit", "JobRemoved", "\"failed\""]),
     ] {
         for verb in ["run", "create"] {

@@ -65,10 +65,10 @@ fn update_with_some_of_the_rules_keeps_the_others(rig: &mut Rig) -> Outcome {
         .set("linux.devices[+]", json!({"path": "/dev/own77", "type": "c", "major": 240i64, "minor": 77i64}));
     bundle
         .set("linux.devices[+]", json!({"path": "/dev/own78", "type": "c", "major": 240i64, "minor": 78i64}));
-    let whole = json!([(nothing.clone()), (rule(true, 77)), (rule(true, 78))]);
-    bundle.set("linux.resources.devices", whole.clone());
+    let all = json!([(nothing.clone()), (rule(true, 77)), (rule(true, 78))]);
+    bundle.set("linux.resources.devices", all.clone());
     let _running = rig.waiting(&mut bundle)?;
-    for devices in [json!([(nothing.clone())]), json!([(nothing.clone()), (rule(true, 77))]), whole] {
+    for devices in [json!([(nothing.clone())]), json!([(nothing.clone()), (rule(true, 77))]), all] {
         succeeds(rig, json!({"devices": devices}))?;
         same("the first", open_result(rig, "/dev/own77")?.as_str(), "!ENXIO")?;
         same("the second", open_result(rig, "/dev/own78")?.as_str(), "!ENXIO")?;

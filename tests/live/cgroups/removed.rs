@@ -34,14 +34,14 @@ fn removed_before_each_call(rig: &mut Rig, words: &[&str]) -> Outcome {
             remove_cgroups(&rig.cgroup);
             Ok(())
         };
-        let (status, came) = interrupted_at(&mut command, number, remove)?;
+        let (status, reached) = interrupted_at(&mut command, number, remove)?;
         let messages = fs::read_to_string(&errors)?;
         same(&format!("call {number}: status, errors"), (status, messages.as_str()), (0, ""))?;
         rig.delete()?;
         // The cgroup above was created with the container, and is not removed with it.
         remove_cgroups(&rig.cgroup);
         rig.nothing_left()?;
-        if !came {
+        if !reached {
             return holds("more than 20 system calls", number > 20);
         }
     }

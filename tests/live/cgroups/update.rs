@@ -201,7 +201,7 @@ fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
         return skip_allowed("the bundle is in memory, on a tmpfs");
     }
     let used = if limits.v2 { "memory.current" } else { "memory.usage_in_bytes" };
-    holds("there is a page cache", content(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
+    holds("the page cache is large", content(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
     succeeds(rig, json!({"memory": {"limit": (24 * MIB), "swap": (24 * MIB), "checkBeforeUpdate": true}}))?;
     limits.are(24, 24)?;
     if limits.v2 {

@@ -55,7 +55,7 @@ fn unknown_option_exits_with_64(rig: &mut Rig) -> Outcome {
 fn unknown_command_is_rejected(rig: &mut Rig) -> Outcome {
     let output = rig.mote(&["moon"])?;
     if rig.is(Runtime::Runc) {
-        return holds("it is rejected", output.code() != 0);
+        return holds("the command is rejected", output.code() != 0);
     }
     rig.failure(&output, &["moon"])
 }

@@ -31,11 +31,12 @@ fn id_that_is_invalid_is_rejected(rig: &mut Rig) -> Outcome {
     bundle.write()?;
     let dir = bundle.dir.display().to_string();
     let long = "x".repeat(2000);
-    let mut bad = vec!["", "../x", "a/b", "/a", "..", "a b", "a\nb", "a\tb", "\u{e9}", "a*", "a\\b", "a:b"];
+    let mut invalid =
+        vec!["", "../x", "a/b", "/a", "..", "a b", "a\nb", "a\tb", "\u{e9}", "a*", "a\\b", "a:b"];
     if rig.is(Runtime::Mote) {
-        bad.extend([".x", ".", &long]);
+        invalid.extend([".x", ".", &long]);
     }
-    for id in bad {
+    for id in invalid {
         for verb in ["create", "run"] {
             let output = rig.mote(&[verb, "--bundle", &dir, id])?;
             same(&format!("exit code for {id:?}"), output.code(), 1)?;

@@ -126,9 +126,9 @@ fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
 fn mounts_are_added_all_or_none(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     let volume = volume(rig)?;
-    let good =
+    let valid =
         json!({"destination": "/added", "type": "bind", "source": (volume.as_str()), "options": ["bind"]});
-    for (bad, words) in [
+    for (invalid, words) in [
         (
             json!({"destination": "/payload/x", "type": "tmpfs", "source": "tmpfs"}),
             ["mounts[1] /payload/x", "not a directory"],
@@ -139,7 +139,7 @@ fn mounts_are_added_all_or_none(rig: &mut Rig) -> Outcome {
         ),
         (json!({"destination": "/x", "type": "nofs", "source": "nofs"}), ["mounts[1] /x", "no such device"]),
     ] {
-        let list = Json::List(vec![good.clone(), bad]);
+        let list = Json::List(vec![valid.clone(), invalid]);
         mounts(rig, "add", &list)?.failure(&words)?;
         same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not reported)")?;
     }

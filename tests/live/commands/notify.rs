@@ -114,14 +114,14 @@ fn ready_while_sigio_is_pending_is_forwarded(rig: &mut Rig) -> Outcome {
     let socket = rig.state.join(&rig.id).join("notify/notify.sock");
     let later = libc::SIGRTMIN();
     let send_both = |pid| {
-        lines.until("waiting=1").map_err(|_| Error::other("it does not wait"))?;
+        lines.until("waiting=1").map_err(|_| Error::other("the payload does not wait"))?;
         UnixDatagram::unbound()?.send_to(b"READY=1", &socket)?;
         // Pending signals are taken in the order of their numbers.
         sys::kill(pid, later)
     };
-    let (status, came) = interrupted_when(&mut run, receives_with_sigio, send_both)?;
+    let (status, reached) = interrupted_when(&mut run, receives_with_sigio, send_both)?;
     drop(run);
-    holds("it received", came)?;
+    holds("run was about to receive the message", reached)?;
     same("the signal", lines.all()?, format!("signal={later}\n"))?;
     same("the command", libc::WEXITSTATUS(status), 7)?;
     same("the notification", &manager.receive()?.0[..8], "READY=1\n")?;

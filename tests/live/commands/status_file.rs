@@ -21,7 +21,7 @@ tests![
 ];
 
 /// Checks that every command fails, and does not run a hook that another user may have added.
-fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
+fn rejected(rig: &Rig, tamper: impl Fn(bool) -> Outcome, words: &str) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("runc and crun do not check the owner");
     }
@@ -31,7 +31,7 @@ fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome 
     let hook = crate::json!({"path": payload, "args": (vec!["payload", "create", &path])});
     bundle.set("hooks.poststop[+]", hook);
     let _running = rig.waiting(&mut bundle)?;
-    spoil(true)?;
+    tamper(true)?;
     let id = rig.id.as_str();
     let commands: [&[&str]; 6] = [
         &["state", id],
@@ -47,7 +47,7 @@ fn rejected(rig: &Rig, spoil: impl Fn(bool) -> Outcome, words: &str) -> Outcome 
         crate::check::contains("the error", &output.stderr, words)?;
     }
     holds("the hook was not run", !mark.exists())?;
-    spoil(false)?;
+    tamper(false)?;
     rig.delete()?;
     holds("the hook was run", mark.exists())?;
     rig.nothing_left()
@@ -58,20 +58,20 @@ fn set_owner(path: &Path, by_another: bool) -> Outcome {
 }
 
 fn state_root_of_another_user(rig: &mut Rig) -> Outcome {
-    rejected(rig, |spoil| set_owner(&rig.state, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |tamper| set_owner(&rig.state, tamper), "owned by user 1000, not by user 0")
 }
 
 fn state_directory_of_another_user(rig: &mut Rig) -> Outcome {
     let directory = rig.state.join(&rig.id);
-    rejected(rig, |spoil| set_owner(&directory, spoil), "owned by user 1000, not by user 0")
+    rejected(rig, |tamper| set_owner(&directory, tamper), "owned by user 1000, not by user 0")
 }
 
 fn state_root_that_others_may_write(rig: &mut Rig) -> Outcome {
     let open = |mode: u32| {
-        let set = |spoil| {
-            fs::set_permissions(&rig.state, fs::Permissions::from_mode(if spoil { mode } else { 0o700 }))
+        let set = |tamper| {
+            fs::set_permissions(&rig.state, fs::Permissions::from_mode(if tamper { mode } else { 0o700 }))
         };
-        rejected(rig, |spoil| Ok(set(spoil)?), "writable by group or others")
+        rejected(rig, |tamper| Ok(set(tamper)?), "writable by group or others")
     };
     open(0o1777)?;
     fs::remove_file(rig.dir.join("mark"))?;

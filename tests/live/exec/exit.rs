@@ -149,7 +149,7 @@ fn detached_writes_the_pid_file(rig: &mut Rig) -> Outcome {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     let numbers: Vec<&str> = numbers.split_whitespace().collect();
-    same("its PIDs", numbers, vec![pid.to_string().as_str(), inside.get("pid")])?;
+    same("the PIDs", numbers, vec![pid.to_string().as_str(), inside.get("pid")])?;
     // Its parent is in no namespace of the container: the intermediate process has exited.
     inside.is("ppid", "0")?;
     sys::kill(pid, libc::SIGUSR1)?;

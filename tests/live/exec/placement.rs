@@ -62,8 +62,8 @@ fn namespaces_are_those_of_the_container(rig: &mut Rig) -> Outcome {
     inside.is("hostname", "inside")?;
     inside.is("ppid", "0")?;
     let pid: i32 = inside.get("pid").parse()?;
-    holds("its PID is small", (2..10).contains(&pid))?;
-    same("it is a session leader", inside.get("sid"), inside.get("pid"))?;
+    holds("the PID is small", (2..10).contains(&pid))?;
+    same("the process is a session leader", inside.get("sid"), inside.get("pid"))?;
     rig.delete()
 }
 

@@ -168,8 +168,8 @@ fn user(rig: &mut Rig) -> Outcome {
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "0 0 0")?;
     inside.is("cap:effective", "")?;
-    for bad in ["root", "1000:", "-1", "4294967295", "1:2:3", ""] {
-        rejected(&exec(rig, &["--user", bad], &[])?, 64, &["--user"])?;
+    for invalid in ["root", "1000:", "-1", "4294967295", "1:2:3", ""] {
+        rejected(&exec(rig, &["--user", invalid], &[])?, 64, &["--user"])?;
     }
     rig.delete()
 }

@@ -225,8 +225,8 @@ fn descriptors_and_signals(rig: &mut Rig) -> Outcome {
     same("blocked", seen.all("blocked"), vec![""; 6])?;
     same("ignored", seen.all("ignored"), vec![""; 6])?;
     // The standard input is not a file that another process could find.
-    different("its input", seen.get("fd:0"), "")?;
-    contains("its input", seen.get("fd:0"), "memfd")
+    different("the input", seen.get("fd:0"), "")?;
+    contains("the input", seen.get("fd:0"), "memfd")
 }
 
 fn working_directories(rig: &mut Rig) -> Outcome {

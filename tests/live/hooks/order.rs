@@ -168,7 +168,7 @@ fn poststart_runs_on_the_host(rig: &mut Rig) -> Outcome {
     seen.is("process:exe", "/payload")?;
     different("the namespace", seen.get("ns:mnt"), seen.get("process:ns/mnt"))?;
     let state = Json::parse(seen.get("state"))?;
-    same("the pid", state.at("pid").int(), i64::from(rig.pid()?))?;
+    same("the PID", state.at("pid").int(), i64::from(rig.pid()?))?;
     rig.delete()
 }
 

@@ -38,7 +38,7 @@ tests![
 fn is_kept(device_inside: &Json, before: &Json) -> Outcome {
     let name = device_inside.at("ifname").text();
     same("addresses", kept(device_inside, name), kept(before, name))?;
-    holds("it is up", is_up(device_inside))
+    holds("the interface is up", is_up(device_inside))
 }
 
 /// Runs a container and returns the attributes of an interface in it.
@@ -112,7 +112,7 @@ fn device_is_set_up(rig: &mut Rig) -> Outcome {
     bundle.set("linux.netDevices.eth0", json!({}));
     let device_inside = device_inside(rig, &mut bundle, "eth0")?;
     same("addresses", kept(&device_inside, "eth0").len(), 3)?;
-    holds("it is up", is_up(&device_inside))
+    holds("the interface is up", is_up(&device_inside))
 }
 
 fn device_in_a_user_namespace(rig: &mut Rig) -> Outcome {
@@ -137,7 +137,7 @@ fn device_in_a_joined_network(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     rig.run(&bundle, &[])?.success()?;
     let (device_inside, has) = (link(&joined, "in0")?, link(&joined, "has")?);
-    holds("it has another ifindex", device_inside.at("ifindex") != before.at("ifindex"))?;
+    holds("the ifindex differs", device_inside.at("ifindex") != before.at("ifindex"))?;
     is_kept(&device_inside, &before)?;
     same("addresses of the other interface", has.at("addr_info").items().len(), 0)?;
     holds("the other interface is down", !is_up(&has))
@@ -178,7 +178,7 @@ fn device_with_a_name_template(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     rig.run(&bundle, &[])?.success()?;
     same("addresses of net2", kept(&link(&joined, "net2")?, "").len(), 1)?;
-    holds("net1 is there", link(&joined, "net1")? != Json::Null)
+    holds("net1 exists", link(&joined, "net1")? != Json::Null)
 }
 
 fn device_by_an_alternative_name(rig: &mut Rig) -> Outcome {
@@ -187,7 +187,7 @@ fn device_by_an_alternative_name(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.netDevices.uplink", json!({}));
     let link = device_inside(rig, &mut bundle, "eth0")?;
-    same("its other name", link.at("altnames").items(), [Json::from("uplink")])?;
+    same("the other name", link.at("altnames").items(), [Json::from("uplink")])?;
     same("addresses", kept(&link, "eth0").len(), 1)
 }
 

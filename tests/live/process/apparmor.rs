@@ -280,7 +280,7 @@ fn apparmor_profile_not_loaded_is_rejected(rig: &mut Rig) -> Outcome {
 
 fn apparmor_profile_without_apparmor_is_rejected(rig: &mut Rig) -> Outcome {
     if has_apparmor() {
-        return skip_allowed("there is AppArmor");
+        return skip_allowed("AppArmor is enabled");
     }
     if rig.is(Runtime::Crun) {
         return skip_allowed("crun ignores it");
@@ -297,7 +297,7 @@ fn apparmor_profile_without_apparmor_is_rejected(rig: &mut Rig) -> Outcome {
 /// Everything is unconfined without AppArmor.
 fn apparmor_unconfined_without_apparmor(rig: &mut Rig) -> Outcome {
     if has_apparmor() {
-        return skip_allowed("there is AppArmor");
+        return skip_allowed("AppArmor is enabled");
     }
     if rig.is(Runtime::Runc) {
         return skip_allowed("runc rejects it");

@@ -109,7 +109,7 @@ fn selinux_label_unknown_is_rejected(rig: &mut Rig) -> Outcome {
 
 fn selinux_label_without_selinux_is_rejected(rig: &mut Rig) -> Outcome {
     if has_selinux() {
-        return skip_allowed("there is SELinux");
+        return skip_allowed("SELinux is enabled");
     }
     if rig.is(Runtime::Crun) {
         return skip_allowed("crun ignores it");

@@ -270,7 +270,7 @@ fn later_mount_covers_earlier_one(rig: &mut Rig) -> Outcome {
     let inside = rig.report(&mut bundle, &["list", "/data", "list", "/data/inner", "mounts"])?;
     inside.is("list:/data", "inner")?;
     inside.is("list:/data/inner", "")?;
-    same("mounts there", inside.all("mount:/data/inner").len(), 2)
+    same("number of mounts", inside.all("mount:/data/inner").len(), 2)
 }
 
 /// A mount namespace can only be bind-mounted in an older one (`mnt_ns_loop` of fs/namespace.c). Since Linux 6.18 its

@@ -17,7 +17,7 @@ pub struct Screen {
     peer: OwnedFd,
     /// All output, and the position up to which `until` has searched.
     pub seen: Vec<u8>,
-    looked: usize,
+    searched: usize,
 }
 
 /// A command that was started on a screen.
@@ -33,14 +33,14 @@ impl Screen {
         let peer = pty::peer(&master)?;
         pty::set_blocking(master.as_raw_fd(), false)?;
         pty::set_size(peer.as_raw_fd(), (33, 101))?;
-        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
+        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), searched: 0 })
     }
 
     /// A screen with a master that was received from elsewhere.
     pub fn over(master: OwnedFd) -> Outcome<Screen> {
         let peer = pty::peer(&master)?;
         pty::set_blocking(master.as_raw_fd(), false)?;
-        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
+        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), searched: 0 })
     }
 
     pub fn peer(&self) -> RawFd {
@@ -66,9 +66,9 @@ impl Screen {
     }
 
     /// Reads available output, waiting for at most this many milliseconds; `false` if there is none.
-    fn look(&mut self, moment: i32) -> Outcome<bool> {
+    fn read_available(&mut self, timeout: i32) -> Outcome<bool> {
         let mut bytes = [0; 4096];
-        pty::poll(self.master.as_raw_fd(), false, moment)?;
+        pty::poll(self.master.as_raw_fd(), false, timeout)?;
         match self.master.read(&mut bytes) {
             Ok(count) => {
                 self.seen.extend(bytes.iter().take(count));
@@ -85,7 +85,7 @@ impl Screen {
         while !keys.is_empty() {
             let (printed, free) = pty::poll(self.master.as_raw_fd(), true, 100)?;
             if printed {
-                self.look(0)?;
+                self.read_available(0)?;
             }
             if free {
                 match self.master.write(keys) {
@@ -105,20 +105,20 @@ impl Screen {
     pub fn until(&mut self, wanted: &str) -> Outcome<Report> {
         let start = Instant::now();
         loop {
-            let new = self.seen.get(self.looked..).unwrap_or_default();
+            let new = self.seen.get(self.searched..).unwrap_or_default();
             let new = String::from_utf8_lossy(new).into_owned();
             // In raw mode, lines end without `\r`.
             let ends = ["\r\n", "\n"].map(|end| format!("{wanted}{end}"));
             if let Some(end) = ends.iter().find(|end| new.contains(end.as_str())) {
                 let before = new.split(end.as_str()).next().unwrap_or_default();
-                self.looked += before.len() + end.len();
+                self.searched += before.len() + end.len();
                 return Ok(Report::parse(before));
             }
             if start.elapsed() > LIMIT {
                 let start: String = new.chars().take(1000).collect();
                 return fail(format_args!("no {wanted:?} but {start:?}"));
             }
-            self.look(100)?;
+            self.read_available(100)?;
         }
     }
 
@@ -126,12 +126,12 @@ impl Screen {
     pub fn finish(&mut self, mut running: ScreenCommand) -> Outcome<Output> {
         let start = Instant::now();
         while !sys::readable(&running.done, Duration::ZERO)? {
-            self.look(10)?;
+            self.read_available(10)?;
             if start.elapsed() > LIMIT {
                 return fail(format_args!("the command hangs; standard error {:?}", running.errors()?));
             }
         }
-        while self.look(0)? {}
+        while self.read_available(0)? {}
         let stderr = running.errors()?;
         let status = running.child.wait()?;
         Ok(Output { status, stdout: String::from_utf8_lossy(&self.seen).into_owned(), stderr })
