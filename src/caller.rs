@@ -78,16 +78,26 @@ pub fn restore() -> io::Result<()> {
 
 /// Restores the caller's soft limit of open files. For a child that will execute another program.
 pub fn restore_open_files() -> io::Result<()> {
+    open_files().map_or(Ok(()), |(soft, hard)| set_limit(NOFILE, soft, hard))
+}
+
+/// The caller's soft and hard limit of open files, if mote has raised the soft limit.
+pub fn open_files() -> Option<(u64, u64)> {
     match CALLER_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
-        [NOT_RAISED, _] => Ok(()),
-        [soft, hard] => set_limit(NOFILE, soft, hard),
+        [NOT_RAISED, _] => None,
+        [soft, hard] => Some((soft, hard)),
     }
+}
+
+/// The signals in a set: bit n-1 is signal n.
+pub fn members(set: u64) -> impl Iterator<Item = i32> {
+    (1..=64).filter(move |signal| set & 1 << (signal - 1) != 0)
 }
 
 /// Resets the signals in `ignored` (bit n-1 is signal n) to their default dispositions, and unblocks all (signal(7),
 /// execve(2)). Pending signals are delivered to the program. For a child that will execute one.
 pub fn restore_signals(ignored: u64) -> io::Result<()> {
-    for signal in (1..=64).filter(|signal| ignored & 1 << (signal - 1) != 0) {
+    for signal in members(ignored) {
         // SIGKILL and SIGSTOP cannot be ignored: the kernel returns EINVAL.
         let _ = set_default(signal);
     }

@@ -142,6 +142,11 @@ impl Error {
         self.0.shorten(most);
     }
 
+    /// Keeps the memory of the error for the next one, as [`reserve`].
+    pub fn recycle(self) {
+        SPARE.put(self.0);
+    }
+
     /// The kind of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind

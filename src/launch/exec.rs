@@ -144,7 +144,7 @@ fn run(plan: &ExecPlan<'_>, mut inherited: Inherited<'_>) -> Infallible {
 
 fn set_up(plan: &ExecPlan<'_>, inherited: &Inherited<'_>) -> Result<FoundProgram> {
     // Before the container is joined: from here on mote's executable is not mapped in this process.
-    self_exe::replace(inherited.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
+    self_exe::replace(inherited.self_exe, false).map_err(finish::not_replaced)?;
     setsid().on(format_args!("setsid"))?;
     if let Some(proc) = inherited.proc {
         plan.process.label.apply(proc)?;
@@ -171,5 +171,5 @@ fn set_up(plan: &ExecPlan<'_>, inherited: &Inherited<'_>) -> Result<FoundProgram
     if let (Some(terminal), Some(console)) = (plan.process.terminal, inherited.target.console) {
         terminal::take(terminal.open(&root, console)?)?;
     }
-    finish::identity(&plan.process, root, (false, denied), inherited.channel, [-1, -1, -1])
+    finish::identity(&plan.process, root, (false, denied), inherited.channel, [-1; 4])
 }

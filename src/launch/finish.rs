@@ -13,11 +13,12 @@ use crate::plan::ProcessPlan;
 use crate::process::{cwd, env};
 use crate::rootfs::path::Root;
 use crate::sys::clone::exit;
+use crate::sys::self_exe::FailedCall;
 
 /// The program, after its lookup in PATH.
 pub struct FoundProgram {
     /// The index of its path among the candidates.
-    index: usize,
+    pub(super) index: usize,
     /// `HOME=...`, if the configuration has none.
     home: Option<[u8; 512]>,
 }
@@ -37,12 +38,12 @@ pub fn identity(
     root: Root,
     (make_cwd, denied): (bool, bool),
     channel: &Channel,
-    kept_fds: [RawFd; 3],
+    kept_fds: [RawFd; 4],
 ) -> Result<FoundProgram> {
     // Before a path of the image is looked up: open fds refer to files below masks and read-only mounts, and procfs has
     // links to them (CVE-2024-21626). And the process may wait for `start` for long.
-    let [one, two, three] = kept_fds;
-    process.fds.apply(&mut [channel.raw_fd(), one, two, three, root.fd().as_raw_fd()])?;
+    let [one, two, three, four] = kept_fds;
+    process.fds.apply(&mut [channel.raw_fd(), one, two, three, four, root.fd().as_raw_fd()])?;
 
     let is_in_cwd = cwd::apply(&root, process.cwd, make_cwd)?;
 
@@ -97,6 +98,12 @@ fn load_filter(process: &ProcessPlan<'_>, channel: &Channel) -> Result<()> {
         false => filter.load().map(drop),
     };
     loaded.at(format_args!("linux.seccomp"))
+}
+
+/// The error if the mappings of mote's executable could not be replaced.
+#[cold]
+pub fn not_replaced(FailedCall { errno, call }: FailedCall) -> Error {
+    Error::system(errno, format_args!("/proc/self/exe: {call}"))
 }
 
 /// Sends the error to the parent, and exits.

@@ -12,7 +12,8 @@ use rustix::process::{
 };
 use rustix::thread::set_name;
 
-use super::finish::{self, FoundProgram, fail};
+use super::created;
+use super::finish::{self, FoundProgram, fail, not_replaced};
 use super::message::{Channel, Message};
 use super::start_socket::StartWait;
 use crate::caller;
@@ -28,7 +29,7 @@ use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_all_in_child;
 use crate::sys::net::loopback_up;
-use crate::sys::self_exe;
+use crate::sys::self_exe::{self, FirstPage};
 
 /// What the child inherits from its parent besides the plan, all opened by the parent.
 pub struct FromParent<'h> {
@@ -57,15 +58,18 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     // The PID as hooks see it, read before a seccomp filter may deny getpid(2).
     let pid = plan.hooks.has(Point::StartContainer).then(|| getpid().as_raw_nonzero().get());
     let ready = bind_to_parent(&from_parent.channel).and_then(|()| set_up(plan, &from_parent));
-    let program = match ready {
+    let (program, page) = match ready {
         // Without this message, the parent would take the end of file at execve for the death of the child.
-        Ok((program, root)) => match from_parent.channel.send(&Message::Ready(root)) {
-            true => program,
+        Ok((program, root, page)) => match from_parent.channel.send(&Message::Ready(root)) {
+            true => (program, page),
             false => exit(1),
         },
         Err(error) => fail(&from_parent.channel, error),
     };
-    match from_parent.start_wait.wait(from_parent.channel) {
+    let wait = |listener: &OwnedFd| {
+        let _ = page.map_or(Ok(()), |page| created::wait(&plan.process, &program, listener, page));
+    };
+    match from_parent.start_wait.wait(from_parent.channel, wait) {
         Ok(channel) => {
             let hooks = || pid.map_or(Ok(()), |pid| start_hooks(plan, &program, pid));
             let error = finish::become_program(&plan.process, &program, &channel, hooks);
@@ -87,9 +91,12 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
     }
 }
 
-fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundProgram, RootId)> {
+fn set_up(
+    plan: &mut Plan<'_>,
+    from_parent: &FromParent<'_>,
+) -> Result<(FoundProgram, RootId, Option<FirstPage>)> {
     // Before the container is set up: from here on mote's executable is not mapped in this process.
-    self_exe::replace(from_parent.self_exe).on(format_args!("prctl PR_SET_MM_MAP"))?;
+    let page = self_exe::replace(from_parent.self_exe, plan.process.releases_memory).map_err(not_replaced)?;
     // Before this process becomes non-dumpable or changes its IDs: after that /proc/self belongs to root.
     from_parent.proc.map_or(Ok(()), |proc| plan.time.apply(proc))?;
     // The parent writes the ID maps, without which there are no privileges in a new user namespace, and moves network
@@ -121,7 +128,8 @@ fn set_up(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<(FoundPro
     if join == Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
     }
-    inside(plan, from_parent, root, denied)
+    let (program, id) = inside(plan, from_parent, root, denied, page.as_ref())?;
+    Ok((program, id, page))
 }
 
 /// The last part of the setup, in the container's root. `denied`: setgroups(2) is denied.
@@ -130,6 +138,7 @@ fn inside(
     from_parent: &FromParent<'_>,
     root: Root,
     denied: bool,
+    page: Option<&FirstPage>,
 ) -> Result<(FoundProgram, RootId)> {
     set_stage_name(plan, c"mote: itself");
     // After the hooks in the runtime namespace: the label applies to the next execve, of a startContainer hook or the
@@ -138,7 +147,7 @@ fn inside(
     let (id, [out, err]) = (RootId::own()?, plan.hooks.output_fds());
     // Before a filter is loaded, which may deny prctl(2), and before the parent may exit.
     set_parent_process_death_signal(None).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
-    let kept_fds = [from_parent.start_wait.raw_fd(), out, err];
+    let kept_fds = [from_parent.start_wait.raw_fd(), out, err, page.map_or(-1, FirstPage::raw_fd)];
     finish::identity(&plan.process, root, (true, denied), &from_parent.channel, kept_fds)
         .map(|program| (program, id))
 }

@@ -58,6 +58,28 @@ const FAILED: u8 = b'E';
 /// The length of tag, error kind and errno, which precede the text.
 const HEADER: usize = 4;
 
+/// The offset of the errno in a packet: two bytes, little-endian.
+pub(super) const ERRNO_AT: usize = 2;
+
+/// The maximal length of a packet.
+const MOST: usize = 512;
+
+/// Calls `copy` with the packet of [`Message::Failed`].
+pub(super) fn failure_packet<T>(error: &Error, copy: impl FnOnce(&[u8]) -> T) -> T {
+    let (kind, errno, text) = error.to_parts();
+    copy(write(&mut [0; MOST], [FAILED, kind], errno, text))
+}
+
+fn write<'p>(packet: &'p mut [u8; MOST], head: [u8; 2], errno: u16, text: &[u8]) -> &'p [u8] {
+    let bytes = head.into_iter().chain(errno.to_le_bytes()).chain(text.iter().copied());
+    let mut length = 0;
+    for (place, byte) in packet.iter_mut().zip(bytes) {
+        *place = byte;
+        length += 1;
+    }
+    packet.get(..length).unwrap_or_default()
+}
+
 impl Channel {
     /// Creates a channel: the parent's end and the child's.
     pub fn pair() -> Result<(Channel, Channel)> {
@@ -83,7 +105,7 @@ impl Channel {
 
     /// Sends a message; returns whether that succeeded. If the peer has exited, the next receive reports it.
     pub fn send(&self, message: &Message) -> bool {
-        let mut packet = [0u8; 512];
+        let mut packet = [0u8; MOST];
         let (number, root);
         let (tag, (kind, errno, text)) = match message {
             Message::Born(pid) => {
@@ -108,15 +130,9 @@ impl Channel {
             Message::Failed(error) => (FAILED, error.to_parts()),
             Message::End | Message::PeerReset => return false,
         };
-        let errno: [u8; 2] = u16::to_le_bytes(errno);
-        let bytes = [tag, kind].into_iter().chain(errno).chain(text.iter().copied());
-        let mut length = 0;
-        for (place, byte) in packet.iter_mut().zip(bytes) {
-            *place = byte;
-            length += 1;
-        }
+        let packet = write(&mut packet, [tag, kind], errno, text);
         // NOSIGNAL: the peer may have exited. The length is compared since a seccomp filter may make the call return 0.
-        send(&self.socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL) == Ok(length)
+        send(&self.socket, packet, SendFlags::NOSIGNAL) == Ok(packet.len())
     }
 
     /// Whether the peer has closed its end and no message is left to read.
@@ -147,7 +163,7 @@ impl Channel {
     /// Waits for the next message. EINTR is an error: no signal handler is installed (signal(7)), so that it can only
     /// come from a seccomp filter, and repeating the call would never end.
     pub fn receive(&self) -> Result<Message> {
-        let mut packet = [0u8; 512];
+        let mut packet = [0u8; MOST];
         let length = loop {
             match recv(&self.socket, &mut packet, RecvFlags::empty()) {
                 Ok((_, length)) => break length,

@@ -21,6 +21,7 @@
 //! This directory does not use the configuration, only the [`Plan`](crate::plan::Plan). The child allocates no memory,
 //! and opens no path of the host after it has entered the container.
 
+mod created;
 pub mod exec;
 pub mod finish;
 pub mod in_mount_namespace;

@@ -60,8 +60,8 @@ impl StartWait {
 
     /// Waits for `Go`, and returns the channel that is used from now on. For the child. The first `Go` comes from the
     /// parent, when the container is recorded in the state directory: if the parent dies before, the child fails, since
-    /// nothing could find it.
-    pub fn wait(&self, parent: Channel) -> Result<Channel> {
+    /// nothing could find it. `before` is called before the process waits at the start socket.
+    pub fn wait(&self, parent: Channel, before: impl FnOnce(&OwnedFd)) -> Result<Channel> {
         let Message::Go = parent.receive()? else {
             return Err(Error::new(
                 Kind::State,
@@ -70,6 +70,7 @@ impl StartWait {
         };
         let StartWait::Socket(listener) = self else { return Ok(parent) };
         drop(parent);
+        before(listener);
         loop {
             let connection = accept_with(listener, SocketFlags::CLOEXEC).on(format_args!("accept4"))?;
             let channel = Channel::from_socket(connection);

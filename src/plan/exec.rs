@@ -48,6 +48,7 @@ impl<'a> ExecPlan<'a> {
             preserve_fds,
             affinity: process.exec_cpu_affinity.as_ref(),
             waits: WaitsFor::ExecParent,
+            start_hooks: false,
         };
         let affinity = affinity::Plan::initial(context.affinity)?;
         let process = ProcessPlan::new(config, process, host, &context, warnings)?;

@@ -108,6 +108,7 @@ impl<'a> Plan<'a> {
             preserve_fds: options.preserve_fds,
             affinity: None,
             waits: if options.waits_for_start { WaitsFor::StartSocket } else { WaitsFor::Parent },
+            start_hooks: hooks.has(hooks::Point::StartContainer),
         };
         let process = ProcessPlan::new(config, process, host, &context, warnings)?;
         let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;

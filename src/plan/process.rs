@@ -10,7 +10,7 @@ use crate::config::process::CpuAffinity;
 use crate::config::{Config, Process};
 use crate::error::{Error, Result};
 use crate::host::{self, Host};
-use crate::process::after_filter::{AfterFilter, WaitsFor};
+use crate::process::after_filter::{AfterFilter, RELEASING, WaitsFor};
 use crate::process::keyring::Keyring;
 use crate::process::{
     affinity, caps, env, exec, fds, keyring, label, mempolicy, oom, rlimit, scheduler, signals, terminal,
@@ -41,6 +41,8 @@ pub struct ProcessPlan<'a> {
     pub scheduler: scheduler::Plan,
     pub terminal: Option<terminal::Plan>,
     pub seccomp: Option<seccomp::Filter<'a>>,
+    /// Whether the process releases its memory while it waits for `start` (`launch/created.rs`).
+    pub releases_memory: bool,
 }
 
 /// The process keeps mote's supplementary groups (podman's `--group-add keep-groups`).
@@ -56,6 +58,8 @@ pub(super) struct Context<'p> {
     /// `execCPUAffinity` of an exec process.
     pub affinity: Option<&'p CpuAffinity<'p>>,
     pub waits: WaitsFor,
+    /// Whether there are startContainer hooks.
+    pub start_hooks: bool,
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -70,7 +74,7 @@ impl<'a> ProcessPlan<'a> {
         let sets =
             if context.user_namespace { (u64::MAX, u64::MAX) } else { (host.capabilities, host.bounding) };
         let warn = &mut |warning| warnings.push(warning);
-        let plan = ProcessPlan {
+        let mut plan = ProcessPlan {
             user_namespace: context.user_namespace,
             user: user::Plan::new(
                 &process.user,
@@ -98,7 +102,10 @@ impl<'a> ProcessPlan<'a> {
             )?,
             terminal: terminal::Plan::new(process.terminal, process.console_size, process.user.uid),
             seccomp: seccomp::plan::plan(config, !host.has(CAP_SYS_PTRACE))?,
+            releases_memory: false,
         };
+        plan.releases_memory =
+            context.waits == WaitsFor::StartSocket && !context.start_hooks && plan.can_release_memory();
         if let Some(filter) = &plan.seccomp {
             plan.check_filter(filter, config, context.waits, warnings)?;
         }
@@ -128,6 +135,14 @@ impl<'a> ProcessPlan<'a> {
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
         behind.calls(&mut |need, call| denials.ask(need, call));
         denials.judge(warnings)
+    }
+
+    /// Whether no filter prevents that the process releases its memory: one that is loaded before must not kill it for that,
+    /// and one with a listener needs the process to hand the listener over.
+    fn can_release_memory(&self) -> bool {
+        self.seccomp.as_ref().is_none_or(|filter| {
+            !filter.has_listener() && (self.no_new_privileges || filter.kills_for_none(&RELEASING))
+        })
     }
 
     /// Whether setgroups(2) may be denied in the process's user namespace, which only a process there can read

@@ -20,6 +20,23 @@ pub enum WaitsFor {
     StartSocket,
 }
 
+/// The system calls with which a process that waits for `start` releases its memory, and looks up beforehand what would
+/// explain an error of execve(2). They may fail.
+pub static RELEASING: [&str; 12] = [
+    "mmap",
+    "prctl",
+    "munmap",
+    "ftruncate",
+    "fcntl",
+    "close",
+    "faccessat",
+    "faccessat2",
+    "newfstatat",
+    "openat",
+    "fstat",
+    "pread64",
+];
+
 /// The parts of a plan that decide which system calls are made.
 #[derive(Clone, Copy)]
 pub struct AfterFilter<'p> {

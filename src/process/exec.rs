@@ -5,9 +5,11 @@ use core::ffi::CStr;
 
 use rustix::io::Errno;
 
+use super::calls::OnFailure;
 use crate::error::{Error, Kind, Result, Show};
 use crate::executable::{check, explain};
-use crate::sys::exec::{Strings, execve};
+use crate::sys::call_list::{CallList, Failure, ListedCall, Next};
+use crate::sys::exec::{Strings, execve, execve_call};
 
 /// The arguments, and the directories in which the program is looked up.
 #[derive(Debug)]
@@ -109,6 +111,34 @@ impl<'a> Plan<'a> {
         let path = self.within(directory, &mut space);
         let refused = path.map(|path| execve(path, &self.arguments, env, home));
         self.refused(place, refused.unwrap_or_else(|errno| errno))
+    }
+
+    /// Adds the call of [`Plan::run`] to a list. What explains an error of it is looked up now.
+    pub fn add_to(
+        &self,
+        place: usize,
+        env: &Strings<'_>,
+        home: Option<&CStr>,
+        list: &mut CallList,
+        fail: &mut OnFailure<'_>,
+    ) {
+        let mut space = [0; PATH_MAX];
+        let directory = self.directories().nth(place).unwrap_or_default();
+        // It was found: it does not exceed PATH_MAX.
+        let path = self.within(directory, &mut space).unwrap_or(self.name);
+        // EINVAL stands for errors that do not depend on the file's format, and for a filter that makes the call return 0.
+        let [other, format, missing] =
+            [Errno::INVAL, Errno::NOEXEC, Errno::NOENT].map(|errno| fail(list, self.refused(place, errno)));
+        let bad = list.aside_for(Errno::LIBBAD, format.entry, other);
+        let no_program = list.aside_for(Errno::NOEXEC, format.entry, Failure { entry: bad, ..other });
+        let entry = list.aside_for(Errno::NOENT, missing.entry, Failure { entry: no_program, ..format });
+        let call = execve_call(list, path, &self.arguments, env, home).or(Failure { entry, ..other });
+        list.add(ListedCall { zero: Next::Entry(other.entry), ..call });
+    }
+
+    /// The size in bytes of the arguments in a list.
+    pub fn size(&self) -> usize {
+        PATH_MAX + self.arguments.size()
     }
 
     #[cold]

@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
-use rustix::io;
+use rustix::io::{self, Errno};
 
-use crate::caller::restore_open_files;
+use super::calls::OnFailure;
+use crate::caller::{open_files, restore_open_files};
 use crate::config::process::{RLIMITS, Rlimit};
-use crate::error::{On, Result};
-use crate::sys::rlimit::{NOFILE, limit, set_limit};
+use crate::error::{Error, On, Result};
+use crate::sys::call_list::CallList;
+use crate::sys::rlimit::{NOFILE, limit, set_limit, set_limit_call};
 
 /// The limits to set.
 #[derive(Debug, Default)]
@@ -17,6 +19,25 @@ impl Plan {
     /// The plan for `process.rlimits`, whose values the decoder has checked.
     pub fn new(limits: &[Rlimit]) -> Self {
         Plan(limits.to_vec())
+    }
+
+    /// Adds the calls of [`Plan::apply`] to a list.
+    pub fn add_to(&self, list: &mut CallList, fail: &mut OnFailure<'_>) {
+        let mut add = |resource, soft, hard, error| {
+            let failure = fail(list, error);
+            let call = set_limit_call(list, resource, soft, hard).or(failure);
+            list.add(call);
+        };
+        for wanted in &self.0 {
+            add(wanted.resource, wanted.soft, wanted.hard, failed(Errno::INVAL, wanted));
+        }
+        if let Some((soft, hard)) = open_files().filter(|_| !self.has_open_files()) {
+            add(NOFILE, soft, hard, Error::system(Errno::INVAL, format_args!("prlimit RLIMIT_NOFILE")));
+        }
+    }
+
+    fn has_open_files(&self) -> bool {
+        self.0.iter().any(|wanted| wanted.resource == NOFILE)
     }
 
     /// Raises the limits of this process that are below those to set, and lowers none; its child inherits them.
@@ -37,7 +58,7 @@ impl Plan {
         for wanted in &self.0 {
             named(set_limit(wanted.resource, wanted.soft, wanted.hard), wanted)?;
         }
-        match self.0.iter().any(|wanted| wanted.resource == NOFILE) {
+        match self.has_open_files() {
             true => Ok(()),
             false => restore_open_files().on(format_args!("prlimit RLIMIT_NOFILE")),
         }
@@ -69,7 +90,12 @@ impl Drop for RlimitGuard {
 }
 
 /// Adds the call and its arguments to an error.
-fn named(done: io::Result<()>, Rlimit { resource, soft, hard }: &Rlimit) -> Result<()> {
+fn named(done: io::Result<()>, limit: &Rlimit) -> Result<()> {
+    done.map_err(|errno| failed(errno, limit))
+}
+
+#[cold]
+fn failed(errno: Errno, Rlimit { resource, soft, hard }: &Rlimit) -> Error {
     let name = RLIMITS.get(*resource as usize).copied().unwrap_or_default();
-    done.on(format_args!("process.rlimits: prlimit {name} {soft} {hard}"))
+    Error::system(errno, format_args!("process.rlimits: prlimit {name} {soft} {hard}"))
 }

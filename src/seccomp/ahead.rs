@@ -103,6 +103,12 @@ impl Filter<'_> {
         None
     }
 
+    /// Whether the process survives all of these calls, whatever their arguments are.
+    pub fn kills_for_none(&self, names: &[&'static str]) -> bool {
+        let survives = |name| self.foresee(Call { name, arguments: &[] }, |result| !kills(result));
+        names.iter().all(|name| survives(name).is_some())
+    }
+
     /// The effective result: SCMP_ACT_NOTIFY without a listener is ENOSYS (`seccomp_do_user_notification`).
     fn answer(&self, answer: u32) -> u32 {
         match answer & ACTION {

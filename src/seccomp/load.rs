@@ -7,7 +7,8 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::filter::Filter;
-use crate::error::{Error, On, Result};
+use crate::error::{Error, Result};
+use crate::sys::call_list::{CallList, Failure};
 use crate::sys::seccomp as sys;
 
 /// Names of flags and their values, the newest first: this is the order in which flags are dropped if the kernel does
@@ -55,6 +56,18 @@ pub fn is_action_available(action: u32) -> bool {
 }
 
 impl Filter<'_> {
+    /// Adds the call of [`Filter::load`], for a filter without a listener, to a list, with the flags that the kernel
+    /// supports; `fail` creates what follows an error.
+    pub fn add_to(&self, list: &mut CallList, fail: impl FnOnce(&mut CallList, Error) -> Failure) {
+        let mut flags = self.flags;
+        while flags != 0 && !sys::are_flags_known(flags) {
+            flags = without_newest(flags);
+        }
+        let failure = fail(list, failed(Errno::INVAL, flags));
+        let call = sys::set_filter_call(list, &self.instructions, flags).or(failure);
+        list.add(call);
+    }
+
     /// Whether the filter has a listener, so that loading it returns the listener fd.
     pub fn has_listener(&self) -> bool {
         self.flags & sys::NEW_LISTENER != 0
@@ -72,10 +85,15 @@ impl Filter<'_> {
             match sys::set_filter(&self.instructions, flags) {
                 // EINVAL is also returned for an invalid program; then the last attempt reports it.
                 Err(Errno::INVAL) if flags & !sys::NEW_LISTENER != 0 => flags = without_newest(flags),
-                result => return result.on(format_args!("seccomp SECCOMP_SET_MODE_FILTER flags {flags}")),
+                result => return result.map_err(|errno| failed(errno, flags)),
             }
         }
     }
+}
+
+#[cold]
+fn failed(errno: Errno, flags: u32) -> Error {
+    Error::system(errno, format_args!("seccomp SECCOMP_SET_MODE_FILTER flags {flags}"))
 }
 
 fn without_newest(flags: u32) -> u32 {

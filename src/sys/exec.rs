@@ -10,6 +10,8 @@ use core::ptr::null;
 use linux_raw_sys::general::__NR_execve;
 use rustix::io::Errno;
 
+use super::call_list::{Address, CallList, First, ListedCall};
+
 unsafe extern "C" {
     /// The environment that the process was started with.
     static environ: *const *const c_char;
@@ -39,6 +41,21 @@ impl<'a> Strings<'a> {
         self.pointers.as_ptr() as usize
     }
 
+    /// The size in bytes of a copy in a list of calls.
+    pub fn size(&self) -> usize {
+        self.iter().map(|string| string.count_bytes() + 3 * size_of::<usize>()).sum()
+    }
+
+    /// Copies the strings, then `last`, if any, and the array to the memory of a list of calls.
+    fn copy_to(&self, list: &mut CallList, last: Option<&CStr>) -> Address {
+        let array = list.array(self.pointers.len());
+        for (index, string) in self.iter().chain(last).enumerate() {
+            let copy = list.bytes(string.to_bytes_with_nul());
+            list.set(array, index, copy);
+        }
+        array
+    }
+
     fn iter(&self) -> impl Iterator<Item = &CStr> {
         let strings = self.pointers.split_last_chunk::<2>().map_or(&[][..], |(strings, _)| strings);
         // SAFETY: each of these pointers came from a `&'a CStr`, and 'a outlives self.
@@ -61,6 +78,19 @@ pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, last: Option<
 pub fn execve_with_own_environment(path: &CStr, argv: &Strings<'_>) -> Errno {
     // SAFETY: the C library sets the variable at start, and nothing here changes it or the environment.
     execve_raw(path, argv, unsafe { environ } as usize)
+}
+
+/// The call of [`execve`], for a list.
+pub fn execve_call(
+    list: &mut CallList,
+    path: &CStr,
+    argv: &Strings<'_>,
+    envp: &Strings<'_>,
+    last: Option<&CStr>,
+) -> ListedCall {
+    let path = list.bytes(path.to_bytes_with_nul());
+    let (argv, envp) = (argv.copy_to(list, None), envp.copy_to(list, last));
+    ListedCall::new(__NR_execve, First::Is(path.number()), [argv.number(), envp.number(), 0, 0])
 }
 
 fn execve_raw(path: &CStr, argv: &Strings<'_>, envp: usize) -> Errno {

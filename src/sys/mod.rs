@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod bump;
+pub mod call_list;
 pub mod clone;
 pub mod cwd;
 pub mod end;

@@ -4,6 +4,8 @@ use linux_raw_sys::general::__NR_seccomp;
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};
 
+use super::call_list::{CallList, First, ListedCall};
+
 // include/uapi/linux/seccomp.h
 const SET_MODE_FILTER: usize = 1;
 const GET_ACTION_AVAIL: usize = 2;
@@ -60,6 +62,14 @@ pub fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>> {
         // The ID of the thread for which TSYNC failed.
         _ => Err(Errno::SRCH),
     }
+}
+
+/// The call of [`set_filter`] without a listener, for a list.
+pub fn set_filter_call(list: &mut CallList, instructions: &[u64], flags: u32) -> ListedCall {
+    let copy = list.words(instructions);
+    // A `SockFprog`: the length is in the first bytes, on the machines that lists support, all little-endian.
+    let program = list.words(&[instructions.len() as u64, copy.number() as u64]);
+    ListedCall::new(__NR_seccomp, First::Is(SET_MODE_FILTER), [flags as usize, program.number(), 0, 0])
 }
 
 /// Whether the kernel supports these flags: then a call without a program fails with EFAULT, else with EINVAL.

@@ -7,7 +7,8 @@
 //! program is copied to it and mapped in place of the old one, until no mapping of the host's file is left; only then
 //! the kernel accepts the memfd as the executable of the process. Executing it does not run mote: its first page is a
 //! program that only exits with code 126. The memfd is sealed. Only the used pages of its mappings are resident,
-//! unlike those of a copy in anonymous memory.
+//! unlike those of a copy in anonymous memory. The first page also has the code with which a process waits that gives
+//! all its other pages back (`call_list.rs`).
 //!
 //! This applies to the program's own file, however it is linked, and also if the program has threads, of which the
 //! child has none. In a dynamically linked program, which is not what is installed, the pages of libraries stay
@@ -20,14 +21,19 @@ use core::mem::size_of;
 use core::ptr::copy_nonoverlapping;
 
 use linux_raw_sys::general::{
-    __NR_mmap, __NR_prctl, __NR_pwrite64, MAP_FIXED, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
+    __NR_close, __NR_fcntl, __NR_ftruncate, __NR_mmap, __NR_prctl, __NR_pwrite64, F_ADD_SEALS, MAP_FIXED,
+    MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use rustix::fs::{
+    MemfdFlags, Mode, OFlags, SealFlags, SeekFrom, fcntl_add_seals, memfd_create, seek, sendfile,
+};
 use rustix::io::{Errno, Result, pwrite};
 
+use super::call_list::{self, CallList, First, ListedCall};
 use super::fd::close_in_child;
+use super::page_size;
 use super::program::{LoadedProgram, PF_R, PF_W, PF_X, PT_LOAD, Pages, Segment};
 use super::program_text;
 
@@ -55,20 +61,31 @@ pub fn open() -> Option<OwnedFd> {
     rustix::fs::open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
+/// What stays of the program in a process that releases its memory while it waits.
+pub struct FirstPage {
+    /// The memfd.
+    file: OwnedFd,
+    /// The address of the page.
+    address: usize,
+}
+
 /// Replaces the mappings of the program by those of a memfd with the same content, and makes the memfd, which as an
-/// executable is the stub, the executable of the process. `exe` is closed.
+/// executable is the stub, the executable of the process. `exe` is closed. If the process will wait (`waits`) and can
+/// release its memory then, returns the means for that.
 ///
-/// In the memfd the pages of the segments follow each other: two segments may share a page of the program's file, which
-/// the kernel has mapped twice, and whose two copies may differ by now. All are written, from memory, before the first
-/// is mapped. But segments that a static program has not written to are copied from `exe`, as far as they have the same
-/// offsets there, so that their pages do not become resident.
+/// In the memfd the pages of the segments follow each other, behind the page of the stub: two segments may share a page
+/// of the program's file, which the kernel has mapped twice, and whose two copies may differ by now. All are written,
+/// from memory, before the first is mapped. But segments that a static program has not written to are copied from
+/// `exe`, as far as they follow each other there too, so that their pages do not become resident.
 ///
-/// Errors: those of the calls; ENOEXEC if the program's file does not begin with its first segment; EBUSY if the file
-/// is mapped a second time, or is not the executed one (ld.so(8) with the program as an argument).
-pub fn replace(exe: Option<&OwnedFd>) -> Result<()> {
-    let file = memory()?;
-    let program = LoadedProgram::current()?;
-    let first = program.mapped().first().filter(|first| first.offset == 0).ok_or(Errno::NOEXEC)?;
+/// Errors: those of the calls; EBUSY of prctl(2) if the program's file is mapped a second time, or is not the executed one
+/// (ld.so(8) with the program as an argument).
+pub fn replace(exe: Option<&OwnedFd>, waits: bool) -> core::result::Result<Option<FirstPage>, FailedCall> {
+    let file = memory().or_call("memfd_create")?;
+    let program = LoadedProgram::current().or_call("getauxval AT_PHDR")?;
+    let first = program.mapped().first().ok_or(Errno::NOEXEC).or_call("getauxval AT_PHDR")?;
+    pwrite(&file, &first_page(), 0).or_call("pwrite memfd")?;
+    seek(&file, SeekFrom::Start(page_size() as u64)).or_call("lseek memfd")?;
     let copied = exe.map_or(0, |exe| {
         let copied = sendfile(&file, exe, None, alike(&program)).unwrap_or(0);
         close_in_child(exe.as_fd());
@@ -77,23 +94,85 @@ pub fn replace(exe: Option<&OwnedFd>) -> Result<()> {
     let mut at = 0;
     for pages in program.mapped() {
         if pages.flags & PF_W != 0 || copied < at + pages.length {
-            write(pages, &file, at)?;
+            write(pages, &file, page_size() + at).or_call("pwrite memfd")?;
         }
         at += pages.length;
     }
     program_text::drop_text_pages();
-    at = 0;
+    at = page_size();
     for pages in program.mapped() {
-        map(pages, &file, at)?;
+        map(Some(pages.start), pages, &file, at).or_call("mmap memfd")?;
         at += pages.length;
     }
-    // Overwrites the ELF headers, which are not read any more.
-    pwrite(&file, &stub(), 0)?;
-    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    set_executable(&file, first.start)?;
-    // Closed with all other file descriptors before the program runs.
-    core::mem::forget(file);
-    Ok(())
+    let page = match waits && program.is_static && CAN_RELEASE {
+        true => {
+            let page = Pages { length: page_size(), flags: PF_R | PF_X, ..Pages::default() };
+            Some(map(None, &page, &file, 0).or_call("mmap memfd")?)
+        }
+        false => None,
+    };
+    // Without F_SEAL_SHRINK it can still be truncated, which releases its pages.
+    fcntl_add_seals(&file, if page.is_some() { FIRST_SEALS } else { FIRST_SEALS | LAST_SEALS })
+        .or_call("fcntl F_ADD_SEALS")?;
+    set_memory_map(&memory_map(first.start, None, Some(&file))).or_call("prctl PR_SET_MM_MAP")?;
+    match page {
+        Some(address) => Ok(Some(FirstPage { file, address })),
+        None => {
+            // Closed with all other file descriptors before the program runs.
+            core::mem::forget(file);
+            Ok(None)
+        }
+    }
+}
+
+/// Whether a process can wait without its memory: see `call_list.rs`.
+const CAN_RELEASE: bool = cfg!(target_env = "musl");
+
+/// Not F_SEAL_WRITE: the kernel then searches all pages for references that could be used to write, waits for 150 ms, and
+/// returns EBUSY if there are any, even those of a pipe or of the migration of memory (mm/memfd.c,
+/// `memfd_wait_for_pins`). They could only come from a shared writable mapping, of which there was none.
+const FIRST_SEALS: SealFlags = SealFlags::GROW.union(SealFlags::FUTURE_WRITE);
+const LAST_SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK);
+
+/// An error, and the system call that returned it.
+pub struct FailedCall {
+    pub errno: Errno,
+    pub call: &'static str,
+}
+
+/// Adds the system call to an error.
+trait OrCall<T> {
+    fn or_call(self, call: &'static str) -> core::result::Result<T, FailedCall>;
+}
+
+impl<T> OrCall<T> for Result<T> {
+    fn or_call(self, call: &'static str) -> core::result::Result<T, FailedCall> {
+        self.map_err(|errno| FailedCall { errno, call })
+    }
+}
+
+impl FirstPage {
+    /// The fd number of the memfd, which must stay open until [`FirstPage::release_others`].
+    pub fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Adds the calls to a list that release all other memory of this process and of the memfd, and close the memfd.
+    pub fn release_others(&self, list: &mut CallList) {
+        list.unmap_others(self.address);
+        let title = list.bytes(&TITLE).number();
+        let map = list.object(memory_map(self.address, Some((title, title + TITLE.len())), None));
+        list.add(ListedCall::new(__NR_prctl, First::Is(PR_SET_MM as usize), with(map.number())));
+        let file = First::Is(self.file.as_raw_fd() as usize);
+        list.add(ListedCall::new(__NR_ftruncate, file, [page_size(), 0, 0, 0]));
+        list.add(ListedCall::new(__NR_fcntl, file, [F_ADD_SEALS as usize, LAST_SEALS.bits() as usize, 0, 0]));
+        list.add(ListedCall::new(__NR_close, file, [0; 4]));
+    }
+
+    /// Makes the calls of the list, with the code in this page. Returns only if the memory of the list did not suffice.
+    pub fn run(&self, list: CallList) {
+        list.run(self.address + WAIT_AT);
+    }
 }
 
 /// The number of leading bytes that the memfd will have in common with the program's file: segments that are not
@@ -121,25 +200,28 @@ fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     }
 }
 
-/// Maps the copy at offset `at` of the memfd in place of pages of the program.
-fn map(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
+/// Maps the copy of pages at offset `at` of the memfd: in place of those at the address `over`, or where the kernel finds
+/// place. Returns the address.
+fn map(over: Option<usize>, pages: &Pages, file: &OwnedFd, at: usize) -> Result<usize> {
     let number = file.as_raw_fd() as usize;
     let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
     let protection = bits.iter().filter(|(bit, _)| pages.flags & bit != 0).fold(0, |all, (_, one)| all | one);
-    let (protection, how) = (protection as usize, (MAP_PRIVATE | MAP_FIXED) as usize);
+    let how = if over.is_some() { MAP_PRIVATE | MAP_FIXED } else { MAP_PRIVATE };
+    let (protection, how, address) = (protection as usize, how as usize, over.unwrap_or_default());
     // SAFETY: the pages are atomically replaced by pages with the same bytes and the protection of the segment, so the
     // code that runs and the data in use are mapped before and after.
     let mapped =
-        unsafe { sc::syscall6(__NR_mmap as usize, pages.start, pages.length, protection, how, number, at) };
-    super::check(mapped).map(drop)
+        unsafe { sc::syscall6(__NR_mmap as usize, address, pages.length, protection, how, number, at) };
+    super::check(mapped)
 }
 
-/// Makes `file` the executable of this process (PR_SET_MM_MAP).
-fn set_executable(file: &OwnedFd, base: usize) -> Result<()> {
-    // Addresses that procfs shows, for ps(1) and others, until execve. They only have to be in ascending order, and
-    // within the address space of this process.
-    let here = base as u64;
-    let mut map = prctl_mm_map {
+/// The settings of PR_SET_MM_MAP: `file` becomes the executable of this process, which needs the capabilities above, and
+/// the string at `title` its command line. The other addresses only have to be in ascending order, and within the address
+/// space.
+fn memory_map(here: usize, title: Option<(usize, usize)>, file: Option<&OwnedFd>) -> prctl_mm_map {
+    let here = here as u64;
+    let (title, title_end) = title.map_or((here, here), |(title, end)| (title as u64, end as u64));
+    prctl_mm_map {
         start_code: here,
         end_code: here + 1,
         start_data: here,
@@ -147,21 +229,29 @@ fn set_executable(file: &OwnedFd, base: usize) -> Result<()> {
         start_brk: here,
         brk: here,
         start_stack: here,
-        arg_start: TITLE.as_ptr() as u64,
-        arg_end: TITLE.as_ptr() as u64 + TITLE.len() as u64,
+        arg_start: title,
+        arg_end: title_end,
         env_start: here,
         env_end: here,
         auxv: core::ptr::null_mut(),
         auxv_size: 0,
-        exe_fd: file.as_raw_fd() as u32,
-    };
-    let (option, what, size) = (PR_SET_MM as usize, PR_SET_MM_MAP as usize, size_of::<prctl_mm_map>());
+        exe_fd: file.map_or(u32::MAX, |file| file.as_raw_fd() as u32),
+    }
+}
+
+/// The arguments of prctl(2) behind the first.
+const fn with(map: usize) -> [usize; 4] {
+    [PR_SET_MM_MAP as usize, map, size_of::<prctl_mm_map>(), 0]
+}
+
+fn set_memory_map(map: &prctl_mm_map) -> Result<()> {
+    let [what, map, size, none] = with(map as *const _ as usize);
     // SAFETY: the structure outlives the call, and its size is given.
-    super::check(unsafe { sc::syscall5(__NR_prctl as usize, option, what, &raw mut map as usize, size, 0) })
+    super::check(unsafe { sc::syscall5(__NR_prctl as usize, PR_SET_MM as usize, what, map, size, none) })
         .map(drop)
 }
 
-/// The command line that ps(1) shows for the process before execve.
+/// The command line that ps(1) shows while the process waits. The kernel reads it from anonymous memory only.
 static TITLE: [u8; 10] = *b"mote init\0";
 
 /// Creates an empty memfd that can be executed.
@@ -174,8 +264,8 @@ fn memory() -> Result<OwnedFd> {
     }
 }
 
-/// The stub: a complete ELF program, no longer than the ELF and program headers of any other.
-fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
+/// The first page of the memfd: the stub, a complete ELF program, and the code of `call_list.rs`.
+fn first_page() -> [u8; 512] {
     let header = Header {
         ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
         kind: 2,
@@ -201,21 +291,24 @@ fn stub() -> [u8; CODE_AT + size_of_val(&CODE)] {
         memsz: length,
         align: 0x1000,
     };
-    let mut image = [0u8; CODE_AT + size_of_val(&CODE)];
+    let mut page = [0u8; 512];
     // SAFETY: both structures consist of integers without padding, and end before CODE_AT.
-    unsafe { copy_nonoverlapping((&raw const header).cast::<u8>(), image.as_mut_ptr(), size_of::<Header>()) };
-    let after = image.as_mut_ptr().wrapping_add(size_of::<Header>());
+    unsafe { copy_nonoverlapping((&raw const header).cast::<u8>(), page.as_mut_ptr(), size_of::<Header>()) };
+    let after = page.as_mut_ptr().wrapping_add(size_of::<Header>());
     // SAFETY: as above.
     unsafe { copy_nonoverlapping((&raw const segment).cast::<u8>(), after, size_of::<Segment>()) };
-    for (place, byte) in image.iter_mut().skip(CODE_AT).zip(CODE.iter().flat_map(|word| word.to_le_bytes())) {
-        *place = byte;
-    }
-    image
+    let mut put = |at, bytes: &mut dyn Iterator<Item = u8>| {
+        page.iter_mut().skip(at).zip(bytes).for_each(|(place, byte)| *place = byte);
+    };
+    put(CODE_AT, &mut CODE.iter().flat_map(|word| word.to_le_bytes()));
+    put(WAIT_AT, &mut call_list::code().iter().copied());
+    page
 }
 
 /// The load address of the stub: above any usual vm.mmap_min_addr.
 const ADDRESS: u64 = 0x20_0000;
 const CODE_AT: usize = size_of::<Header>() + size_of::<Segment>();
+const WAIT_AT: usize = 0x100;
 
 // exit_group(126): "found, but cannot be executed", as in shells.
 #[cfg(target_arch = "x86_64")]
@@ -233,3 +326,22 @@ const MACHINE: u16 = 243;
 #[cfg(target_arch = "riscv64")]
 /// li a0, 126; li a7, 94; ecall; nop
 static CODE: [u32; 4] = [0x07e0_0513, 0x05e0_0893, 0x0000_0073, 0x0000_0013];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::write;
+    use rustix::pipe::{SpliceFlags, pipe, splice};
+
+    /// As those of a busy machine are, whose memory the kernel migrates.
+    #[test]
+    fn pages_in_use_do_not_prevent_sealing() {
+        let file = memory().unwrap();
+        assert_eq!(write(&file, &[1; 8192]), Ok(8192));
+        let (_reader, writer) = pipe().unwrap();
+        assert_eq!(splice(&file, Some(&mut 0), &writer, None, 4096, SpliceFlags::empty()), Ok(4096));
+        assert_eq!(fcntl_add_seals(&file, FIRST_SEALS | LAST_SEALS), Ok(()));
+        assert_eq!(pwrite(&file, &[2], 0), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&file, 0), Err(Errno::PERM));
+    }
+}

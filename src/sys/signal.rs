@@ -8,6 +8,8 @@ use linux_raw_sys::general::{
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Result;
 
+use super::call_list::{CallList, First, ListedCall};
+
 /// The signal for a child that has ended.
 pub const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
 /// Names of signals, without `SIG`; the index is the number on x86, arm and riscv (signal(7)).
@@ -49,6 +51,18 @@ pub fn set_default(signal: i32) -> Result<()> {
     // SAFETY: the structure is at least as long as the kernel's, and outlives the call; the old one is not returned;
     // the set in it is SIZE bytes long.
     super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
+}
+
+/// The call of [`set_default`], for a list.
+pub fn set_default_call(list: &mut CallList, signal: i32) -> ListedCall {
+    let action = list.bytes(&[0; 32]);
+    ListedCall::new(__NR_rt_sigaction, First::Is(signal as usize), [action.number(), 0, SIZE, 0])
+}
+
+/// The call of [`block`], for a list.
+pub fn block_call(list: &mut CallList, signals: Set) -> ListedCall {
+    let set = list.words(&[signals.0]);
+    ListedCall::new(__NR_rt_sigprocmask, First::Is(SIG_SETMASK as usize), [set.number(), 0, SIZE, 0])
 }
 
 /// Discards a signal, which must be blocked, if it is pending.

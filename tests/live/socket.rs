@@ -29,7 +29,7 @@ impl Socket {
         holds("mote connects", sys::readable(&self.listener, LIMIT)?)?;
         let (stream, _) = self.listener.accept()?;
         holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
-        let (mut fds, text) = sys::receive_fds::receive(&stream)?;
+        let (mut fds, text) = sys::unix_socket::receive(&stream)?;
         match (fds.pop(), fds.is_empty()) {
             (Some(fd), true) => Ok((fd, text)),
             _ => fail("not one descriptor"),

@@ -10,10 +10,10 @@ pub mod bpf;
 pub mod caller;
 pub mod limit;
 pub mod pty;
-pub mod receive_fds;
 pub mod schedule;
 pub mod seccomp;
 pub mod trace;
+pub mod unix_socket;
 
 use std::ffi::CString;
 use std::io::{Error, Result};

@@ -46,7 +46,7 @@ impl Manager {
     /// Receives a message and its file descriptors.
     fn receive(&self) -> Outcome<(String, Vec<std::os::fd::OwnedFd>)> {
         holds("a message arrives", sys::readable(&self.socket, LIMIT)?)?;
-        let (fds, text) = sys::receive_fds::receive(&self.socket)?;
+        let (fds, text) = sys::unix_socket::receive(&self.socket)?;
         Ok((text, fds))
     }
 

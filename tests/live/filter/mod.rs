@@ -90,7 +90,7 @@ impl Agent {
     fn take(&self) -> Outcome<(OwnedFd, Json)> {
         let mut stream = self.accept()?;
         holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
-        let (mut fds, mut text) = sys::receive_fds::receive(&stream)?;
+        let (mut fds, mut text) = sys::unix_socket::receive(&stream)?;
         if self.is_closed {
             stream.set_read_timeout(Some(LIMIT))?;
             stream.read_to_string(&mut text)?;

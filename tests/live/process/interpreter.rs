@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
-use crate::json;
+use crate::command::start;
 use crate::rig::{Rig, Runtime};
-use crate::tests;
+use crate::{json, sys, tests};
 
 tests![
     "process",
     interpreter_missing_is_named,
+    program_replaced_after_create,
     interpreter_with_a_carriage_return_is_named,
     interpreter_that_cannot_be_executed_is_named,
     interpreter_of_an_interpreter_is_named,
@@ -39,13 +40,49 @@ fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
     Ok(fs::set_permissions(place, fs::Permissions::from_mode(0o755))?)
 }
 
-/// Checks the error of `run` for a program: the text after the field.
+/// Checks the error of `run` for a program, or that of `start` if `create` succeeds: the text after the field.
 fn rejected(rig: &Rig, bundle: &mut Bundle, program: &str, reason: &str) -> Outcome {
     bundle.set("process.args", json!([program]));
     let output = rig.run(bundle, &[])?;
     rig.failure(&output, &[])?;
     let line = format!("mote: process.args[0]: exec \"{program}\"{reason}\n");
     same("the error", output.stderr.as_str(), line.as_str())?;
+    rig.nothing_left()?;
+    let mut created = start(&mut rig.launch("create", bundle, &[])?, false)?;
+    match created.status()? {
+        (status, errors) if !status.success() => same("the error of create", errors, line)?,
+        _ => {
+            let output = rig.mote(&["start", &rig.id])?;
+            let line =
+                format!("mote: container \"{}\": process.args[0]: exec \"{program}\"{reason}\n", rig.id);
+            same("the error of start", (output.code(), output.stderr), (1, line))?;
+            rig.delete()?;
+        }
+    }
+    rig.nothing_left()
+}
+
+/// A program that is replaced after `create` has found it.
+fn program_replaced_after_create(rig: &mut Rig) -> Outcome {
+    let mut bundle = only_mote(rig)?;
+    bundle.set("process.args", json!(["/bin/program"]));
+    for (content, reason) in [
+        (None, "no such file or directory"),
+        (Some(&b"#!/none"[..]), "no such file or directory"),
+        (Some(b"text"), "exec format error"),
+    ] {
+        program(&bundle, "/bin/program", &fs::read(bundle.host_path("/payload"))?)?;
+        let _created = rig.create(&bundle, &[])?;
+        sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+        fs::remove_file(bundle.host_path("/bin/program"))?;
+        content.map_or(Ok(()), |content| program(&bundle, "/bin/program", content))?;
+        let output = rig.mote(&["start", &rig.id])?;
+        let line =
+            format!("mote: container \"{}\": process.args[0]: exec \"/bin/program\": {reason}\n", rig.id);
+        same("the error of start", (output.code(), output.stderr), (1, line))?;
+        rig.status_is("stopped")?;
+        rig.delete()?;
+    }
     rig.nothing_left()
 }
 

@@ -1,0 +1,133 @@
+//! The code of a list, for each architecture. The offsets are those of `Entry`.
+
+use core::arch::naked_asm;
+
+/// The machine code that makes the calls of a list: independent of the address that it is copied to.
+pub fn code() -> &'static [u8] {
+    let start = (interpreter as *const ()).cast::<u32>();
+    // SAFETY: the function begins with its length in bytes.
+    let length = unsafe { start.read_unaligned() } as usize;
+    // SAFETY: and so many bytes follow.
+    unsafe { core::slice::from_raw_parts(start.wrapping_add(1).cast(), length) }
+}
+
+/// The length, as a word of four bytes, and the code: a function of the address of the first entry, which the code
+/// keeps in a register that system calls preserve, as it does the last error.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".long 9f - 1f",
+        "1: mov r12, rdi",
+        "2: test r12, r12",
+        "jz 7f",
+        "mov rax, [r12]",
+        "test rax, rax",
+        "js 5f",
+        "mov rdi, [r12 + 8]",
+        "mov rdi, [rdi]",
+        "mov rsi, [r12 + 24]",
+        "mov rdx, [r12 + 32]",
+        "mov r10, [r12 + 40]",
+        "mov r8, [r12 + 48]",
+        "xor r9d, r9d",
+        "syscall",
+        "test rax, rax",
+        "js 4f",
+        "jz 3f",
+        "mov rcx, [r12 + 56]",
+        "mov [rcx], rax",
+        "mov r12, [r12 + 64]",
+        "jmp 2b",
+        "3: mov r12, [r12 + 72]",
+        "jmp 2b",
+        "4: neg rax",
+        "mov r13, rax",
+        "5: cmp r13, [r12 + 80]",
+        "je 6f",
+        "mov rcx, [r12 + 96]",
+        "mov [rcx], r13w",
+        "mov r12, [r12 + 104]",
+        "jmp 2b",
+        "6: mov r12, [r12 + 88]",
+        "jmp 2b",
+        "7: ud2",
+        "9:",
+    )
+}
+
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".long 9f - 1f",
+        "1: mov x19, x0",
+        "2: cbz x19, 7f",
+        "ldr x8, [x19]",
+        "tbnz x8, #63, 5f",
+        "ldr x0, [x19, #8]",
+        "ldr x0, [x0]",
+        "ldp x1, x2, [x19, #24]",
+        "ldp x3, x4, [x19, #40]",
+        "mov x5, xzr",
+        "svc #0",
+        "cmp x0, #0",
+        "b.lt 4f",
+        "b.eq 3f",
+        "ldp x9, x19, [x19, #56]",
+        "str x0, [x9]",
+        "b 2b",
+        "3: ldr x19, [x19, #72]",
+        "b 2b",
+        "4: neg x20, x0",
+        "5: ldr x9, [x19, #80]",
+        "cmp x20, x9",
+        "b.eq 6f",
+        "ldp x9, x19, [x19, #96]",
+        "strh w20, [x9]",
+        "b 2b",
+        "6: ldr x19, [x19, #88]",
+        "b 2b",
+        "7: udf #0",
+        "9:",
+    )
+}
+
+#[cfg(target_arch = "riscv64")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".word 9f - 1f",
+        "1: mv s2, a0",
+        "2: beqz s2, 7f",
+        "ld a7, 0(s2)",
+        "bltz a7, 5f",
+        "ld a0, 8(s2)",
+        "ld a0, 0(a0)",
+        "ld a1, 24(s2)",
+        "ld a2, 32(s2)",
+        "ld a3, 40(s2)",
+        "ld a4, 48(s2)",
+        "li a5, 0",
+        "ecall",
+        "bltz a0, 4f",
+        "beqz a0, 3f",
+        "ld t0, 56(s2)",
+        "sd a0, 0(t0)",
+        "ld s2, 64(s2)",
+        "j 2b",
+        "3: ld s2, 72(s2)",
+        "j 2b",
+        "4: neg s3, a0",
+        "5: ld t0, 80(s2)",
+        "beq s3, t0, 6f",
+        "ld t0, 96(s2)",
+        "sh s3, 0(t0)",
+        "ld s2, 104(s2)",
+        "j 2b",
+        "6: ld s2, 88(s2)",
+        "j 2b",
+        "7: unimp",
+        "9:",
+    )
+}
