@@ -6,7 +6,7 @@ use std::io::Result;
 use std::path::Path;
 
 pub struct File {
-    /// `src/room/file.rs`
+    /// `src/module/file.rs`
     pub path: String,
     pub text: String,
     /// The text with comments and literals replaced by blanks, with the same lines.

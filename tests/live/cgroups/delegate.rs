@@ -1,4 +1,5 @@
-//! Delegation to the container: the owner of its cgroup and of the cgroup's files, and the cgroup of its init.
+//! Delegation to the container: the owner of its cgroup and of the cgroup's files, and the cgroup of its init
+//! (config-linux.md, "Cgroup ownership"; cgroups(7)).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! `linux.cgroupsPath`: the cgroup of the container.
+//! `linux.cgroupsPath`: the cgroup of the container (config-linux.md, "Cgroups Path").
 
 use std::fs;
 use std::path::PathBuf;

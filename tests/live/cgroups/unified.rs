@@ -1,4 +1,4 @@
-//! `linux.resources.unified`: files of cgroup v2, by name.
+//! `linux.resources.unified`: files of cgroup v2, by name (config-linux.md, "Unified").
 
 use super::{content, controller_dir, unified, unified_top};
 use crate::check::{Outcome, same, skip_allowed};

@@ -1,4 +1,4 @@
-//! `kill`: signals by all names and numbers, for containers in each state.
+//! `kill`: signals by all names and numbers, for containers in each state (runtime.md, "Kill"; kill(2)).
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::LIMIT;

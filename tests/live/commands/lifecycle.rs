@@ -1,4 +1,4 @@
-//! `create`, `start` and `delete`, and the states in which each is rejected.
+//! `create`, `start` and `delete`, and the states in which each is rejected (runtime.md, "Lifecycle" and "Operations").
 
 use std::fs;
 

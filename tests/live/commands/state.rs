@@ -1,4 +1,4 @@
-//! `state`: its JSON in each state of a container.
+//! `state`: its JSON in each state of a container (runtime.md, "State").
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
-//! SCMP_ACT_NOTIFY: a seccomp agent receives the listener fd and the state of the process, and answers its calls.
+//! SCMP_ACT_NOTIFY: a seccomp agent receives the listener fd and the state of the process, and answers its calls
+//! (seccomp_unotify(2)).
 
 use super::{Agent, answer_all};
 use crate::bundle::Bundle;

@@ -1,5 +1,5 @@
 //! Hooks that fail, do not end, or are missing: the error has the hook point, the hook's message and its exit status,
-//! and nothing is left.
+//! and nothing is left (runtime.md, "Lifecycle").
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! The input of a hook: the state on its standard input, arguments, environment, file descriptors, signals, timeout.
+//! The input of a hook: the state on its standard input, arguments, environment, file descriptors, signals, timeout
+//! (config.md, "POSIX-platform Hooks").
 
 use std::fs;
 use std::os::fd::AsRawFd;

@@ -1,4 +1,4 @@
-//! The order of the hooks, and the namespaces and process in which each is run.
+//! The order of the hooks, and the namespaces and process in which each is run (config.md, "POSIX-platform Hooks").
 
 use super::{Hooked, POINTS};
 use crate::cgroups::unified_top;

@@ -1,4 +1,5 @@
-//! Namespaces joined by path, of a process on the host.
+//! `linux.namespaces` with `path`: namespaces of a process on the host are joined (config-linux.md, "Namespaces";
+//! setns(2)).
 
 use std::fs;
 use std::path::{Path, PathBuf};

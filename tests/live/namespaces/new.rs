@@ -1,4 +1,5 @@
-//! `linux.namespaces`: listed namespaces are new, others are those of the caller.
+//! `linux.namespaces`: listed namespaces are new, others are those of the caller (config-linux.md, "Namespaces";
+//! namespaces(7)).
 
 use std::process::Command;
 

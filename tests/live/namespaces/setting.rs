@@ -1,4 +1,4 @@
-//! Settings of a namespace: host and domain name, clock offsets, sysctls.
+//! Settings of a namespace: `hostname`, `domainname`, `linux.timeOffsets`, `linux.sysctl`.
 
 use std::fs;
 

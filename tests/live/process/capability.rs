@@ -1,4 +1,4 @@
-//! The five capability sets after execve, and noNewPrivileges.
+//! `process.capabilities`: the five sets after execve (capabilities(7)); and `process.noNewPrivileges`.
 
 use crate::check::{Outcome, contains, same};
 use crate::json;

@@ -1,4 +1,5 @@
-//! User, groups, umask, working directory, environment.
+//! `process.user`, `process.cwd`, `process.args` and `process.env`: user, groups, umask, working directory, arguments,
+//! environment.
 
 use std::fs;
 

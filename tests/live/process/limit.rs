@@ -1,4 +1,4 @@
-//! `process.rlimits`, `process.oomScoreAdj` and `linux.intelRdt`.
+//! `process.rlimits` (getrlimit(2)), `process.oomScoreAdj` and `linux.intelRdt`.
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};

@@ -1,4 +1,4 @@
-//! Scheduler, I/O priority, CPU affinity, memory policy, personality.
+//! Scheduler (sched(7)), I/O priority (ioprio_set(2)), CPU affinity, memory policy (set_mempolicy(2)), personality(2).
 
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::command::run;

@@ -1,4 +1,4 @@
-//! Bind mounts and their options.
+//! Bind mounts and their options (config.md, "Mounts"; mount(8), mount_setattr(2)).
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Default devices, and `linux.devices`.
+//! Default devices, and `linux.devices` (config-linux.md, "Devices" and "Default Devices").
 
 use crate::check::{Outcome, contains};
 use crate::json;

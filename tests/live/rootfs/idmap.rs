@@ -1,4 +1,4 @@
-//! Idmapped mounts: the owners of files in the container, and those of new files on the host.
+//! Idmapped mounts: the owners of files in the container, and those of new files on the host (mount_setattr(2)).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

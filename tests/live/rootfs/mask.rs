@@ -1,4 +1,4 @@
-//! `linux.maskedPaths` and `linux.readonlyPaths`.
+//! `linux.maskedPaths` and `linux.readonlyPaths` (config-linux.md, "Masked Paths" and "Readonly Paths").
 
 use std::fs;
 

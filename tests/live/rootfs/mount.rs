@@ -1,4 +1,4 @@
-//! New filesystems: proc, sysfs, tmpfs, devpts, mqueue; and mount options.
+//! New filesystems: proc, sysfs, tmpfs, devpts, mqueue; and mount options (config.md, "Mounts").
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

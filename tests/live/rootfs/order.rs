@@ -1,5 +1,5 @@
-//! Mounts are made in the order of the list: a bind source inside the container's rootfs includes the mounts made
-//! before it. All other sources are those of the host.
+//! Mounts are made in the order of the list (config.md, "Mounts"): a bind source inside the container's rootfs includes
+//! the mounts made before it. All other sources are those of the host.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,5 @@
-//! Mount propagation between the host and the container.
+//! Mount propagation between the host and the container: mount options and `linux.rootfsPropagation`
+//! (mount_namespaces(7)).
 
 use std::fs;
 use std::path::PathBuf;

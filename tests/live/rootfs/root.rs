@@ -1,4 +1,4 @@
-//! `root`: its path, read-only roots, pivot_root(2), and what of the host remains reachable.
+//! `root` (config.md, "Root"): its path, read-only roots, pivot_root(2), and what of the host remains reachable.
 
 use std::fs;
 use std::os::unix::fs::symlink;
