@@ -17,7 +17,7 @@ fn program(rules: &[DeviceRule]) -> Vec<u64> {
     program
 }
 
-fn of(texts: &[&str]) -> Vec<DeviceRule> {
+fn parse(texts: &[&str]) -> Vec<DeviceRule> {
     texts.iter().map(|text| rule(text)).collect()
 }
 
@@ -46,7 +46,7 @@ fn rules_in_every_order() {
     for first in texts {
         for second in texts {
             for third in texts {
-                program(&of(&[first, second, third]));
+                program(&parse(&[first, second, third]));
             }
         }
     }
@@ -66,7 +66,7 @@ fn programs_of_engines() {
     ];
     let podman = ["deny a *:* rwm", "allow c 10:229 rwm", "allow c 10:200 rw", "allow c 10:* rwm"];
     let sizes = [&docker[..], &podman[..], &podman[..1], &[], &["allow a *:* rwm"]]
-        .map(|texts| program(&of(texts)).len());
+        .map(|texts| program(&parse(texts)).len());
     // Docker's, podman's with and without additional devices, none, and a privileged container's.
     assert_eq!(sizes, [27, 25, 26, 26, 2]);
 }
@@ -83,16 +83,16 @@ fn redundant_rules() {
         &["allow b 8:* r", "allow b 8:* w", "deny b *:* rw"],
     ];
     for texts in same {
-        assert_eq!(program(&of(texts)), plain, "{texts:?}");
+        assert_eq!(program(&parse(texts)), plain, "{texts:?}");
     }
-    let all = program(&of(&["allow a *:* rwm"]));
+    let all = program(&parse(&["allow a *:* rwm"]));
     assert_eq!(all.len(), 2);
     let same = [
         &["allow b *:* rwm", "allow c *:* rw", "allow c 1:1 rwm"][..],
         &["deny a *:* rwm", "allow a *:* w", "allow c 8:1 rwm", "allow a *:* rm"],
     ];
     for texts in same {
-        assert_eq!(program(&of(texts)), all, "{texts:?}");
+        assert_eq!(program(&parse(texts)), all, "{texts:?}");
     }
 }
 

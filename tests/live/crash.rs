@@ -170,7 +170,7 @@ fn state_directory_without_a_state(rig: &mut Rig) -> Outcome {
 }
 
 /// Runs both commands at the same time and returns the exit code and standard error of each.
-fn race(one: &mut Command, two: &mut Command) -> Outcome<[(i32, String); 2]> {
+fn run_both(one: &mut Command, two: &mut Command) -> Outcome<[(i32, String); 2]> {
     let (mut first, mut second) = (start(one, false)?, start(two, false)?);
     let end = |running: &mut Running| -> Outcome<(i32, String)> {
         let (status, errors) = running.status()?;
@@ -200,7 +200,7 @@ fn two_creates_of_one_id(rig: &mut Rig) -> Outcome {
     for round in 0..50 {
         let mut commands = [rig.launch("create", &bundle, &[])?, rig.launch("create", &bundle, &[])?];
         let [one, two] = &mut commands;
-        let ends = race(one, two)?;
+        let ends = run_both(one, two)?;
         one_succeeds(rig, round, &ends, "already exists")?;
         // The command that failed has removed nothing of the other one.
         rig.status_is("created")?;
@@ -219,7 +219,7 @@ fn two_starts_of_one_container(rig: &mut Rig) -> Outcome {
         let mut created = rig.create(&bundle, &[])?;
         let mut commands = [rig.command(&["start", &rig.id]), rig.command(&["start", &rig.id])];
         let [one, two] = &mut commands;
-        let ends = race(one, two)?;
+        let ends = run_both(one, two)?;
         one_succeeds(rig, round, &ends, "running")?;
         let report = created.lines.until("waiting=1")?;
         same("the standard output", report.all("say"), vec!["once"])?;
@@ -234,7 +234,7 @@ fn two_deletes_of_one_container(rig: &mut Rig) -> Outcome {
     for round in 0..30 {
         let _running = rig.waiting(&mut bundle)?;
         let words = ["delete", "--force", rig.id.as_str()];
-        let ends = race(&mut rig.command(&words), &mut rig.command(&words))?;
+        let ends = run_both(&mut rig.command(&words), &mut rig.command(&words))?;
         for (code, errors) in &ends {
             same(&format!("round {round}: exit code, {errors:?}"), *code, 0)?;
         }
@@ -271,7 +271,7 @@ fn kill_during_delete(rig: &mut Rig) -> Outcome {
         let _running = rig.waiting(&mut bundle)?;
         let words = ["delete", "--force", rig.id.as_str()];
         let kill = ["kill", rig.id.as_str(), "TERM"];
-        let [deleted, killed] = race(&mut rig.command(&words), &mut rig.command(&kill))?;
+        let [deleted, killed] = run_both(&mut rig.command(&words), &mut rig.command(&kill))?;
         same("exit code of delete", deleted.0, 0)?;
         holds("exit code of kill", killed.0 <= 1)?;
         holds(&format!("one line: {killed:?}"), killed.1.lines().count() <= 1 || !rig.is(Runtime::Mote))?;

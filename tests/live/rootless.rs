@@ -299,12 +299,12 @@ fn rootless_devices_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.without_namespace("user");
     bundle.remove("linux.uidMappings");
     bundle.remove("linux.gidMappings");
-    bundle.verbs(&["both", "/dev/null", "both", "/dev/zero"]);
+    bundle.verbs(&["open_rw", "/dev/null", "open_rw", "/dev/zero"]);
     let mut command = within_a_namespace(rig, bundle)?;
     rig.prepare(&mut command);
     let inside = command::run(&mut command, "")?.success()?.report();
-    inside.is("both:/dev/null", "ok")?;
-    inside.is("both:/dev/zero", "ok")
+    inside.is("open_rw:/dev/null", "ok")?;
+    inside.is("open_rw:/dev/zero", "ok")
 }
 
 /// A user may create cgroups in a delegated cgroup, but not load programs for them. The user namespace restricts the

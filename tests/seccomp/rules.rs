@@ -17,20 +17,20 @@ fn section<'a>(default: &'a str, syscalls: Vec<Rule<'a>>) -> Seccomp<'a> {
     Seccomp { default_action: default, syscalls, ..Seccomp::default() }
 }
 
-fn refused(section: &Seccomp<'_>) -> String {
+fn rejected(section: &Seccomp<'_>) -> String {
     let context = Context { native: Arch::find("X86_64").unwrap(), has_receiver: false, ordinary: false };
     compile(section, context).map(drop).unwrap_err().to_string()
 }
 
 #[test]
 fn rejected_profiles() {
-    let one = |rule| refused(&section("SCMP_ACT_ERRNO", vec![rule]));
+    let one = |rule| rejected(&section("SCMP_ACT_ERRNO", vec![rule]));
     let allow = "SCMP_ACT_ALLOW";
     assert_eq!(
-        refused(&section("SCMP_ACT_NOTIFY", vec![])),
+        rejected(&section("SCMP_ACT_NOTIFY", vec![])),
         "linux.seccomp: defaultAction: SCMP_ACT_NOTIFY needs listenerPath"
     );
-    assert_eq!(refused(&section("allow", vec![])), "linux.seccomp: defaultAction: unknown action \"allow\"");
+    assert_eq!(rejected(&section("allow", vec![])), "linux.seccomp: defaultAction: unknown action \"allow\"");
     assert_eq!(
         one(Rule { errno_ret: Some(4096), ..rule("SCMP_ACT_ERRNO", "read", &[]) }),
         "linux.seccomp: syscalls[0]: action: error number 4096 is above 4095"
@@ -47,7 +47,7 @@ fn rejected_profiles() {
         one(rule("SCMP_ACT_NOTIFY", "read", &[])),
         "linux.seccomp: syscalls[0]: action: SCMP_ACT_NOTIFY needs listenerPath"
     );
-    let odd = |architectures, flags| refused(&Seccomp { architectures, flags, ..section(allow, vec![]) });
+    let odd = |architectures, flags| rejected(&Seccomp { architectures, flags, ..section(allow, vec![]) });
     assert_eq!(
         odd(vec!["SCMP_ARCH_VAX"], vec![]),
         "linux.seccomp: architectures[0]: SCMP_ARCH_VAX is not known"
@@ -128,7 +128,7 @@ fn too_large_program_is_rejected() {
     for rules in [4000, 100_000] {
         let rules = (0..rules)
             .map(|value| rule("SCMP_ACT_ALLOW", "read", &[(0, "SCMP_CMP_EQ", value * 0x1_0000_0001)]));
-        let error = refused(&section("SCMP_ACT_ERRNO", rules.collect()));
+        let error = rejected(&section("SCMP_ACT_ERRNO", rules.collect()));
         assert_eq!(error, "linux.seccomp: the filter has more than 4096 instructions");
     }
 }

@@ -33,7 +33,7 @@ fn watcher(rig: &Rig) -> Outcome<Bundle> {
     for capability in ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] {
         allow(&mut bundle, capability);
     }
-    bundle.verbs(&["pry"]);
+    bundle.verbs(&["access_processes"]);
     Ok(bundle)
 }
 
@@ -51,7 +51,7 @@ fn saw_no_access(mut watcher: Running) -> Outcome {
     watcher.write("enough\n")?;
     let report = watcher.finish()?.success()?.report();
     different("looks", report.get("looks"), "0")?;
-    let mut ways = report.keys("pried:");
+    let mut ways = report.keys("accessed:");
     ways.sort_unstable();
     ways.dedup();
     same("access to the runtime", ways.join(" ").as_str(), "")
@@ -85,7 +85,7 @@ fn nothing_seen_in_shared_namespaces(
     if rig.is(Runtime::Runc) {
         return skip_allowed("this runc demands mappings even for an existing user namespace");
     }
-    let watching = until(rig, &watcher(rig)?, "prying=1")?;
+    let watching = until(rig, &watcher(rig)?, "accessing=1")?;
     let pid = rig.pid()?;
     let (first, mut bundle) = second(rig)?;
     put(&mut bundle, pid);
@@ -107,7 +107,7 @@ fn nothing_seen_in_shared_namespaces(
 
 /// CVE-2016-9962 as reported: `exec` in a container that watches.
 fn exec_process_is_inaccessible_before_execve(rig: &mut Rig) -> Outcome {
-    let mut watching = until(rig, &watcher(rig)?, "prying=1")?;
+    let mut watching = until(rig, &watcher(rig)?, "accessing=1")?;
     for _ in 0..STARTS {
         let output = rig.mote(&["exec", &rig.id, "/payload", "say", "here"])?.success()?;
         output.report().is("say", "here")?;
@@ -115,7 +115,7 @@ fn exec_process_is_inaccessible_before_execve(rig: &mut Rig) -> Outcome {
     // The exec processes exist only briefly: the watcher may have missed all of them.
     watching.write("enough\n")?;
     let report = watching.finish()?.success()?.report();
-    same("access to the runtime", report.keys("pried:").join(" ").as_str(), "")
+    same("access to the runtime", report.keys("accessed:").join(" ").as_str(), "")
 }
 
 /// A container that waits, and the bundle of a second one that joins its namespaces.

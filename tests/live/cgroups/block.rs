@@ -38,7 +38,7 @@ pub fn disk() -> Outcome<(PathBuf, i64, i64)> {
     skip_allowed("no disk")
 }
 
-fn of(major: i64, minor: i64, rate: i64) -> Json {
+fn throttle(major: i64, minor: i64, rate: i64) -> Json {
     json!([{"major": major, "minor": minor, "rate": rate}])
 }
 
@@ -55,7 +55,7 @@ fn throttles(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for (rate, (name, ..)) in (1001..).zip(LISTS) {
         let field = format!("linux.resources.blockIO.throttle{name}Device");
-        bundle.set(&field, of(major, minor, rate));
+        bundle.set(&field, throttle(major, minor, rate));
     }
     let _running = rig.waiting(&mut bundle)?;
     if v2 {
@@ -89,7 +89,7 @@ fn unlimited(rig: &Rig, name: &str, rate: i64) -> Outcome {
     let (_, major, minor) = disk()?;
     let mut bundle = rig.bundle()?;
     let lists = format!("linux.resources.blockIO.throttle{name}Device");
-    bundle.set(&lists, of(major, minor, rate));
+    bundle.set(&lists, throttle(major, minor, rate));
     let _running = rig.waiting(&mut bundle)?;
     let files = match v2 {
         true => vec!["io.max".to_string()],
@@ -105,7 +105,7 @@ fn throttle_of_a_missing_device_is_rejected(rig: &mut Rig) -> Outcome {
     controller_dir(rig, "blkio", "io")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    bundle.set("linux.resources.blockIO.throttleReadBpsDevice", of(240, 99, 5));
+    bundle.set("linux.resources.blockIO.throttleReadBpsDevice", throttle(240, 99, 5));
     let name = "linux.resources.blockIO.throttleReadBpsDevice[0]: write 240:99 ";
     rig.rejected(&bundle, &[name, "no such device"])
 }

@@ -60,7 +60,7 @@ fn with(rig: &Rig, rules: Option<Json>) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-/// Checks the result of `open`, `write` and `both` for these device nodes, given as `verb name`: first those allowed,
+/// Checks the result of `open`, `write` and `open_rw` for these device nodes, given as `verb name`: first those allowed,
 /// then those denied. Opening a device without a driver fails with ENXIO if it is allowed.
 fn check(rig: &Rig, rules: Option<Json>, allowed: &[&str], denied: &[&str]) -> Outcome {
     let mut bundle = with(rig, rules)?;
@@ -69,10 +69,10 @@ fn check(rig: &Rig, rules: Option<Json>, allowed: &[&str], denied: &[&str]) -> O
         |text: &&str| text.split_once(' ').map(|(verb, name)| (verb.to_string(), format!("/dev/own/{name}")));
     let tries: Vec<(String, String)> = allowed.iter().chain(denied).filter_map(words).collect();
     let verbs = tries.iter().flat_map(|(verb, path)| [verb.as_str(), path.as_str()]);
-    let verbs: Vec<&str> = always.iter().flat_map(|path| ["both", path]).chain(verbs).collect();
+    let verbs: Vec<&str> = always.iter().flat_map(|path| ["open_rw", path]).chain(verbs).collect();
     let inside = rig.report(&mut bundle, &verbs)?;
     for path in always {
-        inside.is(&format!("both:{path}"), "ok")?;
+        inside.is(&format!("open_rw:{path}"), "ok")?;
     }
     for (index, (verb, path)) in tries.iter().enumerate() {
         let key = format!("{verb}:{path}");
@@ -95,25 +95,25 @@ fn allow_all() -> Json {
 /// A device is denied if no rule allows it.
 fn devices_by_default(rig: &mut Rig) -> Outcome {
     let denied = ["open mem", "open console", "open fuse", "open mine", "write mine", "open block"];
-    check(rig, None, &["open tun", "both tun"], &denied)?;
-    check(rig, Some(Json::List(Vec::new())), &["both tun"], &denied)
+    check(rig, None, &["open tun", "open_rw tun"], &denied)?;
+    check(rig, Some(Json::List(Vec::new())), &["open_rw tun"], &denied)
 }
 
 /// The default devices are allowed whatever the rules are; others are denied before a driver is looked up.
 fn devices_denied_except_defaults(rig: &mut Rig) -> Outcome {
-    let denied = ["open mem", "open console", "open mine", "both mine", "open block"];
-    check(rig, Some(json!([(deny_all())])), &["both tun"], &denied)
+    let denied = ["open mem", "open console", "open mine", "open_rw mine", "open block"];
+    check(rig, Some(json!([(deny_all())])), &["open_rw tun"], &denied)
 }
 
 fn devices_with_one_allowed(rig: &mut Rig) -> Outcome {
     let one = json!({"allow": true, "type": "c", "major": 240i64, "minor": 77i64, "access": "rw"});
     let rules = json!([(deny_all()), (one)]);
-    let allowed = ["open mine", "write mine", "both mine"];
+    let allowed = ["open mine", "write mine", "open_rw mine"];
     check(rig, Some(rules), &allowed, &["open other", "open far", "open block", "open console"])
 }
 
 fn devices_all_allowed(rig: &mut Rig) -> Outcome {
-    let allowed = ["open console", "both mine", "write far", "both block"];
+    let allowed = ["open console", "open_rw mine", "write far", "open_rw block"];
     check(rig, Some(json!([(allow_all())])), &allowed, &[])?;
     check(rig, Some(json!([(deny_all()), (allow_all())])), &allowed, &[])
 }
@@ -121,17 +121,22 @@ fn devices_all_allowed(rig: &mut Rig) -> Outcome {
 fn devices_of_a_major_allowed(rig: &mut Rig) -> Outcome {
     let group = json!({"allow": true, "type": "c", "major": 240i64, "minor": (-1i64), "access": "rw"});
     let denied = ["open far", "open block", "open fuse"];
-    check(rig, Some(json!([(deny_all()), (group)])), &["both mine", "both other"], &denied)
+    check(rig, Some(json!([(deny_all()), (group)])), &["open_rw mine", "open_rw other"], &denied)
 }
 
 /// One device of a group that is allowed. v1 lists cannot express that: the kernel would accept the rule and ignore it.
 fn device_denied_in_an_allowed_group(rig: &mut Rig) -> Outcome {
     let group = json!({"allow": true, "type": "c", "major": 240i64, "access": "rw"});
     let one = json!({"allow": false, "type": "c", "major": 240i64, "minor": 77i64, "access": "rw"});
-    check(rig, Some(json!([(allow_all()), (one.clone())])), &["both other", "both far"], &["open mine"])?;
+    check(
+        rig,
+        Some(json!([(allow_all()), (one.clone())])),
+        &["open_rw other", "open_rw far"],
+        &["open mine"],
+    )?;
     let rules = json!([(deny_all()), (group), (one)]);
     if unified(rig) {
-        return check(rig, Some(rules), &["both other"], &["open mine", "write mine", "open far"]);
+        return check(rig, Some(rules), &["open_rw other"], &["open mine", "write mine", "open far"]);
     }
     let mut bundle = with(rig, Some(rules))?;
     bundle.verbs(&[]);
@@ -140,14 +145,14 @@ fn device_denied_in_an_allowed_group(rig: &mut Rig) -> Outcome {
 
 fn devices_allowed_to_be_read(rig: &mut Rig) -> Outcome {
     let rules = json!([(deny_all()), {"allow": true, "type": "a", "access": "r"}]);
-    let denied = ["write mine", "both mine", "both block"];
+    let denied = ["write mine", "open_rw mine", "open_rw block"];
     check(rig, Some(rules), &["open mine", "open far", "open block"], &denied)
 }
 
 fn devices_denied_to_be_written(rig: &mut Rig) -> Outcome {
     let deny = json!({"allow": false, "type": "a", "major": 240i64, "access": "w"});
-    let denied = ["write mine", "both mine", "both block"];
-    check(rig, Some(json!([(allow_all()), (deny)])), &["open mine", "open block", "both far"], &denied)
+    let denied = ["write mine", "open_rw mine", "open_rw block"];
+    check(rig, Some(json!([(allow_all()), (deny)])), &["open mine", "open block", "open_rw far"], &denied)
 }
 
 /// Reading allowed by one rule, writing by another. A v1 list needs one rule for both.
@@ -156,17 +161,22 @@ fn devices_allowed_by_two_rules(rig: &mut Rig) -> Outcome {
     let write = json!({"allow": true, "type": "c", "minor": 77i64, "access": "w"});
     let rules = Some(json!([(deny_all()), (read), (write)]));
     let allowed = ["open mine", "write mine", "open other", "write far"];
-    let denied = ["write other", "both other", "open far", "both far", "write block"];
+    let denied = ["write other", "open_rw other", "open far", "open_rw far", "write block"];
     match unified(rig) {
-        true => check(rig, rules, &[&allowed[..], &["both mine"]].concat(), &denied),
-        false => check(rig, rules, &allowed, &[&denied[..], &["both mine"]].concat()),
+        true => check(rig, rules, &[&allowed[..], &["open_rw mine"]].concat(), &denied),
+        false => check(rig, rules, &allowed, &[&denied[..], &["open_rw mine"]].concat()),
     }
 }
 
 /// A list that allows something denies everything else, even if its first rule does not.
 fn devices_without_deny_first(rig: &mut Rig) -> Outcome {
     let one = json!({"allow": true, "type": "c", "major": 240i64, "minor": 77i64, "access": "rwm"});
-    check(rig, Some(json!([(one)])), &["both mine", "both tun"], &["open mem", "open other", "open block"])
+    check(
+        rig,
+        Some(json!([(one)])),
+        &["open_rw mine", "open_rw tun"],
+        &["open mem", "open other", "open block"],
+    )
 }
 
 /// Creating nodes is allowed, opening them is not.
@@ -175,9 +185,10 @@ fn devices_of_a_new_node(rig: &mut Rig) -> Outcome {
     for list in ["bounding", "effective", "permitted"] {
         bundle.set(&format!("process.capabilities.{list}[+]"), "CAP_MKNOD");
     }
-    let verbs = "device /dev/a c 1 3 both /dev/a device /dev/b c 240 77 open /dev/b device /dev/c b 240 77 open /dev/c";
+    let verbs = "device /dev/a c 1 3 open_rw /dev/a device /dev/b c 240 77 open /dev/b \
+        device /dev/c b 240 77 open /dev/c";
     let inside = rig.report(&mut bundle, &verbs.split(' ').collect::<Vec<_>>())?;
-    inside.is("both:/dev/a", "ok")?;
+    inside.is("open_rw:/dev/a", "ok")?;
     for path in ["/dev/b", "/dev/c"] {
         inside.is(&format!("device:{path}"), "ok")?;
         inside.is(&format!("open:{path}"), "!EPERM")?;
@@ -194,8 +205,8 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     sys::mknod(&own, libc::S_IFCHR | 0o666, 240, 77)?;
     bundle.file("/etc/node", "")?;
     bundle.bind(&own, "/etc/node", &["bind"]);
-    let inside = rig.report(&mut bundle, &["both", "/dev/null", "open", "/etc/node"])?;
-    inside.is("both:/dev/null", "ok")?;
+    let inside = rig.report(&mut bundle, &["open_rw", "/dev/null", "open", "/etc/node"])?;
+    inside.is("open_rw:/dev/null", "ok")?;
     inside.is("open:/etc/node", "!EPERM")
 }
 
@@ -255,7 +266,7 @@ fn device_program_denied_by_a_sandbox(rig: &mut Rig) -> Outcome {
         [&[("bpf", libc::EPERM)], &[("bpf", libc::ENOSYS)], &[("bpf", libc::EINVAL)]];
     for refused in ERRORS {
         rig.denied = refused;
-        rig.report(&mut with(rig, None)?, &["both", "/dev/null"])?.is("both:/dev/null", "ok")?;
+        rig.report(&mut with(rig, None)?, &["open_rw", "/dev/null"])?.is("open_rw:/dev/null", "ok")?;
         let mut bundle = with(rig, Some(json!([(deny_all())])))?;
         if !unified(rig) {
             rig.report(&mut bundle, &["open", "/dev/own/mine"])?.is("open:/dev/own/mine", "!EPERM")?;

@@ -66,7 +66,7 @@ fn kill_all_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
 fn kill_all_with_another_signal(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
-    bundle.verbs(&["listeners", "3", "wait", "1"]);
+    bundle.verbs(&["signal_children", "3", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     same("processes", processes.len(), 4)?;
     rig.mote(&["kill", "--all", &rig.id, "USR2"])?.success()?;
@@ -79,7 +79,7 @@ fn kill_all_with_another_signal(rig: &mut Rig) -> Outcome {
 fn kill_signals_only_the_init(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
-    bundle.verbs(&["listeners", "2", "wait", "1"]);
+    bundle.verbs(&["signal_children", "2", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     let init = sys::pidfd(rig.pid()?)?;
     rig.mote(&["kill", &rig.id, "USR2"])?.success()?;

@@ -92,7 +92,7 @@ impl Memory {
     }
 
     /// Checks both limits in MiB; -1 is no limit.
-    fn are(&self, limit: i64, both: i64) -> Outcome {
+    fn check(&self, limit: i64, both: i64) -> Outcome {
         let number =
             |file| Ok::<_, crate::check::Stop>(content(&self.directory, file)?.parse().unwrap_or(i64::MAX));
         let mib = |bytes: i64| if bytes > 1 << 50 { -1 } else { bytes / MIB };
@@ -116,7 +116,7 @@ fn update_of_memory_and_swap_in_either_direction(rig: &mut Rig) -> Outcome {
     let _running = with(rig, memory(64, 96))?;
     for (limit, swap) in [(128, 192), (32, 48), (64, 64), (100, -1), (-1, -1), (64, 96)] {
         succeeds(rig, memory(limit, swap))?;
-        limits.are(limit, swap)?;
+        limits.check(limit, swap)?;
     }
     rig.delete()
 }
@@ -125,11 +125,11 @@ fn update_of_memory_alone_keeps_both_together(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     let _running = with(rig, memory(64, 96))?;
     succeeds(rig, memory(80, 0))?;
-    limits.are(80, 96)?;
+    limits.check(80, 96)?;
     succeeds(rig, memory(48, 0))?;
-    limits.are(48, 96)?;
+    limits.check(48, 96)?;
     succeeds(rig, memory(0, 112))?;
-    limits.are(48, 112)?;
+    limits.check(48, 112)?;
     rig.delete()
 }
 
@@ -137,12 +137,12 @@ fn update_of_memory_above_both_is_rejected(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     let _running = with(rig, memory(64, 96))?;
     rejected(rig, memory(100, 0), &["linux.resources.memory.limit: 104857600 is above ", "100663296"])?;
-    limits.are(64, 96)?;
+    limits.check(64, 96)?;
     // A limit without any swap stays without swap.
     succeeds(rig, memory(64, 64))?;
     if limits.v2 {
         succeeds(rig, memory(100, 0))?;
-        limits.are(100, 100)?;
+        limits.check(100, 100)?;
     }
     rig.delete()
 }
@@ -151,7 +151,7 @@ fn update_of_memory_to_no_limit(rig: &mut Rig) -> Outcome {
     let limits = Memory::new(rig)?;
     let _running = with(rig, memory(64, 96))?;
     succeeds(rig, memory(-1, 0))?;
-    limits.are(-1, -1)?;
+    limits.check(-1, -1)?;
     rig.delete()
 }
 
@@ -174,14 +174,14 @@ fn update_of_memory_below_usage_is_rejected(rig: &mut Rig) -> Outcome {
     };
     for pids in [50, 60] {
         rejected(rig, low(pids), &["linux.resources.memory.limit: 33554432 is below the current usage"])?;
-        limits.are(128, 128)?;
+        limits.check(128, 128)?;
         if limits.v2 {
             same("memory.high", content(&limits.directory, "memory.high")?, "max")?;
         }
     }
     rig.status_is("running")?;
     succeeds(rig, json!({"memory": {"limit": (100 * MIB), "swap": (100 * MIB), "checkBeforeUpdate": true}}))?;
-    limits.are(100, 100)?;
+    limits.check(100, 100)?;
     rig.status_is("running")?;
     rig.delete()
 }
@@ -203,7 +203,7 @@ fn update_reclaims_memory(rig: &mut Rig) -> Outcome {
     let used = if limits.v2 { "memory.current" } else { "memory.usage_in_bytes" };
     holds("the page cache is large", content(&limits.directory, used)?.parse::<i64>()? > 40 * MIB)?;
     succeeds(rig, json!({"memory": {"limit": (24 * MIB), "swap": (24 * MIB), "checkBeforeUpdate": true}}))?;
-    limits.are(24, 24)?;
+    limits.check(24, 24)?;
     if limits.v2 {
         same("memory.high", content(&limits.directory, "memory.high")?, "max")?;
     }
@@ -326,7 +326,7 @@ fn update_that_fails_changes_nothing(rig: &mut Rig) -> Outcome {
         after.set("pids.limit", 88i64);
         after.set("cpu", json!({"quota": 20000i64, "period": 50000i64, "mems": "63"}));
         rejected(rig, after, &["linux.resources.cpu.mems: "])?;
-        limits.are(64, 96)?;
+        limits.check(64, 96)?;
         same("quota and period", bandwidth(rig)?, (50000, 100_000))?;
         same("pids.max", content(&pids, "pids.max")?, "77")?;
         same("cpuset.cpus", content(&sets, "cpuset.cpus")?, "0")?;

@@ -10,7 +10,7 @@ use crate::sys;
 use crate::sys::attack::{attach, detach, exchange as exchange_names, keyctl};
 
 /// Whether the standard input has data or is closed, which ends an attack.
-fn is_called() -> bool {
+fn is_stopped() -> bool {
     sys::readable(&std::io::stdin(), Duration::ZERO).unwrap_or(true)
 }
 
@@ -20,7 +20,7 @@ pub fn exchange(words: &[&str]) {
     let (one, two) = (Path::new(one), Path::new(two));
     print_result("exchange", exchange_names(one, two).map(|()| "ok"));
     let mut count = 0;
-    while !is_called() {
+    while !is_stopped() {
         for _ in 0..100 {
             count += i32::from(exchange_names(one, two).is_ok());
         }
@@ -62,12 +62,12 @@ fn has_more_open(pid: i32) -> bool {
 
 /// Tries to access every process that is not a payload, until the standard input has data. Reports each access that
 /// succeeded, and the number of attempts.
-pub fn pry(_: &[&str]) {
-    print("prying", "1");
+pub fn access_processes(_: &[&str]) {
+    print("accessing", "1");
     let [own, ..] = sys::process_ids();
     let is_other = |pid: i32| name_of(pid).is_some_and(|name| name != "payload");
     let mut looks = 0;
-    while !is_called() {
+    while !is_stopped() {
         let names = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids: Vec<i32> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         for pid in pids.into_iter().filter(|pid| *pid != own) {
@@ -79,7 +79,7 @@ pub fn pry(_: &[&str]) {
                 let opened = open(pid);
                 // It may have executed the payload since, which may be accessed.
                 if opened && is_other(pid) {
-                    print(&format!("pried:{way}"), name_of(pid).unwrap_or_default());
+                    print(&format!("accessed:{way}"), name_of(pid).unwrap_or_default());
                 }
                 if opened && *way == "ptrace" {
                     detach(pid);

@@ -70,8 +70,8 @@ pub fn open(words: &[&str]) {
 }
 
 /// Opens for reading and writing.
-pub fn both(words: &[&str]) {
-    with("both", words, |path| done(fs::OpenOptions::new().read(true).write(true).open(path)));
+pub fn open_rw(words: &[&str]) {
+    with("open_rw", words, |path| done(fs::OpenOptions::new().read(true).write(true).open(path)));
 }
 
 /// Appends a byte to an existing file.

@@ -140,7 +140,7 @@ pub fn fork(words: &[&str]) {
 }
 
 /// Starts children that wait for one signal each and report it.
-pub fn listeners(words: &[&str]) {
+pub fn signal_children(words: &[&str]) {
     // Signals are blocked before the fork, so that none is lost.
     sys::block_signals();
     for _ in 0..words.first().map_or(0, |word| number(word)) {

@@ -34,7 +34,7 @@ fn with(rig: &Rig, uid: i64, sets: Json) -> Outcome<Report> {
 }
 
 /// Compares the sets in the order of `SETS`.
-fn are(inside: &Report, want: [&str; 5]) -> Outcome {
+fn check_sets(inside: &Report, want: [&str; 5]) -> Outcome {
     SETS.iter().zip(want).try_for_each(|(set, want)| inside.is(&format!("cap:{set}"), want))
 }
 
@@ -42,11 +42,11 @@ fn are(inside: &Report, want: [&str; 5]) -> Outcome {
 fn capabilities_of_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let three = "KILL NET_BIND_SERVICE AUDIT_WRITE";
-    are(&rig.report(&mut bundle, &["caps"])?, [three, three, "", three, ""])
+    check_sets(&rig.report(&mut bundle, &["caps"])?, [three, three, "", three, ""])
 }
 
 fn capabilities_none(rig: &mut Rig) -> Outcome {
-    are(&with(rig, 0, json!({}))?, ["", "", "", "", ""])
+    check_sets(&with(rig, 0, json!({}))?, ["", "", "", "", ""])
 }
 
 /// Without `process.capabilities`, the process has none.
@@ -56,7 +56,7 @@ fn capabilities_omitted(rig: &mut Rig) -> Outcome {
     }
     let mut bundle = rig.bundle()?;
     bundle.remove("process.capabilities");
-    are(&rig.report(&mut bundle, &["caps"])?, ["", "", "", "", ""])
+    check_sets(&rig.report(&mut bundle, &["caps"])?, ["", "", "", "", ""])
 }
 
 fn capabilities_of_root_with_all_five_sets(rig: &mut Rig) -> Outcome {
@@ -68,7 +68,7 @@ fn capabilities_of_root_with_all_five_sets(rig: &mut Rig) -> Outcome {
         "ambient": ["CAP_SETUID"]
     });
     let all = "CHOWN KILL SETUID SYS_CHROOT";
-    are(&with(rig, 0, sets)?, [all, all, "KILL SETUID", all, "SETUID"])
+    check_sets(&with(rig, 0, sets)?, [all, all, "KILL SETUID", all, "SETUID"])
 }
 
 fn capabilities_of_a_user_are_the_ambient_ones(rig: &mut Rig) -> Outcome {
@@ -79,7 +79,7 @@ fn capabilities_of_a_user_are_the_ambient_ones(rig: &mut Rig) -> Outcome {
         "inheritable": ["CAP_CHOWN", "CAP_KILL"],
         "ambient": ["CAP_KILL"]
     });
-    are(&with(rig, 1000, sets)?, ["KILL", "KILL", "CHOWN KILL", "CHOWN KILL SETUID", "KILL"])
+    check_sets(&with(rig, 1000, sets)?, ["KILL", "KILL", "CHOWN KILL", "CHOWN KILL SETUID", "KILL"])
 }
 
 fn capabilities_of_a_user_without_ambient(rig: &mut Rig) -> Outcome {
@@ -88,7 +88,7 @@ fn capabilities_of_a_user_without_ambient(rig: &mut Rig) -> Outcome {
         "permitted": ["CAP_CHOWN", "CAP_KILL"],
         "effective": ["CAP_CHOWN", "CAP_KILL"]
     });
-    are(&with(rig, 1000, sets)?, ["", "", "", "CHOWN KILL", ""])
+    check_sets(&with(rig, 1000, sets)?, ["", "", "", "CHOWN KILL", ""])
 }
 
 /// As in old configurations: the kernel denies ambient capabilities that are not inheritable, and the program runs
@@ -100,7 +100,7 @@ fn capabilities_ambient_without_inheritable(rig: &mut Rig) -> Outcome {
     let output = rig.run(&bundle, &[])?;
     same("exit code", output.code(), 0)?;
     let three = "KILL NET_BIND_SERVICE AUDIT_WRITE";
-    are(&output.report(), [three, three, "", three, ""])
+    check_sets(&output.report(), [three, three, "", three, ""])
 }
 
 /// Those that the suite has, which may be fewer than the kernel supports.
@@ -110,7 +110,7 @@ fn capabilities_all(rig: &mut Rig) -> Outcome {
     let list: Vec<String> = own.split(' ').map(|name| format!("CAP_{name}")).collect();
     let list = Json::from(list);
     let sets = json!({"bounding": (list.clone()), "permitted": (list.clone()), "effective": list});
-    are(&with(rig, 0, sets)?, [own, own, "", own, ""])
+    check_sets(&with(rig, 0, sets)?, [own, own, "", own, ""])
 }
 
 fn capabilities_in_a_user_namespace(rig: &mut Rig) -> Outcome {
@@ -122,7 +122,7 @@ fn capabilities_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.set("process.capabilities", sets);
     let inside = rig.report(&mut bundle, &["caps"])?;
     let two = "KILL SYS_RESOURCE";
-    are(&inside, [two, two, "", two, ""])
+    check_sets(&inside, [two, two, "", two, ""])
 }
 
 fn capability_unknown_is_a_warning(rig: &mut Rig) -> Outcome {
