@@ -15,7 +15,7 @@
 //! | fds 0, 1, 2 | /dev/null for those closed | mote's, or a terminal | the state, and files |
 //! | other fds | unused, except those that an option names | those of `--preserve-fds` | none |
 //! | environment | the variables of mote(1) | `process.env` | `env`, or that of mote; inside, `process.env` |
-//! | working directory | for relative paths | `process.cwd` | the bundle; see `hooks.rs` |
+//! | working directory | for relative paths | `process.cwd` | the bundle; see `hooks/mod.rs` |
 //! | session, terminal | the caller's | new ones | the caller's |
 //!
 //! A `startContainer` hook is a child of the container init right before execve, and inherits all attributes from it; a
@@ -47,10 +47,14 @@ static CALLER_UMASK: AtomicU32 = AtomicU32::new(UMASK);
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
 static CALLER_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU64::new(NOT_RAISED)];
 
-/// Stands for a limit that was not raised: RLIM_INFINITY, which no soft limit below a hard limit is.
+/// The value if the limit was not raised: RLIM_INFINITY. A raised limit was below the hard one, so it cannot be that.
 const NOT_RAISED: u64 = u64::MAX;
 
-/// Sets the inherited attributes to what mote needs. The first step of the program.
+/// Sets the inherited attributes to what mote needs: see the table. The first step of the program, while it has a
+/// single thread. A program that links the library may omit it, if it does not ignore SIGCHLD and its fds 0, 1 and 2
+/// are open; then its umask applies to the files that mote creates.
+///
+/// Errors: a system call failed.
 pub fn settle() -> Result<()> {
     // Before fds are opened. A failure is ignored: the limit stays.
     if let Ok((soft, hard)) = limit(NOFILE)
@@ -71,18 +75,18 @@ pub fn file_mode(mode: u32) -> Mode {
 }
 
 /// Restores the caller's umask and soft limit of open files. For a child that will execute a hook.
-pub fn restore() -> io::Result<()> {
+pub(crate) fn restore() -> io::Result<()> {
     umask(Mode::from_raw_mode(CALLER_UMASK.load(Relaxed)));
     restore_open_files()
 }
 
 /// Restores the caller's soft limit of open files. For a child that will execute another program.
-pub fn restore_open_files() -> io::Result<()> {
+pub(crate) fn restore_open_files() -> io::Result<()> {
     open_files().map_or(Ok(()), |(soft, hard)| set_limit(NOFILE, soft, hard))
 }
 
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
-pub fn open_files() -> Option<(u64, u64)> {
+pub(crate) fn open_files() -> Option<(u64, u64)> {
     match CALLER_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
         [NOT_RAISED, _] => None,
         [soft, hard] => Some((soft, hard)),
@@ -90,13 +94,13 @@ pub fn open_files() -> Option<(u64, u64)> {
 }
 
 /// The signals in a set: bit n-1 is signal n.
-pub fn members(set: u64) -> impl Iterator<Item = i32> {
+pub(crate) fn members(set: u64) -> impl Iterator<Item = i32> {
     (1..=64).filter(move |signal| set & 1 << (signal - 1) != 0)
 }
 
 /// Resets the signals in `ignored` (bit n-1 is signal n) to their default dispositions, and unblocks all (signal(7),
 /// execve(2)). Pending signals are delivered to the program. For a child that will execute one.
-pub fn restore_signals(ignored: u64) -> io::Result<()> {
+pub(crate) fn restore_signals(ignored: u64) -> io::Result<()> {
     for signal in members(ignored) {
         // SIGKILL and SIGSTOP cannot be ignored: the kernel returns EINVAL.
         let _ = set_default(signal);

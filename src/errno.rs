@@ -5,7 +5,7 @@ use core::fmt;
 
 /// Texts by error number; empty for numbers that Linux does not have.
 #[rustfmt::skip]
-static WORDS: [&str; 134] = [
+static TEXTS: [&str; 134] = [
     "",
     "operation not permitted",
     "no such file or directory",
@@ -144,8 +144,8 @@ static WORDS: [&str; 134] = [
 
 /// Writes the text of an error number, or `errno N` if Linux does not have it.
 pub(crate) fn describe(number: u16, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match WORDS.get(usize::from(number)) {
-        Some(words) if !words.is_empty() => f.write_str(words),
+    match TEXTS.get(usize::from(number)) {
+        Some(text) if !text.is_empty() => f.write_str(text),
         _ => write!(f, "errno {number}"),
     }
 }

@@ -342,14 +342,14 @@ mod tests {
     }
 
     #[test]
-    fn one_line_of_what_others_say() {
-        for (said, line) in [
+    fn one_line_of_the_output_of_others() {
+        for (output, line) in [
             (&b"one"[..], "one"),
             (b"\n one \r\n\n\ttwo\xff\n", "one; two?"),
             (b"a\x1b[2J\nb", r"a\x1b[2J; b"),
             (b" \n", ""),
         ] {
-            assert_eq!(Error::invalid(format_args!("{}", OneLine(said))).to_string(), line);
+            assert_eq!(Error::invalid(format_args!("{}", OneLine(output))).to_string(), line);
         }
     }
 

@@ -1,5 +1,5 @@
 //! File formats of execve(2), and explanations of its errors: ENOENT, EACCES, ENOEXEC and ELIBBAD may be about the file
-//! or about its interpreter, and the kernel does not tell which.
+//! or about its interpreter, and the kernel does not report which.
 
 use core::ffi::CStr;
 use core::fmt;

@@ -17,8 +17,9 @@ use crate::error::{On, Result};
 /// The facts. Where /proc cannot be read, fields have the stated default.
 #[derive(Debug)]
 pub struct Host {
-    /// Effective UID and GID of this process, in its own user namespace.
+    /// The effective UID of this process, in its own user namespace.
     pub uid: u32,
+    /// The effective GID, likewise.
     pub gid: u32,
     /// Whether this process has supplementary groups. Default: true.
     pub has_groups: bool,
@@ -31,6 +32,7 @@ pub struct Host {
     /// Signals that this process inherited as ignored (nohup(1), background jobs of a shell): bit n-1 is signal n.
     /// Default: all.
     pub ignored_signals: u64,
+    /// The mounted hierarchies.
     pub cgroups: Cgroups,
 }
 
@@ -44,13 +46,17 @@ pub enum Cgroups {
     /// cgroup v2, and at its directory `systemd` the v1 hierarchy name=systemd, which has no controllers: for a
     /// container that requests it by annotation.
     Named,
-    /// cgroup v1 hierarchies, each in a directory named after its controllers (`cpu,cpuacct`), and in the hybrid layout
-    /// also a v2 hierarchy in `unified`.
-    Hierarchies { names: Vec<String>, unified: bool },
+    /// cgroup v1 hierarchies, each mounted at a directory named after its controllers.
+    Hierarchies {
+        /// The names of these directories, such as `cpu,cpuacct`.
+        names: Vec<String>,
+        /// Whether a v2 hierarchy is mounted at the directory `unified`: the hybrid layout.
+        unified: bool,
+    },
 }
 
 /// The conventional mount point of cgroups (cgroups(7)).
-pub const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
+pub(crate) const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
 
 /// statfs(2) magic numbers of include/uapi/linux/magic.h.
 const CGROUP_SUPER_MAGIC: u64 = 0x27_e0eb;
@@ -60,7 +66,7 @@ const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 const USER_INIT_INODE: u64 = 0xeffffffd;
 
 impl Host {
-    /// Reads the facts from /proc/self/status and /sys/fs/cgroup.
+    /// Reads the facts from /proc/self/status and /sys/fs/cgroup. Errors: a system call on the latter failed.
     pub fn read() -> Result<Self> {
         let mut space = [0u8; 2048];
         let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
@@ -90,7 +96,7 @@ impl Host {
 
 impl Host {
     /// Whether this process has a capability in its own user namespace (capabilities(7)).
-    pub fn has(&self, capability: u32) -> bool {
+    pub(crate) fn has(&self, capability: u32) -> bool {
         self.effective & 1 << capability != 0
     }
 }
@@ -110,7 +116,7 @@ fn bits(status: &str, name: &str) -> Option<u64> {
 }
 
 impl Cgroups {
-    /// Reads the layout of the mounted hierarchies.
+    /// Reads the layout of the hierarchies that are mounted at /sys/fs/cgroup.
     pub fn read() -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(root) = open(CGROUP_ROOT, flags, Mode::empty()) else { return Ok(Cgroups::None) };
@@ -149,7 +155,7 @@ impl Cgroups {
 impl Cgroups {
     /// The layout of an existing container: [`Cgroups::Named`] if it was created with that (`named`) and the hierarchy
     /// is still mounted.
-    pub fn of(self, named: bool) -> Self {
+    pub(crate) fn of(self, named: bool) -> Self {
         match self {
             Cgroups::Unified if named && has_named() => Cgroups::Named,
             layout => layout,
@@ -157,29 +163,29 @@ impl Cgroups {
     }
 
     /// Whether a controller is in one of the v1 hierarchies.
-    pub fn has_v1(&self, controller: &str) -> bool {
+    pub(crate) fn has_v1(&self, controller: &str) -> bool {
         let has = |name: &String| name.split(',').any(|one| one == controller);
         matches!(self, Cgroups::Hierarchies { names, .. } if names.iter().any(has))
     }
 
     /// Whether all controllers are on v2.
-    pub fn is_unified(&self) -> bool {
+    pub(crate) fn is_unified(&self) -> bool {
         matches!(self, Cgroups::Unified | Cgroups::Named)
     }
 
     /// Whether there is a v2 hierarchy, which has the controllers that are not on v1.
-    pub fn has_v2(&self) -> bool {
+    pub(crate) fn has_v2(&self) -> bool {
         self.is_unified() || matches!(self, Cgroups::Hierarchies { unified: true, .. })
     }
 
     /// Whether a controller is on v2, if it exists.
-    pub fn is_v2(&self, controller: &str) -> bool {
+    pub(crate) fn is_v2(&self, controller: &str) -> bool {
         self.has_v2() && !self.has_v1(controller)
     }
 }
 
 /// Whether the v1 hierarchy of [`Cgroups::Named`] is mounted.
-pub fn has_named() -> bool {
+pub(crate) fn has_named() -> bool {
     is_a(c"/sys/fs/cgroup/systemd", CGROUP_SUPER_MAGIC)
 }
 
@@ -187,15 +193,15 @@ fn is_a(path: &CStr, magic: u64) -> bool {
     statfs(path).is_ok_and(|found| found.f_type as u64 == magic)
 }
 
-/// Whether this process is that of an unprivileged user to other processes of the host, which check its UID
-/// (SO_PEERCRED). That includes root of a user namespace.
-pub fn is_ordinary() -> bool {
+/// Whether this process belongs to an unprivileged user of the host: servers that check the UID of their clients
+/// (SO_PEERCRED) treat it as one. The root of a user namespace is such a user.
+pub(crate) fn is_ordinary() -> bool {
     !rustix::process::geteuid().is_root() || in_user_namespace()
 }
 
 /// Whether this process has CAP_SYS_ADMIN in the initial user namespace, which the kernel requires for device rules of
 /// cgroups.
-pub fn is_administrator() -> bool {
+pub(crate) fn is_administrator() -> bool {
     let sets = rustix::thread::capabilities(None);
     sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) && !in_user_namespace()
 }

@@ -1,5 +1,10 @@
 //! mote, an OCI container runtime, as a library: `no_std`, with an allocator, without the C library.
 //!
+//! A program that links it calls the functions of [`container`], one module for each operation, with a
+//! [`Store`](container::store::directory::Store), and distinguishes errors by their [`Kind`](error::Kind). [`plan`]
+//! checks a configuration without effects, as [`config`] decodes it. The other public modules contain what the command
+//! line and the tests use.
+//!
 //! The modules from top to bottom; imports point down only (see ARCHITECTURE.md; tests/house.rs checks it):
 //!
 //! ```text
@@ -12,26 +17,27 @@
 //! host  caller  executable  json  error  sys     facts about the host, the JSON decoder, errors, system calls
 //! ```
 #![no_std]
+#![deny(missing_docs)]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
 pub mod args;
-pub mod bundle;
+mod bundle;
 pub mod caller;
 pub mod cgroup;
 pub mod config;
 pub mod container;
 mod errno;
 pub mod error;
-pub mod executable;
+mod executable;
 pub mod hooks;
 pub mod host;
-pub mod intelrdt;
+mod intelrdt;
 pub mod json;
-pub mod launch;
-pub mod namespace;
+mod launch;
+mod namespace;
 pub mod os;
 pub mod plan;
 pub mod process;

@@ -25,8 +25,8 @@ static ALLOCATOR: Bump = Bump::new();
 unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
     // SAFETY: these are main's own arguments.
     let arguments = unsafe { arguments(argc, argv) };
-    let words: Vec<OsString> =
-        arguments.map(|word| OsStr::from_bytes(word.to_bytes()).to_os_string()).collect();
+    let arguments: Vec<OsString> =
+        arguments.map(|argument| OsStr::from_bytes(argument.to_bytes()).to_os_string()).collect();
     // Without returning, which would run the exit handlers of the C library.
-    exit(cli::main(words))
+    exit(cli::main(arguments))
 }

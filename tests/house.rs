@@ -32,17 +32,31 @@ const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "
 
 /// Words for which the vocabulary of CONTRIBUTING.md has another one.
 const PRIVATE_WORDS: &[&str] = &[
+    "ask",
+    "asked",
+    "asks",
     "deaf",
     "door",
     "doors",
+    "gate",
     "hear",
     "heard",
     "hears",
+    "judge",
+    "judged",
+    "judges",
     "keeper",
     "knock",
     "knocks",
+    "life",
+    "said",
+    "say",
+    "says",
+    "tell",
+    "tells",
     "tenant",
     "tenants",
+    "told",
     "undumpable",
     "veil",
     "visitor",
@@ -304,9 +318,10 @@ fn every_module_is_in_architecture_md() -> io::Result<()> {
 /// first 64 KiB together with the ELF header, and those of the parent after planning into the next 64 KiB.
 #[test]
 fn layout_is_within_bounds() -> io::Result<()> {
-    const PARTS: [(&str, u64, u64); 6] = [
+    const PARTS: [(&str, u64, u64); 7] = [
         (".text.child", 32_000, 64_000),
         (".text.host", 48_000, 96_000),
+        (".text.created", 4_000, 32_000),
         (".text.plan", 48_000, 128_000),
         (".text.small", 16_000, 64_000),
         (".rodata.other", 32_000, 64_000),

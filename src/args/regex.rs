@@ -10,7 +10,7 @@ pub struct Pattern<'a>(&'a [u8]);
 type Next<'n> = &'n dyn Fn(&[u8]) -> bool;
 
 impl<'a> Pattern<'a> {
-    /// Checks the syntax of an expression.
+    /// Checks the syntax of an expression. Errors: [`Kind::Invalid`](crate::error::Kind::Invalid).
     pub fn new(text: &'a str) -> Result<Self> {
         match check(text.as_bytes(), 0) {
             Some(b"") => Ok(Pattern(text.as_bytes())),

@@ -22,15 +22,18 @@ use crate::host::{self, Cgroups};
 /// The cgroup manager that the command line requests (`--cgroup-manager`).
 #[derive(Clone, Debug)]
 pub enum Requested {
+    /// mote itself creates the cgroups, by mkdir(2).
     Cgroupfs,
     /// cgroupfs, with cgroups below the one that was delegated to the caller.
     Delegated,
+    /// systemd creates a scope for each container (systemd.scope(5)).
     Systemd(Buses),
+    /// Containers get no cgroup.
     Disabled,
 }
 
 /// A cgroup manager in use, with its connection to systemd if it needs one.
-pub struct Manager {
+pub(crate) struct Manager {
     placement: Placement,
     systemd: Option<Box<Systemd>>,
 }
@@ -39,7 +42,7 @@ impl Manager {
     /// Prepares the requested manager. `cache` lists the properties that systemd is known not to support.
     ///
     /// Errors: systemd is not reachable, or the caller's cgroup is not delegated.
-    pub fn new(
+    pub(crate) fn new(
         requested: &Requested,
         config: &Config<'_>,
         layout: &Cgroups,
@@ -58,18 +61,18 @@ impl Manager {
     }
 
     /// The place at which cgroups are created.
-    pub fn placement(&self) -> &Placement {
+    pub(crate) fn placement(&self) -> &Placement {
         &self.placement
     }
 
     /// The address of systemd, to connect to the same instance again when the container is deleted.
-    pub fn address(&self) -> Option<String> {
+    pub(crate) fn address(&self) -> Option<String> {
         self.systemd.as_deref().map(Systemd::address_text)
     }
 
     /// Creates the cgroup of a plan, and its scope, with `description` as Description=. If this fails, both are
     /// removed again.
-    pub fn create(
+    pub(crate) fn create(
         &mut self,
         plan: &Plan,
         description: fmt::Arguments<'_>,
@@ -89,7 +92,7 @@ impl Manager {
     /// Removes the cgroup of a plan, and its scope.
     #[cold]
     #[inline(never)]
-    pub fn remove(&mut self, plan: &Plan, cgroup: Cgroup) {
+    pub(crate) fn remove(&mut self, plan: &Plan, cgroup: Cgroup) {
         match (&mut self.systemd, &plan.scope) {
             (Some(systemd), Some(scope)) => scope.remove(cgroup, systemd),
             _ => drop(cgroup.remove()),

@@ -2,21 +2,21 @@
 //!
 //! A container has one cgroup, with the same path in every mounted hierarchy. Limits are written before any process
 //! joins it, since lowering a limit below the current usage fails or causes OOM kills. The plan determines when the
-//! container init joins ([`JoinTime`]); the parent opens the files for that, the child writes to them.
+//! container init joins (`JoinTime`); the parent opens the files for that, the child writes to them.
 
-pub mod controllers;
+pub(crate) mod controllers;
 pub mod devices;
-pub mod fs;
+pub(crate) mod fs;
 mod handle;
 pub mod manager;
 pub mod placement;
 mod plan;
-pub mod stat;
+pub(crate) mod stat;
 pub mod systemd;
-pub mod update;
+pub(crate) mod update;
 
-pub use fs::fds::CgroupFds;
-pub use fs::join::JoinTime;
-pub use fs::path::FORCE_V1;
-pub use handle::Cgroup;
-pub use plan::Plan;
+pub(crate) use fs::fds::CgroupFds;
+pub(crate) use fs::join::JoinTime;
+pub(crate) use fs::path::FORCE_V1;
+pub(crate) use handle::Cgroup;
+pub(crate) use plan::Plan;

@@ -38,17 +38,17 @@ pub fn first_given(
     Ok(plan(resources, layout)?.first().map(|write| write.field).or(rules))
 }
 
-/// Whether device rules add something to those in force. In updates of other limits engines pass the list that they
-/// have; the container's configuration may have further rules at its end. Without devices the list is the single rule
-/// with which every list begins, which denies everything.
+/// Whether `given` has device rules that are not in force yet. An engine that updates another limit also passes the
+/// device rules that it has stored. These are the beginning of `earlier`, the list in the container's configuration, to
+/// which other programs may have added rules; or a single rule that denies everything, if the engine has stored none.
 fn adds_rules(given: &[DeviceRule], earlier: &[DeviceRule]) -> bool {
     let nothing_allowed = |rule: &DeviceRule| !rule.allow && is_everything(rule);
     !earlier.starts_with(given) && !matches!(given, [rule] if nothing_allowed(rule))
 }
 
 impl Cgroup {
-    /// Sets the limits that are given in `resources` and keeps the others. Device rules are appended to `earlier`, those
-    /// of the container's configuration, unless that list begins with them.
+    /// Sets the limits that are given in `resources` and keeps the others. New device rules apply after those in
+    /// `earlier`, the list in the container's configuration.
     ///
     /// With `memory.checkBeforeUpdate` a limit below the current usage is rejected, as v1 always does; without it v2
     /// kills processes (OOM) instead.
@@ -62,8 +62,8 @@ impl Cgroup {
         on_update: &mut OnUpdate<'_>,
     ) -> Result<()> {
         let layout = self.hierarchies.layout();
-        let memory = self.whole_memory(resources.memory, &layout)?;
-        let cpu = self.whole_cpu(resources.cpu, &layout);
+        let memory = self.complete_memory(resources.memory, &layout)?;
+        let cpu = self.complete_cpu(resources.cpu, &layout);
         let mut writes = plan_with(resources, &memory, &cpu, &layout)?;
         // In a new cgroup the OOM killer is enabled, so only an update has to write this.
         if memory.disable_oom_killer == Some(false) && layout.has_v1("memory") {
@@ -139,9 +139,9 @@ impl Cgroup {
         }
     }
 
-    /// Completes the memory limits: if only one of limit and swap is given, their sum or the other one keeps its present
-    /// value, as on v1.
-    fn whole_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
+    /// Completes the memory limits: if only one of limit and swap is given, their sum or the other one keeps its
+    /// present value, as on v1.
+    fn complete_memory(&self, mut memory: Memory, layout: &Cgroups) -> Result<Memory> {
         let v2 = layout.is_v2("memory");
         let swap = self.number(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
         match (nonzero(memory.limit), nonzero(memory.swap), swap) {
@@ -172,7 +172,7 @@ impl Cgroup {
 
     /// Completes the CPU limits: v2 has quota and period in one file, where a quota can be written alone, but a period
     /// only with a quota.
-    fn whole_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
+    fn complete_cpu<'a>(&self, cpu: Cpu<'a>, layout: &Cgroups) -> Cpu<'a> {
         match (nonzero(cpu.quota), cpu.period) {
             (None, Some(1..)) if layout.is_v2("cpu") => Cpu { quota: self.number("cpu.max"), ..cpu },
             _ => cpu,

@@ -100,9 +100,9 @@ static GLOBAL: [Opt; 12] = [
 static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
 
 /// Runs a command line and returns the exit code.
-pub fn main(words: Vec<OsString>) -> i32 {
+pub fn main(arguments: Vec<OsString>) -> i32 {
     let mut log = Log::default();
-    match caller::settle().and_then(|()| dispatch(words, &mut log)) {
+    match caller::settle().and_then(|()| dispatch(arguments, &mut log)) {
         Ok(code) => {
             log.debug(|| format!("exit code {code}"));
             code
@@ -117,10 +117,10 @@ pub fn main(words: Vec<OsString>) -> i32 {
     }
 }
 
-fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
+fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     // Counted before the log is opened, which takes the next free file descriptor.
     let passed = mote::sys::fd::count_passed();
-    let mut parser = Parser::from_iter(words);
+    let mut parser = Parser::from_iter(arguments);
     let global = options::global(&mut parser, &GLOBAL)?;
     if global.has("version") || global.has("V") {
         return output::print(&version(&root(&global)?));
@@ -131,8 +131,8 @@ fn dispatch(words: Vec<OsString>, log: &mut Log) -> Result<i32> {
             false => Err(Error::new(Kind::Usage, format_args!("a command is missing; see mote --help"))),
         };
     };
-    let words = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
-    *log = Log::open(words, global.has("debug"))?;
+    let options = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
+    *log = Log::open(options, global.has("debug"))?;
     let context = Context {
         store: Store::new(root(&global)?),
         log: log.clone(),

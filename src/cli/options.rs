@@ -116,10 +116,10 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
 /// `-no-pivot` for `--no-pivot`: Go's flag packages accept both forms, and containerd uses the first. Complete names
 /// without an attached value only.
 fn go_option(parser: &mut Parser, command: &Command) -> Option<&'static Opt> {
-    let mut words = parser.try_raw_args()?;
-    let name = words.peek()?.to_str()?.strip_prefix('-').filter(|name| name.len() > 1)?;
+    let mut arguments = parser.try_raw_args()?;
+    let name = arguments.peek()?.to_str()?.strip_prefix('-').filter(|name| name.len() > 1)?;
     let option = command.options.iter().find(|option| option.long == name)?;
-    words.next();
+    arguments.next();
     Some(option)
 }
 
@@ -152,9 +152,9 @@ fn cstring(word: OsString) -> Result<CString> {
 
 impl fmt::Display for Matches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |words: &CStr| words.to_string_lossy().into_owned();
-        let given = self.given.iter().map(|(name, value)| format!("--{name} {}", words(value)));
-        let all: Vec<_> = given.chain(self.operands.iter().map(|operand| words(operand))).collect();
+        let show = |text: &CStr| text.to_string_lossy().into_owned();
+        let given = self.given.iter().map(|(name, value)| format!("--{name} {}", show(value)));
+        let all: Vec<_> = given.chain(self.operands.iter().map(|operand| show(operand))).collect();
         f.write_str(&all.join(" "))
     }
 }

@@ -11,32 +11,44 @@ use crate::members;
 /// An entry of `linux.devices`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Device<'a> {
+    /// The absolute path of the device node in the container.
     pub path: &'a CStr,
+    /// `type`.
     pub kind: DeviceKind,
+    /// The major number, of 12 bits; 0 for a FIFO.
     pub major: u32,
+    /// The minor number, of 20 bits; 0 for a FIFO.
     pub minor: u32,
-    /// Permission bits.
+    /// `fileMode`: the permission bits; `None` is 0666.
     pub file_mode: Option<u32>,
+    /// The owner in the user namespace of the container; `None` is 0.
     pub uid: Option<u32>,
+    /// The group in the user namespace of the container; `None` is 0.
     pub gid: Option<u32>,
 }
 
 /// The type of a device. `c` and `u` are the same on Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
+    /// A character device: `c` or `u`.
     #[default]
     Char,
+    /// A block device: `b`.
     Block,
+    /// A FIFO (fifo(7)): `p`.
     Fifo,
 }
 
 /// An entry of `linux.resources.devices`, the allowed device list, which is applied in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceRule {
+    /// Whether the access is allowed or denied.
     pub allow: bool,
     /// `a`, `b` or `c`.
     pub kind: u8,
+    /// The major number; `None`, which is -1 in the file, matches all.
     pub major: Option<u32>,
+    /// The minor number; `None`, which is -1 in the file, matches all.
     pub minor: Option<u32>,
     /// Bits of [`ACCESS_READ`], [`ACCESS_WRITE`] and [`ACCESS_MKNOD`].
     pub access: u8,
@@ -50,7 +62,7 @@ pub const ACCESS_WRITE: u8 = 2;
 pub const ACCESS_MKNOD: u8 = 4;
 
 impl<'a> Device<'a> {
-    pub fn read(d: &mut Decoder<'a>) -> Self {
+    pub(crate) fn read(d: &mut Decoder<'a>) -> Self {
         const KINDS: [(&str, DeviceKind); 4] = [
             ("c", DeviceKind::Char),
             ("u", DeviceKind::Char),
@@ -87,7 +99,7 @@ fn file_mode(d: &mut Decoder<'_>) -> u32 {
 }
 
 impl DeviceRule {
-    pub fn read(d: &mut Decoder<'_>) -> Self {
+    pub(crate) fn read(d: &mut Decoder<'_>) -> Self {
         const KINDS: [(&str, u8); 4] = [("a", b'a'), ("b", b'b'), ("c", b'c'), ("", b'a')];
         let mut rule = DeviceRule { allow: false, kind: b'a', major: None, minor: None, access: 0 };
         members!(d, {
@@ -120,9 +132,10 @@ fn access(d: &mut Decoder<'_>) -> u8 {
     bits
 }
 
-/// The highest device numbers: 12 and 20 bits (include/linux/kdev_t.h).
-pub const MAX_MAJOR: u32 = 0xfff;
-pub const MAX_MINOR: u32 = 0xf_ffff;
+/// The highest major number: 12 bits (include/linux/kdev_t.h).
+pub(crate) const MAX_MAJOR: u32 = 0xfff;
+/// The highest minor number: 20 bits.
+pub(crate) const MAX_MINOR: u32 = 0xf_ffff;
 
 /// A device number, or `None` for -1, which engines write for all numbers. Numbers above `most` are rejected: the
 /// cgroup would read 4294967295 as all, and mknod(2) would drop higher bits.
@@ -140,13 +153,13 @@ fn number_or_all(d: &mut Decoder<'_>, most: u32) -> Option<u32> {
 }
 
 /// A major or minor number, of type int64 in the specification; at most `most`.
-pub fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
+pub(crate) fn device_number(d: &mut Decoder<'_>, most: u32) -> u32 {
     let number = number_or_all(d, most);
     d.need(number, "-1 is not a device number")
 }
 
 /// The major and minor number of a device; one of them may be missing, and is 0 then.
-pub fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
-    d.check(major.is_some() || minor.is_some(), "needs major and minor");
+pub(crate) fn numbers(d: &mut Decoder<'_>, major: Option<u32>, minor: Option<u32>) -> (u32, u32) {
+    d.check(major.is_some() || minor.is_some(), "major and minor are missing");
     (major.unwrap_or(0), minor.unwrap_or(0))
 }

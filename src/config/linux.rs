@@ -14,24 +14,39 @@ use crate::members;
 /// The section `linux` of a configuration.
 #[derive(Debug, Default)]
 pub struct Linux<'a> {
+    /// `namespaces`, each kind at most once.
     pub namespaces: Vec<Namespace<'a>>,
+    /// `uidMappings` of a new user namespace.
     pub uid_mappings: Vec<IdMapping>,
+    /// `gidMappings` of a new user namespace.
     pub gid_mappings: Vec<IdMapping>,
+    /// `timeOffsets` of a new time namespace.
     pub time_offsets: Vec<TimeOffset>,
+    /// The device nodes to create, besides the default ones.
     pub devices: Vec<Device<'a>>,
     /// (name on the host, name in the container)
     pub net_devices: Vec<(&'a CStr, Option<&'a CStr>)>,
+    /// `cgroupsPath`: a path, or `SLICE:PREFIX:NAME` for systemd; never empty.
     pub cgroups_path: Option<&'a CStr>,
+    /// The limits of the cgroup.
     pub resources: Resources<'a>,
+    /// `intelRdt`; `None` also if it requests nothing.
     pub intel_rdt: Option<IntelRdt<'a>>,
+    /// `memoryPolicy`; `None` keeps the one that is inherited.
     pub memory_policy: Option<MemoryPolicy<'a>>,
     /// Sorted by key.
     pub sysctl: Vec<(&'a CStr, &'a CStr)>,
+    /// The seccomp profile; `None`, without a filter, also if it is empty.
     pub seccomp: Option<Seccomp<'a>>,
+    /// `rootfsPropagation`: a checked word such as `rslave` (mount_namespaces(7)).
     pub rootfs_propagation: Option<&'a str>,
+    /// `maskedPaths`: absolute paths in the container, whose content is hidden.
     pub masked_paths: Vec<&'a CStr>,
+    /// `readonlyPaths`: absolute paths in the container.
     pub readonly_paths: Vec<&'a CStr>,
+    /// `mountLabel`: the SELinux label of new filesystems.
     pub mount_label: Option<&'a CStr>,
+    /// `personality`; `None` keeps the one that is inherited.
     pub personality: Option<Personality<'a>>,
 }
 
@@ -39,14 +54,22 @@ pub struct Linux<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum NamespaceKind {
+    /// user_namespaces(7)
     #[default]
     User,
+    /// mount_namespaces(7)
     Mount,
+    /// pid_namespaces(7)
     Pid,
+    /// network_namespaces(7)
     Network,
+    /// ipc_namespaces(7)
     Ipc,
+    /// uts_namespaces(7)
     Uts,
+    /// cgroup_namespaces(7)
     Cgroup,
+    /// time_namespaces(7)
     Time,
 }
 
@@ -65,15 +88,20 @@ pub static NAMESPACES: [(&str, NamespaceKind); 8] = [
 /// An entry of `namespaces`: a new namespace, or an existing one at a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Namespace<'a> {
+    /// `type`.
     pub kind: NamespaceKind,
+    /// The absolute path of an existing namespace; `None` is a new one.
     pub path: Option<&'a CStr>,
 }
 
 /// An entry of `uidMappings` or `gidMappings`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdMapping {
+    /// The first ID in the container (user_namespaces(7), "User and group ID mappings").
     pub container_id: u32,
+    /// The ID to which it is mapped in the user namespace of the caller.
     pub host_id: u32,
+    /// The number of IDs, at least one; neither range goes beyond 32 bits.
     pub size: u32,
 }
 
@@ -83,8 +111,11 @@ pub type Mappings<'m> = (&'m [IdMapping], &'m [IdMapping]);
 /// An entry of `timeOffsets`: the clock ID of clock_gettime(2), seconds and nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeOffset {
+    /// CLOCK_MONOTONIC (1) or CLOCK_BOOTTIME (7).
     pub clock: u8,
+    /// Seconds, which may be negative.
     pub secs: i64,
+    /// Nanoseconds to add, below 10⁹.
     pub nanosecs: u32,
 }
 
@@ -94,10 +125,15 @@ static CLOCKS: [(&str, u8); 2] = [("monotonic", 1), ("boottime", 7)];
 /// `intelRdt`: the parameters of a resctrl group.
 #[derive(Debug, Default)]
 pub struct IntelRdt<'a> {
+    /// `closID`: the name of an existing or new group; `None` is a group of the container, named by its ID.
     pub clos_id: Option<&'a CStr>,
+    /// `l3CacheSchema`: a line for the `schemata` file.
     pub l3_cache_schema: Option<&'a CStr>,
+    /// `memBwSchema`: a line for the `schemata` file, beginning with `MB:`.
     pub mem_bw_schema: Option<&'a CStr>,
+    /// More lines for the `schemata` file.
     pub schemata: Vec<&'a CStr>,
+    /// `enableMonitoring`: whether the container gets a monitoring group.
     pub enable_monitoring: bool,
 }
 
@@ -106,6 +142,7 @@ pub struct IntelRdt<'a> {
 pub struct MemoryPolicy<'a> {
     /// `MPOL_*`
     pub mode: u32,
+    /// A list of memory nodes such as `0-3,7` (cpuset(7), "List format").
     pub nodes: Option<&'a str>,
     /// `MPOL_F_*`, combined.
     pub flags: u32,
@@ -132,7 +169,9 @@ pub static MEMORY_POLICY_FLAGS: [(&str, u32); 3] = [
 /// `personality`: the execution domain of personality(2).
 #[derive(Debug, Default)]
 pub struct Personality<'a> {
+    /// `LINUX` or `LINUX32`.
     pub domain: &'a str,
+    /// Rejected if not empty: the specification defines none.
     pub flags: Vec<&'a str>,
 }
 
@@ -142,7 +181,7 @@ impl<'a> Linux<'a> {
         (&self.uid_mappings, &self.gid_mappings)
     }
 
-    pub fn read(&mut self, d: &mut Decoder<'a>) {
+    pub(crate) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "namespaces" => self.namespaces = namespaces(d),
             "uidMappings" => self.uid_mappings = id_mappings(d),
@@ -168,7 +207,7 @@ impl<'a> Linux<'a> {
     }
 }
 
-pub fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
+pub(crate) fn absolute<'a>(d: &mut Decoder<'a>) -> &'a CStr {
     let path = d.cstr();
     check_absolute(d, path)
 }
@@ -219,13 +258,13 @@ fn namespace_path<'a>(d: &mut Decoder<'a>) -> Option<&'a CStr> {
 
 /// Reads a list of ID mappings.
 #[inline(never)]
-pub fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
+pub(crate) fn id_mappings(d: &mut Decoder<'_>) -> Vec<IdMapping> {
     d.list(IdMapping::read)
 }
 
 impl IdMapping {
     /// Maps an ID of the container to the host's; `None` if it is not mapped.
-    pub fn to_host(mappings: &[IdMapping], id: u32) -> Option<u32> {
+    pub(crate) fn to_host(mappings: &[IdMapping], id: u32) -> Option<u32> {
         let place = |mapping: &IdMapping| {
             let place = id.checked_sub(mapping.container_id).filter(|place| *place < mapping.size)?;
             mapping.host_id.checked_add(place)
@@ -253,7 +292,7 @@ impl IdMapping {
 fn time_offsets(d: &mut Decoder<'_>) -> Vec<TimeOffset> {
     let offsets = d.map(|d, name| {
         let known = CLOCKS.iter().find(|(clock, _)| clock.as_bytes() == name.to_bytes());
-        d.check(known.is_some(), "unknown clock");
+        d.check(known.is_some(), "unknown clock: must be monotonic or boottime");
         let mut offset = TimeOffset { clock: known.map_or(0, |(_, clock)| *clock), secs: 0, nanosecs: 0 };
         members!(d, {
             "secs" => offset.secs = d.integer(),

@@ -4,16 +4,16 @@
 //! borrowed from the decoded file. Rules for a single value are checked here, where line and column are known; rules
 //! between fields are checked by the `plan` of the directory that implements them.
 
-pub mod annotation;
+pub(crate) mod annotation;
 pub mod device;
-pub mod hooks;
+pub(crate) mod hooks;
 pub mod linux;
 pub mod process;
 pub mod resources;
 pub mod seccomp;
-pub mod state;
-pub mod top_level;
-pub mod values;
+pub(crate) mod state;
+pub(crate) mod top_level;
+pub(crate) mod values;
 pub mod version;
 
 pub use linux::Linux;

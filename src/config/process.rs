@@ -12,80 +12,120 @@ use crate::members;
 /// The container's process.
 #[derive(Debug, Default)]
 pub struct Process<'a> {
+    /// Whether the standard file descriptors are a new pseudoterminal (pty(7)).
     pub terminal: bool,
+    /// `consoleSize`; `None` also if a side is zero.
     pub console_size: Option<ConsoleSize>,
+    /// The IDs, groups and umask.
     pub user: User,
+    /// The program and its arguments (execve(2)), at least one.
     pub args: Vec<&'a CStr>,
+    /// The environment: `NAME=VALUE`.
     pub env: Vec<&'a CStr>,
+    /// The working directory, an absolute path in the container.
     pub cwd: &'a CStr,
+    /// The capability sets (capabilities(7)); `None` if the field is missing.
     pub capabilities: Option<Capabilities<'a>>,
+    /// The resource limits, each resource at most once; others are inherited.
     pub rlimits: Vec<Rlimit>,
+    /// `noNewPrivileges` (PR_SET_NO_NEW_PRIVS of prctl(2)).
     pub no_new_privileges: bool,
+    /// `oomScoreAdj`, -1000 to 1000 (proc_pid_oom_score_adj(5)); `None` keeps the inherited one.
     pub oom_score_adj: Option<i32>,
+    /// `apparmorProfile`: the name of the AppArmor profile, set at execve.
     pub apparmor_profile: Option<&'a CStr>,
+    /// `selinuxLabel`: the SELinux context, set at execve.
     pub selinux_label: Option<&'a CStr>,
+    /// The scheduling policy; `None` keeps the inherited one.
     pub scheduler: Option<Scheduler<'a>>,
+    /// `ioPriority`; `None` keeps the inherited one.
     pub io_priority: Option<IoPriority>,
+    /// `execCPUAffinity`, which affects exec processes only.
     pub exec_cpu_affinity: Option<CpuAffinity<'a>>,
 }
 
 /// `consoleSize`: the size of the terminal in characters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConsoleSize {
+    /// Rows.
     pub height: u16,
+    /// Columns.
     pub width: u16,
 }
 
 /// `user`: IDs as in the container's user namespace.
 #[derive(Clone, Debug, Default)]
 pub struct User {
+    /// The user ID.
     pub uid: u32,
+    /// The group ID.
     pub gid: u32,
+    /// The file mode creation mask (umask(2)), at most 0777; `None` is 022.
     pub umask: Option<u32>,
+    /// `additionalGids`: the supplementary groups (setgroups(2)).
     pub additional_gids: Vec<u32>,
 }
 
 /// `capabilities`: the names in the five sets; `process/caps.rs` checks which of them exist.
 #[derive(Debug, Default)]
 pub struct Capabilities<'a> {
+    /// The bounding set.
     pub bounding: Vec<&'a str>,
+    /// The effective set.
     pub effective: Vec<&'a str>,
+    /// The inheritable set.
     pub inheritable: Vec<&'a str>,
+    /// The permitted set.
     pub permitted: Vec<&'a str>,
+    /// The ambient set.
     pub ambient: Vec<&'a str>,
 }
 
 /// An entry of `rlimits`: the number of the resource (getrlimit(2)) and its limits; `u64::MAX` is RLIM_INFINITY.
 #[derive(Clone, Copy, Debug)]
 pub struct Rlimit {
+    /// `type`: an index in [`RLIMITS`].
     pub resource: u32,
+    /// The soft limit, in the unit of the resource; not above the hard one.
     pub soft: u64,
+    /// The hard limit, in the unit of the resource.
     pub hard: u64,
 }
 
 /// `scheduler`: the parameters of sched_setattr(2); times in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Scheduler<'a> {
+    /// One of [`POLICIES`].
     pub policy: &'a str,
+    /// For SCHED_OTHER and SCHED_BATCH: -20 (high priority) to 19; checked by the kernel.
     pub nice: i32,
+    /// For SCHED_FIFO and SCHED_RR: 1 to 99; checked by the kernel.
     pub priority: i32,
+    /// Each one of [`SCHEDULER_FLAGS`].
     pub flags: Vec<&'a str>,
+    /// For SCHED_DEADLINE: the CPU time in each period.
     pub runtime: Option<u64>,
+    /// For SCHED_DEADLINE: the time, from the start of a period, by which it gets the CPU time.
     pub deadline: Option<u64>,
+    /// For SCHED_DEADLINE; `None` and 0 are the deadline.
     pub period: Option<u64>,
 }
 
 /// `ioPriority`: class and level of ioprio_set(2).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IoPriority {
+    /// IOPRIO_CLASS_RT (1), IOPRIO_CLASS_BE (2) or IOPRIO_CLASS_IDLE (3).
     pub class: u8,
+    /// 0 (high) to 7.
     pub priority: u8,
 }
 
 /// `execCPUAffinity`: CPU lists for exec processes, not for the container init.
 #[derive(Debug, Default)]
 pub struct CpuAffinity<'a> {
+    /// The CPUs until the process is in its cgroup; `None` keeps the inherited ones.
     pub initial: Option<&'a str>,
+    /// `final`: the CPUs from then on; `None` keeps those before.
     pub last: Option<&'a str>,
 }
 
@@ -111,7 +151,7 @@ pub static RLIMITS: [&str; 16] = [
 
 impl<'a> Process<'a> {
     /// Decodes a document that consists of a `process` object only, as for `exec`; `name` is the document's name in
-    /// errors.
+    /// errors, which are those of [`Config::decode`](super::Config::decode).
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(name, text);
         let mut process = Process::default();
@@ -120,7 +160,7 @@ impl<'a> Process<'a> {
     }
 
     #[inline(never)]
-    pub fn read(&mut self, d: &mut Decoder<'a>) {
+    pub(crate) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "terminal" => self.terminal = d.boolean(),
             "consoleSize" => self.console_size = ConsoleSize::read(d),

@@ -10,12 +10,19 @@ use crate::members;
 /// A seccomp profile.
 #[derive(Debug, Default)]
 pub struct Seccomp<'a> {
+    /// `defaultAction`: one of [`ACTIONS`], for calls that no rule matches.
     pub default_action: &'a str,
+    /// `defaultErrnoRet`: as [`Rule::errno_ret`], for the default action.
     pub default_errno_ret: Option<u32>,
+    /// Each one of [`ARCHITECTURES`]; the native architecture is always included.
     pub architectures: Vec<&'a str>,
+    /// Each one of [`FLAGS`].
     pub flags: Vec<&'a str>,
+    /// `listenerPath`: the AF_UNIX socket to which the listener fd is sent.
     pub listener_path: Option<&'a CStr>,
+    /// `listenerMetadata`: a text that is sent with it.
     pub listener_metadata: Option<&'a CStr>,
+    /// The rules.
     pub syscalls: Vec<Rule<'a>>,
 }
 
@@ -24,8 +31,11 @@ pub struct Seccomp<'a> {
 pub struct Rule<'a> {
     /// In UTF-8.
     pub names: Vec<&'a [u8]>,
+    /// One of [`ACTIONS`].
     pub action: &'a str,
+    /// `errnoRet`: the error number, or for SCMP_ACT_TRACE the message to the tracer; `None` is EPERM.
     pub errno_ret: Option<u32>,
+    /// The comparisons, all of which must hold.
     pub args: Vec<Arg<'a>>,
 }
 
@@ -34,8 +44,11 @@ pub struct Rule<'a> {
 pub struct Arg<'a> {
     /// 0 to 5.
     pub index: u8,
+    /// The value to compare with; for SCMP_CMP_MASKED_EQ the mask.
     pub value: u64,
+    /// `valueTwo`: for SCMP_CMP_MASKED_EQ the value to compare with; otherwise unused.
     pub value_two: u64,
+    /// One of [`OPERATORS`].
     pub op: &'a str,
 }
 
@@ -109,7 +122,7 @@ impl<'a> Seccomp<'a> {
     }
 
     /// Whether the profile is empty, which means no filter, as in runc.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.default_action.is_empty()
             && self.architectures.is_empty()
             && self.flags.is_empty()
@@ -117,7 +130,7 @@ impl<'a> Seccomp<'a> {
             && self.listener_path.is_none()
     }
 
-    pub fn read(&mut self, d: &mut Decoder<'a>) {
+    pub(crate) fn read(&mut self, d: &mut Decoder<'a>) {
         members!(d, {
             "defaultAction" => self.default_action = action(d),
             "defaultErrnoRet" => self.default_errno_ret = Some(errno_ret(d)),
@@ -129,7 +142,7 @@ impl<'a> Seccomp<'a> {
         });
         d.check(!self.default_action.is_empty() || self.is_empty(), "defaultAction is missing");
         let has_path = self.listener_metadata.is_none() || self.listener_path.is_some();
-        d.check(has_path, "listenerMetadata without listenerPath");
+        d.check(has_path, "listenerMetadata requires listenerPath");
     }
 }
 

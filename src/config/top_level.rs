@@ -15,15 +15,23 @@ use crate::members;
 /// A complete config.json.
 #[derive(Debug, Default)]
 pub struct Config<'a> {
+    /// `ociVersion` without a leading `v`: any version 1.x.y.
     pub oci_version: &'a str,
+    /// The root filesystem.
     pub root: Root<'a>,
+    /// The mounts, in the order in which they are made.
     pub mounts: Vec<Mount<'a>>,
+    /// The program; `None` if the section is missing.
     pub process: Option<Process<'a>>,
+    /// The hostname of a new UTS namespace (uts_namespaces(7)).
     pub hostname: Option<&'a CStr>,
+    /// The NIS domain name of a new UTS namespace (setdomainname(2)).
     pub domainname: Option<&'a CStr>,
+    /// The hooks of all hook points.
     pub hooks: Hooks<'a>,
     /// Sorted by key.
     pub annotations: Vec<(&'a CStr, &'a CStr)>,
+    /// The settings of config-linux.md.
     pub linux: Linux<'a>,
 }
 
@@ -32,22 +40,32 @@ pub struct Config<'a> {
 pub struct Root<'a> {
     /// Absolute, or relative to the bundle.
     pub path: &'a CStr,
+    /// Whether the root is mounted read-only.
     pub readonly: bool,
 }
 
 /// An entry of `mounts`.
 #[derive(Debug, Default)]
 pub struct Mount<'a> {
+    /// The absolute path in the container; a relative one is below its root.
     pub destination: &'a CStr,
+    /// A path, for bind mounts relative to the bundle, or the name of the filesystem (mount(2)).
     pub source: Option<&'a CStr>,
+    /// `type`: the filesystem; without effect for a bind mount.
     pub kind: Option<&'a CStr>,
+    /// Options as in [`OPTIONS`](crate::rootfs::option_table::OPTIONS), and parameters of the filesystem.
     pub options: Vec<&'a CStr>,
+    /// `uidMappings` of an idmapped mount; empty if there are no `gidMappings`.
     pub uid_mappings: Vec<IdMapping>,
+    /// `gidMappings` of an idmapped mount.
     pub gid_mappings: Vec<IdMapping>,
 }
 
 impl<'a> Config<'a> {
     /// Decodes a config.json; `name` is its name in errors. The buffer is written to (see [`crate::json`]).
+    ///
+    /// Errors: [`Kind::Invalid`](crate::error::Kind::Invalid), with line, column and field path, for the first value
+    /// that is not valid.
     pub fn decode(name: &'a str, text: &'a mut [u8]) -> Result<Self> {
         let mut decoder = Decoder::new(name, text);
         let mut config = Config::default();
@@ -117,7 +135,7 @@ fn oci_version<'a>(d: &mut Decoder<'a>) -> &'a str {
 }
 
 fn annotation<'a>(d: &mut Decoder<'a>, name: &CStr) -> &'a CStr {
-    d.check(!name.is_empty(), "an annotation without a name");
+    d.check(!name.is_empty(), "the name of an annotation is empty");
     d.cstr()
 }
 
@@ -133,7 +151,7 @@ impl<'a> Root<'a> {
 
 impl<'a> Mount<'a> {
     /// Whether this is a cgroup mount, of either version.
-    pub fn is_cgroup(&self) -> bool {
+    pub(crate) fn is_cgroup(&self) -> bool {
         matches!(self.kind.map(CStr::to_bytes), Some(b"cgroup" | b"cgroup2"))
     }
 

@@ -34,8 +34,8 @@ pub fn id(d: &mut Decoder<'_>) -> u32 {
     value
 }
 
-/// A string that must be one of `words`; `what` is its name in errors.
-pub fn word<'a>(d: &mut Decoder<'a>, what: &str, words: &'static [&'static str]) -> &'a str {
-    let place = d.one_of(what, words.iter().copied());
-    place.and_then(|place| words.get(place)).copied().unwrap_or_default()
+/// A string that must be one of `names`; `what` is its name in errors.
+pub fn word<'a>(d: &mut Decoder<'a>, what: &str, names: &'static [&'static str]) -> &'a str {
+    let place = d.one_of(what, names.iter().copied());
+    place.and_then(|place| names.get(place)).copied().unwrap_or_default()
 }

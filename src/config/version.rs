@@ -9,7 +9,7 @@ pub const OLDEST: &str = "1.0.0";
 /// The version of a configuration without the `v` of git tags, if it is supported: any with major version 1, within
 /// which the specification is compatible. It should have the form of SemVer 2.0, such as `1.0.2-dev`; `1.0` is
 /// accepted as well, as in runc and crun.
-pub fn supported(version: &str) -> Option<&str> {
+pub(crate) fn supported(version: &str) -> Option<&str> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let mut numbers = core.split('.');

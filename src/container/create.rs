@@ -36,14 +36,17 @@ use crate::sys::program_text;
 /// The arguments of `create` and `run`.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// The ID of the new container.
     pub id: &'a CStr,
-    /// As given: relative paths start at the working directory.
+    /// The directory of the bundle, as given: relative paths start at the working directory.
     pub bundle: &'a CStr,
     /// A file that is read instead of the bundle's config.json.
     pub config: Option<&'a CStr>,
+    /// Where the PID of the container init is written and its pidfd is sent.
     pub pid_receivers: PidReceivers<'a>,
     /// The console socket, which receives the PTY master.
     pub console_socket: Option<&'a CStr>,
+    /// The number of fds from 3 on that the container inherits.
     pub preserve_fds: u32,
     /// The number of fds, after the preserved ones, that were passed to mote for the container (sd_listen_fds(3)).
     pub listen_fds: u32,
@@ -51,14 +54,17 @@ pub struct Request<'a> {
     pub notify_socket: Option<&'a CStr>,
     /// RUN_OCI_SECCOMP_RECEIVER of mote's environment: the default of `linux.seccomp.listenerPath`.
     pub seccomp_receiver: Option<&'a CStr>,
+    /// Whether the root is changed by pivot_root(2); otherwise by chroot(2) (`--no-pivot`).
     pub pivot: bool,
+    /// Whether the container gets a new session keyring (session-keyring(7)).
     pub new_keyring: bool,
+    /// The cgroup manager.
     pub manager: &'a Requested,
 }
 
 /// How far `bring_up` and its caller go before mote exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub(crate) enum Until {
     /// The container is created and waits for `start`.
     Created,
     /// The program runs.
@@ -68,13 +74,13 @@ pub enum Until {
 }
 
 /// A container whose init process is launched.
-pub struct CreatedContainer {
+pub(crate) struct CreatedContainer {
     pub directory: Directory,
     pub launch: Launch,
 }
 
 /// The container init and the resources that mote holds for it.
-pub struct Launch {
+pub(crate) struct Launch {
     /// The terminal relay, if mote stays in the foreground.
     pub relay: Option<Box<Relay>>,
     /// The notification sockets, if mote stays until the container is ready.
@@ -85,13 +91,17 @@ pub struct Launch {
     pub launched: Launched,
 }
 
-/// Creates a container, whose init process then waits for `start`.
+/// Creates a container, whose init process then waits for `start` (runtime.md, "Create"). Settings without effect are
+/// added to `warnings`. On an error everything is removed again.
+///
+/// The [kind](crate::error::Kind) of an error is `Exists` if the ID is in use, `Invalid` or `Unsupported` for a setting,
+/// `NoProgram` or `Program` if the program cannot be executed, `Hook`, or `System`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
     bring_up(store, request, Until::Created, warnings).map(drop)
 }
 
 /// Creates a container and, unless `until` is `Created`, starts its program. On an error everything is removed again.
-pub fn bring_up(
+pub(crate) fn bring_up(
     store: &Store,
     request: &Request<'_>,
     until: Until,

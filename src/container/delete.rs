@@ -61,7 +61,7 @@ pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>)
         _ if force => {}
         _ => {
             let (id, state) = (directory.id(), known.state.name());
-            let why = format_args!("cannot delete container \"{id}\" that is not stopped: {state}");
+            let why = format_args!("cannot delete container \"{id}\": it is {state}");
             return Err(Error::new(Kind::State, why));
         }
     }

@@ -23,8 +23,9 @@ use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
 use crate::sys::signal::{Set, block};
 
-/// Writes the statistics of a container as a line of JSON: once, or at every interval. With an interval it also writes
-/// a line for each OOM kill, and returns when the container init exits or the reader of `output` is gone.
+/// Passes the statistics of a container to `write` as a line of JSON: once, or at every interval. With an interval it
+/// also reports each OOM kill, and returns when the container init exits or the reader of the pipe `output` is gone.
+/// Then it blocks SIGPIPE, which stays blocked.
 ///
 /// Errors: [`Kind::State`] if the container is not running or has no cgroup.
 pub fn events(

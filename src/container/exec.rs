@@ -41,14 +41,19 @@ use crate::seccomp::Filter;
 /// The arguments of `exec`.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// The ID of the container.
     pub id: &'a CStr,
+    /// The process to run.
     pub process: ProcessSource<'a>,
+    /// Whether `exec` returns when the program runs, instead of when it has exited.
     pub detach: bool,
+    /// Where the PID of the process is written and its pidfd is sent.
     pub pid_receivers: PidReceivers<'a>,
     /// Allocate a terminal even if the process file does not.
     pub terminal: bool,
     /// The console socket, which receives the PTY master.
     pub console_socket: Option<&'a CStr>,
+    /// The number of fds from 3 on that the process inherits.
     pub preserve_fds: u32,
     /// Cgroups below the container's: `PATH`, or `CONTROLLER,...:PATH` for the v1 hierarchies of these controllers.
     pub cgroup: &'a [&'a str],
@@ -70,17 +75,23 @@ pub enum ProcessSource<'a> {
 /// The process options of the command line; everything else is as in the container's configuration.
 #[derive(Debug, Default)]
 pub struct Command<'a> {
+    /// The program and its arguments.
     pub args: Vec<&'a CStr>,
     /// Added to the container's; a variable of the same name is replaced.
     pub env: Vec<&'a CStr>,
+    /// The working directory.
     pub cwd: Option<&'a CStr>,
     /// UID, and GID if that changes too.
     pub user: Option<(u32, Option<u32>)>,
+    /// Supplementary groups, added to those of the container.
     pub additional_gids: Vec<u32>,
     /// Added to the bounding, effective and permitted sets, and to the ambient set if they are in the inheritable set.
     pub capabilities: Vec<&'a str>,
+    /// Set no_new_privs even if the container does not.
     pub no_new_privileges: bool,
+    /// The AppArmor profile.
     pub apparmor_profile: Option<&'a CStr>,
+    /// The SELinux label.
     pub selinux_label: Option<&'a CStr>,
 }
 
@@ -104,6 +115,9 @@ struct Target {
 
 /// Runs a process in a container. Detached, it returns 0 as soon as the program runs. Otherwise it returns the exit
 /// status: 128 plus the signal number if a signal killed the process.
+///
+/// Errors: [`Kind::State`] if the container is not created, running or, with `ignore_paused`, paused;
+/// [`Kind::NoProgram`] and [`Kind::Program`] for the program.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
     let mut container = check(locked(store, request.id)?, request)?;
     if !request.detach {

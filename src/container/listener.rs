@@ -31,9 +31,9 @@ impl ListenerReceiver {
     pub fn connect(config: &Config<'_>, id: &CStr, bundle: &CStr) -> Result<Option<Self>> {
         let Some(path) = config.seccomp_receiver() else { return Ok(None) };
         let section = config.linux.seccomp.as_ref();
-        // "If the SCMP_ACT_NOTIFY action is not used this value is ignored": then a failure to connect is no error. A
-        // socket that is listening gets the message all the same, as with crun. The actions of a precompiled BPF
-        // program are unknown.
+        // "If the SCMP_ACT_NOTIFY action is not used this value is ignored", so a failure to connect is not an error
+        // then. If the connection succeeds, the message is sent anyway, as by crun. The actions of a precompiled filter
+        // are not known: it may use SCMP_ACT_NOTIFY.
         let needed =
             section.is_none_or(Seccomp::notifies) || config.annotation(c"run.oci.seccomp_bpf_data").is_some();
         let metadata = section.and_then(|seccomp| seccomp.listener_metadata);

@@ -1,25 +1,25 @@
 //! The operations on containers, one file for each, and the state directory (`store/`).
 
-pub mod console;
+pub(crate) mod console;
 pub mod create;
 pub mod delete;
 pub mod events;
 pub mod exec;
 pub mod kill;
 pub mod list;
-pub mod listener;
+pub(crate) mod listener;
 pub mod mounts;
-pub mod notify;
+pub(crate) mod notify;
 pub mod pause;
 pub mod pid_receivers;
 pub mod ps;
-pub mod relay;
+pub(crate) mod relay;
 pub mod run;
-pub mod scope;
+pub(crate) mod scope;
 pub mod start;
 pub mod state;
-pub mod statistics;
+pub(crate) mod statistics;
 pub mod store;
-pub mod supervise;
+pub(crate) mod supervise;
 pub mod time;
 pub mod update;

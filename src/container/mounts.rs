@@ -28,6 +28,7 @@ use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 /// The operation on the mounts listed in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Mount them.
     Add,
     /// Unmount their destinations.
     Remove,

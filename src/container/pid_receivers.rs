@@ -25,7 +25,7 @@ pub struct PidReceivers<'a> {
 
 impl PidReceivers<'_> {
     /// Writes the PID file and sends the pidfd. For use before the process runs its program.
-    pub fn send(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
+    pub(crate) fn send(&self, pid: Pid, pidfd: &OwnedFd) -> Result<()> {
         if let Some(path) = self.pid_file {
             write_pid(path, pid)?;
         }
@@ -38,7 +38,7 @@ impl PidReceivers<'_> {
     }
 
     /// Removes the PID file of a process that failed.
-    pub fn remove_pid_file(&self) {
+    pub(crate) fn remove_pid_file(&self) {
         if let Some(path) = self.pid_file {
             let _ = unlinkat(CWD, path, AtFlags::empty());
         }

@@ -22,6 +22,8 @@ use crate::sys::pidfd::reap;
 
 /// The PIDs of a container's processes in mote's pid namespace, sorted. A stopped container has none, unless some have
 /// outlived the container init. Without a cgroup only the container init is known.
+///
+/// Errors: [`Kind::State`](crate::error::Kind::State) while the container is being created.
 pub fn processes(store: &Store, id: &CStr) -> Result<Vec<i32>> {
     let directory = store.open(id)?;
     let known = snapshot::of(&directory)?;
@@ -66,8 +68,8 @@ const PS: [&CStr; 2] = [c"/usr/bin/ps", c"/bin/ps"];
 
 /// Runs ps(1) and returns its standard output; it inherits standard error.
 fn run_ps(options: &[&CStr]) -> Result<String> {
-    let words: Vec<&CStr> = core::iter::once(c"ps").chain(options.iter().copied()).collect();
-    let arguments = Strings::new(&words);
+    let arguments: Vec<&CStr> = core::iter::once(c"ps").chain(options.iter().copied()).collect();
+    let arguments = Strings::new(&arguments);
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
     let become_ps = || {
         if dup2_stdout(&writer).is_ok() {

@@ -23,6 +23,9 @@ pub struct Foreground {
 /// Runs a container. Detached (no `foreground`), it returns 0 as soon as the program runs. Otherwise it returns the
 /// exit status, 128 plus the signal number if a signal killed the container init, and removes the container unless
 /// `keep`.
+///
+/// Errors: those of [`create`](super::create::create). An error after the program was started is only a warning, unless
+/// mote cannot wait for its exit.
 pub fn run(
     store: &Store,
     request: &Request<'_>,

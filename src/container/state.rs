@@ -6,20 +6,29 @@ use core::ffi::CStr;
 
 use super::store::directory::Store;
 use super::store::snapshot::{self, Snapshot, not_created};
-use super::store::status::State;
 use crate::error::Result;
 
-/// The content of the output of `state`.
+pub use super::store::status::State;
+
+/// The content of the output of `state`: that of the specification, and what other runtimes add.
 pub struct Report {
+    /// `ociVersion` of the configuration.
     pub oci_version: String,
+    /// The container ID.
     pub id: String,
+    /// `status`.
     pub state: State,
     /// The PID of the container init; 0 if the container is stopped.
     pub pid: i32,
+    /// The absolute path of the bundle.
     pub bundle: String,
+    /// The absolute path of the root filesystem on the host.
     pub rootfs: String,
+    /// The time of creation, in the format of RFC 3339.
     pub created: String,
+    /// The UID of the user that created the container.
     pub owner: u32,
+    /// (key, value)
     pub annotations: Vec<(String, String)>,
 }
 

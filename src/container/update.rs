@@ -27,7 +27,9 @@ use crate::sys::fd::inherited;
 
 /// The arguments of `update`.
 pub struct Request<'a> {
+    /// The container ID.
     pub id: &'a CStr,
+    /// The limits to change.
     pub limits: Limits<'a>,
     /// Lines for the `schemata` file of its resctrl group.
     pub schemata: &'a [&'a str],
@@ -39,6 +41,7 @@ pub enum Limits<'a> {
     File(&'a CStr),
     /// The same from the standard input.
     Standard,
+    /// These.
     Given(Box<Resources<'a>>),
 }
 

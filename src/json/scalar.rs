@@ -60,12 +60,12 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     pub fn integer<T: Integer>(&mut self) -> T {
         let (least, most) = T::RANGE;
-        T::cut(self.whole(least, most))
+        T::cut(self.integer_within(least, most))
     }
 
     /// Reads an integer within a range, as two's complement.
     #[inline(never)]
-    fn whole(&mut self, least: i64, most: u64) -> u64 {
+    fn integer_within(&mut self, least: i64, most: u64) -> u64 {
         match self.begin() {
             b'-' | b'0'..=b'9' => {}
             other => self.expected("an integer", other),
@@ -83,10 +83,10 @@ impl<'a> Decoder<'a> {
             Ok(value) if value <= most && negative => value.wrapping_neg(),
             Ok(value) if value <= most => value,
             _ => {
-                let whole = !text.bytes().any(|byte| b".eE".contains(&byte));
+                let is_integer = !text.bytes().any(|byte| b".eE".contains(&byte));
                 self.fail(format_args!(
                     "{text} is {}",
-                    if whole { "out of range" } else { "not an integer" }
+                    if is_integer { "out of range" } else { "not an integer" }
                 ));
                 0
             }
@@ -170,11 +170,11 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    /// Reads a string that must be one of `words` and returns its index; `what` names their kind in the error.
+    /// Reads a string that must be one of `names` and returns its index; `what` names their kind in the error.
     #[inline(never)]
-    pub fn one_of<'w>(&mut self, what: &str, mut words: impl Iterator<Item = &'w str>) -> Option<usize> {
+    pub fn one_of<'w>(&mut self, what: &str, mut names: impl Iterator<Item = &'w str>) -> Option<usize> {
         let word = self.string();
-        let place = words.position(|known| known == word);
+        let place = names.position(|known| known == word);
         if place.is_none() {
             self.fail(format_args!("unknown {what} \"{word}\""));
         }

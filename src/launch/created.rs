@@ -12,6 +12,7 @@ use super::message::{ERRNO_AT, failure_packet};
 use crate::error::Error;
 use crate::plan::ProcessPlan;
 use crate::sys::call_list::{Address, CallList, Failure, First, ListedCall, Next};
+use crate::sys::program_text::drop_text_pages;
 use crate::sys::self_exe::FirstPage;
 
 /// Waits at the start socket `listener`, as `StartWait::wait` and `finish::become_program` would, for a process without
@@ -24,6 +25,8 @@ pub fn wait(
     listener: &OwnedFd,
     page: FirstPage,
 ) -> Result<()> {
+    // The list is made by code that the setup did not run: its pages are not resident together.
+    drop_text_pages();
     let filter = process.seccomp.as_ref();
     let strings = process.exec.size() + process.env.variables.size() + 512;
     let mut list = CallList::new(strings + filter.map_or(0, |filter| size_of_val(&*filter.instructions)))?;

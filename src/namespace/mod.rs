@@ -191,10 +191,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Joins the remaining namespaces, in the child. Namespaces that a joined user namespace does not own must be
-    /// joined before it, those that it owns after it: those that are denied at first are tried again after it. `pid`:
-    /// also the pid namespace, in the intermediate process and for its child; the intermediate process itself is not
-    /// visible there and still uses PIDs of the host.
+    /// Joins the remaining namespaces, in the child.
+    ///
+    /// If a user namespace is joined, the namespaces that it owns must be joined after it, and all others before it.
+    /// Which ones it owns is not known, so all are tried before it, and those that are denied (EPERM) again after it.
+    ///
+    /// `pid` is whether the pid namespace is joined as well. That is done in the intermediate process, for its child:
+    /// the process itself stays in its pid namespace, and uses the PIDs of that.
     pub fn join_inside(&self, opened: &[OwnedFd], pid: bool) -> Result<()> {
         if self.is_new(Kind::User) {
             return Ok(());

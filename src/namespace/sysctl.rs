@@ -114,7 +114,7 @@ fn dotted(key: &CStr) -> Option<alloc::string::String> {
             .collect(),
         false => text.into(),
     };
-    // No part may be empty, or a path out of /proc/sys (`..`, which has been converted to slashes).
+    // A part must not be empty, or consist of slashes: in the path that is `.` or `..`, which leads out of /proc/sys.
     let safe = name.split('.').all(|part| !part.is_empty() && !part.bytes().all(|b| b == b'/'));
     (safe && name.contains('.')).then_some(name)
 }

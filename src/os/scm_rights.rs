@@ -22,7 +22,7 @@ pub fn connect(path: &CStr, kind: SocketType) -> Result<OwnedFd> {
 }
 
 /// Sends a text of at least one byte; the file descriptor is attached to its beginning.
-pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];
@@ -37,7 +37,7 @@ pub fn send(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<(
 }
 
 /// Sends a byte with at most [`MANY`] file descriptors, in one message.
-pub fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
+pub(crate) fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(fds));
@@ -47,10 +47,10 @@ pub fn send_many(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> Result<()> {
 }
 
 /// The highest number of file descriptors in one message; the kernel's limit is 253 (`SCM_MAX_FD`).
-pub const MANY: usize = 64;
+pub(crate) const MANY: usize = 64;
 
 /// Receives a message with one file descriptor. Errors: it has none.
-pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
     let mut fd = [None];
     receive_many(socket, &mut fd)?;
     let [fd] = fd;
@@ -58,7 +58,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
 }
 
 /// Receives the file descriptors of a message, in order, with O_CLOEXEC. Those that do not fit in `fds` are closed.
-pub fn receive_many(socket: BorrowedFd<'_>, fds: &mut [Option<OwnedFd>]) -> Result<()> {
+pub(crate) fn receive_many(socket: BorrowedFd<'_>, fds: &mut [Option<OwnedFd>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut text = [0u8; 64];

@@ -4,8 +4,8 @@
 mod exec;
 mod process;
 
-pub use exec::ExecPlan;
-pub use process::ProcessPlan;
+pub(crate) use exec::ExecPlan;
+pub(crate) use process::ProcessPlan;
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -29,6 +29,7 @@ use process::Context;
 /// The options of the command line, and the bundle.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a, 'm> {
+    /// The container ID.
     pub id: &'a CStr,
     /// The bundle's directory, absolute.
     pub bundle: &'a CStr,
@@ -47,20 +48,21 @@ pub struct Options<'a, 'm> {
 /// The plan of a container.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    pub namespaces: namespace::Plan<'a>,
+    pub(crate) namespaces: namespace::Plan<'a>,
     /// Mappings of a new user namespace.
-    pub maps: Option<maps::Plan>,
-    pub time: time::Plan,
-    pub uts: uts::Plan<'a>,
-    pub sysctl: sysctl::Plan<'a>,
-    pub devices: device::Plan<'a>,
-    pub cgroup: Option<cgroup::Plan>,
-    pub rootfs: rootfs::Plan<'a>,
+    pub(crate) maps: Option<maps::Plan>,
+    pub(crate) time: time::Plan,
+    pub(crate) uts: uts::Plan<'a>,
+    pub(crate) sysctl: sysctl::Plan<'a>,
+    pub(crate) devices: device::Plan<'a>,
+    pub(crate) cgroup: Option<cgroup::Plan>,
+    pub(crate) rootfs: rootfs::Plan<'a>,
+    /// The program and the attributes of its process. Of its fields, only `seccomp` is public: the filter.
     pub process: ProcessPlan<'a>,
-    pub hooks: hooks::Plan<'a>,
-    pub rdt: Option<intelrdt::Plan>,
+    pub(crate) hooks: hooks::Plan<'a>,
+    pub(crate) rdt: Option<intelrdt::Plan>,
     /// Whether its network namespace is new, so that the loopback interface has to be set up.
-    pub own_network: bool,
+    pub(crate) own_network: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -129,21 +131,21 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the container init has to wait for its parent first.
-    pub fn needs_parent(&self) -> bool {
+    pub(crate) fn needs_parent(&self) -> bool {
         let moved = self.cgroup.as_ref().is_some_and(cgroup::Plan::is_attached_by_systemd);
         self.maps.is_some() || !self.devices.is_empty() || moved
     }
 
     /// Whether the container init is cloned into its cgroup. From an intermediate process, or if another user namespace
     /// is joined, CLONE_INTO_CGROUP would be denied.
-    pub fn is_born_inside(&self) -> bool {
+    pub(crate) fn is_born_inside(&self) -> bool {
         let planned =
             self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
         planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
     }
 
     /// Whether a step uses the host's procfs.
-    pub fn needs_proc(&self) -> bool {
+    pub(crate) fn needs_proc(&self) -> bool {
         self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
     }
 }

@@ -23,23 +23,23 @@ use crate::seccomp::denial::Denials;
 #[derive(Debug)]
 pub struct ProcessPlan<'a> {
     /// Whether the container has a user namespace, new or joined.
-    pub user_namespace: bool,
-    pub user: user::Plan,
-    pub caps: caps::Plan,
-    pub no_new_privileges: bool,
-    pub rlimits: rlimit::Plan,
-    pub oom: oom::Plan,
-    pub keyring: keyring::Plan<'a>,
-    pub label: label::Plan<'a>,
-    pub affinity: affinity::Plan,
-    pub memory_policy: mempolicy::Plan,
-    pub cwd: &'a CStr,
-    pub env: env::Plan<'a>,
-    pub exec: exec::Plan<'a>,
-    pub fds: fds::Plan,
-    pub signals: signals::Plan,
-    pub scheduler: scheduler::Plan,
-    pub terminal: Option<terminal::Plan>,
+    pub(crate) user_namespace: bool,
+    pub(crate) user: user::Plan,
+    pub(crate) caps: caps::Plan,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) rlimits: rlimit::Plan,
+    pub(crate) oom: oom::Plan,
+    pub(crate) keyring: keyring::Plan<'a>,
+    pub(crate) label: label::Plan<'a>,
+    pub(crate) affinity: affinity::Plan,
+    pub(crate) memory_policy: mempolicy::Plan,
+    pub(crate) cwd: &'a CStr,
+    pub(crate) env: env::Plan<'a>,
+    pub(crate) exec: exec::Plan<'a>,
+    pub(crate) fds: fds::Plan,
+    pub(crate) signals: signals::Plan,
+    pub(crate) scheduler: scheduler::Plan,
+    pub(crate) terminal: Option<terminal::Plan>,
     pub seccomp: Option<seccomp::Filter<'a>>,
     /// Whether the process releases its memory while it waits for `start` (`launch/created.rs`).
     pub releases_memory: bool,
@@ -133,8 +133,8 @@ impl<'a> ProcessPlan<'a> {
             waits_for: waits,
         };
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
-        behind.calls(&mut |need, call| denials.ask(need, call));
-        denials.judge(warnings)
+        behind.calls(&mut |need, call| denials.check(need, call));
+        denials.report(warnings)
     }
 
     /// Whether no filter prevents that the process releases its memory: one that is loaded before must not kill it for that,

@@ -22,7 +22,8 @@ pub enum WaitsFor {
 
 /// The system calls with which a process that waits for `start` releases its memory, and looks up beforehand what would
 /// explain an error of execve(2). They may fail.
-pub static RELEASING: [&str; 12] = [
+pub static RELEASING: [&str; 13] = [
+    "madvise",
     "mmap",
     "prctl",
     "munmap",
@@ -59,8 +60,8 @@ impl AfterFilter<'_> {
             self.early(report);
         }
         report(Need::Success, Call { name: "execve", arguments: &[] });
-        report(Need::Words, Call { name: SEND, arguments: &[] });
-        report(Need::Words, Call { name: "exit_group", arguments: &[1] });
+        report(Need::ErrorReport, Call { name: SEND, arguments: &[] });
+        report(Need::ErrorReport, Call { name: "exit_group", arguments: &[1] });
     }
 
     fn early(self, report: &mut dyn FnMut(Need, Call<'_>)) {
@@ -79,7 +80,7 @@ impl AfterFilter<'_> {
         let may_fail =
             [(self.env.needs_home, "openat"), (self.signals.ignored != 0, "rt_sigaction"), (true, "close")];
         for (_, name) in may_fail.into_iter().filter(|(is_made, _)| *is_made) {
-            report(Need::Life, Call { name, arguments: &[] });
+            report(Need::Survival, Call { name, arguments: &[] });
         }
     }
 }

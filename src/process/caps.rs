@@ -85,7 +85,7 @@ impl Plan {
     ///
     /// `available` is the permitted set of this process, or all in a new user namespace; `present` is the current
     /// bounding set.
-    pub fn new(
+    pub(crate) fn new(
         capabilities: Option<&Capabilities<'_>>,
         (available, present): (u64, u64),
         warn: &mut dyn FnMut(Error),
@@ -119,7 +119,7 @@ impl Plan {
 
     /// Drops capabilities from the bounding set, which needs CAP_SETPCAP, and sets PR_SET_KEEPCAPS, by which the kernel
     /// keeps the permitted set if the UID changes from 0 to `uid`. To be called before the IDs change.
-    pub fn apply_before_ids(&self, uid: u32) -> Result<()> {
+    pub(crate) fn apply_before_ids(&self, uid: u32) -> Result<()> {
         for number in 0..64 {
             if self.bounding & (1 << number) != 0 || self.present & (1 << number) == 0 {
                 continue;
@@ -139,7 +139,7 @@ impl Plan {
 
     /// Sets the effective, permitted and inheritable sets, and the ambient set, which must be a subset of the last
     /// two. To be called after the IDs have changed.
-    pub fn apply_after_ids(&self) -> Result<()> {
+    pub(crate) fn apply_after_ids(&self) -> Result<()> {
         let wanted = CapabilitySets {
             effective: CapabilitySet::from_bits_retain(self.effective),
             permitted: CapabilitySet::from_bits_retain(self.permitted),
@@ -160,7 +160,7 @@ impl Plan {
     /// Reports the system calls of [`Plan::apply_before_ids`] and [`Plan::apply_after_ids`]. Drops from the bounding
     /// set are reported up to `OLDEST_LAST` only: whether the kernel supports higher numbers is not known in
     /// advance.
-    pub fn calls(&self, uid: u32, call: &mut Calls<'_>) {
+    pub(crate) fn calls(&self, uid: u32, call: &mut Calls<'_>) {
         let mut prctl = |option: u32, argument: u64, more: u64| {
             call("prctl", &[option.into(), argument, more, 0, 0]);
         };
@@ -182,7 +182,7 @@ impl Plan {
 
     /// Sets no_new_privs: execve ignores set-user-ID bits and file capabilities from now on, for this process and its
     /// descendants.
-    pub fn apply_no_new_privileges(&self) -> Result<()> {
+    pub(crate) fn apply_no_new_privileges(&self) -> Result<()> {
         set_no_new_privs(true).on(format_args!("process.noNewPrivileges: prctl PR_SET_NO_NEW_PRIVS"))
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Show};
 
 /// Checks that no annotation selects a handler.
 pub fn check(annotations: &[(&CStr, &CStr)], args: &[&CStr]) -> Result<()> {
-    let selected = annotations.iter().find(|(key, value)| asks(key, value, args));
+    let selected = annotations.iter().find(|(key, value)| selects_handler(key, value, args));
     // The sandbox of a pod has the annotations of the pod as well, but its own program.
     let is_sandbox = annotations.contains(&(c"io.kubernetes.cri.container-type", c"sandbox"));
     match selected {
@@ -20,7 +20,7 @@ pub fn check(annotations: &[(&CStr, &CStr)], args: &[&CStr]) -> Result<()> {
 }
 
 /// Whether an annotation selects a handler for the program of `args`.
-fn asks(key: &CStr, value: &CStr, args: &[&CStr]) -> bool {
+fn selects_handler(key: &CStr, value: &CStr, args: &[&CStr]) -> bool {
     let is_wasm = || {
         let program = args.first().map_or(&b""[..], |program| program.to_bytes());
         program.ends_with(b".wasm") || program.ends_with(b".wat")

@@ -72,7 +72,7 @@ impl<'a> Plan<'a> {
             }
         }
         match self.label {
-            Some(label) => tell(proc, &SELINUX, label.to_bytes(), "process.selinuxLabel"),
+            Some(label) => write_label(proc, &SELINUX, label.to_bytes(), "process.selinuxLabel"),
             None => Ok(()),
         }
     }
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
 
 /// Sets the SELinux label of keys that this process creates; an empty label resets it to the default.
 pub fn label_keys(proc: &OwnedFd, label: &CStr) -> Result<()> {
-    tell(proc, &SELINUX_KEYS, label.to_bytes(), "process.selinuxLabel")
+    write_label(proc, &SELINUX_KEYS, label.to_bytes(), "process.selinuxLabel")
 }
 
 /// Opens the first of these files that exists, and returns its path as well.
@@ -105,7 +105,8 @@ fn write_to(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8]) -> (rustix::io
     (file.and_then(|file| write(&file, text)).map(drop), path)
 }
 
-fn tell(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8], field: &str) -> Result<()> {
+/// Writes a label to the first of these files that exists; `field` is its field, for errors.
+fn write_label(proc: &OwnedFd, paths: &[&'static CStr], text: &[u8], field: &str) -> Result<()> {
     explain(write_to(proc, paths, text), text, field)
 }
 

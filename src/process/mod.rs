@@ -1,22 +1,22 @@
 //! The attributes of a process: its credentials, limits, environment and program. There is one file for each kernel
 //! object; `launch/finish.rs` applies them in order.
 
-pub mod affinity;
-pub mod after_filter;
-pub mod calls;
+pub(crate) mod affinity;
+pub(crate) mod after_filter;
+pub(crate) mod calls;
 pub mod caps;
-pub mod cwd;
-pub mod env;
-pub mod exec;
-pub mod fds;
-pub mod foreign;
-pub mod keyring;
-pub mod label;
-pub mod mempolicy;
-pub mod numbers;
-pub mod oom;
-pub mod rlimit;
-pub mod scheduler;
-pub mod signals;
-pub mod terminal;
-pub mod user;
+pub(crate) mod cwd;
+pub(crate) mod env;
+pub(crate) mod exec;
+pub(crate) mod fds;
+pub(crate) mod foreign;
+pub(crate) mod keyring;
+pub(crate) mod label;
+pub(crate) mod mempolicy;
+pub(crate) mod numbers;
+pub(crate) mod oom;
+pub(crate) mod rlimit;
+pub(crate) mod scheduler;
+pub(crate) mod signals;
+pub(crate) mod terminal;
+pub(crate) mod user;

@@ -24,9 +24,9 @@ impl Plan {
         self.0.is_none()
     }
 
-    /// Sets the score of this process, from which its child inherits it, and returns a guard that restores it; `proc`
-    /// is the host's procfs. It is not set for the child, because only root could once that is non-dumpable. Lowering
-    /// it needs CAP_SYS_RESOURCE.
+    /// Sets the score of this process, the parent, and returns a guard that restores it; `proc` is the host's procfs.
+    /// The child inherits the score. It cannot be set in the child, which may be non-dumpable: then the files of the
+    /// child in procfs belong to root, and an unprivileged user cannot write them. Lowering needs CAP_SYS_RESOURCE.
     pub fn apply_to_parent<'p>(&self, proc: Option<&'p OwnedFd>) -> Result<Option<ScoreGuard<'p>>> {
         let (Some(score), Some(proc)) = (&self.0, proc) else { return Ok(None) };
         let file = open(proc).on(format_args!("openat /proc/self/oom_score_adj"))?;
@@ -52,7 +52,7 @@ impl Drop for ScoreGuard<'_> {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        // `exec` makes this process non-dumpable before the clone, by which its files in procfs belong to root.
+        // `exec` has made this process non-dumpable before the clone, so that its files in procfs belong to root.
         let file = open(self.proc)
             .or_else(|_| set_dumpable_behavior(DumpableBehavior::Dumpable).and_then(|()| open(self.proc)));
         // If lowering it again is denied, the only effect is that an OOM kill of mote is more likely.

@@ -36,11 +36,11 @@ impl Plan {
         io: Option<IoPriority>,
         personality: Option<&Personality<'_>>,
     ) -> Result<Self> {
-        let place = |words: &[&str], word: &str| words.iter().position(|known| *known == word).unwrap_or(0);
+        let index = |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap_or(0);
         let attributes = scheduler.map(|given| {
             let mut all = Attributes::default();
-            all.policy = place(&POLICIES, given.policy) as u32;
-            all.flags = given.flags.iter().fold(0, |bits, flag| bits | 1 << place(&SCHEDULER_FLAGS, flag));
+            all.policy = index(&POLICIES, given.policy) as u32;
+            all.flags = given.flags.iter().fold(0, |bits, flag| bits | 1 << index(&SCHEDULER_FLAGS, flag));
             (all.nice, all.priority) = (given.nice, given.priority as u32);
             let or_zero = |nanoseconds: Option<u64>| nanoseconds.unwrap_or(0);
             (all.runtime, all.deadline) = (or_zero(given.runtime), or_zero(given.deadline));

@@ -29,7 +29,7 @@ pub struct View<'a> {
 #[derive(Debug)]
 pub enum Trees<'a> {
     /// The whole v2 hierarchy.
-    Whole(Source<'a>),
+    Hierarchy(Source<'a>),
     /// The container's own cgroup in the v2 hierarchy.
     Own(Source<'a>),
     /// Mounts in directories of a tmpfs, one for each hierarchy: (directory, source).
@@ -54,7 +54,7 @@ impl View<'_> {
                 Trees::Many(vec![(c"systemd".into(), source("systemd", path))])
             }
             (Cgroups::Unified | Cgroups::Named, Some(path)) if self.namespace => Trees::Own(source("", path)),
-            (Cgroups::Unified | Cgroups::Named, _) if !self.namespace => Trees::Whole(source("", "")),
+            (Cgroups::Unified | Cgroups::Named, _) if !self.namespace => Trees::Hierarchy(source("", "")),
             (Cgroups::Unified | Cgroups::Named | Cgroups::None, _) => Trees::New,
             // Without a cgroup of its own: the host's cgroups are not visible in the container.
             (Cgroups::Hierarchies { .. }, None) => Trees::Many(Vec::new()),

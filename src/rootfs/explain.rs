@@ -24,8 +24,8 @@ pub fn attach(errno: Errno, tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Err
         (Errno::INVAL, false, true) => {
             Error::system(Errno::NOTDIR, format_args!("move_mount of a file onto a directory"))
         }
-        // The kernel rejects a tree with a mount of a namespace file, if that mount namespace is as old as the
-        // one it is attached in, or older.
+        // The tree contains a bind mount of a mount namespace (/proc/PID/ns/mnt). The kernel permits it only in an
+        // older mount namespace, so that namespaces cannot keep each other in existence (`check_for_nsfs_mounts`).
         (Errno::LOOP, ..) => {
             Error::system(errno, format_args!("move_mount (a mount namespace is pinned below the source)"))
         }

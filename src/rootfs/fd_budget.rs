@@ -26,10 +26,11 @@ impl FdBudget {
 
     /// Whether a file descriptor may be left open.
     pub fn has(&self, fd: &OwnedFd) -> bool {
-        fd.as_raw_fd() < self.end.get() || self.ask(fd.as_raw_fd())
+        fd.as_raw_fd() < self.end.get() || self.has_within_limit(fd.as_raw_fd())
     }
 
-    fn ask(&self, number: RawFd) -> bool {
+    /// [`Self::has`] for a number that is not always allowed. Reads the limit when it is called first.
+    fn has_within_limit(&self, number: RawFd) -> bool {
         let Some((part, most)) = self.part.take() else { return false };
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         self.end.set(RawFd::try_from(limit / part).unwrap_or(RawFd::MAX).min(most));

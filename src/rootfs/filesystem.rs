@@ -53,9 +53,11 @@ impl Op<'_> {
         Ok(tree)
     }
 
-    /// Copies the host's /sys after a new sysfs was denied, because the user namespace does not own the network
-    /// namespace. Only for read-only mounts: with all mounts below it, which are locked there, and all of them
-    /// read-only.
+    /// Copies the host's /sys with all mounts below it, which cannot be left out (mount_namespaces(7), locked mounts),
+    /// and makes all of them read-only. For use after a new sysfs was denied, because the user namespace does not own
+    /// the network namespace.
+    ///
+    /// Errors: `refused`, the error of the new sysfs, if the mount is not to be read-only.
     #[cold]
     #[inline(never)]
     fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
@@ -70,7 +72,7 @@ impl Op<'_> {
         tree::change(tree.as_fd(), change).map(|()| tree)
     }
 
-    /// Opens or creates the mount point, and tells whether it was created. procfs and sysfs are not mounted through
+    /// Opens or creates the mount point, and returns whether it was created. procfs and sysfs are not mounted through
     /// symbolic links: a link in the image could put them where their files are not masked, while processes read
     /// another file at the expected path (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
     fn target(&self, root: &mut Root, kind: &CStr) -> Result<(OwnedFd, bool)> {

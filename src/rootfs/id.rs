@@ -1,8 +1,11 @@
-//! The identity of a process's root directory, which is recorded in the state directory and compared later.
+//! Identities that are recorded and compared later: of a process's root directory, in the state directory, and of the
+//! tmpfs that an entry of `mounts` created.
 
+use core::cell::Cell;
 use core::fmt;
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, stat, statx};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Stat, StatxFlags, fstat, makedev, stat, statx};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, On, Result};
@@ -78,6 +81,32 @@ impl Expected {
                 format_args!("/ is not the root that the container was created with: {found}, not {root}"),
             )),
         }
+    }
+}
+
+/// A tmpfs that is not mounted outside of the container, because it was created for it.
+#[derive(Default)]
+pub struct TmpfsId {
+    /// The device number; 0 until it is recorded.
+    device: Cell<u64>,
+}
+
+impl TmpfsId {
+    /// Records a new tmpfs, of which `tree` is the mount.
+    pub fn record(&self, tree: &OwnedFd) -> Result<()> {
+        self.device.set(fstat(tree).on(format_args!("fstat"))?.st_dev);
+        Ok(())
+    }
+
+    /// Whether a file is on the recorded tmpfs.
+    pub fn contains(&self, file: &Stat) -> bool {
+        file.st_dev == self.device.get()
+    }
+}
+
+impl fmt::Debug for TmpfsId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("-")
     }
 }
 

@@ -5,35 +5,35 @@
 //! are attached to file descriptors of mount points that were resolved inside it (`path.rs`). pivot_root(2) then
 //! replaces the root of the host.
 
-pub mod cgroup;
+pub(crate) mod cgroup;
 mod classic;
 mod context;
-pub mod copyup;
-pub mod device;
+pub(crate) mod copyup;
+pub(crate) mod device;
 mod explain;
-pub mod extra;
+pub(crate) mod extra;
 mod fd_budget;
 mod filesystem;
-pub mod id;
-pub mod idmap;
-pub mod label;
-pub mod mask;
+pub(crate) mod id;
+pub(crate) mod idmap;
+pub(crate) mod label;
+pub(crate) mod mask;
 mod mount_options;
 mod node;
-pub mod op;
+pub(crate) mod op;
 pub mod option_table;
-pub mod order;
-pub mod own_mounts;
-pub mod path;
+pub(crate) mod order;
+pub(crate) mod own_mounts;
+pub(crate) mod path;
 mod path_text;
-pub mod pivot;
+pub(crate) mod pivot;
 mod plan;
 mod read_only;
-pub mod source;
-pub mod supply;
-pub mod tree;
+pub(crate) mod source;
+pub(crate) mod supply;
+pub(crate) mod tree;
 mod unmount;
 mod walk;
 
-pub use context::Context;
-pub use plan::Plan;
+pub(crate) use context::Context;
+pub(crate) use plan::Plan;

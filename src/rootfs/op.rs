@@ -6,11 +6,12 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Stat, fstat, fstatfs};
+use rustix::fs::{Stat, fstatfs};
 use rustix::io::Errno;
 
 use super::cgroup::Trees;
 use super::context::Context;
+use super::id::TmpfsId;
 use super::mount_options::{BindOptions, MountOptions};
 use super::path::{Make, Root, is_directory, make_link};
 use super::path_text::{PATH_MAX, is_root};
@@ -28,6 +29,8 @@ pub struct Op<'a> {
     kind: Kind<'a>,
     pub(super) options: MountOptions<'a>,
     late: LateReadOnly,
+    /// The tmpfs that this entry has created.
+    tmpfs: TmpfsId,
 }
 
 /// What is mounted.
@@ -81,7 +84,7 @@ impl<'a> Kind<'a> {
                 Kind::Remount
             }
             b"cgroup" | b"cgroup2" => match context.cgroup.trees(mount.destination) {
-                Trees::Whole(source) => {
+                Trees::Hierarchy(source) => {
                     options.check_cgroup2(mount)?;
                     Kind::Bind(source)
                 }
@@ -124,7 +127,8 @@ impl<'a> Op<'a> {
             Kind::Bind(_) | Kind::Cgroup(_) | Kind::Remount => None,
         };
         options.label(kind.zip(context.label));
-        Ok(Op { index, destination: mount.destination, kind: plan, options, late: LateReadOnly::default() })
+        let (destination, late) = (mount.destination, LateReadOnly::default());
+        Ok(Op { index, destination, kind: plan, options, late, tmpfs: TmpfsId::default() })
     }
 
     /// Whether the preceding entry was mounted at the same destination.
@@ -144,7 +148,7 @@ impl<'a> Op<'a> {
 
     /// Whether a file is on the tmpfs that this entry created.
     pub fn holds(&self, file: &Stat) -> bool {
-        self.late.holds(file)
+        self.tmpfs.contains(file)
     }
 
     /// Whether this is a read-only bind mount below which mount points can be created. Cgroup mounts are excluded:
@@ -227,7 +231,7 @@ impl<'a> Op<'a> {
             Kind::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" {
-                    self.late.is_tmpfs_of(&fstat(&tree).on(format_args!("fstat"))?);
+                    self.tmpfs.record(&tree)?;
                 }
                 if *kind == c"tmpfs" && self.options.is_read_only() {
                     self.late.read_only(root, &tree)?;
@@ -299,7 +303,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Opens or creates the mount point, and tells whether it was created. If the preceding entry has the same
+    /// Opens or creates the mount point, and returns whether it was created. If the preceding entry has the same
     /// destination, this is the root of its tree: a lookup by path would walk through all mounts stacked there, which
     /// is quadratic in their number.
     pub(super) fn place(&self, root: &mut Root, make: Make) -> Result<(OwnedFd, bool)> {

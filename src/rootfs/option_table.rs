@@ -5,16 +5,19 @@ use linux_raw_sys::general as sys;
 /// The meaning of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MountOption {
-    /// `MOUNT_ATTR_*` of the mount: set, or cleared.
+    /// Sets `MOUNT_ATTR_*` of the mount (mount_setattr(2)).
     Set(u32),
+    /// Clears `MOUNT_ATTR_*` of the mount.
     Clear(u32),
-    /// `MOUNT_ATTR_*` of all mounts of the tree: set, or cleared.
+    /// Sets `MOUNT_ATTR_*` of all mounts of the tree.
     SetAll(u32),
+    /// Clears `MOUNT_ATTR_*` of all mounts of the tree.
     ClearAll(u32),
     /// The access time flags `MOUNT_ATTR_*ATIME`, replacing earlier ones; `true` for the whole tree.
     Atime(u32, bool),
-    /// `ro` and `rw`, of the mount and of a new filesystem.
+    /// `ro`: the mount is read-only, and so is a new filesystem.
     ReadOnly,
+    /// `rw`: the mount and a new filesystem are writable.
     ReadWrite,
     /// A flag of the filesystem, with its name in fsconfig(2).
     Super(&'static core::ffi::CStr),
@@ -22,6 +25,7 @@ pub enum MountOption {
     Propagation(u32, bool),
     /// A bind mount; `true` for a recursive one.
     Bind(bool),
+    /// Changes the flags of the mount that is at the destination.
     Remount,
     /// No effect: the default, or a flag that the kernel no longer has.
     Nothing,
@@ -48,7 +52,7 @@ pub struct Links {
 
 impl Links {
     /// Adds another option.
-    pub fn add(&mut self, other: Links) {
+    pub(crate) fn add(&mut self, other: Links) {
         self.source |= other.source;
         self.destination |= other.destination;
         self.copied |= other.copied;
@@ -56,7 +60,7 @@ impl Links {
 }
 
 /// The default: links are followed.
-pub const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
+pub(crate) const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
 
 use MountOption::*;
 
@@ -134,7 +138,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
 ];
 
 /// The meaning of an option; `None` if it is a parameter of the filesystem.
-pub fn lookup(text: &str) -> Option<MountOption> {
+pub(crate) fn lookup(text: &str) -> Option<MountOption> {
     match OPTIONS.binary_search_by_key(&text, |(name, _)| name) {
         Ok(place) => OPTIONS.get(place).map(|(_, option)| *option),
         Err(_) => text.strip_prefix('r').unwrap_or(text).starts_with("idmap=").then_some(Idmap),

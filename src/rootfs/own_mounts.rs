@@ -24,8 +24,8 @@ impl OwnMounts<'_, '_> {
     /// are not.
     pub fn contain(self, directory: &OwnedFd) -> Result<bool> {
         let stat = fstat(directory).on(format_args!("fstat"))?;
-        // renameat(2) of "." always fails and changes nothing: with EXDEV if the mounts differ, even of the same
-        // filesystem, and with EBUSY otherwise.
+        // Compares mounts, not filesystems: renameat(2) of "." always fails without effect, with EXDEV if the two
+        // directories are on different mounts, and with EBUSY if they are on the same mount.
         let on_roots = || renameat(self.root.fd(), c".", directory, c".") == Err(Errno::BUSY);
         Ok(self.mounts.iter().any(|mount| mount.holds(&stat)) || on_roots())
     }

@@ -345,14 +345,15 @@ fn make_one(above: &OwnedFd, name: &[u8], make: Make) -> Raw<Found> {
 /// Creates a symbolic link. `true` also if it exists with the same target; `false` if the name is another file.
 pub fn make_link(directory: &OwnedFd, name: &CStr, target: &CStr) -> Raw<bool> {
     match symlinkat(target, directory, name) {
-        Err(Errno::EXIST) => Ok(says(directory, name, target)),
+        Err(Errno::EXIST) => Ok(is_link_to(directory, name, target)),
         made => made.map(|()| true),
     }
 }
 
+/// Whether the file is a symbolic link with this target.
 #[cold]
 #[inline(never)]
-fn says(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
+fn is_link_to(directory: &OwnedFd, name: &CStr, target: &CStr) -> bool {
     let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
     readlinkat_raw(directory, name, &mut space[..]).is_ok_and(|(found, _)| &*found == target.to_bytes())
 }

@@ -8,7 +8,7 @@ use core::fmt;
 
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Stat, fstatfs};
+use rustix::fs::fstatfs;
 use rustix::io::fcntl_dupfd_cloexec;
 
 use super::path::Root;
@@ -20,13 +20,11 @@ use crate::sys::mount::SetAttr;
 const READ_ONLY: SetAttr =
     SetAttr { set: sys::MOUNT_ATTR_RDONLY as u64, clear: 0, propagation: 0, recursive: false };
 
-/// The delayed read-only flag of one mount, and the device number of a tmpfs.
+/// The delayed read-only flag of one mount.
 #[derive(Default)]
 pub struct LateReadOnly {
     /// The mount that is to be made read-only.
     tree: Cell<Option<OwnedFd>>,
-    /// The device number of a new tmpfs, which is not mounted outside of the container; 0 for other mounts.
-    device: Cell<u64>,
     /// Whether it is a read-only bind mount with a later mount below it.
     delayed: bool,
 }
@@ -88,19 +86,10 @@ impl LateReadOnly {
     pub fn finish(&self) -> Result<()> {
         self.tree.take().map_or(Ok(()), |tree| tree::change(tree.as_fd(), READ_ONLY))
     }
-
-    /// Records that the mount is a new tmpfs, given its root directory.
-    pub fn is_tmpfs_of(&self, root: &Stat) {
-        self.device.set(root.st_dev);
-    }
-
-    /// Whether a file is on the recorded tmpfs.
-    pub fn holds(&self, file: &Stat) -> bool {
-        file.st_dev == self.device.get()
-    }
 }
 
-/// Those of `indices` below whose destination a later mount has its own. Paths are compared as text.
+/// Selects from `indices` the mounts with a later mount below their destination. `destinations` has those of all mounts
+/// in order; they are compared as text.
 #[cold]
 #[inline(never)]
 pub fn with_later_below(destinations: &[&CStr], indices: &[usize]) -> Vec<usize> {

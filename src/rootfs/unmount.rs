@@ -138,12 +138,12 @@ fn visit_line(line: &[u8], visit: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Re
 
 /// Parses `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
 fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
-    let mut words = line.split(|byte| *byte == b' ');
+    let mut fields = line.split(|byte| *byte == b' ');
     let number = |word: &[u8]| core::str::from_utf8(word).ok()?.parse().ok();
-    let (id, parent) = (number(words.next()?)?, number(words.next()?)?);
-    let path = unescaped(words.nth(2)?, space)?;
-    words.find(|word| *word == b"-")?;
-    Some(Mount { id, parent, path, kind: words.next()? })
+    let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+    let path = unescaped(fields.nth(2)?, space)?;
+    fields.find(|word| *word == b"-")?;
+    Some(Mount { id, parent, path, kind: fields.next()? })
 }
 
 /// Unescapes a path: blanks, newlines and backslashes are written as `\` and three octal digits.

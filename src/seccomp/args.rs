@@ -1,11 +1,14 @@
 //! Conditions on arguments: the order of the rules for a call, and the tests of one rule.
 //!
-//! All conditions of a rule must hold. If several rules match a call, the first in the following order decides, which
-//! is the order in which libseccomp traverses its tree: by the first argument that is compared, the highest index
-//! first; then `==`, `!=` and masks before `<` and `<=` before `>` and `>=`; then the narrower condition first, which
-//! for `<` and `<=` is the smaller value, for all others the greater; then by the next condition, among rules that
-//! begin with the same conditions. Otherwise, for instance for different masks, rules are tested in the order of the
-//! profile.
+//! All conditions of a rule must hold. If several rules match a call, the first one decides. Their order is the one in
+//! which libseccomp traverses its tree. Rules are compared by their first condition:
+//!
+//! 1. the index of the argument, the highest first;
+//! 2. the operator: `==`, `!=` and masks, then `<` and `<=`, then `>` and `>=`;
+//! 3. the value: for `<` and `<=` the smallest first, for the other operators the greatest.
+//!
+//! Rules with the same first condition are compared by their next one, and so on. Rules that this does not order, such
+//! as those with different masks, are tested in the order of the profile.
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -83,8 +86,8 @@ impl Condition {
         // As in libseccomp, upper halves are compared first, and lower halves only if the masks of the upper are the
         // same.
         let masks = (self.mask >> 32, other.mask >> 32);
-        let whole = self.mask == u64::MAX && other.mask == u64::MAX;
-        let low = if whole || masks.0 == masks.1 { 0 } else { 32 };
+        let all_bits = self.mask == u64::MAX && other.mask == u64::MAX;
+        let low = if all_bits || masks.0 == masks.1 { 0 } else { 32 };
         let (one, other_one) = (self.value >> low, other.value >> low);
         let values = match self.rank() {
             1 => one.cmp(&other_one),

@@ -170,7 +170,8 @@ impl Graph {
     pub(super) fn program(&self, root: Id) -> Result<Vec<u64>> {
         let loaded = self.loaded(root);
         let mut program = Vec::with_capacity(self.nodes.len() + 64);
-        // The number of instructions after the first one of each node, or after the nearest jump to it.
+        // For each node, the number of instructions that follow its first one. If a copy of a verdict or a long jump to
+        // the node has been inserted, it counts as the node: see `bring_near`.
         let mut behind = Vec::with_capacity(self.nodes.len());
         for (node, loaded) in self.nodes.iter().zip(&loaded) {
             if !matches!(loaded, Loaded::Unreached) {

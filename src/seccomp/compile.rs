@@ -15,7 +15,10 @@ use crate::error::{At, Error, Result};
 const EPERM: u32 = 1;
 const MAX_ERRNO: u32 = 4095;
 
-/// Compiles `linux.seccomp`.
+/// Compiles `linux.seccomp` (config-linux.md, "Seccomp"; seccomp(2)).
+///
+/// Errors: an action that cannot have its error number, an architecture that cannot have a filter with the native one,
+/// or a filter of more than 4096 instructions.
 // Not inlined, so that its code is not between the planner's in memory if there is no profile.
 #[inline(never)]
 pub fn compile<'a>(section: &Seccomp<'a>, context: Context) -> Result<Filter<'a>> {
@@ -110,19 +113,19 @@ fn condition(arg: &Arg<'_>) -> Result<Condition> {
     if arg.index > 5 {
         return Err(Error::invalid(format_args!("index: {} is not within 0 and 5", arg.index)));
     }
-    let whole = |compare| Ok(Condition { index: arg.index, compare, mask: u64::MAX, value: arg.value });
+    let all_bits = |compare| Ok(Condition { index: arg.index, compare, mask: u64::MAX, value: arg.value });
     match arg.op {
-        "SCMP_CMP_EQ" => whole(Compare::Equal),
-        "SCMP_CMP_GE" => whole(Compare::GreaterOrEqual),
-        "SCMP_CMP_GT" => whole(Compare::Greater),
-        "SCMP_CMP_LE" => whole(Compare::LessOrEqual),
-        "SCMP_CMP_LT" => whole(Compare::Less),
+        "SCMP_CMP_EQ" => all_bits(Compare::Equal),
+        "SCMP_CMP_GE" => all_bits(Compare::GreaterOrEqual),
+        "SCMP_CMP_GT" => all_bits(Compare::Greater),
+        "SCMP_CMP_LE" => all_bits(Compare::LessOrEqual),
+        "SCMP_CMP_LT" => all_bits(Compare::Less),
         // `value` is the mask.
         "SCMP_CMP_MASKED_EQ" => {
             let value = arg.value_two & arg.value;
             Ok(Condition { index: arg.index, compare: Compare::Equal, mask: arg.value, value })
         }
-        "SCMP_CMP_NE" => whole(Compare::NotEqual),
+        "SCMP_CMP_NE" => all_bits(Compare::NotEqual),
         other => Err(Error::invalid(format_args!("op: unknown operator \"{other}\""))),
     }
 }

@@ -13,11 +13,11 @@ use crate::config::seccomp::Seccomp;
 use crate::error::{Error, Kind, Result};
 use crate::sys::seccomp::{Call, Need};
 
-// What mote needs the denied calls for; the ends of the error texts.
+// What mote needs the denied calls for, at the end of the error text.
 const LATE: &str = "which mote calls after loading the filter";
 const EARLY: &str =
     "which mote calls after loading the filter; with process.noNewPrivileges it would call only execve";
-const MUTE: &str = "which mote needs to report why a program is not executed";
+const ERROR_REPORT: &str = "which mote needs to report why a program is not executed";
 
 /// The system calls of mote that are certain to be denied.
 pub struct Denials<'p> {
@@ -26,10 +26,10 @@ pub struct Denials<'p> {
     late: bool,
     /// The profile from which the filter was compiled.
     section: Option<&'p Seccomp<'p>>,
-    /// Denied calls without which the start fails.
+    /// Denied calls without which the start fails ([`Need::Success`], [`Need::Survival`]).
     fatal: Option<Denial>,
-    /// Denied calls that only report an error.
-    mute: Option<Denial>,
+    /// Denied calls that only report the error of a failed start ([`Need::ErrorReport`]).
+    error_report: Option<Denial>,
 }
 
 /// Calls that are denied by the same rule.
@@ -45,12 +45,12 @@ impl<'p> Denials<'p> {
     /// Without denied calls; `late` is whether the filter is loaded right before execve.
     pub fn new(program: &'p Filter<'p>, config: &'p Config<'p>, late: bool) -> Self {
         let section = config.linux.seccomp.as_ref().filter(|_| config.annotation(FINISHED).is_none());
-        Denials { program, late, section, fatal: None, mute: None }
+        Denials { program, late, section, fatal: None, error_report: None }
     }
 
     /// Runs the filter for a call that mote makes after loading it.
-    pub fn ask(&mut self, need: Need, call: Call<'_>) {
-        let bad = if need == Need::Life { kills } else { refuses };
+    pub fn check(&mut self, need: Need, call: Call<'_>) {
+        let bad = if need == Need::Survival { kills } else { refuses };
         if let Some(answer) = self.program.foresee(call, bad) {
             self.add(need, call, answer);
         }
@@ -62,7 +62,7 @@ impl<'p> Denials<'p> {
     #[inline(never)]
     fn add(&mut self, need: Need, call: Call<'_>, answer: u32) {
         let rule = self.section.and_then(|section| rule_for(section, call, answer));
-        let denial = if need == Need::Words { &mut self.mute } else { &mut self.fatal };
+        let denial = if need == Need::ErrorReport { &mut self.error_report } else { &mut self.fatal };
         let first = denial.get_or_insert_with(|| Denial { rule, answer, names: Vec::new() });
         if (first.rule, first.answer) == (rule, answer) && !first.names.contains(&call.name) {
             first.names.push(call.name);
@@ -71,21 +71,22 @@ impl<'p> Denials<'p> {
 
     /// Fails if a start with this filter fails. Adds a warning if only the error message of a failed start would be
     /// lost.
-    pub fn judge(self, warnings: &mut Vec<Error>) -> Result<()> {
+    pub fn report(self, warnings: &mut Vec<Error>) -> Result<()> {
         if let Some(fatal) = &self.fatal {
-            return Err(fatal.tell(self.section, if self.late { LATE } else { EARLY }));
+            return Err(fatal.error(self.section, if self.late { LATE } else { EARLY }));
         }
-        if let Some(mute) = &self.mute {
-            warnings.push(mute.tell(self.section, MUTE).of(Kind::Remark));
+        if let Some(denial) = &self.error_report {
+            warnings.push(denial.error(self.section, ERROR_REPORT).of(Kind::Remark));
         }
         Ok(())
     }
 }
 
 impl Denial {
+    /// The error: the setting that denies the calls, the calls, and `need`.
     #[cold]
     #[inline(never)]
-    fn tell(&self, section: Option<&Seccomp<'_>>, need: &str) -> Error {
+    fn error(&self, section: Option<&Seccomp<'_>>, need: &str) -> Error {
         let rule = self.rule.and_then(|index| Some((index, section?.syscalls.get(index)?)));
         let mut error = match (section, rule) {
             (None, _) => {

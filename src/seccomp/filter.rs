@@ -6,14 +6,23 @@ use core::fmt;
 use super::arch::Arch;
 use crate::error::{Error, Result};
 
-// The actions that a filter returns (`SECCOMP_RET_*` of include/uapi/linux/seccomp.h).
+// The actions that a filter returns (seccomp(2), "Filter return values"; include/uapi/linux/seccomp.h).
+
+/// `SECCOMP_RET_ALLOW`
 pub const ALLOW: u32 = 0x7fff_0000;
+/// `SECCOMP_RET_ERRNO`; the lower 16 bits are the error number.
 pub const ERRNO: u32 = 0x0005_0000;
+/// `SECCOMP_RET_KILL_PROCESS`
 pub const KILL_PROCESS: u32 = 0x8000_0000;
+/// `SECCOMP_RET_KILL_THREAD`
 pub const KILL_THREAD: u32 = 0;
+/// `SECCOMP_RET_LOG`
 pub const LOG: u32 = 0x7ffc_0000;
+/// `SECCOMP_RET_USER_NOTIF`
 pub const NOTIFY: u32 = 0x7fc0_0000;
+/// `SECCOMP_RET_TRACE`; the lower 16 bits are a message to the tracer.
 pub const TRACE: u32 = 0x7ff0_0000;
+/// `SECCOMP_RET_TRAP`
 pub const TRAP: u32 = 0x0003_0000;
 
 /// A compiled filter, which `load.rs` loads.

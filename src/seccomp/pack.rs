@@ -152,8 +152,8 @@ pub(super) const fn same(mut one: &[u8], mut other: &[u8]) -> bool {
     true
 }
 
-/// The hash of a name: one multiplication for every eight bytes, of whose result the highest bits, which are mixed
-/// best, are used.
+/// The hash of a name, with one multiplication for every eight bytes. The index consists of the highest bits of the
+/// product, since these depend on all bits of the factors.
 #[inline(always)]
 pub(super) const fn hash(name: &[u8]) -> usize {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;

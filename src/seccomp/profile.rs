@@ -17,8 +17,8 @@ const NO_SUCH_CALL: u32 = ERRNO | 38;
 /// A rule of the profile, decoded.
 pub(super) struct Rule {
     pub action: u32,
-    /// Whether the action is the default one, so that the rule is ignored; but calls that it names are not newer than
-    /// the profile.
+    /// Whether the rule is ignored because its action is the default one. The calls that it names are still known to
+    /// the profile, and so are not newer than it (see [`Profile::newer_fail`]).
     pub idle: bool,
     pub conditions: Vec<Condition>,
     /// Whether it suffices that one of the conditions holds, because an argument is compared twice; else all must.

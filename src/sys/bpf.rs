@@ -171,7 +171,7 @@ pub fn by_id(id: u32) -> Result<OwnedFd> {
 }
 
 /// Whether a program was loaded by [`load`], which is recognized by its name.
-pub fn is_own(program: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn is_own(program: BorrowedFd<'_>) -> Result<bool> {
     // `struct bpf_prog_info` up to and including the name.
     let mut info = [0u64; 10];
     let mut attributes = Info {

@@ -292,8 +292,8 @@ impl CallList {
     /// Adds the calls that unmap all memory up to the end of the stack but the list and the page with the address `code`.
     /// Where the kernel refuses a range (mseal(2), the vDSO of some kernels), it stays.
     pub fn unmap_others(&mut self, code: usize) {
-        let mut kept = [(self.start, self.size), (code, page_size())];
-        kept.sort_unstable();
+        let (list, code) = ((self.start, self.size), (code, page_size()));
+        let kept = if list < code { [list, code] } else { [code, list] };
         let mut from = page_size();
         for (start, length) in kept.into_iter().chain([(end_of_stack(), 0)]) {
             if start > from {

@@ -20,13 +20,13 @@ use super::pidfd::reap;
 /// Runs `child` in a new process with the namespaces of `flags` (`CLONE_NEW*`, `CLONE_PARENT`), and in the cgroup v2
 /// directory `cgroup`, if any (linux 5.7). Returns its PID and a pidfd.
 ///
-/// The child shares only open files with this process. `child` does not return, as its type says. It runs in a copy of
+/// The child shares only open files with this process. `child` does not return, as its type shows. It runs in a copy of
 /// a process that may have had other threads, so it must not allocate memory. Until it executes a program it has no
 /// exit signal: see `pidfd::has_executed`, and `pidfd::reap` to wait for it.
 ///
-/// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. The error of a denied clone3 if
-/// `flags` contains CLONE_NEWTIME, for which clone(2) has no bit.
-pub fn spawn(
+/// Errors: those of clone3(2); EAGAIN also if `pids.max` of the cgroup is reached. If clone3 is denied, and `flags`
+/// contains CLONE_NEWTIME, which clone(2) does not support, the error is that of clone3.
+pub(crate) fn spawn(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> Infallible,
@@ -126,7 +126,7 @@ impl CgroupEntry {
 }
 
 /// Moves this process into new namespaces (unshare(2)); `flags` are `CLONE_NEW*`.
-pub fn unshare(flags: u32) -> Result<()> {
+pub(crate) fn unshare(flags: u32) -> Result<()> {
     // SAFETY: CLONE_FILES and CLONE_FS are not among the flags used, so other threads are not affected.
     super::check(unsafe { sc::syscall1(__NR_unshare as usize, flags as usize) }).map(drop)
 }

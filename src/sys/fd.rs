@@ -10,7 +10,7 @@ use rustix::io::{Errno, Result};
 /// linux 5.9).
 ///
 /// Only for the child of a clone, before execve: its copies of `OwnedFd`s must not be used or dropped afterwards.
-pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
+pub(crate) fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
     keep.sort_unstable();
     let mut from = first;
     for fd in keep.iter().copied().filter(|fd| *fd >= first) {
@@ -23,7 +23,7 @@ pub fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
 }
 
 /// Before linux 5.9 file descriptors are closed one by one up to this number, which is above any default limit of open
-/// files. The current limit says nothing: it may already be the container's, and lower than numbers that are open.
+/// files. The current limit is no indication: it may already be the container's, and lower than numbers that are open.
 const ENOUGH: RawFd = 1 << 20;
 
 fn close_range(from: RawFd, to: RawFd) -> Result<()> {
@@ -42,7 +42,7 @@ fn close_range(from: RawFd, to: RawFd) -> Result<()> {
 }
 
 /// Closes file descriptors; runs of consecutive numbers by one call each.
-pub fn close_together(fds: impl Iterator<Item = OwnedFd>) {
+pub(crate) fn close_together(fds: impl Iterator<Item = OwnedFd>) {
     close_numbers(fds.map(IntoRawFd::into_raw_fd));
 }
 
@@ -63,19 +63,19 @@ fn close_numbers(numbers: impl Iterator<Item = RawFd>) {
 
 /// Closes the child's copy of a file descriptor that its parent owns. Only for the child of a clone, which never drops
 /// what it has inherited from its parent.
-pub fn close_in_child(fd: BorrowedFd<'_>) {
+pub(crate) fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
     unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
 }
 
 /// Closes the child's copies of several file descriptors, as [`close_in_child`]; runs of consecutive numbers by one
 /// call each.
-pub fn close_all_in_child<'f>(fds: impl Iterator<Item = BorrowedFd<'f>>) {
+pub(crate) fn close_all_in_child<'f>(fds: impl Iterator<Item = BorrowedFd<'f>>) {
     close_numbers(fds.map(|fd| fd.as_raw_fd()));
 }
 
 /// Requests SIGIO for this process whenever `fd` becomes readable (fcntl(2), F_SETOWN; O_ASYNC).
-pub fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
+pub(crate) fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: takes no pointer.
     let owned = unsafe {
@@ -86,7 +86,7 @@ pub fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
 }
 
 /// A file descriptor that the process has inherited (0, 1, 2, --preserve-fds, LISTEN_FDS); `None` if it is not open.
-pub fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
+pub(crate) fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
     // SAFETY: takes no pointer.
     super::check(unsafe { sc::syscall3(__NR_fcntl as usize, number as usize, F_GETFD as usize, 0) }).ok()?;
     // SAFETY: it is open, and mote closes only file descriptors that it has opened itself.
@@ -115,7 +115,7 @@ pub fn stderr() -> Option<BorrowedFd<'static>> {
 /// get such a number, and the container would inherit it, for instance as its standard output.
 ///
 /// Errors: those of open(2).
-pub fn fill_standard() -> Result<()> {
+pub(crate) fn fill_standard() -> Result<()> {
     // SAFETY: the numbers are only passed to poll(2), which returns POLLNVAL for one that is not open.
     let standard = [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) });
     let mut fds = standard.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));

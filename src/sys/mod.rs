@@ -7,27 +7,27 @@
 
 pub mod bpf;
 pub mod bump;
-pub mod call_list;
+pub(crate) mod call_list;
 pub mod clone;
-pub mod cwd;
-pub mod end;
-pub mod exec;
-pub mod fault;
+pub(crate) mod cwd;
+pub(crate) mod end;
+pub(crate) mod exec;
+pub(crate) mod fault;
 pub mod fd;
-pub mod key;
-pub mod mount;
-pub mod net;
-pub mod pidfd;
+pub(crate) mod key;
+pub(crate) mod mount;
+pub(crate) mod net;
+pub(crate) mod pidfd;
 mod program;
-pub mod program_text;
-pub mod rlimit;
-pub mod sched;
+pub(crate) mod program_text;
+pub(crate) mod rlimit;
+pub(crate) mod sched;
 pub mod seccomp;
-pub mod self_exe;
+pub(crate) mod self_exe;
 pub mod signal;
-pub mod slot;
+pub(crate) mod slot;
 pub mod start;
-pub mod time;
+pub(crate) mod time;
 
 use core::ffi::c_ulong;
 

@@ -13,11 +13,6 @@ pub fn has_ended(pidfd: &OwnedFd) -> bool {
     wait_for(pidfd, Some(0)).unwrap_or(false)
 }
 
-/// Waits until the process has ended.
-pub fn wait(pidfd: &OwnedFd) {
-    let _ = wait_for(pidfd, None);
-}
-
 /// Waits until the process has ended, at most `seconds`; `false` if it has not ended by then.
 pub fn wait_for(pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
     wait_while(pidfd, pidfd, seconds)
@@ -40,31 +35,31 @@ pub fn wait_while(other: &OwnedFd, pidfd: &OwnedFd, seconds: Option<u32>) -> Res
 /// Waits until a child of `clone::spawn` has ended, and reaps it. `None` if there is no such child, or it has been
 /// reaped.
 pub fn reap(child: &OwnedFd) -> Option<End> {
-    end_of(ask(child, ALL)?)
+    end_of(wait_id(child, ALL)?)
 }
 
 /// Waits until a child of `clone::spawn` has ended, and does not reap it (WNOWAIT). `None` as for [`reap`].
 pub fn wait_end(child: &OwnedFd) -> Option<End> {
-    end_of(ask(child, ALL | WaitIdOptions::NOWAIT)?)
+    end_of(wait_id(child, ALL | WaitIdOptions::NOWAIT)?)
 }
 
 /// Whether a child of `clone::spawn` has executed a program. It may have ended since.
 ///
 /// It is created without an exit signal. execve(2) sets that to SIGCHLD after the point from which it cannot fail any
 /// more, and before it closes file descriptors; and without `__WALL` only children with that signal are waited for
-/// (wait(2)). So if the channel to the child has reached end of file, this tells whether execve or the end of the child
-/// has closed it.
+/// (wait(2)). So if the channel to the child has reached end of file, the result is whether execve or the end of
+/// the child has closed it.
 pub fn has_executed(child: &OwnedFd) -> bool {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     // If there is no such child, the kernel has reaped it because SIGCHLD is ignored; so SIGCHLD was its exit signal.
-    ask(child, look).is_some() || ask(child, look | ALL).is_none()
+    wait_id(child, look).is_some() || wait_id(child, look | ALL).is_none()
 }
 
 /// Children with any exit signal.
 const ALL: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::from_bits_retain(__WALL));
 
 /// Calls waitid(2). `None`: there is no such child; `Some(None)`: it has not ended.
-fn ask(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
+fn wait_id(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
     waitid(WaitId::PidFd(child.as_fd()), options).ok()
 }
 

@@ -11,7 +11,7 @@ use rustix::io::Result;
 use super::call_list::{CallList, First, ListedCall};
 
 /// The signal for a child that has ended.
-pub const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
+pub(crate) const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
 /// Names of signals, without `SIG`; the index is the number on x86, arm and riscv (signal(7)).
 pub static NAMES: [&str; 32] = [
     "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
@@ -21,20 +21,20 @@ pub static NAMES: [&str; 32] = [
 
 /// A signal set in the kernel's format: bit n-1 is signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Set(pub u64);
+pub(crate) struct Set(pub u64);
 
 impl Set {
     /// All signals. SIGKILL and SIGSTOP cannot be blocked; the kernel ignores these bits.
-    pub const ALL: Set = Set(u64::MAX);
+    pub(crate) const ALL: Set = Set(u64::MAX);
     /// No signal.
-    pub const NONE: Set = Set(0);
+    pub(crate) const NONE: Set = Set(0);
 }
 
 /// The size of the kernel's signal set in bytes, which system calls take; that of a C library is larger.
 const SIZE: usize = size_of::<u64>();
 
 /// Sets the signal mask to `signals`, and returns the previous one.
-pub fn block(signals: Set) -> Result<Set> {
+pub(crate) fn block(signals: Set) -> Result<Set> {
     let mut old = Set::NONE;
     let (new, how) = (&raw const signals as usize, SIG_SETMASK as usize);
     // SAFETY: both sets are SIZE bytes long, and outlive the call.
@@ -44,7 +44,7 @@ pub fn block(signals: Set) -> Result<Set> {
 }
 
 /// Resets a signal to its default action (rt_sigaction(2)).
-pub fn set_default(signal: i32) -> Result<()> {
+pub(crate) fn set_default(signal: i32) -> Result<()> {
     // `struct kernel_sigaction` is at most four words on every architecture, and all zero for SIG_DFL without flags.
     let action = [0u64; 4];
     let (number, new) = (signal as usize, &raw const action as usize);
@@ -54,19 +54,19 @@ pub fn set_default(signal: i32) -> Result<()> {
 }
 
 /// The call of [`set_default`], for a list.
-pub fn set_default_call(list: &mut CallList, signal: i32) -> ListedCall {
+pub(crate) fn set_default_call(list: &mut CallList, signal: i32) -> ListedCall {
     let action = list.bytes(&[0; 32]);
     ListedCall::new(__NR_rt_sigaction, First::Is(signal as usize), [action.number(), 0, SIZE, 0])
 }
 
 /// The call of [`block`], for a list.
-pub fn block_call(list: &mut CallList, signals: Set) -> ListedCall {
+pub(crate) fn block_call(list: &mut CallList, signals: Set) -> ListedCall {
     let set = list.words(&[signals.0]);
     ListedCall::new(__NR_rt_sigprocmask, First::Is(SIG_SETMASK as usize), [set.number(), 0, SIZE, 0])
 }
 
 /// Discards a signal, which must be blocked, if it is pending.
-pub fn discard(signal: i32) {
+pub(crate) fn discard(signal: i32) {
     let (set, timeout) = (Set(1 << (signal - 1)), [0u64; 2]);
     let (set, timeout) = (&raw const set as usize, &raw const timeout as usize);
     // SAFETY: the set is SIZE bytes long, the timeout is a timespec of 0 s; the pointer for siginfo is null.
@@ -75,7 +75,7 @@ pub fn discard(signal: i32) {
 
 /// Creates a signalfd from which these signals, which must be blocked, are received (signalfd(2); SFD_CLOEXEC is
 /// O_CLOEXEC).
-pub fn descriptor(signals: Set) -> Result<OwnedFd> {
+pub(crate) fn descriptor(signals: Set) -> Result<OwnedFd> {
     let (set, flags) = (&raw const signals as usize, O_CLOEXEC as usize);
     // SAFETY: the set is SIZE bytes long, and outlives the call.
     let fd = super::check(unsafe { sc::syscall4(__NR_signalfd4 as usize, usize::MAX, set, SIZE, flags) })?;
@@ -84,7 +84,7 @@ pub fn descriptor(signals: Set) -> Result<OwnedFd> {
 }
 
 /// Waits for the next signal from a signalfd of [`descriptor`], receives it and returns its number.
-pub fn take(signals: &OwnedFd) -> Result<i32> {
+pub(crate) fn take(signals: &OwnedFd) -> Result<i32> {
     // `struct signalfd_siginfo` of include/uapi/linux/signalfd.h begins with the signal number.
     let mut information = [0u8; 128];
     rustix::io::read(signals, &mut information)?;
@@ -94,7 +94,7 @@ pub fn take(signals: &OwnedFd) -> Result<i32> {
 
 /// Sends a signal, by number, to the process of a pidfd (pidfd_send_signal(2), linux 5.1). The function of rustix does
 /// not support real-time signals. Signal 0 only checks whether the process exists.
-pub fn send(process: &OwnedFd, signal: i32) -> Result<()> {
+pub(crate) fn send(process: &OwnedFd, signal: i32) -> Result<()> {
     let (fd, number) = (process.as_raw_fd() as usize, signal as usize);
     // SAFETY: siginfo is null, so no pointer is passed.
     super::check(unsafe { sc::syscall4(__NR_pidfd_send_signal as usize, fd, number, 0, 0) }).map(drop)

@@ -204,20 +204,22 @@ fn random_profiles() {
     assert!(names.len() > 400, "{}", names.len());
     let mut random = Random(0x5eed);
     let profiles = std::env::var("PROFILES").ok().and_then(|count| count.parse().ok()).unwrap_or(PROFILES);
-    let (mut refused, mut calls, mut differences) = (0, 0, BTreeMap::<Why, usize>::new());
+    let (mut rejected, mut calls, mut differences) = (0, 0, BTreeMap::<Why, usize>::new());
     for index in 0..profiles {
         let archs = archs(&mut random, &known.archs);
         let profile = random.profile(archs, &names, index % 2 == 0);
         // Without the binary tree, with which some versions of it crash on such profiles.
         let theirs = library.compile(&profile, 1);
-        refused += usize::from(theirs.is_err());
+        rejected += usize::from(theirs.is_err());
         let mut pair = Pair::new(&profile, theirs.ok());
         pair.every_call(&mut random, 12);
         calls += pair.calls;
         pair.differences.iter().for_each(|(why, count)| *differences.entry(*why).or_default() += count);
     }
-    println!("{profiles} profiles, {calls} calls, {refused} profiles refused by libseccomp: {differences:?}");
-    assert!(refused < profiles / 3, "libseccomp refuses {refused} of {profiles}");
+    println!(
+        "{profiles} profiles, {calls} calls, {rejected} profiles rejected by libseccomp: {differences:?}"
+    );
+    assert!(rejected < profiles / 3, "libseccomp rejects {rejected} of {profiles}");
     // Rare, even for profiles that are made to provoke it.
     let share = |why| differences.get(&why).map_or(0.0, |count| *count as f64 / calls as f64);
     assert!(share(Why::BothMatch) < 0.000_05 && share(Why::LostInTheTree) < 0.000_5, "{differences:?}");

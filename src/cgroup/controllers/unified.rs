@@ -51,11 +51,11 @@ mod tests {
     #[test]
     fn controllers_elsewhere() {
         let hybrid = hierarchies(&["cpu,cpuacct", "memory"], true);
-        let says = |file, value| show(&with(file, value), &hybrid);
-        assert_eq!(says(c"hugetlb.2MB.max", c"0"), "hugetlb.2MB.max=0");
-        assert_eq!(says(c"cgroup.max.depth", c"5"), "cgroup.max.depth=5");
+        let planned = |file, value| show(&with(file, value), &hybrid);
+        assert_eq!(planned(c"hugetlb.2MB.max", c"0"), "hugetlb.2MB.max=0");
+        assert_eq!(planned(c"cgroup.max.depth", c"5"), "cgroup.max.depth=5");
         let error = "linux.resources.unified.memory.max: cgroup v2 has no memory controller on this host";
-        assert_eq!(says(c"memory.max", c"max"), error);
+        assert_eq!(planned(c"memory.max", c"max"), error);
     }
 
     #[test]

@@ -31,9 +31,11 @@ pub struct Field(pub &'static str, pub Option<(usize, &'static str)>);
 pub enum IfMissing {
     /// Fail: the limit cannot be set.
     Error,
-    /// Continue: what it limits does not exist either. For a device rule: it is a default, so it may be denied.
+    /// Continue, because there is nothing to limit without the file. Also for default device rules, which may be
+    /// denied.
     Ignore,
-    /// Do the next write, which is for such kernels, or for devices that do not support this one; skip that otherwise.
+    /// Do the next write in the list, which is the alternative for a kernel or device without this file. If the file
+    /// exists, the next write is skipped.
     TryNext,
 }
 

@@ -25,7 +25,7 @@ use crate::sys::bpf;
 const MOST: usize = 4096;
 
 /// The device program of a cgroup.
-pub struct DeviceProgram {
+pub(crate) struct DeviceProgram {
     instructions: Vec<u64>,
     /// Whether the configuration has rules; else there are only the default ones.
     has_rules: bool,
@@ -40,18 +40,18 @@ impl fmt::Debug for DeviceProgram {
 
 impl DeviceProgram {
     /// Compiles the rules of the configuration. Errors: the program would be too large.
-    pub fn new(rules: &[DeviceRule]) -> Result<Self> {
+    pub(crate) fn new(rules: &[DeviceRule]) -> Result<Self> {
         Ok(DeviceProgram { instructions: assemble(rules)?, has_rules: !rules.is_empty() })
     }
 
     /// Attaches the program to a cgroup; it applies to the processes in it and below. `directory` must not be an O_PATH
     /// fd. A denied call is not an error if the program is dispensable.
-    pub fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn attach(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, |_| Ok(None))
     }
 
     /// Attaches the program like [`DeviceProgram::attach`], atomically replacing mote's earlier one (BPF_F_REPLACE).
-    pub fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn replace(&self, directory: BorrowedFd<'_>) -> Result<()> {
         self.put(directory, own)
     }
 
@@ -124,10 +124,10 @@ fn refusal(errno: Errno, instructions: &[u64]) -> Error {
         let _ = bpf::load(instructions, &mut log);
     }
     let lines = log.split(|byte| matches!(byte, b'\n' | 0));
-    let mut words = lines.rev().filter(|line| !line.is_empty() && !line.starts_with(b"processed "));
-    let word = words.next().and_then(|line| core::str::from_utf8(line).ok()).unwrap_or_default();
-    let colon = if word.is_empty() { "" } else { ": " };
-    Error::system(errno, format_args!("linux.resources.devices: bpf BPF_PROG_LOAD{colon}{word}"))
+    let mut messages = lines.rev().filter(|line| !line.is_empty() && !line.starts_with(b"processed "));
+    let message = messages.next().and_then(|line| core::str::from_utf8(line).ok()).unwrap_or_default();
+    let colon = if message.is_empty() { "" } else { ": " };
+    Error::system(errno, format_args!("linux.resources.devices: bpf BPF_PROG_LOAD{colon}{message}"))
 }
 
 /// Compiles rules, in the configuration's order, to `struct bpf_insn`s: initially everything is denied, later rules
@@ -200,7 +200,8 @@ impl List {
         for run in list.chunk_by_mut(is_alike) {
             run.sort_unstable_by_key(|rule| (all_of(rule.major), all_of(rule.minor)));
         }
-        // A rule that allows all that is undecided for all devices is the last of its run, and the last of all.
+        // If rules for all devices decide every access, the last of these allows, since one that denies would have had
+        // no effect. It is the last rule of its sorted run and of the list; the end of the list replaces it.
         let otherwise = list.chunk_by(is_alike).fold(ALL, still_open) == 0;
         if otherwise {
             list.pop();
@@ -303,8 +304,9 @@ impl Assembler {
         self.code.push(instruction(opcode, register, 0, distance, value));
     }
 
-    /// Adds a list, preceded by the shift that leaves only the requested access in `REQUESTED`. An empty request (access(2)
-    /// with X_OK) is never denied: the default rule that allows mknod finds no bits left.
+    /// Adds the code of a list. It begins with the shift by which `REQUESTED` contains the requested access only. If
+    /// that is empty, as for access(2) with X_OK, the result is never "denied": a default rule allows mknod for all
+    /// devices, and after it no requested bit is left.
     fn list(&mut self, list: &List) {
         let verdict = if list.otherwise { YES } else { NO };
         if self.here() != verdict {

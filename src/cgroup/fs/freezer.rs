@@ -23,19 +23,15 @@ pub fn is_frozen(path: &str) -> Result<bool> {
     // state. It is not read for a cgroup directly below the root, above which there is no freezer.
     let events = (path.rfind('/') != Some(0)).then_some("cgroup.events");
     let v2 = || [Some("cgroup.freeze"), events].into_iter().flatten();
-    if let Some(frozen) = any_says_frozen("", path, &mut v2())? {
+    if let Some(frozen) = is_any_frozen("", path, &mut v2())? {
         return Ok(frozen);
     }
-    Ok(any_says_frozen("/unified", path, &mut v2())? == Some(true)
-        || any_says_frozen("/freezer", path, &mut ["freezer.state"].into_iter())? == Some(true))
+    Ok(is_any_frozen("/unified", path, &mut v2())? == Some(true)
+        || is_any_frozen("/freezer", path, &mut ["freezer.state"].into_iter())? == Some(true))
 }
 
 /// Whether one of these files of a cgroup contains the frozen state; `None` if there is no such cgroup.
-fn any_says_frozen(
-    hierarchy: &str,
-    path: &str,
-    names: &mut dyn Iterator<Item = &str>,
-) -> Result<Option<bool>> {
+fn is_any_frozen(hierarchy: &str, path: &str, names: &mut dyn Iterator<Item = &str>) -> Result<Option<bool>> {
     let mut is_there = None;
     for name in names {
         let file = format!("/sys/fs/cgroup{hierarchy}{path}/{name}");
@@ -49,7 +45,7 @@ fn any_says_frozen(
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NODEV) => return Ok(is_there),
             text => {
                 let count = text.on(format_args!("read {file}"))?;
-                if says_frozen(space.get(..count).unwrap_or_default()) {
+                if is_frozen_state(space.get(..count).unwrap_or_default()) {
                     return Ok(Some(true));
                 }
                 is_there = Some(false);
@@ -61,13 +57,13 @@ fn any_says_frozen(
 
 /// Whether the content of cgroup.freeze or cgroup.events (v2) or freezer.state (v1) is the frozen state. That of v1 is
 /// the actual state, whether because of the cgroup's own freezer or one above.
-fn says_frozen(text: &[u8]) -> bool {
+fn is_frozen_state(text: &[u8]) -> bool {
     let frozen = |line: &[u8]| matches!(line, b"1" | b"frozen 1" | b"FROZEN" | b"FREEZING");
     text.split(|byte| *byte == b'\n').any(frozen)
 }
 
 impl Hierarchies {
-    /// The freezer's file, and the words to write to it to thaw and to freeze.
+    /// The freezer's file, and the values that thaw and freeze when they are written to it.
     fn freezer(&self, path: &str) -> Option<(String, [&'static str; 2])> {
         let v1 = self.v1.iter().any(|name| name == "freezer");
         match self.v2 {
@@ -105,7 +101,7 @@ impl Hierarchies {
         let v2 = self.v2.map(|v2| format!("{v2}{path}/cgroup.events"));
         let v1 = self.v1_of("freezer").map(|v1| format!("{v1}{path}/freezer.state"));
         for file in v2.into_iter().chain(v1) {
-            if says_frozen(self.read(&file)?.as_bytes()) {
+            if is_frozen_state(self.read(&file)?.as_bytes()) {
                 return Err(self.holds("processes cannot run in it", path));
             }
         }
@@ -121,15 +117,16 @@ impl Hierarchies {
         let files = ancestors(path).flat_map(|one| {
             v2.into_iter().chain(v1).map(move |(top, names)| names.map(|name| format!("{top}{one}/{name}")))
         });
-        files
-            .into_iter()
-            .find_map(|[says, file]| self.read(&says).is_ok_and(|text| text.trim() == "1").then_some(file))
+        files.into_iter().find_map(|[own_state, file]| {
+            self.read(&own_state).is_ok_and(|text| text.trim() == "1").then_some(file)
+        })
     }
 
     /// Checks that processes that were sent SIGKILL can exit, which on v1 they cannot while a freezer holds them.
     pub fn must_thaw(&self, path: &str) -> Result<()> {
         let state = self.v1_of("freezer").and_then(|v1| self.read(&format!("{v1}{path}/freezer.state")).ok());
-        match state.is_some_and(|state| says_frozen(state.as_bytes())) && self.freezer_of(path).is_some() {
+        match state.is_some_and(|state| is_frozen_state(state.as_bytes())) && self.freezer_of(path).is_some()
+        {
             true => Err(self.holds("its processes were killed and exit when it is thawed", path)),
             false => Ok(()),
         }
@@ -148,14 +145,14 @@ impl Hierarchies {
 
     /// Starts freezing or thawing, and returns the path of the file that was written.
     fn write_freezer(&self, path: &str, on: bool) -> Result<String> {
-        let Some((file, words)) = self.freezer(path) else {
+        let Some((file, values)) = self.freezer(path) else {
             return Err(Error::unsupported(format_args!(
                 "no freezer: requires cgroup v2 or the v1 freezer hierarchy"
             )));
         };
-        let word = words.get(usize::from(on)).copied().unwrap_or_default();
+        let value = values.get(usize::from(on)).copied().unwrap_or_default();
         let fd = self.open_to_write(&file)?;
-        write(&fd, word.as_bytes()).on(format_args!("write {word} to {}", FullPath(&file)))?;
+        write(&fd, value.as_bytes()).on(format_args!("write {value} to {}", FullPath(&file)))?;
         Ok(file)
     }
 
@@ -199,7 +196,7 @@ impl Hierarchies {
         loop {
             let mut space = [0u8; 256];
             let count = pread(&fd, &mut space, 0).on(format_args!("read {}", FullPath(&events)))?;
-            if says_frozen(space.get(..count).unwrap_or_default()) {
+            if is_frozen_state(space.get(..count).unwrap_or_default()) {
                 return Ok(true);
             }
             // A process in uninterruptible sleep may never freeze, hence the timeout.

@@ -87,10 +87,11 @@ impl Hierarchies {
         self.control(directory, &format!("+{name}"))
     }
 
-    fn control(&self, directory: &str, words: &str) -> Result<()> {
+    /// Writes a change, `+NAME` or `-NAME`, to cgroup.subtree_control (cgroups(7)).
+    fn control(&self, directory: &str, change: &str) -> Result<()> {
         let file = format!("{directory}/cgroup.subtree_control");
         let fd = self.open_to_write(&file)?;
-        write(&fd, words.as_bytes()).map(drop).on(format_args!("write {words} to {}", FullPath(&file)))
+        write(&fd, change.as_bytes()).map(drop).on(format_args!("write {change} to {}", FullPath(&file)))
     }
 
     /// The error that a cgroup above does not have the controller that a limit needs. The root has those that v1

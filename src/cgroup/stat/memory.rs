@@ -57,8 +57,8 @@ impl Files {
         }
     }
 
-    /// Reads the statistics of v2, which counts swap alone: it is added to memory as on v1, without a highest usage.
-    /// That of memory exists since linux 5.19.
+    /// Reads the statistics of v2. It counts swap alone, so the sum of memory and swap, which v1 counts, is calculated;
+    /// a highest usage of the sum is not known. The highest usage of memory exists since linux 5.19.
     fn memory_v2(&mut self, cache: u64, usage: u64) -> Memory {
         let mut value = |name| self.number(&["memory", name]);
         let usage = Amount { limit: value(".max"), usage, max: value(".peak"), failures: 0 };

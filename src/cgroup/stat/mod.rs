@@ -11,7 +11,5 @@ pub(crate) mod files;
 mod memory;
 pub mod oom;
 
-pub use block::Transfer;
-pub use cpu::Cpu;
-pub use files::Files;
-pub use memory::{Amount, Memory};
+pub(crate) use files::Files;
+pub(crate) use memory::Amount;

@@ -45,8 +45,8 @@ impl OomWatch {
         }
         let control = open("memory.oom_control", OFlags::RDONLY)?;
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
-        let words = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
-        write(open("cgroup.event_control", OFlags::WRONLY)?, words.as_bytes()).ok()?;
+        let arguments = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
+        write(open("cgroup.event_control", OFlags::WRONLY)?, arguments.as_bytes()).ok()?;
         Some(OomWatch::V1 { event, control })
     }
 

@@ -19,7 +19,7 @@ pub struct Buses {
 impl Buses {
     /// The addresses to try, in order: for root the private socket of systemd, which needs no bus; for an unprivileged
     /// user (`ordinary`) the user's bus and the private socket of the user's systemd; then the system bus.
-    pub fn addresses(&self, ordinary: bool) -> Vec<Address> {
+    pub(crate) fn addresses(&self, ordinary: bool) -> Vec<Address> {
         let mut list = Vec::new();
         if ordinary {
             list.extend(self.session.iter().flat_map(|text| parse(text.as_bytes())));

@@ -1,6 +1,6 @@
-//! Device rules as unit properties (systemd.resource-control(5), DeviceAllow=): a list of what is allowed. The exact
-//! rules are in force in the container's own cgroup; this list, which systemd applies to the scope, also again after a
-//! reload, contains at least everything that they allow.
+//! Device rules as unit properties (systemd.resource-control(5), DeviceAllow=): a list of what is allowed, which
+//! systemd applies to the cgroup of the scope, also again after daemon-reload. The list cannot express all rules, and
+//! allows at least what they allow. The exact rules apply in the container's own cgroup below the scope.
 
 use alloc::borrow::Cow;
 use alloc::format;

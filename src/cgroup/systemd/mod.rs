@@ -5,13 +5,13 @@
 //! all limits are written exactly, as without systemd.
 
 mod annotation;
-pub mod attach;
+pub(crate) mod attach;
 pub mod bus;
-pub mod call;
+pub(crate) mod call;
 mod device;
-pub mod learned;
+pub(crate) mod learned;
 mod lifecycle;
-pub mod name;
-pub mod placeholder;
-pub mod property;
-pub mod scope;
+pub(crate) mod name;
+pub(crate) mod placeholder;
+pub(crate) mod property;
+pub(crate) mod scope;

@@ -39,9 +39,9 @@ static RATES: [(&str, &str); 4] = [
     ("wiops", "IOWriteIOPSMax"),
 ];
 
-/// Whether a file's value is relative to sibling cgroups, as weights are, or to another limit of the same cgroup. Such
-/// values have no effect in the only cgroup below the unit's, so they are also written to the unit's cgroup: exactly,
-/// which properties may not be.
+/// Whether a file's value is relative: to the values of sibling cgroups, as weights are, or to another limit of the
+/// same cgroup. The container's cgroup has no siblings in the cgroup of its scope, so a relative value is also written
+/// to the scope's. The equivalent property does not suffice, because systemd may round it.
 pub fn is_relative(file: &str) -> bool {
     const EXACT: [&str; 6] = [
         "cpu.idle",
@@ -117,8 +117,8 @@ impl Properties {
         }
     }
 
-    /// Adds the quota per second, in whole percents as systemd stores it. It is rounded up, so that the exact quota in
-    /// the file is the effective one.
+    /// Adds the CPU quota as microseconds per second. systemd stores whole percents, so the value is rounded up: the
+    /// exact quota, in the file of the container's own cgroup, is then the lower one of the two.
     fn quota(&mut self, quota: Option<u64>, period: Option<u64>) {
         let Some(quota) = quota else { return };
         let per_second = match quota {
@@ -144,10 +144,10 @@ impl Properties {
     }
 
     fn rates(&mut self, line: &str) {
-        let Some((device, words)) = line.split_once(' ') else { return };
-        for (word, rate) in words.split(' ').filter_map(|word| word.split_once('=')) {
+        let Some((device, rates)) = line.split_once(' ') else { return };
+        for (key, rate) in rates.split(' ').filter_map(|rate| rate.split_once('=')) {
             if let (Some((_, name)), Some(rate)) =
-                (RATES.iter().find(|(known, _)| *known == word), limit(rate))
+                (RATES.iter().find(|(known, _)| *known == key), limit(rate))
             {
                 self.put(name, Value::Rates(vec![(node(device), rate)]));
             }

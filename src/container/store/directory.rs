@@ -44,7 +44,7 @@ pub struct Store {
 }
 
 /// One container's state directory.
-pub struct Directory {
+pub(crate) struct Directory {
     fd: OwnedFd,
     /// Whether this process holds the lock.
     locked: Cell<bool>,
@@ -73,7 +73,7 @@ impl Store {
     ///
     /// Errors: [`Kind::Exists`] if the ID is in use; [`Kind::Invalid`] if it is invalid; [`Kind::State`] if the root
     /// directory is not safe, see `own`.
-    pub fn create(&self, id: &CStr) -> Result<Directory> {
+    pub(crate) fn create(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         let root = match self.open_root()? {
             Some(root) => root,
@@ -122,7 +122,7 @@ impl Store {
     /// The state directory of a container, not locked.
     ///
     /// Errors: [`Kind::NotFound`] if there is none; [`Kind::State`] if it is not safe, see `own`.
-    pub fn open(&self, id: &CStr) -> Result<Directory> {
+    pub(crate) fn open(&self, id: &CStr) -> Result<Directory> {
         let id = id::check(id)?;
         match self.open_root()? {
             Some(root) => self.open_in(&root, id),
@@ -149,7 +149,9 @@ impl Store {
         }
     }
 
-    /// The IDs of all containers, sorted.
+    /// The IDs of all containers, sorted; none if the root directory does not exist.
+    ///
+    /// Errors: [`Kind::State`] if the root directory is not safe, see `own`.
     pub fn list(&self) -> Result<Vec<CString>> {
         let Some(root) = self.open_root()? else { return Ok(Vec::new()) };
         let mut list = Vec::new();
@@ -186,35 +188,35 @@ fn own(opened: rustix::io::Result<OwnedFd>, path: &str) -> Result<OwnedFd> {
 }
 
 /// The error for a container that does not exist. Engines match on "does not exist".
-pub fn missing(id: &str) -> Error {
+pub(crate) fn missing(id: &str) -> Error {
     Error::new(Kind::NotFound, format_args!("container \"{id}\" does not exist"))
 }
 
 impl Directory {
     /// The container's ID.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
     /// The directory's path.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// The directory's fd.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
     /// Waits for the lock and takes it. Returns `false` if the directory was removed meanwhile.
-    pub fn lock(&self) -> Result<bool> {
+    pub(crate) fn lock(&self) -> Result<bool> {
         flock(&self.fd, FlockOperation::LockExclusive).on(format_args!("flock {}", self.path))?;
         self.locked.set(true);
         Ok(self.is_there())
     }
 
     /// Takes the lock without waiting. Returns `false` if another command holds it.
-    pub fn try_lock(&self) -> Result<bool> {
+    pub(crate) fn try_lock(&self) -> Result<bool> {
         match flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => Ok(false),
             locked => {
@@ -226,24 +228,24 @@ impl Directory {
     }
 
     /// Whether the directory is not removed.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 0)
     }
 
     /// Releases the lock.
-    pub fn unlock(&self) -> Result<()> {
+    pub(crate) fn unlock(&self) -> Result<()> {
         self.locked.set(false);
         flock(&self.fd, FlockOperation::Unlock).on(format_args!("flock LOCK_UN {}", self.path))
     }
 
     /// Whether another command holds the lock.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         // flock(2) by the holder itself would convert its lock.
         !self.locked.get() && flock(&self.fd, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 
     /// Writes a file, not atomically.
-    pub fn write(&self, name: &CStr, text: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, name: &CStr, text: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).on(format_args!(
             "openat {}/{}",
@@ -259,13 +261,13 @@ impl Directory {
     }
 
     /// Replaces a file atomically.
-    pub fn replace(&self, name: &CStr, text: &[u8]) -> Result<()> {
+    pub(crate) fn replace(&self, name: &CStr, text: &[u8]) -> Result<()> {
         self.write(NEW, text)?;
         renameat(&self.fd, NEW, &self.fd, name).on(format_args!("renameat {}/{}", self.path, Show(name)))
     }
 
     /// The content of a file; `None` if it does not exist.
-    pub fn read(&self, name: &CStr) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &CStr) -> Result<Option<Vec<u8>>> {
         match openat(&self.fd, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
             file => {
@@ -276,7 +278,7 @@ impl Directory {
     }
 
     /// Records that the container is set up, with this root.
-    pub fn record_root(&self, root: &RootId) -> Result<()> {
+    pub(crate) fn record_root(&self, root: &RootId) -> Result<()> {
         symlinkat(format!("{root}"), &self.fd, ROOT).on(format_args!(
             "symlinkat {}/{}",
             self.path,
@@ -285,7 +287,7 @@ impl Directory {
     }
 
     /// The recorded root; `None` if the container is not set up.
-    pub fn root(&self) -> Result<Option<RootId>> {
+    pub(crate) fn root(&self) -> Result<Option<RootId>> {
         match readlinkat(&self.fd, ROOT, [0; 64]) {
             Err(Errno::NOENT) => Ok(None),
             text => {
@@ -296,12 +298,12 @@ impl Directory {
     }
 
     /// Whether the start socket exists.
-    pub fn has_start_socket(&self) -> bool {
+    pub(crate) fn has_start_socket(&self) -> bool {
         statat(&self.fd, start_socket::NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes the start socket, when the container is started.
-    pub fn remove_start_socket(&self) -> Result<()> {
+    pub(crate) fn remove_start_socket(&self) -> Result<()> {
         unlinkat(&self.fd, start_socket::NAME, AtFlags::empty()).on(format_args!(
             "unlinkat {}/{}",
             self.path,
@@ -310,17 +312,17 @@ impl Directory {
     }
 
     /// Whether the saved config.json exists.
-    pub fn has_config(&self) -> bool {
+    pub(crate) fn has_config(&self) -> bool {
         statat(&self.fd, CONFIG, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes the saved config.json only.
-    pub fn remove_config(&self) -> Result<()> {
+    pub(crate) fn remove_config(&self) -> Result<()> {
         self.remove_one(CONFIG, AtFlags::empty())
     }
 
     /// Removes the directory with its files.
-    pub fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         // The status file last: if this is interrupted, another `delete` needs it.
         self.remove_files(&[CONFIG, ROOT, c"status"])?;
         match unlinkat(CWD, self.path.as_str(), AtFlags::REMOVEDIR) {

@@ -83,8 +83,8 @@ fn holder(directory: &Directory) -> Option<Pid> {
 /// The PID in a line like `1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF`, if it is about this file. The line of a
 /// process that waits has an arrow before `FLOCK`.
 fn parse(line: &str, file: &str) -> Option<Pid> {
-    let mut words = line.split_ascii_whitespace().skip(1);
-    let mut next = || words.next();
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let mut next = || fields.next();
     match (next(), next(), next(), next(), next()) {
         (Some("FLOCK"), _, Some("WRITE"), Some(pid), Some(found)) if found == file => {
             pid.parse().ok().and_then(Pid::from_raw)

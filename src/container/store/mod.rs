@@ -1,9 +1,9 @@
 //! The state directories of containers and their content.
 
 pub mod directory;
-pub mod id;
-pub mod identity;
-pub mod lock;
-pub mod saved_config;
-pub mod snapshot;
-pub mod status;
+pub(crate) mod id;
+pub(crate) mod identity;
+pub(crate) mod lock;
+pub(crate) mod saved_config;
+pub(crate) mod snapshot;
+pub(crate) mod status;

@@ -99,13 +99,18 @@ impl Map for Entries<'_> {
     }
 }
 
-/// The states of runtime.md, and `paused`, as in other runtimes.
+/// The `status` of a container (runtime.md, "State"), with `paused` in addition, as in other runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// It is being created, or was when its creation was interrupted.
     Creating,
+    /// Its init process waits for `start`.
     Created,
+    /// Its program runs.
     Running,
+    /// Its program runs, but its cgroup is frozen.
     Paused,
+    /// Its init process has exited.
     Stopped,
 }
 

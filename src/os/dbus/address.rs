@@ -19,12 +19,12 @@ pub struct Address {
 
 impl Address {
     /// The address of a socket at a path; `bus` is whether a bus listens there, not the service itself.
-    pub fn path(path: &[u8], bus: bool) -> Self {
+    pub(crate) fn path(path: &[u8], bus: bool) -> Self {
         Address { name: path.into(), is_abstract: false, bus }
     }
 
     /// Parses what `Display` prints. Only systemd's private socket is not a bus, which its name shows.
-    pub fn read(shown: &str) -> Self {
+    pub(crate) fn read(shown: &str) -> Self {
         match shown.strip_prefix('@') {
             Some(name) => Address { name: name.into(), is_abstract: true, bus: true },
             None => Self::path(shown.as_bytes(), !shown.ends_with("/systemd/private")),
@@ -32,7 +32,7 @@ impl Address {
     }
 
     /// The address for connect(2).
-    pub fn socket(&self) -> Result<SocketAddrUnix> {
+    pub(crate) fn socket(&self) -> Result<SocketAddrUnix> {
         match self.is_abstract {
             true => SocketAddrUnix::new_abstract_name(&self.name),
             false if self.name.contains(&0) => Err(Errno::INVAL),
@@ -49,7 +49,7 @@ impl fmt::Display for Address {
 }
 
 /// Parses a list of bus addresses, as in DBUS_SESSION_BUS_ADDRESS; those with other transports are omitted.
-pub fn parse(list: &[u8]) -> Vec<Address> {
+pub(crate) fn parse(list: &[u8]) -> Vec<Address> {
     list.split(|byte| *byte == b';').filter_map(one).collect()
 }
 

@@ -62,7 +62,7 @@ impl fmt::Display for ErrorReply {
 
 impl Connection {
     /// Connects to an address and authenticates.
-    pub fn open(address: &Address) -> Result<Self> {
+    pub(crate) fn open(address: &Address) -> Result<Self> {
         Self::connect(address).at(format_args!("D-Bus at {address}"))
     }
 
@@ -77,7 +77,8 @@ impl Connection {
         let (address, out, end) = (address.clone(), Vec::new(), uptime() + TIMEOUT);
         let mut connection =
             Connection { fd, address, out, input: Vec::new(), consumed: 0, skip: 0, serial: 0, end };
-        // Without a call: systemd would read it together with this, but not process it before it receives more.
+        // No call is sent until the authentication is complete: systemd would read both at once, and process the call
+        // only when it receives more data.
         connection.send(AUTH)?;
         while !connection.authenticate_line()? {}
         if connection.address.bus {
@@ -87,7 +88,7 @@ impl Connection {
     }
 
     /// Queues a request for signals that match a rule. Without a bus all signals are received.
-    pub fn add_match(&mut self, rule: &str) {
+    pub(crate) fn add_match(&mut self, rule: &str) {
         if self.address.bus {
             let mut body = Writer::default();
             body.text(rule);
@@ -96,7 +97,7 @@ impl Connection {
     }
 
     /// Queues a call; returns its serial number.
-    pub fn queue(&mut self, call: &Call) -> u32 {
+    pub(crate) fn queue(&mut self, call: &Call) -> u32 {
         self.serial += 1;
         // Alignment is relative to the beginning of each message, so messages can be concatenated.
         self.out.append(&mut call.encode(self.serial));
@@ -105,7 +106,7 @@ impl Connection {
 
     /// Sends the queued calls, and passes received messages to `take` until that returns true. Errors: timeout,
     /// malformed messages, and those of `take`.
-    pub fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+    pub(crate) fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
         let address = self.address.clone();
         self.flush().at(format_args!("D-Bus at {address}"))?;
         loop {
@@ -119,7 +120,7 @@ impl Connection {
     }
 
     /// Waits for the reply to a queued call with the serial `number`. `read` decodes it; `None` is a malformed message.
-    pub fn call_result<T>(
+    pub(crate) fn call_result<T>(
         &mut self,
         number: u32,
         read: impl Fn(&Message<'_>) -> Option<T>,
@@ -230,7 +231,7 @@ impl Connection {
 
 impl ErrorReply {
     /// Decodes an error message.
-    pub fn of(message: &Message<'_>) -> Self {
+    pub(crate) fn of(message: &Message<'_>) -> Self {
         let text = message.body("s").and_then(|mut body| body.text());
         ErrorReply { name: message.error.into(), text: text.unwrap_or_default().into() }
     }

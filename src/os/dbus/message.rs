@@ -198,11 +198,6 @@ impl Writer {
             }),
         }
     }
-
-    /// The encoded bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 #[cfg(all(test, target_endian = "little"))]

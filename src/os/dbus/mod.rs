@@ -3,8 +3,8 @@
 
 mod address;
 mod connection;
-pub mod message;
+pub(crate) mod message;
 pub mod read;
 
-pub use address::{Address, parse};
-pub use connection::{Connection, ErrorReply};
+pub(crate) use address::{Address, parse};
+pub(crate) use connection::{Connection, ErrorReply};

@@ -12,6 +12,7 @@ const LONGEST: u64 = 1 << 27;
 /// A received message.
 #[derive(Debug, Default)]
 pub struct Message<'a> {
+    /// The message type: 1 method call, 2 reply, 3 error, 4 signal.
     pub kind: u8,
     /// The serial number of the call to which it replies.
     pub reply_to: u32,

@@ -91,7 +91,7 @@ impl Socket {
         let mut request = about_link(GET_LINK, 0, 0);
         request.attribute(sys::IFLA_IFNAME as u16, name.to_bytes_with_nul());
         let mut link = None;
-        self.ask(request, &mut |reply| link = Link::read(reply))?;
+        self.request(request, &mut |reply| link = Link::read(reply))?;
         link.ok_or_else(|| malformed(GET_LINK.1))
     }
 
@@ -101,7 +101,7 @@ impl Socket {
             let fixed = [[0; 4], index.to_ne_bytes()];
             let request = Request::new(GET_ADDRESS, flags(sys::NLM_F_DUMP), fixed.as_flattened());
             let mut addresses = Vec::new();
-            let result = self.ask(request, &mut |reply| {
+            let result = self.request(request, &mut |reply| {
                 if word(reply, 4) == Some(index) {
                     addresses.push(Address(reply.to_vec()));
                 }
@@ -123,19 +123,19 @@ impl Socket {
         };
         request.attribute(kind as u16, &number.to_ne_bytes());
         request.attribute(sys::IFLA_IFNAME as u16, name.to_bytes_with_nul());
-        self.ask(request, &mut |_| {})
+        self.request(request, &mut |_| {})
     }
 
     /// Sets an interface up.
     pub fn set_up(&self, index: u32) -> Result<()> {
-        self.ask(about_link(NEW_LINK, index, UP), &mut |_| {})
+        self.request(about_link(NEW_LINK, index, UP), &mut |_| {})
     }
 
     /// Adds an address to an interface. Its label is changed as the kernel does when an interface is renamed from `old`
     /// to `new`.
     pub fn add(&self, index: u32, address: &Address, old: &CStr, new: &CStr) -> Result<()> {
         let request = address.request(index, old.to_bytes(), new.to_bytes());
-        self.ask(request, &mut |_| {})
+        self.request(request, &mut |_| {})
     }
 
     /// Sends a request, and calls `each` with the payload of each message of the reply, until its end.
@@ -143,7 +143,7 @@ impl Socket {
     /// Errors: the error number of the reply; EINTR if a list changed while it was read.
     // Not inlined: the buffer would enlarge the stack frames of the callers.
     #[inline(never)]
-    fn ask(&self, request: Request, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+    fn request(&self, request: Request, each: &mut dyn FnMut(&[u8])) -> Result<()> {
         let name = request.name;
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);

@@ -67,7 +67,7 @@ fn calls_follow_their_results() {
 }
 
 #[test]
-fn errors_are_stored_and_told_apart() {
+fn errors_are_stored_and_distinguished() {
     for (fd, expected) in [(First::Is(usize::MAX), "\t\0bad"), (First::Is(0), "fine")] {
         let (text, _) = output(|list, to| {
             let exit = Next::Entry(list.exit());

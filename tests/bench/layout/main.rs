@@ -34,6 +34,7 @@ fn traced(program: &Program, id: &str, [file, state, bundles]: [&str; 3]) -> Lay
             let part = match phase {
                 Phase::Child => Part::Child,
                 Phase::Late => Part::Host,
+                Phase::Created => Part::Created,
                 Phase::Early => Part::Plan,
             };
             layout.add(part, symbol);

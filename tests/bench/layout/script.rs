@@ -11,12 +11,13 @@ use crate::map::Program;
 pub enum Part {
     Child,
     Host,
+    Created,
     Plan,
     Small,
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Child, Part::Host, Part::Plan, Part::Small];
+    const ALL: [Part; 5] = [Part::Child, Part::Host, Part::Created, Part::Plan, Part::Small];
 
     /// The part with this output section.
     fn of(section: &str) -> Option<Self> {
@@ -25,7 +26,7 @@ impl Part {
 
     /// The output section, which the script names.
     fn section(self) -> &'static str {
-        [".text.child", ".text.host", ".text.plan", ".text.small"][self as usize]
+        [".text.child", ".text.host", ".text.created", ".text.plan", ".text.small"][self as usize]
     }
 }
 

@@ -10,7 +10,6 @@ use crate::map::{Function, Program};
 unsafe extern "C" {
     fn ptrace(request: c_int, pid: c_int, address: usize, data: usize) -> c_long;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
-    fn kill(pid: c_int, signal: c_int) -> c_int;
 }
 
 const TRACEME: c_int = 0;
@@ -34,8 +33,10 @@ pub enum Phase {
     Early,
     /// In the command's own process after that.
     Late,
-    /// In another process, until that executes a program.
+    /// In another process, until that executes a program, or calls `MARK` the second time.
     Child,
+    /// In another process after that: it is about to release its memory.
+    Created,
 }
 
 /// The function that drops pages of code that are no longer needed.
@@ -45,13 +46,15 @@ struct Tracer<'p> {
     program: &'p Program,
     root: c_int,
     is_late: bool,
+    /// How often each process has called `MARK`.
+    marks: HashMap<c_int, u32>,
     seen: BTreeSet<(Phase, String)>,
     /// The function in which each process was at its last step.
     last: HashMap<c_int, &'p Function>,
 }
 
-/// Runs a command until it exits; returns the symbols of the functions of its program that ran. Processes that it
-/// leaves running are detached.
+/// Runs a command until it exits; returns the symbols of the functions of its program that ran. A container init that it
+/// leaves behind is detached when it waits for its start.
 pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)> {
     assert!(program.functions.iter().any(|function| function.symbol.contains(MARK)), "no function {MARK}");
     let mut traced = Command::new(&command[0]);
@@ -67,49 +70,57 @@ pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)>
     let root = child.id() as c_int;
     // SAFETY: no status is written. It is stopped by execve.
     unsafe { waitpid(root, std::ptr::null_mut(), WALL) };
-    let mut tracer = Tracer { program, root, is_late: false, seen: BTreeSet::new(), last: HashMap::new() };
+    let mut tracer = Tracer { program, root, is_late: false, marks: HashMap::new(), seen: BTreeSet::new(), last: HashMap::new() };
     let status = tracer.follow();
     assert!(status == 0, "{}: wait status {status:#x}", command.join(" "));
     tracer.seen
 }
 
 impl Tracer<'_> {
-    /// Records the function in which a stopped process is.
-    fn step(&mut self, pid: c_int) {
+    /// Records the function in which a stopped process is. Returns whether it has left the program: it runs a copy of
+    /// code.
+    fn step(&mut self, pid: c_int) -> bool {
         // SAFETY: the request reads a word of the registers of a stopped process.
         let address = unsafe { ptrace(PEEKUSER, pid, POINTER, 0) } as u64;
         if let Some(last) = self.last.get(&pid)
             && (last.start..last.start + last.size).contains(&address)
         {
-            return;
+            return false;
         }
-        let Some(function) = self.program.at(address) else { return };
+        let Some(function) = self.program.at(address) else {
+            return self.marks.get(&pid).is_some_and(|marks| *marks > 1);
+        };
         self.last.insert(pid, function);
-        self.is_late |= pid == self.root && function.symbol.contains(MARK);
+        let is_mark = function.symbol.contains(MARK);
+        self.is_late |= pid == self.root && is_mark;
+        let marks = self.marks.entry(pid).or_default();
+        *marks += u32::from(is_mark && address == function.start);
         let phase = match (pid == self.root, self.is_late) {
+            (false, _) if *marks > 1 => Phase::Created,
             (false, _) => Phase::Child,
             (true, false) => Phase::Early,
             (true, true) => Phase::Late,
         };
         self.seen.insert((phase, function.symbol.clone()));
+        false
     }
 
-    /// Traces all processes until the command's own exits; returns its wait status.
+    /// Traces all processes until each has exited, executed a program or left this one; returns the wait status of the
+    /// command's own.
     fn follow(&mut self) -> c_int {
-        let mut known = BTreeSet::from([self.root]);
+        let (mut known, mut end) = (BTreeSet::from([self.root]), 0);
         // SAFETY: like all below, a request without memory, for a stopped process.
         unsafe { ptrace(SETOPTIONS, self.root, 0, OPTIONS) };
         // SAFETY: as above.
         unsafe { ptrace(SINGLESTEP, self.root, 0, 0) };
-        loop {
+        while !known.is_empty() {
             let mut status = 0;
             // SAFETY: the status outlives the call.
             let pid = unsafe { waitpid(-1, &raw mut status, WALL) };
             if status & 0xff != 0x7f {
                 known.remove(&pid);
                 if pid == self.root {
-                    known.iter().for_each(|left| release(*left));
-                    return status;
+                    end = status;
                 }
                 continue;
             }
@@ -126,24 +137,15 @@ impl Tracer<'_> {
                 SIGSTOP if known.insert(pid) => 0,
                 other => other as usize,
             };
-            if signal == SIGTRAP && event == 0 {
-                self.step(pid);
+            if signal == SIGTRAP && event == 0 && self.step(pid) {
+                known.remove(&pid);
+                // SAFETY: as above.
+                unsafe { ptrace(DETACH, pid, 0, 0) };
+                continue;
             }
             // SAFETY: as above.
             unsafe { ptrace(SINGLESTEP, pid, 0, deliver) };
         }
-    }
-}
-
-/// Detaches a process that is blocked in a system call, after stopping it.
-fn release(pid: c_int) {
-    let mut status = 0;
-    // SAFETY: requests without memory, and a status that outlives the calls.
-    unsafe {
-        kill(pid, SIGSTOP);
-        while waitpid(pid, &raw mut status, WALL) == pid && status >> 8 != SIGSTOP {
-            ptrace(SINGLESTEP, pid, 0, 0);
-        }
-        ptrace(DETACH, pid, 0, 0);
+        end
     }
 }

@@ -264,8 +264,8 @@ fn device_program_denied_by_a_sandbox(rig: &mut Rig) -> Outcome {
     }
     const ERRORS: [DeniedCalls; 3] =
         [&[("bpf", libc::EPERM)], &[("bpf", libc::ENOSYS)], &[("bpf", libc::EINVAL)]];
-    for refused in ERRORS {
-        rig.denied = refused;
+    for denied in ERRORS {
+        rig.denied = denied;
         rig.report(&mut with(rig, None)?, &["open_rw", "/dev/null"])?.is("open_rw:/dev/null", "ok")?;
         let mut bundle = with(rig, Some(json!([(deny_all())])))?;
         if !unified(rig) {

@@ -122,7 +122,9 @@ fn unified_file_that_is_no_limit_is_rejected(rig: &mut Rig) -> Outcome {
         return skip_allowed("runc and crun write them");
     }
     for file in ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze"] {
-        let field = format!("linux.resources.unified.{file}: not a limit");
+        let field = format!(
+            "linux.resources.unified.{file}: must be a limit: this file moves, kills or freezes processes"
+        );
         rig.rejected(&with(rig, &[(file, "1")])?, &[&field])?;
     }
     Ok(())

@@ -67,7 +67,7 @@ fn kill_with_an_unknown_signal_is_rejected(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for word in ["MOON", "SIGMOON", "-1", "65", "1000", "", "TERMX"] {
         let output = rig.mote(&["kill", &rig.id, "--", word])?;
-        holds(&format!("{word:?} is refused"), output.code() != 0)?;
+        holds(&format!("{word:?} is rejected"), output.code() != 0)?;
         if rig.is(Runtime::Mote) {
             output.failure(&[word])?;
         }

@@ -2,11 +2,18 @@
 
 use std::fs;
 
-use crate::check::{Outcome, fail, same, skip_allowed};
+use crate::bundle::Bundle;
+use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::rig::{Rig, Runtime};
-use crate::{sys, tests};
+use crate::{json, sys, tests};
 
-tests!["commands", memory_of_a_created_container, memory_of_run_that_waits];
+tests![
+    "commands",
+    memory_of_a_created_container,
+    memory_of_a_created_container_with_a_filter,
+    memory_that_a_filter_forbids_to_release,
+    memory_of_run_that_waits,
+];
 
 /// Fails if a process has more than so many KB in a field of smaps_rollup (proc_pid_smaps(5)).
 fn has_at_most(pid: i32, field: &str, most: u64) -> Outcome {
@@ -23,17 +30,55 @@ fn memory_of_a_created_container(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["exit", "0"]);
+    released(rig, &bundle)
+}
+
+/// The filter is loaded before the process waits, without no_new_privs, or with it before the program is executed.
+fn memory_of_a_created_container_with_a_filter(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    for late in [false, true] {
+        let mut bundle = filtered(rig, late, "reboot")?;
+        bundle.verbs(&["exit", "0"]);
+        released(rig, &bundle)?;
+    }
+    Ok(())
+}
+
+fn memory_that_a_filter_forbids_to_release(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = filtered(rig, false, "munmap")?;
+    bundle.verbs(&["exit", "0"]);
     let _created = rig.create(&bundle, &[])?;
+    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    rig.status_is("created")?;
+    let exe = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?.len();
+    holds(&format!("the memfd has {exe} bytes"), exe > 4096)?;
+    rig.delete()
+}
+
+/// A bundle with a filter that kills for one system call.
+fn filtered(rig: &Rig, late: bool, call: &str) -> Outcome<Bundle> {
+    let mut bundle = rig.bundle()?;
+    bundle.set("process.noNewPrivileges", late);
+    let rule = json!({"names": [call], "action": "SCMP_ACT_KILL_PROCESS"});
+    bundle.set("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}));
+    Ok(bundle)
+}
+
+fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
+    let mut created = rig.create(bundle, &[])?;
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
     sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
     has_at_most(pid, "Rss", 12)?;
     has_at_most(pid, "Pss_Shmem", 4)?;
-    let (maps, page) = (fs::read_to_string(format!("/proc/{pid}/maps"))?, 4096);
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mapped: Vec<_> = maps.lines().filter(|line| !line.ends_with("[vsyscall]")).collect();
     same(&format!("mappings: {mapped:?}"), mapped.len(), 2)?;
-    same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), page)?;
+    same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), 4096)?;
     same("the command line", fs::read_to_string(format!("/proc/{pid}/cmdline"))?.as_str(), "mote init\0")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    created.lines.all()?;
     rig.delete()
 }
 

@@ -160,7 +160,7 @@ fn log_is_written(rig: &mut Rig) -> Outcome {
 /// Each flag, and all together. The container cannot observe their effect, only that the kernel accepts them.
 fn flags(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
-        return skip_allowed("older runcs refuse all of them");
+        return skip_allowed("older versions of runc reject all of them");
     }
     let all = ["LOG", "SPEC_ALLOW", "TSYNC", "WAIT_KILLABLE_RECV"];
     let one = all.iter().map(|name| vec![*name]);

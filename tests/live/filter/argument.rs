@@ -43,8 +43,8 @@ fn calls_denied(rig: &Rig, rules: Vec<Json>, calls: &[(&[i64], bool)]) -> Outcom
     let words: Vec<String> = calls.iter().map(|(arguments, _)| word(arguments)).collect();
     let verbs: Vec<&str> = words.iter().flat_map(|word| ["syscall", word.as_str()]).collect();
     let inside = rig.report(&mut bundle, &verbs)?;
-    for (word, (_, refused)) in words.iter().zip(calls) {
-        inside.is(&format!("syscall:{word}"), if *refused { "!EPERM" } else { "0" })?;
+    for (word, (_, is_denied)) in words.iter().zip(calls) {
+        inside.is(&format!("syscall:{word}"), if *is_denied { "!EPERM" } else { "0" })?;
     }
     Ok(())
 }

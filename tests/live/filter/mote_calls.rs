@@ -223,9 +223,9 @@ fn rejected_calls_are_those_made_by_exec(rig: &mut Rig) -> Outcome {
     same("answers", answering.join().is_ok(), true)?;
     running.finish()?;
     // Except for the call that only a container init makes.
-    let mut refused = calls_in_the_error(rig, &mut bundle, "run")?;
-    refused.remove("sendto");
-    same("calls in the error message", refused, called(&calls))
+    let mut named = calls_in_the_error(rig, &mut bundle, "run")?;
+    named.remove("sendto");
+    same("calls in the error message", named, called(&calls))
 }
 
 /// A tracer could allow the call; without one, the kernel returns ENOSYS.

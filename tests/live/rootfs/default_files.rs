@@ -143,10 +143,10 @@ fn device_below_a_mount_of_the_bundles_root_is_not_created(rig: &mut Rig) -> Out
     bundle.verbs(&["list", "/dev"]);
     let seen = rig.run(&bundle, &[])?;
     bundle.set("linux.devices[+]", zero("/dev/mine"));
-    let refused = rig.run(&bundle, &[])?;
+    let output = rig.run(&bundle, &[])?;
     sys::umount(&bundle.host_path("dev"))?;
     seen.success()?.report().is("list:/dev", "fd")?;
-    rig.failure(&refused, &["device /dev/mine", "not found"])?;
+    rig.failure(&output, &["device /dev/mine", "not found"])?;
     same("the host's directory", names(&volume)?, vec!["fd"])
 }
 
