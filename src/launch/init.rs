@@ -123,7 +123,7 @@ fn set_up(
     plan.uts.apply()?;
     from_parent.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;
 
-    set_stage_name(plan, c"mote: its root");
+    set_stage_name(plan, c"mote: rootfs");
     let root = change_root(plan, from_parent)?;
     if join == Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
@@ -140,7 +140,7 @@ fn inside(
     denied: bool,
     page: Option<&FirstPage>,
 ) -> Result<(FoundProgram, RootId)> {
-    set_stage_name(plan, c"mote: itself");
+    set_stage_name(plan, c"mote: process");
     // After the hooks in the runtime namespace: the label applies to the next execve, of a startContainer hook or the
     // program.
     from_parent.proc.map_or(Ok(()), |proc| plan.process.label.apply(proc))?;

@@ -335,7 +335,7 @@ impl Launched {
                 let (what, how) = (self.setup_stage(&mut space), How(wait_end(&self.pidfd)));
                 Error::new(
                     Kind::State,
-                    format_args!("the container's process died while {what} was set up: {how}"),
+                    format_args!("the container's process died while its {what} was set up: {how}"),
                 )
             }
         }
@@ -345,7 +345,7 @@ impl Launched {
     fn setup_stage<'s>(&self, space: &'s mut [u8; 16]) -> &'s str {
         let name = procfs::read_process_file(self.pid.as_raw_nonzero().get(), "comm", space);
         let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
-        name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("it")
+        name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("container")
     }
 
     /// Kills and reaps the child.

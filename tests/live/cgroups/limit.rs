@@ -109,7 +109,7 @@ fn memory_limit_kills_during_set_up(rig: &mut Rig) -> Outcome {
     // Without swap, to which the file could be written.
     bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
     bundle.verbs(&[]);
-    let words = ["died while its root was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
+    let words = ["died while its rootfs was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
     rig.rejected(&bundle, &words)
 }
 
