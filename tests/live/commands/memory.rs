@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::peaks;
 use crate::{json, sys, tests};
 
@@ -52,7 +52,7 @@ fn memory_that_a_filter_forbids_to_release(rig: &mut Rig) -> Outcome {
     let mut bundle = filtered(rig, false, "munmap")?;
     bundle.verbs(&["exit", "0"]);
     let _created = rig.create(&bundle, &[])?;
-    sys::pass::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
     rig.status_is("created")?;
     let exe = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?.len();
     holds(&format!("the memfd has {exe} bytes"), exe > 4096)?;
@@ -72,7 +72,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     let mut created = rig.create(bundle, &[])?;
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
-    sys::pass::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
     has_at_most(pid, "Rss", 12)?;
     has_at_most(pid, "Pss_Shmem", 4)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -80,7 +80,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     same(&format!("mappings: {mapped:?}"), mapped.len(), 2)?;
     same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), 4096)?;
     same("the command line", fs::read_to_string(format!("/proc/{pid}/cmdline"))?.as_str(), "mote init\0")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.all()?;
     rig.delete()
 }
@@ -117,5 +117,5 @@ fn memory_peaks_of_a_start(rig: &mut Rig) -> Outcome {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
 }
