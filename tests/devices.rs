@@ -1,10 +1,10 @@
-//! Rules of devices for cgroup v2: the programs that are made of them, run in an interpreter (`devices/machine.rs`)
-//! beside the rules themselves, read by the book (`devices/book.rs`), and given to the kernel.
+//! Device rules for cgroup v2: the generated BPF programs, run in an interpreter (`devices/interpreter.rs`) and
+//! compared with a direct evaluation of the rules (`devices/reference.rs`), and loaded into the kernel.
 //!
-//! - `meaning.rs`: rules at random, those of engines, and how large their programs are.
-//! - `kernel.rs`: programs loaded, attached, replaced and taken away again.
+//! - `compare.rs`: random rules and those of engines, and the sizes of their programs.
+//! - `kernel.rs`: programs that are loaded, attached, replaced and detached.
 
-// A test may panic, and say what it skips and what it measured.
+// Tests may panic, and print what they skip or measure.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,11 +13,11 @@
     clippy::indexing_slicing
 )]
 
-#[path = "devices/book.rs"]
-mod book;
+#[path = "devices/compare.rs"]
+mod compare;
+#[path = "devices/interpreter.rs"]
+mod interpreter;
 #[path = "devices/kernel.rs"]
 mod kernel;
-#[path = "devices/machine.rs"]
-mod machine;
-#[path = "devices/meaning.rs"]
-mod meaning;
+#[path = "devices/reference.rs"]
+mod reference;

@@ -1,11 +1,12 @@
-//! The house rules, checked in the source as text: who may use whom, how long things may be, where `unsafe` is.
+//! House rules, checked in the text of the source: which module may use which, the lengths of functions and files,
+//! where `unsafe` may be.
 //!
-//! A new room of `src` needs a row in [`ROOMS`]. What breaks a rule is named by file and line.
+//! A new module of `src` needs a row in [`MODULES`]. Violations are reported with file and line.
 
-#[path = "house/circles.rs"]
-mod circles;
-#[path = "house/rooms.rs"]
-mod rooms;
+#[path = "house/cycles.rs"]
+mod cycles;
+#[path = "house/modules.rs"]
+mod modules;
 #[path = "house/sections.rs"]
 mod sections;
 #[path = "house/source.rs"]
@@ -15,8 +16,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use circles::circles;
-use rooms::{BENDS, ROOMS};
+use cycles::cycles;
+use modules::{EXCEPTIONS, MODULES};
 use sections::sections;
 use source::{File, ends_in_word, exported_macros, follows, has_word, read};
 
@@ -26,10 +27,10 @@ const LONGEST_FILE: usize = 399;
 /// Files of tables, which may be longer.
 const TABLES: &[&str] = &["src/seccomp/table.rs"];
 
-/// Names that say nothing of what is inside.
+/// File names that do not describe the contents of a file.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "impl", "types", "handler"];
 
-/// Names that only this project gave to things which have others.
+/// Words for which the vocabulary of CONTRIBUTING.md has another one.
 const PRIVATE_WORDS: &[&str] = &[
     "ask",
     "asked",
@@ -66,69 +67,70 @@ fn imports_point_down() -> io::Result<()> {
     let files = read("src")?;
     let macros = exported_macros(&files);
     let mut found = Vec::new();
-    let mut bent = Vec::new();
+    let mut used_exceptions = Vec::new();
     for file in &files {
-        let own = file.module();
-        let own = own.first().map_or("lib", String::as_str);
+        let module_of_file = file.module();
+        let module_of_file = module_of_file.first().map_or("lib", String::as_str);
         for (line, path) in file.uses() {
             let first = path.split("::").next().unwrap_or_default();
-            let room = macros.iter().find(|(name, _)| name == first).map_or(first, |(_, room)| room);
-            let bend = BENDS.iter().find(|(at, what)| *at == file.path && path.starts_with(what));
-            if bend.is_some() {
-                bent.extend(bend);
-            } else if room != own && !may_use(own, room) {
-                found.push(format!("{}:{line}: {own} uses {path}", file.path));
+            let module = macros.iter().find(|(name, _)| name == first).map_or(first, |(_, module)| module);
+            let exception = EXCEPTIONS.iter().find(|(at, what)| *at == file.path && path.starts_with(what));
+            if exception.is_some() {
+                used_exceptions.extend(exception);
+            } else if module != module_of_file && !may_use(module_of_file, module) {
+                found.push(format!("{}:{line}: {module_of_file} uses {path}", file.path));
             }
         }
-        if !ROOMS.iter().any(|(room, _)| *room == own || own == "lib") {
-            found.push(format!("{}:1: the room {own} has no row in ROOMS", file.path));
+        if !MODULES.iter().any(|(module, _)| *module == module_of_file || module_of_file == "lib") {
+            found.push(format!("{}:1: the module {module_of_file} has no row in MODULES", file.path));
         }
     }
-    let stale = BENDS.iter().filter(|bend| !bent.contains(bend));
-    found.extend(stale.map(|(at, what)| format!("{at}:1: uses {what} no more: take it out of BENDS")));
+    let stale = EXCEPTIONS.iter().filter(|exception| !used_exceptions.contains(exception));
+    found.extend(stale.map(|(at, what)| format!("{at}:1: no longer uses {what}: remove it from EXCEPTIONS")));
     none("imports point down", &found);
     Ok(())
 }
 
-fn may_use(own: &str, room: &str) -> bool {
-    ROOMS.iter().any(|(name, below)| *name == own && below.contains(&room))
+fn may_use(module_of_file: &str, module: &str) -> bool {
+    MODULES.iter().any(|(name, below)| *name == module_of_file && below.contains(&module))
 }
 
 #[test]
-fn the_table_of_rooms_points_down() {
+fn table_of_modules_points_down() {
     let mut found = Vec::new();
-    for (index, (room, uses)) in ROOMS.iter().enumerate() {
-        let below = ROOMS.get(index + 1..).unwrap_or_default();
+    for (index, (module, uses)) in MODULES.iter().enumerate() {
+        let below = MODULES.get(index + 1..).unwrap_or_default();
         let up = uses.iter().filter(|used| !below.iter().any(|(name, _)| name == *used));
-        found.extend(up.map(|used| format!("tests/house.rs: {room} may use {used}, which is not below it")));
+        found
+            .extend(up.map(|used| format!("tests/house.rs: {module} may use {used}, which is not below it")));
     }
-    none("the table of rooms points down", &found);
+    none("the table of modules points down", &found);
 }
 
-/// `super::` counts as well; what only tests use does not.
+/// `super::` counts, too; imports of unit tests do not.
 #[test]
-fn files_of_a_room_form_no_circle() -> io::Result<()> {
-    none("files of a room form no circle", &circles(&read("src")?));
+fn files_of_a_module_form_no_cycle() -> io::Result<()> {
+    none("files of a module form no cycle", &cycles(&read("src")?));
     Ok(())
 }
 
-/// A room that passed another one on would be a way around the table.
+/// A re-export of another module would circumvent the table.
 #[test]
-fn no_room_passes_another_on() -> io::Result<()> {
+fn no_module_reexports_another() -> io::Result<()> {
     let passes = |line: &str| {
         let line = line.trim_start();
         line.starts_with("pub") && (line.contains(" use crate::") || line.contains(" use super::super::"))
     };
-    none("no room passes another on", &code_lines(&read("src")?, passes));
+    none("no module re-exports another one", &code_lines(&read("src")?, passes));
     Ok(())
 }
 
 #[test]
-fn every_file_says_what_it_is() -> io::Result<()> {
+fn every_file_has_a_documentation_comment() -> io::Result<()> {
     let files = read("src")?.into_iter().chain(read("tests")?);
     let silent = files.filter(|file| !file.text.starts_with("//! "));
     let found: Vec<_> = silent.map(|file| format!("{}:1: does not begin with `//! `", file.path)).collect();
-    none("every file says what it is", &found);
+    none("every file has a documentation comment", &found);
     Ok(())
 }
 
@@ -160,25 +162,25 @@ fn files_are_short() -> io::Result<()> {
 }
 
 #[test]
-fn names_say_something() -> io::Result<()> {
+fn file_names_describe_the_contents() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("src")?.iter().chain(&read("tests")?) {
         let steps = file.path.trim_end_matches(".rs").split('/');
         let empty = steps.filter(|step| EMPTY_NAMES.contains(step));
-        found.extend(empty.map(|step| format!("{}:1: {step} says nothing", file.path)));
+        found.extend(empty.map(|step| format!("{}:1: {step} does not describe the contents", file.path)));
         let modules = |line: &str| EMPTY_NAMES.iter().any(|name| follows(line, "mod", name));
         found.extend(code_lines(std::slice::from_ref(file), modules));
     }
-    none("names say something", &found);
+    none("file names describe the contents", &found);
     Ok(())
 }
 
-/// The words of the field stand in their place: container init, exec process, intermediate process, start socket,
-/// cgroup fds, non-dumpable, peer reset. Identifiers are looked at word by word, and comments of all kinds.
+/// The terms are those of the vocabulary: container init, exec process, intermediate process, start socket, cgroup fds,
+/// non-dumpable, peer reset. Checks the words of identifiers, and comments of all kinds.
 #[test]
-fn words_are_those_of_the_field() -> io::Result<()> {
+fn words_are_those_of_the_vocabulary() -> io::Result<()> {
     let mut found = Vec::new();
-    for file in read("src")? {
+    for file in read("src")?.iter().chain(&read("tests")?) {
         for (number, (code, line)) in (1..).zip(file.code.lines().zip(file.text.lines())) {
             let comment =
                 line.find("//").filter(|at| code.get(*at..*at + 1) == Some(" ")).map(|at| &line[at..]);
@@ -191,13 +193,13 @@ fn words_are_those_of_the_field() -> io::Result<()> {
             found.extend(private.map(|word| format!("{}:{number}: \"{word}\"", file.path)));
         }
     }
-    none("words are those of the field", &found);
+    none("words are those of the vocabulary", &found);
     Ok(())
 }
 
-/// In `src/sys`, and where `main.rs` gives C its `main`.
+/// In `src/sys`, and at the `main` function for C in `main.rs`.
 #[test]
-fn unsafe_is_where_it_belongs() -> io::Result<()> {
+fn unsafe_is_in_sys_and_main_only() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("src")?.iter().filter(|file| !file.path.starts_with("src/sys/")) {
         let main = match file.path.as_str() {
@@ -218,7 +220,7 @@ fn unsafe_is_where_it_belongs() -> io::Result<()> {
 }
 
 #[test]
-fn unsafe_blocks_say_why_they_are_safe() -> io::Result<()> {
+fn unsafe_blocks_have_a_safety_comment() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("src")?.iter().chain(&read("tests")?) {
         let lines: Vec<&str> = file.text.lines().collect();
@@ -229,11 +231,11 @@ fn unsafe_blocks_say_why_they_are_safe() -> io::Result<()> {
             }
         }
     }
-    none("unsafe blocks say why they are safe", &found);
+    none("unsafe blocks have a SAFETY comment", &found);
     Ok(())
 }
 
-/// Whether the comment above a line's statement gives the argument.
+/// Whether the comment above the statement has a SAFETY argument.
 fn has_safety_above(lines: &[&str], index: usize) -> bool {
     let above = lines.get(..index).unwrap_or_default().iter().rev().map(|line| line.trim());
     let mut above = above.skip_while(|line| !line.starts_with("//") && !line.ends_with([';', '{', '}']));
@@ -242,7 +244,7 @@ fn has_safety_above(lines: &[&str], index: usize) -> bool {
 
 #[test]
 fn nothing_is_left_unfinished() -> io::Result<()> {
-    // Spelled in two halves, for this file is read too.
+    // In two halves, as this file is read, too.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     let macros = [concat!("to", "do!"), concat!("unimple", "mented!")];
     let mut found = Vec::new();
@@ -258,7 +260,7 @@ fn nothing_is_left_unfinished() -> io::Result<()> {
     Ok(())
 }
 
-/// What is waited for has a descriptor.
+/// mote waits for file descriptors only.
 #[test]
 fn nothing_sleeps() -> io::Result<()> {
     let calls = ["sleep", "usleep", "nanosleep", "clock_nanosleep", "sleep_ms", "sleep_until", "spin_loop"];
@@ -267,9 +269,9 @@ fn nothing_sleeps() -> io::Result<()> {
     Ok(())
 }
 
-/// A test may have to, but then its function says why before it does.
+/// Tests may sleep if a comment in the function before gives the reason.
 #[test]
-fn tests_that_sleep_say_why() -> io::Result<()> {
+fn tests_that_sleep_have_a_comment() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("tests")? {
         let starts: Vec<usize> = file.functions().into_iter().map(|(line, ..)| line).collect();
@@ -277,15 +279,15 @@ fn tests_that_sleep_say_why() -> io::Result<()> {
             let start = starts.iter().rfind(|start| **start <= number).unwrap_or(&1);
             let mut before = file.text.lines().take(number).skip(*start);
             if !before.any(|line| line.trim().starts_with("// ")) {
-                found.push(format!("{}:{number}: sleeps, and no comment says why", file.path));
+                found.push(format!("{}:{number}: sleeps without a comment", file.path));
             }
         }
     }
-    none("tests that sleep say why", &found);
+    none("tests that sleep have a comment", &found);
     Ok(())
 }
 
-/// What mote says goes through `cli`'s log, and its output through one function that sees a full disk.
+/// Messages go through the log of `cli`, and output through one function that reports a full disk.
 #[test]
 fn nothing_prints() -> io::Result<()> {
     let macros = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
@@ -295,7 +297,7 @@ fn nothing_prints() -> io::Result<()> {
 }
 
 #[test]
-fn every_room_is_in_the_picture() -> io::Result<()> {
+fn every_module_is_in_architecture_md() -> io::Result<()> {
     let picture = fs::read_to_string("ARCHITECTURE.md").unwrap_or_default();
     let mut found = Vec::new();
     for entry in fs::read_dir("src")? {
@@ -307,13 +309,13 @@ fn every_room_is_in_the_picture() -> io::Result<()> {
         }
     }
     found.sort();
-    none("every room is in ARCHITECTURE.md", &found);
+    none("every module is in ARCHITECTURE.md", &found);
     Ok(())
 }
 
-/// The sizes of the parts of scripts/layout.ld, in bytes. The linker places a function that no pattern matches in .text, without
-/// a warning, as after a change of how names are mangled. What the child runs has to fit into the first 64 KiB, with the
-/// ELF header, and what the parent runs after planning into the 64 KiB after that.
+/// The sizes of the parts of scripts/layout.ld, in bytes. The linker places a function that no pattern matches in .text
+/// without a warning, for example after a change of name mangling. The functions of the child have to fit into the
+/// first 64 KiB together with the ELF header, and those of the parent after planning into the next 64 KiB.
 #[test]
 fn layout_is_within_bounds() -> io::Result<()> {
     const PARTS: [(&str, u64, u64); 7] = [
@@ -351,12 +353,12 @@ fn layout_is_within_bounds() -> io::Result<()> {
     Ok(())
 }
 
-/// Fails with everything that was found.
+/// Fails with all violations.
 fn none(rule: &str, found: &[String]) {
     assert!(found.is_empty(), "{rule}, but:\n{}", found.join("\n"));
 }
 
-/// The lines of code that break a rule.
+/// The lines of code that violate a rule.
 fn code_lines(files: &[File], breaks: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {

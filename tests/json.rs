@@ -1,7 +1,7 @@
-//! The decoder of config.json against malformed documents, against the limits it sets, and against a second
-//! reader of JSON (`json/reference.rs`) on documents that are damaged or made at random.
+//! The decoder of config.json: malformed documents, its limits, and a comparison with a second JSON reader
+//! (`json/reference.rs`) on damaged and random documents.
 
-// A test may panic.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "json/damage.rs"]
@@ -19,7 +19,7 @@ mod values;
 
 use mote::json::Decoder;
 
-/// Reads one document with the given calls, to its end.
+/// Decodes a document with these calls, up to its end.
 fn read<T>(document: impl AsRef<[u8]>, calls: impl FnOnce(&mut Decoder<'_>) -> T) -> Result<T, String> {
     let mut text = document.as_ref().to_vec();
     let mut decoder = Decoder::new("t", &mut text);
@@ -27,13 +27,13 @@ fn read<T>(document: impl AsRef<[u8]>, calls: impl FnOnce(&mut Decoder<'_>) -> T
     decoder.finish().map(|()| value).map_err(|error| error.to_string())
 }
 
-/// Reads one document without looking at what is in it.
+/// Decodes a document and skips all values.
 fn skip(document: impl AsRef<[u8]>) -> Result<(), String> {
     read(document, |d| d.skip())
 }
 
-/// The error of a document that is not looked at.
+/// The error of a document whose values are skipped.
 fn error(document: impl AsRef<[u8]>) -> String {
     let shown = document.as_ref().escape_ascii().to_string();
-    skip(document).err().unwrap_or_else(|| panic!("{shown} is taken"))
+    skip(document).err().unwrap_or_else(|| panic!("{shown} is accepted"))
 }

@@ -1,17 +1,17 @@
-//! Golden plans: config.json in, every decision out (or the exact error).
+//! Golden plans: the complete plan for a config.json, or the exact error.
 //!
-//! - `plan/real/`: what engines write. Every file is planned for cgroup v2 and for the hybrid layout, and
-//!   compared with `plan/golden/NAME.txt` (`plan/golden.rs` says how to read it).
-//! - `plan/broken.txt`: rejected configurations, each with the exact error (`plan/broken.rs`).
-//! - `plan/absent.rs`: a member that is absent, or is zero, means the same as its default.
-//! - `plan/full.json`: every member of the specification; each is removed, given a wrong type, made null, and
-//!   every object gets unknown members (`plan/full.rs`).
+//! - `plan/real/`: configurations of engines. Each file is planned for cgroup v2 and for the hybrid layout, and
+//!   compared with `plan/golden/NAME.txt` (format: see `plan/golden.rs`).
+//! - `plan/broken.txt`: invalid and unsupported configurations, each with the exact error (`plan/broken.rs`).
+//! - `plan/absent.rs`: a member that is absent or zero has the same meaning as its default.
+//! - `plan/full.json`: every member of the specification; each is removed, set to a wrong type and to null, and every
+//!   object gets unknown members (`plan/full.rs`).
 //!
-//! `BLESS=1` writes the expected files again: read their difference before you commit it. How a plan is printed is in
-//! `plan/print.rs`, the names of numbers in `plan/names.rs`, what BPF programs do in
+//! `BLESS=1` overwrites the expected results: review the difference before you commit. Plans are printed by
+//! `plan/print.rs`, with the names of `plan/names.rs` for numbers; BPF programs are printed by their results, in
 //! `plan/device.rs` and `plan/filter.rs`.
 
-// A test may panic.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "plan/absent.rs"]
@@ -30,8 +30,8 @@ mod golden;
 mod growth;
 #[path = "plan/host.rs"]
 mod host;
-#[path = "devices/machine.rs"]
-mod machine;
+#[path = "devices/interpreter.rs"]
+mod interpreter;
 #[path = "plan/names.rs"]
 mod names;
 #[path = "plan/print.rs"]

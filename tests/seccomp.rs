@@ -1,15 +1,15 @@
-//! The seccomp compiler: its programs run in an interpreter (`seccomp/machine.rs`), beside the programs that
-//! libseccomp makes of the same profiles, and beside the profiles themselves, read by the book.
+//! The seccomp compiler: its programs are run in an interpreter (`seccomp/interpreter.rs`), and compared with
+//! libseccomp's programs for the same profiles and with a direct evaluation of the profiles (`seccomp/reference.rs`).
 //!
-//! - `differential.rs`: profiles at random, and those of engines, on every architecture, against libseccomp with
-//!   what runc adds to it. What may differ, and why, is [`differential::Why`].
-//! - `kernel.rs`: programs loaded, in a child.
-//! - `ahead.rs`: what the library itself foresees of a program's answers.
-//! - `meaning.rs`: what cannot be compared, and what is refused, with the exact error.
-//! - `shape.rs`: how large and how long the programs are.
-//! - `numbers.rs`: the table of system calls against libseccomp and against the kernel's headers.
+//! - `differential.rs`: random profiles and those of engines, for every architecture, compared with libseccomp and
+//!   runc's additions to it. The possible differences are listed in [`differential::Why`].
+//! - `kernel.rs`: programs loaded in a child.
+//! - `ahead.rs`: mote's own evaluation of filters before they are loaded.
+//! - `rules.rs`: single rules, and the exact errors of rejected profiles.
+//! - `size.rs`: the sizes and execution lengths of programs.
+//! - `numbers.rs`: the syscall table, compared with libseccomp and with the kernel's headers.
 
-// A test may panic, and say what it skips and what it measured.
+// Tests may panic, and print what they skip or measure.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -20,29 +20,29 @@
 
 #[path = "seccomp/ahead.rs"]
 mod ahead;
-#[path = "seccomp/book.rs"]
-mod book;
 #[path = "seccomp/differential.rs"]
 mod differential;
 #[path = "seccomp/engines.rs"]
 mod engines;
 #[path = "seccomp/headers.rs"]
 mod headers;
+#[path = "seccomp/interpreter.rs"]
+mod interpreter;
 #[path = "seccomp/kernel.rs"]
 mod kernel;
 #[path = "seccomp/library.rs"]
 mod library;
-#[path = "seccomp/machine.rs"]
-mod machine;
-#[path = "seccomp/meaning.rs"]
-mod meaning;
 #[path = "seccomp/numbers.rs"]
 mod numbers;
 #[path = "seccomp/profile.rs"]
 mod profile;
 #[path = "seccomp/random.rs"]
 mod random;
+#[path = "seccomp/reference.rs"]
+mod reference;
 #[path = "seccomp/rows.rs"]
 mod rows;
-#[path = "seccomp/shape.rs"]
-mod shape;
+#[path = "seccomp/rules.rs"]
+mod rules;
+#[path = "seccomp/size.rs"]
+mod size;

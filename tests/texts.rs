@@ -1,12 +1,13 @@
-//! What mote says of itself: completions for shells and manual pages, both made of the tables that `--help` prints;
-//! and what puts them into their places, `scripts/install`.
+//! Texts of mote: shell completions and manual pages, both generated from the option tables that `--help` prints; and
+//! `scripts/install`, which installs them.
 //!
-//! - `completion.rs`: the shells complete command lines, each with its own means (`texts/shell.rs`).
+//! - `completion.rs`: the shells complete command lines (`texts/shell.rs`).
 //! - `man.rs`: the pages of `scripts/man`.
-//! - `install.rs`: what is installed, and taken away again.
-//! - `scripts.rs`: what `.ci/run` and `scripts/test` say of tests that did not run, and need of their caller.
+//! - `install.rs`: the files that are installed and uninstalled.
+//! - `scripts.rs`: how `.ci/run` and `scripts/test` report tests that did not run, and the environment in which they
+//!   run tests.
 
-// A test may panic, and say what it skips.
+// Tests may panic, and print what they skip.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

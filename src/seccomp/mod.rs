@@ -16,7 +16,7 @@
 //! - A rule for a call that is also available through socketcall(2) or ipc(2) applies there as well.
 //!
 //! For docker's profile, the program has a quarter of the instructions of libseccomp's, and executes ten of them per
-//! call on average (tests/seccomp/shape.rs). That also determines the cost of loading it, because the kernel then
+//! call on average (tests/seccomp/size.rs). That also determines the cost of loading it, because the kernel then
 //! runs the filter once for every syscall number. Compiling takes less time than loading, so no compiled filters are
 //! cached.
 //!

@@ -1,10 +1,10 @@
-//! The floor of a container start: the kernel calls that the bench bundle asks for, and nothing else.
+//! The minimum of a container start: the system calls that the bench bundle needs, and nothing else.
 //!
 //! `floor [--no-net] [--procs] ROOTFS NAME` makes a cgroup NAME in every mounted hierarchy, starts /true of
 //! ROOTFS as the container that `tests/bench/config.json` describes, waits for it and removes the cgroups.
-//! It reads no configuration (the bundle is written out below: keep the two in step), writes no state and
-//! checks nothing but the results of its calls. No runtime that does the same work can be faster; how near
-//! one comes is what `scripts/bench` prints.
+//! It reads no configuration (the bundle is repeated in the code below: change both), writes no state and checks only
+//! the results of its calls. No runtime that does the same work can be faster; `scripts/bench` prints how close mote
+//! comes.
 //!
 //! cgroup v2 is joined by CLONE_INTO_CGROUP. v1 is joined by the child itself, writing 0 to `tasks`: for a
 //! thread that moves only itself the kernel takes no cgroup_threadgroup_rwsem, whose first taker waits for
@@ -87,7 +87,7 @@ fn run(job: &Job) -> Done<i32> {
 }
 
 extern "C" fn container(job: usize) -> ! {
-    // SAFETY: `run` passed its job, and stands still until this process executes or exits.
+    // SAFETY: `run` passed its job, and is suspended until this process executes or exits.
     let job = unsafe { &*(job as *const Job) };
     let result = enter(job).and_then(|()| mounts(job)).and_then(|()| process());
     match result {
@@ -98,7 +98,7 @@ extern "C" fn container(job: usize) -> ! {
 
 fn enter(job: &Job) -> Done<()> {
     job.cgroups.join(job.join_file)?;
-    // Only now: the namespace's root is the cgroup its maker is in.
+    // Only now: the root of the namespace is the cgroup of the process that creates it.
     check("unshare", sys!(UNSHARE, CLONE_NEWCGROUP))?;
     check("sethostname", sys!(SETHOSTNAME, c"bench".as_ptr(), 5))?;
     if job.network {
@@ -120,7 +120,7 @@ fn directory(path: &CStr) -> Done<usize> {
     check("mkdir", sys!(MKDIRAT, AT_FDCWD, path.as_ptr(), 0o755))
 }
 
-/// Everything is made under the working directory, which becomes the root at the end.
+/// Everything is created below the working directory, which becomes the root at the end.
 fn mounts(job: &Job) -> Done<()> {
     const SAFE: usize = MS_NOSUID | MS_NOEXEC | MS_NODEV;
     sys!(UMASK, 0);
@@ -175,7 +175,7 @@ fn devices() -> Done<()> {
     Ok(())
 }
 
-/// The paths that are not on this host are tried all the same: a runtime cannot know either.
+/// Paths that are missing on this host are tried, too, as a runtime cannot know that.
 fn masks() -> Done<()> {
     let files = [
         c"proc/kcore",

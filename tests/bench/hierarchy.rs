@@ -1,4 +1,4 @@
-//! The cgroup hierarchies that are mounted, and the container's cgroup in each: floor.rs' larger half.
+//! The mounted cgroup hierarchies, and the container's cgroup in each, for floor.rs.
 
 use crate::kernel::{self, Done, check, fail};
 use crate::sys;
@@ -14,7 +14,7 @@ const MS_RDONLY: usize = 1;
 const MS_REMOUNT_BIND: usize = 0x1020;
 const MS_BIND: usize = 0x1000;
 
-/// A path with the NUL at its end.
+/// A path with a terminating NUL.
 #[derive(Clone, Copy)]
 struct Path([u8; 256]);
 
@@ -131,7 +131,7 @@ impl Hierarchy {
     }
 }
 
-/// All of them.
+/// All hierarchies.
 pub struct Cgroups {
     list: [Option<Hierarchy>; 20],
     made: usize,
@@ -205,8 +205,8 @@ impl Cgroups {
         self.v1().try_for_each(|h| h.write(file, &[b"0"]))
     }
 
-    /// v2: one mount. v1: a tmpfs, in it every hierarchy, and links for controllers that share one.
-    /// Binds, because they cost less than mounts and show the same in the new cgroup namespace.
+    /// v2: one mount. v1: a tmpfs with every hierarchy, and links for controllers that share one. Bind mounts, as they
+    /// cost less than new mounts and show the same in the new cgroup namespace.
     pub fn mount(&self, flags: usize) -> Done<()> {
         let top = c"sys/fs/cgroup".as_ptr();
         if self.v1().next().is_none() {
@@ -225,7 +225,7 @@ impl Cgroups {
 
     pub fn remove(&self) {
         for h in self.iter().take(self.made) {
-            // Since Linux 6.19 a dead task may leave its cgroup a moment after it was waited for.
+            // Since Linux 6.19, a dead task may leave its cgroup shortly after it was waited for.
             let remove = || sys!(UNLINKAT, AT_FDCWD, h.cgroup.as_ptr(), AT_REMOVEDIR);
             (0..100_000).find(|_| remove() != EBUSY);
         }

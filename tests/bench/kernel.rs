@@ -1,7 +1,7 @@
-//! The bare floor under the bench programs: `_start`, system calls, a child on its own stack, text out.
+//! A minimal runtime for the bench programs: `_start`, system calls, a child on its own stack, output of text.
 //!
-//! No standard library and no C library, so that starting one of these programs costs what the kernel
-//! charges and nothing else. Knows x86_64 and aarch64. Built by `scripts/bench` with plain `rustc`.
+//! Without the standard library and a C library, so that starting one of these programs costs only what the kernel
+//! needs. For x86_64 and aarch64. Built by `scripts/bench` with plain `rustc`.
 
 #![allow(dead_code)] // each program uses a part of it
 
@@ -106,7 +106,7 @@ core::arch::global_asm!(
 #[inline(always)]
 pub fn call(number: usize, a: [usize; 6]) -> isize {
     let result;
-    // SAFETY: a system call; what the pointers among the arguments must be is the caller's business.
+    // SAFETY: a system call; the caller is responsible for the pointers among the arguments.
     unsafe {
         core::arch::asm!("syscall", inlateout("rax") number as isize => result,
             in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
@@ -119,7 +119,7 @@ pub fn call(number: usize, a: [usize; 6]) -> isize {
 #[inline(always)]
 pub fn call(number: usize, a: [usize; 6]) -> isize {
     let result;
-    // SAFETY: a system call; what the pointers among the arguments must be is the caller's business.
+    // SAFETY: a system call; the caller is responsible for the pointers among the arguments.
     unsafe {
         core::arch::asm!("svc 0", in("x8") number, inlateout("x0") a[0] as isize => result,
             in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
@@ -142,7 +142,7 @@ macro_rules! sys {
     }};
 }
 
-/// What went wrong is the call and its negative errno.
+/// An error is the name of the call and its negative errno.
 pub type Done<T> = Result<T, (&'static str, isize)>;
 
 pub fn check(what: &'static str, result: isize) -> Done<usize> {
@@ -174,8 +174,8 @@ pub const SIGCHLD: u64 = 17;
 struct Stack([u8; 16384]);
 static mut STACK: Stack = Stack([0; 16384]);
 
-/// Starts `entry(data)` as a process that borrows this one's memory until it executes or exits (what vfork
-/// does), on a stack of its own. One at a time. Returns its pid.
+/// Starts `entry(data)` as a process that shares this one's memory until it executes or exits (like vfork), on its own
+/// stack. One at a time. Returns its PID.
 pub fn spawn(flags: u64, cgroup: u64, entry: extern "C" fn(usize) -> !, data: usize) -> isize {
     let args = CloneArgs {
         flags: flags | CLONE_VM | CLONE_VFORK,
@@ -185,14 +185,14 @@ pub fn spawn(flags: u64, cgroup: u64, entry: extern "C" fn(usize) -> !, data: us
         cgroup,
         ..CloneArgs::default()
     };
-    // SAFETY: CLONE_VFORK keeps this thread stopped while the child runs on STACK, and `entry` does not return.
+    // SAFETY: CLONE_VFORK suspends this thread while the child runs on STACK, and `entry` does not return.
     unsafe { clone_on_stack(&args, entry, data) }
 }
 
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone_on_stack(args: &CloneArgs, entry: extern "C" fn(usize) -> !, data: usize) -> isize {
     let result;
-    // SAFETY: the caller vouches for the stack; the child leaves this block only through `entry`.
+    // SAFETY: the caller provides the stack; the child leaves this block only through `entry`.
     unsafe {
         core::arch::asm!("syscall", "test rax, rax", "jnz 2f",
             "xor ebp, ebp", "mov rdi, r9", "call r8", "ud2", "2:",
@@ -206,7 +206,7 @@ unsafe fn clone_on_stack(args: &CloneArgs, entry: extern "C" fn(usize) -> !, dat
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone_on_stack(args: &CloneArgs, entry: extern "C" fn(usize) -> !, data: usize) -> isize {
     let result;
-    // SAFETY: the caller vouches for the stack; the child leaves this block only through `entry`.
+    // SAFETY: the caller provides the stack; the child leaves this block only through `entry`.
     unsafe {
         core::arch::asm!("svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x0, x3", "blr x2", "brk #1", "2:",
             in("x8") nr::CLONE3, inlateout("x0") args => result,
@@ -215,7 +215,7 @@ unsafe fn clone_on_stack(args: &CloneArgs, entry: extern "C" fn(usize) -> !, dat
     result
 }
 
-/// The arguments and the environment as the kernel left them on the stack.
+/// The arguments and the environment as the kernel puts them on the stack.
 pub struct Start {
     pub arguments: &'static [*const u8],
     pub environment: *const *const u8,
@@ -223,7 +223,7 @@ pub struct Start {
 
 impl Start {
     /// # Safety
-    /// `stack` is the stack pointer that `_start` found.
+    /// `stack` is the stack pointer at `_start`.
     pub unsafe fn new(stack: *const usize) -> Start {
         // SAFETY: argc, then argv with a null at its end, then the environment (the System V ABI).
         unsafe {
@@ -235,7 +235,7 @@ impl Start {
 }
 
 pub fn text(s: *const u8) -> &'static [u8] {
-    // SAFETY: an argument from the kernel: it ends in a NUL and lives as long as the process.
+    // SAFETY: an argument from the kernel is terminated by a NUL and lives as long as the process.
     unsafe { CStr::from_ptr(s.cast()) }.to_bytes()
 }
 
@@ -245,7 +245,7 @@ pub fn exit(code: i32) -> ! {
     }
 }
 
-/// One line of output, gathered and then written at once.
+/// A line of output, collected and then written at once.
 pub struct Line {
     bytes: [u8; 512],
     length: usize,
@@ -303,7 +303,7 @@ pub fn parse(s: &[u8]) -> u64 {
     digits.fold(0, |n, b| n.wrapping_mul(10).wrapping_add((b - b'0') as u64))
 }
 
-/// Fills `buffer` with a file's beginning; what was read.
+/// Reads the beginning of a file into `buffer`; returns the part that was read.
 pub fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], isize> {
     let fd = sys!(OPENAT, -100isize, path.as_ptr(), 0o2000000); // AT_FDCWD, O_RDONLY | O_CLOEXEC
     if fd < 0 {
@@ -327,12 +327,12 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     fail(b"panic", b"", 0)
 }
 
-// Named by the unwind tables of the core library; nothing here unwinds.
+// Referenced by the unwind tables of the core library; nothing here unwinds.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
-// What the compiler may call for copies. Bytes one by one: nothing here copies more than a line.
-// Volatile, so that the loops are not turned back into calls of themselves.
+// Functions that the compiler may call for copies, byte by byte, as nothing here copies more than a line. Volatile, so
+// that the loops are not compiled to calls of themselves.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
     for i in 0..n {

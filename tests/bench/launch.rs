@@ -1,4 +1,4 @@
-//! Runs a command and says what it cost: a launcher so small that it does not show in what it measures.
+//! Runs a command and prints its costs: a launcher so small that it does not affect the measurement.
 //!
 //! `launch [--in PID] N COMMAND...` runs COMMAND N times and prints for each run: wall time in ns, the
 //! largest resident set in KB, page faults (the last two of the command and of all it waited for).

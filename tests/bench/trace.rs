@@ -1,9 +1,9 @@
-//! Follows a command and all its children by ptrace(2) and counts what each process of it does.
+//! Traces a command and all its children with ptrace(2), and counts the system calls of each process.
 //!
-//! A process counts until it executes a program inside another root, that is, until it becomes the
-//! container's payload; there it is let go. One line for each: its role, its system calls, its peak of
-//! resident memory twice (VmHWM, and the exact sum of smaps_rollup), both in KB, and its threads. Memory is
-//! read when the process is about to exit or to execute: its last moment, and for a runtime its largest.
+//! A process is traced until it executes a program inside another root, that is, until it becomes the container's
+//! payload; then it is detached. Prints one line for each: its role, its system calls, its peak RSS twice (VmHWM, and
+//! the exact sum of smaps_rollup), both in KB, and its threads. Memory is read when the process is about to exit or to
+//! execute, when a runtime uses the most.
 
 use crate::kernel::{self, Line};
 use crate::sys;
@@ -35,11 +35,11 @@ struct Process {
 struct Tracer {
     processes: [Process; 32],
     known: usize,
-    /// Thread ids seen so far, 0 for a free place.
+    /// Thread ids seen so far, 0 for a free slot.
     threads: [u64; 512],
 }
 
-/// Traces `root`, a child stopped at its execve, to its end; its exit code.
+/// Traces `root`, a child stopped at its execve, until it exits; returns its exit code.
 pub fn trace(root: isize) -> i32 {
     let mut tracer = Tracer { processes: [Process::default(); 32], known: 0, threads: [0; 512] };
     let mut code = 1;
@@ -53,7 +53,7 @@ pub fn trace(root: isize) -> i32 {
             tracer.stopped(tid as u64, status >> 8);
             continue;
         }
-        tracer.forget(tid as u64);
+        tracer.remove_thread(tid as u64);
         if tid == root {
             code = if status & 0x7f == 0 { status >> 8 & 0xff } else { 1 };
             break;
@@ -63,7 +63,7 @@ pub fn trace(root: isize) -> i32 {
     code
 }
 
-/// /proc/PID/NAME, with the NUL at its end.
+/// /proc/PID/NAME, with a terminating NUL.
 pub fn proc_path(pid: u64, name: &[u8]) -> [u8; 64] {
     let line = Line::new().put(b"/proc/").number(pid).put(b"/").put(name);
     let mut path = [0; 64];
@@ -74,25 +74,25 @@ pub fn proc_path(pid: u64, name: &[u8]) -> [u8; 64] {
 }
 
 impl Tracer {
-    /// One stop of one thread: `what` is the signal, and the ptrace event above it.
+    /// Handles a stop of a thread: `what` is the signal, with the ptrace event in the upper bits.
     fn stopped(&mut self, tid: u64, what: i32) {
         let signal = what & 0xff;
-        let fresh = self.meet(tid);
+        let fresh = self.add_thread(tid);
         let mut deliver = 0;
         match (signal, what >> 8) {
             (SYSCALL_STOP, _) => self.system_call(tid),
             (SIGTRAP, EVENT_EXEC) => {
                 let before = event_message(tid); // the thread's id, if it was not the first of its process
                 if before != tid {
-                    self.forget(before);
+                    self.remove_thread(before);
                 }
                 if root_of(tid) != root_of(0) {
-                    self.forget(tid);
+                    self.remove_thread(tid);
                     sys!(PTRACE, PTRACE_DETACH, tid, 0, 0);
                     return;
                 }
             }
-            (SIGTRAP, EVENT_EXIT) => self.weigh(tid),
+            (SIGTRAP, EVENT_EXIT) => self.read_memory(tid),
             (SIGTRAP, 0) if fresh => {
                 sys!(PTRACE, PTRACE_SETOPTIONS, tid, 0, OPTIONS); // the command's own execve
             }
@@ -114,11 +114,11 @@ impl Tracer {
         }
         let execute = [kernel::nr::EXECVE as u64, kernel::nr::EXECVEAT as u64];
         if execute.contains(&info[3]) {
-            self.weigh(tid); // when it returns, this memory is gone
+            self.read_memory(tid); // when it returns, this memory is gone
         }
     }
 
-    fn weigh(&mut self, tid: u64) {
+    fn read_memory(&mut self, tid: u64) {
         let high_water = field(tid, b"status", b"VmHWM:");
         let resident = field(tid, b"smaps_rollup", b"Rss:");
         if let Some(process) = self.process(tid) {
@@ -132,8 +132,8 @@ impl Tracer {
         self.processes[..self.known].iter_mut().find(|p| p.pid == pid)
     }
 
-    /// Whether this thread was not known before.
-    fn meet(&mut self, tid: u64) -> bool {
+    /// Adds a thread; returns whether it is new.
+    fn add_thread(&mut self, tid: u64) -> bool {
         if self.threads.contains(&tid) {
             return false;
         }
@@ -149,7 +149,7 @@ impl Tracer {
         true
     }
 
-    fn forget(&mut self, tid: u64) {
+    fn remove_thread(&mut self, tid: u64) {
         if let Some(place) = self.threads.iter_mut().find(|t| **t == tid) {
             *place = 0;
         }
@@ -173,7 +173,7 @@ fn event_message(tid: u64) -> u64 {
     message
 }
 
-/// The number after `name` in /proc/TID/FILE, 0 where there is none.
+/// The number after `name` in /proc/TID/FILE, or 0.
 fn field(tid: u64, file: &[u8], name: &[u8]) -> u64 {
     let path = proc_path(tid, file);
     let mut buffer = [0; 4096];
@@ -183,7 +183,7 @@ fn field(tid: u64, file: &[u8], name: &[u8]) -> u64 {
     line.map_or(0, |line| kernel::parse(line[name.len()..].trim_ascii_start()))
 }
 
-/// Which directory is the root of a process (0: of this one), as device and inode.
+/// The root directory of a process (0: of this one), as device and inode.
 fn root_of(pid: u64) -> (u64, u64) {
     let path = proc_path(pid, b"root/");
     let mut stat = [0u64; 32]; // struct stat begins with st_dev and st_ino

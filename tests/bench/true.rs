@@ -1,6 +1,6 @@
-//! The payload of the bench container: exits with 0 at once; with any argument it waits to be killed.
+//! The payload of the bench container: exits with 0 immediately; with any argument it waits until it is killed.
 //!
-//! All of it is one page, so that what is measured around it is the runtime.
+//! It is a single page, so that the measured costs are those of the runtime.
 
 #![no_std]
 #![no_main]
@@ -8,7 +8,7 @@
 mod kernel;
 
 extern "C" fn program(stack: *const usize) -> ! {
-    // SAFETY: `_start` passes its stack pointer, and argc lies there.
+    // SAFETY: `_start` passes its stack pointer, at which argc is.
     if unsafe { *stack } > 1 {
         loop {
             sys!(PPOLL, 0, 0, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! Programs that the kernel gets. That takes root, and an own cgroup where v2 is mounted.
+//! Programs loaded into the kernel, which needs root and a cgroup on v2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use crate::book::{Random, rule};
+use crate::reference::{Random, rule};
 
 /// A cgroup for one test.
 struct Cgroup(PathBuf);
@@ -42,9 +42,9 @@ impl Drop for Cgroup {
     }
 }
 
-/// What the verifier thinks of the programs.
+/// The verifier accepts the programs.
 #[test]
-fn the_kernel_takes_them() {
+fn programs_are_accepted() {
     if Cgroup::new("load").is_none() {
         return;
     }
@@ -63,7 +63,7 @@ fn the_kernel_takes_them() {
 }
 
 #[test]
-fn attached_replaced_and_taken_away() {
+fn programs_are_attached_replaced_and_detached() {
     let Some(cgroup) = Cgroup::new("attach") else { return };
     let directory = cgroup.open();
     let ids = || {
@@ -79,7 +79,7 @@ fn attached_replaced_and_taken_away() {
     bpf::attach(directory.as_fd(), two.as_fd(), Some(one.as_fd())).unwrap();
     assert_eq!(ids().len(), 1);
     assert_ne!(ids(), first);
-    // As a later mote would find it.
+    // As a later mote finds it.
     let found = bpf::by_id(ids()[0]).unwrap();
     bpf::attach(directory.as_fd(), three.as_fd(), Some(found.as_fd())).unwrap();
     assert_eq!(ids().len(), 1);
@@ -91,11 +91,11 @@ fn attached_replaced_and_taken_away() {
 }
 
 #[test]
-fn a_wrong_program_is_refused() {
+fn invalid_program_is_rejected() {
     if Cgroup::new("wrong").is_none() {
         return;
     }
-    // An end without an answer.
+    // A program that returns without a result.
     let program = [u64::from_ne_bytes([0x95, 0, 0, 0, 0, 0, 0, 0])];
     assert_eq!(bpf::load(&program, &mut []).unwrap_err(), Errno::ACCESS);
     let mut log = vec![0; 1 << 16];
@@ -103,9 +103,9 @@ fn a_wrong_program_is_refused() {
     assert!(String::from_utf8_lossy(&log).contains("R0 !read_ok"));
 }
 
-/// Says what it costs (`--nocapture`).
+/// Prints how long loading takes (`--nocapture`).
 #[test]
-fn what_it_costs() {
+fn duration_of_loading() {
     let Some(cgroup) = Cgroup::new("cost") else { return };
     let directory = cgroup.open();
     let docker = ["deny a *:* rwm", "allow c 1:5 rwm", "allow c 5:1 rwm", "deny c 10:229 rwm"];

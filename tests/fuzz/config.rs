@@ -1,5 +1,5 @@
-//! Fuzz target: any bytes as a config.json, decoded and planned for two kinds of hosts. Nothing is done, and the
-//! plan must not end in a panic, take long or take much memory.
+//! Fuzz target: any bytes as a config.json, decoded and planned for two kinds of hosts. Nothing is executed, and
+//! planning must not panic, take long or need much memory.
 
 #![no_main]
 
@@ -25,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|document: &[u8]| {
         let host = Host { uid: 0, gid: 0, has_groups: true, capabilities: 0, effective: 0, bounding: u64::MAX, ignored_signals: 0, cgroups };
         let mut warnings = Vec::new();
         let plan = Plan::new(&config, &host, &options, &mut warnings);
-        // Printing walks through all of it.
+        // Printing visits the whole plan.
         let _ = plan.map(|plan| format!("{plan:?}"));
     }
 });

@@ -1,14 +1,14 @@
-//! Fuzz target: any bytes as a message of D-Bus, read as what is waited for. It must not end in a panic, and what is
-//! taken for a message must be as long as its head says.
+//! Fuzz target: any bytes as a D-Bus message that mote waits for. Parsing must not panic, and an accepted message must
+//! have the length of its header.
 
 #![no_main]
 
 use mote::os::dbus::read::{HEAD, Message, length};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let said = bytes.get(..HEAD).and_then(length);
+    let given = bytes.get(..HEAD).and_then(length);
     let Some(message) = Message::decode(bytes) else { return };
-    assert_eq!(said, Some(bytes.len()));
+    assert_eq!(given, Some(bytes.len()));
     let _ = message.body("v").and_then(|mut body| body.text_variant().map(str::len));
     let _ = message.body("s").and_then(|mut body| body.text().map(str::len));
     if let Some(mut body) = message.body("uoss") {

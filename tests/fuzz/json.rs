@@ -1,4 +1,4 @@
-//! Fuzz target: any bytes through the decoder and through the tests' own reader of JSON. They must agree.
+//! Fuzz target: any bytes for the decoder and for the reference reader of the tests. They must agree.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Fuzz target: any bytes as `linux.seccomp` of a config.json, compiled for each kind of machine and run for some
-//! calls. It must not end in a panic, and every program must be one that the kernel would take.
+//! Fuzz target: any bytes as `linux.seccomp` of a config.json, compiled for each architecture and run for some calls.
+//! Compiling must not panic, and the kernel must accept every program.
 
 #![no_main]
 
@@ -10,8 +10,8 @@ use mote::sys::seccomp::Call;
 
 const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };
 
-/// Looks ahead with any program, with more and with less of a call known: what is foreseen with less is so with more.
-fn look_ahead(program: &Filter<'_>) {
+/// Evaluates a program with more and with fewer known arguments: a result with fewer must be the same with more.
+fn evaluate(program: &Filter<'_>) {
     for name in ["execve", "prctl", "no such call"] {
         let known = program.foresee(Call { name, arguments: &[24; 6] }, |_| true);
         for count in 0..6 {
@@ -21,7 +21,7 @@ fn look_ahead(program: &Filter<'_>) {
     }
 }
 
-/// Runs a program for one call: it must come to a verdict without leaving its end or loading what is not there.
+/// Runs a program for a call: it must return a result without leaving the program or loading invalid offsets.
 fn run(program: &[u64], data: &[u32; 16]) {
     let (mut at, mut accumulator) = (0, None::<u32>);
     loop {
@@ -46,7 +46,7 @@ fn run(program: &[u64], data: &[u32; 16]) {
 libfuzzer_sys::fuzz_target!(|section: &[u8]| {
     let finished = std::str::from_utf8(section).ok();
     if let Some(Ok(program)) = finished.map(|text| Filter::from_base64(text, &[], LISTENED)) {
-        look_ahead(&program);
+        evaluate(&program);
     }
     let before = br#"{"ociVersion": "1.0.0", "root": {"path": "r"}, "linux": {"seccomp": "#;
     let mut text = [before, section, b"}}"].concat();
@@ -55,7 +55,7 @@ libfuzzer_sys::fuzz_target!(|section: &[u8]| {
     for native in &ARCHS {
         let Ok(program) = compile(section, Context { native, ..LISTENED }) else { continue };
         assert!((1..=4096).contains(&program.instructions.len()));
-        look_ahead(&program);
+        evaluate(&program);
         for number in (0..500).chain([4000, 5000, 6000, 0x3fff_ffff, 0x4000_0000, 0x4000_0200, u32::MAX]) {
             let mut data = [number; 16];
             data[1] = native.audit;

@@ -1,10 +1,10 @@
-//! The sections of a program for 64 bits (elf(5)).
+//! The sections of a 64-bit ELF file (elf(5)).
 
 use std::fs;
 use std::io::Result;
 use std::path::Path;
 
-/// Their names and sizes; nothing of a file that is no such program.
+/// Names and sizes of the sections; empty for another file.
 pub fn sections(program: &Path) -> Result<Vec<(String, u64)>> {
     let bytes = fs::read(program)?;
     let number = |at: u64, length: u64| {

@@ -1,15 +1,15 @@
-//! Source files as text, with just enough of Rust known: what is code and what is comment or literal, where a
-//! function begins and ends, and which paths of the crate are spelled out.
+//! Source files as text, with a minimal parser of Rust: code without comments and literals, functions with their
+//! lengths, and paths of the crate.
 
 use std::fs;
 use std::io::Result;
 use std::path::Path;
 
 pub struct File {
-    /// `src/room/file.rs`
+    /// `src/module/file.rs`
     pub path: String,
     pub text: String,
-    /// The text with comments and literals blanked out, line for line.
+    /// The text with comments and literals replaced by blanks, with the same lines.
     pub code: String,
 }
 
@@ -25,7 +25,7 @@ fn collect(directory: &Path, files: &mut Vec<File>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            // What cargo makes, as for the fuzz targets.
+            // Build output of Cargo, as below tests/fuzz.
             if !path.ends_with("target") {
                 collect(&path, files)?;
             }
@@ -37,7 +37,7 @@ fn collect(directory: &Path, files: &mut Vec<File>) -> Result<()> {
     Ok(())
 }
 
-/// Blanks out comments and literals.
+/// Replaces comments and literals by blanks.
 fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -56,7 +56,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// How long the comment or literal is that begins here.
+/// The length of the comment or literal at the beginning of the text.
 fn length_of_text(text: &str) -> Option<usize> {
     if text.starts_with("//") {
         return text.find('\n').or(Some(text.len()));
@@ -81,7 +81,7 @@ fn length_of_text(text: &str) -> Option<usize> {
     closed.then(|| closing(quoted, '\'')).flatten().map(|end| prefix + end)
 }
 
-/// Where a literal that begins with a quote has ended.
+/// The end of a literal that begins with a quote.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut letters = text.char_indices().skip(1);
     loop {
@@ -94,13 +94,13 @@ fn closing(text: &str, quote: char) -> Option<usize> {
 }
 
 impl File {
-    /// `room::file`, as steps; a `mod.rs` is its room.
+    /// The steps of `module::file`; a `mod.rs` has only those of its module.
     pub fn module(&self) -> Vec<String> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
         path.split('/').filter(|step| *step != "lib").map(str::to_string).collect()
     }
 
-    /// All paths of the crate that are spelled out, from its root, with their lines.
+    /// All paths of the crate in the code, from its root, with their lines.
     pub fn uses(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         for (at, _) in self.code.match_indices("::") {
@@ -109,7 +109,7 @@ impl File {
             let line = self.code[..at].matches('\n').count() + 1;
             let mut base = match head {
                 _ if before.ends_with("::") => continue,
-                // The library, for the binary.
+                // The library, in the binary.
                 "crate" | "mote" => Vec::new(),
                 "super" => self.around(at),
                 _ => continue,
@@ -124,7 +124,7 @@ impl File {
         found
     }
 
-    /// The same without those of tests, and with those of a `mod.rs` into its own files.
+    /// The same without those of unit tests, and with those of a `mod.rs` to its own files.
     pub fn uses_outside_tests(&self) -> Vec<String> {
         let code = match self.code.match_indices("#[cfg(").find(|(at, _)| is_test(&self.code[*at..])) {
             Some((at, _)) => &self.code[..at],
@@ -133,7 +133,7 @@ impl File {
         let mut found: Vec<String> = Vec::new();
         let own = File { path: self.path.clone(), text: String::new(), code: code.to_string() };
         found.extend(own.uses().into_iter().map(|(_, path)| path));
-        // Paths into modules that are declared here.
+        // Paths to modules that are declared here.
         let declared = code.lines().filter_map(|line| line.trim_end().strip_suffix(';')?.rsplit_once("mod "));
         for (_, child) in declared.filter(|(_, child)| child.chars().all(is_word)) {
             let mut paths = code.match_indices(child);
@@ -149,7 +149,8 @@ impl File {
         found
     }
 
-    /// What `super` is at a place: rustfmt closes a module within the file at the line's begin.
+    /// The module that `super` refers to at a position. rustfmt puts the closing brace of an inline module at the begin
+    /// of a line.
     fn around(&self, at: usize) -> Vec<String> {
         let mut module = self.module();
         let last = self.code[..at].lines().rfind(|line| *line == "}" || line.starts_with("mod "));
@@ -159,7 +160,7 @@ impl File {
         module
     }
 
-    /// Every function with its line, name and length in lines.
+    /// Every function: line, name and length in lines.
     pub fn functions(&self) -> Vec<(usize, String, usize)> {
         let mut found = Vec::new();
         for (at, _) in self.code.match_indices("fn ") {
@@ -174,7 +175,7 @@ impl File {
     }
 }
 
-/// Where a function's body ends; a declaration has none.
+/// The end of a function's body; `None` for a declaration.
 fn body(text: &str) -> Option<usize> {
     let (mut brackets, mut braces) = (0, 0);
     for (at, letter) in text.char_indices() {
@@ -193,16 +194,16 @@ fn body(text: &str) -> Option<usize> {
     None
 }
 
-/// Tells every path of `a::{b, c::d}` and gives what comes after.
-fn spread<'a>(base: &str, text: &'a str, tell: &mut impl FnMut(String)) -> &'a str {
+/// Calls `add` for every path of `a::{b, c::d}`, and returns the rest of the text.
+fn spread<'a>(base: &str, text: &'a str, add: &mut impl FnMut(String)) -> &'a str {
     let Some(mut rest) = text.strip_prefix('{') else {
         let name = if text.starts_with('*') { "*" } else { word(text) };
         let path = if base.is_empty() { name.to_string() } else { format!("{base}::{name}") };
         let rest = &text[name.len()..];
         return match rest.strip_prefix("::") {
-            Some(deeper) => spread(&path, deeper, tell),
+            Some(deeper) => spread(&path, deeper, add),
             None => {
-                tell(path);
+                add(path);
                 rest
             }
         };
@@ -212,13 +213,13 @@ fn spread<'a>(base: &str, text: &'a str, tell: &mut impl FnMut(String)) -> &'a s
         if rest.is_empty() || rest.starts_with('}') {
             return rest.get(1..).unwrap_or_default();
         }
-        rest = spread(base, rest, tell);
+        rest = spread(base, rest, add);
         // `as name`
         rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
     }
 }
 
-/// The macros that files export to the crate's root, with the room they are of.
+/// The macros that files export at the root of the crate, with their modules.
 pub fn exported_macros(files: &[File]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for file in files {
@@ -230,7 +231,7 @@ pub fn exported_macros(files: &[File]) -> Vec<(String, String)> {
     found
 }
 
-/// Whether an attribute is for tests alone.
+/// Whether an attribute is for tests only.
 fn is_test(attribute: &str) -> bool {
     has_word(attribute.lines().next().unwrap_or_default(), "test")
 }
@@ -243,7 +244,7 @@ pub fn ends_in_word(text: &str) -> bool {
     text.ends_with(is_word)
 }
 
-/// The word a text begins with.
+/// The word at the beginning of a text.
 fn word(text: &str) -> &str {
     &text[..text.find(|letter| !is_word(letter)).unwrap_or(text.len())]
 }
@@ -256,7 +257,7 @@ pub fn has_word(line: &str, wanted: &str) -> bool {
     line.match_indices(wanted).any(|(at, _)| !ends_in_word(&line[..at]) && word(&line[at..]) == wanted)
 }
 
-/// Whether a line has a word with another, or a sign, next after it.
+/// Whether a line has a word that is followed by another word or a sign.
 pub fn follows(line: &str, first: &str, next: &str) -> bool {
     line.match_indices(first).any(|(at, _)| {
         let rest = line[at + first.len()..].trim_start();

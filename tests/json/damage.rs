@@ -1,4 +1,4 @@
-//! Documents with one thing wrong, wherever it is: none may be taken for another, and none may end in a panic.
+//! Valid documents with one change: none may be accepted as another document, and none may cause a panic.
 
 use std::fs;
 use std::path::Path;
@@ -21,20 +21,20 @@ fn cut_off_at_every_byte() {
         let end = document.trim_ascii_end().len();
         for length in 0..=document.len() {
             let mut text = document[..length].to_vec();
-            let whole = length >= end;
+            let complete = length >= end;
             match Config::decode("c", &mut text) {
-                Ok(_) => assert!(whole, "{name} cut off at {length} is taken"),
+                Ok(_) => assert!(complete, "{name} cut off at {length} is accepted"),
                 Err(error) => {
-                    assert!(!whole, "{name} cut off at {length}: {error}");
-                    place_within(&error.to_string(), &document[..length]);
+                    assert!(!complete, "{name} cut off at {length}: {error}");
+                    position_within(&error.to_string(), &document[..length]);
                 }
             }
         }
     }
 }
 
-/// The place that an error names must be one of the document's, or the end.
-fn place_within(error: &str, document: &[u8]) {
+/// Checks that the position in an error is within the document, or at its end.
+fn position_within(error: &str, document: &[u8]) {
     let mut parts = error.split(':').skip(1).map(|part| part.parse::<usize>().unwrap());
     let (line, column) = (parts.next().unwrap(), parts.next().unwrap());
     let lines: Vec<&[u8]> = document.split(|byte| *byte == b'\n').collect();
@@ -42,7 +42,7 @@ fn place_within(error: &str, document: &[u8]) {
     assert!((1..=lines[line - 1].len() + 1).contains(&column), "{error}");
 }
 
-/// Every kind of token, with names and escapes.
+/// A document with every kind of token, with names and escapes.
 const SMALL: &str = r#"{"a\n": [1, -20.5e+3, true, false, null, {}],
  "ü": {"\u00e9\ud83d\ude00": "x\\y\"z", "": [[], ""]} }
 "#;
@@ -63,7 +63,7 @@ fn every_byte_replaced() {
 }
 
 #[test]
-fn every_byte_left_out_doubled_or_pushed_aside() {
+fn every_byte_removed_duplicated_or_shifted() {
     for at in 0..SMALL.len() {
         let (before, after) = SMALL.as_bytes().split_at(at);
         compare(&[before, &after[1..]].concat());
@@ -89,7 +89,7 @@ fn several_bytes_replaced_at_random() {
 }
 
 #[test]
-fn real_ones_with_a_byte_replaced() {
+fn real_documents_with_a_byte_replaced() {
     let mut random = Random(2);
     for name in ["containerd-1.6-default.json", "runc-1.1-spec.json"] {
         let document = real(name);
@@ -99,7 +99,7 @@ fn real_ones_with_a_byte_replaced() {
             let at = random.below(document.len());
             document[at] = NASTY[random.below(NASTY.len())];
             compare(&document);
-            // Nothing but an answer is wanted of this.
+            // Only a panic would be a failure here.
             let _ = Config::decode("c", &mut document).map(drop);
         }
     }

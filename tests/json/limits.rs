@@ -1,4 +1,4 @@
-//! Depth and size: what is too much is refused before it costs anything.
+//! Limits of depth and size: excess is rejected before it costs memory or time.
 
 use mote::config::Config;
 use mote::json::{Decoder, MAX_DEPTH, MAX_SIZE};
@@ -15,7 +15,7 @@ fn objects(depth: usize) -> String {
 
 #[test]
 fn nesting() {
-    // So many may be open at a time, whether there is something in the last one or not.
+    // The number of open brackets, whether the innermost is empty or not.
     for depth in [1, MAX_DEPTH - 1, MAX_DEPTH] {
         assert_eq!(skip(objects(depth)), Ok(()), "{depth}");
         assert_eq!(skip(arrays(depth)), Ok(()), "{depth}");
@@ -31,13 +31,13 @@ fn nesting() {
 }
 
 #[test]
-fn nesting_where_nobody_looks() {
+fn nesting_in_skipped_values() {
     let config = |inside: &str| {
         let text =
             format!(r#"{{"x": {inside}, "ociVersion": "1.0.0", "root": {{"path": "/", "x": {inside}}}}}"#);
         Config::decode("c", &mut text.into_bytes()).map(drop).map_err(|error| error.to_string())
     };
-    // One object above the first, two above the second.
+    // One object above the first value, two above the second.
     assert_eq!(config(&arrays(MAX_DEPTH - 2)), Ok(()));
     for depth in [MAX_DEPTH - 1, MAX_DEPTH, 1_000_000] {
         assert!(config(&arrays(depth)).unwrap_err().ends_with("nested deeper than 128"), "{depth}");
@@ -45,14 +45,14 @@ fn nesting_where_nobody_looks() {
 }
 
 #[test]
-fn many_values_beside_each_other_are_not_deep() {
+fn many_siblings_are_not_deep() {
     assert_eq!(skip(format!("[{}[]]", "[[]],".repeat(100_000))), Ok(()));
     assert_eq!(skip(format!("{{{}\"a\":{{}}}}", "\"a\":{\"b\":{}},".repeat(100_000))), Ok(()));
 }
 
 #[test]
-fn a_document_that_is_too_large_is_not_looked_at() {
-    // Whatever is in it: the first byte would be an error of its own.
+fn too_large_document_is_not_decoded() {
+    // Whatever it contains: the first byte would be an error, too.
     let mut text = vec![b'?'; 100 << 20];
     let error = Decoder::new("t", &mut text).finish().err().unwrap();
     assert_eq!(error.to_string(), "t: larger than 16 MiB");
@@ -60,7 +60,7 @@ fn a_document_that_is_too_large_is_not_looked_at() {
     assert!(Decoder::new("t", &mut text[..MAX_SIZE]).is_good());
 }
 
-/// A configuration of exactly the largest size, filled up where `@` stands.
+/// A configuration of the maximum size; `@` is replaced by the filling.
 fn largest(around: &str, filling: impl Fn(usize) -> String) -> Result<(), String> {
     let (before, after) = around.split_once('@').unwrap();
     let mut text = format!("{before}{}", filling(MAX_SIZE - before.len() - after.len()));
@@ -71,11 +71,11 @@ fn largest(around: &str, filling: impl Fn(usize) -> String) -> Result<(), String
 }
 
 #[test]
-fn the_largest_documents() {
+fn documents_of_the_maximum_size() {
     let start = r#"{"ociVersion": "1.0.0", "root": {"path": "/"}, "#;
     let end = "}";
     let fill = |text: &'static str| move |space: usize| text.repeat(space / text.len());
-    // White space, one string, strings without end, and what nobody asked for.
+    // White space, one string, an unterminated string, and unknown members.
     assert_eq!(largest(&format!("{start}\"x\": 1@{end}"), |_| String::new()), Ok(()));
     assert_eq!(largest(&format!("{start}\"x\": \"@\"{end}"), fill("a")), Ok(()));
     assert_eq!(largest(&format!("{start}\"hostname\": \"@\"{end}"), fill("\\u00e4")), Ok(()));
@@ -86,7 +86,7 @@ fn the_largest_documents() {
 }
 
 #[test]
-fn a_number_as_long_as_the_document() {
+fn number_as_long_as_the_document() {
     let long = "1".repeat(MAX_SIZE);
     assert_eq!(skip(&long), Ok(()));
     assert!(read(&long, |d| d.integer::<u64>()).is_err());

@@ -1,4 +1,4 @@
-//! Documents that are not JSON, or that two readers could understand differently: each with its exact error.
+//! Documents that are not JSON, or that two readers could interpret differently, with the exact errors.
 
 use crate::{error, read, skip};
 
@@ -25,7 +25,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("# x\n{}", "t:1:1: not a JSON value"),
     ("{} // x", "t:1:4: data after the end of the document"),
     ("[1, /* x */ 2]", "t:1:5: [1]: not a JSON value"),
-    // Something behind the document.
+    // Data after the document.
     ("{} {}", "t:1:4: data after the end of the document"),
     ("{}\n\n }", "t:3:2: data after the end of the document"),
     ("1 2", "t:1:3: data after the end of the document"),
@@ -54,7 +54,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("{'a':1}", "t:1:2: expected a member's name in quotes"),
     ("{1:1}", "t:1:2: expected a member's name in quotes"),
     ("{null:1}", "t:1:2: expected a member's name in quotes"),
-    // Ends too early.
+    // Truncated documents.
     ("[", "t:1:2: unexpected end of the document"),
     ("[1", "t:1:3: unexpected end of the document"),
     ("[1,", "t:1:4: [1]: unexpected end of the document"),
@@ -67,7 +67,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("\"", "t:1:2: unterminated string"),
     (r#""abc"#, "t:1:5: unterminated string"),
     (r#""abc\""#, "t:1:7: unterminated string"),
-    // Places: a line ends with a line feed, columns are bytes.
+    // Positions: a line ends with a line feed, columns are bytes.
     ("{\n  \"a\": [1,\r\n  x]}", "t:3:3: a[1]: not a JSON value"),
     ("[\"ä\", x]", "t:1:8: [1]: not a JSON value"),
 ];
@@ -80,23 +80,23 @@ fn texts() {
 }
 
 #[test]
-fn white_space_is_taken_around_everything() {
+fn white_space_is_accepted_between_all_tokens() {
     assert_eq!(skip("\r\n\t { \"a\" : [ 1 , { } , [ ] ] , \"b\" : null } \t\r\n"), Ok(()));
 }
 
 #[test]
 fn numbers() {
-    for good in
+    for valid in
         ["0", "-0", "10", "0.0", "-0.0", "1.50", "1e3", "1E+3", "1e-03", "0e0", "9".repeat(1000).as_str()]
     {
-        assert_eq!(skip(good), Ok(()), "{good}");
+        assert_eq!(skip(valid), Ok(()), "{valid}");
     }
-    let bad = [
+    let invalid = [
         "-", "+1", "--1", "01", "-01", "00", "1.", ".5", "-.5", "1.e3", "1e", "1e+", "1e-", "1.5e", "0x10",
         "1_000", "١",
     ];
-    for bad in bad {
-        assert!(skip(bad).is_err(), "{bad}");
+    for invalid in invalid {
+        assert!(skip(invalid).is_err(), "{invalid}");
     }
     assert_eq!(error("01"), "t:1:1: not a JSON number");
     assert_eq!(error("[0, -]"), "t:1:5: [1]: not a JSON number");
@@ -106,16 +106,16 @@ fn numbers() {
 #[test]
 fn strings() {
     let long = "x".repeat(100_000);
-    for good in [
+    for valid in [
         r#""""#,
         r#""\"\\\/\b\f\n\r\t""#,
         r#""\u0000\uABCD\uabcd""#,
         "\"\u{7f}\u{10ffff}\"",
         &format!("\"{long}\""),
     ] {
-        assert_eq!(skip(good), Ok(()), "{good:.100}");
+        assert_eq!(skip(valid), Ok(()), "{valid:.100}");
     }
-    let bad = [
+    let invalid = [
         (r#""\x41""#, "t:1:2: not a JSON escape"),
         (r#""\'""#, "t:1:2: not a JSON escape"),
         (r#""\a""#, "t:1:2: not a JSON escape"),
@@ -132,7 +132,7 @@ fn strings() {
         ("\"\x1f\"", "t:1:2: a control character in a string"),
         ("\"\\\n\"", "t:1:2: not a JSON escape"),
     ];
-    for (document, expected) in bad {
+    for (document, expected) in invalid {
         assert_eq!(error(document), expected, "{}", document.escape_debug());
     }
 }
@@ -143,7 +143,7 @@ fn surrogates() {
     assert_eq!(string(r#""\ud83d\ude00""#).as_deref(), Ok("😀"));
     assert_eq!(string(r#""\uD800\uDC00\uDBFF\uDFFF""#).as_deref(), Ok("\u{10000}\u{10ffff}"));
     assert_eq!(string(r#""\ud7ff\ue000""#).as_deref(), Ok("\u{d7ff}\u{e000}"));
-    // A lone one is no character: readers differ in what they make of it.
+    // A lone surrogate is no character, and readers interpret it differently.
     let lone = [
         r#""\ud800""#,
         r#""\udc00""#,
@@ -166,7 +166,7 @@ fn surrogates() {
 
 #[test]
 fn text_that_is_not_utf_8() {
-    let bad: &[&[u8]] = &[
+    let invalid: &[&[u8]] = &[
         b"\xff",
         b"\x80",
         b"\xc0\x80",
@@ -177,12 +177,12 @@ fn text_that_is_not_utf_8() {
         b"\xf4\x90\x80\x80",
         b"\xf8\x88\x80\x80\x80",
     ];
-    for bad in bad {
-        let quoted = [b"\"", *bad, b"\""].concat();
-        assert_eq!(error(&quoted), "t:1:1: a string that is not UTF-8", "{}", bad.escape_ascii());
-        // In what is skipped too: in a value, in a name, between tokens.
+    for invalid in invalid {
+        let quoted = [b"\"", *invalid, b"\""].concat();
+        assert_eq!(error(&quoted), "t:1:1: a string that is not UTF-8", "{}", invalid.escape_ascii());
+        // In skipped values, too: in a value, in a name, between tokens.
         assert_eq!(error([b"[1, ", &quoted[..], b"]"].concat()), "t:1:5: [1]: a string that is not UTF-8");
         assert_eq!(error([b"{", &quoted[..], b": 1}"].concat()), "t:1:2: a string that is not UTF-8");
-        assert_eq!(error([b"[1", *bad, b"]"].concat()), "t:1:3: expected ',' or ']'");
+        assert_eq!(error([b"[1", *invalid, b"]"].concat()), "t:1:3: expected ',' or ']'");
     }
 }

@@ -1,11 +1,11 @@
-//! Documents made at random, written in odd ways, whose values are known: the decoder must give them back.
+//! Random documents with known values, written in unusual forms: the decoder must return the values.
 
 use mote::json::Decoder;
 
 use crate::reference::{Tree, compare, walk};
 use crate::{read, reference, skip};
 
-/// A small generator of numbers (xorshift64), the same in every run.
+/// A pseudorandom number generator (xorshift64), with the same sequence in every run.
 pub struct Random(pub u64);
 
 impl Random {
@@ -34,7 +34,7 @@ impl Random {
         }
     }
 
-    /// Of every length in bits, either sign; now and then a fraction or an exponent.
+    /// A number of any length in bits and either sign, sometimes with a fraction or an exponent.
     fn number(&mut self) -> String {
         let size = self.next() >> self.below(64);
         match self.below(6) {
@@ -102,7 +102,7 @@ impl Random {
         self.space(out);
     }
 
-    /// Each character as itself where that is allowed, by its short escape where it has one, or by number.
+    /// Writes each character as itself if allowed, by its short escape, or by its code.
     fn write_text(&mut self, text: &str, out: &mut String) {
         let short = [
             ('"', '"'),
@@ -137,7 +137,7 @@ impl Random {
     }
 }
 
-/// Reads a tree, passing over one value in eight.
+/// Decodes a tree, and skips one value in eight.
 fn sometimes(d: &mut Decoder<'_>, tree: &Tree, random: &mut Random) {
     match tree {
         _ if random.below(8) == 0 => d.skip(),
@@ -165,7 +165,7 @@ fn sometimes(d: &mut Decoder<'_>, tree: &Tree, random: &mut Random) {
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn random_documents_are_decoded() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut values, mut bytes) = (0, 0);
     for round in 0..3000 {
@@ -191,7 +191,7 @@ fn count(tree: &Tree) -> usize {
 }
 
 #[test]
-fn soups_of_tokens() {
+fn random_tokens() {
     let tokens = [
         "{",
         "}",

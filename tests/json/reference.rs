@@ -1,5 +1,5 @@
-//! A second reader of JSON, as plain as can be, and the comparison of what it sees with what `Decoder` sees.
-//! It is used by the tests and by the fuzz target `json`.
+//! A second JSON reader, as simple as possible, and the comparison of its result with that of `Decoder`. It is used by
+//! the tests and by the fuzz target `json`.
 
 use mote::json::{Decoder, MAX_DEPTH};
 
@@ -8,15 +8,14 @@ use mote::json::{Decoder, MAX_DEPTH};
 pub enum Tree {
     Null,
     Boolean(bool),
-    /// As it is written.
+    /// As it is written in the document.
     Number(String),
     Text(String),
     Array(Vec<Tree>),
     Object(Vec<(String, Tree)>),
 }
 
-/// The document, if it is one: RFC 8259 with what `Decoder` is stricter in: no lone surrogates, a bounded
-/// depth.
+/// Reads a document according to RFC 8259, with the restrictions of `Decoder`: no lone surrogates, and limited depth.
 pub fn read(document: &[u8]) -> Option<Tree> {
     let mut rest = str::from_utf8(document).ok()?;
     let tree = value(&mut rest, 0)?;
@@ -127,7 +126,7 @@ fn string(rest: &mut &str) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// Reads the value that `tree` is with the calls that it asks for; a difference is a panic.
+/// Decodes `tree` with the calls for its types; a difference is a panic.
 pub fn walk(d: &mut Decoder<'_>, tree: &Tree) {
     match tree {
         Tree::Null => d.skip(),
@@ -148,7 +147,7 @@ pub fn walk(d: &mut Decoder<'_>, tree: &Tree) {
             }
             assert!(!d.element(&mut elements), "more elements than {list:?}");
         }
-        // Names that are data have none; where nobody looks they may.
+        // Names that are data contain no NUL; names that are skipped may.
         Tree::Object(list) if list.iter().any(|(name, _)| name.contains('\0')) => d.skip(),
         Tree::Object(list) => {
             let mut members = d.object();
@@ -163,7 +162,7 @@ pub fn walk(d: &mut Decoder<'_>, tree: &Tree) {
     }
 }
 
-/// Both readers take the document, and see the same in it, or none takes it.
+/// Checks that both readers accept the document with the same values, or that neither accepts it.
 pub fn compare(document: &[u8]) {
     let (mut skipped, mut walked) = (document.to_vec(), document.to_vec());
     let mut decoder = Decoder::new("t", &mut skipped);

@@ -1,4 +1,4 @@
-//! What the calls give for values: the types, the ranges, members by name and members that are data.
+//! The results of the decoder's calls: types, ranges, members by name and members that are data.
 
 extern crate alloc;
 
@@ -37,7 +37,7 @@ fn integers_out_of_range() {
     assert_eq!(integer::<i32>("-2147483649"), out("-2147483649").map(|()| 0));
     assert_eq!(integer::<i64>("9223372036854775808"), out("9223372036854775808").map(|()| 0));
     assert_eq!(integer::<i64>("-9223372036854775809"), out("-9223372036854775809").map(|()| 0));
-    // Wider than anything.
+    // Wider than any integer type.
     let long = "7".repeat(60);
     assert_eq!(integer::<i64>(&long), out(&long).map(|()| 0));
     assert_eq!(integer::<u64>(&format!("-{long}")), out(&format!("-{long}")).map(|()| 0));
@@ -112,7 +112,7 @@ fn strings_for_the_kernel_have_no_nul_inside() {
 }
 
 #[test]
-fn words_of_a_table() {
+fn keywords_of_a_table() {
     let table = [("one", 1), ("two", 2)];
     assert_eq!(read("\"two\"", |d| d.keyword("number", &table)), Ok(Some(2)));
     assert_eq!(read("\"t\\u0077o\"", |d| d.keyword("number", &table)), Ok(Some(2)));
@@ -135,7 +135,7 @@ fn members_by_name() {
     assert_eq!(pair(r#"{"b": 2, "a": 1}"#), Ok((Some(1), Some(2))));
     assert_eq!(pair(r#"{"\u0061": 1}"#), Ok((Some(1), None)));
     assert_eq!(pair(r#"{"A": 1, "": 2, "ab": 3, "a ": 4}"#), Ok((None, None)));
-    // null is no value, but a member all the same.
+    // null is no value, but the member counts as given.
     assert_eq!(pair(r#"{"a": null, "b": 2}"#), Ok((None, Some(2))));
     assert_eq!(pair(r#"{"a": nul}"#), Err("t:1:7: a: not a JSON value".into()));
     assert_eq!(pair(r#"{"a": 256}"#), Err("t:1:7: a: 256 is out of range".into()));
@@ -147,7 +147,7 @@ fn members_given_twice() {
         assert!(pair(document).is_err_and(|error| error.ends_with(": a: given twice")), "{document}");
     }
     assert_eq!(pair(r#"{"a": 1, "a": null}"#), Err("t:1:10: a: given twice".into()));
-    // Of those that nobody reads, any number; two objects may each have their own.
+    // Unknown members may be repeated; two objects may have the same members.
     assert_eq!(pair(r#"{"x": 1, "x": {}, "a": 1, "x": [{"a": 1}, {"a": 1, "a": 2}]}"#), Ok((Some(1), None)));
 }
 
@@ -167,13 +167,13 @@ fn members_that_are_data() {
 }
 
 #[test]
-fn names_that_nobody_reads_may_be_anything() {
+fn skipped_names_may_be_anything() {
     assert_eq!(pair(r#"{"a\u0000": 1, "\u0000": {"\u0000": []}, "b": 2}"#), Ok((None, Some(2))));
     assert_eq!(skip(r#"{"\u0000": 1}"#), Ok(()));
 }
 
 #[test]
-fn errors_in_what_is_skipped_have_their_whole_path() {
+fn errors_in_skipped_values_have_the_full_path() {
     assert_eq!(pair(r#"{"x": {"y": [1, ?]}}"#), Err("t:1:17: x.y[1]: not a JSON value".into()));
     assert_eq!(pair(r#"{"x": 01}"#), Err("t:1:7: x: not a JSON number".into()));
     assert_eq!(pair(r#"{"x\u0000y": ?}"#), Err("t:1:14: x\\x00y: not a JSON value".into()));
@@ -182,7 +182,7 @@ fn errors_in_what_is_skipped_have_their_whole_path() {
 }
 
 #[test]
-fn what_is_missing_is_missing_at_the_opening_bracket() {
+fn errors_of_missing_values_are_at_the_opening_bracket() {
     let missing = |document: &str| {
         read(document, |d| {
             mote::members!(d, { "a" => drop(d.list(|d| mote::members!(d, { "b" => d.skip() }))) });
@@ -214,10 +214,10 @@ fn elements_of_an_array() {
 }
 
 #[test]
-fn an_error_is_one_line() {
-    // Names and values come from whoever wrote the file.
+fn error_is_one_line() {
+    // Names and values are from the author of the file.
     assert_eq!(error(r#"{"a\nb\u001b": x}"#), "t:1:16: a\\nb\\x1b: not a JSON value");
-    // However long the path to it is.
+    // Even if the path to it is long.
     for (name, cut) in
         [("n", "n"), ("\u{e4}", "\u{e4}"), ("\u{20ac}", "\u{20ac}"), ("\u{1f600}", "\u{1f600}")]
     {

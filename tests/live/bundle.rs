@@ -1,5 +1,4 @@
-//! A bundle for one test: a root file system that holds little more than the payload, and a config.json that
-//! the test changes where it matters.
+//! The bundle of a test: a rootfs with little more than the payload, and a config.json that the test changes.
 
 use std::fs;
 use std::io::Result;
@@ -28,13 +27,13 @@ impl Bundle {
         Ok(Bundle { dir, config })
     }
 
-    /// A path inside the container, as the host sees it.
-    pub fn inside(&self, path: &str) -> PathBuf {
+    /// The path on the host of a file in the container.
+    pub fn host_path(&self, path: &str) -> PathBuf {
         self.dir.join("rootfs").join(path.trim_start_matches('/'))
     }
 
     pub fn file(&self, path: &str, content: &str) -> Result<()> {
-        let path = self.inside(path);
+        let path = self.host_path(path);
         if let Some(above) = path.parent() {
             fs::create_dir_all(above)?;
         }
@@ -49,7 +48,7 @@ impl Bundle {
         self.config.remove(path);
     }
 
-    /// What the payload is to do.
+    /// Sets the verbs that the payload executes.
     pub fn verbs(&mut self, verbs: &[&str]) {
         let words = std::iter::once("/payload").chain(verbs.iter().copied());
         self.set("process.args", words.collect::<Vec<_>>());
@@ -69,7 +68,7 @@ impl Bundle {
         }));
     }
 
-    /// Takes a namespace out of the list, or points it at a path.
+    /// Removes a namespace from the list.
     pub fn without_namespace(&mut self, kind: &str) {
         let list = self.config.at("linux").at("namespaces").items();
         let others = list.iter().filter(|item| item.at("type").text() != kind);
@@ -94,7 +93,7 @@ impl Bundle {
         self.set("mounts", others);
     }
 
-    /// A user namespace with root mapped to an ordinary user, and what goes with it.
+    /// Adds a user namespace in which root is an ordinary user of the host.
     pub fn user_namespace(&mut self, first: i64) {
         let map = json!([{"containerID": 0i64, "hostID": first, "size": 1000i64}]);
         self.namespace("user", None);
@@ -107,7 +106,7 @@ impl Bundle {
     }
 }
 
-/// What `spec` makes, without a terminal and without seccomp.
+/// The configuration that `spec` writes, without a terminal and without seccomp.
 fn config() -> Json {
     let caps = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     let three = caps.clone();

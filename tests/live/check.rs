@@ -1,13 +1,13 @@
-//! How a test ends: passed, failed with a reason, or skipped with a reason.
+//! The result of a test: passed, failed with a reason, or skipped with a reason.
 
 use std::fmt::{Debug, Display};
 
-/// Why a test stopped before its end.
+/// The reason for which a test stopped early.
 pub enum Stop {
     Fail(String),
-    /// Something is missing that a machine for these tests should have: a failure with `MUST=1`.
+    /// A test machine should have what is missing: a failure with `MUST=1`.
     Skip(String),
-    /// Something is missing that a good machine may lack.
+    /// A complete test machine may lack what is missing.
     SkipAllowed(String),
 }
 
@@ -39,14 +39,18 @@ pub fn different<A: PartialEq<B> + Debug, B: Debug>(what: &str, got: A, other: B
     if got == other { fail(format_args!("{what} is {got:?} as well")) } else { Ok(()) }
 }
 
-pub fn holds(what: &str, true_is_good: bool) -> Outcome {
-    if true_is_good { Ok(()) } else { fail(format_args!("not so: {what}")) }
+pub fn holds(what: &str, condition: bool) -> Outcome {
+    if condition { Ok(()) } else { fail(format_args!("not true: {what}")) }
 }
 
 pub fn contains(what: &str, text: &str, piece: &str) -> Outcome {
-    if text.contains(piece) { Ok(()) } else { fail(format_args!("{what} lacks {piece:?}: {text:?}")) }
+    if text.contains(piece) {
+        Ok(())
+    } else {
+        fail(format_args!("{what} does not contain {piece:?}: {text:?}"))
+    }
 }
 
 pub fn lacks(what: &str, text: &str, piece: &str) -> Outcome {
-    if text.contains(piece) { fail(format_args!("{what} has {piece:?}: {text:?}")) } else { Ok(()) }
+    if text.contains(piece) { fail(format_args!("{what} contains {piece:?}: {text:?}")) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Engines that drive the runtime: podman, with storage, network and cgroups of the test's own.
+//! Engines that call the runtime: podman, with a storage, a network and cgroups for each test.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,16 +7,16 @@ use std::process::Command;
 
 use crate::check::{Outcome, contains, fail, holds, same, skip, skip_allowed};
 use crate::command::{self, Output, Running};
-use crate::rig::{Peer, Rig};
-use crate::{clean, sys, tests};
+use crate::rig::{Rig, Runtime};
+use crate::{cleanup, sys, tests};
 
 tests![
     "clients",
     alone: true,
     podman_run,
     podman_run_with_a_network,
-    podman_run_with_little,
-    podman_run_tells_the_exit_code,
+    podman_run_with_small_limits,
+    podman_run_returns_the_exit_code,
     podman_run_of_a_missing_program_is_127,
     podman_run_of_a_file_that_cannot_be_executed_is_126,
     podman_run_as_a_user_with_a_volume,
@@ -24,29 +24,29 @@ tests![
     podman_run_read_only,
     podman_exec,
     podman_create_start_stop,
-    podman_as_the_readme_says,
+    podman_as_described_in_the_readme,
 ];
 
-/// Without CAP_SYS_RESOURCE podman's own wishes are above what root may have.
+/// Limits that podman can set without CAP_SYS_RESOURCE, where its default limits are above those of root.
 const LIMITS: &[&str] = &["--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:2000"];
 
 struct Podman<'a, 'b> {
     rig: &'a Rig<'b>,
     cgroup: String,
-    /// Holds a network and a mount namespace in which all its commands run.
+    /// A process in a new network and a new mount namespace, in which all commands of podman run.
     holder: Running,
-    /// The runtime's path, or a name that its configuration has.
+    /// The path of the runtime, or a name in containers.conf.
     runtime: String,
 }
 
 impl<'a, 'b> Podman<'a, 'b> {
-    /// With an image `box` that holds nothing but busybox.
+    /// Imports an image `box` with nothing but busybox.
     fn new(rig: &'a Rig<'b>) -> Outcome<Self> {
         if Command::new("podman").arg("--version").output().is_err() {
             return skip("no podman");
         }
-        if rig.is(Peer::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            return skip_allowed("crun refuses the hybrid layout");
+        if rig.is(Runtime::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            return skip_allowed("crun rejects the hybrid layout");
         }
         let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
         let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
@@ -64,7 +64,7 @@ impl<'a, 'b> Podman<'a, 'b> {
         let archive = rig.dir.join("image.tar");
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
-        command::run(&mut tar, "")?.good()?;
+        command::run(&mut tar, "")?.success()?;
         let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
         let mut holder = command::start(&mut rig.host(&words), true)?;
         holder.lines.until("say=held")?.is("mount:/run", "ok")?;
@@ -78,7 +78,7 @@ impl<'a, 'b> Podman<'a, 'b> {
         Ok(podman)
     }
 
-    /// The test's own, and those of the text, which begins with a table.
+    /// Writes the configuration files: the settings of the test, and `engine`, which begins with a table.
     fn settings(&self, engine: &str) -> Outcome {
         let networks = self.rig.dir.join("networks");
         let own = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n";
@@ -99,13 +99,13 @@ impl<'a, 'b> Podman<'a, 'b> {
         command.arg("--runtime").arg(&self.runtime).args(words);
         command.env("CONTAINERS_CONF", dir.join("containers.conf")).env("MOTE_LIVE", &self.rig.marker);
         self.rig.prepare(&mut command);
-        // A network and a /run of the test's own: what the engine leaves there goes with them.
+        // A network and a /run of the test alone: what podman leaves there is gone with the namespaces.
         let holder = self.holder.pid();
-        sys::before_exec(&mut command, move || sys::enter(holder));
+        sys::before_exec(&mut command, move || sys::enter_namespaces(holder));
         command::run(&mut command, "")
     }
 
-    /// `run` or `create` with what every container here needs.
+    /// `run` or `create` with the options that every container here needs.
     fn launch(&self, verb: &str, options: &[&str], words: &[&str]) -> Outcome<Output> {
         let mut all = vec![verb, "--cgroup-parent", &self.cgroup];
         all.extend(LIMITS);
@@ -121,11 +121,11 @@ impl<'a, 'b> Podman<'a, 'b> {
         self.launch("run", &all, words)
     }
 
-    /// Nothing of the containers is left; the engine's own cgroup, where conmon was, is taken away here.
-    fn over(self) -> Outcome {
+    /// Checks that nothing of the containers is left, and removes podman's cgroup, in which conmon was.
+    fn finish(self) -> Outcome {
         let names = self.call(&["ps", "--all", "--quiet"])?.stdout;
         same("containers left", names.as_str(), "")?;
-        let left = clean::cgroups(&self.rig.cgroup);
+        let left = cleanup::cgroups(&self.rig.cgroup);
         let of_a_container = |path: &&std::path::PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with("libpod-") && !name.starts_with("libpod-conmon")
@@ -133,11 +133,11 @@ impl<'a, 'b> Podman<'a, 'b> {
         if let Some(path) = left.iter().find(of_a_container) {
             return fail(format_args!("left behind: {}", path.display()));
         }
-        for pid in clean::processes("MOTE_LIVE", &self.rig.marker) {
+        for pid in cleanup::processes("MOTE_LIVE", &self.rig.marker) {
             let ended = sys::pidfd(pid).and_then(|pidfd| sys::readable(&pidfd, command::LIMIT));
-            holds("conmon ends", ended.unwrap_or(true))?;
+            holds("conmon exits", ended.unwrap_or(true))?;
         }
-        clean::remove_cgroups(&self.rig.cgroup);
+        cleanup::remove_cgroups(&self.rig.cgroup);
         Ok(())
     }
 }
@@ -145,7 +145,7 @@ impl<'a, 'b> Podman<'a, 'b> {
 fn with_podman(rig: &mut Rig, test: fn(&Podman) -> Outcome) -> Outcome {
     let podman = Podman::new(rig)?;
     test(&podman)?;
-    podman.over()
+    podman.finish()
 }
 
 fn works(output: &Output) -> Outcome {
@@ -173,15 +173,15 @@ fn podman_run_with_a_network(rig: &mut Rig) -> Outcome {
     })
 }
 
-/// A limit of one process, and of memory that few runtimes can start in.
-fn podman_run_with_little(rig: &mut Rig) -> Outcome {
+/// With a limit of one process, and of so little memory that few runtimes can start in it.
+fn podman_run_with_small_limits(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let options = ["--network", "none", "--pids-limit", "1", "--memory", "4M"];
         works(&podman.run(&options, &["echo", "it", "works"])?)
     })
 }
 
-fn podman_run_tells_the_exit_code(rig: &mut Rig) -> Outcome {
+fn podman_run_returns_the_exit_code(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let output = podman.run(&["--network", "none"], &["sh", "-c", "exit 42"])?;
         same("exit code", output.code(), 42)
@@ -219,7 +219,7 @@ fn podman_run_as_a_user_with_a_volume(rig: &mut Rig) -> Outcome {
     })
 }
 
-/// The filter is there, with no_new_privs and without; what it does is tested in tests/seccomp.
+/// The filter is loaded, with no_new_privs and without. Its effect is tested in tests/seccomp.
 fn podman_run_with_its_seccomp_profile(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let words = ["sh", "-c", "grep -q '^Seccomp:.*2$' /proc/self/status && echo it works"];
@@ -229,7 +229,7 @@ fn podman_run_with_its_seccomp_profile(rig: &mut Rig) -> Outcome {
     })
 }
 
-/// podman puts a tmpfs over /tmp and others then, with what is in them.
+/// podman then mounts a tmpfs with copies of the files over /tmp and other directories.
 fn podman_run_read_only(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let script = "! touch /new 2>/dev/null && touch /tmp/new && echo it works";
@@ -239,15 +239,15 @@ fn podman_run_read_only(rig: &mut Rig) -> Outcome {
 
 fn podman_exec(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
-        let good = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
+        let succeeds = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
         let options = ["--detach", "--network", "none", "--name", "one"];
-        good(podman.launch("run", &options, &["sleep", "1000"])?)?;
+        succeeds(podman.launch("run", &options, &["sleep", "1000"])?)?;
         works(&podman.call(&["exec", "one", "echo", "it", "works"])?)?;
         same("exit code", podman.call(&["exec", "one", "sh", "-c", "exit 7"])?.code(), 7)?;
         same("exit code", podman.call(&["exec", "one", "nowhere"])?.code(), 127)?;
         let terminal = podman.call(&["exec", "--tty", "one", "sh", "-c", "tty && echo it works"])?;
         contains("the terminal", &terminal.stdout, "/dev/pts/0")?;
-        good(podman.call(&["rm", "--force", "--time", "0", "one"])?)
+        succeeds(podman.call(&["rm", "--force", "--time", "0", "one"])?)
     })
 }
 
@@ -255,20 +255,20 @@ fn podman_create_start_stop(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let options = ["--network", "none", "--name", "one"];
         let script = "trap 'echo it works; exit 0' TERM; while :; do sleep 1 & wait; done";
-        let good = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
-        good(podman.launch("create", &options, &["sh", "-c", script])?)?;
-        good(podman.call(&["start", "one"])?)?;
+        let succeeds = |output: Output| if output.code() == 0 { Ok(()) } else { fail(output.stderr) };
+        succeeds(podman.launch("create", &options, &["sh", "-c", script])?)?;
+        succeeds(podman.call(&["start", "one"])?)?;
         let status = podman.call(&["inspect", "--format", "{{.State.Status}}", "one"])?;
         same("status", status.stdout.as_str(), "running\n")?;
-        good(podman.call(&["stop", "--time", "5", "one"])?)?;
+        succeeds(podman.call(&["stop", "--time", "5", "one"])?)?;
         works(&podman.call(&["logs", "one"])?)?;
-        good(podman.call(&["rm", "one"])?)
+        succeeds(podman.call(&["rm", "one"])?)
     })
 }
 
 const README: &str = include_str!("../../README.md");
 
-/// The blocks of the page that have these words, without their indentation.
+/// The code block of README.md that contains these words, without its indentation.
 fn block(words: &str) -> Outcome<String> {
     let mut found = String::new();
     for line in README.lines() {
@@ -280,18 +280,19 @@ fn block(words: &str) -> Outcome<String> {
         }
         found.push('\n');
     }
-    holds("the page has it", found.contains(words))?;
+    holds("README.md has the block", found.contains(words))?;
     Ok(found)
 }
 
-/// The page's configuration and its command lines: by name, without a cgroup, and with errors that podman understands.
-fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("it is about mote");
+/// The configuration and the command lines of README.md: the runtime by name, without a cgroup, and with an error that
+/// podman recognizes.
+fn podman_as_described_in_the_readme(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("README.md describes mote only");
     }
     let mut podman = Podman::new(rig)?;
     let settings = block("[engine.runtimes]")?;
-    contains("the page", &settings, "/usr/local/bin/mote")?;
+    contains("README.md", &settings, "/usr/local/bin/mote")?;
     podman.settings(&settings.replace("/usr/local/bin/mote", &podman.runtime))?;
     podman.runtime = "mote".to_string();
     let commands = block("podman --runtime mote run")?;
@@ -301,7 +302,7 @@ fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
         let Some((options, program)) = command.split_once(" alpine ") else { return fail(command) };
         let words: Vec<&str> = program.split(' ').collect();
         let options: Vec<&str> = options.split(' ').chain(["--network", "none"]).collect();
-        // Where there is none, it cannot be below the test's own.
+        // Without systemd, podman cannot create a cgroup below that of the test.
         works(&match options.contains(&"--cgroups=disabled") {
             true => podman.call(&[&["run"], options.as_slice(), LIMITS, &["box"], &words].concat())?,
             false => podman.launch("run", &options, &words)?,
@@ -316,5 +317,5 @@ fn podman_as_the_readme_says(rig: &mut Rig) -> Outcome {
         &output.stderr,
         "Error: mote: process.args[0]: exec \"moonshot\": executable file not found",
     )?;
-    podman.over()
+    podman.finish()
 }

@@ -1,4 +1,4 @@
-//! Running commands under a time limit, with output that nobody has to read in time.
+//! Runs commands with a time limit. Their output goes to files, so that a command never blocks on a full pipe.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read, Seek, Write};
@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::check::{Outcome, contains, fail, same};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::sys;
 
-/// Far above what anything here takes, even on a machine that is emulated: reached only by what hangs.
+/// Far more than any command here takes, even on an emulated machine: only a command that hangs exceeds it.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Output {
@@ -21,36 +21,36 @@ pub struct Output {
 }
 
 impl Output {
-    /// The exit code as a shell gives it.
+    /// The exit code as a shell reports it: 128 + N for signal N.
     pub fn code(&self) -> i32 {
         let signal = self.status.signal().map_or(-1, |signal| 128 + signal);
         self.status.code().unwrap_or(signal)
     }
 
-    pub fn facts(&self) -> Facts {
-        Facts::parse(&self.stdout)
+    pub fn report(&self) -> Report {
+        Report::parse(&self.stdout)
     }
 
-    /// Exit code 0 and nothing on the standard error.
-    pub fn good(self) -> Outcome<Output> {
+    /// Checks exit code 0 and an empty standard error.
+    pub fn success(self) -> Outcome<Output> {
         if self.code() == 0 && self.stderr.is_empty() {
             return Ok(self);
         }
         fail(format_args!("exit code {}: {}", self.code(), self.stderr))
     }
 
-    /// Exit code 1 and exactly one line on the standard error, which has these words.
-    pub fn bad(&self, words: &[&str]) -> Outcome {
+    /// Checks exit code 1 and exactly one line on the standard error, which contains these words.
+    pub fn failure(&self, words: &[&str]) -> Outcome {
         same("exit code", self.code(), 1)?;
         let lines = self.stderr.lines().count();
         if lines != 1 {
-            return fail(format_args!("{lines} lines of error: {:?}", self.stderr));
+            return fail(format_args!("{lines} lines on the standard error: {:?}", self.stderr));
         }
         words.iter().try_for_each(|word| contains("the error", &self.stderr, word))
     }
 }
 
-/// A command that has been started.
+/// A command that was started.
 pub struct Running {
     child: Child,
     done: OwnedFd,
@@ -59,7 +59,7 @@ pub struct Running {
     input: Option<File>,
 }
 
-/// What comes through a pipe, line by line.
+/// The output of a command through a pipe, line by line.
 pub struct Lines(BufReader<PipeReader>);
 
 impl Lines {
@@ -67,17 +67,17 @@ impl Lines {
         Lines(BufReader::new(pipe))
     }
 
-    /// The next line; empty at the end.
+    /// The next line; empty at the end of the output.
     pub fn next(&mut self) -> Outcome<String> {
         let mut line = Vec::new();
         loop {
             if self.0.buffer().is_empty() && !sys::readable(self.0.get_ref(), LIMIT)? {
                 return fail(format_args!("no line in time after {line:?}"));
             }
-            let come = self.0.fill_buf()?;
-            let piece = come.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let available = self.0.fill_buf()?;
+            let piece = available.split(|byte| *byte == b'\n').next().unwrap_or_default();
             line.extend(piece);
-            let (ends, over) = (piece.len() < come.len(), come.is_empty());
+            let (ends, over) = (piece.len() < available.len(), available.is_empty());
             let used = piece.len() + usize::from(ends);
             self.0.consume(used);
             if ends || over {
@@ -86,13 +86,13 @@ impl Lines {
         }
     }
 
-    /// Reads on to a line and gives what was said before it.
-    pub fn until(&mut self, wanted: &str) -> Outcome<Facts> {
+    /// Reads up to this line and parses the lines before it.
+    pub fn until(&mut self, wanted: &str) -> Outcome<Report> {
         let mut before = String::new();
         loop {
             let line = self.next()?;
             if line == wanted {
-                return Ok(Facts::parse(&before));
+                return Ok(Report::parse(&before));
             }
             if line.is_empty() {
                 return fail(format_args!("no {wanted:?} but {before:?}"));
@@ -102,7 +102,7 @@ impl Lines {
         }
     }
 
-    /// All lines until the last process that could write one has ended.
+    /// All lines until every process that has the pipe open has exited.
     pub fn all(&mut self) -> Outcome<String> {
         let mut text = String::new();
         loop {
@@ -116,7 +116,7 @@ impl Lines {
     }
 }
 
-/// Starts a command. Its standard input is empty unless `input` asks for a pipe.
+/// Starts a command. Its standard input is /dev/null, or a pipe if `input` is true.
 pub fn start(command: &mut Command, input: bool) -> Outcome<Running> {
     let (pipe, out) = std::io::pipe()?;
     let errors = sys::memory_file()?;
@@ -130,7 +130,7 @@ pub fn start(command: &mut Command, input: bool) -> Outcome<Running> {
     }
     command.stdout(out).stderr(errors.try_clone()?);
     let child = command.spawn();
-    // The command keeps the writing ends it was given; without this nobody would see the end.
+    // Command keeps copies of the write ends; unless they are closed, readers get no end of file.
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let child = child?;
     Ok(Running {
@@ -142,8 +142,8 @@ pub fn start(command: &mut Command, input: bool) -> Outcome<Running> {
     })
 }
 
-/// Runs a command to its end. Its output goes to files without a name, so that a container that stays behind
-/// does not keep a pipe open.
+/// Runs a command until it exits. Its output goes to memfds, so that a container that is left running does not keep
+/// a pipe open.
 pub fn run(command: &mut Command, input: &str) -> Outcome<Output> {
     let (mut out, mut errors) = (sys::memory_file()?, sys::memory_file()?);
     let mut given = sys::memory_file()?;
@@ -151,11 +151,11 @@ pub fn run(command: &mut Command, input: &str) -> Outcome<Output> {
     given.rewind()?;
     command.stdin(given).stdout(out.try_clone()?).stderr(errors.try_clone()?);
     let mut child = command.spawn()?;
-    let status = end_of(&mut child)?;
+    let status = wait_for(&mut child)?;
     Ok(Output { status, stdout: content(&mut out)?, stderr: content(&mut errors)? })
 }
 
-fn end_of(child: &mut Child) -> Outcome<ExitStatus> {
+fn wait_for(child: &mut Child) -> Outcome<ExitStatus> {
     let pidfd = sys::pidfd(child.id().cast_signed())?;
     if sys::readable(&pidfd, LIMIT)? {
         return Ok(child.wait()?);
@@ -181,27 +181,27 @@ impl Running {
         Ok(sys::kill(self.pid(), signal)?)
     }
 
-    /// Ends the standard input.
+    /// Closes the standard input.
     pub fn close_input(&mut self) {
         self.input = None;
     }
 
     /// Writes to the standard input.
-    pub fn say(&mut self, text: &str) -> Outcome {
+    pub fn write(&mut self, text: &str) -> Outcome {
         match &mut self.input {
             Some(input) => Ok(input.write_all(text.as_bytes())?),
             None => fail("no input"),
         }
     }
 
-    pub fn is_over(&self) -> Outcome<bool> {
+    pub fn has_ended(&self) -> Outcome<bool> {
         Ok(sys::readable(&self.done, Duration::ZERO)?)
     }
 
-    /// Waits for the command itself, not for what may still hold its output.
+    /// Waits for the command itself, not for other processes that have its output open.
     pub fn status(&mut self) -> Outcome<(ExitStatus, String)> {
         self.input = None;
-        let status = end_of(&mut self.child)?;
+        let status = wait_for(&mut self.child)?;
         Ok((status, content(&mut self.errors)?))
     }
 
@@ -214,7 +214,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when the command has ended and been waited for, which is what is wanted.
+        // Both fail only if the command has exited and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

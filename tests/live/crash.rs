@@ -1,4 +1,4 @@
-//! What is left when the runtime is killed at any moment, and when two of it want the same thing at once.
+//! The runtime killed after delays of all lengths, and several runtimes on one container at the same time.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -8,16 +8,16 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Output, Running, run, start};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "crash",
     alone: true,
-    killed_create,
-    killed_run,
-    killed_start,
-    killed_delete,
+    create_killed,
+    run_killed,
+    start_killed,
+    delete_killed,
     init_that_dies_before_start,
     state_directory_without_a_state,
     two_creates_of_one_id,
@@ -25,54 +25,56 @@ tests![
     two_deletes_of_one_container,
     state_during_create_and_delete,
     kill_during_delete,
-    changes_one_after_another,
+    changes_are_serialized,
     fifty_starts_of_one_container,
     fifty_commands_on_one_container,
     fifty_containers,
 ];
 
-/// Long enough to meet every step of the runtime, few enough to be done in seconds.
+/// Enough to hit every step of the runtime, in a few seconds.
 const ROUNDS: u32 = 60;
 
-/// How long a command takes here, undisturbed: the best of three.
+/// The duration of a command that is not killed: the shortest of three.
 fn duration(mut command: impl FnMut() -> Outcome<Output>) -> Outcome<Duration> {
     let mut best = LIMIT;
     for _ in 0..3 {
         let begin = Instant::now();
-        command()?.good()?;
+        command()?.success()?;
         best = best.min(begin.elapsed());
     }
     Ok(best)
 }
 
-/// Starts the command and kills it after this time. Watching the clock, not sleeping: a sleep comes back when
-/// the scheduler likes, and the steps to be hit are some microseconds long.
+/// Starts the command and kills it after this time. Polls the clock instead of sleeping: the scheduler resumes a
+/// sleeper too late, and the steps to be hit take some microseconds.
 fn killed_after(command: &mut Command, delay: Duration) -> Outcome {
     let mut running = start(command, false)?;
     let begin = Instant::now();
     while begin.elapsed() < delay {
         std::hint::spin_loop();
     }
-    // It may have ended by itself.
+    // It may have exited already.
     let _ = running.signal(libc::SIGKILL);
     running.status()?;
     Ok(())
 }
 
-/// `state` may know the container or not, but never stumbles; then `delete --force` takes everything away.
-fn cleaned(rig: &Rig, round: u32) -> Outcome {
-    let told = |what: &str, output: &Output| fail(format_args!("round {round}: {what}: {:?}", output.stderr));
+/// Checks that `state` either shows the container or reports that it does not exist, and that `delete --force` then
+/// leaves nothing behind.
+fn clean_up_succeeds(rig: &Rig, round: u32) -> Outcome {
+    let failure =
+        |what: &str, output: &Output| fail(format_args!("round {round}: {what}: {:?}", output.stderr));
     let state = rig.mote(&["state", &rig.id])?;
     if state.code() == 0 {
         let status = Json::parse(&state.stdout)?.at("status").text().to_string();
         let known = ["creating", "created", "running", "paused", "stopped"].contains(&status.as_str());
         holds(&format!("round {round}: status {status:?}"), known)?;
-    } else if rig.is(Peer::Mote) && (state.code() != 1 || !state.stderr.contains("does not exist")) {
-        return told("state", &state);
+    } else if rig.is(Runtime::Mote) && (state.code() != 1 || !state.stderr.contains("does not exist")) {
+        return failure("state", &state);
     }
     let delete = rig.mote(&["delete", "--force", &rig.id])?;
-    if delete.code() != 0 || (rig.is(Peer::Mote) && !delete.stderr.is_empty()) {
-        return told("delete", &delete);
+    if delete.code() != 0 || (rig.is(Runtime::Mote) && !delete.stderr.is_empty()) {
+        return failure("delete", &delete);
     }
     match rig.nothing_left() {
         Err(crate::check::Stop::Fail(why)) => fail(format_args!("round {round}: {why}")),
@@ -80,12 +82,16 @@ fn cleaned(rig: &Rig, round: u32) -> Outcome {
     }
 }
 
-/// Kills a command at moments spread evenly over a little more than its time.
-fn swept(rig: &Rig, whole: Duration, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
+/// Kills a command after delays spread evenly over a little more than its duration.
+fn killed_after_each_delay(
+    rig: &Rig,
+    duration_of_command: Duration,
+    mut prepare: impl FnMut() -> Outcome<Command>,
+) -> Outcome {
     for round in 0..ROUNDS {
-        let delay = whole.mul_f64(1.2 * f64::from(round) / f64::from(ROUNDS));
+        let delay = duration_of_command.mul_f64(1.2 * f64::from(round) / f64::from(ROUNDS));
         killed_after(&mut prepare()?, delay)?;
-        cleaned(rig, round)?;
+        clean_up_succeeds(rig, round)?;
     }
     Ok(())
 }
@@ -96,47 +102,47 @@ fn waiting_bundle(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-fn killed_create(rig: &mut Rig) -> Outcome {
+fn create_killed(rig: &mut Rig) -> Outcome {
     let bundle = waiting_bundle(rig)?;
-    let whole = duration(|| {
+    let duration_of_command = duration(|| {
         let output = run(&mut rig.launch("create", &bundle, &[])?, "")?;
         rig.delete()?;
         Ok(output)
     })?;
-    swept(rig, whole, || rig.launch("create", &bundle, &[]))
+    killed_after_each_delay(rig, duration_of_command, || rig.launch("create", &bundle, &[]))
 }
 
-fn killed_run(rig: &mut Rig) -> Outcome {
+fn run_killed(rig: &mut Rig) -> Outcome {
     let mut bundle = waiting_bundle(rig)?;
     let mut quick = rig.bundle()?;
     quick.verbs(&[]);
-    let whole = duration(|| rig.run(&quick, &[]))?;
+    let duration_of_command = duration(|| rig.run(&quick, &[]))?;
     bundle.without_namespace("network");
-    swept(rig, whole, || rig.launch("run", &bundle, &[]))
+    killed_after_each_delay(rig, duration_of_command, || rig.launch("run", &bundle, &[]))
 }
 
-fn killed_start(rig: &mut Rig) -> Outcome {
+fn start_killed(rig: &mut Rig) -> Outcome {
     let bundle = waiting_bundle(rig)?;
-    let whole = duration(|| {
+    let duration_of_command = duration(|| {
         rig.create(&bundle, &[])?;
         let begin = rig.mote(&["start", &rig.id])?;
         rig.delete()?;
         Ok(begin)
     })?;
     let mut created: Option<Running> = None;
-    swept(rig, whole, || {
+    killed_after_each_delay(rig, duration_of_command, || {
         created = Some(rig.create(&bundle, &[])?);
         Ok(rig.command(&["start", &rig.id]))
     })
 }
 
-fn killed_delete(rig: &mut Rig) -> Outcome {
+fn delete_killed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let whole = duration(|| {
+    let duration_of_command = duration(|| {
         rig.waiting(&mut bundle)?;
         rig.mote(&["delete", "--force", &rig.id])
     })?;
-    swept(rig, whole, || {
+    killed_after_each_delay(rig, duration_of_command, || {
         rig.waiting(&mut bundle)?;
         Ok(rig.command(&["delete", "--force", &rig.id]))
     })
@@ -147,24 +153,24 @@ fn init_that_dies_before_start(rig: &mut Rig) -> Outcome {
     let _created = rig.create(&bundle, &[])?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     rig.nothing_left()
 }
 
-/// What is there when the runtime was killed just after it had taken the name.
+/// As left by a runtime that was killed just after mkdir(2) of the state directory.
 fn state_directory_without_a_state(rig: &mut Rig) -> Outcome {
     std::fs::create_dir_all(rig.state.join(&rig.id))?;
-    rig.bad(&rig.mote(&["state", &rig.id])?, &[&rig.id])?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
-    holds("list goes on", rig.mote(&["list", "-q"])?.code() == 0)?;
+    rig.failure(&rig.mote(&["state", &rig.id])?, &[&rig.id])?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    holds("list succeeds", rig.mote(&["list", "-q"])?.code() == 0)?;
     same("exit code", rig.mote(&["delete", "--force", &rig.id])?.code(), 0)?;
     rig.nothing_left()?;
-    rig.facts(&mut waiting_bundle(rig)?, &["say", "free"])?.is("say", "free")
+    rig.report(&mut waiting_bundle(rig)?, &["say", "free"])?.is("say", "free")
 }
 
-/// Both at once; gives what became of each.
-fn race(one: &mut Command, two: &mut Command) -> Outcome<[(i32, String); 2]> {
+/// Runs both commands at the same time and returns the exit code and standard error of each.
+fn run_both(one: &mut Command, two: &mut Command) -> Outcome<[(i32, String); 2]> {
     let (mut first, mut second) = (start(one, false)?, start(two, false)?);
     let end = |running: &mut Running| -> Outcome<(i32, String)> {
         let (status, errors) = running.status()?;
@@ -173,16 +179,16 @@ fn race(one: &mut Command, two: &mut Command) -> Outcome<[(i32, String); 2]> {
     Ok([end(&mut first)?, end(&mut second)?])
 }
 
-/// Exactly one wins; the other says why it does not.
-fn one_wins(rig: &Rig, round: u32, ends: &[(i32, String); 2], word: &str) -> Outcome {
+/// Checks that exactly one command succeeds, and that the other one reports why it failed.
+fn one_succeeds(rig: &Rig, round: u32, ends: &[(i32, String); 2], word: &str) -> Outcome {
     let winners = ends.iter().filter(|(code, _)| *code == 0).count();
     if winners != 1 {
-        return fail(format_args!("round {round}: {winners} win: {ends:?}"));
+        return fail(format_args!("round {round}: {winners} succeeded: {ends:?}"));
     }
     for (code, errors) in ends.iter().filter(|(code, _)| *code != 0) {
         same(&format!("round {round}: exit code"), *code, 1)?;
-        if rig.is(Peer::Mote) {
-            contains("the loser's word", errors, word)?;
+        if rig.is(Runtime::Mote) {
+            contains("the error", errors, word)?;
             same("lines", errors.lines().count(), 1)?;
         }
     }
@@ -194,12 +200,12 @@ fn two_creates_of_one_id(rig: &mut Rig) -> Outcome {
     for round in 0..50 {
         let mut commands = [rig.launch("create", &bundle, &[])?, rig.launch("create", &bundle, &[])?];
         let [one, two] = &mut commands;
-        let ends = race(one, two)?;
-        one_wins(rig, round, &ends, "already exists")?;
-        // The loser has taken nothing from the winner.
+        let ends = run_both(one, two)?;
+        one_succeeds(rig, round, &ends, "already exists")?;
+        // The command that failed has removed nothing of the other one.
         rig.status_is("created")?;
-        rig.mote(&["start", &rig.id])?.good()?;
-        holds("the winner's cgroup", !crate::clean::cgroups(&rig.cgroup).is_empty())?;
+        rig.mote(&["start", &rig.id])?.success()?;
+        holds("the cgroup is left", !crate::cleanup::cgroups(&rig.cgroup).is_empty())?;
         rig.delete()?;
         rig.nothing_left()?;
     }
@@ -213,22 +219,22 @@ fn two_starts_of_one_container(rig: &mut Rig) -> Outcome {
         let mut created = rig.create(&bundle, &[])?;
         let mut commands = [rig.command(&["start", &rig.id]), rig.command(&["start", &rig.id])];
         let [one, two] = &mut commands;
-        let ends = race(one, two)?;
-        one_wins(rig, round, &ends, "running")?;
-        let said = created.lines.until("waiting=1")?;
-        same("what it said", said.all("say"), vec!["once"])?;
+        let ends = run_both(one, two)?;
+        one_succeeds(rig, round, &ends, "running")?;
+        let report = created.lines.until("waiting=1")?;
+        same("the standard output", report.all("say"), vec!["once"])?;
         rig.delete()?;
     }
     Ok(())
 }
 
-/// By force, as two clean-ups would: both are content, and nothing is left.
+/// With --force, as two engines may do: both succeed, and nothing is left.
 fn two_deletes_of_one_container(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for round in 0..30 {
         let _running = rig.waiting(&mut bundle)?;
         let words = ["delete", "--force", rig.id.as_str()];
-        let ends = race(&mut rig.command(&words), &mut rig.command(&words))?;
+        let ends = run_both(&mut rig.command(&words), &mut rig.command(&words))?;
         for (code, errors) in &ends {
             same(&format!("round {round}: exit code, {errors:?}"), *code, 0)?;
         }
@@ -237,7 +243,7 @@ fn two_deletes_of_one_container(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Asked again and again while the container comes and goes, `state` never sees half of one.
+/// `state`, called repeatedly while the container is created and deleted, never shows an incomplete one.
 fn state_during_create_and_delete(rig: &mut Rig) -> Outcome {
     let bundle = waiting_bundle(rig)?;
     for round in 0..20 {
@@ -245,12 +251,12 @@ fn state_during_create_and_delete(rig: &mut Rig) -> Outcome {
         let mut command =
             if words.is_empty() { rig.launch("create", &bundle, &[])? } else { rig.command(words) };
         let mut running = start(&mut command, false)?;
-        while !running.is_over()? {
+        while !running.has_ended()? {
             let state = rig.mote(&["state", &rig.id])?;
             if state.code() == 0 {
                 Json::parse(&state.stdout)?;
-            } else if rig.is(Peer::Mote) {
-                state.bad(&["does not exist"])?;
+            } else if rig.is(Runtime::Mote) {
+                state.failure(&["does not exist"])?;
             }
         }
         same("exit code", running.status()?.0.code(), Some(0))?;
@@ -258,26 +264,26 @@ fn state_during_create_and_delete(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// A signal for a container that is being taken away: delivered or refused, in one line.
+/// A signal for a container that is being deleted: delivered, or rejected with one line.
 fn kill_during_delete(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for _ in 0..20 {
         let _running = rig.waiting(&mut bundle)?;
         let words = ["delete", "--force", rig.id.as_str()];
         let kill = ["kill", rig.id.as_str(), "TERM"];
-        let [deleted, killed] = race(&mut rig.command(&words), &mut rig.command(&kill))?;
+        let [deleted, killed] = run_both(&mut rig.command(&words), &mut rig.command(&kill))?;
         same("exit code of delete", deleted.0, 0)?;
         holds("exit code of kill", killed.0 <= 1)?;
-        holds(&format!("one line: {killed:?}"), killed.1.lines().count() <= 1 || !rig.is(Peer::Mote))?;
+        holds(&format!("one line: {killed:?}"), killed.1.lines().count() <= 1 || !rig.is(Runtime::Mote))?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-/// Who changes a container waits until nobody else does.
-fn changes_one_after_another(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers have other locks");
+/// A command that changes a container waits for the lock while another one holds it.
+fn changes_are_serialized(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("the locks of runc and crun differ");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -306,10 +312,10 @@ fn changes_one_after_another(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// Nothing tells it but the kernel's list, which is asked until then.
+/// Polls /proc/locks, as the kernel does not notify of waiters.
 fn waits_for_a_lock(running: &mut Running) -> Outcome<bool> {
     let (pid, begin) = (running.pid().to_string(), Instant::now());
-    while begin.elapsed() < LIMIT && !running.is_over()? {
+    while begin.elapsed() < LIMIT && !running.has_ended()? {
         let locks = fs::read_to_string("/proc/locks")?;
         let mut waiting = locks.lines().filter(|line| line.contains("-> FLOCK"));
         if waiting.any(|line| line.split_ascii_whitespace().any(|word| word == pid)) {
@@ -319,7 +325,7 @@ fn waits_for_a_lock(running: &mut Running) -> Outcome<bool> {
     Ok(false)
 }
 
-/// All at once; gives what became of each.
+/// Runs all commands at the same time and returns the exit code and standard error of each.
 fn all_at_once(commands: &mut [Command]) -> Outcome<Vec<(i32, String)>> {
     let started: Outcome<Vec<Running>> = commands.iter_mut().map(|command| start(command, false)).collect();
     let end = |mut running: Running| -> Outcome<(i32, String)> {
@@ -337,17 +343,17 @@ fn fifty_starts_of_one_container(rig: &mut Rig) -> Outcome {
     let ends = all_at_once(&mut commands)?;
     same("winners", ends.iter().filter(|(code, _)| *code == 0).count(), 1)?;
     for (_, errors) in ends.iter().filter(|(code, _)| *code != 0) {
-        contains("the loser's word", errors, "cannot start container")?;
+        contains("the error", errors, "cannot start container")?;
         same("lines", errors.lines().count(), 1)?;
     }
-    same("what it said", created.lines.until("waiting=1")?.all("say"), vec!["once"])?;
+    same("the standard output", created.lines.until("waiting=1")?.all("say"), vec!["once"])?;
     rig.delete()
 }
 
-/// Whatever comes first: each does what it is for, or says in one line why not, and then nothing is left.
+/// In any order: each command succeeds or prints one line of error, and then nothing is left.
 fn fifty_commands_on_one_container(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers say more than one line");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun print more than one line");
     }
     let mut bundle = rig.bundle()?;
     for round in 0..4 {
@@ -368,7 +374,7 @@ fn fifty_commands_on_one_container(rig: &mut Rig) -> Outcome {
         for (code, errors) in all_at_once(&mut commands)? {
             holds(&format!("exit code {code}"), matches!(code, 0 | 1 | 137 | 255))?;
             holds(&format!("one line: {errors:?}"), errors.lines().count() <= 1)?;
-            holds("a line for what fails", !errors.is_empty() || matches!(code, 0 | 137))?;
+            holds("a line for each failure", !errors.is_empty() || matches!(code, 0 | 137))?;
         }
         rig.nothing_left()?;
     }
@@ -385,8 +391,8 @@ fn fifty_containers(rig: &mut Rig) -> Outcome {
     let run = |number: i32| rig.command(&["run", "--bundle", &dir, &name(number)]);
     let ends = all_at_once(&mut (0..50).map(run).collect::<Vec<_>>())?;
     for end in ends {
-        same("how it ends", end, (3, String::new()))?;
+        same("exit code and standard error", end, (3, String::new()))?;
     }
-    same("the list", rig.mote(&["list", "--quiet"])?.good()?.stdout.as_str(), "")?;
+    same("the list", rig.mote(&["list", "--quiet"])?.success()?.stdout.as_str(), "")?;
     rig.nothing_left()
 }

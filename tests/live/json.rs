@@ -1,6 +1,6 @@
-//! JSON for the tests: values that print themselves, change by path, and can be read back.
+//! JSON for the tests: values that can be printed, parsed, and changed by path.
 
-/// A JSON value. Objects keep their order.
+/// A JSON value. Members of objects keep their order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     Null,
@@ -11,7 +11,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// A value written as JSON; anything that is not a list, an object or one word stands in parentheses.
+/// A value written as JSON. An expression other than a list, an object or a single token is in parentheses.
 #[macro_export]
 macro_rules! json {
     (null) => { $crate::json::Json::Null };
@@ -59,7 +59,8 @@ enum Step<'a> {
     Last,
 }
 
-/// `linux.namespaces[0].path` in steps. A name with dots (an annotation's, a sysctl's) stands in quotes.
+/// The steps of a path such as `linux.namespaces[0].path`. A name that contains dots, such as an annotation or a
+/// sysctl, is in quotes.
 fn steps(path: &str) -> Vec<Step<'_>> {
     let mut found = Vec::new();
     let mut rest = path;
@@ -120,7 +121,7 @@ impl Json {
         }
     }
 
-    /// Puts a value at a path and makes what is missing on the way.
+    /// Sets the value at a path, and creates the members and items that are missing on the way.
     pub fn set(&mut self, path: &str, value: impl Into<Json>) {
         let mut place = self;
         for step in steps(path) {
@@ -161,7 +162,7 @@ impl Json {
         items.get_mut(index).unwrap_or_else(|| unreachable!())
     }
 
-    /// Takes the last step of a path away.
+    /// Removes the last step of a path.
     pub fn remove(&mut self, path: &str) {
         let mut steps = steps(path);
         let Some(last) = steps.pop() else { return };
@@ -178,13 +179,12 @@ impl Json {
         }
     }
 
-    /// Reads a JSON text; numbers that are not whole come out as their whole part, those that are too large as the
-    /// largest there is.
+    /// Parses a JSON text. Numbers are truncated to integers and limited to the largest integer.
     pub fn parse(text: &str) -> Result<Json, String> {
         let mut reader = Reader { bytes: text.as_bytes(), next: 0 };
         let value = reader.value()?;
         reader.blanks();
-        if reader.next == text.len() { Ok(value) } else { Err(reader.wrong("the end")) }
+        if reader.next == text.len() { Ok(value) } else { Err(reader.error("the end")) }
     }
 }
 
@@ -231,8 +231,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn wrong(&self, wanted: &str) -> String {
-        format!("not JSON: {wanted} wanted at byte {}", self.next)
+    fn error(&self, expected: &str) -> String {
+        format!("not JSON: {expected} expected at byte {}", self.next)
     }
 
     fn peek(&self) -> u8 {
@@ -257,7 +257,7 @@ impl Reader<'_> {
             self.next += word.len();
             Ok(value)
         } else {
-            Err(self.wrong(word))
+            Err(self.error(word))
         }
     }
 
@@ -279,12 +279,12 @@ impl Reader<'_> {
         self.next += 1;
         while !self.take(b'}') {
             if !members.is_empty() && !self.take(b',') {
-                return Err(self.wrong("comma"));
+                return Err(self.error("comma"));
             }
             self.blanks();
             let key = self.string()?;
             if !self.take(b':') {
-                return Err(self.wrong("colon"));
+                return Err(self.error("colon"));
             }
             members.push((key, self.value()?));
         }
@@ -296,7 +296,7 @@ impl Reader<'_> {
         self.next += 1;
         while !self.take(b']') {
             if !items.is_empty() && !self.take(b',') {
-                return Err(self.wrong("comma"));
+                return Err(self.error("comma"));
             }
             items.push(self.value()?);
         }
@@ -305,13 +305,13 @@ impl Reader<'_> {
 
     fn string(&mut self) -> Result<String, String> {
         if !self.take(b'"') {
-            return Err(self.wrong("string"));
+            return Err(self.error("string"));
         }
         let mut text = Vec::new();
         loop {
             match self.peek() {
                 b'"' => break,
-                0 => return Err(self.wrong("end of string")),
+                0 => return Err(self.error("end of string")),
                 b'\\' => self.escape(&mut text)?,
                 byte => {
                     text.push(byte);
@@ -320,7 +320,7 @@ impl Reader<'_> {
             }
         }
         self.next += 1;
-        String::from_utf8(text).map_err(|_| self.wrong("UTF-8"))
+        String::from_utf8(text).map_err(|_| self.error("UTF-8"))
     }
 
     fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), String> {
@@ -338,10 +338,10 @@ impl Reader<'_> {
                     .ok()
                     .and_then(|digits| u32::from_str_radix(digits, 16).ok())
                     .and_then(char::from_u32)
-                    .ok_or_else(|| self.wrong("four hexadecimal digits"))?
+                    .ok_or_else(|| self.error("four hexadecimal digits"))?
             }
             Some(byte) => char::from(*byte),
-            None => return Err(self.wrong("escape")),
+            None => return Err(self.error("escape")),
         };
         text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
@@ -354,8 +354,8 @@ impl Reader<'_> {
         }
         let digits = self.bytes.get(start..self.next).unwrap_or(&[]);
         let digits = std::str::from_utf8(digits).unwrap_or("");
-        let whole = digits.split(['.', 'e', 'E']).next().unwrap_or("");
-        let large = |_| whole.parse::<u64>().map(|_| i64::MAX);
-        whole.parse().or_else(large).map(Json::Int).map_err(|_| self.wrong("number"))
+        let integer = digits.split(['.', 'e', 'E']).next().unwrap_or("");
+        let large = |_| integer.parse::<u64>().map(|_| i64::MAX);
+        integer.parse().or_else(large).map(Json::Int).map_err(|_| self.error("number"))
     }
 }

@@ -1,5 +1,5 @@
-//! mote killed before each of its system calls, with every command and every kind of container: what is there then is told
-//! truly, nobody is let into what is not set up, and `delete --force` leaves nothing.
+//! mote killed before each of its system calls, for every command and several kinds of containers: afterwards `state`
+//! is right, `exec` enters no container that is not set up, and `delete --force` leaves nothing behind.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -8,67 +8,69 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::cgroups::systemd;
 use crate::check::{Outcome, Stop, fail, holds, same, skip_allowed};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command::Running;
 use crate::filter::{profile, rule};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{held_user, proc_path};
-use crate::rig::{Peer, Rig};
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::killed_at;
 use crate::tests;
 
 tests![
     "killed",
     alone: true,
-    killed_at_each_call_of_create,
-    killed_at_each_call_of_create_in_a_user_namespace,
-    killed_at_each_call_of_create_in_a_joined_user_namespace,
-    killed_at_each_call_of_create_with_hooks,
-    killed_at_each_call_of_create_with_a_terminal,
-    killed_at_each_call_of_create_with_a_listener,
-    killed_at_each_call_of_create_with_systemd,
-    killed_at_each_call_of_run,
-    killed_at_each_call_of_run_in_a_user_namespace,
-    killed_at_each_call_of_run_with_hooks,
-    killed_at_each_call_of_start,
-    killed_at_each_call_of_start_with_hooks,
-    killed_at_each_call_of_exec,
-    killed_at_each_call_of_exec_in_a_user_namespace,
-    killed_at_each_call_of_update,
-    killed_at_each_call_of_pause,
-    killed_at_each_call_of_kill,
-    killed_at_each_call_of_mounts,
-    killed_at_each_call_of_delete,
-    killed_at_each_call_of_delete_with_hooks,
+    create_killed_before_each_call,
+    create_in_a_user_namespace_killed_before_each_call,
+    create_in_a_joined_user_namespace_killed_before_each_call,
+    create_with_hooks_killed_before_each_call,
+    create_with_a_terminal_killed_before_each_call,
+    create_with_a_listener_killed_before_each_call,
+    create_with_systemd_killed_before_each_call,
+    run_killed_before_each_call,
+    run_in_a_user_namespace_killed_before_each_call,
+    run_with_hooks_killed_before_each_call,
+    start_killed_before_each_call,
+    start_with_hooks_killed_before_each_call,
+    exec_killed_before_each_call,
+    exec_in_a_user_namespace_killed_before_each_call,
+    update_killed_before_each_call,
+    pause_killed_before_each_call,
+    kill_killed_before_each_call,
+    mounts_killed_before_each_call,
+    delete_killed_before_each_call,
+    delete_with_hooks_killed_before_each_call,
 ];
 
-/// More than any command here makes.
+/// More system calls than any command here makes.
 const MOST: u32 = 3000;
 
-/// Kills the command that `prepare` gives before its first system call, then before its second, until it comes to its end.
-fn swept(rig: &Rig, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave what they leave");
+/// Kills the command that `prepare` returns before its first system call, then before its second one, and so on until
+/// it exits before it is killed.
+fn killed_before_each_call(rig: &Rig, mut prepare: impl FnMut() -> Outcome<Command>) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave parts behind");
     }
     for number in 0..MOST {
         let mut command = prepare()?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let killed = killed_at(&mut command, number)?;
-        told_truly(rig, number)?;
+        is_consistent(rig, number)?;
         match rig.nothing_left() {
             Err(Stop::Fail(why)) => return fail(format_args!("call {number}: {why}")),
             other => other?,
         }
         if !killed {
-            return holds("more calls than a handful", number > 20);
+            return holds("more than 20 system calls", number > 20);
         }
     }
-    fail("it never ends")
+    fail("the command makes too many system calls")
 }
 
-/// `state` knows the container or not; `exec` is refused or lands in the container; `delete --force` takes everything away.
-fn told_truly(rig: &Rig, number: u32) -> Outcome {
+/// Checks that `state` either shows the container or reports that it does not exist, that `exec` enters only a
+/// container that is set up, and that `delete --force` succeeds.
+fn is_consistent(rig: &Rig, number: u32) -> Outcome {
     let state = rig.mote(&["state", &rig.id])?;
     if state.code() == 0 {
         let status = Json::parse(&state.stdout)?.at("status").text().to_string();
@@ -77,12 +79,12 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
         let exec = rig.mote(&["exec", &rig.id, "/payload", "open", "/dev/full", "open", "/proc/kcore"])?;
         let inside = ["created", "running"].contains(&status.as_str());
         if exec.code() == 0 {
-            holds(&format!("call {number}: entered though {status}"), inside)?;
-            // A node that is made, and a mask that lies over it.
-            let facts = exec.facts();
-            same("a device", facts.get("open:/dev/full"), "ok")?;
+            holds(&format!("call {number}: exec succeeded although it is {status}"), inside)?;
+            // A default device exists, and a masked path is masked.
+            let report = exec.report();
+            same("a device", report.get("open:/dev/full"), "ok")?;
         } else {
-            // Refused; or the command that was killed had sent SIGKILL, of which its processes die any moment.
+            // Rejected; or the killed command had sent SIGKILL, and the processes are about to exit.
             holds(
                 &format!("call {number}: {} {}", exec.code(), exec.stderr),
                 [137, 255].contains(&exec.code()),
@@ -95,14 +97,14 @@ fn told_truly(rig: &Rig, number: u32) -> Outcome {
     match (delete.code(), delete.stderr.as_str()) {
         (0, "") => Ok(()),
         (code, errors) => {
-            let left = stuck(rig);
+            let left = processes_left(rig);
             fail(format_args!("call {number}: delete: {code} {errors:?}; {left}"))
         }
     }
 }
 
-/// The processes that are left, and what each waits for.
-fn stuck(rig: &Rig) -> String {
+/// The processes that are left, and what each waits for in the kernel.
+fn processes_left(rig: &Rig) -> String {
     let of = |pid: &str| {
         let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         [pid, &read("stat"), &read("stack"), &read("cmdline"), &read("cgroup")].join(" ")
@@ -118,14 +120,14 @@ fn waiting(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-fn launched(rig: &mut Rig, verb: &str, change: impl FnOnce(&mut Bundle)) -> Outcome {
+fn launch(rig: &mut Rig, verb: &str, change: impl FnOnce(&mut Bundle)) -> Outcome {
     let mut bundle = waiting(rig)?;
     change(&mut bundle);
-    launched_as(rig, verb, &bundle, &[], || Ok(()))
+    launch_with(rig, verb, &bundle, &[], || Ok(()))
 }
 
-/// `between` is done before each.
-fn launched_as(
+/// `between` is called before each command.
+fn launch_with(
     rig: &Rig,
     verb: &str,
     bundle: &Bundle,
@@ -134,7 +136,7 @@ fn launched_as(
 ) -> Outcome {
     let detach: &[&str] = if verb == "run" { &["--detach"] } else { &[] };
     let options = [detach, options].concat();
-    swept(rig, || between().and_then(|()| rig.launch(verb, bundle, &options)))
+    killed_before_each_call(rig, || between().and_then(|()| rig.launch(verb, bundle, &options)))
 }
 
 fn add_hooks(bundle: &mut Bundle, program: &str) {
@@ -144,76 +146,76 @@ fn add_hooks(bundle: &mut Bundle, program: &str) {
     }
 }
 
-fn killed_at_each_call_of_create(rig: &mut Rig) -> Outcome {
-    launched(rig, "create", |_| {})
+fn create_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    launch(rig, "create", |_| {})
 }
 
-fn killed_at_each_call_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    launched(rig, "create", |bundle| bundle.user_namespace(100_000))
+fn create_in_a_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    launch(rig, "create", |bundle| bundle.user_namespace(100_000))
 }
 
-/// Through an intermediate process.
-fn killed_at_each_call_of_create_in_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = held_user(rig, &[])?;
-    launched(rig, "create", |bundle| bundle.namespace("user", Some(&proc_path(pid, "user"))))
+/// An intermediate process joins it.
+fn create_in_a_joined_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
+    launch(rig, "create", |bundle| bundle.namespace("user", Some(&proc_path(pid, "user"))))
 }
 
-fn killed_at_each_call_of_create_with_hooks(rig: &mut Rig) -> Outcome {
+fn create_with_hooks_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let program = rig.suite.payload.display().to_string();
-    launched(rig, "create", |bundle| add_hooks(bundle, &program))
+    launch(rig, "create", |bundle| add_hooks(bundle, &program))
 }
 
-fn killed_at_each_call_of_create_with_a_terminal(rig: &mut Rig) -> Outcome {
+fn create_with_a_terminal_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let mut bundle = waiting(rig)?;
     bundle.set("process.terminal", true);
     let console = UnixListener::bind(rig.dir.join("console"))?;
     let path = rig.dir.join("console").display().to_string();
-    launched_as(rig, "create", &bundle, &["--console-socket", &path], || drain(&console))
+    launch_with(rig, "create", &bundle, &["--console-socket", &path], || drain(&console))
 }
 
-fn killed_at_each_call_of_create_with_a_listener(rig: &mut Rig) -> Outcome {
+fn create_with_a_listener_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let mut bundle = waiting(rig)?;
     let agent = UnixListener::bind(rig.dir.join("agent"))?;
     bundle.set("linux.seccomp", profile(vec![rule("SCMP_ACT_NOTIFY", &["munlockall"])]));
     bundle.set("linux.seccomp.listenerPath", rig.dir.join("agent").display().to_string());
-    launched_as(rig, "create", &bundle, &[], || drain(&agent))
+    launch_with(rig, "create", &bundle, &[], || drain(&agent))
 }
 
-/// Takes all connections that wait.
+/// Accepts all pending connections.
 fn drain(socket: &UnixListener) -> Outcome {
     socket.set_nonblocking(true)?;
     while socket.accept().is_ok() {}
     Ok(())
 }
 
-fn killed_at_each_call_of_create_with_systemd(rig: &mut Rig) -> Outcome {
+fn create_with_systemd_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let mut bundle = systemd::bundle(rig)?;
     bundle.verbs(&["wait", "1"]);
-    launched_as(rig, "create", &bundle, &[], || Ok(()))
+    launch_with(rig, "create", &bundle, &[], || Ok(()))
 }
 
-fn killed_at_each_call_of_run(rig: &mut Rig) -> Outcome {
-    launched(rig, "run", |_| {})
+fn run_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    launch(rig, "run", |_| {})
 }
 
-fn killed_at_each_call_of_run_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    launched(rig, "run", |bundle| bundle.user_namespace(100_000))
+fn run_in_a_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    launch(rig, "run", |bundle| bundle.user_namespace(100_000))
 }
 
-fn killed_at_each_call_of_run_with_hooks(rig: &mut Rig) -> Outcome {
+fn run_with_hooks_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let program = rig.suite.payload.display().to_string();
-    launched(rig, "run", |bundle| add_hooks(bundle, &program))
+    launch(rig, "run", |bundle| add_hooks(bundle, &program))
 }
 
-/// A command on a container that is created, or was started.
-fn on(rig: &mut Rig, started: bool, change: impl FnOnce(&mut Bundle), words: &[&str]) -> Outcome {
+/// A command on a container that is created or running.
+fn on_container(rig: &mut Rig, started: bool, change: impl FnOnce(&mut Bundle), words: &[&str]) -> Outcome {
     let mut bundle = waiting(rig)?;
     change(&mut bundle);
     let mut container: Option<Running> = None;
-    swept(rig, || {
+    killed_before_each_call(rig, || {
         let mut running = rig.create(&bundle, &[])?;
         if started {
-            rig.mote(&["start", &rig.id])?.good()?;
+            rig.mote(&["start", &rig.id])?.success()?;
             running.lines.until("waiting=1")?;
         }
         container = Some(running);
@@ -221,53 +223,53 @@ fn on(rig: &mut Rig, started: bool, change: impl FnOnce(&mut Bundle), words: &[&
     })
 }
 
-fn killed_at_each_call_of_start(rig: &mut Rig) -> Outcome {
+fn start_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, false, |_| {}, &["start", &id])
+    on_container(rig, false, |_| {}, &["start", &id])
 }
 
-fn killed_at_each_call_of_start_with_hooks(rig: &mut Rig) -> Outcome {
+fn start_with_hooks_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let (id, program) = (rig.id.clone(), rig.suite.payload.display().to_string());
-    on(rig, false, |bundle| add_hooks(bundle, &program), &["start", &id])
+    on_container(rig, false, |bundle| add_hooks(bundle, &program), &["start", &id])
 }
 
-fn killed_at_each_call_of_exec(rig: &mut Rig) -> Outcome {
+fn exec_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |_| {}, &["exec", &id, "/payload"])
+    on_container(rig, true, |_| {}, &["exec", &id, "/payload"])
 }
 
-fn killed_at_each_call_of_exec_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+fn exec_in_a_user_namespace_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |bundle| bundle.user_namespace(100_000), &["exec", &id, "/payload"])
+    on_container(rig, true, |bundle| bundle.user_namespace(100_000), &["exec", &id, "/payload"])
 }
 
-fn killed_at_each_call_of_update(rig: &mut Rig) -> Outcome {
+fn update_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |_| {}, &["update", "--pids-limit", "20", &id])
+    on_container(rig, true, |_| {}, &["update", "--pids-limit", "20", &id])
 }
 
-fn killed_at_each_call_of_pause(rig: &mut Rig) -> Outcome {
+fn pause_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |_| {}, &["pause", &id])
+    on_container(rig, true, |_| {}, &["pause", &id])
 }
 
-fn killed_at_each_call_of_kill(rig: &mut Rig) -> Outcome {
+fn kill_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |_| {}, &["kill", "--all", &id, "KILL"])
+    on_container(rig, true, |_| {}, &["kill", "--all", &id, "KILL"])
 }
 
-fn killed_at_each_call_of_mounts(rig: &mut Rig) -> Outcome {
+fn mounts_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let (id, list) = (rig.id.clone(), rig.dir.join("mounts.json"));
     fs::write(&list, r#"[{"destination": "/added", "type": "tmpfs", "source": "tmpfs"}]"#)?;
-    on(rig, true, |_| {}, &["mounts", "add", &id, &list.display().to_string()])
+    on_container(rig, true, |_| {}, &["mounts", "add", &id, &list.display().to_string()])
 }
 
-fn killed_at_each_call_of_delete(rig: &mut Rig) -> Outcome {
+fn delete_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let id = rig.id.clone();
-    on(rig, true, |_| {}, &["delete", "--force", &id])
+    on_container(rig, true, |_| {}, &["delete", "--force", &id])
 }
 
-fn killed_at_each_call_of_delete_with_hooks(rig: &mut Rig) -> Outcome {
+fn delete_with_hooks_killed_before_each_call(rig: &mut Rig) -> Outcome {
     let (id, program) = (rig.id.clone(), rig.suite.payload.display().to_string());
-    on(rig, false, |bundle| add_hooks(bundle, &program), &["delete", &id])
+    on_container(rig, false, |bundle| add_hooks(bundle, &program), &["delete", &id])
 }

@@ -1,5 +1,5 @@
-//! The program however it is linked, and the library in somebody else's program: the container's process is on a file of
-//! its own in memory, whatever the segments are like of the program that it was cloned from (src/sys/self_exe.rs).
+//! mote built with other linkers and C libraries, and the library in another program: the process of the container
+//! executes from a memfd, whatever segments the program has from which it was cloned (src/sys/self_exe.rs).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::check::{Outcome, contains, different, fail, lacks, same, skip, skip_allowed};
 use crate::command::{run, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -26,63 +26,64 @@ tests![
     library_of_a_program_with_threads,
 ];
 
-/// What every program is asked for: `run`, `create`, `start`, `exec`, `delete`; and what is seen of it by the container.
-const ASKED: &[&str] = &[
+/// The live tests that each of the programs must pass: `run`, `create`, `start`, `exec`, `delete`, and what a container
+/// sees of the runtime.
+const TESTS_TO_PASS: &[&str] = &[
     "commands::create_start_kill_delete",
     "exec::arguments",
-    "exec::code_of_a_missing_program",
+    "exec::exit_code_of_a_missing_program",
     "exec::into_a_created_container",
-    "exec::runtime_is_not_shown_as_the_program",
-    "attack::runtime_is_not_run_as_the_joined_program",
-    "attack::runtime_is_not_shown_as_the_program",
-    "attack::runtime_is_not_run_as_the_program",
+    "exec::proc_exe_is_not_the_runtime",
+    "attack::runtime_cannot_be_executed_by_exec",
+    "attack::proc_exe_is_not_the_runtime",
+    "attack::runtime_cannot_be_executed_as_the_program",
 ];
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What this suite was built with, in the debug profile.
+/// The debug build, as Cargo has linked it for this suite.
 fn cargo_build(rig: &mut Rig) -> Outcome {
     toolchain(rig, "musl")?;
-    serves(rig, Path::new(env!("CARGO_BIN_EXE_mote")))
+    passes(rig, Path::new(env!("CARGO_BIN_EXE_mote")))
 }
 
 fn static_pie_with_relro(rig: &mut Rig) -> Outcome {
-    serves(rig, &program(rig, "musl", &["-Clink-arg=-Wl,-z,relro,-z,now"])?)
+    passes(rig, &program(rig, "musl", &["-Clink-arg=-Wl,-z,relro,-z,now"])?)
 }
 
 fn static_glibc(rig: &mut Rig) -> Outcome {
     static_library(rig)?;
-    serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])?)
+    passes(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])?)
 }
 
 fn static_pie_glibc(rig: &mut Rig) -> Outcome {
     static_library(rig)?;
-    serves(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static"])?)
+    passes(rig, &program(rig, "gnu", &["-Ctarget-feature=+crt-static"])?)
 }
 
-/// As compilers have it by themselves.
+/// The default of compilers.
 fn dynamic_pie_with_relro(rig: &mut Rig) -> Outcome {
-    serves(rig, &program(rig, "gnu", &[])?)
+    passes(rig, &program(rig, "gnu", &[])?)
 }
 
 fn dynamic_at_fixed_addresses(rig: &mut Rig) -> Outcome {
-    serves(rig, &program(rig, "gnu", &["-Crelocation-model=static"])?)
+    passes(rig, &program(rig, "gnu", &["-Crelocation-model=static"])?)
 }
 
 fn gaps_between_segments(rig: &mut Rig) -> Outcome {
-    serves(rig, &program(rig, "gnu", &["-Clink-arg=-Wl,-z,max-page-size=0x200000"])?)
+    passes(rig, &program(rig, "gnu", &["-Clink-arg=-Wl,-z,max-page-size=0x200000"])?)
 }
 
-/// Each segment begins on the page of the file on which the one before ends.
+/// Each segment begins on the page of the file on which the previous one ends.
 fn pages_of_segments_are_shared(rig: &mut Rig) -> Outcome {
     let words = ["-Crelocation-model=static", "-Clink-arg=-Wl,-z,noseparate-code,-z,relro,-z,now"];
-    serves(rig, &program(rig, "gnu", &words)?)
+    passes(rig, &program(rig, "gnu", &words)?)
 }
 
 fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     let (cargo, target) = toolchain(rig, "gnu")?;
     let Some(python) = python() else { return skip("no python3") };
-    done(cargo_command(&cargo).args(["build", "--lib", "--target", &target]))?;
+    build(cargo_command(&cargo).args(["build", "--lib", "--target", &target]))?;
     let built = Path::new(HOME).join("target/links").join(&target).join("debug");
     let library = rig.dir.join("libembedded.so");
     let mut rustc = Command::new(cargo.with_file_name("rustc"));
@@ -92,7 +93,7 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     }
     rustc.arg("--extern");
     rustc.arg(format!("mote={}", built.join("libmote.rlib").display()));
-    done(rustc.arg(Path::new(HOME).join("tests/live/links/library.rs")))?;
+    build(rustc.arg(Path::new(HOME).join("tests/live/links/library.rs")))?;
 
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "here"]);
@@ -103,55 +104,55 @@ fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
     rig.prepare(&mut threads);
     let mut running = start(threads.env("MOTE_LIVE", &rig.marker), false)?;
     let (status, errors) = running.status()?;
-    same("what it says", (errors.as_str(), status.code()), ("", Some(0)))?;
+    same("the standard output", (errors.as_str(), status.code()), ("", Some(0)))?;
 
     let pid = rig.pid()?;
     let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
     let own = fs::metadata(&python)?;
-    different("the file", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
+    different("the executable", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    lacks("its memory", &maps, &format!(" {}\n", python.display()))?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    contains("what the container says", &running.lines.all()?, "say=here")?;
+    lacks("the memory map", &maps, &format!(" {}\n", python.display()))?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    contains("the container's output", &running.lines.all()?, "say=here")?;
     rig.delete()
 }
 
-/// The file that is executed.
+/// The file that `python3` executes.
 fn python() -> Option<PathBuf> {
     let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
     fs::canonicalize(String::from_utf8_lossy(&output.stdout).trim()).ok()
 }
 
-/// This suite with another program, a part of it.
-fn serves(rig: &Rig, program: &Path) -> Outcome {
+/// Runs some tests of this suite with another program.
+fn passes(rig: &Rig, program: &Path) -> Outcome {
     let mut suite = Command::new("/proc/self/exe");
-    suite.arg0("live").args(ASKED).env("MOTE", program).env("TMPDIR", &rig.dir).env("JOBS", "2");
+    suite.arg0("live").args(TESTS_TO_PASS).env("MOTE", program).env("TMPDIR", &rig.dir).env("JOBS", "2");
     let output = run(&mut suite, "")?;
     let failed: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
-    same("what fails", failed.join("; ").as_str(), "")?;
+    same("failed tests", failed.join("; ").as_str(), "")?;
     same("exit code", output.code(), 0)?;
     let tested = |name: &&str| {
         output.stdout.lines().any(|line| line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(name)))
     };
-    same("what is not tested", ASKED.iter().copied().find(|name| !tested(name)), None)
+    same("a test that did not run", TESTS_TO_PASS.iter().copied().find(|name| !tested(name)), None)
 }
 
-/// Builds the program for this processor, with glibc or musl, and these words for the compiler.
+/// Builds mote for this processor, with glibc or musl, and with these arguments for the compiler.
 fn program(rig: &Rig, library: &str, words: &[&str]) -> Outcome<PathBuf> {
     let (cargo, target) = toolchain(rig, library)?;
     let mut command = cargo_command(&cargo);
     command.args(["rustc", "--bin", "mote", "--target", &target, "--"]).args(words);
-    done(&mut command)?;
-    // Others are built to the same place.
+    build(&mut command)?;
+    // Other programs are built to the same path.
     let (built, own) = (format!("{HOME}/target/links/{target}/debug/mote"), rig.dir.join("mote"));
     fs::copy(built, &own)?;
     Ok(own)
 }
 
-/// Cargo as it has built this suite, and the target's name.
+/// Cargo, as it has built this suite, and the name of the target.
 fn toolchain(rig: &Rig, library: &str) -> Outcome<(PathBuf, String)> {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("it is about mote");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("only mote is built here");
     }
     let cargo = PathBuf::from(env!("CARGO"));
     let target = format!("{}-unknown-linux-{library}", std::env::consts::ARCH);
@@ -162,7 +163,7 @@ fn toolchain(rig: &Rig, library: &str) -> Outcome<(PathBuf, String)> {
     }
 }
 
-/// Without what .cargo/config.toml has for the compiler, and what the caller has.
+/// Cargo without the compiler flags of .cargo/config.toml and of the environment.
 fn cargo_command(cargo: &Path) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(HOME).env("RUSTC", cargo.with_file_name("rustc"));
@@ -171,8 +172,8 @@ fn cargo_command(cargo: &Path) -> Command {
     command
 }
 
-/// Not by `run`: compiling takes its time.
-fn done(command: &mut Command) -> Outcome {
+/// Runs a command of the build. Not by `run`, as compiling takes longer than its time limit.
+fn build(command: &mut Command) -> Outcome {
     let output = command.output()?;
     match output.status.success() {
         true => Ok(()),

@@ -1,25 +1,24 @@
-//! The live tests: real containers, with their effect reported from inside by a static payload, which is this
-//! same binary. `cargo test --test live -- [WORD...]` runs the tests whose names contain one of the words, on the
-//! debug build; `MOTE` names another runtime to test, `MUST=1` makes skips failures, `JOBS` says how many run at a
-//! time, `LAYOUT=v1` or `v2` shows the runtime nothing but that kind of cgroups. They need root; the payload must be
-//! static, so the target is musl.
+//! The live tests: each runs a container with the runtime under test; a static payload, which is this same
+//! executable, reports from inside what it sees. `cargo test --test live -- [WORD...]` runs the tests whose names
+//! contain one of the words, with the debug build. Environment variables: `MOTE` is the runtime to test; with `MUST=1`
+//! a skipped test is a failure; `JOBS` is the number of tests that run at a time; `LAYOUT=v1` or `v2` hides the other
+//! cgroup version from the runtime. The tests need root. The payload must be static, so the target is musl.
 
 // The C library calls `main` itself: Rust's own start-up ignores SIGPIPE, and the payload reports signals.
 #![no_main]
-// Nothing is reached from outside, and printing is how a test binary speaks.
+// No other crate uses these items, and the results are printed.
 #![allow(unreachable_pub, missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
 mod attack;
 mod bundle;
 mod cgroups;
 mod check;
-mod clean;
+mod cleanup;
 mod clients;
 mod command;
 mod commands;
 mod crash;
 mod exec;
-mod facts;
 mod filter;
 mod hooks;
 mod json;
@@ -30,6 +29,7 @@ mod namespaces;
 mod nested;
 mod payload;
 mod process;
+mod report;
 mod rig;
 mod rootfs;
 mod rootless;
@@ -43,19 +43,19 @@ use std::path::Path;
 use rig::Suite;
 use runner::{Case, Count, Test};
 
-const ROOMS: &[&[Test]] = &[
+const GROUPS: &[&[Test]] = &[
     namespaces::new::TESTS,
     namespaces::join::TESTS,
     namespaces::setting::TESTS,
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
-    rootfs::many::TESTS,
-    rootfs::refused::TESTS,
-    rootfs::long::TESTS,
-    rootfs::over::TESTS,
+    rootfs::many_mounts::TESTS,
+    rootfs::mount_error::TESTS,
+    rootfs::long_options::TESTS,
+    rootfs::over_root::TESTS,
     rootfs::order::TESTS,
-    rootfs::own::TESTS,
+    rootfs::default_files::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::propagation::TESTS,
     rootfs::device::TESTS,
@@ -74,36 +74,36 @@ const ROOMS: &[&[Test]] = &[
     process::caller::TESTS,
     process::identity::TESTS,
     process::capability::TESTS,
-    process::label::TESTS,
+    process::apparmor::TESTS,
     process::selinux::TESTS,
     process::limit::TESTS,
     process::program::TESTS,
     process::interpreter::TESTS,
-    process::end::TESTS,
+    process::exit::TESTS,
     process::schedule::TESTS,
     process::signal::TESTS,
     process::descriptor::TESTS,
     filter::action::TESTS,
     filter::argument::TESTS,
-    filter::death::TESTS,
-    filter::handover::TESTS,
+    filter::early_kill::TESTS,
+    filter::listener_error::TESTS,
     filter::listener::TESTS,
-    filter::own::TESTS,
+    filter::mote_calls::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
     cgroups::named::TESTS,
-    cgroups::own::TESTS,
+    cgroups::unprivileged::TESTS,
     cgroups::block::TESTS,
     cgroups::unified::TESTS,
     cgroups::update::TESTS,
-    cgroups::rules::TESTS,
+    cgroups::device_rules::TESTS,
     cgroups::devices::TESTS,
-    cgroups::small::TESTS,
+    cgroups::small_limit::TESTS,
     cgroups::kill::TESTS,
     cgroups::frozen::TESTS,
-    cgroups::gone::TESTS,
+    cgroups::removed::TESTS,
     cgroups::threaded::TESTS,
-    cgroups::stranger::TESTS,
+    cgroups::occupied::TESTS,
     cgroups::deep::TESTS,
     cgroups::delegate::TESTS,
     cgroups::systemd::TESTS,
@@ -116,22 +116,22 @@ const ROOMS: &[&[Test]] = &[
     commands::mounts::TESTS,
     commands::notify::TESTS,
     commands::pause::TESTS,
-    commands::record::TESTS,
+    commands::status_file::TESTS,
     commands::events::TESTS,
     commands::kill::TESTS,
     commands::id::TESTS,
     commands::spec::TESTS,
-    commands::text::TESTS,
+    commands::cli::TESTS,
     commands::update::TESTS,
-    exec::what::TESTS,
+    exec::process::TESTS,
     exec::file::TESTS,
-    exec::end::TESTS,
-    exec::place::TESTS,
-    exec::moment::TESTS,
-    hooks::before::TESTS,
+    exec::exit::TESTS,
+    exec::placement::TESTS,
+    exec::state::TESTS,
+    hooks::before_root::TESTS,
     hooks::order::TESTS,
-    hooks::given::TESTS,
-    hooks::hanging::TESTS,
+    hooks::input::TESTS,
+    hooks::blocking::TESTS,
     hooks::failure::TESTS,
     terminal::foreground::TESTS,
     terminal::flow::TESTS,
@@ -151,8 +151,8 @@ const ROOMS: &[&[Test]] = &[
 #[unsafe(no_mangle)]
 pub extern "C" fn main(argc: i32, argv: *const *const libc::c_char) -> i32 {
     let arguments = sys::arguments(argc, argv);
-    let own = arguments.first().map(Path::new).and_then(Path::file_name);
-    if own.is_some_and(|name| name == "payload") {
+    let program = arguments.first().map(Path::new).and_then(Path::file_name);
+    if program.is_some_and(|name| name == "payload") {
         return payload::main(&arguments);
     }
     let words: Vec<String> = arguments.into_iter().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -168,27 +168,27 @@ pub extern "C" fn main(argc: i32, argv: *const *const libc::c_char) -> i32 {
     }
 }
 
-/// Everything happens in a mount namespace of the suite's own, so that no mount can stay behind.
+/// Runs in a new mount namespace, so that no mount is left on the host.
 fn suite(words: &[String]) -> Result<Count, String> {
-    let told = |error: std::io::Error| error.to_string();
+    let text = |error: std::io::Error| error.to_string();
     if !cfg!(target_feature = "crt-static") {
         return Err("the payload must be static: test with --target of a *-linux-musl".to_string());
     }
-    let plain = |test: &'static Test| Case { name: test.name.to_string(), test, refused: &[] };
-    let tests = ROOMS.iter().copied().flatten();
-    let cases: Vec<Case> = tests.map(plain).chain(missing::again()).collect();
+    let plain = |test: &'static Test| Case { name: test.name.to_string(), test, denied: &[] };
+    let tests = GROUPS.iter().copied().flatten();
+    let cases: Vec<Case> = tests.map(plain).chain(missing::repeated()).collect();
     let ([_, user, _], _) = sys::identity();
     if user != 0 {
         return Ok(runner::skip_all(&cases, "needs root"));
     }
     sys::ignore_broken_pipes();
-    sys::unshare(libc::CLONE_NEWNS).map_err(told)?;
+    sys::unshare(libc::CLONE_NEWNS).map_err(text)?;
     let private = libc::MS_REC | libc::MS_PRIVATE;
-    sys::mount("none", Path::new("/"), "", private, "").map_err(told)?;
+    sys::mount("none", Path::new("/"), "", private, "").map_err(text)?;
     let suite = Suite::new().map_err(|stop| match stop {
         check::Stop::Fail(why) | check::Stop::Skip(why) | check::Stop::SkipAllowed(why) => why,
     })?;
     let count = runner::run(&suite, &cases, words);
-    std::fs::remove_dir_all(&suite.dir).map_err(told)?;
+    std::fs::remove_dir_all(&suite.dir).map_err(text)?;
     Ok(count)
 }

@@ -1,45 +1,45 @@
-//! Kernels and sandboxes without the newer system calls: a seccomp filter around the runtime answers them with
-//! ENOSYS, as an old kernel and docker's filter do, or with EPERM, as older filters do.
+//! Kernels and sandboxes without newer system calls: a seccomp filter around the runtime denies them with ENOSYS, as an
+//! old kernel and docker's profile do, or with EPERM, as older profiles do.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::remove_cgroups;
-use crate::rig::{Layout, Peer, Refused, Rig};
+use crate::cleanup::remove_cgroups;
+use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::runner::{Case, Test};
 use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
 use crate::{json, tests};
 
 tests![
     "missing",
-    nothing,
-    openat2_unknown,
-    openat2_forbidden,
-    clone3_unknown,
-    clone3_forbidden,
-    close_range_unknown,
-    sendfile_unknown,
-    everything_unknown,
-    everything_forbidden,
-    clone3_joins_the_unified_cgroup,
-    clone3_joins_the_unified_cgroup_in_a_user_namespace,
-    clone3_threaded_cgroup,
-    clone3_time_namespace_is_refused,
-    clone3_that_would_be_refused_anyway,
+    no_call_denied,
+    openat2_enosys,
+    openat2_eperm,
+    clone3_enosys,
+    clone3_eperm,
+    close_range_enosys,
+    sendfile_enosys,
+    all_calls_enosys,
+    all_calls_eperm,
+    without_clone3_v2_cgroup_is_joined,
+    without_clone3_v2_cgroup_is_joined_in_a_user_namespace,
+    without_clone3_threaded_cgroup_is_joined,
+    without_clone3_time_namespace_is_rejected,
+    without_clone3_user_without_privileges_is_rejected,
 ];
 
-const UNKNOWN: Refused = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
-const FORBIDDEN: Refused = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
+const ENOSYS: DeniedCalls = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
+const EPERM: DeniedCalls = &[("openat2", libc::EPERM), ("clone3", libc::EPERM)];
 
-/// The rooms whose tests are about paths, processes' births and cgroups: they hold here too.
-const AGAIN: &[&[Test]] = &[
+/// The groups of tests about paths, clone(2) and cgroups, which must pass without these calls, too.
+const REPEATED: &[&[Test]] = &[
     rootfs::bind::TESTS,
     rootfs::mount::TESTS,
-    rootfs::over::TESTS,
+    rootfs::over_root::TESTS,
     rootfs::order::TESTS,
-    rootfs::own::TESTS,
+    rootfs::default_files::TESTS,
     rootfs::cgroup::TESTS,
     rootfs::device::TESTS,
     rootfs::idmap::TESTS,
@@ -58,75 +58,76 @@ const AGAIN: &[&[Test]] = &[
     nested::TESTS,
 ];
 
-pub fn again() -> impl Iterator<Item = Case> {
-    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, refused: UNKNOWN };
-    AGAIN.iter().copied().flatten().map(case)
+pub fn repeated() -> impl Iterator<Item = Case> {
+    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, denied: ENOSYS };
+    REPEATED.iter().copied().flatten().map(case)
 }
 
-/// So that the others show what the refusals change.
-fn nothing(rig: &mut Rig) -> Outcome {
-    whole(rig, &[])
+/// Shows that the other tests fail for no other reason than a denied call.
+fn no_call_denied(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[])
 }
 
-fn openat2_unknown(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("openat2", libc::ENOSYS)])
+fn openat2_enosys(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("openat2", libc::ENOSYS)])
 }
 
-fn openat2_forbidden(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("openat2", libc::EPERM)])
+fn openat2_eperm(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("openat2", libc::EPERM)])
 }
 
-fn clone3_unknown(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("clone3", libc::ENOSYS)])
+fn clone3_enosys(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("clone3", libc::ENOSYS)])
 }
 
-fn clone3_forbidden(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("clone3", libc::EPERM)])
+fn clone3_eperm(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("clone3", libc::EPERM)])
 }
 
-fn close_range_unknown(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("close_range", libc::ENOSYS)])
+fn close_range_enosys(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("close_range", libc::ENOSYS)])
 }
 
-/// By which the program is copied to memory: then it is written there.
-fn sendfile_unknown(rig: &mut Rig) -> Outcome {
-    whole(rig, &[("sendfile", libc::ENOSYS)])
+/// sendfile(2) copies the program to a memfd; without it the program is copied by read(2) and write(2).
+fn sendfile_enosys(rig: &mut Rig) -> Outcome {
+    paths_through_symlinks(rig, &[("sendfile", libc::ENOSYS)])
 }
 
-fn everything_unknown(rig: &mut Rig) -> Outcome {
-    const ALL: Refused = &[
+fn all_calls_enosys(rig: &mut Rig) -> Outcome {
+    const ALL: DeniedCalls = &[
         ("openat2", libc::ENOSYS),
         ("clone3", libc::ENOSYS),
         ("close_range", libc::ENOSYS),
         ("faccessat2", libc::ENOSYS),
         ("statx", libc::ENOSYS),
     ];
-    whole(rig, ALL)
+    paths_through_symlinks(rig, ALL)
 }
 
-fn everything_forbidden(rig: &mut Rig) -> Outcome {
-    const ALL: Refused = &[
+fn all_calls_eperm(rig: &mut Rig) -> Outcome {
+    const ALL: DeniedCalls = &[
         ("openat2", libc::EPERM),
         ("clone3", libc::EPERM),
         ("faccessat2", libc::EPERM),
         ("statx", libc::EPERM),
     ];
-    whole(rig, ALL)
+    paths_through_symlinks(rig, ALL)
 }
 
-/// What each call answers inside, where the filter still is.
-fn whole(rig: &mut Rig, refused: Refused) -> Outcome {
-    rig.refused = refused;
+/// Checks the effect of a configuration whose paths go through symlinks, and that the filter is still active in the
+/// container.
+fn paths_through_symlinks(rig: &mut Rig, denied: DeniedCalls) -> Outcome {
+    rig.denied = denied;
     let mut bundle = image(rig)?;
-    let calls = refused.iter().flat_map(|(name, _)| ["call", name]);
+    let calls = denied.iter().flat_map(|(name, _)| ["call", name]);
     let verbs: Vec<&str> = LOOK.split_whitespace().chain(calls).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
-    for (name, errno) in refused {
+    let inside = rig.report(&mut bundle, &verbs)?;
+    for (name, errno) in denied {
         let errno = if *errno == libc::EPERM { "!EPERM" } else { "!ENOSYS" };
         inside.is(&format!("call:{name}"), errno)?;
     }
     for place in ["/new/deep/dir", "/real/one", "/real/two", "/made/late", "/real/four", "/real/dir/five"] {
-        contains("the line", inside.get(&format!("mount:{place}")), " - tmpfs ")?;
+        contains("the mountinfo line", inside.get(&format!("mount:{place}")), " - tmpfs ")?;
     }
     inside.is("read:/etc/made/hosts", "bound")?;
     inside.is("read:/real/target", "bound")?;
@@ -140,16 +141,16 @@ fn whole(rig: &mut Rig, refused: Refused) -> Outcome {
     inside.is("link:/dev/fd", "/proc/self/fd")?;
     inside.is("cwd", "/real/dir")?;
     rig.nothing_left()?;
-    loops(rig)
+    symlink_loop_is_rejected(rig)
 }
 
 const LOOK: &str = "mounts read /etc/made/hosts read /real/target read /real/secret list /real/hidden \
     create /real/still/file create /real/free stat /dev/null stat /dev/net/one stat /real/device link /dev/fd cwd";
 
-/// An image full of links, and a configuration that goes through all of them.
+/// An image full of symlinks, and a configuration whose paths go through all of them.
 fn image(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
-    fs::create_dir_all(bundle.inside("real/dir"))?;
+    fs::create_dir_all(bundle.host_path("real/dir"))?;
     bundle.file("/real/secret", "secret")?;
     bundle.file("/real/hidden/file", "")?;
     bundle.file("/real/still/readme", "")?;
@@ -163,7 +164,7 @@ fn image(rig: &Rig) -> Outcome<Bundle> {
         ("real/up", "../climbs"),
     ];
     for (name, target) in links {
-        symlink(target, bundle.inside(name))?;
+        symlink(target, bundle.host_path(name))?;
     }
     let places =
         ["/new/deep/dir", "relative/one", "/absolute/two", "/dangling", "/climbs/four", "/dots//five/"];
@@ -188,38 +189,39 @@ fn image(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-/// Links that lead to each other are an error, and nothing is left.
-fn loops(rig: &mut Rig) -> Outcome {
+/// A loop of symlinks is an error, and nothing is left behind.
+fn symlink_loop_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    symlink("two/more", bundle.inside("one"))?;
-    symlink("/one", bundle.inside("two"))?;
+    symlink("two/more", bundle.host_path("one"))?;
+    symlink("/one", bundle.host_path("two"))?;
     bundle.mount(json!({"destination": "/one/new", "type": "tmpfs", "source": "tmpfs"}));
-    rig.refused(&bundle, &["mounts[6] /one/new", "symbolic links"])
+    rig.rejected(&bundle, &["mounts[6] /one/new", "symbolic links"])
 }
 
-fn clone3_joins_the_unified_cgroup(rig: &mut Rig) -> Outcome {
+fn without_clone3_v2_cgroup_is_joined(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    for refused in [UNKNOWN, FORBIDDEN] {
-        rig.refused = refused;
+    for denied in [ENOSYS, EPERM] {
+        rig.denied = denied;
         let mut bundle = rig.bundle()?;
-        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))?;
+        rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-/// Root in there has no right to the file; who opened it had.
-fn clone3_joins_the_unified_cgroup_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+/// The container's root may not open cgroup.procs; the parent has opened it.
+fn without_clone3_v2_cgroup_is_joined_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    rig.refused = UNKNOWN;
+    rig.denied = ENOSYS;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
-    rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))
+    rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &format!("/{}", rig.cgroup))
 }
 
-/// Below a threaded cgroup a new one is invalid until it is threaded too: nobody may join it (cgroup-v2.rst).
-fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
+/// A new cgroup below a threaded one is "domain invalid" until it is threaded too, and no process may join it
+/// (cgroup-v2.rst).
+fn without_clone3_threaded_cgroup_is_joined(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
     let above = cgroups::unified_top().join(&rig.cgroup);
     fs::create_dir(&above)?;
@@ -227,48 +229,48 @@ fn clone3_threaded_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = format!("/{}/one/leaf", rig.cgroup);
     bundle.set("linux.cgroupsPath", path.as_str());
-    for refused in [&[][..], UNKNOWN] {
-        rig.refused = refused;
-        rig.facts(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
-        holds("the cgroup is gone", !above.join("one/leaf").exists())?;
+    for denied in [&[][..], ENOSYS] {
+        rig.denied = denied;
+        rig.report(&mut bundle, &["cgroup"])?.is("cgroup:", &path)?;
+        holds("the cgroup is removed", !above.join("one/leaf").exists())?;
     }
-    rig.refused = &[];
+    rig.denied = &[];
     let _running = rig.waiting(&mut bundle)?;
     let kind = above.join("one/leaf/cgroup.type");
-    same("its type", fs::read_to_string(kind)?.trim(), "threaded")?;
-    rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.good()?.facts().is("cgroup:", &path)?;
+    same("cgroup.type", fs::read_to_string(kind)?.trim(), "threaded")?;
+    rig.mote(&["exec", &rig.id, "/payload", "cgroup"])?.success()?.report().is("cgroup:", &path)?;
     rig.delete()?;
-    // Its processes have ended, and leave it when the kernel comes to that.
+    // Its processes have exited; the kernel removes them from it with a delay.
     remove_cgroups(&rig.cgroup);
-    holds("all of it is gone", !above.exists())
+    holds("all cgroups are removed", !above.exists())
 }
 
-/// In the argument of clone(2) the bit belongs to the signal's number: the container must not run without it.
-fn clone3_time_namespace_is_refused(rig: &mut Rig) -> Outcome {
+/// CLONE_NEWTIME is part of the exit signal in the flags of clone(2): the container must not run without the namespace.
+fn without_clone3_time_namespace_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("time", None);
     bundle.verbs(&["say", "ran"]);
-    for (refused, word) in [(UNKNOWN, "not implemented"), (FORBIDDEN, "not permitted")] {
-        rig.refused = refused;
+    for (denied, word) in [(ENOSYS, "not implemented"), (EPERM, "not permitted")] {
+        rig.denied = denied;
         let output = rig.run(&bundle, &[])?;
-        same("what it says", output.stdout.as_str(), "")?;
-        rig.bad(&output, &["clone3", word])?;
+        same("the standard output", output.stdout.as_str(), "")?;
+        rig.failure(&output, &["clone3", word])?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-/// An ordinary user without a user namespace: both calls say no, and so does the runtime.
-fn clone3_that_would_be_refused_anyway(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+/// An ordinary user without a user namespace: the kernel denies clone3(2) and clone(2), and mote fails.
+fn without_clone3_user_without_privileges_is_rejected(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such option");
     }
-    rig.refused = FORBIDDEN;
+    rig.denied = EPERM;
     rig.user = Some(12345);
     crate::sys::chown(&rig.dir, 12345, 12345)?;
     rig.globals.extend(["--cgroup-manager", "disabled"].map(String::from));
     let mut bundle = rig.bundle()?;
     bundle.remove("process.capabilities");
     bundle.verbs(&["say", "ran"]);
-    rig.refused(&bundle, &["not permitted"])
+    rig.rejected(&bundle, &["not permitted"])
 }

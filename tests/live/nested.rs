@@ -1,5 +1,5 @@
-//! mote as rootless podman calls it: in a user namespace that an ordinary user has made, and that owns no other
-//! namespace of the host's, so that what is left once is left for good.
+//! mote called as by rootless podman: in a user namespace that an ordinary user has created and that owns none of the
+//! host's other namespaces. A process that leaves the user namespace cannot join it again.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::check::{Outcome, contains, different, same};
 use crate::command::{Output, Running, run, start};
 use crate::json;
 use crate::rig::Rig;
-use crate::rootless::{ordinary, own};
+use crate::rootless::{as_ordinary_user, give_to_user};
 use crate::{sys, tests};
 
 tests![
@@ -21,13 +21,13 @@ tests![
     nested_groups_that_cannot_be_dropped,
     nested_groups_that_cannot_be_set,
     nested_groups_in_another_user_namespace,
-    nested_groups_of_a_user_namespace_that_is_joined,
+    nested_groups_of_a_joined_user_namespace,
     nested_groups_of_the_hosts_root_in_exec,
 ];
 
-/// Makes the rig that of somebody in such a namespace, which lasts as long as what comes back.
+/// Makes the rig call the runtime in such a user namespace, which exists until the result is dropped.
 fn nested(rig: &mut Rig) -> Outcome<Running> {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "sh", "-c", "echo made=1; read word"]);
     command.env("MOTE_LIVE_HOST", &rig.marker);
@@ -38,13 +38,13 @@ fn nested(rig: &mut Rig) -> Outcome<Running> {
     Ok(running)
 }
 
-/// Without a user namespace of its own.
+/// A bundle without a user namespace.
 fn bundle(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.remove("linux.cgroupsPath");
-    // unshare(1) gives up setgroups(2) for a map of one group.
+    // unshare(1) denies setgroups(2) before it writes a map of one group.
     bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
-    own(&bundle.dir)?;
+    give_to_user(&bundle.dir)?;
     Ok(bundle)
 }
 
@@ -52,14 +52,14 @@ fn nested_exec(rig: &mut Rig) -> Outcome {
     let _holder = nested(rig)?;
     let mut bundle = bundle(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "id", "ns"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id", "ns"])?.success()?.report();
     different("pid", inside.get("pid"), "1")?;
     let path = format!("/proc/{}/ns/pid", rig.pid()?);
     inside.is("ns:pid", &fs::read_link(path)?.display().to_string())?;
     rig.delete()
 }
 
-/// A second container in namespaces of the first.
+/// A second container in namespaces of the first one.
 fn second(rig: &mut Rig, kinds: &[(&str, &str)], change: impl FnOnce(&mut Bundle)) -> Outcome {
     let mut first = bundle(rig)?;
     let _running = rig.waiting(&mut first)?;
@@ -71,7 +71,7 @@ fn second(rig: &mut Rig, kinds: &[(&str, &str)], change: impl FnOnce(&mut Bundle
     }
     change(&mut bundle);
     rig.id = format!("{id}-two");
-    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    let inside = rig.run(&bundle, &[])?.success()?.report();
     rig.id = id;
     for (_, file) in kinds {
         let path = format!("/proc/{pid}/ns/{file}");
@@ -85,7 +85,7 @@ fn nested_pid_namespace(rig: &mut Rig) -> Outcome {
     second(rig, &[("pid", "pid")], |_| {})
 }
 
-/// Which are the host's all the same.
+/// The hooks then run on the host all the same.
 fn nested_pid_namespace_with_hooks(rig: &mut Rig) -> Outcome {
     let _holder = nested(rig)?;
     let log = rig.dir.join("log");
@@ -96,11 +96,11 @@ fn nested_pid_namespace_with_hooks(rig: &mut Rig) -> Outcome {
         let args = vec!["payload", "into", path.as_str(), "ns"];
         bundle.set("hooks.poststart", json!([{"path": program, "args": args}]));
     })?;
-    let said = fs::read_to_string(&log)?;
+    let text = fs::read_to_string(&log)?;
     for kind in ["pid", "net"] {
         let own = fs::read_link(format!("/proc/self/ns/{kind}"))?.display().to_string();
         let line = format!("ns:{kind}={own}");
-        same(&line, said.lines().any(|said| said == line), true)?;
+        same(&line, text.lines().any(|text| text == line), true)?;
     }
     Ok(())
 }
@@ -112,17 +112,17 @@ fn nested_namespaces_under_a_new_user_namespace(rig: &mut Rig) -> Outcome {
         bundle.namespace("user", None);
         bundle.set("linux.uidMappings", map.clone());
         bundle.set("linux.gidMappings", map);
-        // A new sysfs is refused to who does not own the network.
+        // sysfs can only be mounted by the owner of the network namespace.
         bundle.without_mount("/sys");
         bundle.without_mount("/dev/mqueue");
     })
 }
 
-/// unshare(1) gives up setgroups(2) for a map of one group, and who made the namespace has its own as before.
+/// unshare(1) denies setgroups(2) before it writes a map of one group, so the supplementary groups stay as they are.
 fn groups(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     bundle.remove("annotations");
     bundle.verbs(&["id"]);
-    let inside = rig.run(bundle, &[])?.good()?.facts();
+    let inside = rig.run(bundle, &[])?.success()?.report();
     inside.is("uid", "0 0 0")?;
     inside.is("groups", "")
 }
@@ -138,10 +138,10 @@ fn nested_groups_that_cannot_be_set(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.remove("annotations");
     bundle.set("process.user.additionalGids", json!([0i64]));
-    rig.refused(&bundle, &["process.user.additionalGids", "setgroups(2) is denied in the user namespace"])
+    rig.rejected(&bundle, &["process.user.additionalGids", "setgroups(2) is denied in the user namespace"])
 }
 
-/// One that is made there has it from there.
+/// A user namespace created in it has a setgroups(2) setting of its own, inherited from there.
 fn nested_groups_in_another_user_namespace(rig: &mut Rig) -> Outcome {
     let _holder = nested(rig)?;
     let mut bundle = bundle(rig)?;
@@ -152,8 +152,8 @@ fn nested_groups_in_another_user_namespace(rig: &mut Rig) -> Outcome {
     groups(rig, &mut bundle)
 }
 
-/// The host's root in a namespace of somebody who gave it up: what root may drop it drops before.
-fn nested_groups_of_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
+/// The host's root joins a user namespace in which setgroups(2) is denied: it drops its groups before.
+fn nested_groups_of_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
     let holder = nested(rig)?;
     let path = format!("/proc/{}/ns/user", holder.pid());
     (rig.user, rig.user_namespace) = (None, None);
@@ -162,9 +162,9 @@ fn nested_groups_of_a_user_namespace_that_is_joined(rig: &mut Rig) -> Outcome {
         bundle.remove("annotations");
         bundle.namespace("user", Some(path.as_ref()));
         bundle.verbs(&["id"]);
-        let output = with_groups(rig.launch("run", &bundle, &[])?, own)?.good()?;
-        output.facts().is("uid", "0 0 0")?;
-        output.facts().is("groups", "")?;
+        let output = with_groups(rig.launch("run", &bundle, &[])?, own)?.success()?;
+        output.report().is("uid", "0 0 0")?;
+        output.report().is("groups", "")?;
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ fn nested_groups_of_the_hosts_root_in_exec(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for own in [vec![], vec![5, 6]] {
         let command = rig.command(&["exec", &rig.id, "/payload", "id"]);
-        with_groups(command, own)?.good()?.facts().is("groups", "")?;
+        with_groups(command, own)?.success()?.report().is("groups", "")?;
     }
     let output = rig.mote(&["exec", "--additional-gids", "7", &rig.id, "/payload", "id"])?;
     contains("the error", &output.stderr, "setgroups(2) is denied")?;

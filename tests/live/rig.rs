@@ -1,4 +1,4 @@
-//! What every test holds: its own directory, state root, container id and cgroup, and the runtime under test.
+//! The environment of one test: its directory, state root, container id and cgroup, and the runtime under test.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -10,38 +10,38 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{Output, Running, run, start};
-use crate::facts::Facts;
 use crate::json::Json;
+use crate::report::Report;
 use crate::sys;
 
-/// Whose binary is tested. The tests demand mote's own words from mote alone.
+/// The runtime under test. Error messages are checked for mote only.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Peer {
+pub enum Runtime {
     Mote,
     Runc,
     Crun,
 }
 
-/// How the cgroup file systems look to the runtime.
+/// The cgroup layout that the runtime sees.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Layout {
-    /// As this machine has them.
+    /// That of this machine.
     Machine,
-    /// The v1 hierarchies alone.
+    /// The v1 hierarchies only.
     V1,
-    /// The unified hierarchy alone, with the controllers that v1 does not hold.
+    /// The v2 hierarchy only, with the controllers that no v1 hierarchy has.
     V2,
-    /// The same, and in its directory `systemd`, which is left there, the v1 hierarchy of that name.
+    /// `V2`, and the v1 hierarchy name=systemd mounted in its directory `systemd`.
     Named,
 }
 
-/// Names of system calls, and the error that each answers.
-pub type Refused = &'static [(&'static str, i32)];
+/// Names of system calls, and the error number with which a seccomp filter denies each of them.
+pub type DeniedCalls = &'static [(&'static str, i32)];
 
 /// What all tests share.
 pub struct Suite {
     pub runtime: PathBuf,
-    pub peer: Peer,
+    pub kind: Runtime,
     pub dir: PathBuf,
     pub payload: PathBuf,
 }
@@ -51,22 +51,22 @@ impl Suite {
         let runtime = std::env::var("MOTE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mote").to_string());
         let runtime = fs::canonicalize(&runtime).map_err(|error| format!("{runtime}: {error}"))?;
         let version = run(Command::new(&runtime).arg("--version"), "")?.stdout;
-        let peer = match version.split(' ').next() {
-            Some("runc") => Peer::Runc,
-            Some("crun") => Peer::Crun,
-            _ => Peer::Mote,
+        let kind = match version.split(' ').next() {
+            Some("runc") => Runtime::Runc,
+            Some("crun") => Runtime::Crun,
+            _ => Runtime::Mote,
         };
         let dir = std::env::temp_dir().join(format!("mote-live-{}", std::process::id()));
         fs::create_dir(&dir)?;
         let (own, payload) = (dir.join("mote"), dir.join("payload"));
         fs::copy("/proc/self/exe", &payload)?;
-        // What was built may be in somebody's home, where other users cannot run it.
+        // The build directory may be in a home directory that other users cannot enter.
         fs::copy(&runtime, &own)?;
         for path in [&dir, &own, &payload] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         }
-        let runtime = if peer == Peer::Mote { own } else { runtime };
-        Ok(Suite { runtime, peer, dir, payload })
+        let runtime = if kind == Runtime::Mote { own } else { runtime };
+        Ok(Suite { runtime, kind, dir, payload })
     }
 }
 
@@ -76,18 +76,18 @@ pub struct Rig<'a> {
     pub state: PathBuf,
     pub id: String,
     pub cgroup: String,
-    /// The value of `MOTE_LIVE` in the environment of all that this test starts.
+    /// The value of `MOTE_LIVE` in the environment of every process that this test starts.
     pub marker: String,
     pub layout: Layout,
-    /// Options before the command.
+    /// Global options, before the command.
     pub globals: Vec<String>,
-    /// System calls that a sandbox around the runtime refuses, and how.
-    pub refused: Refused,
-    /// Who calls the runtime.
+    /// System calls that are denied to the runtime, as by a sandbox around it.
+    pub denied: DeniedCalls,
+    /// The user that calls the runtime.
     pub user: Option<u32>,
-    /// The network namespace in which it is called.
+    /// The network namespace of the runtime's caller.
     pub network: Option<File>,
-    /// The user namespace of its caller.
+    /// The user namespace of the runtime's caller.
     pub user_namespace: Option<File>,
     bundles: Cell<u32>,
 }
@@ -110,7 +110,7 @@ impl<'a> Rig<'a> {
                 _ => Layout::Machine,
             },
             globals: Vec::new(),
-            refused: &[],
+            denied: &[],
             user: None,
             network: None,
             user_namespace: None,
@@ -118,16 +118,16 @@ impl<'a> Rig<'a> {
         })
     }
 
-    pub fn is(&self, peer: Peer) -> bool {
-        self.suite.peer == peer
+    pub fn is(&self, runtime: Runtime) -> bool {
+        self.suite.kind == runtime
     }
 
-    /// Whether a sandbox keeps the runtime from a system call.
-    pub fn refuses(&self, call: &str) -> bool {
-        self.refused.iter().any(|(name, _)| *name == call)
+    /// Whether a system call is denied to the runtime.
+    pub fn denies(&self, call: &str) -> bool {
+        self.denied.iter().any(|(name, _)| *name == call)
     }
 
-    /// Makes the runtime see another cgroup layout, where this machine can show it.
+    /// Selects the cgroup layout that the runtime sees. Skips the test if this machine cannot provide it.
     pub fn set_layout(&mut self, layout: Layout) -> Outcome {
         let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         if layout == Layout::V1 && unified {
@@ -146,7 +146,7 @@ impl<'a> Rig<'a> {
         Ok(Bundle::new(dir, &self.suite.payload, &self.marker, &cgroup)?)
     }
 
-    /// The runtime with these words, ready to be started.
+    /// A command line of the runtime with these arguments, not started yet.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.suite.runtime);
         command.arg("--root").arg(&self.state);
@@ -156,7 +156,7 @@ impl<'a> Rig<'a> {
         command
     }
 
-    /// The payload on the host, to make things a container is to be joined to.
+    /// A command line of the payload on the host.
     pub fn host(&self, verbs: &[&str]) -> Command {
         let mut command = Command::new(&self.suite.payload);
         command.args(verbs).env("MOTE_LIVE_HOST", &self.marker);
@@ -164,7 +164,7 @@ impl<'a> Rig<'a> {
         command
     }
 
-    /// Where and as whom a command of this test runs.
+    /// Sets environment, directory, namespaces, user and filter of a command of this test.
     pub fn prepare(&self, command: &mut Command) {
         for name in ["XDG_RUNTIME_DIR", "NOTIFY_SOCKET"] {
             command.env_remove(name);
@@ -174,25 +174,25 @@ impl<'a> Rig<'a> {
         let network = self.network.as_ref().map(File::as_raw_fd);
         let user_namespace = self.user_namespace.as_ref().map(File::as_raw_fd);
         let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
-        let refused: Vec<_> = self.refused.iter().filter_map(numbers).collect();
-        let mut program = sys::filter(&refused);
+        let denied: Vec<_> = self.denied.iter().filter_map(numbers).collect();
+        let mut program = sys::filter(&denied);
         sys::before_exec(command, move || {
-            network.map_or(Ok(()), sys::join)?;
-            show(layout)?;
-            if !refused.is_empty() {
-                sys::confine(&mut program)?;
+            network.map_or(Ok(()), sys::setns)?;
+            mount_layout(layout)?;
+            if !denied.is_empty() {
+                sys::load_filter(&mut program)?;
             }
             user.map_or(Ok(()), |id| sys::become_user(id, id))?;
-            user_namespace.map_or(Ok(()), sys::join)
+            user_namespace.map_or(Ok(()), sys::setns)
         });
     }
 
-    /// Runs the runtime to its end.
+    /// Runs the runtime until it exits.
     pub fn mote(&self, words: &[&str]) -> Outcome<Output> {
         run(&mut self.command(words), "")
     }
 
-    /// The words of `run` or `create` for a bundle; its config.json is written.
+    /// The command line of `run` or `create` for a bundle; writes its config.json.
     pub fn launch(&self, verb: &str, bundle: &Bundle, options: &[&str]) -> Outcome<Command> {
         bundle.write()?;
         let dir = bundle.dir.display().to_string();
@@ -202,47 +202,49 @@ impl<'a> Rig<'a> {
         Ok(self.command(&words))
     }
 
-    /// `run` to its end.
+    /// Runs `run` until it exits.
     pub fn run(&self, bundle: &Bundle, options: &[&str]) -> Outcome<Output> {
         run(&mut self.launch("run", bundle, options)?, "")
     }
 
-    /// `run` in the foreground, left running.
+    /// Starts `run` in the foreground and does not wait for it.
     pub fn spawn(&self, bundle: &Bundle, options: &[&str]) -> Outcome<Running> {
         start(&mut self.launch("run", bundle, options)?, true)
     }
 
-    /// What the payload says when it has done these verbs.
-    pub fn facts(&self, bundle: &mut Bundle, verbs: &[&str]) -> Outcome<Facts> {
+    /// The report of the payload, run in a container with these verbs.
+    pub fn report(&self, bundle: &mut Bundle, verbs: &[&str]) -> Outcome<Report> {
         bundle.verbs(verbs);
-        Ok(self.run(bundle, &[])?.good()?.facts())
+        Ok(self.run(bundle, &[])?.success()?.report())
     }
 
-    /// A `run` that must fail with one line, exit code 1, and nothing left. The words are asked of mote alone.
-    pub fn refused(&self, bundle: &Bundle, words: &[&str]) -> Outcome {
-        self.bad(&self.run(bundle, &[])?, words)?;
+    /// Checks that `run` fails with exit code 1 and one line with these words, and leaves nothing behind. The words
+    /// are checked for mote only.
+    pub fn rejected(&self, bundle: &Bundle, words: &[&str]) -> Outcome {
+        self.failure(&self.run(bundle, &[])?, words)?;
         self.nothing_left()
     }
 
-    /// Exit code 1 and one line with these words. Peers may say what they like.
-    pub fn bad(&self, output: &Output, words: &[&str]) -> Outcome {
-        if self.is(Peer::Mote) {
-            return output.bad(words);
+    /// Checks exit code 1 and one line on the standard error with these words. For runc and crun, any message will
+    /// do.
+    pub fn failure(&self, output: &Output, words: &[&str]) -> Outcome {
+        if self.is(Runtime::Mote) {
+            return output.failure(words);
         }
         same("exit code", output.code(), 1)?;
         holds("something on the standard error", !output.stderr.is_empty())
     }
 
-    /// A misused command line: 64 as for an option nobody knows, or 1, and one line.
-    pub fn misused(&self, output: &Output, word: &str) -> Outcome {
+    /// Checks the exit code of a wrong command line, which is 64 or 1, and for one line on the standard error.
+    pub fn usage_error(&self, output: &Output, word: &str) -> Outcome {
         if output.code() != 64 {
-            return self.bad(output, &[word]);
+            return self.failure(output, &[word]);
         }
         contains("the error", &output.stderr, word)?;
-        holds("one line of error", output.stderr.lines().count() == 1 || !self.is(Peer::Mote))
+        holds("one line on the standard error", output.stderr.lines().count() == 1 || !self.is(Runtime::Mote))
     }
 
-    /// `create`; what comes back still reads what the container says.
+    /// Runs `create`. The result still reads the output of the container.
     pub fn create(&self, bundle: &Bundle, options: &[&str]) -> Outcome<Running> {
         let mut running = start(&mut self.launch("create", bundle, options)?, false)?;
         let (status, errors) = running.status()?;
@@ -252,55 +254,55 @@ impl<'a> Rig<'a> {
         fail(format_args!("create: {status}: {errors}"))
     }
 
-    /// A container that has been created and started, and waits for a signal.
+    /// Creates and starts a container whose program waits for a signal.
     pub fn waiting(&self, bundle: &mut Bundle) -> Outcome<Running> {
         bundle.verbs(&["wait", "1"]);
         let mut running = self.create(bundle, &[])?;
-        self.mote(&["start", &self.id])?.good()?;
+        self.mote(&["start", &self.id])?.success()?;
         running.lines.until("waiting=1")?;
         Ok(running)
     }
 
     pub fn state(&self) -> Outcome<Json> {
-        Ok(Json::parse(&self.mote(&["state", &self.id])?.good()?.stdout)?)
+        Ok(Json::parse(&self.mote(&["state", &self.id])?.success()?.stdout)?)
     }
 
     pub fn status_is(&self, want: &str) -> Outcome {
         same("status", self.state()?.at("status").text(), want)
     }
 
-    /// The init process as the state has it.
+    /// The PID of the container init according to `state`.
     pub fn pid(&self) -> Outcome<i32> {
         let pid = i32::try_from(self.state()?.at("pid").int())?;
         holds("the state has a pid", pid > 0)?;
         Ok(pid)
     }
 
-    /// Kills the init process and waits until the kernel has ended it.
+    /// Kills the container init and waits until it has exited.
     pub fn kill_init(&self) -> Outcome {
         let pid = self.pid()?;
         let pidfd = sys::pidfd(pid)?;
         sys::kill(pid, libc::SIGKILL)?;
-        holds("init ends", sys::readable(&pidfd, crate::command::LIMIT)?)
+        holds("the init exits", sys::readable(&pidfd, crate::command::LIMIT)?)
     }
 
     pub fn delete(&self) -> Outcome {
-        self.mote(&["delete", "--force", &self.id])?.good()?;
+        self.mote(&["delete", "--force", &self.id])?.success()?;
         Ok(())
     }
 
-    /// Nothing of this test is left: no state, cgroup, process or mount.
+    /// Checks that no state, cgroup, process or mount of this test is left.
     pub fn nothing_left(&self) -> Outcome {
-        match crate::clean::leftovers(self).as_slice() {
+        match crate::cleanup::leftovers(self).as_slice() {
             [] => Ok(()),
             found => fail(format_args!("left behind: {}", found.join(", "))),
         }
     }
 }
 
-/// Puts a cgroup layout before the process, in a mount namespace of its own. The suite's mounts are private, but
-/// for those that a test shares on purpose.
-fn show(layout: Layout) -> std::io::Result<()> {
+/// Mounts a cgroup layout in a new mount namespace of the calling process. The mounts of the suite are private,
+/// except those that a test makes shared.
+fn mount_layout(layout: Layout) -> std::io::Result<()> {
     if layout == Layout::Machine {
         return Ok(());
     }

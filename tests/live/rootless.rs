@@ -1,4 +1,4 @@
-//! An ordinary user, with a user namespace that maps this one user to root.
+//! Rootless: an ordinary user, with a user namespace in which this user is root.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use crate::command;
 use crate::filter::listener;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -21,19 +21,19 @@ tests![
     rootless_files_belong_to_the_user,
     rootless_devices_work,
     rootless_exit_code,
-    rootless_life,
+    rootless_create_start_kill_delete,
     rootless_exec,
     rootless_state_is_in_the_runtime_directory,
-    rootless_groups_are_refused,
-    rootless_another_map_is_refused,
-    rootless_idmap_is_refused,
-    rootless_cgroup_is_not_demanded,
+    rootless_groups_are_rejected,
+    rootless_map_of_another_id_is_rejected,
+    rootless_idmap_is_rejected,
+    rootless_runs_without_a_cgroup,
     rootless_cgroup_mount_without_a_cgroup,
     rootless_cgroup_mount_without_a_cgroup_v2,
-    rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace,
-    rootless_limit_is_demanded_of_root_in_a_user_namespace,
+    rootless_root_of_a_user_namespace_runs_without_a_cgroup,
+    rootless_limit_without_a_cgroup_is_rejected,
     rootless_devices_of_root_in_a_user_namespace,
-    rootless_device_rules_are_not_demanded,
+    rootless_runs_without_a_device_program,
     rootless_spec_runs,
     rootless_filter,
     rootless_listener,
@@ -42,46 +42,47 @@ tests![
 
 pub const USER: u32 = 12345;
 
-/// Makes the rig that of an ordinary user.
-pub fn ordinary(rig: &mut Rig) -> Outcome {
+/// Makes the rig call the runtime as an ordinary user.
+pub fn as_ordinary_user(rig: &mut Rig) -> Outcome {
     let limit = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     if limit.trim() == "0" {
         return skip_allowed("this machine has no user namespaces");
     }
-    if rig.is(Peer::Crun) && rig.layout == Layout::Machine {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) && rig.layout == Layout::Machine {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     sys::chown(&rig.dir, USER, USER)?;
     rig.user = Some(USER);
     Ok(())
 }
 
-/// The bundle, all of it the user's, but for the payload, which everybody may execute.
-pub fn mapped(rig: &Rig) -> Outcome<Bundle> {
+/// A bundle that belongs to the user, except for the payload, which everybody may execute.
+pub fn user_namespace_bundle(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     let map = json!([{"containerID": 0i64, "hostID": 12345i64, "size": 1i64}]);
     bundle.namespace("user", None);
     bundle.set("linux.uidMappings", map.clone());
     bundle.set("linux.gidMappings", map);
     bundle.remove("linux.cgroupsPath");
-    own(&bundle.dir)?;
+    give_to_user(&bundle.dir)?;
     Ok(bundle)
 }
 
-pub fn own(dir: &Path) -> Outcome {
+pub fn give_to_user(dir: &Path) -> Outcome {
     sys::chown(dir, USER, USER)?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            own(&entry.path())?;
+            give_to_user(&entry.path())?;
         }
     }
     Ok(())
 }
 
 fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let inside = rig.facts(&mut mapped(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
+    as_ordinary_user(rig)?;
+    let inside =
+        rig.report(&mut user_namespace_bundle(rig)?, &["id", "read", "/proc/self/uid_map", "uts", "ns"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("gid", "0 0 0")?;
     inside.is("pid", "1")?;
@@ -91,18 +92,18 @@ fn rootless_is_root_inside(rig: &mut Rig) -> Outcome {
 }
 
 fn rootless_files_belong_to_the_user(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
-    let inside = rig.facts(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
+    let inside = rig.report(&mut bundle, &["create", "/etc/new", "stat", "/etc/new"])?;
     inside.is("stat:/etc/new", "f 644 0 0 0:0")?;
-    same("the owner outside", fs::metadata(bundle.inside("etc/new"))?.uid(), USER)
+    same("the owner outside", fs::metadata(bundle.host_path("etc/new"))?.uid(), USER)
 }
 
 fn rootless_devices_work(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let verbs =
         ["write", "/dev/null", "write", "/dev/full", "open", "/dev/ptmx", "mounts", "create", "/dev/shm/x"];
-    let inside = rig.facts(&mut mapped(rig)?, &verbs)?;
+    let inside = rig.report(&mut user_namespace_bundle(rig)?, &verbs)?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
     inside.is("open:/dev/ptmx", "ok")?;
@@ -110,50 +111,50 @@ fn rootless_devices_work(rig: &mut Rig) -> Outcome {
 }
 
 fn rootless_exit_code(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["exit", "9"]);
     same("exit code", rig.run(&bundle, &[])?.code(), 9)
 }
 
-fn rootless_life(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+fn rootless_create_start_kill_delete(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
     let state = rig.state()?;
     same("status", state.at("status").text(), "running")?;
     let pidfd = sys::pidfd(rig.pid()?)?;
-    let list = Json::parse(&rig.mote(&["list", "-f", "json"])?.good()?.stdout)?;
+    let list = Json::parse(&rig.mote(&["list", "-f", "json"])?.success()?.stdout)?;
     same("containers", list.items().len(), 1)?;
-    rig.mote(&["kill", &rig.id, "TERM"])?.good()?;
-    same("what came", created.lines.all()?.as_str(), "signal=15\n")?;
-    holds("init ends", sys::readable(&pidfd, command::LIMIT)?)?;
+    rig.mote(&["kill", &rig.id, "TERM"])?.success()?;
+    same("the payload's output", created.lines.all()?.as_str(), "signal=15\n")?;
+    holds("the init exits", sys::readable(&pidfd, command::LIMIT)?)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
-/// Its groups are given up there, which nobody can do twice.
+/// The groups are dropped when the container is created, which `exec` cannot do again.
 fn rootless_exec(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.good()?.facts();
+    let inside = rig.mote(&["exec", &rig.id, "/payload", "id"])?.success()?.report();
     inside.is("uid", "0 0 0")?;
     rig.delete()
 }
 
-/// Without `--root`: under XDG_RUNTIME_DIR, and nobody else may look.
+/// Without `--root`, the state is below XDG_RUNTIME_DIR, and other users have no access.
 fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let runtime = rig.dir.join("run");
     fs::create_dir(&runtime)?;
     sys::chown(&runtime, USER, USER)?;
-    let mut bundle = mapped(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
     let call = |words: &[&str]| {
@@ -164,76 +165,76 @@ fn rootless_state_is_in_the_runtime_directory(rig: &mut Rig) -> Outcome {
         command::run(&mut command, "")
     };
     let dir = bundle.dir.display().to_string();
-    call(&["create", "--bundle", &dir, &rig.id])?.good()?;
-    let state = Json::parse(&call(&["state", &rig.id])?.good()?.stdout)?;
+    call(&["create", "--bundle", &dir, &rig.id])?.success()?;
+    let state = Json::parse(&call(&["state", &rig.id])?.success()?.stdout)?;
     same("status", state.at("status").text(), "created")?;
-    let place = runtime.join(match rig.suite.peer {
-        Peer::Mote => "mote",
-        Peer::Runc => "runc",
-        Peer::Crun => "crun",
+    let place = runtime.join(match rig.suite.kind {
+        Runtime::Mote => "mote",
+        Runtime::Runc => "runc",
+        Runtime::Crun => "crun",
     });
-    holds("the state is there", place.join(&rig.id).is_dir())?;
-    same("the rights of others", fs::metadata(&place)?.mode() & 0o077, 0)?;
-    call(&["delete", "--force", &rig.id])?.good()?;
-    holds("the state is gone", !place.join(&rig.id).exists())
+    holds("the state directory exists", place.join(&rig.id).is_dir())?;
+    same("permissions for group and others", fs::metadata(&place)?.mode() & 0o077, 0)?;
+    call(&["delete", "--force", &rig.id])?.success()?;
+    holds("the state directory is removed", !place.join(&rig.id).exists())
 }
 
-/// The kernel lets nobody drop groups who had no right to them: it must be told, not passed over.
-fn rootless_groups_are_refused(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun passes them over");
+/// The kernel denies setgroups(2) in a user namespace of an ordinary user: the setting must be rejected, not ignored.
+fn rootless_groups_are_rejected(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun ignores them");
     }
-    let mut bundle = mapped(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("process.user.additionalGids", json!([5i64]));
-    rig.refused(&bundle, &["process.user.additionalGids"])
+    rig.rejected(&bundle, &["process.user.additionalGids"])
 }
 
-fn rootless_another_map_is_refused(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+fn rootless_map_of_another_id_is_rejected(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["id"]);
     bundle.set("linux.uidMappings[0].hostID", 4444i64);
-    rig.refused(&bundle, &["linux.uidMappings"])
+    rig.rejected(&bundle, &["linux.uidMappings"])
 }
 
-/// Not mounted as it is: the kernel lets nobody map what is the host's, and asks first whether its filesystem can be
-/// mapped at all.
-fn rootless_idmap_is_refused(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+/// An idmapped mount must not be mounted without its mapping. The kernel first checks whether the filesystem supports
+/// idmapped mounts (EINVAL), then whether the caller owns it (EPERM).
+fn rootless_idmap_is_rejected(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
     let source = rig.dir.join("source");
     fs::create_dir(&source)?;
-    let mut bundle = mapped(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["id"]);
     bundle.bind(&source, "/tmp", &["bind", "idmap"]);
     let output = rig.run(&bundle, &[])?;
-    rig.bad(&output, &["mounts[6]", "mount_setattr idmap"])?;
+    rig.failure(&output, &["mounts[6]", "mount_setattr idmap"])?;
     let reasons = [": operation not permitted\n", ": invalid argument\n"];
-    let is_told = reasons.iter().any(|reason| output.stderr.ends_with(reason));
-    holds(&format!("the kernel's reason: {}", output.stderr), is_told || !rig.is(Peer::Mote))
+    let has_reason = reasons.iter().any(|reason| output.stderr.ends_with(reason));
+    holds(&format!("the kernel's reason: {}", output.stderr), has_reason || !rig.is(Runtime::Mote))
 }
 
-/// An ordinary user has no cgroup to make others in, most of the time.
-fn rootless_cgroup_is_not_demanded(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let inside = rig.facts(&mut mapped(rig)?, &["say", "runs"])?;
+/// An ordinary user usually may not create cgroups.
+fn rootless_runs_without_a_cgroup(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    let inside = rig.report(&mut user_namespace_bundle(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
 }
 
-/// What it has no part in is not shown, on v2 but for what it has all the same.
+/// A cgroup mount is an empty tmpfs on v1; on v2 it is the hierarchy, read-only.
 fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
     rig.set_layout(layout)?;
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     for namespace in [false, true] {
-        let mut bundle = mapped(rig)?;
+        let mut bundle = user_namespace_bundle(rig)?;
         if namespace {
             bundle.namespace("cgroup", None);
         }
         bundle.mount(
             json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}),
         );
-        let inside = rig.facts(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
+        let inside = rig.report(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
         inside.mount_has("/sys/fs/cgroup", &["ro", if unified(rig) { "cgroup2" } else { "tmpfs" }])?;
         inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
     }
@@ -241,8 +242,8 @@ fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
 }
 
 fn rootless_cgroup_mount_without_a_cgroup(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers bind the whole of the host's");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun bind-mount the whole hierarchy of the host");
     }
     cgroup_mount_without_a_cgroup(rig, Layout::Machine)
 }
@@ -251,7 +252,7 @@ fn rootless_cgroup_mount_without_a_cgroup_v2(rig: &mut Rig) -> Outcome {
     cgroup_mount_without_a_cgroup(rig, Layout::V2)
 }
 
-/// As rootless podman calls it: root of a user namespace that an ordinary user has made.
+/// As rootless podman: by root of a user namespace that an ordinary user has created.
 fn run_as_root_of_a_namespace(rig: &mut Rig, bundle: Bundle) -> Outcome<command::Output> {
     let mut command = as_root_of_a_namespace(rig, bundle)?;
     rig.prepare(&mut command);
@@ -265,7 +266,7 @@ fn as_root_of_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
 }
 
 fn within_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
-    // unshare(1) gives up setgroups(2) for a map of one group.
+    // unshare(1) denies setgroups(2) before it writes a map of one group.
     bundle.set("annotations.\"run.oci.keep_original_groups\"", "1");
     let launched = rig.launch("run", &bundle, &[])?;
     let mut command = Command::new("unshare");
@@ -274,50 +275,50 @@ fn within_a_namespace(rig: &Rig, mut bundle: Bundle) -> Outcome<Command> {
     Ok(command)
 }
 
-fn rootless_cgroup_is_not_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+fn rootless_root_of_a_user_namespace_runs_without_a_cgroup(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["say", "runs"]);
-    run_as_root_of_a_namespace(rig, bundle)?.good()?.facts().is("say", "runs")
+    run_as_root_of_a_namespace(rig, bundle)?.success()?.report().is("say", "runs")
 }
 
-/// A limit cannot be passed over in silence.
-fn rootless_limit_is_demanded_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+/// A limit must not be ignored silently.
+fn rootless_limit_without_a_cgroup_is_rejected(rig: &mut Rig) -> Outcome {
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&["say", "runs"]);
     bundle.set("linux.resources.pids.limit", 100i64);
     let output = run_as_root_of_a_namespace(rig, bundle)?;
-    rig.bad(&output, &["cgroup"])
+    rig.failure(&output, &["cgroup"])
 }
 
-/// As podman does for an ordinary user: the container has no user namespace of its own, but lives in podman's.
+/// As rootless podman does: the container has no user namespace, but is in that of podman.
 fn rootless_devices_of_root_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.without_namespace("user");
     bundle.remove("linux.uidMappings");
     bundle.remove("linux.gidMappings");
-    bundle.verbs(&["both", "/dev/null", "both", "/dev/zero"]);
+    bundle.verbs(&["open_rw", "/dev/null", "open_rw", "/dev/zero"]);
     let mut command = within_a_namespace(rig, bundle)?;
     rig.prepare(&mut command);
-    let inside = command::run(&mut command, "")?.good()?.facts();
-    inside.is("both:/dev/null", "ok")?;
-    inside.is("both:/dev/zero", "ok")
+    let inside = command::run(&mut command, "")?.success()?.report();
+    inside.is("open_rw:/dev/null", "ok")?;
+    inside.is("open_rw:/dev/zero", "ok")
 }
 
-/// In a cgroup that it was given, a user may make others, but may not load programs for them. The user namespace
-/// does what the rules would.
-fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
+/// A user may create cgroups in a delegated cgroup, but not load programs for them. The user namespace restricts the
+/// devices instead.
+fn rootless_runs_without_a_device_program(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     let given = unified_top().join(&rig.cgroup);
     fs::create_dir_all(given.join("own"))?;
     for name in ["", "cgroup.procs", "own/cgroup.procs"] {
         sys::chown(&given.join(name), USER, USER)?;
     }
     for root_in_namespace in [false, true] {
-        let mut bundle = mapped(rig)?;
+        let mut bundle = user_namespace_bundle(rig)?;
         bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
         bundle.set("linux.resources.devices", json!([{"allow": false, "access": "rwm"}]));
         bundle.verbs(&["cgroup", "write", "/dev/null", "device", "/tmp/mem", "c", "1", "1"]);
@@ -333,34 +334,34 @@ fn rootless_device_rules_are_not_demanded(rig: &mut Rig) -> Outcome {
         let processes = given.join("own/cgroup.procs");
         sys::before_exec(&mut command, move || fs::write(&processes, "0"));
         rig.prepare(&mut command);
-        let inside = command::run(&mut command, "")?.good()?.facts();
+        let inside = command::run(&mut command, "")?.success()?.report();
         inside.is("cgroup:", &format!("/{}/leaf", rig.cgroup))?;
         inside.is("write:/dev/null", "ok")?;
         inside.is("device:/tmp/mem", "!EPERM")?;
-        holds("the cgroup is gone", !given.join("leaf").exists())?;
+        holds("the cgroup is removed", !given.join("leaf").exists())?;
     }
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
 fn rootless_spec_runs(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     let mut command = rig.command(&["spec", "--rootless"]);
     command.current_dir(&bundle.dir);
-    command::run(&mut command, "")?.good()?;
+    command::run(&mut command, "")?.success()?;
     bundle.config = Json::parse(&fs::read_to_string(bundle.dir.join("config.json"))?)?;
     bundle.set("process.terminal", false);
-    if !rig.is(Peer::Mote) {
-        // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
+    if !rig.is(Runtime::Mote) {
+        // Without CAP_SYS_RESOURCE, the limit of runc and crun may be above the caller's.
         bundle.remove("process.rlimits");
     }
-    rig.facts(&mut bundle, &["id"])?.is("uid", "0 0 0")
+    rig.report(&mut bundle, &["id"])?.is("uid", "0 0 0")
 }
 
 fn rootless_filter(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.set(
         "linux.seccomp",
         json!({
@@ -368,20 +369,20 @@ fn rootless_filter(rig: &mut Rig) -> Outcome {
             "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
         }),
     );
-    rig.facts(&mut bundle, &["ask", "munlockall"])?.is("ask:munlockall", "!EPERM")
+    rig.report(&mut bundle, &["syscall", "munlockall"])?.is("syscall:munlockall", "!EPERM")
 }
 
-/// Nobody has rights over memory that was an ordinary user's but the user.
+/// After the user has set a filter, only the same user may access the memory of the process.
 fn rootless_listener(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
+    as_ordinary_user(rig)?;
     for no_new_privileges in [false, true] {
-        listener::of_run(rig, mapped(rig)?, no_new_privileges)?;
+        listener::of_run(rig, user_namespace_bundle(rig)?, no_new_privileges)?;
     }
     Ok(())
 }
 
-/// `start` is no relative of the container's process.
+/// `start` is neither parent nor child of the container's process.
 fn rootless_listener_of_start(rig: &mut Rig) -> Outcome {
-    ordinary(rig)?;
-    listener::of_start(rig, mapped(rig)?)
+    as_ordinary_user(rig)?;
+    listener::of_start(rig, user_namespace_bundle(rig)?)
 }

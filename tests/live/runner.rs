@@ -1,38 +1,38 @@
-//! Runs the tests: two at a time, those that need the machine for themselves at the end.
+//! Runs the tests: `JOBS` at a time (default: two), then those that must run alone.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::check::{Outcome, Stop};
-use crate::rig::{Refused, Rig, Suite};
+use crate::rig::{DeniedCalls, Rig, Suite};
 
 pub struct Test {
     pub name: &'static str,
     pub body: fn(&mut Rig) -> Outcome,
-    /// Measures time or shares something with the whole machine.
+    /// It measures time or uses something that the whole machine shares.
     pub alone: bool,
 }
 
-/// A test in certain surroundings.
+/// A test, and the system calls that are denied to the runtime while it runs.
 pub struct Case {
     pub name: String,
     pub test: &'static Test,
-    pub refused: Refused,
+    pub denied: DeniedCalls,
 }
 
-/// Tests of one file, named after it and after their functions.
+/// Declares the tests of one file: `GROUP::FUNCTION`.
 #[macro_export]
 macro_rules! tests {
-    ($room:literal, alone: $alone:literal, $($name:ident),* $(,)?) => {
+    ($group:literal, alone: $alone:literal, $($name:ident),* $(,)?) => {
         pub const TESTS: &[$crate::runner::Test] = &[$($crate::runner::Test {
-            name: concat!($room, "::", stringify!($name)),
+            name: concat!($group, "::", stringify!($name)),
             body: $name,
             alone: $alone,
         }),*];
     };
-    ($room:literal, $($name:ident),* $(,)?) => {
-        $crate::tests!($room, alone: false, $($name),*);
+    ($group:literal, $($name:ident),* $(,)?) => {
+        $crate::tests!($group, alone: false, $($name),*);
     };
 }
 
@@ -45,7 +45,7 @@ pub struct Count {
 
 /// Runs all tests whose names contain one of the words, or, after a `^`, begin with it.
 pub fn run(suite: &Suite, cases: &[Case], words: &[String]) -> Count {
-    let wanted = |case: &&Case| words.is_empty() || words.iter().any(|word| is_meant(&case.name, word));
+    let wanted = |case: &&Case| words.is_empty() || words.iter().any(|word| is_selected(&case.name, word));
     let (alone, together): (Vec<&Case>, Vec<&Case>) =
         cases.iter().filter(wanted).partition(|case| case.test.alone);
     let count = Mutex::new(Count::default());
@@ -53,7 +53,7 @@ pub fn run(suite: &Suite, cases: &[Case], words: &[String]) -> Count {
     let next = AtomicUsize::new(0);
     let work = |list: &[&Case], next: &AtomicUsize| {
         while let Some(case) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = one(suite, case, number.fetch_add(1, Ordering::Relaxed));
+            let result = run_one(suite, case, number.fetch_add(1, Ordering::Relaxed));
             report(case, result, &count);
         }
     };
@@ -66,7 +66,7 @@ pub fn run(suite: &Suite, cases: &[Case], words: &[String]) -> Count {
     count.into_inner().unwrap_or_default()
 }
 
-/// For a machine on which none can run.
+/// Reports all tests as skipped.
 pub fn skip_all(cases: &[Case], why: &str) -> Count {
     let count = Mutex::new(Count::default());
     for case in cases {
@@ -80,16 +80,16 @@ fn workers() -> usize {
     jobs.and_then(|jobs| jobs.parse().ok()).unwrap_or(2)
 }
 
-/// One test, with its clean-up checked and then made sure of.
-fn one(suite: &Suite, case: &Case, number: usize) -> Outcome {
+/// Runs one test, fails it if it leaves anything behind, and then removes what it left.
+fn run_one(suite: &Suite, case: &Case, number: usize) -> Outcome {
     let mut rig = Rig::new(suite, number)?;
-    rig.refused = case.refused;
+    rig.denied = case.denied;
     let body = std::panic::catch_unwind(AssertUnwindSafe(|| (case.test.body)(&mut rig)));
     let mut result = body.unwrap_or_else(|_| Err(Stop::Fail("it panicked".to_string())));
     if result.is_ok() {
         result = rig.nothing_left();
     }
-    crate::clean::sweep(&rig);
+    crate::cleanup::clean_up(&rig);
     result
 }
 
@@ -116,7 +116,7 @@ fn report(case: &Case, result: Outcome, count: &Mutex<Count>) {
     }
 }
 
-fn is_meant(name: &str, word: &str) -> bool {
+fn is_selected(name: &str, word: &str) -> bool {
     match word.strip_prefix('^') {
         Some(start) => name.starts_with(start),
         None => name.contains(word),

@@ -1,4 +1,4 @@
-//! The other end of `--console-socket` and `--pidfd-socket`: takes the descriptor that is sent there.
+//! The listener of `--console-socket` and `--pidfd-socket`: receives the file descriptor that mote sends.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -14,7 +14,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Listens in the test's directory.
+    /// Listens in the directory of the test.
     pub fn new(rig: &Rig, name: &str) -> Outcome<Socket> {
         let path = rig.dir.join(name);
         let listener = UnixListener::bind(&path)?;
@@ -24,12 +24,12 @@ impl Socket {
         Ok(Socket { listener, path: path.display().to_string() })
     }
 
-    /// The one descriptor that comes, and the text beside it.
+    /// Receives exactly one file descriptor, and the text with it.
     pub fn receive(&self) -> Outcome<(OwnedFd, String)> {
-        holds("somebody connects", sys::readable(&self.listener, LIMIT)?)?;
+        holds("mote connects", sys::readable(&self.listener, LIMIT)?)?;
         let (stream, _) = self.listener.accept()?;
-        holds("something is sent", sys::readable(&stream, LIMIT)?)?;
-        let (mut fds, text) = sys::pass::receive(&stream)?;
+        holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
+        let (mut fds, text) = sys::unix_socket::receive(&stream)?;
         match (fds.pop(), fds.is_empty()) {
             (Some(fd), true) => Ok((fd, text)),
             _ => fail("not one descriptor"),
@@ -37,7 +37,7 @@ impl Socket {
     }
 }
 
-/// The process that a pidfd is for, as /proc says it.
+/// The PID of a pidfd, from /proc.
 pub fn pid_of(pidfd: &OwnedFd) -> Outcome<i32> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = std::fs::read_to_string(&path)?;

@@ -1,7 +1,7 @@
-//! The system calls the suite needs and the standard library lacks: the only unsafe code of the tests.
+//! System calls that the standard library lacks: the only unsafe code of the tests.
 
 #![allow(unsafe_code)]
-// A block here is one wrapper's worth of calls, and its argument holds for all of them.
+// One SAFETY comment covers all calls of a wrapper.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 pub mod attack;
@@ -9,11 +9,11 @@ pub mod audit;
 pub mod bpf;
 pub mod caller;
 pub mod limit;
-pub mod pass;
 pub mod pty;
 pub mod schedule;
 pub mod seccomp;
 pub mod trace;
+pub mod unix_socket;
 
 use std::ffi::CString;
 use std::io::{Error, Result};
@@ -30,7 +30,8 @@ fn text(words: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
     CString::new(words.as_ref().as_bytes()).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The process's arguments, from the C `main` (the standard library's start-up does not run here).
+/// The arguments that the C runtime passed to `main`, as the start-up code of the standard library does not run
+/// here.
 pub fn arguments(argc: i32, argv: *const *const libc::c_char) -> Vec<String> {
     (0..usize::try_from(argc).unwrap_or(0))
         .map(|index| {
@@ -41,17 +42,17 @@ pub fn arguments(argc: i32, argv: *const *const libc::c_char) -> Vec<String> {
         .collect()
 }
 
-/// Has a child do something between fork and exec. Whatever `act` needs must be ready before.
+/// Runs `act` in the child between fork and exec. Everything it needs must be prepared before.
 pub fn before_exec(
     command: &mut std::process::Command,
     act: impl FnMut() -> Result<()> + Send + Sync + 'static,
 ) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: musl keeps its allocator usable in the child, and the actions take no lock of the suite's.
+    // SAFETY: musl keeps its allocator usable in the child, and the actions take no lock that another thread may hold.
     unsafe { command.pre_exec(act) };
 }
 
-/// A system call that newer kernels have and sandboxes may refuse, by its name.
+/// The number of a system call that old kernels lack or sandboxes deny.
 pub fn call_number(name: &str) -> Option<i64> {
     let number = match name {
         "bpf" => libc::SYS_bpf,
@@ -70,20 +71,20 @@ pub fn call_number(name: &str) -> Option<i64> {
     Some(number)
 }
 
-/// Makes such a call with arguments that it must refuse.
+/// Makes a system call with invalid arguments.
 pub fn call(number: i64) -> Result<i64> {
     let nothing = std::ptr::null::<u8>();
-    // SAFETY: no descriptor, no memory and no size: there is nothing that it could do.
+    // SAFETY: with fd -1, null pointers and size 0 the call changes nothing.
     check(unsafe { libc::syscall(number, -1, nothing, nothing, 0, nothing) })
 }
 
-/// A seccomp program that answers calls, given by their numbers, with an error, and lets all others pass.
-pub fn filter(refused: &[(i64, i32)]) -> Vec<libc::sock_filter> {
+/// A seccomp program that denies system calls, given by their numbers, with an error number, and allows all others.
+pub fn filter(denied: &[(i64, i32)]) -> Vec<libc::sock_filter> {
     let jump = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let line = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // The number is the first word of what the program sees.
+    // The number is the first word of struct seccomp_data.
     let mut program = vec![line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
-    for (number, errno) in refused {
+    for (number, errno) in denied {
         program.push(libc::sock_filter { code: jump, jt: 0, jf: 1, k: *number as u32 });
         program.push(line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     }
@@ -91,8 +92,8 @@ pub fn filter(refused: &[(i64, i32)]) -> Vec<libc::sock_filter> {
     program
 }
 
-/// Puts this process and all that it becomes and starts under a seccomp program.
-pub fn confine(program: &mut [libc::sock_filter]) -> Result<()> {
+/// Loads a seccomp program for this process and its children.
+pub fn load_filter(program: &mut [libc::sock_filter]) -> Result<()> {
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let mode = libc::SECCOMP_SET_MODE_FILTER;
     // SAFETY: the kernel copies the program, which outlives the call.
@@ -105,16 +106,16 @@ pub fn unshare(flags: i32) -> Result<()> {
 }
 
 /// Enters the network and mount namespaces of a process.
-pub fn enter(pid: i32) -> Result<()> {
+pub fn enter_namespaces(pid: i32) -> Result<()> {
     let files = ["net", "mnt"].map(|name| std::fs::File::open(format!("/proc/{pid}/ns/{name}")));
     for file in files {
-        join(file?.as_raw_fd())?;
+        setns(file?.as_raw_fd())?;
     }
     Ok(())
 }
 
-/// Enters the namespace that a descriptor is of.
-pub fn join(namespace: RawFd) -> Result<()> {
+/// Joins the namespace of a file descriptor.
+pub fn setns(namespace: RawFd) -> Result<()> {
     // SAFETY: takes no pointer.
     check(i64::from(unsafe { libc::setns(namespace, 0) })).map(drop)
 }
@@ -128,8 +129,8 @@ pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) ->
     .map(drop)
 }
 
-/// Lays a directory over another, in a mount namespace of this process's own.
-pub fn cover(source: &Path, target: &Path) -> Result<()> {
+/// Bind-mounts a directory over another one, in a new mount namespace of this process.
+pub fn bind_over(source: &Path, target: &Path) -> Result<()> {
     unshare(libc::CLONE_NEWNS)?;
     mount("", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "")?;
     mount(&source.to_string_lossy(), target, "", libc::MS_BIND, "")
@@ -141,9 +142,9 @@ pub fn umount(target: &Path) -> Result<()> {
     check(i64::from(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) })).map(drop)
 }
 
-/// In the child 0. Only for the payload, which has one thread.
+/// fork(2). Only for the payload, which has one thread.
 pub fn fork() -> Result<i32> {
-    // SAFETY: the payload is single-threaded, so the child may go on as the parent did.
+    // SAFETY: the payload is single-threaded, so the child may do whatever the parent may.
     check(i64::from(unsafe { libc::fork() })).map(|pid| pid as i32)
 }
 
@@ -152,7 +153,7 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
     check(i64::from(unsafe { libc::kill(pid, signal) })).map(drop)
 }
 
-/// Waits for a child and gives its raw status.
+/// Waits for a child and returns its wait status.
 pub fn wait(pid: i32) -> Result<i32> {
     let mut status = 0;
     // SAFETY: `status` outlives the call.
@@ -167,11 +168,11 @@ pub fn exit(code: i32) -> ! {
 pub fn pidfd(pid: i32) -> Result<OwnedFd> {
     // SAFETY: takes no pointer.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel returned this file descriptor to this call only.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Waits until the descriptor can be read (or is at its end); false when the time is over.
+/// Waits until the file descriptor is readable or at end of file; `false` after the time limit.
 pub fn readable(fd: &impl AsRawFd, limit: Duration) -> Result<bool> {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
@@ -179,17 +180,17 @@ pub fn readable(fd: &impl AsRawFd, limit: Duration) -> Result<bool> {
     check(i64::from(unsafe { libc::poll(&mut poll, 1, limit) })).map(|count| count > 0)
 }
 
-/// A file without a name: takes a command's output, however much, and can be read at any time.
+/// A memfd, which takes any amount of output and can be read at any time.
 pub fn memory_file() -> Result<std::fs::File> {
     // SAFETY: a constant string.
     let fd = check(i64::from(unsafe { libc::memfd_create(c"output".as_ptr(), libc::MFD_CLOEXEC) }))?;
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel returned this file descriptor to this call only.
     Ok(unsafe { std::fs::File::from_raw_fd(fd as RawFd) })
 }
 
-/// Copies a descriptor to a given number that stays open across exec.
+/// Duplicates a file descriptor to the given number, without close-on-exec.
 pub fn duplicate_to(from: RawFd, to: RawFd) -> Result<()> {
-    // SAFETY: takes no pointer; in a child before exec no file that Rust owns is used any more.
+    // SAFETY: takes no pointer; a child before exec does not use the files of Rust any more.
     let answer =
         unsafe { if from == to { libc::fcntl(from, libc::F_SETFD, 0) } else { libc::dup2(from, to) } };
     check(i64::from(answer)).map(drop)
@@ -210,7 +211,7 @@ pub fn become_user(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
-/// A unix socket on which somebody waits already and nobody else can: connecting blocks.
+/// A listening AF_UNIX socket with a full backlog, so that connect(2) blocks.
 pub fn full_socket(path: &Path) -> Result<(OwnedFd, std::os::unix::net::UnixStream)> {
     let socket = std::os::unix::net::UnixListener::bind(path)?;
     // SAFETY: takes no pointer.
@@ -244,25 +245,25 @@ pub fn identity() -> ([u32; 3], [u32; 3]) {
 
 pub fn groups() -> Vec<u32> {
     let mut list = vec![0; 256];
-    // SAFETY: the list has room for the 256 groups the kernel is told of.
+    // SAFETY: the list has room for 256 groups, which is the size given.
     let count = unsafe { libc::getgroups(256, list.as_mut_ptr()) };
     list.truncate(usize::try_from(count).unwrap_or(0));
     list
 }
 
 pub fn set_groups(list: &[u32]) -> Result<()> {
-    // SAFETY: the list outlives the call, which is told its length.
+    // SAFETY: the list outlives the call and has the length given.
     check(i64::from(unsafe { libc::setgroups(list.len(), list.as_ptr()) })).map(drop)
 }
 
-/// Process id, parent, group and session.
-pub fn family() -> [i32; 4] {
+/// PID, parent PID, process group and session.
+pub fn process_ids() -> [i32; 4] {
     // SAFETY: takes no pointer.
     unsafe { [libc::getpid(), libc::getppid(), libc::getpgid(0), libc::getsid(0)] }
 }
 
 pub fn umask() -> u32 {
-    // SAFETY: takes no pointer; the mask is put back at once.
+    // SAFETY: takes no pointer; the mask is restored at once.
     unsafe {
         let mask = libc::umask(0);
         libc::umask(mask);
@@ -270,7 +271,7 @@ pub fn umask() -> u32 {
     }
 }
 
-/// The answer of a `prctl` that only asks.
+/// The result of a `prctl` operation that takes no pointer and changes nothing.
 pub fn prctl(option: i32, argument: u64) -> i32 {
     // SAFETY: the options used take no pointer.
     unsafe { libc::prctl(option, argument, 0u64, 0u64, 0u64) }
@@ -307,7 +308,7 @@ pub fn limit(kind: u32) -> Result<(u64, u64)> {
 }
 
 /// Host name, domain name and machine.
-pub fn names() -> [String; 3] {
+pub fn uname() -> [String; 3] {
     // SAFETY: all-zero bytes are a valid utsname, which the kernel fills with terminated strings.
     let uts = unsafe {
         let mut uts: libc::utsname = std::mem::zeroed();
@@ -320,7 +321,7 @@ pub fn names() -> [String; 3] {
     [text(&uts.nodename), text(&uts.domainname), text(&uts.machine)]
 }
 
-/// All 64 signals. The C library's own sets leave out those it keeps for itself.
+/// All 64 signals. The signal sets of the C library leave out the signals that it uses itself.
 static ALL: u64 = !0;
 const SET: usize = size_of::<u64>();
 
@@ -328,7 +329,7 @@ const SET: usize = size_of::<u64>();
 pub fn signals() -> (Vec<i32>, Vec<i32>) {
     let mut mask = 0u64;
     let (nothing, out) = (std::ptr::null::<u64>(), &raw mut mask);
-    // SAFETY: the set outlives the call, which is told its size.
+    // SAFETY: the set outlives the call and has the size given.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, nothing, out, SET) };
     let blocked = (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect();
     let ignored = (1..=64).filter(|signal| handler(*signal) == libc::SIG_IGN as u64).collect();
@@ -336,34 +337,34 @@ pub fn signals() -> (Vec<i32>, Vec<i32>) {
 }
 
 fn handler(signal: i32) -> u64 {
-    // The handler comes first in the kernel's structure, which has four words at the most.
+    // The handler is the first of at most four words of struct kernel_sigaction.
     let mut action = [0u64; 4];
     let (nothing, out) = (std::ptr::null::<u64>(), action.as_mut_ptr());
-    // SAFETY: the structure outlives the call, which is told the size of the set in it.
+    // SAFETY: the structure outlives the call, and the set in it has the size given.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, nothing, out, SET) };
     let [handler, ..] = action;
     handler
 }
 
-/// Blocks every signal, so that `next_signal` finds what comes.
+/// Blocks every signal, so that `next_signal` receives it.
 pub fn block_signals() {
     let (all, nothing) = (&raw const ALL, std::ptr::null::<u64>());
-    // SAFETY: the set outlives the call, which is told its size.
+    // SAFETY: the set outlives the call and has the size given.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, all, nothing, SET) };
 }
 
-/// Writing to a command that is gone must not end the suite. What it starts has the default again: the standard
-/// library sees to that.
+/// Ignores SIGPIPE, as writing to a command that has exited must not kill the suite. The standard library resets
+/// SIGPIPE in the commands it starts.
 pub fn ignore_broken_pipes() {
     // SAFETY: takes no pointer.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
-/// Waits for one; being frozen and thawed is none.
+/// Waits for a signal. sigtimedwait(2) also returns after a freeze, without a signal.
 pub fn next_signal() -> i32 {
     let (all, nothing) = (&raw const ALL, std::ptr::null::<u64>());
     loop {
-        // SAFETY: the set outlives the call, which is told its size; no information and no limit are asked for.
+        // SAFETY: the set outlives the call and has the size given; the two other pointers are null.
         let signal = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, all, nothing, nothing, SET) };
         if signal > 0 {
             return signal as i32;
@@ -371,7 +372,7 @@ pub fn next_signal() -> i32 {
     }
 }
 
-/// Whole seconds of a clock.
+/// The time of a clock in seconds.
 pub fn clock(kind: i32) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: one structure that outlives the call.

@@ -1,8 +1,8 @@
-//! What a configuration leaves out, or has as zero, as Go's decoder reads it: of each pair both say the same.
+//! Members that are absent, or zero as written by Go's encoder: both documents of each pair have the same meaning.
 
 use mote::config::Config;
 
-/// Members as they are found, and as they would be in full.
+/// Members as engines write them, and their equivalent in full.
 const SAME: &[(&str, &str)] = &[
     (r#""ociVersion": "v1.0.2""#, r#""ociVersion": "1.0.2""#),
     (r#""process": {"user": {}}"#, r#""process": {"user": {"uid": 0, "gid": 0}}"#),
@@ -72,13 +72,13 @@ const SAME: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_left_out_is_zero() {
+fn absent_is_zero() {
     for (given, full) in SAME {
         assert_eq!(decode(given), decode(full), "{given}");
     }
 }
 
-/// The configuration of these members and those that it needs, printed.
+/// The decoded configuration of these members, and of those that are required, as text.
 fn decode(members: &str) -> String {
     let version = if members.contains("ociVersion") { "" } else { r#""ociVersion": "1.0.2","# };
     let members =

@@ -1,14 +1,14 @@
-//! `broken.txt`: configurations with one thing wrong, and the exact error.
+//! `broken.txt`: configurations with one error, and the exact message.
 //!
-//! A case is a paragraph: `HOST: what is wrong`, the members in question as they stand in the file, and the
-//! error, or `ok` at the edge of what is right. The members follow the opening brace, so that their first line
-//! is line 2; what a valid configuration needs besides comes after them.
+//! A case is a paragraph: `HOST: what is wrong`, the members as they are in the file, and the message, or `ok` at the
+//! limit of valid values. The members follow the opening brace, so that their first line is line 2; other required
+//! members come after them.
 
 use mote::error::{Error, Kind};
 use std::fs;
 
 use crate::host::{host, plan};
-use crate::text::{check, place, report};
+use crate::text::{check, fail_with, path_of};
 use crate::value::Value;
 
 const NEEDED: [(&str, &str); 4] = [
@@ -19,8 +19,8 @@ const NEEDED: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn what_is_refused() {
-    let text = fs::read_to_string(place("broken.txt")).unwrap();
+fn rejected_configurations() {
+    let text = fs::read_to_string(path_of("broken.txt")).unwrap();
     let (mut out, mut count) = (Vec::new(), 0);
     for paragraph in text.split("\n\n") {
         let paragraph = paragraph.trim_end();
@@ -37,10 +37,10 @@ fn what_is_refused() {
         count += 1;
     }
     assert!(count >= 60, "{count} cases");
-    report(&check("broken.txt", &(out.join("\n\n") + "\n")).err().into_iter().collect::<Vec<_>>());
+    fail_with(&check("broken.txt", &(out.join("\n\n") + "\n")).err().into_iter().collect::<Vec<_>>());
 }
 
-/// The members, and those of the needed ones that are not among them.
+/// The members, and the required ones that are not among them.
 fn document(members: &str) -> String {
     let Value::Object(given) = Value::parse(&format!("{{{members}}}")) else { unreachable!() };
     let missing = NEEDED.iter().filter(|(name, _)| given.iter().all(|(known, _)| known != name));

@@ -1,19 +1,19 @@
-//! Which devices a device program allows, found by running it.
+//! The devices that a device program allows, determined by running it.
 
 use std::collections::BTreeSet;
 
-use crate::machine::{Request, check, run};
+use crate::interpreter::{Request, check, run};
 use crate::text::Entry;
 
-/// A device program, from what its type prints: `asked for: [b7, 95]`. For each device that the program tells apart,
-/// the accesses that are allowed; `*` is any other number.
+/// The result of a device program, from its debug text `TITLE: [b7, 95]`: for each device that the program
+/// distinguishes, the accesses that are allowed; `*` is any other number.
 pub fn devices(path: &str, debug: &str) -> Entry {
-    let (asked, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
+    let (title, program) = debug.split_once(": [").unwrap_or_else(|| panic!("no program: {debug}"));
     let program =
         program.trim_end_matches(']').split(", ").map(|word| u64::from_str_radix(word, 16).unwrap());
     let program: Vec<u64> = program.collect();
     check(&program);
-    let mut items = vec![format!("{} instructions", program.len()), asked.to_owned()];
+    let mut items = vec![format!("{} instructions", program.len()), title.to_owned()];
     for (kind, letter) in [(2, 'c'), (1, 'b')] {
         let access = |major: &Number, minor: &Number| -> String {
             let number = |number: &Number| number.unwrap_or(ANY);
@@ -36,7 +36,7 @@ type Number = Option<u32>;
 /// No device has this number.
 const ANY: u32 = u32::MAX;
 
-/// The constants that a program compares a register with, after `None`.
+/// The constants with which a program compares a register, after `None`.
 fn constants(program: &[u64], register: u8) -> BTreeSet<Number> {
     let compared = program.iter().filter_map(|instruction| {
         let [opcode, registers, _, _, value @ ..] = instruction.to_ne_bytes();
@@ -46,7 +46,7 @@ fn constants(program: &[u64], register: u8) -> BTreeSet<Number> {
     compared.chain([None]).collect()
 }
 
-/// The pairs of numbers whose access does not follow from a pair with `*`.
+/// The pairs of numbers whose access differs from that of a pair with `*`.
 fn distinct(
     majors: &BTreeSet<Number>,
     minors: &BTreeSet<Number>,
@@ -64,7 +64,7 @@ fn distinct(
             let follows = match (whole != any, everywhere != any) {
                 (false, true) => major.is_some() && own == everywhere,
                 (_, false) => own == whole,
-                // Neither pattern is the narrower one.
+                // Neither pattern is more specific.
                 (true, true) => false,
             };
             if !follows {
@@ -89,7 +89,7 @@ fn devices_of_a_program() {
     ];
     let program = mote::cgroup::devices::program::assemble(&rules).unwrap();
     let mut items = devices("devices", &format!("configured: {program:x?}")).items;
-    // Every container may make nodes, and has its default devices.
+    // Every container may create nodes, and open its default devices.
     items.retain(|item| item.contains("10:229") || item.starts_with('b'));
     assert_eq!(items, ["c 10:229 rwm", "b *:* m", "b *:5 rm", "b 7:5 m"]);
 }

@@ -1,4 +1,4 @@
-//! What a seccomp filter returns for each system call, found by going all ways through its program.
+//! The result of a seccomp filter for each system call, determined by following all paths through its program.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -9,13 +9,13 @@ use crate::names::{self, FILTER_FLAGS, bits, errno};
 use crate::rows::{column, rows};
 use crate::text::Entry;
 
-/// A seccomp filter: what it returns for each system call of this machine, for those of other architectures how many
-/// it allows.
+/// The result of a filter for each system call of this architecture, and for other architectures the number of calls
+/// that it allows.
 pub fn filter(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     let at = |name: &str| format!("{path}.{name}");
     let mut out = vec![Entry::one(path, format!("{} instructions", program.instructions.len()))];
     out.push(Entry::flags(&at("flags"), bits(program.flags.into(), FILTER_FLAGS)));
-    // The same profile is part of many configurations.
+    // Many configurations have the same profile.
     static KNOWN: Mutex<Option<HashMap<Vec<u64>, Vec<Entry>>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap();
     let known = known.get_or_insert_default();
@@ -30,7 +30,7 @@ pub fn filter(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     out
 }
 
-/// What a filter returns. The action of most system calls is that of all that are not named.
+/// The results of a filter. The action of most system calls is that of "all other system calls".
 fn verdicts(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     let arch = Arch::native();
     let mut actions: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -58,7 +58,7 @@ fn verdicts(path: &str, program: &Filter<'_>) -> Vec<Entry> {
     out
 }
 
-/// Those whose calls are told apart; x32 has the number of x86_64 with a bit more.
+/// The architectures whose calls the filter distinguishes; x32 has the number of x86_64 with an additional bit.
 fn architectures(program: &Filter<'_>) -> Vec<String> {
     let verdicts = |audit, number| -> Vec<u32> {
         let ways = ways(&program.instructions, audit, number);
@@ -103,7 +103,7 @@ fn calls(arch: &Arch) -> Vec<(&'static str, u32)> {
     rows().into_iter().filter_map(|(name, numbers)| Some((name, numbers[column]?))).collect()
 }
 
-/// What the accumulator holds: a constant, or half of an argument and the mask that it was reduced by.
+/// The contents of the accumulator: a constant, or half of an argument and the mask applied to it.
 #[derive(Clone, Debug, PartialEq)]
 enum Held {
     Number(u32),
@@ -120,8 +120,8 @@ struct Condition {
     met: bool,
 }
 
-/// The ways through a program for a call whose arguments may be anything: conditions on the arguments, and what is
-/// returned. Ways to the same result without conditions are one.
+/// The paths through a program for a call with unknown arguments: conditions on the arguments, and the result. Paths to
+/// the same result without conditions are merged.
 fn ways(program: &[u64], audit: u32, number: u32) -> Vec<(Vec<Condition>, u32)> {
     let mut ways = Vec::new();
     walk(program, (audit, number), (0, Held::Number(0)), &mut Vec::new(), &mut ways);
@@ -153,13 +153,13 @@ fn walk(
                 at = if compare(code, *number, value) { yes } else { no };
             }
             (0x15 | 0x25 | 0x35 | 0x45, Held::Argument(name, mask)) => {
-                let asked = Condition { code, name: name.clone(), mask: *mask, value, met: true };
-                if let Some(met) = asked.is_known(conditions) {
+                let condition = Condition { code, name: name.clone(), mask: *mask, value, met: true };
+                if let Some(met) = condition.is_known(conditions) {
                     at = if met { yes } else { no };
                     continue;
                 }
                 for (met, next) in [(true, yes), (false, no)] {
-                    conditions.push(Condition { met, ..asked.clone() });
+                    conditions.push(Condition { met, ..condition.clone() });
                     walk(program, call, (next, held.clone()), conditions, ways);
                     conditions.pop();
                 }
@@ -170,7 +170,7 @@ fn walk(
     }
 }
 
-/// Of `struct seccomp_data`: the number, the architecture, or half of an argument.
+/// A member of `struct seccomp_data`: number, architecture, or half of an argument.
 fn load((audit, number): (u32, u32), offset: u32) -> Held {
     match offset {
         0 => Held::Number(number),
@@ -197,7 +197,7 @@ impl Condition {
         self.code == 0x15 && self.mask == u32::MAX
     }
 
-    /// Whether it is met, as far as it follows from others.
+    /// Whether it is true, as far as other conditions imply that.
     fn is_known(&self, others: &[Condition]) -> Option<bool> {
         let same = |other: &&Condition| {
             (other.code, &other.name, other.mask, other.value)
@@ -231,7 +231,7 @@ impl Condition {
     }
 }
 
-/// `ALLOW if arg0 = 0x8 or arg0 = 0x0; else ERRNO(EPERM)`. `else` is the way on which no comparison is true.
+/// `ALLOW if arg0 = 0x8 or arg0 = 0x0; else ERRNO(EPERM)`. `else` is the path on which no comparison is true.
 fn by_arguments(call: &str, ways: &[(Vec<Condition>, u32)]) -> String {
     let last = ways.iter().find(|(conditions, _)| conditions.iter().all(|condition| !condition.met));
     let last = last.map(|(_, verdict)| *verdict);
@@ -250,15 +250,14 @@ fn by_arguments(call: &str, ways: &[(Vec<Condition>, u32)]) -> String {
     text.join("; ")
 }
 
-/// Conditions that are met together. Of what is equal to something it is known what it is not equal to; two halves are
-/// one argument.
+/// The conjunction of conditions. An equality implies inequalities; the halves of an argument are merged.
 fn all_of(call: &str, conditions: &[Condition]) -> String {
     let equal = |name: &str| {
         let mut met = conditions.iter().filter(|condition| condition.met && condition.is_equality());
         met.find(|condition| condition.name == name)
     };
-    let told = conditions.iter().filter(|condition| condition.met || equal(&condition.name).is_none());
-    let told = told.filter_map(|condition| {
+    let texts = conditions.iter().filter(|condition| condition.met || equal(&condition.name).is_none());
+    let texts = texts.filter_map(|condition| {
         let (argument, half) = condition.name.split_once('.')?;
         let other = equal(&format!("{argument}.{}", if half == "low" { "high" } else { "low" }));
         match (condition.is_equality() && condition.met, half, other) {
@@ -270,7 +269,7 @@ fn all_of(call: &str, conditions: &[Condition]) -> String {
             _ => Some(condition.show(call)),
         }
     });
-    told.collect::<Vec<_>>().join(" and ")
+    texts.collect::<Vec<_>>().join(" and ")
 }
 
 #[test]

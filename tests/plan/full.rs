@@ -1,6 +1,6 @@
-//! Every member of the specification, in `full.json`, and what becomes of it when it is changed: `full.txt`.
+//! Every member of the specification, in `full.json`, and the result of changing it, in `full.txt`.
 //!
-//! Errors stand there without their place; that it is the changed value's is checked here.
+//! The errors there have no position; that it is the position of the changed value is checked here.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,10 +10,10 @@ use mote::config::Config;
 use mote::error::Error;
 
 use crate::print::entries;
-use crate::text::{check, place, report, show as show_entries};
+use crate::text::{check, fail_with, path_of, show as show_entries};
 use crate::value::{Step, Value, path, show};
 
-/// Objects whose members' names are data.
+/// Objects whose member names are data.
 const MAPS: [&str; 6] = [
     "annotations",
     "linux.timeOffsets",
@@ -24,7 +24,7 @@ const MAPS: [&str; 6] = [
 ];
 
 static FULL: LazyLock<Value> =
-    LazyLock::new(|| Value::parse(&fs::read_to_string(place("full.json")).unwrap()));
+    LazyLock::new(|| Value::parse(&fs::read_to_string(path_of("full.json")).unwrap()));
 
 fn full() -> Value {
     FULL.clone()
@@ -39,7 +39,7 @@ fn is_map(path: &[Step]) -> bool {
     MAPS.contains(&show(path).as_str())
 }
 
-/// The document as text, before and after the value at a path.
+/// The text of the document before and after the value at a path.
 struct Around {
     path: String,
     before: String,
@@ -55,8 +55,8 @@ impl Around {
         Around { path: show(path), before: before.to_owned(), after: after.to_owned() }
     }
 
-    /// The error that another value makes. One about the value itself must have its place and path, one about
-    /// what the value is part of the place of that; they are left out.
+    /// The error for another value. An error of the value itself must have its position and path, an error of an object
+    /// that contains it the position of that; these are removed.
     fn error(&self, value: &str) -> Option<String> {
         let mut text = [&self.before, value, &self.after].concat().into_bytes();
         let error = Config::decode("config.json", &mut text).err()?.to_string();
@@ -66,7 +66,7 @@ impl Around {
             None => {
                 let message = without_place(&error);
                 assert!(!message.starts_with(&self.path), "not at {place}{error}");
-                self.points_at_a_part(&error);
+                self.has_position_of_object(&error);
                 Some(message)
             }
         }
@@ -74,8 +74,8 @@ impl Around {
 }
 
 impl Around {
-    /// An error must point at the object that it names: the innermost that its path leads to.
-    fn points_at_a_part(&self, error: &str) {
+    /// Checks that an error has the position of the object that it names: the innermost one on its path.
+    fn has_position_of_object(&self, error: &str) {
         let message = without_place(error);
         let whole = path(&self.path);
         let parts = (0..whole.len()).rev().map(|count| &whole[..count]);
@@ -85,7 +85,7 @@ impl Around {
     }
 }
 
-/// `config.json:LINE:COLUMN: ` taken off.
+/// The error without `config.json:LINE:COLUMN: `.
 fn without_place(error: &str) -> String {
     error.splitn(4, ':').nth(3).unwrap_or_else(|| panic!("no place: {error}")).trim_start().to_owned()
 }
@@ -94,7 +94,7 @@ fn without_place(error: &str) -> String {
 fn every_member_changed() {
     let mut out = String::from("# full.json, decoded\n");
     out += &show_entries(&entries(&decode(&full()).unwrap()));
-    out += "\n# Its values: type, numbers taken (of those tried), and what is said of others\n";
+    out += "\n# Its values: type, accepted numbers (of those tried), and errors for other values\n";
     for path in full().paths() {
         let around = Around::new(&path);
         let mut document = full();
@@ -110,15 +110,15 @@ fn every_member_changed() {
         }
         document.remove(&path);
         if let Err(error) = decode(&document) {
-            around.points_at_a_part(&error.to_string());
+            around.has_position_of_object(&error.to_string());
             line += &format!("; left out -> {}", without_place(&error.to_string()));
         }
         writeln!(out, "{line}").unwrap();
     }
-    report(&check("full.txt", &out).err().into_iter().collect::<Vec<_>>());
+    fail_with(&check("full.txt", &out).err().into_iter().collect::<Vec<_>>());
 }
 
-/// What type a value is said to be of when it is of another.
+/// The type that the error for a value of another type expects.
 fn kind(around: &Around, value: &Value) -> String {
     let (other, found) = match value {
         Value::Array(_) => (r#"{"?": 0}"#, "an object"),
@@ -127,13 +127,13 @@ fn kind(around: &Around, value: &Value) -> String {
         Value::Plain(text) if text.starts_with(['t', 'f']) => ("7", "a number"),
         Value::Plain(_) => (r#""7""#, "a string"),
     };
-    let error = around.error(other).unwrap_or_else(|| panic!("{}: {other} is taken", around.path));
+    let error = around.error(other).unwrap_or_else(|| panic!("{}: {other} is accepted", around.path));
     let kind =
         error.strip_prefix("expected ").and_then(|rest| rest.strip_suffix(&format!(", found {found}")));
     kind.unwrap_or_else(|| panic!("{}: {other}: {error}", around.path)).to_owned()
 }
 
-/// Which of some telling numbers a member takes: `-1000..1000`.
+/// The ranges of the tried numbers that a member accepts: `-1000..1000`.
 fn range(around: &Around) -> String {
     let powers = [3, 7, 8, 12, 15, 16, 17, 20, 31, 32, 63, 64, 80].map(|exponent| 1i128 << exponent);
     let mut numbers: Vec<i128> = powers.iter().flat_map(|n| [n - 1, *n, -n - 1, -n]).collect();
@@ -160,7 +160,7 @@ fn null_is_absent() {
         }
         assert!(without.remove(&path));
         *null.get_mut(&path).unwrap() = Value::Plain(String::from("null"));
-        // The place of an error is behind another text.
+        // The position of an error differs, as the text before it does.
         let message = |error: Error| without_place(&error.to_string());
         assert_eq!(decode(&null).map_err(message), decode(&without).map_err(message), "{}", show(&path));
     }
@@ -172,7 +172,7 @@ fn null_is_no_element_and_no_value_of_a_map() {
         let (last, above) = path.split_last().unwrap();
         if matches!(last, Step::Element(_)) || is_map(above) {
             let around = Around::new(&path);
-            let error = around.error("null").unwrap_or_else(|| panic!("{}: null is taken", around.path));
+            let error = around.error("null").unwrap_or_else(|| panic!("{}: null is accepted", around.path));
             let kind = kind(&around, full().get_mut(&path).unwrap());
             assert_eq!(error, format!("expected {kind}, found null"), "{}", around.path);
         }
@@ -214,7 +214,7 @@ fn the_order_of_members_does_not_matter() {
         }
     }
     let mut document = full();
-    // Clocks come in the order of the file: nothing depends on it.
+    // Except clock offsets, which have the order of the file; nothing depends on it.
     document.remove(&path("linux.timeOffsets"));
     let expected = decode(&document).unwrap();
     reverse(&mut document);

@@ -1,14 +1,14 @@
-//! The configurations of engines, `real/*.json`, against `golden/NAME.txt`.
+//! The configurations of engines, `real/*.json`, compared with `golden/NAME.txt`.
 //!
-//! Each configuration is planned for a host with cgroup v2 and for one with the hybrid layout. What mote does not support
-//! of it comes first (`rejected`); that is removed and the rest is planned. If nothing can be planned there is only the
+//! Each configuration is planned for a host with cgroup v2 and for one with the hybrid layout. Unsupported settings
+//! come first (`rejected`); they are removed, and the rest is planned. If nothing can be planned there is only the
 //! error.
 //!
-//! The default container of each engine is printed in full, for the hybrid layout as the difference from v2. Others are
-//! printed as the difference from that on the same host, so that a file shows what an option of the engine changes: first
-//! what is the same on both hosts, then what is not.
+//! The plan of each engine's default container is printed in full, for the hybrid layout as the difference from v2.
+//! Other plans are printed as the difference from it on the same host, so that a file shows the effect of an engine's
+//! option: first what is the same on both hosts, then the rest.
 //!
-//!     path: OLD -> NEW            another value
+//!     path: OLD -> NEW            a changed value
 //!     + path: NEW, - path: OLD    a value that only this plan, or only the default one, has (OLD only if it is short)
 //!     path: -A +B                 names that are missing, or more, in a mask
 //!     path: -[2] A, +[5] B        elements of a list: index in the default plan, index in this one
@@ -22,7 +22,7 @@ use mote::error::Kind;
 use mote::host::Host;
 
 use crate::host::{host, plan};
-use crate::text::{Entry, check, difference, place, report, show};
+use crate::text::{Entry, check, difference, fail_with, path_of, show};
 use crate::value::{Value, path};
 
 /// The default container of each engine, by prefix and suffix of file names: the first that matches.
@@ -39,9 +39,9 @@ const BASES: [(&str, &str, &str); 9] = [
 ];
 
 #[test]
-fn what_engines_write() {
+fn configurations_of_engines() {
     let mut names: Vec<String> =
-        fs::read_dir(place("real")).unwrap().filter_map(|entry| name(&entry.unwrap())).collect();
+        fs::read_dir(path_of("real")).unwrap().filter_map(|entry| name(&entry.unwrap())).collect();
     names.sort();
     assert!(names.len() >= 140, "only {} files in tests/plan/real", names.len());
     let both = ["v2", "hybrid"].map(|host| -> HashMap<&str, Outcome> {
@@ -59,13 +59,13 @@ fn what_engines_write() {
         };
         check(&format!("golden/{name}.txt"), &text).err()
     });
-    report(&failures.collect::<Vec<_>>());
+    fail_with(&failures.collect::<Vec<_>>());
 }
 
-/// A plan, or why there is none.
+/// A plan, or the error.
 type Outcome = Result<Vec<Entry>, String>;
 
-/// What is printed of a configuration as the difference from the default of its engine, both on each host.
+/// The text of a configuration as the difference from the default container of its engine, on both hosts.
 fn different(name: &str, base: [&Outcome; 2], own: [&Outcome; 2]) -> String {
     let mut parts = [0, 1].map(|host| match (base[host], own[host]) {
         (Ok(base), Ok(own)) => difference(base, own),
@@ -100,7 +100,7 @@ fn base(name: &str) -> &'static str {
     BASES.iter().find(fits).unwrap_or_else(|| panic!("no base for {name}")).2
 }
 
-/// `spec --rootless` is for an ordinary user; rootless podman starts its runtime as root of a user namespace.
+/// `spec --rootless` is for an ordinary user; rootless podman runs the runtime as root of a user namespace.
 fn host_for(name: &str, kind: &str) -> Host {
     match name.ends_with("-spec-rootless") {
         true => Host { cgroups: host(kind).cgroups, ..host("user") },
@@ -108,9 +108,9 @@ fn host_for(name: &str, kind: &str) -> Host {
     }
 }
 
-/// What is not supported, and the plan of the rest.
+/// Unsupported settings, and the plan of the rest.
 fn outcome(name: &str, host: &Host) -> Outcome {
-    let mut document = fs::read(place(&format!("real/{name}.json"))).unwrap();
+    let mut document = fs::read(path_of(&format!("real/{name}.json"))).unwrap();
     let mut tree = Value::parse(str::from_utf8(&document).unwrap());
     let mut rejected = Vec::new();
     loop {
@@ -124,7 +124,7 @@ fn outcome(name: &str, host: &Host) -> Outcome {
             Err(error) => {
                 rejected.push(error.to_string());
                 let yet = error.kind() == Kind::Unsupported && error.text().ends_with("supported yet");
-                if !yet || !take_out(&mut tree, error.text()) {
+                if !yet || !remove_named(&mut tree, error.text()) {
                     let lines = rejected.iter().map(|error| format!("error: {error}\n"));
                     return Err(without_ids(&lines.collect::<String>()));
                 }
@@ -134,20 +134,20 @@ fn outcome(name: &str, host: &Host) -> Outcome {
     }
 }
 
-/// Takes out what an error names: `linux.seccomp: not ...`, `mounts[3] /x: options[2]: "a" is not ...`.
-fn take_out(tree: &mut Value, error: &str) -> bool {
+/// Removes what an error names: `linux.seccomp: not ...`, `mounts[3] /x: options[2]: "a" is not ...`.
+fn remove_named(tree: &mut Value, error: &str) -> bool {
     let mut words: Vec<&str> = error.split(": ").filter_map(|part| part.split(' ').next()).collect();
     words.pop();
     let place = words.join(".");
-    // Mappings are given together or not at all.
+    // Mappings must be given together.
     if let Some(mount) = place.strip_suffix(".uidMappings") {
         tree.remove(&path(&format!("{mount}.gidMappings")));
     }
     tree.remove(&path(&place))
 }
 
-/// `ID` for each word of twelve and more hexadecimal digits, letters among them: the short id, the long one,
-/// and the one with dashes.
+/// Replaces each word of twelve or more hexadecimal digits that has letters by `ID`: short and long ids, and those with
+/// dashes.
 fn without_ids(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,10 +1,10 @@
-//! A plan takes memory in proportion to the file: image and engine write names into it that are as long,
-//! or as many, as whoever built the image liked.
+//! The size of a plan is proportional to that of the file, as the author of an image or configuration can choose how
+//! long and how many names are.
 
 use crate::host::{host, plan};
 use crate::text::show;
 
-/// Printed, a plan may be so many times larger than the file, and some.
+/// The text of a plan may be this many times as large as the file, plus a constant.
 const TIMES: usize = 50;
 const SOME: usize = 100_000;
 
@@ -24,20 +24,20 @@ fn config(process: &str, linux: &str, mounts: &str) -> String {
 }
 
 #[test]
-fn a_long_name_in_a_long_path() {
+fn long_name_in_a_long_path() {
     let (name, path) = ("n".repeat(3000), "/p:".repeat(3000));
     check(&config(&format!(r#""args": ["{name}"], "env": ["PATH={path}"]"#), r#""x": 1"#, ""));
 }
 
 #[test]
-fn a_name_in_many_directories() {
+fn name_in_many_directories() {
     let (name, path) = ("n".repeat(255), ":".repeat(100_000));
     check(&config(&format!(r#""args": ["{name}"], "env": ["PATH={path}"]"#), r#""x": 1"#, ""));
 }
 
-/// `MAX_ARG_STRLEN`, with the NUL.
+/// `MAX_ARG_STRLEN`, including the NUL.
 #[test]
-fn strings_that_execve_does_not_take() {
+fn strings_too_long_for_execve() {
     let outcome = |process: &str| {
         let entries = plan(config(process, r#""x": 1"#, "").as_bytes(), &host("v2"));
         entries.map(drop).map_err(|error| error.to_string())

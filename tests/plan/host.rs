@@ -1,4 +1,4 @@
-//! Hosts built by hand, and a plan made for one.
+//! Hosts for the tests, and the plan for one of them.
 
 use mote::cgroup::placement::Placement;
 use mote::config::Config;
@@ -10,7 +10,7 @@ use mote::process::caps;
 use crate::text::Entry;
 use crate::{filter, print};
 
-/// A host by its name.
+/// The host with this name.
 pub fn host(name: &str) -> Host {
     let names = [
         "blkio",

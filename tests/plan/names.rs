@@ -1,4 +1,4 @@
-//! The names of numbers: by the field that has them, as the headers of the kernel call them.
+//! Names for numbers, by field, as in the kernel's headers.
 
 use linux_raw_sys::general as sys;
 use mote::config::linux::NamespaceKind;
@@ -35,7 +35,7 @@ const PROPAGATION: [(&str, u64); 5] = [
     ("MS_UNBINDABLE", sys::MS_UNBINDABLE as u64),
 ];
 
-/// The mask of the access time rule comes before the rules that are part of it.
+/// The mask of the access time flags comes before the flags that are part of it.
 const MOUNT_ATTR: [(&str, u64); 9] = [
     ("MOUNT_ATTR_RDONLY", sys::MOUNT_ATTR_RDONLY as u64),
     ("MOUNT_ATTR_NOSUID", sys::MOUNT_ATTR_NOSUID as u64),
@@ -90,7 +90,7 @@ const SIGNALS: [&str; 31] = [
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// The bits of a mask by their names, and what has none as a number.
+/// The names of the bits of a mask, and the remaining bits as a number.
 pub fn bits<'a>(mask: u64, names: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<String> {
     let (mut left, mut list) = (mask, Vec::new());
     for (name, bit) in names {
@@ -105,7 +105,7 @@ pub fn bits<'a>(mask: u64, names: impl IntoIterator<Item = (&'a str, u64)>) -> V
     list
 }
 
-/// The mask that a field of this name is; `None` for one that is none. `path` ends in the name.
+/// The names of a mask, if a field of this name is one. `path` ends in the name.
 pub fn mask(path: &str, number: u64) -> Option<Vec<String>> {
     let (above, name) = path.rsplit_once('.').unwrap_or(("", path));
     Some(match name {
@@ -137,7 +137,7 @@ fn capabilities(mask: u64) -> Vec<String> {
     }
 }
 
-/// What a number in a field of this name means; `None` for a plain number.
+/// The meaning of a number in a field of this name; `None` for a plain number.
 pub fn word(name: &str, number: u64) -> Option<String> {
     Some(match name {
         "umask" | "file_mode" => format!("{number:04o}"),

@@ -1,8 +1,8 @@
-//! A plan, or a decoded configuration, as entries: a path and what is there, in the words of the field.
+//! A plan, or a decoded configuration, as entries: a path and its value, in the terms of CONTRIBUTING.md.
 //!
-//! What is not given (`None`, `false`, an empty list, string or mask) has no entry; every other value has one, so that
-//! two values of different content never print the same. Masks are printed by the names of their bits, numbers that stand
-//! for something by its name, modes in octal.
+//! Absent values (`None`, `false`, an empty list, string or mask) have no entry; every other value has one, so that
+//! different values never print the same text. Masks are printed as names of their bits, numbers with a meaning by its
+//! name, modes in octal.
 
 use mote::hooks::POINTS;
 
@@ -39,7 +39,7 @@ fn emit(path: &str, tree: &Tree, out: &mut Vec<Entry>) {
             let before = out.len();
             emit(path, &items[0], out);
             if out.len() == before {
-                out.push(Entry::one(path, given(&items[0])));
+                out.push(Entry::one(path, present(&items[0])));
             }
         }
         Tree::Tuple(..) => match tree.wrapped() {
@@ -63,7 +63,7 @@ fn emit(path: &str, tree: &Tree, out: &mut Vec<Entry>) {
         Tree::List(items) => {
             let shown = items.iter().enumerate().map(|(index, item)| element(path, index, item));
             let shown: Vec<Option<String>> = shown.collect();
-            // Arrays of structs in which nothing is given.
+            // Arrays of structs without any value.
             if shown.iter().any(Option::is_some) {
                 let shown = shown.into_iter().map(|text| text.unwrap_or_else(|| "-".into()));
                 out.push(Entry::list(path, shown.collect()));
@@ -76,8 +76,8 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// What is given, and would be left out if it were not.
-fn given(tree: &Tree) -> String {
+/// The text of a value, or nothing if it is absent.
+fn present(tree: &Tree) -> String {
     match tree.inner() {
         Tree::Leaf(text) => text.clone(),
         Tree::List(_) => "[]".into(),
@@ -98,12 +98,12 @@ fn leaf(path: &str, text: &str) -> Option<Entry> {
     }
 }
 
-/// Structs that are one thing.
+/// Structs that are printed on one line.
 fn is_inline(tree: &Tree) -> bool {
     tree.has(&["set", "clear", "propagation"])
 }
 
-/// Sets of numbers that are words of bits.
+/// Sets of numbers, as words of bits.
 fn is_bits(path: &str) -> bool {
     path.ends_with("affinity") || path.ends_with("memory_policy.nodes")
 }
@@ -114,7 +114,7 @@ fn words(items: &[Tree]) -> String {
 
 /// An element of a list. Its index in the configuration is printed only where it differs from that in the list.
 fn element(path: &str, place: usize, item: &Tree) -> Option<String> {
-    let text = inline(path, item).or_else(|| matches!(item, Tree::Leaf(_)).then(|| given(item)));
+    let text = inline(path, item).or_else(|| matches!(item, Tree::Leaf(_)).then(|| present(item)));
     let is_own = item.has(&["index", "destination"]) || item.has(&["index", "kind", "path"]);
     match item.get("index").filter(|_| is_own).map(Tree::text) {
         Some(index) if index != place.to_string() => {
@@ -124,12 +124,12 @@ fn element(path: &str, place: usize, item: &Tree) -> Option<String> {
     }
 }
 
-/// A value on one line; `None` when nothing is given.
+/// A value on one line; `None` if it is absent.
 fn inline(path: &str, tree: &Tree) -> Option<String> {
     match tree {
         Tree::Leaf(text) => leaf(path, text).map(|entry| entry.value()),
         Tree::Tuple(name, items) if name == "Some" => {
-            Some(inline(path, &items[0]).unwrap_or_else(|| given(&items[0])))
+            Some(inline(path, &items[0]).unwrap_or_else(|| present(&items[0])))
         }
         Tree::Tuple(..) if tree.wrapped().is_some() => inline(path, tree.wrapped()?),
         Tree::Tuple(name, items) if name.is_empty() => Some(pair(path, items)),
@@ -157,7 +157,7 @@ fn inline(path: &str, tree: &Tree) -> Option<String> {
     }
 }
 
-/// Of a name that is no text.
+/// A byte of a name that is not UTF-8.
 fn byte(tree: &Tree) -> Option<u8> {
     tree.text().parse().ok()
 }
@@ -171,7 +171,7 @@ fn pair(path: &str, items: &[Tree]) -> String {
     texts.flatten().collect::<Vec<String>>().join("=")
 }
 
-/// A string without its quotes, where that can be read.
+/// A string without its quotes, if it remains unambiguous.
 fn plain(text: &str) -> String {
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     match inner {
@@ -180,9 +180,9 @@ fn plain(text: &str) -> String {
     }
 }
 
-/// The fields but those that are said already, each by its name.
-fn rest(path: &str, fields: &[(String, Tree)], said: &[&str]) -> Vec<String> {
-    let rest = fields.iter().filter(|(name, _)| !said.contains(&name.as_str()));
+/// The fields that are not printed yet, each with its name.
+fn rest(path: &str, fields: &[(String, Tree)], printed: &[&str]) -> Vec<String> {
+    let rest = fields.iter().filter(|(name, _)| !printed.contains(&name.as_str()));
     let rest = rest.filter_map(|(name, tree)| {
         let text = inline(&join(path, name), tree)?;
         Some(if text == "true" { name.clone() } else { format!("{name} {text}") })
@@ -190,12 +190,12 @@ fn rest(path: &str, fields: &[(String, Tree)], said: &[&str]) -> Vec<String> {
     rest.collect()
 }
 
-/// Structs that have a form of their own.
+/// Structs with a text format of their own.
 fn shape(path: &str, tree: &Tree) -> Option<String> {
     let Tree::Struct(fields) = tree else { return None };
     let text = |name: &str| tree.get(name).map(Tree::text).unwrap_or_default();
-    let with_rest = |head: String, separator: &str, said: &[&str]| {
-        let rest = rest(path, fields, said).into_iter().map(|text| format!("{separator}{text}"));
+    let with_rest = |head: String, separator: &str, printed: &[&str]| {
+        let rest = rest(path, fields, printed).into_iter().map(|text| format!("{separator}{text}"));
         head + &rest.collect::<String>()
     };
     if tree.has(&["container_id", "host_id", "size"]) {
@@ -248,7 +248,7 @@ fn device(tree: &Tree) -> String {
     format!("{} {kind} {}:{} {mode}", text("path"), text("major"), text("minor"))
 }
 
-/// What is mounted, and what the options say.
+/// The source of a mount, and its options.
 fn what(path: &str, mount: &Tree) -> String {
     let bind = mount.get("options").and_then(|words| words.get("bind")).map(Tree::text).unwrap_or_default();
     let option = match bind {
@@ -258,7 +258,7 @@ fn what(path: &str, mount: &Tree) -> String {
     };
     let text = match mount.get("kind") {
         Some(Tree::Tuple(name, items)) if name == "Bind" => {
-            // Without the option it is the type that says so.
+            // Without the option, the type makes it a bind mount.
             let verb = option.unwrap_or("type bind");
             format!("{verb} {}", inline(path, &items[0]).unwrap_or_default())
         }
@@ -279,13 +279,13 @@ fn what(path: &str, mount: &Tree) -> String {
     [vec![text], options].concat().join(", ")
 }
 
-/// What the options of a mount say, but for `bind`.
+/// The options of a mount except `bind`.
 fn options(path: &str, tree: &Tree) -> Vec<String> {
     let Tree::Struct(fields) = tree else { return Vec::new() };
     let texts = fields.iter().filter(|(name, _)| name != "bind").filter_map(|(name, tree)| {
         Some(match (name.as_str(), inline(&join(path, name), tree)?) {
             ("parameters", text) => format!("options {text}"),
-            // Of the mount alone.
+            // Of the mount only, not of the mounts below.
             ("top", text) => text,
             ("all", text) => format!("all mounts: {text}"),
             (name, text) if text == "true" => name.to_owned(),
@@ -308,7 +308,7 @@ fn attributes(path: &str, tree: &Tree) -> String {
             texts.push(format!("{before}{bits}"));
         }
     }
-    // As a rule `all` is of the whole tree of mounts, and the rest is not.
+    // Usually `all` applies to the mount tree, and the rest only to the mount.
     let usual = path.ends_with(".all") || path == "all";
     let recursive = tree.get("recursive").is_some_and(|tree| tree.text() == "true");
     match (recursive == usual, recursive) {

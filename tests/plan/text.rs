@@ -1,4 +1,4 @@
-//! Entries as text, what differs between two lists of them, and files of expectations, which `BLESS=1` writes anew.
+//! Entries as text, the difference of two lists of entries, and files of expected results, which `BLESS=1` overwrites.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,7 +6,7 @@ use std::{env, fs};
 /// The longest line that is not a single value.
 const WIDTH: usize = 120;
 
-/// A path and what is there.
+/// A path and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub path: String,
@@ -17,9 +17,9 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     One,
-    /// Names that are there or not, always in the same order.
+    /// Names that are present or not, always in the same order.
     Flags,
-    /// In an order that may matter.
+    /// Elements whose order may matter.
     List,
 }
 
@@ -41,7 +41,7 @@ impl Entry {
         self.items.join(self.separator())
     }
 
-    /// The same with every text changed.
+    /// The same entry, with a function applied to each text.
     pub fn map(&self, change: fn(&str) -> String) -> Entry {
         let items = self.items.iter().map(|item| change(item)).collect();
         Entry { path: self.path.clone(), items, kind: self.kind }
@@ -55,28 +55,28 @@ impl Entry {
         lines(&format!("{before}{}:", self.path), &self.items, self.separator())
     }
 
-    /// That it is gone; its value only if it is short.
-    fn gone(&self) -> String {
+    /// The text for an entry that is missing; its value only if it is short.
+    fn missing(&self) -> String {
         let text = self.show("- ");
         if text.lines().count() == 1 { text } else { format!("- {}\n", self.path) }
     }
 
-    /// What of it is not in `base`, which has the same path.
+    /// The elements that are not in `base`, which has the same path.
     fn difference(&self, base: &Entry) -> String {
         let plain = || match (&base.items[..], &self.items[..]) {
             ([old], [new]) if self.path.len() + old.len() + new.len() < WIDTH => {
                 format!("{}: {old} -> {new}\n", self.path)
             }
-            _ => base.gone() + &self.show("+ "),
+            _ => base.missing() + &self.show("+ "),
         };
         if self.kind == Kind::One || base.kind != self.kind {
             return plain();
         }
-        let (gone, come) = changes(&base.items, &self.items);
-        if gone.len() == base.items.len() || come.len() == self.items.len() {
+        let (missing, come) = changes(&base.items, &self.items);
+        if missing.len() == base.items.len() || come.len() == self.items.len() {
             return plain();
         }
-        // Places in a list: before for what is gone, after for what has come.
+        // Indices: in the old list for missing elements, in the new one for additional elements.
         let mark = |sign: char, items: &[String], places: &[usize]| -> Vec<String> {
             let one = |at: &usize| match self.kind {
                 Kind::Flags => format!("{sign}{}", items[*at]),
@@ -84,13 +84,13 @@ impl Entry {
             };
             places.iter().map(one).collect()
         };
-        let changed = [mark('-', &base.items, &gone), mark('+', &self.items, &come)].concat();
+        let changed = [mark('-', &base.items, &missing), mark('+', &self.items, &come)].concat();
         lines(&format!("{}:", self.path), &changed, if self.kind == Kind::Flags { " " } else { ", " })
     }
 }
 
-/// A heading and items: on one line if they fit there; each on its own line if one is long or has the separator in it;
-/// wrapped otherwise.
+/// A heading and items: on one line if they fit; each on its own line if one is long or contains the separator; wrapped
+/// otherwise.
 fn lines(head: &str, items: &[String], separator: &str) -> String {
     let joined = items.join(separator);
     let unclear = items.iter().any(|item| item.contains(separator));
@@ -118,37 +118,37 @@ pub fn show(entries: &[Entry]) -> String {
     entries.iter().map(|entry| entry.show("")).collect()
 }
 
-/// What differs between two lists, each path for itself.
+/// The difference of two lists, path by path.
 pub fn difference(base: &[Entry], new: &[Entry]) -> Vec<String> {
     let find = |list: &[Entry], path: &str| list.iter().position(|entry| entry.path == path);
     let (mut out, mut done) = (Vec::new(), 0);
     let is_gone = |old: &Entry| find(new, &old.path).is_none();
-    // What is below a value that is gone needs no word.
+    // Entries below a missing one are not listed.
     let is_below = |old: &Entry| {
         let above =
             |other: &&Entry| old.path.strip_prefix(&other.path).is_some_and(|rest| rest.starts_with('.'));
         base.iter().filter(above).any(is_gone)
     };
-    let gone = |entries: &[Entry], out: &mut Vec<String>| {
-        let gone = entries.iter().filter(|old| is_gone(old) && !is_below(old));
-        out.extend(gone.map(Entry::gone));
+    let missing = |entries: &[Entry], out: &mut Vec<String>| {
+        let missing = entries.iter().filter(|old| is_gone(old) && !is_below(old));
+        out.extend(missing.map(Entry::missing));
     };
     for entry in new {
         let Some(at) = find(base, &entry.path) else {
             out.push(entry.show("+ "));
             continue;
         };
-        gone(&base[done.min(at)..at], &mut out);
+        missing(&base[done.min(at)..at], &mut out);
         done = done.max(at + 1);
         if base[at] != *entry {
             out.push(entry.difference(&base[at]));
         }
     }
-    gone(&base[done..], &mut out);
+    missing(&base[done..], &mut out);
     out
 }
 
-/// The places of what is only in `old`, and of what is only in `new`, when as much as possible is in both.
+/// The indices of elements only in `old`, and of those only in `new`, for the longest common subsequence.
 fn changes(old: &[String], new: &[String]) -> (Vec<usize>, Vec<usize>) {
     let mut longest = vec![vec![0; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
@@ -159,29 +159,29 @@ fn changes(old: &[String], new: &[String]) -> (Vec<usize>, Vec<usize>) {
             };
         }
     }
-    let (mut i, mut j, mut gone, mut come) = (0, 0, Vec::new(), Vec::new());
+    let (mut i, mut j, mut missing, mut come) = (0, 0, Vec::new(), Vec::new());
     while i < old.len() || j < new.len() {
         if i < old.len() && j < new.len() && old[i] == new[j] {
             (i, j) = (i + 1, j + 1);
         } else if j >= new.len() || i < old.len() && longest[i + 1][j] >= longest[i][j + 1] {
-            gone.push(i);
+            missing.push(i);
             i += 1;
         } else {
             come.push(j);
             j += 1;
         }
     }
-    (gone, come)
+    (missing, come)
 }
 
 /// A file or directory of `tests/plan`.
-pub fn place(name: &str) -> PathBuf {
+pub fn path_of(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan").join(name)
 }
 
-/// Compares a text with a file of `tests/plan`; the lines that differ are the failure.
+/// Compares a text with a file of `tests/plan`; the failure has the lines that differ.
 pub fn check(name: &str, actual: &str) -> Result<(), String> {
-    let file = place(name);
+    let file = path_of(name);
     if env::var_os("BLESS").is_some() {
         fs::write(&file, actual).unwrap();
         return Ok(());
@@ -192,9 +192,9 @@ pub fn check(name: &str, actual: &str) -> Result<(), String> {
     }
     let split = |text: &str| -> Vec<String> { text.lines().map(String::from).collect() };
     let (old, new) = (split(&expected), split(actual));
-    let (gone, come) = changes(&old, &new);
+    let (missing, come) = changes(&old, &new);
     let mut lines: Vec<(usize, char, &str)> = Vec::new();
-    lines.extend(gone.iter().map(|at| (at + 1, '-', old[*at].trim())));
+    lines.extend(missing.iter().map(|at| (at + 1, '-', old[*at].trim())));
     lines.extend(come.iter().map(|at| (at + 1, '+', new[*at].trim())));
     lines.sort_by_key(|(number, sign, _)| (*number, *sign == '+'));
     let mut text = format!("{name}: expected (-), found (+)\n");
@@ -207,14 +207,14 @@ pub fn check(name: &str, actual: &str) -> Result<(), String> {
     Err(text)
 }
 
-/// So many lines of a file are shown when it differs.
+/// The number of differing lines that are shown of a file.
 const SHOWN: usize = 12;
 
 /// Panics with all failures, if there are any.
-pub fn report(failures: &[String]) {
+pub fn fail_with(failures: &[String]) {
     assert!(
         failures.is_empty(),
-        "{} differ (BLESS=1 writes them anew)\n{}",
+        "{} differ (BLESS=1 overwrites them)\n{}",
         failures.len(),
         failures.join("\n")
     );

@@ -1,14 +1,14 @@
-//! The text of `{:#?}` as a tree. Types are known by the names of their fields alone, so that a type in `src` can be
-//! renamed.
+//! The text of `{:#?}` as a tree. Types are recognized by the names of their fields only, so that a type in `src` can
+//! be renamed.
 
-/// A value, as `{:#?}` prints it.
+/// A value as `{:#?}` prints it.
 #[derive(Debug)]
 pub enum Tree {
-    /// On one line: a number, a string in its quotes, a variant without fields, or what a type prints by hand.
+    /// On one line: a number, a string in quotes, a variant without fields, or the text of a manual implementation.
     Leaf(String),
-    /// `Name { a: 1 }`: the fields in order. The name is not kept.
+    /// `Name { a: 1 }`: the fields in order, without the name.
     Struct(Vec<(String, Tree)>),
-    /// `Name(1)`; without a name a tuple.
+    /// `Name(1)`; a tuple has no name.
     Tuple(String, Vec<Tree>),
     List(Vec<Tree>),
 }
@@ -33,7 +33,7 @@ impl Tree {
         names.iter().all(|name| self.get(name).is_some())
     }
 
-    /// The text of a leaf, without the quotes of a string; empty where there is none.
+    /// The text of a leaf, a string without its quotes; empty for other trees.
     pub fn text(&self) -> &str {
         match self.inner() {
             Tree::Leaf(text) => {
@@ -43,7 +43,7 @@ impl Tree {
         }
     }
 
-    /// What `Some(...)` and structs with one field without a name wrap.
+    /// The content of `Some(...)` and of structs with one unnamed field.
     pub fn inner(&self) -> &Tree {
         match self {
             Tree::Tuple(name, items) if name == "Some" => items[0].inner(),
@@ -51,7 +51,7 @@ impl Tree {
         }
     }
 
-    /// What a struct with one field without a name wraps. The names of an enum's variants matter, and are printed.
+    /// The content of a struct with one unnamed field. Names of enum variants matter, and are printed.
     pub fn wrapped(&self) -> Option<&Tree> {
         match self {
             Tree::Tuple(name, items) if items.len() == 1 => {

@@ -1,11 +1,11 @@
-//! JSON documents as trees, for tests that change one. Texts stay as they are written.
+//! JSON documents as trees, for tests that change them. Numbers and strings stay as they are written.
 
 use std::fmt;
 
 /// A value; names and strings are kept with their escapes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`, a boolean, a number or a string in its quotes.
+    /// `null`, a boolean, a number, or a string in quotes.
     Plain(String),
     Array(Vec<Value>),
     Object(Vec<(String, Value)>),
@@ -23,7 +23,7 @@ impl Value {
     pub fn parse(text: &str) -> Value {
         let mut rest = text.trim();
         let value = value(&mut rest);
-        assert!(rest.trim().is_empty(), "something follows: {rest}");
+        assert!(rest.trim().is_empty(), "data after the document: {rest}");
         value
     }
 
@@ -38,7 +38,7 @@ impl Value {
         })
     }
 
-    /// Takes out the value at a path; `false` when there is none.
+    /// Removes the value at a path; `false` if there is none.
     pub fn remove(&mut self, path: &[Step]) -> bool {
         let Some((last, above)) = path.split_last() else { return false };
         match (self.get_mut(above), last) {
@@ -55,7 +55,7 @@ impl Value {
         }
     }
 
-    /// The paths of all values below this one, from the outside in.
+    /// The paths of all values below this one, outer values first.
     pub fn paths(&self) -> Vec<Vec<Step>> {
         let mut list = Vec::new();
         self.walk(&mut Vec::new(), &mut list);
@@ -101,7 +101,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A path as errors write it: `process.rlimits[2].type`.
+/// A path as in error messages: `process.rlimits[2].type`.
 pub fn show(path: &[Step]) -> String {
     path.iter().enumerate().fold(String::new(), |text, (place, step)| match step {
         Step::Member(name) if place == 0 => name.clone(),
@@ -110,7 +110,7 @@ pub fn show(path: &[Step]) -> String {
     })
 }
 
-/// The other way.
+/// Parses such a path.
 pub fn path(text: &str) -> Vec<Step> {
     let step = |word: &str| match word.strip_suffix(']') {
         Some(index) => Step::Element(index.parse().unwrap()),
@@ -163,7 +163,7 @@ fn take(rest: &mut &str) -> char {
     first
 }
 
-/// What stands before the closing quote.
+/// The text up to the closing quote.
 fn string(rest: &mut &str) -> String {
     let mut escaped = false;
     let end = rest.find(|c| {

@@ -1,41 +1,43 @@
-//! The same call to mote's program and to libseccomp's, with what runc puts before it; and to the book.
+//! The results of mote's program, of libseccomp's with runc's additions, and of the direct evaluation, for the same
+//! calls.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
 
 use mote::seccomp::{ARCHS, Arch};
 
-use crate::book::{self, Book};
+use crate::interpreter::{Call, Instruction, check, native, run};
 use crate::library::Library;
-use crate::machine::{Call, Instruction, check, native, run};
 use crate::profile::{Line, Profile};
 use crate::random::Random;
+use crate::reference::{self, Reference};
 
-/// Why libseccomp's verdict may be another one.
+/// The reason for which libseccomp's result differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// It is the verdict of no rule that matches, or the default one although a rule does: where rules compare the
-    /// same argument libseccomp cuts values of 64 bits into words, merges what begins alike, and what is added below
-    /// one branch is then below another one, too.
+    /// It is the result of no matching rule, or the default although a rule matches. If rules compare the same
+    /// argument, libseccomp splits 64-bit values into words and merges common prefixes; what is added below one branch
+    /// is then below another one, too.
     LostInTheTree,
-    /// Two rules with different actions match, and both give the verdict of one of them. mote has libseccomp's order,
-    /// but libseccomp has not always: where `!=` or values above 32 bits meet in one word it may keep the older one.
+    /// Two rules with different actions match, and each result is that of one of them. mote has the order of
+    /// libseccomp, but libseccomp has not always: if `!=` or values above 32 bits meet in one word it may keep the
+    /// older rule.
     BothMatch,
-    /// runc looks for the newest call by names that libseccomp calls something else on architectures with
-    /// socketcall(2) and ipc(2), and so takes calls that the profile allows for newer than the profile.
+    /// runc determines the newest call by names that libseccomp resolves differently on architectures with
+    /// socketcall(2) and ipc(2), and therefore considers allowed calls newer than the profile.
     OlderThanItLooks,
-    /// And when the profile names no others there it finds no newest one, so that nothing is newer.
+    /// If the profile names no other calls there, runc finds no newest call, and nothing is newer.
     NothingIsNewer,
-    /// Numbers from 0x8000_0000 on, which have not the bit of x32: to libseccomp they are x32's all the same, runc
-    /// looks at the bit. No such call can ever be.
+    /// Numbers from 0x8000_0000 on, without the bit of x32: libseccomp treats them as x32, runc checks the bit. No such
+    /// calls exist.
     NoNumber,
-    /// libseccomp, 2.5 at least, may leave out that the number is loaded where it goes on from another architecture:
-    /// it then compares what it holds, which is the architecture.
+    /// libseccomp, at least 2.5, may omit loading the number after a jump from another architecture, and then compares
+    /// what is in the accumulator, which is the architecture.
     NumberNotLoaded,
 }
 
 impl Why {
-    /// Whether it says nothing of rules.
+    /// Whether the difference does not concern rules.
     pub fn is_nonsense(self) -> bool {
         self == Why::NoNumber
     }
@@ -43,10 +45,10 @@ impl Why {
 
 const NO_SUCH_CALL: u32 = 0x0005_0026;
 
-/// One of mote's programs beside libseccomp's.
+/// A program of mote and one of libseccomp.
 pub struct Pair<'a> {
     profile: &'a Profile,
-    book: Book<'a>,
+    reference: Reference<'a>,
     pub ours: Vec<Instruction>,
     pub theirs: Option<Vec<Instruction>>,
     pub differences: BTreeMap<Why, usize>,
@@ -58,19 +60,26 @@ impl<'a> Pair<'a> {
         let program = profile.compile().unwrap_or_else(|error| panic!("{error}: {profile:?}"));
         let ours = native(&program.instructions);
         check(&ours);
-        Pair { profile, book: Book::new(profile), ours, theirs, differences: BTreeMap::new(), calls: 0 }
+        Pair {
+            profile,
+            reference: Reference::new(profile),
+            ours,
+            theirs,
+            differences: BTreeMap::new(),
+            calls: 0,
+        }
     }
 
     pub fn call(&mut self, call: &Call) {
         self.calls += 1;
         let ours = run(&self.ours, call).verdict;
-        let allowed = self.book.read(call);
-        let said = || format!("{:#x} {call:x?} {allowed:x?} {:#?}", ours, self.profile);
-        assert!(allowed.has(ours), "not by the book: {}", said());
+        let allowed = self.reference.read(call);
+        let details = || format!("{:#x} {call:x?} {allowed:x?} {:#?}", ours, self.profile);
+        assert!(allowed.has(ours), "differs from the direct evaluation: {}", details());
         let Some(theirs) = &self.theirs else { return };
-        // What runc puts before it. It looks at the bit of x32.
+        // runc's additions come first, and check the bit of x32.
         let odd = call.audit == 0xc000_003e && call.number >= 0x8000_0000 && call.number != u32::MAX;
-        let looks_newer = self.book.looks_newer(call) && !odd;
+        let looks_newer = self.reference.looks_newer(call) && !odd;
         let ran = run(theirs, call);
         let theirs = if looks_newer { NO_SUCH_CALL } else { ran.verdict };
         if ours == theirs {
@@ -80,7 +89,7 @@ impl<'a> Pair<'a> {
             Why::NoNumber
         } else if looks_newer {
             Why::OlderThanItLooks
-        } else if ours == NO_SUCH_CALL && self.book.names_only_parts(call) {
+        } else if ours == NO_SUCH_CALL && self.reference.names_only_parts(call) {
             Why::NothingIsNewer
         } else if !ran.saw_number && self.is_listed(call) {
             Why::NumberNotLoaded
@@ -88,7 +97,7 @@ impl<'a> Pair<'a> {
             Why::BothMatch
         } else {
             let compared: usize = self.profile.lines.iter().map(|line| line.conditions.len()).sum();
-            assert!(compared > 1, "{theirs:#x}: {}", said());
+            assert!(compared > 1, "{theirs:#x}: {}", details());
             Why::LostInTheTree
         };
         *self.differences.entry(why).or_default() += 1;
@@ -98,7 +107,8 @@ impl<'a> Pair<'a> {
         self.profile.archs.iter().any(|arch| Arch::find(arch).unwrap().audit == call.audit)
     }
 
-    /// Every number near the table and at the ends, and for calls with conditions some arguments.
+    /// Calls every number in the table and its neighbours, and the extremes; for calls with conditions, with several
+    /// arguments.
     pub fn every_call(&mut self, random: &mut Random, combinations: usize) {
         let conditions = self.profile.lines.iter().flat_map(|line| &line.conditions);
         let mut values: Vec<u64> = conditions.flat_map(|c| [c.2, c.3, c.2 & c.3, c.2 ^ 1 << 32]).collect();
@@ -115,7 +125,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Those of the profile, and some others.
+    /// The architectures of the profile, and some others.
     fn is_near(&self, arch: &Arch) -> bool {
         self.profile.archs.contains(&arch.name) || matches!(arch.name, "X32" | "AARCH64" | "S390")
     }
@@ -123,12 +133,12 @@ impl<'a> Pair<'a> {
     fn named(&self, arch: &Arch) -> Vec<u32> {
         let lines = self.profile.lines.iter().filter(|line| !line.conditions.is_empty());
         let names = lines.flat_map(Line::words).chain(["socketcall", "ipc"]);
-        names.filter_map(|name| book::number(arch.name, name)).collect()
+        names.filter_map(|name| reference::number(arch.name, name)).collect()
     }
 }
 
 fn numbers(arch: &Arch, named: &[u32]) -> Vec<u32> {
-    let base = book::number(arch.name, "restart_syscall").map_or(0, |number| number / 1000 * 1000);
+    let base = reference::number(arch.name, "restart_syscall").map_or(0, |number| number / 1000 * 1000);
     let mut numbers: Vec<u32> = (0..600).map(|number| base + number).collect();
     numbers.extend([0, 1, 0x000f_0000, 0x000f_0003, 0x3fff_ffff, 0x4000_0000, 0x4000_0001, 0x4000_0223]);
     numbers.extend([0x7fff_ffff, 0x8000_0000, u32::MAX - 1, u32::MAX]);
@@ -136,8 +146,8 @@ fn numbers(arch: &Arch, named: &[u32]) -> Vec<u32> {
     numbers
 }
 
-/// The architectures that the installed libseccomp knows, and whether it has a name as the table has it: one that is
-/// older knows less.
+/// The architectures that the installed libseccomp supports, and whether it has the same numbers as the table: an older
+/// one has fewer.
 pub struct Known {
     pub archs: Vec<&'static str>,
     names: HashMap<String, bool>,
@@ -156,14 +166,14 @@ impl Known {
         match self.names.entry(name.to_owned()) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => *place.insert(self.archs.iter().all(|arch| {
-                let own = book::number(arch, name).filter(|_| book::carrier(arch, name).is_none());
+                let own = reference::number(arch, name).filter(|_| reference::carrier(arch, name).is_none());
                 library.resolve(arch, name) == own
             })),
         }
     }
 }
 
-/// Some architectures that one kernel could have, the machine's own first.
+/// Architectures that one kernel can have, the native one first.
 fn archs(random: &mut Random, known: &[&'static str]) -> Vec<&'static str> {
     let natives: Vec<&&str> = known.iter().filter(|arch| **arch != "X32").collect();
     let native = if random.below(2) == 0 { "X86_64" } else { random.one(&natives) };
@@ -181,7 +191,7 @@ fn archs(random: &mut Random, known: &[&'static str]) -> Vec<&'static str> {
     archs
 }
 
-/// Enough for every run; `PROFILES=20000` tries as many, in a build with optimization.
+/// Enough for every run; `PROFILES=20000` tries as many, in an optimized build.
 const PROFILES: usize = 600;
 
 #[test]
@@ -194,21 +204,23 @@ fn random_profiles() {
     assert!(names.len() > 400, "{}", names.len());
     let mut random = Random(0x5eed);
     let profiles = std::env::var("PROFILES").ok().and_then(|count| count.parse().ok()).unwrap_or(PROFILES);
-    let (mut refused, mut calls, mut differences) = (0, 0, BTreeMap::<Why, usize>::new());
+    let (mut rejected, mut calls, mut differences) = (0, 0, BTreeMap::<Why, usize>::new());
     for index in 0..profiles {
         let archs = archs(&mut random, &known.archs);
         let profile = random.profile(archs, &names, index % 2 == 0);
-        // Not its tree, which makes some versions of it crash on profiles such as these.
+        // Without the binary tree, with which some versions of it crash on such profiles.
         let theirs = library.compile(&profile, 1);
-        refused += usize::from(theirs.is_err());
+        rejected += usize::from(theirs.is_err());
         let mut pair = Pair::new(&profile, theirs.ok());
         pair.every_call(&mut random, 12);
         calls += pair.calls;
         pair.differences.iter().for_each(|(why, count)| *differences.entry(*why).or_default() += count);
     }
-    println!("{profiles} profiles, {calls} calls, {refused} profiles refused by libseccomp: {differences:?}");
-    assert!(refused < profiles / 3, "libseccomp refuses {refused} of {profiles}");
-    // Seldom, even among profiles that are made to provoke it.
+    println!(
+        "{profiles} profiles, {calls} calls, {rejected} profiles rejected by libseccomp: {differences:?}"
+    );
+    assert!(rejected < profiles / 3, "libseccomp rejects {rejected} of {profiles}");
+    // Rare, even for profiles that are made to provoke it.
     let share = |why| differences.get(&why).map_or(0.0, |count| *count as f64 / calls as f64);
     assert!(share(Why::BothMatch) < 0.000_05 && share(Why::LostInTheTree) < 0.000_5, "{differences:?}");
     assert!(share(Why::NumberNotLoaded) < 0.000_5, "{differences:?}");

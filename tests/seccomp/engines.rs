@@ -1,4 +1,4 @@
-//! The profiles that engines give to their containers, as captured for the golden plans.
+//! The profiles of engines, from the configurations of the golden plans.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::library::Library;
 use crate::profile::{Line, OPERATORS, Profile};
 use crate::random::Random;
 
-/// Each profile once, with the name of the first file that has it.
+/// Each distinct profile, with the name of the first file that has it.
 pub fn captured() -> Vec<(String, Profile)> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plan/real");
     let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -30,13 +30,13 @@ pub fn captured() -> Vec<(String, Profile)> {
     captured
 }
 
-/// The profile of one of the files, of a machine with x86_64.
+/// The profile of a file, for x86_64.
 pub fn profile(name: &str) -> Profile {
     captured().into_iter().find(|(first, _)| first == name).unwrap().1
 }
 
 fn read(section: &Seccomp<'_>) -> Profile {
-    // The words of a file live as long as the file; the tables of them for ever.
+    // The strings live as long as the text of the file; the vectors are leaked.
     let word = |word: &str, all: &'static [&'static str]| *all.iter().find(|known| **known == word).unwrap();
     let archs = section.architectures.iter().map(|arch| arch.strip_prefix("SCMP_ARCH_").unwrap());
     let archs =
@@ -62,7 +62,7 @@ fn read(section: &Seccomp<'_>) -> Profile {
     }
 }
 
-/// Names that the installed libseccomp does not know as the table does are taken out before.
+/// Names whose number in the installed libseccomp differs from the table are removed before.
 #[test]
 fn profiles_of_engines() {
     let Some(mut library) = Library::start("profiles_of_engines") else { return };

@@ -1,5 +1,5 @@
-//! Numbers out of the kernel's headers, as linux-raw-sys has them for the architecture of these tests: of the calls
-//! that all architectures mote is built for have.
+//! Syscall numbers from the kernel's headers, as linux-raw-sys has them for the architecture of the tests, for calls
+//! that all architectures of mote have.
 
 use linux_raw_sys::general::*;
 

@@ -1,20 +1,20 @@
-//! Programs that the kernel gets, in a child of the tests.
+//! Programs loaded into the kernel, in a child.
 #![allow(unsafe_code)]
 
 use mote::seccomp::Filter;
 
 use crate::profile::{Line, Profile};
 
-/// What happens in a child: it calls nothing that allocates, for other threads may have held the allocator.
+/// Runs a function in a child. It must not allocate, as another thread may have held the allocator's lock.
 pub fn child(work: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child makes system calls alone, and ends without running anything of the tests' own.
+    // SAFETY: the child only makes system calls, and exits without running anything else of the tests.
     match unsafe { libc::fork() } {
         -1 => panic!("fork"),
         0 => {
             // SAFETY: prctl(2) takes no pointers here.
             unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
             let code = work();
-            // SAFETY: the end of the child.
+            // SAFETY: ends the child.
             unsafe { libc::syscall(libc::SYS_exit_group, code) };
             unreachable!()
         }
@@ -32,10 +32,10 @@ fn errno_of(number: i64) -> i32 {
     call(number, &[u64::MAX, 0, 0, 0, 0, 0])
 }
 
-/// The error number that a call gets.
+/// The error number of a call.
 pub fn call(number: i64, arguments: &[u64]) -> i32 {
     let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| arguments[index] as usize);
-    // SAFETY: the calls tried here take no pointers, or are filtered.
+    // SAFETY: the calls of the tests take no pointers, or are filtered.
     let returned = unsafe { sc::syscall6(number as usize, a, b, c, d, e, f) } as isize;
     if returned < 0 { -returned as i32 } else { 0 }
 }
@@ -52,7 +52,7 @@ fn profile(action: &'static str, names: &[&str]) -> Profile {
 }
 
 #[test]
-fn a_program_decides() {
+fn program_is_effective() {
     let profile = profile("SCMP_ACT_ERRNO", &["sync"]);
     let program = profile.compile().unwrap();
     let code = child(|| match program.load() {
@@ -67,7 +67,7 @@ fn a_program_decides() {
 }
 
 #[test]
-fn a_listener_is_a_descriptor() {
+fn listener_is_a_file_descriptor() {
     let profile = profile("SCMP_ACT_NOTIFY", &["sync"]);
     let mut section = profile.section();
     section.flags = vec!["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
@@ -82,9 +82,9 @@ fn a_listener_is_a_descriptor() {
     assert_eq!(code, 0);
 }
 
-/// As an older kernel does with those it does not know.
+/// As an older kernel does with unknown flags.
 #[test]
-fn a_flag_that_the_kernel_refuses_is_left_out() {
+fn rejected_flag_is_omitted() {
     let profile = profile("SCMP_ACT_ERRNO", &["sync"]);
     let program = Filter { flags: 1 | 1 << 1 | 1 << 2 | 1 << 20, ..profile.compile().unwrap() };
     let code = child(|| match program.load() {
@@ -95,7 +95,7 @@ fn a_flag_that_the_kernel_refuses_is_left_out() {
 }
 
 #[test]
-fn a_wrong_program_is_refused() {
+fn invalid_program_is_rejected() {
     let program = Filter { instructions: vec![u64::MAX], flags: 1 << 2, ..Filter::default() };
     let code = child(|| match program.load() {
         Err(error) => i32::from(error.errno()),

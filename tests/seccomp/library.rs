@@ -1,9 +1,9 @@
-//! libseccomp, in a process of its own that speaks Python (`libseccomp.py`): these tests are static.
+//! libseccomp, in a Python process (`libseccomp.py`), as the tests are static executables.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::machine::Instruction;
+use crate::interpreter::Instruction;
 use crate::profile::{Profile, verdict};
 
 pub struct Library {
@@ -14,7 +14,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts it; says why where there is none, which with `MUST=1` is a failure.
+    /// Starts the process; without libseccomp, prints the reason, which is a failure with `MUST=1`.
     pub fn start(test: &str) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seccomp/libseccomp.py");
         let mut command = Command::new("python3");
@@ -24,7 +24,7 @@ impl Library {
             let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
             let mut library =
                 Library { child, input, output: BufReader::new(output), version: String::new() };
-            library.version = library.ask("version").ok_or("python3 finds no libseccomp.so.2")?;
+            library.version = library.request("version").ok_or("python3 finds no libseccomp.so.2")?;
             Ok(library)
         });
         library
@@ -35,21 +35,21 @@ impl Library {
             .ok()
     }
 
-    fn ask(&mut self, line: &str) -> Option<String> {
+    fn request(&mut self, line: &str) -> Option<String> {
         writeln!(self.input, "{line}").ok()?;
         let mut answer = String::new();
         self.output.read_line(&mut answer).ok()?;
         answer.ends_with('\n').then(|| answer.trim_end().to_owned())
     }
 
-    /// The number of a name, where the architecture has one of its own for it.
+    /// The number of a name, if the architecture has this call separately.
     pub fn resolve(&mut self, arch: &str, name: &str) -> Option<u32> {
-        self.ask(&format!("resolve {} {name}", spelled(arch))).unwrap().parse().ok()
+        self.request(&format!("resolve {} {name}", libseccomp_name(arch))).unwrap().parse().ok()
     }
 
-    /// The program, or which of the rules was refused. The rules are given as runc gives them.
+    /// The program, or the rule that was rejected. The rules are passed as runc passes them.
     pub fn compile(&mut self, profile: &Profile, optimize: u8) -> Result<Vec<Instruction>, String> {
-        let archs: Vec<String> = profile.archs.iter().map(|arch| spelled(arch)).collect();
+        let archs: Vec<String> = profile.archs.iter().map(|arch| libseccomp_name(arch)).collect();
         let default = verdict(profile.default, profile.errno);
         let mut request = format!("profile {optimize} {} {default}", archs.join(","));
         for line in &profile.lines {
@@ -67,9 +67,9 @@ impl Library {
                 }
             }
         }
-        let Some(answer) = self.ask(&request) else {
-            // 2.5.4 crashes on some, or is ended (libseccomp.py).
-            *self = Self::start("again").ok_or("no answer")?;
+        let Some(answer) = self.request(&request) else {
+            // 2.5.4 crashes on some profiles, or is killed (libseccomp.py).
+            *self = Self::start("again").ok_or("no reply")?;
             return Err("a crash".to_owned());
         };
         match answer.starts_with("refused") {
@@ -86,11 +86,11 @@ impl Drop for Library {
     }
 }
 
-fn spelled(arch: &str) -> String {
+fn libseccomp_name(arch: &str) -> String {
     arch.to_lowercase()
 }
 
-/// A program in hex, in the byte order of its architecture.
+/// A program in hexadecimal, in the byte order of its architecture.
 fn program(hex: &str, little: bool) -> Vec<Instruction> {
     let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
     let one = |at: usize| {

@@ -1,11 +1,11 @@
-"""What libseccomp makes of profiles, for tests/seccomp/library.rs: one request a line, one answer a line.
+"""Compiles profiles with libseccomp, for tests/seccomp/library.rs: one request and one reply per line.
 
     version                            2.5.4
-    resolve ARCH NAME                  the number, or "-" for none, no own one, or an architecture it does not know
+    resolve ARCH NAME                  the number, or "-" if there is none, if it is multiplexed, or if the architecture is unknown
     profile OPTIMIZE ARCHS DEFAULT RULE...
-                                       the program in hex, or "refused RULE ERROR" for the first that was
+                                       the program in hexadecimal, or "refused RULE ERROR" for the first rejected rule
 
-ARCHS is a list as libseccomp spells them, the first the machine's own. A RULE is ACTION/NAME, and /INDEX/OP/A/B for
+ARCHS is a list of names as in libseccomp, the native architecture first. A RULE is ACTION/NAME, and /INDEX/OP/A/B for
 each condition.
 """
 
@@ -34,7 +34,7 @@ def arch_token(name):
 def resolve(arch, name):
     if arch_token(arch).value == 0:
         return "-"
-    # Rules are given by the machine's numbers or made-up ones, of which two names of 2.5.4 have the same.
+    # Rules have native or pseudo numbers; in 2.5.4, two names have the same pseudo number.
     machine = ctypes.c_uint32(library.seccomp_arch_native())
     given = library.seccomp_syscall_resolve_name(name.encode())
     if library.seccomp_syscall_resolve_num_arch(machine, given) != name.encode():
@@ -47,7 +47,7 @@ def add(context, rule):
     action, name, *rest = rule.split("/")
     fields = [int(field) for field in rest]
     comparisons = [Comparison(*fields[at : at + 4]) for at in range(0, len(fields), 4)]
-    # -1 is a name that it does not know, which is skipped.
+    # -1 is an unknown name, which is skipped.
     number = library.seccomp_syscall_resolve_name(name.encode())
     if number == -1:
         return 0
@@ -87,7 +87,7 @@ def version():
 
 
 for line in sys.stdin:
-    # 2.5.4 comes to no end with some profiles, and is ended then.
+    # 2.5.4 does not terminate for some profiles, and is killed then.
     signal.alarm(20)
     verb, *arguments = line.split()
     print({"version": version, "resolve": resolve, "profile": profile}[verb](*arguments), flush=True)

@@ -1,5 +1,4 @@
-//! The table of system calls, compared with libseccomp's numbers and with those of the kernel's headers that mote is
-//! compiled with.
+//! The syscall table, compared with the numbers of libseccomp and of the kernel's headers with which mote is compiled.
 
 use mote::seccomp::ARCHS;
 
@@ -19,7 +18,7 @@ fn every_row_is_read() {
     );
 }
 
-/// Older ones know fewer names, and had some wrong; whatever number they have, mote has.
+/// Older versions have fewer names, and some errors; every number that libseccomp has must be the same.
 #[test]
 fn libseccomp_has_the_same_numbers() {
     let Some(mut library) = Library::start("libseccomp_has_the_same_numbers") else { return };
@@ -27,7 +26,7 @@ fn libseccomp_has_the_same_numbers() {
     for arch in ARCHS.iter().map(|arch| arch.name) {
         for (name, numbers) in rows() {
             let Some(theirs) = library.resolve(arch, name) else { continue };
-            // 2.5 has it; the kernel's table has it for 32 bits only.
+            // libseccomp 2.5 has it; the kernel has it on 32-bit architectures only.
             if (arch, name) == ("PARISC64", "_llseek") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Profiles as the tests make them, to be given to mote, to libseccomp, and to be read by the book.
+//! Profiles for the tests, which can be passed to mote, to libseccomp and to the direct evaluation.
 
 use mote::config::seccomp::{Arg, Rule, Seccomp};
 use mote::seccomp::{Arch, Context, Filter, compile};
@@ -27,7 +27,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Its names as most want them.
+    /// The names as most functions need them.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -35,7 +35,7 @@ impl Line {
 
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The machine's own first.
+    /// The native architecture first.
     pub archs: Vec<&'static str>,
     pub default: &'static str,
     pub errno: Option<u32>,
@@ -72,7 +72,7 @@ impl Profile {
         }
     }
 
-    /// What mote makes of it.
+    /// mote's filter for the profile.
     pub fn compile(&self) -> Result<Filter<'_>, String> {
         let section = self.section();
         let context = Context { native: self.native(), has_receiver: section.notifies(), ordinary: false };
@@ -80,7 +80,7 @@ impl Profile {
     }
 }
 
-/// `SECCOMP_RET_*` of an action, with its number.
+/// `SECCOMP_RET_*` of an action, with its error number.
 pub fn verdict(action: &str, errno: Option<u32>) -> u32 {
     let number = errno.unwrap_or(1);
     match action {

@@ -1,8 +1,8 @@
-//! Profiles at random: few names with many rules each, and values on both sides of 32 bits.
+//! Random profiles: few names with many rules each, and values below and above 32 bits.
 
 use crate::profile::{Condition, Line, Profile};
 
-/// A small generator of numbers (xorshift64), the same in every run.
+/// A pseudorandom number generator (xorshift64), with the same sequence in every run.
 pub struct Random(pub u64);
 
 const ACTIONS: [&str; 8] = [
@@ -51,7 +51,7 @@ impl Random {
         &of[self.below(of.len())]
     }
 
-    /// A value that is likely to be near others.
+    /// A value that is likely to be close to others.
     pub fn value(&mut self) -> u64 {
         let value = *self.one(&VALUES);
         match self.below(8) {
@@ -72,7 +72,7 @@ impl Random {
             .collect()
     }
 
-    /// With one action for all lines, or with several, that may disagree.
+    /// With one action for all rules, or with several that may disagree.
     pub fn profile(&mut self, archs: Vec<&'static str>, names: &[&str], agreeing: bool) -> Profile {
         let pool: Vec<&str> = (0..1 + self.below(6)).map(|_| *self.one(names)).collect();
         let action = self.line_action();

@@ -1,6 +1,6 @@
-//! The rows of the table of system calls, read as text.
+//! The rows of the syscall table, parsed from its source text.
 
-/// The columns of the table and what is added to their numbers.
+/// The columns of the table, and what is added to their numbers.
 pub const COLUMNS: [(&str, u32); 18] = [
     ("X86_64", 0),
     ("X86", 0),
@@ -36,7 +36,7 @@ pub fn rows() -> Vec<(&'static str, [Option<u32>; 18])> {
             _ => numbers.iter_mut().for_each(|number| *number = cells.next().flatten()),
         }
         for (number, (_, base)) in numbers.iter_mut().zip(COLUMNS) {
-            // arm's own are from 0x0f0000 on.
+            // Calls of arm only begin at 0x0f0000.
             *number = number.map(|n| if n >= 0xf000 { 0x0f_0000 + n % 16 } else { n + base });
         }
         Some((name, numbers))
@@ -44,7 +44,7 @@ pub fn rows() -> Vec<(&'static str, [Option<u32>; 18])> {
     text.lines().filter_map(row).collect()
 }
 
-/// The column of an architecture, which another one may share with it.
+/// The column of an architecture; some architectures share one.
 pub fn column(arch: &str) -> usize {
     let shared = match arch {
         "MIPSEL" => "MIPS",

@@ -1,4 +1,4 @@
-//! Completions: the same lines for every shell.
+//! Completions: the same command lines in every shell.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use crate::shell::{SHELLS, Shell};
 
 const IDS: [&str; 5] = ["+y", "-x", "a.b_c", "web", "web-2"];
 
-/// Lines, and what can stand at their ends; `@` is the root of containers with those ids.
+/// Command lines, and the words that complete them; `@` is a state root with containers of those ids.
 const LINES: &[(&str, &[&str])] = &[
     ("mote st", &["start", "state"]),
     ("mote --debug ex", &["exec"]),
@@ -41,8 +41,8 @@ const LINES: &[(&str, &[&str])] = &[
     ("mote run -f p", &["paper", "place"]),
 ];
 
-/// A place with containers that have ended, as mote's state directory has them, and some that it would not have.
-fn place(test: &str) -> Scratch {
+/// A directory with a state root: stopped containers, and entries that mote would not create.
+fn state_root(test: &str) -> Scratch {
     let scratch = Scratch::new(test);
     for directory in ["bin", "place", "state/$(touch pwned)", "state/a b", "state/*", "state/.hidden"] {
         fs::create_dir_all(scratch.0.join(directory)).unwrap();
@@ -57,8 +57,8 @@ fn place(test: &str) -> Scratch {
 }
 
 #[test]
-fn the_scripts_are_in_the_shells_languages() {
-    for shell in SHELLS.into_iter().filter(|shell| shell.is_here()) {
+fn scripts_are_valid_in_the_shells() {
+    for shell in SHELLS.into_iter().filter(|shell| shell.is_installed()) {
         let scratch = Scratch::new(&format!("syntax-{}", shell.name()));
         let script = scratch.0.join("script");
         fs::write(&script, mote(&["completion", shell.name()])).unwrap();
@@ -66,9 +66,9 @@ fn the_scripts_are_in_the_shells_languages() {
     }
 }
 
-/// What bash, zsh and fish all leave as it is in the text of the tables; and columns are not empty.
+/// Texts of the tables contain no characters that bash, zsh or fish interpret, and no column is empty.
 #[test]
-fn the_tables_need_no_quotes() {
+fn tables_need_no_quotes() {
     for help in all() {
         for Opt { long, value, about, .. } in &help.options {
             let value = value.as_deref().unwrap_or("-");
@@ -81,7 +81,7 @@ fn the_tables_need_no_quotes() {
 }
 
 #[test]
-fn an_unknown_shell_is_refused() {
+fn unknown_shell_is_rejected() {
     let output = Command::new(MOTE).args(["completion", "tcsh"]).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "mote: completion: unknown shell \"tcsh\"\n");
@@ -90,8 +90,8 @@ fn an_unknown_shell_is_refused() {
 
 #[test]
 fn every_command_and_option_is_offered() {
-    for shell in SHELLS.into_iter().filter(|shell| shell.is_here()) {
-        let scratch = place(&format!("every-{}", shell.name()));
+    for shell in SHELLS.into_iter().filter(|shell| shell.is_installed()) {
+        let scratch = state_root(&format!("every-{}", shell.name()));
         symlink(MOTE, scratch.0.join("bin/mote")).unwrap();
         let all = all();
         let mut names: Vec<&str> = all.iter().skip(1).map(|help| help.name.as_str()).collect();
@@ -113,8 +113,8 @@ fn every_command_and_option_is_offered() {
 
 #[test]
 fn lines_are_completed() {
-    for shell in SHELLS.into_iter().filter(|shell| shell.is_here()) {
-        let scratch = place(&format!("lines-{}", shell.name()));
+    for shell in SHELLS.into_iter().filter(|shell| shell.is_installed()) {
+        let scratch = state_root(&format!("lines-{}", shell.name()));
         symlink(MOTE, scratch.0.join("bin/mote")).unwrap();
         let root = scratch.0.join("state").display().to_string();
         let lines: Vec<String> = LINES.iter().map(|(line, _)| line.replace('@', &root)).collect();
@@ -125,28 +125,28 @@ fn lines_are_completed() {
     }
 }
 
-/// Whatever a `mote` prints is offered as it is, and nothing of it is run or looked up.
+/// Ids in the output of `mote` are offered literally, and nothing in them is executed or expanded.
 #[test]
-fn odd_ids_are_only_text() {
+fn unusual_ids_are_literal() {
     let ids = ["\"", "$(touch pwned)", "'", "*", "`touch pwned`", "a b", "{x,y}", "~"];
-    for shell in SHELLS.into_iter().filter(|shell| shell.is_here()) {
-        let scratch = place(&format!("odd-{}", shell.name()));
+    for shell in SHELLS.into_iter().filter(|shell| shell.is_installed()) {
+        let scratch = state_root(&format!("odd-{}", shell.name()));
         let program = scratch.0.join("bin/mote");
         fs::write(&program, format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", ids.join("\n"))).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let offered = shell.complete(&scratch, &["mote state ", "mote state a", "mote state z"]);
         assert_eq!(offered, [&ids[..], &ids[5..6], &[]], "{shell:?}");
-        assert!(!scratch.0.join("pwned").exists(), "{shell:?} ran it");
+        assert!(!scratch.0.join("pwned").exists(), "{shell:?} executed it");
     }
 }
 
-/// bash has the words as they are typed: a root in quotes, or from the home directory.
+/// bash passes words as typed: a root in quotes, or with `~`.
 #[test]
-fn bash_takes_off_quotes_and_knows_home() {
-    if !Shell::Bash.is_here() {
+fn bash_removes_quotes_and_expands_home() {
+    if !Shell::Bash.is_installed() {
         return;
     }
-    let scratch = place("quotes");
+    let scratch = state_root("quotes");
     symlink(MOTE, scratch.0.join("bin/mote")).unwrap();
     for root in ["~/state", "'state'", "\"state\"", "st\\ate", "~/\"state\""] {
         let line = format!("mote --root {root} kill w");

@@ -1,10 +1,10 @@
-//! Help, read back: what the tables have, as the binary prints it.
+//! The help of the binary, parsed: the contents of the option tables.
 
 use std::process::Command;
 
 pub const MOTE: &str = env!("CARGO_BIN_EXE_mote");
 
-/// What mote prints, or a script; it must not fail.
+/// The output of mote or of a script, which must succeed.
 pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -16,7 +16,7 @@ pub fn mote(words: &[&str]) -> String {
     output(Command::new(MOTE).args(words))
 }
 
-/// A command's help, or that of mote itself.
+/// The help of a command, or of mote itself.
 pub struct Help {
     /// Empty for mote.
     pub name: String,
@@ -42,7 +42,7 @@ impl Opt {
     }
 }
 
-/// Mote's help, and that of all commands. Each command has an option for it.
+/// The help of mote and of all commands, each with its help option.
 pub fn all() -> Vec<Help> {
     let text = mote(&["--help"]);
     let mut all = vec![Help { name: String::new(), about: String::new(), options: options(&text) }];
@@ -52,17 +52,17 @@ pub fn all() -> Vec<Help> {
         options.push(Opt { short, long, value: None, about: about_help });
         all.push(Help { name, about, options });
     }
-    assert!(all.len() > 10 && all[0].options.len() > 5, "this is not the help that is meant: {text}");
+    assert!(all.len() > 10 && all[0].options.len() > 5, "unexpected help: {text}");
     all
 }
 
-/// The lines of a section, without the blanks before them.
+/// The lines of a section, without leading blanks.
 fn section<'a>(text: &'a str, head: &str) -> impl Iterator<Item = &'a str> {
     let lines = text.lines().skip_while(move |line| *line != head).skip(1);
     lines.take_while(|line| !line.is_empty()).map(str::trim_start)
 }
 
-/// All but the words that stand for an option.
+/// The commands, without the placeholder for an option.
 fn commands(text: &str) -> Vec<(String, String)> {
     let split = |line: &str| line.split_once(' ').map(|(name, about)| (name.into(), about.trim().into()));
     let commands = section(text, "Commands:").filter_map(split);

@@ -1,4 +1,4 @@
-//! What `scripts/install` puts into a directory, and takes away.
+//! The files that `scripts/install` installs and uninstalls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,11 +13,11 @@ fn install(mote: &str, words: &[&str]) -> Output {
 }
 
 #[test]
-fn installed_and_taken_away() {
+fn installed_and_uninstalled() {
     let scratch = Scratch::new("install");
     let destination = scratch.0.join("a b").display().to_string();
     let words = ["--prefix=/usr", "--destdir", &destination];
-    // The second time over what is there.
+    // The second time over the existing files.
     for _ in 0..2 {
         let output = install(MOTE, &words);
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -40,21 +40,21 @@ fn installed_and_taken_away() {
     let pages = installed.iter().filter(|file| file.starts_with("share/man/man1/mote"));
     assert_eq!(pages.count(), crate::help::all().len());
 
-    let strangers = ["bin/crun", "share/man/man1/mote-stranger.1", "share/zsh/site-functions/_crun"];
-    for stranger in strangers {
-        fs::write(usr.join(stranger), ".TH MOTE-STRANGER 1 2026-01-01 stranger\n").unwrap();
+    let others = ["bin/crun", "share/man/man1/mote-other.1", "share/zsh/site-functions/_crun"];
+    for other in others {
+        fs::write(usr.join(other), ".TH MOTE-OTHER 1 2026-01-01 other\n").unwrap();
     }
-    // Without the binary, and twice: there is nothing left to do.
+    // Without the binary, and twice: the second time there is nothing to remove.
     for _ in 0..2 {
         let output = install("/nowhere/mote", &[&words[..], &["--uninstall"]].concat());
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        assert_eq!(files(&usr), strangers);
+        assert_eq!(files(&usr), others);
     }
 }
 
 #[test]
-fn refused() {
-    let scratch = Scratch::new("refused");
+fn invalid_calls_are_rejected() {
+    let scratch = Scratch::new("invalid_calls_are_rejected");
     let destination = format!("--destdir={}", scratch.0.display());
     for (mote, words, code, word) in [
         ("/nowhere/mote", &[][..], 1, "/nowhere/mote is missing: run scripts/build --tiny"),

@@ -1,4 +1,4 @@
-//! The manual pages that `scripts/man` writes.
+//! The manual pages of `scripts/man`.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn pages(test: &str) -> Scratch {
     scratch
 }
 
-/// As it is read: without fonts, and with every hyphen plain.
+/// The text of a page without font changes, and with plain hyphens.
 fn read(page: &Path) -> String {
     let text = fs::read_to_string(page).unwrap();
     text.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace("\\-", "-")
@@ -36,12 +36,12 @@ fn every_command_has_a_page_with_its_options() {
         let text = read(&scratch.0.join(&page));
         for option in &help.options {
             let entry = format!("\n.TP\n{}\n{}\n", option.head(), option.about.replace('`', ""));
-            assert!(text.contains(&entry), "{page} lacks {entry}");
+            assert!(text.contains(&entry), "{page} does not contain {entry}");
         }
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SEE ALSO"] {
             assert_eq!(text.matches(&format!("\n.SH {section}\n")).count(), 1, "{page}: {section}");
         }
-        assert!(!text.contains("@"), "{page}: something was not put in");
+        assert!(!text.contains("@"), "{page}: a placeholder was not replaced");
         assert!(text.starts_with(&format!(
             ".TH {} 1 \"2026-09-21\" \"mote ",
             page.trim_end_matches(".1").to_uppercase()
@@ -50,7 +50,7 @@ fn every_command_has_a_page_with_its_options() {
     let text = read(&scratch.0.join("mote.1"));
     for help in all.iter().skip(1) {
         let entry = format!("\n.TP\n{}\n{}\n", help.name, help.about.replace('`', ""));
-        assert!(text.contains(&entry), "mote.1 lacks {entry}");
+        assert!(text.contains(&entry), "mote.1 does not contain {entry}");
     }
     for section in ["COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
         assert!(text.contains(&format!("\n.SH {section}\n")), "mote.1: {section}");
@@ -58,7 +58,7 @@ fn every_command_has_a_page_with_its_options() {
 }
 
 #[test]
-fn the_pages_are_good_roff() {
+fn pages_are_valid_roff() {
     let scratch = pages("roff");
     if has("mandoc") {
         for page in files(&scratch.0) {
@@ -69,9 +69,9 @@ fn the_pages_are_good_roff() {
     }
 }
 
-/// A page refers to none that is not there.
+/// Every page that is referred to exists.
 #[test]
-fn the_pages_refer_to_each_other() {
+fn references_exist() {
     let scratch = pages("refer");
     let names = files(&scratch.0);
     for page in &names {
@@ -85,7 +85,7 @@ fn the_pages_refer_to_each_other() {
 }
 
 #[test]
-fn without_a_binary_there_are_none() {
+fn no_pages_without_a_binary() {
     let scratch = Scratch::new("none");
     let output =
         Command::new(SCRIPT).arg(scratch.0.join("man")).env("MOTE", "/nowhere/mote").output().unwrap();

@@ -1,5 +1,5 @@
-# What zsh completes: zsh -f probe.zsh SCRIPT LINE... prints each line's matches, and after them "=".
-# It takes a terminal, which zpty is, and the line editor: everything happens when that begins its first line.
+# Completions of zsh: zsh -f probe.zsh SCRIPT LINE... prints the matches of each line, followed by "=".
+# Completion needs a terminal, provided by zpty, and the line editor: it runs when the editor starts its first line.
 if [[ $1 != inside ]]; then
     zmodload zsh/zpty
     export COLUMNS=200
@@ -19,10 +19,10 @@ autoload -U compinit && compinit -u -D
 source $2
 PS1= RPS1=
 
-# Writes down what is offered.
+# Records the matches that are added.
 compadd() {
     local -a found
-    # For the asker alone, when it names arrays for an answer.
+    # With an array for the result, the matches are for the caller only.
     if [[ " ${(@)argv[1,(i)--]} " == *' -'[OAD]' '* ]]; then
         builtin compadd "$@"
         return

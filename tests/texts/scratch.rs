@@ -1,10 +1,10 @@
-//! A directory for one test, and the programs that a test needs of the machine.
+//! A directory for one test, and whether a program is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A directory that is removed with all that is in it.
+/// A directory that is removed with its contents when dropped.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -21,7 +21,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Whether a program is installed; says so where it is not, which with `MUST=1` is a failure.
+/// Whether a program is installed; otherwise prints that, which is a failure with `MUST=1`.
 pub fn has(program: &str) -> bool {
     let mut command = Command::new(program);
     command.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -33,7 +33,7 @@ pub fn has(program: &str) -> bool {
     has
 }
 
-/// All files below a directory, as their paths from there, sorted.
+/// The paths of all files below a directory, relative to it, sorted.
 pub fn files(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut ahead = vec![directory.to_path_buf()];

@@ -1,5 +1,5 @@
-//! `.ci/run` and `scripts/test` among scripts that do nothing: whether the one fails when something was not tested, and
-//! what the other makes of its caller.
+//! `.ci/run` and `scripts/test` with stubs for the other scripts: `.ci/run` fails if something was not tested, and
+//! `scripts/test` sets up the same environment for every caller.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A checkout with one script as it is, and others that are these lines.
+/// A checkout with one real script, and stubs with these lines.
 fn checkout(script: &str, others: &[(&str, &str)]) -> (Scratch, PathBuf) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let scratch = Scratch::new(&format!("clone-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -28,7 +28,7 @@ fn checkout(script: &str, others: &[(&str, &str)]) -> (Scratch, PathBuf) {
     (scratch, own)
 }
 
-/// `.ci/run` where all is well but for the machine, of which `scripts/vm` is this line.
+/// Runs `.ci/run`, where everything succeeds except for `scripts/vm`, which is this line.
 fn ci(must: Option<&str>, vm: &str) -> Output {
     let others = [
         ("scripts/test", "echo TESTED $*"),
@@ -60,7 +60,7 @@ fn ci_passes_when_all_was_tested() {
 
 #[test]
 fn ci_fails_when_something_was_not_tested() {
-    // The machine cannot be made; its time is over before its tests have ended.
+    // The machine cannot be built; the time limit is reached before its tests have ended.
     for vm in ["[ $1 != build ]", "[ $1 != test ] || exit 124"] {
         for (must, passes) in [(None, false), (Some("1"), false), (Some("0"), true)] {
             let output = ci(must, vm);
@@ -78,10 +78,10 @@ fn ci_fails_when_tests_fail_in_the_machine() {
     }
 }
 
-/// It gives its children an empty input, files that other users can read, a directory that they can reach, and a PATH
-/// in which cargo is.
+/// It gives its children an empty standard input, files that other users can read, a directory that they can enter, and
+/// a PATH with cargo.
 #[test]
-fn tests_are_run_alike_whoever_calls() {
+fn tests_run_in_the_same_environment() {
     let cargo = "[[ $* != *--message-format* ]] || echo '\"name\":\"live\" \"executable\":\"/bin/true\"'\n\
                  [[ $* != *--lib* ]] || echo \"umask $(umask), input $(readlink /proc/self/fd/0), TMPDIR ${TMPDIR-none}\"";
     let build = "mkdir -p target; cp /bin/true target/mote";
@@ -98,7 +98,7 @@ fn tests_are_run_alike_whoever_calls() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("umask 0022, input /dev/null, TMPDIR "), "{text}");
-    // Who is not root has no tests that are other users.
+    // Without root, there are no tests as other users.
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let given = if root { "/tmp".to_string() } else { closed.display().to_string() };
     assert!(text.contains(&format!("TMPDIR {given}\n")), "{text}");

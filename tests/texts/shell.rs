@@ -1,4 +1,4 @@
-//! Shells that are asked, without a terminal, what they would complete.
+//! Shells that report their completions, without a terminal.
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +16,8 @@ pub enum Shell {
 
 pub const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
-/// `SCRIPT WORD...`: bash calls the function with the words of the line, as it cuts them, in an array. Files it
-/// completes itself when it is told to, which it can be only while it reads a line.
+/// `SCRIPT WORD...`: bash calls the function with the words of the line, split as bash does, in an array. With `-o
+/// default` bash completes files itself, which it does only while it reads a line.
 const PROBE_BASH: &str = r#"
     source "$1"
     compopt() {
@@ -51,12 +51,12 @@ impl Shell {
     }
 
     /// Whether it is installed.
-    pub fn is_here(self) -> bool {
+    pub fn is_installed(self) -> bool {
         has(self.name())
     }
 
-    /// What it offers for each of the lines, sorted: whole words, or of a word with "=" what comes after that. The
-    /// command `mote` is the one in `scratch/bin`, and the working directory `scratch`.
+    /// The completions of each line, sorted: whole words, or for a word with "=" what follows that. The command `mote`
+    /// is `scratch/bin/mote`, and the working directory is `scratch`.
     pub fn complete(self, scratch: &Scratch, lines: &[&str]) -> Vec<Vec<String>> {
         let script = scratch.0.join(self.name());
         fs::write(&script, mote(&["completion", self.name()])).unwrap();
@@ -64,10 +64,10 @@ impl Shell {
             Shell::Bash => lines.iter().map(|line| bash(scratch, &script, line)).collect(),
             Shell::Zsh => {
                 let probe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/texts/probe.zsh");
-                output(within(scratch, "zsh").args(["-f", probe]).arg(&script).args(lines))
+                output(in_scratch(scratch, "zsh").args(["-f", probe]).arg(&script).args(lines))
             }
             Shell::Fish => {
-                output(within(scratch, "fish").args(["-N", "-c", PROBE_FISH]).arg(&script).args(lines))
+                output(in_scratch(scratch, "fish").args(["-N", "-c", PROBE_FISH]).arg(&script).args(lines))
             }
         };
         let all: Vec<Vec<String>> = text.split_terminator("=\n").map(|part| matches(self, part)).collect();
@@ -79,10 +79,10 @@ impl Shell {
 fn matches(shell: Shell, text: &str) -> Vec<String> {
     let word = |line: &str| {
         let line = line.split('\t').next().unwrap_or_default();
-        // fish repeats what is before the "="; the slash of a directory others add later.
+        // fish repeats what is before the "="; a "/" after a directory is added by other shells later.
         let line = if line.starts_with("--") { line.rsplit('=').next().unwrap_or(line) } else { line };
         let line = line.trim_end_matches('/');
-        // zsh has matches as they are typed.
+        // zsh returns matches as typed.
         if shell == Shell::Zsh { line.replace('\\', "") } else { line.into() }
     };
     let mut words: Vec<String> = text.lines().map(word).filter(|word: &String| !word.is_empty()).collect();
@@ -105,15 +105,15 @@ fn bash(scratch: &Scratch, script: &Path, line: &str) -> String {
             }
         }
     }
-    let mut command = within(scratch, "bash");
+    let mut command = in_scratch(scratch, "bash");
     output(command.args(["--norc", "-c", PROBE_BASH, "probe"]).arg(script).args(words)) + "=\n"
 }
 
-fn within(scratch: &Scratch, program: &str) -> Command {
+fn in_scratch(scratch: &Scratch, program: &str) -> Command {
     let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", scratch.0.join("bin").display()));
-    // What the user of this machine has set up is none of a test's.
+    // The configuration of the user who runs the tests is not read.
     command.env("HOME", &scratch.0).env("XDG_CONFIG_HOME", &scratch.0).env("TERM", "dumb");
     command.env_remove("XDG_RUNTIME_DIR").env_remove("ZDOTDIR").env_remove("BASH_ENV");
     command.current_dir(&scratch.0).stdin(Stdio::null());

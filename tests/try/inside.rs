@@ -1,4 +1,4 @@
-//! The program that `scripts/try` runs in a container: prints its environment there, as read from files.
+//! The program that `scripts/try` runs in a container: prints what it sees there, as read from files.
 
 use std::fs;
 use std::process;
@@ -6,16 +6,16 @@ use std::process;
 fn main() {
     let status = read("/proc/self/status");
     let limits = read("/proc/self/limits");
-    tell("process", &format!("pid {}; {} visible in /proc", process::id(), processes()));
-    tell("user", &user(&status));
-    tell("hostname", &line_of("/proc/sys/kernel/hostname"));
-    tell("network", &network());
-    tell("files", &format!("{} in /; creating a file there: {}", names("/"), refusal("/new")));
-    tell_all("mounts", &mounts());
-    tell("memory", &cgroup_limit("memory.max", "memory/memory.limit_in_bytes"));
-    tell("processes", &cgroup_limit("pids.max", "pids/pids.max"));
-    tell("open files", &format!("limit {} (rlimit)", column(&limits, "Max open files", 3)));
-    tell("privileges", &rights(&status));
+    print("process", &format!("pid {}; {} visible in /proc", process::id(), processes()));
+    print("user", &user(&status));
+    print("hostname", &line_of("/proc/sys/kernel/hostname"));
+    print("network", &network());
+    print("files", &format!("{} in /; creating a file there: {}", names("/"), error_of_creating("/new")));
+    print_all("mounts", &mounts());
+    print("memory", &cgroup_limit("memory.max", "memory/memory.limit_in_bytes"));
+    print("processes", &cgroup_limit("pids.max", "pids/pids.max"));
+    print("open files", &format!("limit {} (rlimit)", column(&limits, "Max open files", 3)));
+    print("privileges", &rights(&status));
 }
 
 fn read(path: &str) -> String {
@@ -26,17 +26,17 @@ fn line_of(path: &str) -> String {
     read(path).trim().to_string()
 }
 
-fn tell(what: &str, value: &str) {
+fn print(what: &str, value: &str) {
     println!("  {what:<11} {value}");
 }
 
-fn tell_all(what: &str, values: &[String]) {
+fn print_all(what: &str, values: &[String]) {
     for (index, value) in values.iter().enumerate() {
-        tell(if index == 0 { what } else { "" }, value);
+        print(if index == 0 { what } else { "" }, value);
     }
 }
 
-/// The word at `index` in the first line that begins with `begin`.
+/// The word at `index` of the first line that begins with `begin`.
 fn column<'a>(text: &'a str, begin: &str, index: usize) -> &'a str {
     let line = text.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
     line.split_whitespace().nth(index).unwrap_or("?")
@@ -69,11 +69,11 @@ fn names(directory: &str) -> String {
     names.join(", ")
 }
 
-fn refusal(path: &str) -> String {
+fn error_of_creating(path: &str) -> String {
     fs::write(path, "").err().map_or("permitted".to_string(), |error| format!("{:?}", error.kind()))
 }
 
-/// Directories whose mounts are counted instead of listed.
+/// Directories whose mounts are counted, not listed.
 const MANY: [(&str, &str); 2] = [("/dev/", "devices"), ("/sys/fs/cgroup/", "hierarchies")];
 
 /// The mount point, filesystem type and options of each mount.
@@ -96,7 +96,7 @@ fn mounts() -> Vec<String> {
     mounts
 }
 
-/// A limit of the cgroup, from v2 or v1.
+/// A limit of the cgroup, on v2 or v1.
 fn cgroup_limit(unified: &str, hierarchy: &str) -> String {
     let limit = |file: &str| Some(line_of(&format!("/sys/fs/cgroup/{file}"))).filter(|text| !text.is_empty());
     match limit(unified).or_else(|| limit(hierarchy)).map(|text| (text.parse::<u64>(), text)) {

@@ -1,4 +1,4 @@
-//! Orders the functions of mote by when they run: see scripts/layout.
+//! Arranges the functions of mote by when they run: see scripts/layout.
 //!
 //! `layout write SCRIPT ID PROGRAM MAP STATE BUNDLES [PROGRAM MAP STATE BUNDLES]...` traces starts of containers with each
 //! program, in the bundles `run`, whose program ends, and `create`, whose program does not, and replaces the generated part
@@ -17,11 +17,12 @@ use map::Program;
 use script::{Layout, Part};
 use steps::{Phase, trace};
 
-/// The commands that are traced, in this order; those of the first list start a container, in the bundle of their name.
+/// The commands that are traced, in this order; those of the first list start a container, with the bundle of their
+/// name.
 const STARTS: [&str; 2] = ["run", "create"];
 const OTHERS: [&[&str]; 4] = [&["start"], &["state"], &["kill"], &["delete", "--force"]];
 
-/// What ran, by the part of the program in which it belongs.
+/// The functions that ran, with the part of the program in which they belong.
 fn traced(program: &Program, id: &str, [file, state, bundles]: [&str; 3]) -> Layout {
     let command = |words: &[&str], last: &[&str]| -> Vec<String> {
         [&[file, "--root", state], words, last].concat().iter().map(|word| word.to_string()).collect()

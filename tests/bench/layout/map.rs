@@ -1,8 +1,8 @@
-//! The functions of a program by the map that ld writes (ld(1), `-Map`): the program itself has no symbols.
+//! The functions of a program, from the map that ld writes (ld(1), `-Map`), as the program itself has no symbols.
 
 use std::fs;
 
-/// An input section with code, which has one function of Rust, or an object of libc.
+/// An input section with code: one Rust function, or an object of libc.
 pub struct Function {
     pub start: u64,
     pub size: u64,
@@ -25,7 +25,7 @@ impl Program {
         let (mut functions, mut data, mut section, mut name) = (Vec::new(), Vec::new(), "", "");
         for line in text.lines() {
             let mut words = line.split_whitespace();
-            // A long name has a line of its own.
+            // A long name is on a line of its own.
             if line.starts_with(" .") || line.starts_with('.') {
                 name = words.next().unwrap_or_default();
                 if name.starts_with(".rodata.") {

@@ -5,7 +5,8 @@ use std::fs;
 
 use crate::map::Program;
 
-/// The parts of the program, the ones that are resident longest first. A function belongs in the first in which it runs.
+/// The parts of the program, in the order of how long they stay resident. A function belongs in the first part in which
+/// it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Child,
@@ -43,7 +44,7 @@ impl Layout {
         other.0.into_iter().for_each(|(symbol, part)| self.add(part, symbol));
     }
 
-    /// The functions that ran and lie in a later part than they should.
+    /// The functions that ran and are in a later part than they should be.
     pub fn misplaced(&self, program: &Program) -> Vec<String> {
         let sections: BTreeMap<&str, &str> =
             program.functions.iter().map(|function| (&*function.symbol, &*function.section)).collect();
@@ -51,7 +52,7 @@ impl Layout {
         for (symbol, part) in &self.0 {
             let section = sections.get(symbol.as_str()).copied().unwrap_or_default();
             let found = Part::of(section);
-            // The fixed part of the script places libc's objects, and what has a section for another reason.
+            // The fixed part of the script places objects of libc and special sections.
             let is_fixed = is_object(symbol) || section == ".text.wait";
             if !is_fixed && !found.is_some_and(|found| found <= *part) {
                 list.push(format!("{symbol} ran and is in {section}, not in {}", part.section()));
@@ -66,8 +67,8 @@ fn is_object(symbol: &str) -> bool {
     symbol.ends_with(')')
 }
 
-/// A pattern for a mangled name, without what changes with the compiler: the hashes of crates, and the references back into
-/// the name, which are counted in bytes (RFC 2603; `17h...E` in legacy names).
+/// A pattern for a mangled name, without what changes with the compiler: the hashes of crates, and back references,
+/// which are counted in bytes (RFC 2603; `17h...E` in legacy names).
 pub fn pattern(symbol: &str) -> String {
     if let Some(legacy) = symbol.strip_prefix("_ZN") {
         let hash = legacy.rfind("17h").unwrap_or(legacy.len());
@@ -91,7 +92,7 @@ pub fn pattern(symbol: &str) -> String {
                 out.push('*');
                 break;
             }
-            // A constant: its type and its value in hexadecimal.
+            // A constant: its type, and its value in hexadecimal.
             b'a'..=b'z' if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
                 let end = until(at, b'_').unwrap_or(bytes.len());
                 out.push_str(&symbol[at..end]);
@@ -120,8 +121,8 @@ pub fn pattern(symbol: &str) -> String {
 const BEGIN: &str = "/* generated: ";
 const END: &str = "/* end */";
 
-/// Writes the patterns between the marks of each part. Those that are there are kept as long as they fit one of the
-/// `sections`: not every function runs each time, as when a time stamp needs padding.
+/// Writes the patterns between the marks of each part. Existing patterns are kept as long as they match one of the
+/// `sections`: not every function runs each time, for example the padding of a time stamp.
 pub fn replace(path: &str, layout: &Layout, sections: &BTreeSet<String>) {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let all: BTreeSet<String> = layout.0.keys().map(|symbol| pattern(symbol)).collect();
@@ -138,7 +139,7 @@ pub fn replace(path: &str, layout: &Layout, sections: &BTreeSet<String>) {
         let mut patterns: BTreeSet<String> = symbols.map(|(symbol, _)| pattern(symbol)).collect();
         let old = lines.by_ref().map(str::trim).take_while(|line| *line != END);
         let old = old.filter_map(|line| line.strip_prefix("*(.text*.")?.strip_suffix(")"));
-        let still_fits = |pattern: &&str| fits_any(&format!(".text*.{pattern}"), sections);
+        let still_fits = |pattern: &&str| matches_any(&format!(".text*.{pattern}"), sections);
         patterns.extend(old.filter(|pattern| !all.contains(*pattern)).filter(still_fits).map(String::from));
         for pattern in patterns {
             out.push_str(&format!("    *(.text*.{pattern})\n"));
@@ -148,22 +149,22 @@ pub fn replace(path: &str, layout: &Layout, sections: &BTreeSet<String>) {
     fs::write(path, out).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
-/// The patterns of the script, with a line each, that fit no section.
+/// The patterns of the script, one per line, that match no section.
 pub fn unmatched(path: &str, sections: &BTreeSet<String>) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let patterns = text.lines().filter_map(|line| line.trim().strip_prefix("*(")?.strip_suffix(")"));
     let patterns =
         patterns.filter(|pattern| pattern.starts_with(".text*.") || pattern.starts_with(".rodata*"));
-    let lonely = patterns.filter(|pattern| !fits_any(pattern, sections));
-    lonely.map(|pattern| format!("{pattern} fits nothing")).collect()
+    let unmatched_patterns = patterns.filter(|pattern| !matches_any(pattern, sections));
+    unmatched_patterns.map(|pattern| format!("{pattern} matches nothing")).collect()
 }
 
-fn fits_any(pattern: &str, names: &BTreeSet<String>) -> bool {
-    names.iter().any(|name| fits(pattern, name))
+fn matches_any(pattern: &str, names: &BTreeSet<String>) -> bool {
+    names.iter().any(|name| matches_pattern(pattern, name))
 }
 
-/// Whether a pattern with `*` fits the whole name.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a pattern with `*` matches the name.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -53,8 +53,8 @@ struct Tracer<'p> {
     last: HashMap<c_int, &'p Function>,
 }
 
-/// Runs a command to its end; gives the symbols of the functions of its program that ran. A container init that it leaves
-/// behind is detached when it waits for its start.
+/// Runs a command until it exits; returns the symbols of the functions of its program that ran. A container init that it
+/// leaves behind is detached when it waits for its start.
 pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)> {
     assert!(program.functions.iter().any(|function| function.symbol.contains(MARK)), "no function {MARK}");
     let mut traced = Command::new(&command[0]);
@@ -77,7 +77,8 @@ pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)>
 }
 
 impl Tracer<'_> {
-    /// Records where a stopped process is. Returns whether it has left the program: it runs a copy of code.
+    /// Records the function in which a stopped process is. Returns whether it has left the program: it runs a copy of
+    /// code.
     fn step(&mut self, pid: c_int) -> bool {
         // SAFETY: the request reads a word of the registers of a stopped process.
         let address = unsafe { ptrace(PEEKUSER, pid, POINTER, 0) } as u64;
@@ -104,11 +105,11 @@ impl Tracer<'_> {
         false
     }
 
-    /// Follows all processes until each has ended, executed a program or left this one; gives the wait status of the
+    /// Traces all processes until each has exited, executed a program or left this one; returns the wait status of the
     /// command's own.
     fn follow(&mut self) -> c_int {
         let (mut known, mut end) = (BTreeSet::from([self.root]), 0);
-        // SAFETY: as all below, requests without memory, for stopped processes.
+        // SAFETY: like all below, a request without memory, for a stopped process.
         unsafe { ptrace(SETOPTIONS, self.root, 0, OPTIONS) };
         // SAFETY: as above.
         unsafe { ptrace(SINGLESTEP, self.root, 0, 0) };
@@ -132,7 +133,7 @@ impl Tracer<'_> {
             }
             let deliver = match signal {
                 SIGTRAP => 0,
-                // The stop with which each new process begins.
+                // The initial stop of a new process.
                 SIGSTOP if known.insert(pid) => 0,
                 other => other as usize,
             };

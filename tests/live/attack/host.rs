@@ -1,73 +1,73 @@
-//! What of the host an ordinary configuration, or somebody on the host, could bring the runtime to give away or
-//! to change: its devices, its mount namespace, its /dev, keyrings and files.
+//! Objects of the host that a harmless configuration, or another user of the host, could make the runtime expose or
+//! change: devices, the mount namespace, /dev, keyrings and files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use super::asks_mote_alone;
+use super::only_mote;
 use crate::check::{Outcome, different, holds, lacks, same, skip};
 use crate::command::{run, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{json, sys, tests};
 
 tests![
     "attack",
     device_in_a_user_namespace_that_is_a_file_of_the_host,
     device_in_a_user_namespace_that_is_another_device,
-    mount_namespace_of_the_host_is_refused,
-    bind_over_dev_leaves_the_hosts_directory_alone,
-    keyring_of_somebody_else_is_not_joined,
+    mount_namespace_of_the_host_is_rejected,
+    bind_mount_at_dev_does_not_change_its_source,
+    keyring_of_another_process_is_not_joined,
     pid_file_at_a_symlink,
     cgroups_of_the_host_in_a_user_namespace_v1,
     cgroups_of_the_host_in_a_user_namespace_v2,
     console_at_a_symlink,
 ];
 
-/// In a user namespace the device is made on the host's side, and not looked for at that path; who may not make it
-/// binds the host's file, so it must be that device.
-fn bound_device_is_refused(rig: &mut Rig, path: &Path) -> Outcome {
-    asks_mote_alone(rig)?;
+/// In a user namespace a device is created by the parent, whatever the host has at that path; a runtime that may not
+/// create it bind-mounts the file of the host, so that file must be the same device.
+fn bound_device_is_rejected(rig: &mut Rig, path: &Path) -> Outcome {
+    only_mote(rig)?;
     let path = path.display().to_string();
     let mut bundle = rig.bundle()?;
     bundle.file(&path, "")?;
     bundle.user_namespace(100_000);
     bundle
         .set("linux.devices[+]", json!({"path": (path.as_str()), "type": "c", "major": 1i64, "minor": 3i64}));
-    rig.facts(&mut bundle, &["read", &path])?.is(&format!("read:{path}"), "")?;
-    rig.refused = &[("mknodat", libc::EPERM)];
-    rig.refused(&bundle, &[&path, "c 1:3"])
+    rig.report(&mut bundle, &["read", &path])?.is(&format!("read:{path}"), "")?;
+    rig.denied = &[("mknodat", libc::EPERM)];
+    rig.rejected(&bundle, &[&path, "c 1:3"])
 }
 
 fn device_in_a_user_namespace_that_is_a_file_of_the_host(rig: &mut Rig) -> Outcome {
     let secret = rig.dir.join("secret");
     fs::write(&secret, "the host's")?;
-    bound_device_is_refused(rig, &secret)
+    bound_device_is_rejected(rig, &secret)
 }
 
 fn device_in_a_user_namespace_that_is_another_device(rig: &mut Rig) -> Outcome {
     let full = rig.dir.join("full");
     sys::mknod(&full, libc::S_IFCHR | 0o666, 1, 7)?;
-    bound_device_is_refused(rig, &full)
+    bound_device_is_rejected(rig, &full)
 }
 
-/// Mounts, pivot_root and all would be the host's. The runtime has a mount namespace of its own here, should it
-/// do it all the same.
-fn mount_namespace_of_the_host_is_refused(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+/// All mounts, and pivot_root(2), would change the host. The runtime is in a mount namespace of the test here, should
+/// it proceed all the same.
+fn mount_namespace_of_the_host_is_rejected(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "here"]);
     bundle.namespace("mount", Some(Path::new("/proc/self/ns/mnt")));
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, || sys::unshare(libc::CLONE_NEWNS));
-    rig.bad(&run(&mut command, "")?, &["linux.namespaces[4].path", "the host's own"])?;
+    rig.failure(&run(&mut command, "")?, &["linux.namespaces[4].path", "the host's own"])?;
     rig.nothing_left()
 }
 
-/// Whatever a bind over /dev is called, devices and links are not made in what it shows.
-fn bind_over_dev_leaves_the_hosts_directory_alone(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+/// Whatever the type and options of a bind mount at /dev, no devices and links are created in its source.
+fn bind_mount_at_dev_does_not_change_its_source(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     let host = rig.dir.join("devices");
     fs::create_dir(&host)?;
     fs::write(host.join("core"), "the host's")?;
@@ -80,36 +80,36 @@ fn bind_over_dev_leaves_the_hosts_directory_alone(rig: &mut Rig) -> Outcome {
                 bundle.without_mount(mount);
             }
             bundle.bind(&host, place, options);
-            let inside = rig.facts(&mut bundle, &["list", "/dev"])?;
+            let inside = rig.report(&mut bundle, &["list", "/dev"])?;
             inside.is("list:/dev", "core null ptmx")?;
             let names = fs::read_dir(&host)?.count();
-            same(&format!("names in the host's directory after {place} {options:?}"), names, 3)?;
+            same(&format!("number of names in the host's directory after {place} {options:?}"), names, 3)?;
         }
     }
     same("the host's file", fs::read_to_string(host.join("core"))?.as_str(), "the host's")
 }
 
-/// A keyring is found by its name, and anybody can make one of the container's.
-fn keyring_of_somebody_else_is_not_joined(rig: &mut Rig) -> Outcome {
+/// A session keyring is found by its name, and any process can create one with that of the container.
+fn keyring_of_another_process_is_not_joined(rig: &mut Rig) -> Outcome {
     rig.user = Some(65534);
     let id = rig.id.clone();
     let made = start(&mut rig.host(&["keyring", &id, "say", "made", "wait", "1"]), false);
     rig.user = None;
-    let mut nobody = made?;
-    let facts = nobody.lines.until("say=made")?;
-    let serial = facts.get("keyring");
+    let mut other = made?;
+    let report = other.lines.until("say=made")?;
+    let serial = report.get("keyring");
     if serial.starts_with('!') {
-        return skip(format_args!("keyrings are out of reach here: {serial}"));
+        return skip(format_args!("keyrings cannot be used here: {serial}"));
     }
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["session"])?;
-    holds("it has a keyring", !inside.get("session").starts_with('!'))?;
-    different("its keyring", inside.get("session"), serial)
+    let inside = rig.report(&mut bundle, &["session"])?;
+    holds("the process has a keyring", !inside.get("session").starts_with('!'))?;
+    different("the keyring", inside.get("session"), serial)
 }
 
-/// Where others may write, the name may be a link of theirs.
+/// In a directory that others may write, the pid file may be a symlink.
 fn pid_file_at_a_symlink(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let (kept, link) = (rig.dir.join("kept"), rig.dir.join("pid"));
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -119,7 +119,7 @@ fn pid_file_at_a_symlink(rig: &mut Rig) -> Outcome {
         let path = link.display().to_string();
         let _created = rig.create(&bundle, &["--pid-file", &path])?;
         same("the link's target", fs::read_to_string(&kept)?.as_str(), "the host's")?;
-        holds("nothing is made behind the link", !rig.dir.join("missing").exists())?;
+        holds("the target of the link is not created", !rig.dir.join("missing").exists())?;
         holds("the pid file is a file", fs::symlink_metadata(&link)?.is_file())?;
         same("the pid file", fs::read_to_string(&link)?, rig.pid()?.to_string())?;
         rig.delete()?;
@@ -128,7 +128,7 @@ fn pid_file_at_a_symlink(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// CVE-2023-25809: without a cgroup namespace, a mount of the host's cgroups is read-only as it was asked for.
+/// CVE-2023-25809: without a cgroup namespace, a read-only mount of the host's cgroups stays read-only.
 fn cgroups_of_the_host(rig: &mut Rig, layout: Layout, top: &'static str) -> Outcome {
     rig.set_layout(layout)?;
     let mut bundle = rig.bundle()?;
@@ -139,10 +139,10 @@ fn cgroups_of_the_host(rig: &mut Rig, layout: Layout, top: &'static str) -> Outc
     let procs = format!("{top}/cgroup.procs");
     bundle.verbs(&["mkdir", &format!("{top}/new"), "put", &procs, "0"]);
     let output = rig.run(&bundle, &[])?;
-    if output.code() != 0 && !rig.is(Peer::Mote) {
+    if output.code() != 0 && !rig.is(Runtime::Mote) {
         return Ok(());
     }
-    let inside = output.good()?.facts();
+    let inside = output.success()?.report();
     inside.is(&format!("mkdir:{top}/new"), "!EROFS")?;
     different("a write to cgroup.procs", inside.get(&format!("put:{procs}")), "ok")
 }
@@ -155,9 +155,9 @@ fn cgroups_of_the_host_in_a_user_namespace_v2(rig: &mut Rig) -> Outcome {
     cgroups_of_the_host(rig, Layout::V2, "/sys/fs/cgroup")
 }
 
-/// CVE-2025-52565: the terminal is laid over /dev/console, which an image can have as a link.
+/// CVE-2025-52565: the terminal is mounted over /dev/console, which may be a symlink of the image.
 fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+    only_mote(rig)?;
     let victim = crate::rootfs::attack::victim(rig)?;
     let socket = rig.dir.join("console.sock");
     let listener = std::os::unix::net::UnixListener::bind(&socket)?;
@@ -166,7 +166,7 @@ fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
         for mount in ["/dev", "/dev/shm", "/dev/mqueue"] {
             bundle.without_mount(mount);
         }
-        symlink(&target, bundle.inside("dev/console"))?;
+        symlink(&target, bundle.host_path("dev/console"))?;
         bundle.set("process.terminal", true);
         bundle.verbs(&["wait", "1"]);
         let path = socket.display().to_string();
@@ -174,12 +174,12 @@ fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
         let (status, errors) = creating.status()?;
         crate::rootfs::attack::untouched(&victim)?;
         if !status.success() {
-            same("lines of error", errors.lines().count(), 1)?;
+            same("lines on the standard error", errors.lines().count(), 1)?;
             continue;
         }
-        holds("a terminal came", sys::readable(&listener, Duration::ZERO)?)?;
+        holds("the terminal is sent", sys::readable(&listener, Duration::ZERO)?)?;
         drop(listener.accept()?);
-        // The terminal is where the link leads inside the image, and nothing of /proc is at hand instead.
+        // The terminal is at the target of the link inside the image, and nothing of /proc is at /dev/console.
         let table = fs::read_to_string(format!("/proc/{}/mountinfo", rig.pid()?))?;
         let console = table.lines().filter(|line| line.split(' ').nth(4) == Some("/dev/console"));
         lacks("what is at /dev/console", &console.collect::<String>(), " - proc ")?;

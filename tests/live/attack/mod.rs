@@ -1,5 +1,5 @@
-//! Attacks on the runtime and on the host: by an image, by a container that shares something with another, by
-//! an ordinary user. Those by the tree of files alone are in `rootfs/attack.rs`.
+//! Attacks on the runtime and on the host: by an image, by a container that shares something with another one, by an
+//! ordinary user. Attacks by files of the image alone are in `rootfs/attack.rs`.
 
 pub mod cwd;
 pub mod host;
@@ -12,21 +12,21 @@ pub mod stop;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
 use crate::command::{Running, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 
-/// For what is promised by mote, and was not asked of others.
-fn asks_mote_alone(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("asked of mote alone") }
+/// Skips tests of guarantees that runc and crun do not give.
+fn only_mote(rig: &Rig) -> Outcome {
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("only mote guarantees this") }
 }
 
-/// Lets root in the container have a capability.
+/// Adds a capability to the sets of the process.
 fn allow(bundle: &mut Bundle, capability: &str) {
     for set in ["bounding", "effective", "permitted"] {
         bundle.set(&format!("process.capabilities.{set}[+]"), capability);
     }
 }
 
-/// A second container beside the first: the rig's id and cgroup are its own from now on.
+/// A second container: from now on the rig has its id and its cgroup.
 fn second(rig: &mut Rig) -> Outcome<(String, Bundle)> {
     let first = rig.id.clone();
     rig.id.push_str("-two");
@@ -35,7 +35,7 @@ fn second(rig: &mut Rig) -> Outcome<(String, Bundle)> {
     Ok((first, bundle))
 }
 
-/// A container that runs in the foreground and has said this line.
+/// Starts a container in the foreground and waits until it has printed this line.
 fn until(rig: &Rig, bundle: &Bundle, line: &str) -> Outcome<Running> {
     let mut running = start(&mut rig.launch("run", bundle, &[])?, true)?;
     running.lines.until(line)?;

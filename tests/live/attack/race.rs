@@ -1,4 +1,4 @@
-//! A container that changes a volume while another one is put together with it.
+//! A container that changes a volume while another one with the same volume is started.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,8 +16,8 @@ tests!["attack", volume_is_exchanged_for_a_link, mask_is_exchanged_for_a_link];
 
 const STARTS: usize = 100;
 
-/// The first container exchanges `/volume/one` and `/volume/two` for as long as the others start.
-fn meanwhile(rig: &mut Rig, volume: &Path, act: impl FnOnce(&Rig, &mut Bundle) -> Outcome) -> Outcome {
+/// A container exchanges `/volume/one` and `/volume/two` while others are started.
+fn while_exchanged(rig: &mut Rig, volume: &Path, act: impl FnOnce(&Rig, &mut Bundle) -> Outcome) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.bind(volume, "/volume", &["rbind"]);
     bundle.verbs(&["exchange", "/volume/one", "/volume/two"]);
@@ -26,13 +26,13 @@ fn meanwhile(rig: &mut Rig, volume: &Path, act: impl FnOnce(&Rig, &mut Bundle) -
     bundle.bind(volume, "/volume", &["rbind"]);
     act(rig, &mut bundle)?;
     rig.id = first;
-    running.say("enough\n")?;
-    let count: u32 = running.finish()?.good()?.facts().get("exchanged").parse()?;
-    holds(&format!("{count} exchanges are enough"), count > 300)
+    running.write("enough\n")?;
+    let count: u32 = running.finish()?.success()?.report().get("exchanged").parse()?;
+    holds(&format!("{count} exchanges are more than 300"), count > 300)
 }
 
-/// CVE-2021-30465, CVE-2024-45310: a directory that was looked at is a link to the host when it is mounted on, or
-/// when something is made in it.
+/// CVE-2021-30465, CVE-2024-45310: a directory is checked, and is a symlink to the host when something is mounted on it
+/// or created in it.
 fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let volume = rig.dir.join("volume");
@@ -41,7 +41,7 @@ fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
     symlink(&victim, volume.join("two"))?;
     let file = rig.dir.join("file");
     fs::write(&file, "")?;
-    meanwhile(rig, &volume, |rig, bundle| {
+    while_exchanged(rig, &volume, |rig, bundle| {
         for place in ["/volume/one/dir", "/volume/one/new/deep", "/volume/two/dir"] {
             bundle.mount(json!({"destination": place, "type": "tmpfs", "source": "tmpfs"}));
         }
@@ -53,12 +53,12 @@ fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
         for _ in 0..STARTS {
             let output = rig.run(bundle, &[])?;
             untouched(&victim)?;
-            // A path may have changed from one step to the next in a way that leads nowhere.
+            // A path may have changed between two steps, so that it does not exist.
             if output.code() != 0 {
-                rig.bad(&output, &[])?;
+                rig.failure(&output, &[])?;
                 continue;
             }
-            let inside = output.facts();
+            let inside = output.report();
             for place in inside.keys("mount:") {
                 let line = inside.get(&format!("mount:{place}"));
                 let root = line.split(' ').nth(3).unwrap_or("");
@@ -72,8 +72,8 @@ fn volume_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
     untouched(&victim)
 }
 
-/// CVE-2025-31133, CVE-2025-62161 (youki): what is laid over a masked file is the null device and nothing else, and
-/// it is laid over nothing of the host's.
+/// CVE-2025-31133, CVE-2025-62161 (youki): a masked file is covered by the null device and nothing else, and no file of
+/// the host is covered.
 fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let volume = rig.dir.join("volume");
@@ -81,12 +81,12 @@ fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
     crate::sys::mknod(&volume.join("one/null"), libc::S_IFCHR | 0o666, 1, 3)?;
     fs::create_dir_all(volume.join("two"))?;
     symlink("/etc/secret", volume.join("two/null"))?;
-    meanwhile(rig, &volume, |rig, bundle| {
+    while_exchanged(rig, &volume, |rig, bundle| {
         bundle.without_mount("/dev");
         bundle.file("/etc/secret", "secret")?;
         bundle.file("/etc/hidden", "hidden")?;
-        fs::remove_dir_all(bundle.inside("dev"))?;
-        symlink("volume/one", bundle.inside("dev"))?;
+        fs::remove_dir_all(bundle.host_path("dev"))?;
+        symlink("volume/one", bundle.host_path("dev"))?;
         for mount in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
             bundle.without_mount(mount);
         }
@@ -95,10 +95,10 @@ fn mask_is_exchanged_for_a_link(rig: &mut Rig) -> Outcome {
         for _ in 0..STARTS / 3 {
             let output = rig.run(bundle, &[])?;
             untouched(&victim)?;
-            lacks("what is seen", &output.stdout, "=hidden")?;
-            lacks("what is seen", &output.stdout, "=secret")?;
+            lacks("the output", &output.stdout, "=hidden")?;
+            lacks("the output", &output.stdout, "=secret")?;
             if output.code() != 0 {
-                rig.bad(&output, &[])?;
+                rig.failure(&output, &[])?;
             }
         }
         Ok(())

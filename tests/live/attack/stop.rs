@@ -1,11 +1,12 @@
-//! A container's process that has been stopped, as its neighbour in a pid namespace can do: whoever looks at the
-//! container, or takes it away, does not wait for it. And a set-up that takes long is seen for what it is.
+//! A container process that is stopped by SIGSTOP, which its neighbours in a shared pid namespace can send: commands
+//! that look at the container, or delete it, do not wait for it. And a container whose creation takes long has the
+//! status `creating`.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
-use super::asks_mote_alone;
+use super::only_mote;
 use crate::check::{Outcome, contains, fail, holds, same};
 use crate::command::{LIMIT, start};
 use crate::json;
@@ -14,13 +15,13 @@ use crate::{sys, tests};
 
 tests![
     "attack",
-    stopped_before_its_start,
-    stopped_before_its_start_and_looked_at_often,
-    stopped_while_it_is_started,
-    set_up_that_takes_long,
+    stopped_container_can_be_listed_and_deleted,
+    stopped_container_can_be_listed_many_times,
+    stopped_container_killed_during_start,
+    slow_creation_has_status_creating,
 ];
 
-/// A created container whose process has been stopped.
+/// A created container whose init is stopped.
 fn stopped(rig: &Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
@@ -28,20 +29,20 @@ fn stopped(rig: &Rig) -> Outcome {
     Ok(sys::kill(rig.pid()?, libc::SIGSTOP)?)
 }
 
-fn stopped_before_its_start(rig: &mut Rig) -> Outcome {
+fn stopped_container_can_be_listed_and_deleted(rig: &mut Rig) -> Outcome {
     stopped(rig)?;
     for _ in 0..5 {
         rig.status_is("created")?;
-        contains("the list", &rig.mote(&["list"])?.good()?.stdout, &rig.id)?;
+        contains("the list", &rig.mote(&["list"])?.success()?.stdout, &rig.id)?;
     }
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     rig.delete()?;
     rig.nothing_left()
 }
 
-/// More often than those can be counted who came to it unheard.
-fn stopped_before_its_start_and_looked_at_often(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+/// More often than the backlog of the start socket has room for.
+fn stopped_container_can_be_listed_many_times(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     stopped(rig)?;
     for _ in 0..200 {
         rig.status_is("created")?;
@@ -50,19 +51,19 @@ fn stopped_before_its_start_and_looked_at_often(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-fn stopped_while_it_is_started(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+fn stopped_container_killed_during_start(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     stopped(rig)?;
     let socket = rig.state.join(&rig.id).join("start");
     let mut starting = start(&mut rig.command(&["start", &rig.id]), false)?;
     let begin = Instant::now();
-    // Only the removal of the start socket shows that it has connected.
+    // Nothing but the removal of the start socket shows that `start` has connected.
     while socket.exists() && begin.elapsed() < LIMIT {
         std::thread::yield_now();
     }
-    holds("it waits for an answer", !socket.exists() && !starting.is_over()?)?;
+    holds("start waits for the container", !socket.exists() && !starting.has_ended()?)?;
     rig.status_is("running")?;
-    rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
+    rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id])?;
     rig.delete()?;
     let (status, errors) = starting.status()?;
     same("exit code of start", status.code(), Some(1))?;
@@ -70,9 +71,9 @@ fn stopped_while_it_is_started(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// By a hook that waits for somebody to write to a pipe.
-fn set_up_that_takes_long(rig: &mut Rig) -> Outcome {
-    asks_mote_alone(rig)?;
+/// Creation waits in a hook that opens a FIFO.
+fn slow_creation_has_status_creating(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     let pipe = rig.dir.join("pipe");
     sys::mknod(&pipe, libc::S_IFIFO | 0o600, 0, 0)?;
     let mut bundle = rig.bundle()?;
@@ -87,14 +88,14 @@ fn set_up_that_takes_long(rig: &mut Rig) -> Outcome {
     let writer = loop {
         match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&pipe) {
             Ok(writer) => break writer,
-            // Nobody reads it yet, and that somebody does is told by nothing else.
-            Err(_) if begin.elapsed() < LIMIT && !creating.is_over()? => std::thread::yield_now(),
+            // There is no event for another process opening the FIFO, so this polls.
+            Err(_) if begin.elapsed() < LIMIT && !creating.has_ended()? => std::thread::yield_now(),
             Err(error) => return fail(format_args!("no hook: {error}: {}", creating.status()?.1)),
         }
     };
     for _ in 0..3 {
         rig.status_is("creating")?;
-        contains("the list", &rig.mote(&["list"])?.good()?.stdout, "creating")?;
+        contains("the list", &rig.mote(&["list"])?.success()?.stdout, "creating")?;
     }
     drop(writer);
     let (status, errors) = creating.status()?;

@@ -1,35 +1,35 @@
-//! `linux.resources.blockIO`: weights and throttles, on a disk of this machine.
+//! `linux.resources.blockIO`: weights and throttles, with a disk of this machine.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says};
+use super::{content, controller_dir};
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
     throttles,
-    throttle_of_zero_is_none,
-    throttle_of_many_operations_is_none,
-    throttle_of_no_device_is_refused,
+    throttle_of_zero_is_no_limit,
+    throttle_above_32_bits_is_no_limit,
+    throttle_of_a_missing_device_is_rejected,
     block_weight,
     block_weight_of_a_device,
-    block_weight_of_a_device_that_has_none_is_refused,
-    block_weight_above_all_is_refused,
-    leaf_weight_is_refused,
+    block_weight_of_a_device_without_weights_is_rejected,
+    block_weight_out_of_range_is_rejected,
+    leaf_weight_is_rejected,
 ];
 
-/// A whole disk, as `/sys/block` has it: its directory there, and its numbers.
+/// A disk: its directory in `/sys/block`, and its device numbers.
 pub fn disk() -> Outcome<(PathBuf, i64, i64)> {
     for entry in fs::read_dir("/sys/block")? {
         let path = entry?.path();
         let numbers = fs::read_to_string(path.join("dev"))?;
         let numbers = numbers.trim().split_once(':');
         let numbers = numbers.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-        // A loop device and the like may have nothing behind it.
+        // A loop device, for example, may have no backing file.
         if let (Some((major, minor)), false) = (numbers, fs::read_to_string(path.join("size"))?.trim() == "0")
         {
             return Ok((path, major, minor));
@@ -38,7 +38,7 @@ pub fn disk() -> Outcome<(PathBuf, i64, i64)> {
     skip_allowed("no disk")
 }
 
-fn of(major: i64, minor: i64, rate: i64) -> Json {
+fn throttle(major: i64, minor: i64, rate: i64) -> Json {
     json!([{"major": major, "minor": minor, "rate": rate}])
 }
 
@@ -50,70 +50,70 @@ const LISTS: [(&str, &str, &str); 4] = [
 ];
 
 fn throttles(rig: &mut Rig) -> Outcome {
-    let (directory, v2) = place(rig, "blkio", "io")?;
+    let (directory, v2) = controller_dir(rig, "blkio", "io")?;
     let (_, major, minor) = disk()?;
     let mut bundle = rig.bundle()?;
     for (rate, (name, ..)) in (1001..).zip(LISTS) {
         let field = format!("linux.resources.blockIO.throttle{name}Device");
-        bundle.set(&field, of(major, minor, rate));
+        bundle.set(&field, throttle(major, minor, rate));
     }
     let _running = rig.waiting(&mut bundle)?;
     if v2 {
         let line = format!("{major}:{minor} rbps=1001 wbps=1002 riops=1003 wiops=1004");
-        same("io.max", says(&directory, "io.max")?, line)?;
+        same("io.max", content(&directory, "io.max")?, line)?;
     }
     for (rate, (_, file, _)) in (1001..).zip(LISTS).filter(|_| !v2) {
         let file = format!("blkio.throttle.{file}_device");
-        same(&file, says(&directory, &file)?, format!("{major}:{minor} {rate}"))?;
+        same(&file, content(&directory, &file)?, format!("{major}:{minor} {rate}"))?;
     }
     rig.delete()
 }
 
-fn throttle_of_zero_is_none(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers write a zero, which v2 does not take");
+fn throttle_of_zero_is_no_limit(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun write a zero, which v2 rejects");
     }
     unlimited(rig, "ReadBps", 0)
 }
 
-/// More than 32 bits have room for.
-fn throttle_of_many_operations_is_none(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("v1 loses what is above 32 bits of what the peers write");
+/// A rate of more than 32 bits, which v1 cannot hold.
+fn throttle_above_32_bits_is_no_limit(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("v1 truncates the value of runc and crun to 32 bits");
     }
     unlimited(rig, "WriteIOPS", (1 << 32) + 5)
 }
 
 fn unlimited(rig: &Rig, name: &str, rate: i64) -> Outcome {
-    let (directory, v2) = place(rig, "blkio", "io")?;
+    let (directory, v2) = controller_dir(rig, "blkio", "io")?;
     let (_, major, minor) = disk()?;
     let mut bundle = rig.bundle()?;
     let lists = format!("linux.resources.blockIO.throttle{name}Device");
-    bundle.set(&lists, of(major, minor, rate));
+    bundle.set(&lists, throttle(major, minor, rate));
     let _running = rig.waiting(&mut bundle)?;
     let files = match v2 {
         true => vec!["io.max".to_string()],
         false => LISTS.map(|(_, file, _)| format!("blkio.throttle.{file}_device")).to_vec(),
     };
     for file in files {
-        same(&file, says(&directory, &file)?, "")?;
+        same(&file, content(&directory, &file)?, "")?;
     }
     rig.delete()
 }
 
-fn throttle_of_no_device_is_refused(rig: &mut Rig) -> Outcome {
-    place(rig, "blkio", "io")?;
+fn throttle_of_a_missing_device_is_rejected(rig: &mut Rig) -> Outcome {
+    controller_dir(rig, "blkio", "io")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    bundle.set("linux.resources.blockIO.throttleReadBpsDevice", of(240, 99, 5));
+    bundle.set("linux.resources.blockIO.throttleReadBpsDevice", throttle(240, 99, 5));
     let name = "linux.resources.blockIO.throttleReadBpsDevice[0]: write 240:99 ";
-    rig.refused(&bundle, &[name, "no such device"])
+    rig.rejected(&bundle, &[name, "no such device"])
 }
 
-/// Files of the scheduler that has weights in this layout, and whether they count as v1 does.
+/// The files of the I/O scheduler that has weights in this layout, and whether the scale is that of v1.
 fn weights(rig: &Rig) -> Outcome<(PathBuf, [&'static str; 2], bool)> {
-    let (directory, v2) = place(rig, "blkio", "io")?;
-    // Whether the module is there is to be seen in a cgroup only.
+    let (directory, v2) = controller_dir(rig, "blkio", "io")?;
+    // Whether the module is loaded shows only in a cgroup.
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     let names = match v2 {
@@ -124,7 +124,7 @@ fn weights(rig: &Rig) -> Outcome<(PathBuf, [&'static str; 2], bool)> {
     rig.delete()?;
     match there {
         Some(files) => Ok((directory, files, files[0] != "io.weight")),
-        None => skip_allowed("no weights in this kernel"),
+        None => skip_allowed("no I/O weights in this kernel"),
     }
 }
 
@@ -135,14 +135,14 @@ fn block_weight(rig: &mut Rig) -> Outcome {
         bundle.set("linux.resources.blockIO.weight", weight);
         let _running = rig.waiting(&mut bundle)?;
         let want = if as_v1 { weight } else { other };
-        same(file, says(&directory, file)?.trim_start_matches("default "), want.to_string())?;
+        same(file, content(&directory, file)?.trim_start_matches("default "), want.to_string())?;
         rig.delete()?;
     }
     Ok(())
 }
 
-/// Whether the disk's scheduler knows weights.
-fn is_weighed(disk: &std::path::Path) -> Outcome<bool> {
+/// Whether the disk's I/O scheduler has weights.
+fn has_weights(disk: &std::path::Path) -> Outcome<bool> {
     Ok(fs::read_to_string(disk.join("queue/scheduler"))?.contains("[bfq]"))
 }
 
@@ -157,42 +157,42 @@ fn with_weight_of_device(rig: &Rig, major: i64, minor: i64) -> Outcome<crate::bu
 fn block_weight_of_a_device(rig: &mut Rig) -> Outcome {
     let (directory, [_, file], _) = weights(rig)?;
     let (disk, major, minor) = disk()?;
-    if !is_weighed(&disk)? {
+    if !has_weights(&disk)? {
         return skip_allowed("the disk's scheduler has no weights");
     }
     let mut bundle = with_weight_of_device(rig, major, minor)?;
     let _running = rig.waiting(&mut bundle)?;
-    let (text, line) = (says(&directory, file)?, format!("{major}:{minor} 200"));
+    let (text, line) = (content(&directory, file)?, format!("{major}:{minor} 200"));
     holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
     rig.delete()
 }
 
-fn block_weight_of_a_device_that_has_none_is_refused(rig: &mut Rig) -> Outcome {
+fn block_weight_of_a_device_without_weights_is_rejected(rig: &mut Rig) -> Outcome {
     weights(rig)?;
     let (disk, major, minor) = disk()?;
-    if is_weighed(&disk)? || rig.is(Peer::Runc) {
-        return skip_allowed("it is not refused");
+    if has_weights(&disk)? || rig.is(Runtime::Runc) {
+        return skip_allowed("the weight is accepted here");
     }
     let bundle = with_weight_of_device(rig, major, minor)?;
-    rig.refused(&bundle, &["linux.resources.blockIO.weightDevice[0].weight: ", "not supported"])
+    rig.rejected(&bundle, &["linux.resources.blockIO.weightDevice[0].weight: ", "not supported"])
 }
 
-fn block_weight_above_all_is_refused(rig: &mut Rig) -> Outcome {
-    place(rig, "blkio", "io")?;
+fn block_weight_out_of_range_is_rejected(rig: &mut Rig) -> Outcome {
+    controller_dir(rig, "blkio", "io")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.blockIO.weight", 1001);
-    rig.refused(&bundle, &["linux.resources.blockIO.weight: 1001"])
+    rig.rejected(&bundle, &["linux.resources.blockIO.weight: 1001"])
 }
 
-/// v2 never had it, and v1 not since linux 5.0.
-fn leaf_weight_is_refused(rig: &mut Rig) -> Outcome {
-    place(rig, "blkio", "io")?;
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc passes it over on v2");
+/// v2 has no leaf_weight, and v1 has none since Linux 5.0.
+fn leaf_weight_is_rejected(rig: &mut Rig) -> Outcome {
+    controller_dir(rig, "blkio", "io")?;
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("runc ignores it on v2");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.blockIO.leafWeight", 10);
-    rig.refused(&bundle, &["linux.resources.blockIO.leafWeight: "])
+    rig.rejected(&bundle, &["linux.resources.blockIO.leafWeight: "])
 }

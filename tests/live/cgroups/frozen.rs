@@ -1,32 +1,33 @@
-//! Cgroups that somebody has frozen: nothing may wait for what does not run. The kernel freezes all that is below, too.
+//! Cgroups frozen by another program: no command may wait for a process in them. The kernel freezes all cgroups below,
+//! too.
 
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use super::{says, unified, unified_top};
+use super::{content, unified, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::{cgroups, processes, remove_cgroups};
+use crate::cleanup::{cgroups, processes, remove_cgroups};
 use crate::command::{LIMIT, Running, run, start};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
-    frozen_cgroup_above_is_refused,
-    frozen_cgroup_above_of_the_other_version_is_refused,
-    frozen_cgroup_that_was_there_is_refused,
-    frozen_above_later_is_paused,
-    frozen_above_later_and_deleted,
+    frozen_cgroup_above_is_rejected,
+    frozen_cgroup_above_of_the_other_version_is_rejected,
+    frozen_existing_cgroup_is_rejected,
+    frozen_above_after_start_is_paused,
+    frozen_above_after_start_and_deleted,
     paused_before_the_start,
     paused_and_killed,
     paused_and_all_killed,
     paused_and_deleted_by_force,
     frozen_below_and_all_killed,
     frozen_below_and_deleted_by_force,
-    frozen_with_a_process_of_somebody_else,
+    frozen_with_a_process_of_another_program,
 ];
 
-/// A cgroup in the hierarchy that freezes, by its freezer's file and the words for it.
+/// A cgroup, and the file that freezes it, on v1 or v2.
 struct Freezer {
     directory: PathBuf,
     v1: bool,
@@ -42,7 +43,7 @@ impl Freezer {
         Freezer { directory: top.join(path), v1 }
     }
 
-    /// That which the runtime uses.
+    /// The freezer that the runtime uses.
     fn of(rig: &Rig, path: &str) -> Freezer {
         let v1 = !unified(rig) && super::is_v1("freezer");
         Freezer::at(rig, v1, path)
@@ -60,24 +61,24 @@ impl Freezer {
         if !on {
             return Ok(());
         }
-        // v1 looks whether all have stopped when it is asked.
+        // v1 updates the state only when it is read.
         for _ in 0..6000 {
             let frozen = match self.v1 {
-                true => says(&self.directory, file)? == "FROZEN",
-                false => says(&self.directory, "cgroup.events")?.contains("frozen 1"),
+                true => content(&self.directory, file)? == "FROZEN",
+                false => content(&self.directory, "cgroup.events")?.contains("frozen 1"),
             };
             if frozen {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        crate::check::fail("it does not freeze")
+        crate::check::fail("the cgroup is not frozen in time")
     }
 }
 
-fn refused(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers wait for it to be thawed");
+fn rejected(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun wait until it is thawed");
     }
     freezer.set(true)?;
     let before = cgroups(&rig.cgroup);
@@ -85,47 +86,47 @@ fn refused(rig: &Rig, freezer: &Freezer, path: &str) -> Outcome {
     bundle.set("linux.cgroupsPath", format!("/{path}"));
     bundle.verbs(&[]);
     let file = freezer.directory.join(if freezer.v1 { "freezer.state" } else { "cgroup.freeze" });
-    // As it is mounted in the test's own view.
+    // The path as mounted in the layout of the test.
     let file = match unified(rig) {
         true => file.display().to_string().replace("/unified/", "/"),
         false => file.display().to_string(),
     };
     for verb in ["run", "create"] {
         let output = run(&mut rig.launch(verb, &bundle, &[])?, "")?;
-        rig.bad(&output, &[&format!("cgroup /{path}: processes cannot run in it: frozen by {file}")])?;
+        rig.failure(&output, &[&format!("cgroup /{path}: processes cannot run in it: frozen by {file}")])?;
         same("cgroups", cgroups(&rig.cgroup), before.clone())?;
     }
     freezer.set(false)?;
-    rig.run(&bundle, &[])?.good()?;
+    rig.run(&bundle, &[])?.success()?;
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-fn frozen_cgroup_above_is_refused(rig: &mut Rig) -> Outcome {
+fn frozen_cgroup_above_is_rejected(rig: &mut Rig) -> Outcome {
     let freezer = Freezer::of(rig, &rig.cgroup);
     for directory in [freezer.directory.clone(), freezer.directory.join("between")] {
         fs::create_dir(directory)?;
     }
-    refused(rig, &freezer, &format!("{}/between/leaf", rig.cgroup))
+    rejected(rig, &freezer, &format!("{}/between/leaf", rig.cgroup))
 }
 
-/// Beside v1 hierarchies v2 freezes as well.
-fn frozen_cgroup_above_of_the_other_version_is_refused(rig: &mut Rig) -> Outcome {
+/// With the hybrid layout, the v2 freezer is effective, too.
+fn frozen_cgroup_above_of_the_other_version_is_rejected(rig: &mut Rig) -> Outcome {
     if unified(rig) || rig.layout != Layout::Machine {
-        return skip_allowed("this layout has one version alone");
+        return skip_allowed("this layout has only one version");
     }
     let freezer = Freezer::at(rig, false, &rig.cgroup);
     fs::create_dir(&freezer.directory)?;
-    refused(rig, &freezer, &format!("{}/leaf", rig.cgroup))
+    rejected(rig, &freezer, &format!("{}/leaf", rig.cgroup))
 }
 
-fn frozen_cgroup_that_was_there_is_refused(rig: &mut Rig) -> Outcome {
+fn frozen_existing_cgroup_is_rejected(rig: &mut Rig) -> Outcome {
     let freezer = Freezer::of(rig, &rig.cgroup);
     fs::create_dir(&freezer.directory)?;
-    refused(rig, &freezer, &rig.cgroup)
+    rejected(rig, &freezer, &rig.cgroup)
 }
 
-/// A container below a cgroup of this test's.
+/// A container in a cgroup below one of the test.
 fn below(rig: &Rig) -> Outcome<(Running, Freezer)> {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
@@ -133,36 +134,36 @@ fn below(rig: &Rig) -> Outcome<(Running, Freezer)> {
     Ok((running, Freezer::of(rig, &rig.cgroup)))
 }
 
-fn frozen_above_later_is_paused(rig: &mut Rig) -> Outcome {
+fn frozen_above_after_start_is_paused(rig: &mut Rig) -> Outcome {
     let (_running, above) = below(rig)?;
     above.set(true)?;
-    if rig.is(Peer::Mote) {
+    if rig.is(Runtime::Mote) {
         rig.status_is("paused")?;
         let output = rig.mote(&["exec", &rig.id, "/payload"])?;
         same("exit code", output.code(), 255)?;
         contains("the error", &output.stderr, "it is paused")?;
-        rig.bad(&rig.mote(&["resume", &rig.id])?, &["the cgroups above", "frozen by"])?;
+        rig.failure(&rig.mote(&["resume", &rig.id])?, &["the cgroups above", "frozen by"])?;
         rig.status_is("paused")?;
     }
     above.set(false)?;
     rig.status_is("running")?;
-    rig.mote(&["exec", &rig.id, "/payload"])?.good()?;
+    rig.mote(&["exec", &rig.id, "/payload"])?.success()?;
     rig.delete()?;
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-/// On v1 nothing ends what somebody else's freezer holds.
-fn frozen_above_later_and_deleted(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers try for a long time");
+/// On v1, a process in a cgroup that another program has frozen does not exit on SIGKILL.
+fn frozen_above_after_start_and_deleted(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun retry for a long time");
     }
     let (_running, above) = below(rig)?;
     let init = sys::pidfd(rig.pid()?)?;
     above.set(true)?;
     if above.v1 {
         let output = rig.mote(&["delete", "--force", &rig.id])?;
-        rig.bad(
+        rig.failure(
             &output,
             &["its processes were killed and exit when it is thawed: frozen by", "freezer.state"],
         )?;
@@ -170,7 +171,7 @@ fn frozen_above_later_and_deleted(rig: &mut Rig) -> Outcome {
         above.set(false)?;
     }
     rig.delete()?;
-    holds("it has ended", sys::readable(&init, std::time::Duration::ZERO)?)?;
+    holds("the init has exited", sys::readable(&init, std::time::Duration::ZERO)?)?;
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
@@ -179,70 +180,70 @@ fn paused_before_the_start(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    if !rig.is(Peer::Crun) {
+    rig.mote(&["pause", &rig.id])?.success()?;
+    if !rig.is(Runtime::Crun) {
         rig.status_is("paused")?;
-        rig.bad(&rig.mote(&["start", &rig.id])?, &[&rig.id, "paused"])?;
-        rig.bad(&rig.mote(&["delete", &rig.id])?, &[&rig.id, "paused"])?;
+        rig.failure(&rig.mote(&["start", &rig.id])?, &[&rig.id, "paused"])?;
+        rig.failure(&rig.mote(&["delete", &rig.id])?, &[&rig.id, "paused"])?;
     }
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
     rig.delete()
 }
 
-/// A container of four processes, and pidfds of them.
-fn four(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
+/// A container with four processes, and pidfds of them.
+fn container_of_four(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let all = processes("MOTE_LIVE", &rig.marker);
     same("processes", all.len(), 4)?;
     Ok((running, all.into_iter().map(sys::pidfd).collect::<std::io::Result<_>>()?))
 }
 
-fn all_end(all: &[OwnedFd]) -> Outcome {
-    all.iter().try_for_each(|one| holds("each process ends", sys::readable(one, LIMIT)?))
+fn all_exit(all: &[OwnedFd]) -> Outcome {
+    all.iter().try_for_each(|one| holds("each process exits", sys::readable(one, LIMIT)?))
 }
 
-/// What is frozen takes no signal on v1.
+/// On v1, a frozen process does not receive SIGKILL.
 fn paused_and_killed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let running = rig.waiting(&mut bundle)?;
     let init = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
-    all_end(&[init])?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+    all_exit(&[init])?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     drop(running);
     Ok(())
 }
 
 fn paused_and_all_killed(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
-    all_end(&all)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    let (_running, all) = container_of_four(rig)?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
+    all_exit(&all)?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn paused_and_deleted_by_force(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    let (_running, all) = container_of_four(rig)?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.delete()?;
-    all_end(&all)
+    all_exit(&all)
 }
 
-/// The same, and one of its processes is in a cgroup below, frozen by itself: as a container has it in which others
-/// are paused.
+/// The same, with one process in a cgroup below that is frozen separately, as by a container runtime inside the
+/// container.
 fn with_one_below(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
-    let (running, all) = four(rig)?;
+    let (running, all) = container_of_four(rig)?;
     let own = Freezer::of(rig, &rig.cgroup);
     let below = Freezer { directory: own.directory.join("below"), ..own };
     fs::create_dir(&below.directory)?;
@@ -254,43 +255,43 @@ fn with_one_below(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
 }
 
 fn frozen_below_and_all_killed(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave it frozen on v1");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave it frozen on v1");
     }
     let (_running, all) = with_one_below(rig)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
-    all_end(&all)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
+    all_exit(&all)?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn frozen_below_and_deleted_by_force(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers leave it frozen on v1");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun leave it frozen on v1");
     }
     let (_running, all) = with_one_below(rig)?;
     rig.delete()?;
-    all_end(&all)
+    all_exit(&all)
 }
 
-/// Who was put into a container's cgroup goes the way of its processes.
-fn frozen_with_a_process_of_somebody_else(rig: &mut Rig) -> Outcome {
+/// A process that was moved into the container's cgroup is killed with the others.
+fn frozen_with_a_process_of_another_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "2"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
-    let mut stranger = start(&mut rig.host(&["wait", "2"]), false)?;
-    stranger.lines.until("waiting=1")?;
-    let end = sys::pidfd(stranger.pid())?;
+    let mut other = start(&mut rig.host(&["wait", "2"]), false)?;
+    other.lines.until("waiting=1")?;
+    let end = sys::pidfd(other.pid())?;
     for directory in cgroups(&rig.cgroup) {
-        fs::write(directory.join("cgroup.procs"), stranger.pid().to_string())?;
+        fs::write(directory.join("cgroup.procs"), other.pid().to_string())?;
     }
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "USR1"])?.good()?;
-    rig.mote(&["resume", &rig.id])?.good()?;
-    same("what came to it", stranger.lines.next()?.as_str(), "signal=10")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "USR1"])?.success()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
+    same("the other process's output", other.lines.next()?.as_str(), "signal=10")?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.delete()?;
-    all_end(&[end])
+    all_exit(&[end])
 }

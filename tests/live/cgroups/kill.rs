@@ -1,40 +1,40 @@
-//! A container's processes end together, found by its cgroup where there is no pid namespace.
+//! Killing all processes of a container; without a pid namespace they are found by the cgroup.
 
 use std::os::fd::OwnedFd;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
-use crate::clean::processes;
+use crate::cleanup::processes;
 use crate::command::{LIMIT, Running};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
     kill_all_reaches_every_process,
     kill_all_without_a_pid_namespace,
     kill_all_with_another_signal,
-    kill_reaches_the_first_process_alone,
+    kill_signals_only_the_init,
     kill_without_a_pid_namespace_reaches_every_process,
-    kill_of_those_who_outlived_the_first_process,
+    kill_of_processes_that_outlive_the_init,
     kill_of_a_paused_container,
-    delete_kills_what_the_first_process_left,
+    delete_kills_processes_that_outlive_the_init,
     delete_by_force_without_a_pid_namespace,
-    run_ends_with_its_leftovers,
+    run_kills_processes_that_outlive_the_init,
 ];
 
-/// Starts a bundle and waits for the payload's word; gives all its processes.
+/// Runs a bundle until the payload prints this line; returns pidfds of all processes.
 fn started(rig: &Rig, bundle: &Bundle, word: &str) -> Outcome<(Running, Vec<OwnedFd>)> {
     let mut created = rig.create(bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until(word)?;
     let pids = processes("MOTE_LIVE", &rig.marker);
     let fds = pids.into_iter().map(sys::pidfd).collect::<std::io::Result<_>>()?;
     Ok((created, fds))
 }
 
-fn all_end(processes: &[OwnedFd]) -> Outcome {
+fn all_exit(processes: &[OwnedFd]) -> Outcome {
     for pidfd in processes {
-        holds("each process ends", sys::readable(pidfd, LIMIT)?)?;
+        holds("each process exits", sys::readable(pidfd, LIMIT)?)?;
     }
     Ok(())
 }
@@ -42,10 +42,10 @@ fn all_end(processes: &[OwnedFd]) -> Outcome {
 fn kill_all(rig: &Rig, bundle: &Bundle) -> Outcome {
     let (_running, processes) = started(rig, bundle, "waiting=1")?;
     same("processes", processes.len(), 4)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
-    all_end(&processes)?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
+    all_exit(&processes)?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
@@ -62,36 +62,36 @@ fn kill_all_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
     kill_all(rig, &bundle)
 }
 
-/// Every process takes it for what it is: the children wait for any signal to go on.
+/// Every process receives the signal: the children wait for any signal and then exit.
 fn kill_all_with_another_signal(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
-    bundle.verbs(&["listeners", "3", "wait", "1"]);
+    bundle.verbs(&["signal_children", "3", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     same("processes", processes.len(), 4)?;
-    rig.mote(&["kill", "--all", &rig.id, "USR2"])?.good()?;
-    let said = running.lines.all()?;
-    same("signals that came", said.matches("signal=12\n").count(), 4)?;
-    all_end(&processes)?;
+    rig.mote(&["kill", "--all", &rig.id, "USR2"])?.success()?;
+    let output = running.lines.all()?;
+    same("number of signals received", output.matches("signal=12\n").count(), 4)?;
+    all_exit(&processes)?;
     rig.delete()
 }
 
-fn kill_reaches_the_first_process_alone(rig: &mut Rig) -> Outcome {
+fn kill_signals_only_the_init(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
-    bundle.verbs(&["listeners", "2", "wait", "1"]);
+    bundle.verbs(&["signal_children", "2", "wait", "1"]);
     let (mut running, processes) = started(rig, &bundle, "waiting=1")?;
     let init = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["kill", &rig.id, "USR2"])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=12")?;
-    holds("init ends", sys::readable(&init, LIMIT)?)?;
+    rig.mote(&["kill", &rig.id, "USR2"])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=12")?;
+    holds("init exits", sys::readable(&init, LIMIT)?)?;
     let alive = |pidfd: &&OwnedFd| !sys::readable(*pidfd, std::time::Duration::ZERO).unwrap_or(true);
-    same("processes that live on", processes.iter().filter(alive).count(), 2)?;
+    same("processes still running", processes.iter().filter(alive).count(), 2)?;
     rig.delete()?;
-    all_end(&processes)
+    all_exit(&processes)
 }
 
-/// A first process and three others, which no pid namespace ends with it.
+/// An init and three other processes, which no pid namespace kills together with it.
 fn without_a_pid_namespace(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
@@ -101,41 +101,41 @@ fn without_a_pid_namespace(rig: &Rig) -> Outcome<(Running, Vec<OwnedFd>)> {
     Ok((running, processes))
 }
 
-/// KILL does, with nothing said of all.
+/// SIGKILL does so without --all.
 fn kill_without_a_pid_namespace_reaches_every_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun kills the first alone");
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun kills only the init");
     }
     let (_running, processes) = without_a_pid_namespace(rig)?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
-    all_end(&processes)?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+    all_exit(&processes)?;
     rig.status_is("stopped")?;
-    // Now there is nobody.
-    rig.bad(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    // Now no process is left.
+    rig.failure(&rig.mote(&["kill", &rig.id, "KILL"])?, &["container not running"])?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
-fn kill_of_those_who_outlived_the_first_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun kills the first alone");
+fn kill_of_processes_that_outlive_the_init(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun kills only the init");
     }
     let (_running, processes) = without_a_pid_namespace(rig)?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
-    same("those who are left", list.split(',').count(), 3)?;
-    // To these nothing else is sent.
-    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
-    rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
-    all_end(&processes)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    let list = rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout;
+    same("processes left", list.split(',').count(), 3)?;
+    // After the init has exited, only SIGKILL is accepted.
+    rig.failure(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+    all_exit(&processes)?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
 fn kill_of_a_paused_container(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("with crun it stays as it is with v1");
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("with crun it stays paused on v1");
     }
     for namespace in [true, false] {
         let mut bundle = rig.bundle()?;
@@ -144,24 +144,24 @@ fn kill_of_a_paused_container(rig: &mut Rig) -> Outcome {
         }
         bundle.verbs(&["fork", "3", "wait", "1"]);
         let (_running, processes) = started(rig, &bundle, "waiting=1")?;
-        rig.mote(&["pause", &rig.id])?.good()?;
-        rig.mote(&["kill", &rig.id, "KILL"])?.good()?;
-        all_end(&processes)?;
+        rig.mote(&["pause", &rig.id])?.success()?;
+        rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+        all_exit(&processes)?;
         rig.status_is("stopped")?;
         rig.delete()?;
     }
     Ok(())
 }
 
-fn delete_kills_what_the_first_process_left(rig: &mut Rig) -> Outcome {
+fn delete_kills_processes_that_outlive_the_init(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "say", "ready", "wait", "1"]);
     let (_running, processes) = started(rig, &bundle, "waiting=1")?;
     rig.kill_init()?;
     rig.status_is("stopped")?;
-    rig.mote(&["delete", &rig.id])?.good()?;
-    all_end(&processes)
+    rig.mote(&["delete", &rig.id])?.success()?;
+    all_exit(&processes)
 }
 
 fn delete_by_force_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
@@ -170,10 +170,10 @@ fn delete_by_force_without_a_pid_namespace(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["fork", "3", "wait", "1"]);
     let (_running, processes) = started(rig, &bundle, "waiting=1")?;
     rig.delete()?;
-    all_end(&processes)
+    all_exit(&processes)
 }
 
-fn run_ends_with_its_leftovers(rig: &mut Rig) -> Outcome {
+fn run_kills_processes_that_outlive_the_init(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "say", "ready", "exit", "6"]);
@@ -185,7 +185,7 @@ fn run_ends_with_its_leftovers(rig: &mut Rig) -> Outcome {
     let left = processes("MOTE_LIVE", &rig.marker);
     let ended = |pid: &i32| sys::pidfd(*pid).and_then(|pidfd| sys::readable(&pidfd, LIMIT)).unwrap_or(true);
     match left.iter().find(|pid| !ended(pid)) {
-        Some(pid) => fail(format_args!("process {pid} lives on")),
+        Some(pid) => fail(format_args!("process {pid} still runs")),
         None => Ok(()),
     }
 }

@@ -1,41 +1,41 @@
-//! Resources of the configuration, read back from the cgroup's files while the container runs.
+//! `linux.resources`: values read from the cgroup's files while the container runs.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::{place, says, unified};
+use super::{content, controller_dir, unified};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
-use crate::rootless::{mapped, ordinary};
+use crate::rig::{Layout, Rig, Runtime};
+use crate::rootless::{as_ordinary_user, user_namespace_bundle};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
     memory_limit,
     memory_reservation,
     memory_limit_kills,
-    memory_limit_kills_while_it_is_set_up,
+    memory_limit_kills_during_set_up,
     cpu_shares,
     cpu_quota_and_period,
     cpuset,
-    cpuset_that_is_not_there_is_refused,
+    cpuset_of_missing_cpus_is_rejected,
     pids_limit,
-    pids_limit_holds,
+    pids_limit_is_enforced,
     pids_limit_of_1_runs,
     pids_limit_of_0_runs,
     pids_without_a_limit,
     huge_page_limits,
-    huge_pages_of_no_such_size_are_refused,
-    rdma_is_refused,
-    class_of_packets,
-    priorities_of_packets,
-    limit_without_its_controller_is_refused,
-    memory_without_its_controller_names_what_was_given,
-    error_names_files_as_they_are,
+    huge_pages_of_an_unknown_size_are_rejected,
+    rdma_is_rejected,
+    network_class_id,
+    network_priorities,
+    limit_without_its_controller_is_rejected,
+    memory_error_without_its_controller_names_the_given_field,
+    error_names_existing_paths,
 ];
 
-/// One file of the container's cgroup: its controller, then its v1 and v2 names with the value each is to have.
+/// A file of the container's cgroup: its controller, and for v1 and v2 the name and the expected value.
 #[derive(Clone, Copy)]
 struct Value {
     controller: &'static str,
@@ -43,14 +43,14 @@ struct Value {
     v2: (&'static str, &'static str),
 }
 
-/// The file, or a skip where the machine has no such controller.
+/// The file and its value; skips the test if the machine has no such controller.
 fn file(rig: &Rig, value: &Value) -> Outcome<(PathBuf, &'static str)> {
-    let (directory, v2) = place(rig, value.controller, value.controller)?;
+    let (directory, v2) = controller_dir(rig, value.controller, value.controller)?;
     let (name, want) = if v2 { value.v2 } else { value.v1 };
     Ok((directory.join(name), want))
 }
 
-/// Runs a container with these resources and reads the values back.
+/// Runs a container with these resources and compares the files.
 fn reads_back(rig: &Rig, resources: Json, values: &[Value]) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", resources);
@@ -85,32 +85,32 @@ fn memory_limit_kills(rig: &mut Rig) -> Outcome {
     file(rig, &value)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.memory.limit", 33554432i64);
-    bundle.verbs(&["say", "before", "eat", "131072"]);
+    bundle.verbs(&["say", "before", "allocate", "131072"]);
     let output = rig.run(&bundle, &[])?;
-    output.facts().is("eat", "(not said)")?;
-    if rig.is(Peer::Mote) {
+    output.report().is("allocate", "(not reported)")?;
+    if rig.is(Runtime::Mote) {
         contains("the error", &output.stderr, "out of memory: linux.resources.memory.limit 33554432, peak ")?;
     }
     same("exit code", output.code(), 137)
 }
 
-/// What it mounts is charged to it, too.
-fn memory_limit_kills_while_it_is_set_up(rig: &mut Rig) -> Outcome {
+/// Files that are written while the rootfs is set up are charged to the container, too.
+fn memory_limit_kills_during_set_up(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") })?;
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("asks for mote's words");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("checks mote's messages");
     }
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("large"))?;
-    fs::write(bundle.inside("large/file"), vec![1u8; 32 << 20])?;
+    fs::create_dir(bundle.host_path("large"))?;
+    fs::write(bundle.host_path("large/file"), vec![1u8; 32 << 20])?;
     bundle.mount(
         json!({"destination": "/large", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}),
     );
-    // Without swap that the file could go to.
+    // Without swap, to which the file could be written.
     bundle.set("linux.resources.memory", json!({"limit": 8388608i64, "swap": 8388608i64}));
     bundle.verbs(&[]);
     let words = ["died while its rootfs was set up", "SIGKILL: out of memory", "limit 8388608, peak 8"];
-    rig.refused(&bundle, &words)
+    rig.rejected(&bundle, &words)
 }
 
 fn cpu_shares(rig: &mut Rig) -> Outcome {
@@ -130,20 +130,20 @@ fn cpuset(rig: &mut Rig) -> Outcome {
     let cpus = Value { controller: "cpuset", v1: ("cpuset.cpus", "0"), v2: ("cpuset.cpus", "0") };
     let mems = Value { controller: "cpuset", v1: ("cpuset.mems", "0"), v2: ("cpuset.mems", "0") };
     reads_back(rig, json!({"cpu": {"cpus": "0", "mems": "0"}}), &[cpus, mems])?;
-    // As they come out of a file.
+    // With a line break, as when read from a file.
     reads_back(rig, json!({"cpu": {"cpus": "0\n", "mems": "0\n"}}), &[cpus, mems])
 }
 
-fn cpuset_that_is_not_there_is_refused(rig: &mut Rig) -> Outcome {
+fn cpuset_of_missing_cpus_is_rejected(rig: &mut Rig) -> Outcome {
     file(rig, &Value { controller: "cpuset", v1: ("", ""), v2: ("", "") })?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.cpu.cpus", "4000");
-    rig.refused(&bundle, &["cpuset.cpus"])
+    rig.rejected(&bundle, &["cpuset.cpus"])
 }
 
 const PIDS: &str = "pids";
-/// Only asks whether the controller is there.
+/// Only determines whether the controller exists.
 const ANY_PIDS: Value = Value { controller: PIDS, v1: ("", ""), v2: ("", "") };
 
 fn pids_limit(rig: &mut Rig) -> Outcome {
@@ -151,20 +151,20 @@ fn pids_limit(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"pids": {"limit": 77i64}}), &[value])
 }
 
-/// Two may be there: the program, and one child.
-fn pids_limit_holds(rig: &mut Rig) -> Outcome {
+/// A limit of two: the program, and one child.
+fn pids_limit_is_enforced(rig: &mut Rig) -> Outcome {
     file(rig, &ANY_PIDS)?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 2i64);
-    let inside = rig.facts(&mut bundle, &["fork", "2"])?;
+    let inside = rig.report(&mut bundle, &["fork", "2"])?;
     different("the first child", inside.all("fork").first().copied(), Some("!EAGAIN"))?;
     inside.is("fork", "!EAGAIN")
 }
 
-/// Nothing of the runtime's may be in the cgroup beside the program.
+/// The runtime may have no other process in the cgroup.
 fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("the threads of runc's init need more");
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("the threads of runc's init exceed it");
     }
     file(rig, &ANY_PIDS)?;
     let mut bundle = rig.bundle()?;
@@ -172,21 +172,21 @@ fn pids_limit_of_1_runs(rig: &mut Rig) -> Outcome {
     for options in [&[][..], &["--no-pivot"]] {
         bundle.verbs(&["say", "runs", "exit", "4"]);
         let output = rig.run(&bundle, options)?;
-        output.facts().is("say", "runs")?;
+        output.report().is("say", "runs")?;
         same("exit code", output.code(), 4)?;
     }
-    rig.facts(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")
+    rig.report(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")
 }
 
-/// No process may be added; the first is not added but moved there.
+/// A limit of 0 denies fork(2), but the init is moved into the cgroup.
 fn pids_limit_of_0_runs(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers take 0 for no limit");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun treat 0 as no limit");
     }
     let (path, _) = file(rig, &Value { controller: PIDS, v1: ("pids.max", ""), v2: ("pids.max", "") })?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 0i64);
-    rig.facts(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")?;
+    rig.report(&mut bundle, &["fork", "1"])?.is("fork", "!EAGAIN")?;
     let _running = rig.waiting(&mut bundle)?;
     let limit = fs::read_to_string(path)?;
     holds(&format!("{limit:?} is 0 or 1"), ["0", "1"].contains(&limit.trim()))?;
@@ -198,7 +198,7 @@ fn pids_without_a_limit(rig: &mut Rig) -> Outcome {
     reads_back(rig, json!({"pids": {"limit": (-1i64)}}), &[value])
 }
 
-/// Sizes of huge pages, as the control files have them, with their bytes.
+/// The sizes of huge pages as named in the control files, and in bytes.
 fn huge_pages() -> Outcome<Vec<(String, u64)>> {
     let mut sizes = Vec::new();
     let Ok(list) = fs::read_dir("/sys/kernel/mm/hugepages") else { return Ok(sizes) };
@@ -217,7 +217,7 @@ fn huge_pages() -> Outcome<Vec<(String, u64)>> {
 }
 
 fn huge_page_limits(rig: &mut Rig) -> Outcome {
-    let (directory, v2) = place(rig, "hugetlb", "hugetlb")?;
+    let (directory, v2) = controller_dir(rig, "hugetlb", "hugetlb")?;
     let sizes = huge_pages()?;
     let file = if v2 { "max" } else { "limit_in_bytes" };
     let mut bundle = rig.bundle()?;
@@ -228,99 +228,99 @@ fn huge_page_limits(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for (name, bytes) in &sizes {
         for file in [format!("hugetlb.{name}.{file}"), format!("hugetlb.{name}.rsvd.{file}")] {
-            // crun leaves the second as it is.
-            if rig.is(Peer::Crun) && file.contains("rsvd") {
+            // crun does not set the second one.
+            if rig.is(Runtime::Crun) && file.contains("rsvd") {
                 continue;
             }
-            same(&file, says(&directory, &file)?, (3 * bytes).to_string())?;
+            same(&file, content(&directory, &file)?, (3 * bytes).to_string())?;
         }
     }
     rig.delete()
 }
 
-fn huge_pages_of_no_such_size_are_refused(rig: &mut Rig) -> Outcome {
-    place(rig, "hugetlb", "hugetlb")?;
+fn huge_pages_of_an_unknown_size_are_rejected(rig: &mut Rig) -> Outcome {
+    controller_dir(rig, "hugetlb", "hugetlb")?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.hugepageLimits", json!([{"pageSize": "3MB", "limit": 0i64}]));
-    rig.refused(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
+    rig.rejected(&bundle, &["linux.resources.hugepageLimits[0]: ", "hugetlb.3MB."])
 }
 
-/// Where there is no such controller, or no such device.
-fn rdma_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("crun passes it over");
+/// Without the controller, or without the device.
+fn rdma_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("crun ignores it");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.rdma", json!({"none_0": {"hcaHandles": 3i64}}));
-    rig.refused(&bundle, &["linux.resources.rdma"])
+    rig.rejected(&bundle, &["linux.resources.rdma"])
 }
 
-fn class_of_packets(rig: &mut Rig) -> Outcome {
+fn network_class_id(rig: &mut Rig) -> Outcome {
     let class = json!({"network": {"classID": 1_048_577i64}});
     network(rig, class, "net_cls", "net_cls.classid", "1048577", "network.classID")
 }
 
-fn priorities_of_packets(rig: &mut Rig) -> Outcome {
+fn network_priorities(rig: &mut Rig) -> Outcome {
     let list = json!({"network": {"priorities": [{"name": "lo", "priority": 7i64}]}});
     network(rig, list, "net_prio", "net_prio.ifpriomap", "lo 7", "network.priorities[0]")
 }
 
-/// v1 alone has it.
+/// Controllers that only v1 has.
 fn network(rig: &Rig, resources: Json, controller: &str, file: &str, line: &str, field: &str) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources", resources);
-    match place(rig, controller, "none") {
+    match controller_dir(rig, controller, "none") {
         Ok((directory, _)) => {
             let _running = rig.waiting(&mut bundle)?;
-            let text = says(&directory, file)?;
+            let text = content(&directory, file)?;
             holds(&format!("{line} in {text}"), text.lines().any(|known| known == line))?;
             rig.delete()
         }
-        Err(_) if !rig.is(Peer::Mote) => skip_allowed("a peer passes over what v2 does not have"),
+        Err(_) if !rig.is(Runtime::Mote) => skip_allowed("runc and crun ignore what v2 does not have"),
         Err(_) => {
             bundle.verbs(&[]);
-            rig.refused(&bundle, &[&format!("linux.resources.{field}: ")])
+            rig.rejected(&bundle, &[&format!("linux.resources.{field}: ")])
         }
     }
 }
 
-/// A limit that cannot be set must not be passed over in silence.
-fn limit_without_its_controller_is_refused(rig: &mut Rig) -> Outcome {
+/// A limit that cannot be set must not be ignored silently.
+fn limit_without_its_controller_is_rejected(rig: &mut Rig) -> Outcome {
     if file(rig, &ANY_PIDS).is_ok() {
         return skip_allowed("this layout has the controller");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.pids.limit", 5i64);
-    rig.refused(&bundle, &["pids"])
+    rig.rejected(&bundle, &["pids"])
 }
 
-/// Engines add a limit of swap to that of memory.
-fn memory_without_its_controller_names_what_was_given(rig: &mut Rig) -> Outcome {
+/// Engines add a swap limit to a memory limit.
+fn memory_error_without_its_controller_names_the_given_field(rig: &mut Rig) -> Outcome {
     if file(rig, &Value { controller: "memory", v1: ("", ""), v2: ("", "") }).is_ok() || !unified(rig) {
         return skip_allowed("this layout has the controller");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.memory", json!({"limit": 67108864i64, "swap": 134217728i64}));
-    rig.refused(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
+    rig.rejected(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
     let _running = rig.waiting(&mut rig.bundle()?)?;
-    rig.bad(
+    rig.failure(
         &rig.mote(&["update", "--memory", "64m", &rig.id])?,
         &["linux.resources.memory.limit: no memory controller in cgroup /: "],
     )?;
     rig.delete()
 }
 
-/// By paths that can be looked at, in whatever layout.
-fn error_names_files_as_they_are(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("asks for mote's words");
+/// By paths that exist in the layout at hand.
+fn error_names_existing_paths(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("checks mote's messages");
     }
-    ordinary(rig)?;
-    let mut bundle = mapped(rig)?;
+    as_ordinary_user(rig)?;
+    let mut bundle = user_namespace_bundle(rig)?;
     bundle.verbs(&[]);
     bundle.set("linux.cgroupsPath", format!("/{}", rig.cgroup));
     let hierarchy = match (unified(rig), rig.layout) {

@@ -1,82 +1,82 @@
-//! Cgroups made by the runtime itself, in the machine's own layout and in each of the pure ones.
+//! Cgroups that the runtime creates, in the layout of this machine, with v1 only, and with v2 only.
 
 pub mod block;
 pub mod bus;
 pub mod deep;
 pub mod delegate;
+pub mod device_rules;
 pub mod devices;
 pub mod frozen;
-pub mod gone;
 pub mod kill;
 pub mod limit;
 pub mod named;
-pub mod own;
+pub mod occupied;
 pub mod path;
-pub mod rules;
+pub mod removed;
 pub mod scope;
-pub mod small;
-pub mod stranger;
+pub mod small_limit;
 pub mod systemd;
 pub mod threaded;
 pub mod unified;
+pub mod unprivileged;
 pub mod update;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Outcome, fail, skip_allowed};
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 
-/// Each test three times: as the machine is, with v1 alone, with v2 alone.
+/// Declares each test three times: in the layout of this machine, with v1 only (`_v1`), and with v2 only (`_v2`).
 #[macro_export]
 macro_rules! tests_in_layouts {
     ($($name:ident),* $(,)?) => {
         pub const TESTS: &[$crate::runner::Test] = &[$(
             $crate::runner::Test {
                 name: concat!("cgroups::", stringify!($name)),
-                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::Machine, $name),
+                body: |rig| $crate::cgroups::in_layout(rig, $crate::rig::Layout::Machine, $name),
                 alone: false,
             },
             $crate::runner::Test {
                 name: concat!("cgroups::", stringify!($name), "_v1"),
-                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::V1, $name),
+                body: |rig| $crate::cgroups::in_layout(rig, $crate::rig::Layout::V1, $name),
                 alone: false,
             },
             $crate::runner::Test {
                 name: concat!("cgroups::", stringify!($name), "_v2"),
-                body: |rig| $crate::cgroups::within(rig, $crate::rig::Layout::V2, $name),
+                body: |rig| $crate::cgroups::in_layout(rig, $crate::rig::Layout::V2, $name),
                 alone: false,
             },
         )*];
     };
 }
 
-pub fn within(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> Outcome {
+pub fn in_layout(rig: &mut Rig, layout: Layout, body: fn(&mut Rig) -> Outcome) -> Outcome {
     rig.set_layout(layout)?;
     if layout != rig.layout {
-        return skip_allowed("the machine's layout is no other");
+        return skip_allowed("this is the machine's own layout");
     }
-    if rig.is(Peer::Crun) && rig.layout == Layout::Machine && !unified(rig) {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) && rig.layout == Layout::Machine && !unified(rig) {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     body(rig)
 }
 
-/// Whether the runtime sees one hierarchy for everything.
+/// Whether the runtime sees cgroup v2 only.
 pub fn unified(rig: &Rig) -> bool {
     matches!(rig.layout, Layout::V2 | Layout::Named)
         || Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
-/// Where the unified hierarchy is mounted on this machine.
+/// The mount point of the v2 hierarchy on this machine.
 pub fn unified_top() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
     if hybrid.exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
 }
 
-/// Where the container's files of a controller are, by its names on v1 and on v2, and whether that is v2; a skip
-/// where the runtime sees none.
-pub fn place(rig: &Rig, v1: &str, v2: &str) -> Outcome<(PathBuf, bool)> {
+/// The directory of the container's cgroup that has the files of a controller, given its names on v1 and v2, and
+/// whether that is on v2. Skips the test if the runtime sees no such controller.
+pub fn controller_dir(rig: &Rig, v1: &str, v2: &str) -> Outcome<(PathBuf, bool)> {
     if !unified(rig) && is_v1(v1) {
         return Ok((Path::new("/sys/fs/cgroup").join(v1).join(&rig.cgroup), false));
     }
@@ -87,19 +87,19 @@ pub fn place(rig: &Rig, v1: &str, v2: &str) -> Outcome<(PathBuf, bool)> {
     }
 }
 
-/// Whether a hierarchy of this name is mounted; the directory may be there without.
+/// Whether a v1 hierarchy of this name is mounted. The directory may exist without a mount.
 pub fn is_v1(name: &str) -> bool {
     Path::new("/sys/fs/cgroup").join(name).join("cgroup.procs").exists()
 }
 
-/// What a file says, without blanks around it.
-pub fn says(directory: &Path, file: &str) -> Outcome<String> {
+/// The contents of a file, without whitespace at the ends.
+pub fn content(directory: &Path, file: &str) -> Outcome<String> {
     let path = directory.join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim().to_string())
 }
 
-/// The path of a process's cgroup for a controller, as the kernel tells it; no name: the unified hierarchy.
+/// The path of a process's cgroup for a controller, from /proc/PID/cgroup; an empty name is the v2 hierarchy.
 pub fn path_of(pid: i32, controller: &str) -> Outcome<String> {
     let table = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     for line in table.lines() {
@@ -112,7 +112,7 @@ pub fn path_of(pid: i32, controller: &str) -> Outcome<String> {
     fail(format_args!("no {controller:?} in {table:?}"))
 }
 
-/// The controller that stands for all: what a process cannot be without, in the layout the runtime sees.
-fn chief(rig: &Rig) -> &'static str {
+/// A controller that every layout has: pids on v1, or the v2 hierarchy itself.
+fn main_controller(rig: &Rig) -> &'static str {
     if unified(rig) { "" } else { "pids" }
 }

@@ -1,4 +1,4 @@
-//! On a host with cgroup v2 alone, the v1 hierarchy name=systemd for a container with an old systemd
+//! With cgroup v2 only, the v1 hierarchy name=systemd for a container with an old systemd
 //! (`run.oci.systemd.force_cgroup_v1`).
 
 use std::fs;
@@ -8,21 +8,21 @@ use super::delegate::with_mount;
 use super::{path_of, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::remove_cgroup;
-use crate::rig::{Layout, Peer, Rig};
+use crate::cleanup::remove_cgroup;
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests};
 
-// The directory that the hierarchy is mounted on is a cgroup of the whole machine.
+// The directory on which the hierarchy is mounted is a cgroup of the whole machine.
 tests![
     "cgroups",
     alone: true,
     named_hierarchy,
-    named_hierarchy_goes_with_a_failure,
-    named_hierarchy_that_is_not_mounted_is_refused,
-    named_hierarchy_without_a_place_is_refused,
+    named_hierarchy_is_cleaned_up_after_a_failure,
+    named_hierarchy_that_is_not_mounted_is_rejected,
+    named_hierarchy_without_a_mount_point_is_rejected,
 ];
 
-/// The hierarchy as the machine sees it, until dropped, and the directory with which the rig's layout is made.
+/// The hierarchy, mounted until dropped at a directory of the suite.
 struct Named(PathBuf);
 
 impl Named {
@@ -47,8 +47,8 @@ impl Drop for Named {
 }
 
 fn bundle(rig: &mut Rig, layout: Layout) -> Outcome<Bundle> {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc knows no such annotation");
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("runc has no such annotation");
     }
     rig.set_layout(layout)?;
     let mut bundle = with_mount(rig, &["rw"])?;
@@ -64,42 +64,42 @@ fn named_hierarchy(rig: &mut Rig) -> Outcome {
     let mut running = rig.create(&bundle, &[])?;
     let pid = rig.pid()?;
     for hierarchy in ["name=systemd", ""] {
-        same("its cgroup", path_of(pid, hierarchy)?, format!("/{}", rig.cgroup))?;
+        same("the cgroup", path_of(pid, hierarchy)?, format!("/{}", rig.cgroup))?;
     }
-    rig.mote(&["start", &rig.id])?.good()?;
-    let said = running.lines.until("waiting=1")?;
-    said.is("list:/sys/fs/cgroup", "systemd")?;
-    said.is("mkdir:/sys/fs/cgroup/systemd/new", "ok")?;
-    holds("it is made in the hierarchy", named.0.join(&rig.cgroup).join("new").exists())?;
-    // Seen from the namespaces of its cgroups, who joins is where the first process is.
-    let other = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.good()?.facts();
-    for facts in [&said, &other] {
-        let cgroups = facts.get("read:/proc/self/cgroup");
-        contains("its cgroups", cgroups, ":name=systemd:/\n")?;
-        contains("its cgroups", cgroups, "0::/\n")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    let report = running.lines.until("waiting=1")?;
+    report.is("list:/sys/fs/cgroup", "systemd")?;
+    report.is("mkdir:/sys/fs/cgroup/systemd/new", "ok")?;
+    holds("the cgroup is created in the hierarchy", named.0.join(&rig.cgroup).join("new").exists())?;
+    // In the cgroup namespace, the exec process is in the same cgroups as the init.
+    let other = rig.mote(&["exec", &rig.id, "/payload", "read", "/proc/self/cgroup"])?.success()?.report();
+    for report in [&report, &other] {
+        let cgroups = report.get("read:/proc/self/cgroup");
+        contains("the cgroups", cgroups, ":name=systemd:/\n")?;
+        contains("the cgroups", cgroups, "0::/\n")?;
     }
     rig.delete()?;
-    holds("it is removed", !named.has(rig))
+    holds("the cgroup is removed", !named.has(rig))
 }
 
-fn named_hierarchy_goes_with_a_failure(rig: &mut Rig) -> Outcome {
+fn named_hierarchy_is_cleaned_up_after_a_failure(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::Named)?;
     let named = Named::mount(rig)?;
     bundle.set("process.args", crate::json!(["/no/such/program"]));
-    rig.refused(&bundle, &["/no/such/program"])?;
-    holds("nothing is left of it", !named.has(rig))
+    rig.rejected(&bundle, &["/no/such/program"])?;
+    holds("the cgroup is removed", !named.has(rig))
 }
 
-/// What is at that place then is a cgroup of v2, or nothing.
-fn named_hierarchy_that_is_not_mounted_is_refused(rig: &mut Rig) -> Outcome {
+/// The directory is then a cgroup of v2, or does not exist.
+fn named_hierarchy_that_is_not_mounted_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::V2)?;
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "is not mounted"])
+    rig.rejected(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "is not mounted"])
 }
 
-fn named_hierarchy_without_a_place_is_refused(rig: &mut Rig) -> Outcome {
+fn named_hierarchy_without_a_mount_point_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, Layout::V2)?;
     bundle.set("annotations.\"run.oci.systemd.force_cgroup_v1\"", "/elsewhere");
     bundle.verbs(&[]);
-    rig.refused(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "/elsewhere"])
+    rig.rejected(&bundle, &["annotations.run.oci.systemd.force_cgroup_v1: ", "/elsewhere"])
 }

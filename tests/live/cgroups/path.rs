@@ -1,56 +1,56 @@
-//! Which cgroup the container is in.
+//! `linux.cgroupsPath`: the cgroup of the container (config-linux.md, "Cgroups Path").
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::{chief, is_v1, path_of, says, unified, unified_top};
+use super::{content, is_v1, main_controller, path_of, unified, unified_top};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
 tests_in_layouts![
     path_of_the_configuration,
     path_relative,
-    path_not_given,
+    path_of_the_container_id_by_default,
     path_below_an_existing_cgroup,
     path_of_an_empty_cpuset,
     path_below_empty_cpusets,
-    path_that_climbs_is_refused,
+    path_with_dots_is_rejected,
     path_is_the_root_in_a_cgroup_namespace,
     every_hierarchy_is_joined,
-    every_process_is_in_it,
-    disabled_manager_leaves_the_callers_cgroup,
+    every_process_is_in_the_cgroup,
+    disabled_manager_stays_in_the_callers_cgroup,
 ];
 
 fn path_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    let path = path_of(rig.pid()?, chief(rig))?;
+    let path = path_of(rig.pid()?, main_controller(rig))?;
     same("the cgroup", path, format!("/{}", rig.cgroup))?;
     rig.delete()
 }
 
-/// Relative to what the runtime likes, but with these names at the end.
+/// A relative path is below a cgroup that the runtime chooses, and ends with these names.
 fn path_relative(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", rig.cgroup.as_str());
     let _running = rig.waiting(&mut bundle)?;
-    let path = path_of(rig.pid()?, chief(rig))?;
+    let path = path_of(rig.pid()?, main_controller(rig))?;
     holds(&format!("{path} ends with {}", rig.cgroup), path.ends_with(&format!("/{}", rig.cgroup)))?;
     rig.delete()
 }
 
-/// Of its own, and told apart by the container's id.
-fn path_not_given(rig: &mut Rig) -> Outcome {
+/// Without a path, the cgroup is named after the container's id.
+fn path_of_the_container_id_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.remove("linux.cgroupsPath");
     let _running = rig.waiting(&mut bundle)?;
-    let path = path_of(rig.pid()?, chief(rig))?;
+    let path = path_of(rig.pid()?, main_controller(rig))?;
     contains("the cgroup", &path, &rig.id)?;
     rig.delete()
 }
 
-/// What was there before the container is there after it.
+/// A cgroup that existed before the container exists after it.
 fn path_below_an_existing_cgroup(rig: &mut Rig) -> Outcome {
     let top = if unified(rig) { unified_top() } else { "/sys/fs/cgroup/pids".into() };
     let above = top.join(&rig.cgroup);
@@ -58,25 +58,25 @@ fn path_below_an_existing_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.cgroupsPath", format!("/{}/leaf", rig.cgroup));
     let running = rig.waiting(&mut bundle)?;
-    let path = path_of(rig.pid()?, chief(rig))?;
+    let path = path_of(rig.pid()?, main_controller(rig))?;
     same("the cgroup", path, format!("/{}/leaf", rig.cgroup))?;
     rig.delete()?;
     drop(running);
-    holds("the cgroup is gone", !above.join("leaf").exists())?;
-    holds("what was there before is there", above.exists())?;
-    // With those above it in the other hierarchies, which were made by the runtime, and may be left.
-    crate::clean::remove_cgroups(&rig.cgroup);
+    holds("the cgroup is removed", !above.join("leaf").exists())?;
+    holds("the existing cgroup is left", above.exists())?;
+    // Those above it in other hierarchies were created by the runtime, and may be left.
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-/// Cpusets as the kernel makes them on v1: without CPUs and memory nodes, so that nobody may enter.
+/// Creates cpusets as the kernel does on v1: without CPUs and memory nodes, so that no process may join.
 fn empty_cpusets(rig: &Rig, path: &str) -> Outcome<PathBuf> {
     if unified(rig) || !is_v1("cpuset") {
-        return skip_allowed("this layout has no cpusets of v1");
+        return skip_allowed("this layout has no v1 cpusets");
     }
     let top = PathBuf::from("/sys/fs/cgroup/cpuset");
     fs::create_dir_all(top.join(path))?;
-    same("cpuset.cpus", says(&top.join(path), "cpuset.cpus")?.as_str(), "")?;
+    same("cpuset.cpus", content(&top.join(path), "cpuset.cpus")?.as_str(), "")?;
     Ok(top)
 }
 
@@ -85,18 +85,18 @@ fn path_of_an_empty_cpuset(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        same(file, says(&top.join(&rig.cgroup), file)?, says(&top, file)?)?;
+        same(file, content(&top.join(&rig.cgroup), file)?, content(&top, file)?)?;
     }
     rig.delete()
 }
 
-/// What somebody has set stays, and is what those below get.
+/// A value that was set by another program stays, and is copied to the cpusets below.
 fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
     let above = format!("{}/narrow/empty", rig.cgroup);
     let top = empty_cpusets(rig, &above)?;
     let narrow = top.join(&rig.cgroup).join("narrow");
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        fs::write(top.join(&rig.cgroup).join(file), says(&top, file)?)?;
+        fs::write(top.join(&rig.cgroup).join(file), content(&top, file)?)?;
         fs::write(narrow.join(file), "0")?;
     }
     let mut bundle = rig.bundle()?;
@@ -104,33 +104,37 @@ fn path_below_empty_cpusets(rig: &mut Rig) -> Outcome {
     let _running = rig.waiting(&mut bundle)?;
     for directory in [top.join(&above), top.join(&above).join("leaf")] {
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            same(file, says(&directory, file)?.as_str(), "0")?;
+            same(file, content(&directory, file)?.as_str(), "0")?;
         }
     }
-    same("cpuset.cpus above", says(&top.join(&rig.cgroup), "cpuset.cpus")?, says(&top, "cpuset.cpus")?)?;
+    same(
+        "cpuset.cpus above",
+        content(&top.join(&rig.cgroup), "cpuset.cpus")?,
+        content(&top, "cpuset.cpus")?,
+    )?;
     rig.delete()?;
-    crate::clean::remove_cgroups(&rig.cgroup);
+    crate::cleanup::remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
-fn path_that_climbs_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers clean the path instead");
+fn path_with_dots_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun remove the dots instead");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.cgroupsPath", format!("/../../{}", rig.cgroup));
-    rig.refused(&bundle, &["linux.cgroupsPath"])
+    rig.rejected(&bundle, &["linux.cgroupsPath"])
 }
 
 fn path_is_the_root_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.namespace("cgroup", None);
-    let key = format!("cgroup:{}", chief(rig));
-    rig.facts(&mut bundle, &["cgroup"])?.is(&key, "/")
+    let key = format!("cgroup:{}", main_controller(rig));
+    rig.report(&mut bundle, &["cgroup"])?.is(&key, "/")
 }
 
-/// Of the v1 hierarchies that are mounted, none is left out.
+/// The process is in the cgroup in every v1 hierarchy that is mounted.
 fn every_hierarchy_is_joined(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -151,30 +155,30 @@ fn every_hierarchy_is_joined(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn every_process_is_in_it(rig: &mut Rig) -> Outcome {
+fn every_process_is_in_the_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fork", "2", "wait", "1"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
-    let pids = crate::clean::processes("MOTE_LIVE", &rig.marker);
+    let pids = crate::cleanup::processes("MOTE_LIVE", &rig.marker);
     same("processes", pids.len(), 3)?;
     for pid in pids {
-        same("the cgroup", path_of(pid, chief(rig))?, format!("/{}", rig.cgroup))?;
+        same("the cgroup", path_of(pid, main_controller(rig))?, format!("/{}", rig.cgroup))?;
     }
     rig.delete()
 }
 
-fn disabled_manager_leaves_the_callers_cgroup(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+fn disabled_manager_stays_in_the_callers_cgroup(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such option");
     }
     rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);
     let mut bundle = rig.bundle()?;
     bundle.set("linux.resources.pids.limit", 5i64);
     let _running = rig.waiting(&mut bundle)?;
-    let own = path_of(std::process::id().cast_signed(), chief(rig))?;
-    let path = path_of(rig.pid()?, chief(rig))?;
+    let own = path_of(std::process::id().cast_signed(), main_controller(rig))?;
+    let path = path_of(rig.pid()?, main_controller(rig))?;
     same("the cgroup", path.as_str(), own.as_str())?;
     different("the cgroup", path, format!("/{}", rig.cgroup))?;
     rig.delete()

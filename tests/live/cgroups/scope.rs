@@ -1,12 +1,11 @@
-//! The life of scopes that systemd makes: names that are taken, failures, crashes, users; and cgroups that systemd
-//! has given away.
+//! The lifecycle of systemd scopes: names in use, failures, crashes, users; and cgroups that systemd has delegated.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::says;
+use super::content;
 use super::systemd::{bundle, has, nothing_left, property, removed, scope, unit, with_systemd};
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, run, start};
@@ -16,26 +15,26 @@ use crate::{sys, tests};
 
 tests![
     "systemd",
-    systemd_name_taken,
+    systemd_scope_name_in_use_is_rejected,
     systemd_failure_leaves_nothing,
     systemd_foreground,
-    systemd_killed_create,
-    systemd_by_the_bus,
-    systemd_is_not_asked_to_end_what_ends,
-    systemd_ends_what_does_not,
+    systemd_create_killed,
+    systemd_through_the_system_bus,
+    systemd_scope_that_stops_by_itself_is_not_stopped,
+    systemd_scope_with_another_process_is_stopped,
     systemd_rootless,
     delegated_cgroup,
-    delegated_needs_a_mark,
+    delegated_manager_needs_a_delegated_cgroup,
 ];
 
-fn systemd_name_taken(rig: &mut Rig) -> Outcome {
+fn systemd_scope_name_in_use_is_rejected(rig: &mut Rig) -> Outcome {
     let mut first = bundle(rig)?;
     let _running = rig.waiting(&mut first)?;
     let id = rig.id.clone();
     rig.id = format!("{id}-second");
     let output = rig.run(&first, &[])?;
-    output.bad(&["StartTransientUnit", &unit(rig), "org.freedesktop.systemd1.UnitExists"])?;
-    // And what is not its own it does not take away.
+    output.failure(&["StartTransientUnit", &unit(rig), "org.freedesktop.systemd1.UnitExists"])?;
+    // The scope of the other container is not removed.
     rig.delete()?;
     rig.id = id;
     rig.status_is("running")?;
@@ -44,14 +43,14 @@ fn systemd_name_taken(rig: &mut Rig) -> Outcome {
 
 fn systemd_failure_leaves_nothing(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
-    // Below the scope.
+    // A failure in the cgroup below the scope.
     bundle.set("linux.resources.unified", json!({"memory.max": "what"}));
-    rig.refused(&bundle, &["linux.resources.unified", "memory.max"])?;
+    rig.rejected(&bundle, &["linux.resources.unified", "memory.max"])?;
     has(rig, &[("LoadState", "not-found")])?;
-    // In the child.
+    // A failure in the child.
     bundle.remove("linux.resources.unified");
     bundle.set("process.args", json!(["/no/such/program"]));
-    rig.refused(&bundle, &["/no/such/program"])?;
+    rig.rejected(&bundle, &["/no/such/program"])?;
     nothing_left(rig)
 }
 
@@ -65,75 +64,75 @@ fn systemd_foreground(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Killed at any moment: `delete --force` leaves nothing.
-fn systemd_killed_create(rig: &mut Rig) -> Outcome {
+/// Killed after delays of all lengths: `delete --force` leaves nothing.
+fn systemd_create_killed(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.verbs(&["wait", "1"]);
     let begin = Instant::now();
     rig.create(&bundle, &[])?;
-    let whole = begin.elapsed();
+    let duration = begin.elapsed();
     rig.delete()?;
     for round in 0..24u32 {
         let mut running = start(&mut rig.launch("create", &bundle, &[])?, false)?;
-        // The moments are what is tried: there is nothing to wait for.
-        std::thread::sleep(whole.mul_f64(f64::from(round) / 20.0));
+        // Sleeps because the delay is what is varied; there is no event to wait for.
+        std::thread::sleep(duration.mul_f64(f64::from(round) / 20.0));
         let _ = running.signal(libc::SIGKILL);
         running.status()?;
         rig.delete()?;
-        soon_gone(rig, round)?;
+        is_unloaded(rig, round)?;
     }
     nothing_left(rig)
 }
 
-/// A request that was sent before the end is carried out after it, for a process that is no more.
-fn soon_gone(rig: &Rig, round: u32) -> Outcome {
+/// Waits until the scope is removed: systemd carries out a request of a process that has been killed.
+fn is_unloaded(rig: &Rig, round: u32) -> Outcome {
     let begin = Instant::now();
     while property(rig, "LoadState")? != "not-found" {
         if begin.elapsed() > LIMIT {
             return fail(format_args!("round {round}: the scope is {}", property(rig, "ActiveState")?));
         }
-        // Nobody tells that a unit was forgotten.
+        // Polls, as there is no signal for a unit that was unloaded from another connection.
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
 
-fn systemd_by_the_bus(rig: &mut Rig) -> Outcome {
+fn systemd_through_the_system_bus(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     let bus = Path::new("/run/dbus/system_bus_socket");
     if !bus.exists() {
-        return skip_allowed("no bus");
+        return skip_allowed("no D-Bus system bus");
     }
     bundle.verbs(&[]);
-    // systemd's own socket is hidden from the runtime.
+    // The private socket of systemd is hidden from the runtime.
     let mut command = rig.launch("run", &bundle, &[])?;
     sys::before_exec(&mut command, || {
         sys::unshare(libc::CLONE_NEWNS)?;
-        sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))
+        sys::bind_over(Path::new("/dev/null"), Path::new("/run/systemd/private"))
     });
-    run(&mut command, "")?.good()?;
+    run(&mut command, "")?.success()?;
     nothing_left(rig)
 }
 
-/// An empty scope goes by itself, which is waited for, without a word to systemd.
-fn systemd_is_not_asked_to_end_what_ends(rig: &mut Rig) -> Outcome {
+/// An empty scope stops by itself: mote waits for that, and sends systemd no request.
+fn systemd_scope_that_stops_by_itself_is_not_stopped(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     for _ in 0..8 {
         let _running = rig.waiting(&mut bundle)?;
         let mut command = rig.command(&["delete", "--force", &rig.id]);
         sys::before_exec(&mut command, || {
             sys::unshare(libc::CLONE_NEWNS)?;
-            sys::cover(Path::new("/dev/null"), Path::new("/run/systemd/private"))?;
-            sys::cover(Path::new("/dev/null"), Path::new("/run/dbus/system_bus_socket"))
+            sys::bind_over(Path::new("/dev/null"), Path::new("/run/systemd/private"))?;
+            sys::bind_over(Path::new("/dev/null"), Path::new("/run/dbus/system_bus_socket"))
         });
-        run(&mut command, "")?.good()?;
+        run(&mut command, "")?.success()?;
         nothing_left(rig)?;
     }
     Ok(())
 }
 
-/// Somebody else's process is in the scope.
-fn systemd_ends_what_does_not(rig: &mut Rig) -> Outcome {
+/// A process of another program is in the scope.
+fn systemd_scope_with_another_process_is_stopped(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     bundle.set("annotations.\"run.oci.systemd.subgroup\"", "container");
     let _running = rig.waiting(&mut bundle)?;
@@ -143,10 +142,10 @@ fn systemd_ends_what_does_not(rig: &mut Rig) -> Outcome {
     let mut other = start(Command::new("sh").args(["-c", script]).current_dir(&beside), false)?;
     other.lines.until("in")?;
     removed(rig)?;
-    holds("the other one was ended", !other.status()?.0.success())
+    holds("the other process was killed", !other.status()?.0.success())
 }
 
-/// A user who has a systemd of his own.
+/// A user with a systemd user instance.
 fn user() -> Outcome<(u32, PathBuf)> {
     for entry in fs::read_dir("/run/user").into_iter().flatten() {
         let path = entry?.path();
@@ -155,7 +154,7 @@ fn user() -> Outcome<(u32, PathBuf)> {
             return Ok((id, path));
         }
     }
-    skip_allowed("no user's systemd")
+    skip_allowed("no systemd user instance")
 }
 
 fn systemd_rootless(rig: &mut Rig) -> Outcome {
@@ -170,7 +169,7 @@ fn systemd_rootless(rig: &mut Rig) -> Outcome {
     bundle.set("linux.resources.pids.limit", 13i64);
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
-    run(Command::new("chown").arg("-R").arg(format!("{id}:{id}")).arg(&rig.dir), "")?.good()?;
+    run(Command::new("chown").arg("-R").arg(format!("{id}:{id}")).arg(&rig.dir), "")?.success()?;
     rig.user = Some(id);
     let dir = bundle.dir.display().to_string();
     let mut kept = Vec::new();
@@ -184,23 +183,23 @@ fn systemd_rootless(rig: &mut Rig) -> Outcome {
         let mut running = start(&mut command, false)?;
         let (status, errors) = running.status()?;
         holds(&format!("{words:?}: {errors}"), status.success())?;
-        // The container still says something there.
+        // The container prints after `delete`.
         kept.push(running);
     }
     let table = fs::read_to_string(format!("/proc/{}/cgroup", rig.pid()?))?;
     contains(
-        "its cgroup",
+        "the cgroup",
         &table,
         &format!("/user@{id}.service/user.slice/mote-{}.scope/container", rig.cgroup),
     )?;
     let own = PathBuf::from("/sys/fs/cgroup").join(table.trim().trim_start_matches("0::/"));
-    same("pids.max", says(&own, "pids.max")?.as_str(), "17")?;
-    same("pids.max of the scope", says(own.parent().unwrap_or(&own), "pids.max")?.as_str(), "17")?;
+    same("pids.max", content(&own, "pids.max")?.as_str(), "17")?;
+    same("pids.max of the scope", content(own.parent().unwrap_or(&own), "pids.max")?.as_str(), "17")?;
     rig.delete()?;
-    holds("the scope is gone", !own.parent().is_some_and(Path::exists))
+    holds("the scope is removed", !own.parent().is_some_and(Path::exists))
 }
 
-/// Without systemd, in a service that was given its cgroup.
+/// Without systemd as cgroup manager, in a service with a delegated cgroup.
 fn delegated_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig)?;
     rig.globals.clear();
@@ -219,12 +218,12 @@ fn delegated_cgroup(rig: &mut Rig) -> Outcome {
         "run",
     ]);
     command.arg("--bundle").arg(&bundle.dir).arg(&rig.id);
-    let inside = run(&mut command, "")?.good()?.facts();
+    let inside = run(&mut command, "")?.success()?.report();
     let path = format!("0::/system.slice/{unit}/{}", rig.cgroup);
-    contains("its cgroup", inside.get("read:/proc/self/cgroup"), &path)
+    contains("the cgroup", inside.get("read:/proc/self/cgroup"), &path)
 }
 
-fn delegated_needs_a_mark(rig: &mut Rig) -> Outcome {
+fn delegated_manager_needs_a_delegated_cgroup(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig)?;
     rig.globals = vec!["--cgroup-manager".to_string(), "delegated".to_string()];
     bundle.write()?;

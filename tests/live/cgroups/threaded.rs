@@ -1,11 +1,11 @@
-//! A container below a threaded cgroup, whose processes the kernel lists at that one's domain (cgroup-v2.rst,
+//! A container below a threaded cgroup: the kernel lists its processes in the threaded domain (cgroup-v2.rst,
 //! "Threads").
 
 use std::fs;
 
-use super::{says, unified_top};
+use super::{content, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::clean::{processes, remove_cgroups};
+use crate::cleanup::{processes, remove_cgroups};
 use crate::command::{LIMIT, Running};
 use crate::json::Json;
 use crate::rig::{Layout, Rig};
@@ -19,8 +19,8 @@ tests![
     threaded_processes_are_listed,
 ];
 
-/// Four processes, in no pid namespace, whose first would take the others along.
-fn four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
+/// Four processes without a pid namespace, in which the exit of the init would kill the others.
+fn container_of_four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
     rig.set_layout(Layout::V2)?;
     let above = unified_top().join(&rig.cgroup);
     fs::create_dir(&above)?;
@@ -30,10 +30,10 @@ fn four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
     bundle.without_namespace("pid");
     bundle.verbs(&["fork", "3", "wait", "1"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
-    if says(&above.join("leaf"), "cgroup.type")? != "threaded" {
-        return skip_allowed("the runtime makes no threaded cgroup");
+    if content(&above.join("leaf"), "cgroup.type")? != "threaded" {
+        return skip_allowed("the runtime creates no threaded cgroup");
     }
     let mut all = processes("MOTE_LIVE", &rig.marker);
     all.sort_unstable();
@@ -41,47 +41,47 @@ fn four(rig: &mut Rig) -> Outcome<(Running, Vec<i32>)> {
     Ok((running, all))
 }
 
-fn over(rig: &Rig, all: &[i32]) -> Outcome {
+fn is_removed(rig: &Rig, all: &[i32]) -> Outcome {
     for pid in all {
-        // One that is not there any more has no pidfd.
+        // For a process that was reaped, pidfd_open(2) fails.
         let ended = sys::pidfd(*pid).and_then(|pidfd| sys::readable(&pidfd, LIMIT));
-        holds("each process ends", ended.unwrap_or(true))?;
+        holds("each process exits", ended.unwrap_or(true))?;
     }
-    rig.mote(&["delete", "--force", &rig.id])?.good()?;
-    holds("its cgroup is gone", !unified_top().join(&rig.cgroup).join("leaf").exists())?;
+    rig.mote(&["delete", "--force", &rig.id])?.success()?;
+    holds("the cgroup is removed", !unified_top().join(&rig.cgroup).join("leaf").exists())?;
     remove_cgroups(&rig.cgroup);
     Ok(())
 }
 
 fn threaded_and_all_killed(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
-    over(rig, &all)
+    let (_running, all) = container_of_four(rig)?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
+    is_removed(rig, &all)
 }
 
 fn threaded_and_paused(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    let (_running, all) = container_of_four(rig)?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
-    let events = says(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
+    let events = content(&unified_top().join(&rig.cgroup).join("leaf"), "cgroup.events")?;
     contains("cgroup.events", &events, "frozen 1")?;
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("running")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.good()?;
-    over(rig, &all)
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", "--all", &rig.id, "KILL"])?.success()?;
+    is_removed(rig, &all)
 }
 
 fn threaded_and_deleted_by_force(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
+    let (_running, all) = container_of_four(rig)?;
     rig.delete()?;
-    over(rig, &all)
+    is_removed(rig, &all)
 }
 
 fn threaded_processes_are_listed(rig: &mut Rig) -> Outcome {
-    let (_running, all) = four(rig)?;
-    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout)?;
+    let (_running, all) = container_of_four(rig)?;
+    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout)?;
     same("the list", list, Json::parse(&format!("{all:?}"))?)?;
     rig.delete()?;
-    over(rig, &all)
+    is_removed(rig, &all)
 }

@@ -1,4 +1,4 @@
-//! `events`: what a container uses, once and again and again, and that it ran out of memory.
+//! `events`: statistics of a container, once and at an interval, and the event of an OOM kill.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use crate::cgroups::{is_v1, unified_top};
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::command::{LIMIT, Running, start};
 use crate::json::Json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::rig::{Layout, Rig, Runtime};
 use crate::{sys, tests_in_layouts};
 
 tests_in_layouts![
-    events_once_as_the_kernel_counts,
-    events_before_the_start,
-    events_every_interval_until_the_end,
-    events_in_the_same_memory,
-    events_tell_of_a_process_killed_for_memory,
-    events_tell_of_a_container_killed_for_memory,
-    events_end_when_nobody_reads,
-    events_of_no_running_container_are_refused,
-    events_of_a_container_without_a_cgroup_are_refused,
-    events_at_an_interval_that_is_none_are_refused,
+    events_stats_equal_the_control_files,
+    events_of_a_created_container,
+    events_at_each_interval_until_the_end,
+    events_does_not_leak_memory,
+    events_report_an_oom_kill_of_a_process,
+    events_report_an_oom_kill_of_the_init,
+    events_end_when_the_reader_closes,
+    events_of_a_stopped_container_are_rejected,
+    events_of_a_container_without_a_cgroup_are_rejected,
+    events_with_an_invalid_interval_are_rejected,
 ];
 
-/// The members of the data, in runc's order.
+/// The members of `data`, in the order of runc.
 const DATA: [&str; 8] =
     ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"];
 
-/// A number of the data and where the kernel has it: controller and file of v1, file of v2, the line in either for
-/// those with lines, and what one of v2's is in v1's units.
+/// A number in `data`, and the control file that it is read from: controller and file of v1, file of v2, the key of the
+/// line in either if the file has several, and the factor from v2's unit to v1's.
 struct Number {
     data: [&'static str; 3],
     v1: (&'static str, &'static str),
@@ -86,7 +86,7 @@ const NUMBERS: [Number; 6] = [
 ];
 
 impl Number {
-    /// What the kernel says, where it says anything: the container has a cgroup only where the runtime saw one.
+    /// The value in the control file, or `None` if the container has no such cgroup in this layout.
     fn counted(&self, rig: &Rig) -> Outcome<Option<i64>> {
         let (controller, file) = self.v1;
         let v1 = Path::new("/sys/fs/cgroup").join(controller).join(&rig.cgroup).join(file);
@@ -109,7 +109,7 @@ fn has(rig: &Rig, controller: &str) -> bool {
     (v1 && rig.layout != Layout::V2) || (v2 && rig.layout != Layout::V1)
 }
 
-/// A bundle with the limits that there can be.
+/// A bundle with the limits that this layout supports.
 fn limited(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     if has(rig, "memory") {
@@ -121,14 +121,14 @@ fn limited(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-/// The events of a container that goes on; when the first of them is there, none can be missed any more.
+/// Starts `events` at an interval and waits for the first line, after which no event is missed.
 fn follow(rig: &Rig, interval: &str) -> Outcome<Running> {
     let mut events = start(&mut rig.command(&["events", "--interval", interval, &rig.id]), false)?;
     is_stats(rig, &events.lines.next()?)?;
     Ok(events)
 }
 
-/// What comes before a line (an empty one is the end), which has to come in time.
+/// The lines up to a line (an empty one is the end), which must appear within the time limit.
 fn until(events: &mut Running, wanted: &str) -> Outcome<String> {
     let (mut text, start) = (String::new(), Instant::now());
     loop {
@@ -141,15 +141,16 @@ fn until(events: &mut Running, wanted: &str) -> Outcome<String> {
     }
 }
 
-/// What comes until it ends, which it has to with 0. Read first: who writes to a pipe that is full does not end.
+/// The lines up to the end, and checks exit code 0. The pipe is read first, as a process with a full pipe does not
+/// exit.
 fn rest(events: &mut Running) -> Outcome<String> {
     let text = until(events, "")?;
     let (status, errors) = events.status()?;
-    same("how it ends", (status.code(), errors.as_str()), (Some(0), ""))?;
+    same("exit code and standard error", (status.code(), errors.as_str()), (Some(0), ""))?;
     Ok(text)
 }
 
-/// The data of a line that has to be statistics.
+/// Checks that a line is an event of statistics, and returns its data.
 fn is_stats(rig: &Rig, line: &str) -> Outcome<Json> {
     let event = Json::parse(line)?;
     same("members", event.keys(), vec!["type", "id", "data"])?;
@@ -159,37 +160,37 @@ fn is_stats(rig: &Rig, line: &str) -> Outcome<Json> {
     Ok(event.at("data").clone())
 }
 
-/// The line that tells of a kill.
+/// The event of an OOM kill.
 fn oom(rig: &Rig) -> String {
     format!("{{\"type\":\"oom\",\"id\":\"{}\"}}", rig.id)
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("runc ends with the cgroup, crun has no events"),
+        false => skip_allowed("runc fails when the cgroup is removed, crun has no events"),
     }
 }
 
-/// The container waits meanwhile, so nothing is counted between the two looks. Before that it used more than now.
-fn events_once_as_the_kernel_counts(rig: &mut Rig) -> Outcome {
+/// The container waits, so that the values do not change in between. `events` reports its peak, too.
+fn events_stats_equal_the_control_files(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = limited(rig)?;
     let _running = rig.waiting(&mut bundle)?;
-    rig.mote(&["exec", &rig.id, "/payload", "eat", "8192"])?.good()?;
-    let text = rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout;
+    rig.mote(&["exec", &rig.id, "/payload", "allocate", "8192"])?.success()?;
+    let text = rig.mote(&["events", "--stats", &rig.id])?.success()?.stdout;
     same("lines", text.lines().count(), 1)?;
     let data = is_stats(rig, &text)?;
     for number in &NUMBERS {
         let [one, two, three] = number.data;
-        let told = data.at(one).at(two);
-        let told = if three.is_empty() { told } else { told.at(three) };
+        let event = data.at(one).at(two);
+        let event = if three.is_empty() { event } else { event.at(three) };
         if let Some(counted) = number.counted(rig)? {
-            same(&number.data.join("."), told.int(), counted)?;
+            same(&number.data.join("."), event.int(), counted)?;
         }
     }
     holds("CPU time", data.at("cpu").at("usage").at("total").int() > 0)?;
-    // Without the controller processes are counted.
+    // Without the controller, the processes are counted.
     if has(rig, "pids") || rig.layout != Layout::V1 {
         same("processes", data.at("pids").at("current").int(), 1)?;
     }
@@ -201,16 +202,16 @@ fn events_once_as_the_kernel_counts(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn events_before_the_start(rig: &mut Rig) -> Outcome {
+fn events_of_a_created_container(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
-    is_stats(rig, &rig.mote(&["events", "--stats", &rig.id])?.good()?.stdout)?;
+    is_stats(rig, &rig.mote(&["events", "--stats", &rig.id])?.success()?.stdout)?;
     rig.delete()
 }
 
-fn events_every_interval_until_the_end(rig: &mut Rig) -> Outcome {
+fn events_at_each_interval_until_the_end(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -219,22 +220,22 @@ fn events_every_interval_until_the_end(rig: &mut Rig) -> Outcome {
     for _ in 0..4 {
         is_stats(rig, &events.lines.next()?)?;
     }
-    holds("not sooner than it should", begin.elapsed() >= Duration::from_millis(3 * 20))?;
-    holds("it goes on", !events.is_over()?)?;
+    holds("the intervals have passed", begin.elapsed() >= Duration::from_millis(3 * 20))?;
+    holds("events continues", !events.has_ended()?)?;
     rig.kill_init()?;
     rest(&mut events)?.lines().try_for_each(|line| is_stats(rig, line).map(drop))?;
     rig.delete()
 }
 
-/// The size that /proc has for a process, with everything it ever took.
+/// The size of a process's address space, from /proc.
 fn size(running: &Running) -> Outcome<String> {
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid()))?;
     let size = status.lines().find(|line| line.starts_with("VmSize:"));
     Ok(size.unwrap_or_default().to_string())
 }
 
-/// What memory each line took would show after so many.
-fn events_in_the_same_memory(rig: &mut Rig) -> Outcome {
+/// Memory allocated per line would show after 600 lines.
+fn events_does_not_leak_memory(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -247,8 +248,8 @@ fn events_in_the_same_memory(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// A limit that the first process keeps, and another one does not.
-fn events_tell_of_a_process_killed_for_memory(rig: &mut Rig) -> Outcome {
+/// The init stays below the limit, and an exec process exceeds it.
+fn events_report_an_oom_kill_of_a_process(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     if !has(rig, "memory") {
         return skip_allowed("no memory controller in this layout");
@@ -256,42 +257,42 @@ fn events_tell_of_a_process_killed_for_memory(rig: &mut Rig) -> Outcome {
     let mut bundle = limited(rig)?;
     let _running = rig.waiting(&mut bundle)?;
     let mut events = follow(rig, "200ms")?;
-    let eaten = rig.mote(&["exec", &rig.id, "/payload", "eat", "131072"])?;
+    let eaten = rig.mote(&["exec", &rig.id, "/payload", "allocate", "131072"])?;
     same("exit code", eaten.code(), 137)?;
-    let told = oom(rig);
-    until(&mut events, &told)?;
+    let event = oom(rig);
+    until(&mut events, &event)?;
     rig.status_is("running")?;
-    holds("it goes on", !events.is_over()?)?;
+    holds("events continues", !events.has_ended()?)?;
     rig.kill_init()?;
     let more = rest(&mut events)?;
-    same("more of the kind", more.lines().filter(|line| *line == told).count(), 0)?;
+    same("more events of an OOM kill", more.lines().filter(|line| *line == event).count(), 0)?;
     rig.delete()
 }
 
-/// That is told though it is the container's end.
-fn events_tell_of_a_container_killed_for_memory(rig: &mut Rig) -> Outcome {
+/// Reported even if the container exits because of it.
+fn events_report_an_oom_kill_of_the_init(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     if !has(rig, "memory") {
         return skip_allowed("no memory controller in this layout");
     }
     let mut bundle = limited(rig)?;
-    bundle.verbs(&["wait", "1", "eat", "131072"]);
+    bundle.verbs(&["wait", "1", "allocate", "131072"]);
     let mut running = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     running.lines.until("waiting=1")?;
     let mut events = follow(rig, "50ms")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     let text = rest(&mut events)?;
-    let told = oom(rig);
-    holds("it is told", text.lines().any(|line| line == told))?;
+    let event = oom(rig);
+    holds("the OOM kill is reported", text.lines().any(|line| line == event))?;
     rig.delete()
 }
 
-fn events_end_when_nobody_reads(rig: &mut Rig) -> Outcome {
+fn events_end_when_the_reader_closes(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    // Found out by the next line, without one, and by whichever is first.
+    // Detected when the next line is written, without a line, and by whichever comes first.
     for interval in ["1ns", "1h"].into_iter().chain(["1ms"; 20]) {
         let mut command = rig.command(&["events", "--interval", interval, &rig.id]);
         let errors = sys::memory_file()?;
@@ -300,7 +301,7 @@ fn events_end_when_nobody_reads(rig: &mut Rig) -> Outcome {
         if !sys::readable(&sys::pidfd(child.id().cast_signed())?, LIMIT)? {
             child.kill()?;
             child.wait()?;
-            return fail("it goes on");
+            return fail("events does not exit");
         }
         same("exit code", child.wait()?.code(), Some(0))?;
         same("bytes of error", errors.metadata()?.len(), 0)?;
@@ -308,7 +309,7 @@ fn events_end_when_nobody_reads(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn events_of_no_running_container_are_refused(rig: &mut Rig) -> Outcome {
+fn events_of_a_stopped_container_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -316,29 +317,29 @@ fn events_of_no_running_container_are_refused(rig: &mut Rig) -> Outcome {
     for options in [&[][..], &["--stats"]] {
         let words = [&["events"], options].concat();
         let stopped = rig.mote(&[&words[..], &[&rig.id]].concat())?;
-        rig.bad(&stopped, &["container not running", &rig.id, "stopped"])?;
-        rig.bad(&rig.mote(&[&words[..], &["nobody"]].concat())?, &["nobody", "does not exist"])?;
+        rig.failure(&stopped, &["container not running", &rig.id, "stopped"])?;
+        rig.failure(&rig.mote(&[&words[..], &["nobody"]].concat())?, &["nobody", "does not exist"])?;
     }
     rig.delete()
 }
 
-fn events_of_a_container_without_a_cgroup_are_refused(rig: &mut Rig) -> Outcome {
+fn events_of_a_container_without_a_cgroup_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     rig.globals.push("--cgroup-manager=disabled".into());
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    rig.bad(&rig.mote(&["events", "--stats", &rig.id])?, &[&rig.id, "no cgroup"])?;
+    rig.failure(&rig.mote(&["events", "--stats", &rig.id])?, &[&rig.id, "no cgroup"])?;
     rig.delete()
 }
 
-/// Before the container is looked at.
-fn events_at_an_interval_that_is_none_are_refused(rig: &mut Rig) -> Outcome {
+/// Rejected before the container is looked up.
+fn events_with_an_invalid_interval_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     for interval in ["0", "0s", "-1s", "moon", "5x", "1h2", "99999999999999999999"] {
         for options in [&[][..], &["--stats"]] {
             let words = [&["events", "--interval", interval], options, &["nobody"]].concat();
-            rig.misused(&rig.mote(&words)?, &format!("\"{interval}\""))?;
+            rig.usage_error(&rig.mote(&words)?, &format!("\"{interval}\""))?;
         }
     }
-    rig.bad(&rig.mote(&["events", "--interval", "5", "nobody"])?, &["does not exist"])
+    rig.failure(&rig.mote(&["events", "--interval", "5", "nobody"])?, &["does not exist"])
 }

@@ -1,4 +1,4 @@
-//! `list` in its three forms.
+//! `list` as a table, as JSON, and with `--quiet`.
 
 use crate::check::{Outcome, contains, holds, same};
 use crate::json::Json;
@@ -7,18 +7,18 @@ use crate::tests;
 
 tests![
     "commands",
-    list_of_nothing,
+    list_without_containers,
     list_as_a_table,
     list_as_json,
     list_quiet,
-    list_in_an_unknown_format_is_refused,
+    list_in_an_unknown_format_is_rejected,
 ];
 
-fn list_of_nothing(rig: &mut Rig) -> Outcome {
-    let table = rig.mote(&["list"])?.good()?.stdout;
+fn list_without_containers(rig: &mut Rig) -> Outcome {
+    let table = rig.mote(&["list"])?.success()?.stdout;
     same("lines", table.lines().count(), 1)?;
-    same("quiet", rig.mote(&["list", "-q"])?.good()?.stdout.as_str(), "")?;
-    let json = Json::parse(&rig.mote(&["list", "--format", "json"])?.good()?.stdout)?;
+    same("quiet", rig.mote(&["list", "-q"])?.success()?.stdout.as_str(), "")?;
+    let json = Json::parse(&rig.mote(&["list", "--format", "json"])?.success()?.stdout)?;
     holds("no items", json.items().is_empty())
 }
 
@@ -40,7 +40,7 @@ fn two(rig: &mut Rig, test: impl Fn(&Rig, &str, &str) -> Outcome) -> Outcome {
 
 fn list_as_a_table(rig: &mut Rig) -> Outcome {
     two(rig, |rig, one, two| {
-        let table = rig.mote(&["list"])?.good()?.stdout;
+        let table = rig.mote(&["list"])?.success()?.stdout;
         let mut lines = table.lines();
         let header = lines.next().unwrap_or("");
         for column in ["PID", "STATUS", "BUNDLE", "CREATED", "OWNER"] {
@@ -59,7 +59,7 @@ fn list_as_a_table(rig: &mut Rig) -> Outcome {
 
 fn list_as_json(rig: &mut Rig) -> Outcome {
     two(rig, |rig, one, two| {
-        let list = Json::parse(&rig.mote(&["list", "--format", "json"])?.good()?.stdout)?;
+        let list = Json::parse(&rig.mote(&["list", "--format", "json"])?.success()?.stdout)?;
         same("items", list.items().len(), 2)?;
         for (id, status) in [(one, "running"), (two, "created")] {
             let Some(item) = list.items().iter().find(|item| item.at("id").text() == id) else {
@@ -78,13 +78,13 @@ fn list_as_json(rig: &mut Rig) -> Outcome {
 
 fn list_quiet(rig: &mut Rig) -> Outcome {
     two(rig, |rig, one, two| {
-        let text = rig.mote(&["list", "--quiet"])?.good()?.stdout;
+        let text = rig.mote(&["list", "--quiet"])?.success()?.stdout;
         let mut ids: Vec<&str> = text.lines().collect();
         ids.sort_unstable();
         same("ids", ids, vec![one, two])
     })
 }
 
-fn list_in_an_unknown_format_is_refused(rig: &mut Rig) -> Outcome {
-    rig.misused(&rig.mote(&["list", "--format", "moon"])?, "moon")
+fn list_in_an_unknown_format_is_rejected(rig: &mut Rig) -> Outcome {
+    rig.usage_error(&rig.mote(&["list", "--format", "moon"])?, "moon")
 }

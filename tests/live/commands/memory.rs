@@ -1,10 +1,12 @@
 //! Memory of processes that wait. `scripts/bench` prints the exact figures.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
+use crate::sys::trace::peaks;
 use crate::{json, sys, tests};
 
 tests![
@@ -13,6 +15,7 @@ tests![
     memory_of_a_created_container_with_a_filter,
     memory_that_a_filter_forbids_to_release,
     memory_of_run_that_waits,
+    memory_peaks_of_a_start,
 ];
 
 /// Fails if a process has more than so many KB in a field of smaps_rollup (proc_pid_smaps(5)).
@@ -49,7 +52,7 @@ fn memory_that_a_filter_forbids_to_release(rig: &mut Rig) -> Outcome {
     let mut bundle = filtered(rig, false, "munmap")?;
     bundle.verbs(&["exit", "0"]);
     let _created = rig.create(&bundle, &[])?;
-    sys::pass::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
     rig.status_is("created")?;
     let exe = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?.len();
     holds(&format!("the memfd has {exe} bytes"), exe > 4096)?;
@@ -69,7 +72,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     let mut created = rig.create(bundle, &[])?;
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
-    sys::pass::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
     has_at_most(pid, "Rss", 12)?;
     has_at_most(pid, "Pss_Shmem", 4)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -77,7 +80,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     same(&format!("mappings: {mapped:?}"), mapped.len(), 2)?;
     same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), 4096)?;
     same("the command line", fs::read_to_string(format!("/proc/{pid}/cmdline"))?.as_str(), "mote init\0")?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.all()?;
     rig.delete()
 }
@@ -93,6 +96,26 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
+/// The peaks of the parent and of the container init, in KB, until that executes the program.
+fn memory_peaks_of_a_start(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["exit", "0"]);
+    for (command, parent, child) in [("run", 0, 0), ("create", 0, 0)] {
+        let mut command = rig.launch(command, &bundle, &[])?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let found = peaks(&mut command)?;
+        println!("{command:?} {found:?}");
+        let bounds = [parent, child];
+        holds(
+            &format!("{found:?} are {bounds:?} or less"),
+            found.iter().zip(bounds).all(|(found, most)| *found <= most),
+        )?;
+        rig.delete()?;
+    }
+    Ok(())
+}
+
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("the bounds are mote's") }
 }

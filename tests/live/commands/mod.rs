@@ -1,5 +1,6 @@
-//! The command line: what each command does, prints, and refuses.
+//! The commands: what each does and prints, and which arguments it rejects.
 
+pub mod cli;
 pub mod events;
 pub mod id;
 pub mod kill;
@@ -9,8 +10,7 @@ pub mod memory;
 pub mod mounts;
 pub mod notify;
 pub mod pause;
-pub mod record;
 pub mod spec;
 pub mod state;
-pub mod text;
+pub mod status_file;
 pub mod update;

@@ -6,33 +6,33 @@ use std::os::unix::fs::symlink;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::Output;
-use crate::facts::Facts;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "commands",
-    mounts_come_and_go,
-    mounts_of_a_user_namespace,
+    mounts_added_and_removed,
+    mounts_added_in_a_user_namespace,
     mounts_with_mapped_owners,
-    mounts_all_or_none,
-    mounts_over_the_root_are_refused,
-    mounts_of_namespaces_are_refused,
+    mounts_are_added_all_or_none,
+    mounts_over_the_root_are_rejected,
+    mounts_of_namespaces_are_rejected,
     mounts_are_removed_without_links,
-    mounts_bad_input,
+    mounts_with_invalid_input_is_rejected,
 ];
 
-/// A container that waits, with these namespaces besides.
+/// Starts a container that waits, optionally in a user namespace.
 fn container(rig: &Rig, user_namespace: bool) -> Outcome<Bundle> {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("runc has no such command, and crun an experimental one");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc has no such command, and crun's is experimental");
     }
     let mut bundle = rig.bundle()?;
     if user_namespace {
         bundle.user_namespace(100_000);
-        // Its root may make nothing in an image that is the host's.
+        // Its root may not create mount points in an image that belongs to the host's root.
         for file in ["/added/here/.keep", "/file", "/scratch/.keep"] {
             bundle.file(file, "")?;
         }
@@ -47,11 +47,11 @@ fn mounts(rig: &Rig, verb: &str, list: &Json) -> Outcome<Output> {
     rig.mote(&["mounts", verb, &rig.id, &file.display().to_string()])
 }
 
-fn inside(rig: &Rig, verbs: &[&str]) -> Outcome<Facts> {
-    Ok(rig.mote(&[&["exec", &rig.id, "/payload"], verbs].concat())?.good()?.facts())
+fn inside(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {
+    Ok(rig.mote(&[&["exec", &rig.id, "/payload"], verbs].concat())?.success()?.report())
 }
 
-/// A directory of the host's with a file in it.
+/// A directory of the host with a file in it.
 fn volume(rig: &Rig) -> Outcome<String> {
     let volume = rig.dir.join("volume");
     fs::create_dir(&volume)?;
@@ -59,7 +59,7 @@ fn volume(rig: &Rig) -> Outcome<String> {
     Ok(volume.display().to_string())
 }
 
-fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
+fn added_and_removed(rig: &Rig, user_namespace: bool) -> Outcome {
     container(rig, user_namespace)?;
     let volume = volume(rig)?;
     let file = format!("{volume}/file");
@@ -69,7 +69,7 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
         {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=755", "noexec"]},
         {"destination": "/scratch/below", "type": "tmpfs", "source": "tmpfs"}
     ]);
-    mounts(rig, "add", &list)?.good()?;
+    mounts(rig, "add", &list)?.success()?;
     let verbs = [
         "read",
         "/added/here/file",
@@ -81,33 +81,33 @@ fn come_and_go(rig: &Rig, user_namespace: bool) -> Outcome {
         "/scratch/x",
         "mounts",
     ];
-    let seen = inside(rig, &verbs)?;
-    seen.is("read:/added/here/file", "of the host")?;
-    seen.is("read:/file", "of the host")?;
-    seen.is("mkdir:/added/here/x", "!EROFS")?;
-    seen.is("mkdir:/scratch/x", "ok")?;
-    seen.mount_has("/added/here", &["ro", "nosuid"])?;
-    seen.mount_has("/scratch", &["noexec", "size=64k"])?;
-    seen.mount_has("/scratch/below", &["rw"])?;
-    mounts(rig, "remove", &list)?.good()?;
-    let seen = inside(rig, &["read", "/added/here/file", "read", "/file", "mounts"])?;
-    seen.is("read:/added/here/file", "!ENOENT")?;
-    seen.is("read:/file", "")?;
+    let report = inside(rig, &verbs)?;
+    report.is("read:/added/here/file", "of the host")?;
+    report.is("read:/file", "of the host")?;
+    report.is("mkdir:/added/here/x", "!EROFS")?;
+    report.is("mkdir:/scratch/x", "ok")?;
+    report.mount_has("/added/here", &["ro", "nosuid"])?;
+    report.mount_has("/scratch", &["noexec", "size=64k"])?;
+    report.mount_has("/scratch/below", &["rw"])?;
+    mounts(rig, "remove", &list)?.success()?;
+    let report = inside(rig, &["read", "/added/here/file", "read", "/file", "mounts"])?;
+    report.is("read:/added/here/file", "!ENOENT")?;
+    report.is("read:/file", "")?;
     for place in ["/added/here", "/file", "/scratch"] {
-        same(place, seen.get(&format!("mount:{place}")), "(not said)")?;
+        same(place, report.get(&format!("mount:{place}")), "(not reported)")?;
     }
     rig.delete()
 }
 
-fn mounts_come_and_go(rig: &mut Rig) -> Outcome {
-    come_and_go(rig, false)
+fn mounts_added_and_removed(rig: &mut Rig) -> Outcome {
+    added_and_removed(rig, false)
 }
 
-fn mounts_of_a_user_namespace(rig: &mut Rig) -> Outcome {
-    come_and_go(rig, true)
+fn mounts_added_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    added_and_removed(rig, true)
 }
 
-/// The container's own mapping, and others.
+/// Mounts with the mapping of the container's user namespace, and with others.
 fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
     container(rig, true)?;
     let volume = volume(rig)?;
@@ -116,19 +116,19 @@ fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
         mount("/added/here", "idmap"),
         mount("/scratch", "idmap=uids=0-100004-1;gids=@0-5-1"),
     ]);
-    mounts(rig, "add", &list)?.good()?;
-    let seen = inside(rig, &["stat", "/added/here/file", "stat", "/scratch/file"])?;
-    seen.is("stat:/added/here/file", "f 644 0 0 0:0")?;
-    seen.is("stat:/scratch/file", "f 644 4 5 0:0")?;
+    mounts(rig, "add", &list)?.success()?;
+    let report = inside(rig, &["stat", "/added/here/file", "stat", "/scratch/file"])?;
+    report.is("stat:/added/here/file", "f 644 0 0 0:0")?;
+    report.is("stat:/scratch/file", "f 644 4 5 0:0")?;
     rig.delete()
 }
 
-fn mounts_all_or_none(rig: &mut Rig) -> Outcome {
+fn mounts_are_added_all_or_none(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     let volume = volume(rig)?;
-    let good =
+    let valid =
         json!({"destination": "/added", "type": "bind", "source": (volume.as_str()), "options": ["bind"]});
-    for (bad, words) in [
+    for (invalid, words) in [
         (
             json!({"destination": "/payload/x", "type": "tmpfs", "source": "tmpfs"}),
             ["mounts[1] /payload/x", "not a directory"],
@@ -139,53 +139,54 @@ fn mounts_all_or_none(rig: &mut Rig) -> Outcome {
         ),
         (json!({"destination": "/x", "type": "nofs", "source": "nofs"}), ["mounts[1] /x", "no such device"]),
     ] {
-        let list = Json::List(vec![good.clone(), bad]);
-        mounts(rig, "add", &list)?.bad(&words)?;
-        same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not said)")?;
+        let list = Json::List(vec![valid.clone(), invalid]);
+        mounts(rig, "add", &list)?.failure(&words)?;
+        same("the first", inside(rig, &["mounts"])?.get("mount:/added"), "(not reported)")?;
     }
     rig.delete()
 }
 
-/// What runs there has its root already.
-fn mounts_over_the_root_are_refused(rig: &mut Rig) -> Outcome {
+/// The processes of the container keep their root, which is below such a mount.
+fn mounts_over_the_root_are_rejected(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     let list = json!([{"destination": "/..", "type": "tmpfs", "source": "tmpfs"}]);
-    mounts(rig, "add", &list)?.bad(&["mounts[0] /..", "over the root"])?;
-    mounts(rig, "remove", &json!([{"destination": "/"}]))?.bad(&["mounts[0] /"])?;
+    mounts(rig, "add", &list)?.failure(&["mounts[0] /..", "over the root"])?;
+    mounts(rig, "remove", &json!([{"destination": "/"}]))?.failure(&["mounts[0] /"])?;
     rig.delete()
 }
 
-/// A procfs from outside would show the host's processes.
-fn mounts_of_namespaces_are_refused(rig: &mut Rig) -> Outcome {
+/// A procfs mounted by mote would show the processes of the host.
+fn mounts_of_namespaces_are_rejected(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
     for kind in ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"] {
         let list = json!([{"destination": "/x", "type": (kind), "source": (kind)}]);
-        mounts(rig, "add", &list)?.bad(&["mounts[0] /x", kind, "cannot be added"])?;
+        mounts(rig, "add", &list)?.failure(&["mounts[0] /x", kind, "cannot be added"])?;
     }
     rig.delete()
 }
 
-/// A link that the container puts in the way must not lead to what hides a file.
+/// A symlink that the container creates in the path must not redirect umount to a mount that hides a file.
 fn mounts_are_removed_without_links(rig: &mut Rig) -> Outcome {
     let bundle = container(rig, false)?;
-    symlink("/proc", bundle.inside("lead"))?;
+    symlink("/proc", bundle.host_path("lead"))?;
     let list = json!([{"destination": "/lead/timer_list"}]);
-    mounts(rig, "remove", &list)?.bad(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
-    symlink("/proc/timer_list", bundle.inside("last"))?;
-    mounts(rig, "remove", &json!([{"destination": "/last"}]))?.bad(&["mounts[0] /last", "umount2"])?;
-    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?.bad(&["mounts[0] /payload", "umount2"])?;
+    mounts(rig, "remove", &list)?.failure(&["mounts[0] /lead/timer_list", "RESOLVE_NO_SYMLINKS"])?;
+    symlink("/proc/timer_list", bundle.host_path("last"))?;
+    mounts(rig, "remove", &json!([{"destination": "/last"}]))?.failure(&["mounts[0] /last", "umount2"])?;
+    mounts(rig, "remove", &json!([{"destination": "/payload"}]))?
+        .failure(&["mounts[0] /payload", "umount2"])?;
     rig.delete()
 }
 
-fn mounts_bad_input(rig: &mut Rig) -> Outcome {
+fn mounts_with_invalid_input_is_rejected(rig: &mut Rig) -> Outcome {
     container(rig, false)?;
-    rig.misused(&rig.mote(&["mounts", "turn", &rig.id, "x"])?, "neither add nor remove")?;
-    rig.mote(&["mounts", "add", &rig.id])?.bad(&["is missing"])?;
-    rig.mote(&["mounts", "add", &rig.id, "/none/file"])?.bad(&["/none/file"])?;
-    rig.mote(&["mounts", "add", "nobody", "/none/file"])?.bad(&["does not exist"])?;
-    mounts(rig, "add", &json!({"destination": "/x"}))?.bad(&["mounts.json:1:1"])?;
-    mounts(rig, "add", &json!([{"source": "/x"}]))?.bad(&["[0]: destination is missing"])?;
+    rig.usage_error(&rig.mote(&["mounts", "turn", &rig.id, "x"])?, "neither add nor remove")?;
+    rig.mote(&["mounts", "add", &rig.id])?.failure(&["is missing"])?;
+    rig.mote(&["mounts", "add", &rig.id, "/none/file"])?.failure(&["/none/file"])?;
+    rig.mote(&["mounts", "add", "nobody", "/none/file"])?.failure(&["does not exist"])?;
+    mounts(rig, "add", &json!({"destination": "/x"}))?.failure(&["mounts.json:1:1"])?;
+    mounts(rig, "add", &json!([{"source": "/x"}]))?.failure(&["[0]: destination is missing"])?;
     rig.kill_init()?;
-    mounts(rig, "add", &json!([]))?.bad(&["container not running"])?;
+    mounts(rig, "add", &json!([]))?.failure(&["container not running"])?;
     rig.delete()
 }

@@ -1,4 +1,4 @@
-//! Telling systemd that a container is ready (sd_notify(3)).
+//! Readiness notification to systemd (sd_notify(3)).
 
 use std::io::Error;
 use std::os::linux::net::SocketAddrExt;
@@ -7,23 +7,23 @@ use std::process::{Command, Stdio};
 
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::{self, LIMIT, Lines, Running, start};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys::trace::{interrupted_when, receives_with_sigio};
 use crate::{json, sys, tests};
 
 tests![
     "commands",
-    ready_is_told_by_start,
-    ready_is_told_by_a_detached_run,
-    ready_is_told_by_a_foreground_run,
-    ready_while_sigio_is_pending,
-    ready_alone_is_told,
-    ready_at_an_abstract_address,
-    ready_never,
-    notify_socket_missing_is_refused,
+    start_forwards_ready,
+    detached_run_forwards_ready,
+    foreground_run_forwards_ready,
+    ready_while_sigio_is_pending_is_forwarded,
+    only_ready_is_forwarded,
+    ready_is_forwarded_to_an_abstract_socket,
+    start_succeeds_without_ready,
+    notify_socket_missing_is_rejected,
 ];
 
-/// In systemd's place.
+/// The listener of NOTIFY_SOCKET, as systemd has it.
 struct Manager {
     socket: UnixDatagram,
     path: String,
@@ -31,8 +31,8 @@ struct Manager {
 
 impl Manager {
     fn new(rig: &Rig) -> Outcome<Manager> {
-        if !rig.is(Peer::Mote) {
-            return skip_allowed("the peers say it in other words");
+        if !rig.is(Runtime::Mote) {
+            return skip_allowed("runc and crun send other messages");
         }
         let path = rig.dir.join("manager").display().to_string();
         Ok(Manager { socket: UnixDatagram::bind(&path)?, path })
@@ -43,28 +43,28 @@ impl Manager {
         command
     }
 
-    /// What comes: mote waits for an answer to the last.
-    fn hear(&self) -> Outcome<(String, Vec<std::os::fd::OwnedFd>)> {
-        holds("something is told", sys::readable(&self.socket, LIMIT)?)?;
-        let (fds, text) = sys::pass::receive(&self.socket)?;
+    /// Receives a message and its file descriptors.
+    fn receive(&self) -> Outcome<(String, Vec<std::os::fd::OwnedFd>)> {
+        holds("a message arrives", sys::readable(&self.socket, LIMIT)?)?;
+        let (fds, text) = sys::unix_socket::receive(&self.socket)?;
         Ok((text, fds))
     }
 
-    /// The container is ready, and the command ends when that is known.
+    /// Checks READY=1 and MAINPID, and that the command exits only after the barrier is closed (sd_notify_barrier(3)).
     fn ready(&self, rig: &Rig, running: &mut Running) -> Outcome {
-        same("what is told", self.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
-        let (text, barrier) = self.hear()?;
+        same("the notification", self.receive()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
+        let (text, barrier) = self.receive()?;
         same("the barrier", (text.as_str(), barrier.len()), ("BARRIER=1", 1))?;
-        holds("the command waits", !running.is_over()?)?;
+        holds("the command waits", !running.has_ended()?)?;
         drop(barrier);
         let (status, errors) = running.status()?;
         same("the command", (status.code(), errors.as_str()), (Some(0), ""))
     }
 }
 
-const READY: [&str; 6] = ["tell", "STATUS=soon", "tell", "MAINPID=1\nREADY=1\nFDSTORE=1", "wait", "1"];
+const READY: [&str; 6] = ["notify", "STATUS=soon", "notify", "MAINPID=1\nREADY=1\nFDSTORE=1", "wait", "1"];
 
-fn ready_is_told_by_start(rig: &mut Rig) -> Outcome {
+fn start_forwards_ready(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&READY);
@@ -77,8 +77,8 @@ fn ready_is_told_by_start(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-/// By a user who is not root.
-fn ready_is_told_by_a_detached_run(rig: &mut Rig) -> Outcome {
+/// By a user other than root.
+fn detached_run_forwards_ready(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1000i64}));
@@ -88,22 +88,22 @@ fn ready_is_told_by_a_detached_run(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Which goes on to attend the container.
-fn ready_is_told_by_a_foreground_run(rig: &mut Rig) -> Outcome {
+/// `run` then stays in the foreground.
+fn foreground_run_forwards_ready(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[&READY[..], &["exit", "7"]].concat());
     let mut running = start(&mut manager.command(rig.launch("run", &bundle, &[])?), false)?;
     running.lines.until("waiting=1")?;
-    same("what is told", manager.hear()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    same("the notification", manager.receive()?.0, format!("READY=1\nMAINPID={}\n", rig.pid()?))?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     same("the command", running.status()?.0.code(), Some(7))?;
     rig.nothing_left()
 }
 
 /// A message that arrives between SIGIO and the read of READY=1 raises SIGIO once more: it is not forwarded to the
 /// container, which is sent the signal after it.
-fn ready_while_sigio_is_pending(rig: &mut Rig) -> Outcome {
+fn ready_while_sigio_is_pending_is_forwarded(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1", "exit", "7"]);
@@ -114,22 +114,23 @@ fn ready_while_sigio_is_pending(rig: &mut Rig) -> Outcome {
     let socket = rig.state.join(&rig.id).join("notify/notify.sock");
     let later = libc::SIGRTMIN();
     let send_both = |pid| {
-        lines.until("waiting=1").map_err(|_| Error::other("it does not wait"))?;
+        lines.until("waiting=1").map_err(|_| Error::other("the payload does not wait"))?;
         UnixDatagram::unbound()?.send_to(b"READY=1", &socket)?;
         // Pending signals are taken in the order of their numbers.
         sys::kill(pid, later)
     };
-    let (status, came) = interrupted_when(&mut run, receives_with_sigio, send_both)?;
+    let (status, reached) = interrupted_when(&mut run, receives_with_sigio, send_both)?;
     drop(run);
-    holds("it received", came)?;
+    holds("run was about to receive the message", reached)?;
     same("the signal", lines.all()?, format!("signal={later}\n"))?;
     same("the command", libc::WEXITSTATUS(status), 7)?;
-    same("what is told", &manager.hear()?.0[..8], "READY=1\n")?;
+    same("the notification", &manager.receive()?.0[..8], "READY=1\n")?;
     rig.nothing_left()
 }
 
-/// Where it is told from, what it says besides, and what it had of its own.
-fn ready_alone_is_told(rig: &mut Rig) -> Outcome {
+/// The variable is that of mote, the directory of the socket is read-only, and other messages than READY=1 are not
+/// forwarded.
+fn only_ready_is_forwarded(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "NOTIFY_SOCKET=/of/the/image");
@@ -137,7 +138,7 @@ fn ready_alone_is_told(rig: &mut Rig) -> Outcome {
         "env",
         "mkdir",
         "/run/notify/more",
-        "tell",
+        "notify",
         "NOTREADY=1\n READY=1\nREADY=11",
         "wait",
         "1",
@@ -146,12 +147,12 @@ fn ready_alone_is_told(rig: &mut Rig) -> Outcome {
     let inside = running.lines.until("waiting=1")?;
     same("the variable", inside.all("env:NOTIFY_SOCKET"), vec!["/run/notify/notify.sock"])?;
     inside.is("mkdir:/run/notify/more", "!EROFS")?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     running.status()?;
-    holds("nothing is told", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)
+    holds("no message arrives", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)
 }
 
-fn ready_at_an_abstract_address(rig: &mut Rig) -> Outcome {
+fn ready_is_forwarded_to_an_abstract_socket(rig: &mut Rig) -> Outcome {
     let mut manager = Manager::new(rig)?;
     let name = format!("mote/{}", rig.id);
     manager.socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
@@ -163,22 +164,22 @@ fn ready_at_an_abstract_address(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// It ends without a word: nobody waits for ever.
-fn ready_never(rig: &mut Rig) -> Outcome {
+/// The program exits without READY=1: the command does not wait any longer.
+fn start_succeeds_without_ready(rig: &mut Rig) -> Outcome {
     let manager = Manager::new(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "nothing"]);
-    command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?.good()?;
-    holds("nothing is told", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)?;
+    command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?.success()?;
+    holds("no message arrives", !sys::readable(&manager.socket, std::time::Duration::ZERO)?)?;
     rig.delete()
 }
 
-fn notify_socket_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn notify_socket_missing_is_rejected(rig: &mut Rig) -> Outcome {
     let mut manager = Manager::new(rig)?;
     manager.path = "/none/of/this".into();
     let mut bundle = rig.bundle()?;
     bundle.verbs(&READY);
     let output = command::run(&mut manager.command(rig.launch("run", &bundle, &["--detach"])?), "")?;
-    output.bad(&["NOTIFY_SOCKET /none/of/this", "no such file"])?;
+    output.failure(&["NOTIFY_SOCKET /none/of/this", "no such file"])?;
     rig.nothing_left()
 }

@@ -2,41 +2,41 @@
 
 use crate::check::{Outcome, contains, same};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests_in_layouts;
 
-tests_in_layouts![pause_and_resume, pause_in_the_wrong_state_is_refused, ps_of_all_processes];
+tests_in_layouts![pause_and_resume, pause_in_the_wrong_state_is_rejected, ps_of_all_processes];
 
-/// A signal that is sent meanwhile comes when it goes on.
+/// A signal that is sent while the container is paused arrives when it is resumed.
 fn pause_and_resume(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = rig.waiting(&mut bundle)?;
-    rig.mote(&["pause", &rig.id])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
     rig.status_is("paused")?;
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.status_is("running")?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    rig.mote(&["kill", &rig.id, "USR1"])?.good()?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    rig.mote(&["kill", &rig.id, "USR1"])?.success()?;
     rig.status_is("paused")?;
-    rig.mote(&["resume", &rig.id])?.good()?;
-    same("what came", running.lines.next()?.as_str(), "signal=10")?;
+    rig.mote(&["resume", &rig.id])?.success()?;
+    same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     rig.delete()
 }
 
-fn pause_in_the_wrong_state_is_refused(rig: &mut Rig) -> Outcome {
+fn pause_in_the_wrong_state_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
-    let refused = |words: &[&str]| rig.bad(&rig.mote(words)?, &[&rig.id]);
-    refused(&["resume", &rig.id])?;
-    rig.mote(&["pause", &rig.id])?.good()?;
-    if rig.is(Peer::Mote) {
-        refused(&["pause", &rig.id])?;
+    let rejected = |words: &[&str]| rig.failure(&rig.mote(words)?, &[&rig.id]);
+    rejected(&["resume", &rig.id])?;
+    rig.mote(&["pause", &rig.id])?.success()?;
+    if rig.is(Runtime::Mote) {
+        rejected(&["pause", &rig.id])?;
     }
-    rig.mote(&["resume", &rig.id])?.good()?;
+    rig.mote(&["resume", &rig.id])?.success()?;
     rig.kill_init()?;
-    refused(&["pause", &rig.id])?;
-    refused(&["resume", &rig.id])?;
-    rig.bad(&rig.mote(&["pause", "nobody"])?, &["nobody", "does not exist"])?;
+    rejected(&["pause", &rig.id])?;
+    rejected(&["resume", &rig.id])?;
+    rig.failure(&rig.mote(&["pause", "nobody"])?, &["nobody", "does not exist"])?;
     rig.delete()
 }
 
@@ -44,18 +44,18 @@ fn ps_of_all_processes(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     let pid = rig.pid()?;
-    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout)?;
+    let list = Json::parse(&rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout)?;
     same("the list", list, Json::parse(&format!("[{pid}]"))?)?;
-    let table = rig.mote(&["ps", &rig.id])?.good()?.stdout;
+    let table = rig.mote(&["ps", &rig.id])?.success()?.stdout;
     same("the table", table.as_str(), format!("PID\n{pid}\n"))?;
-    let table = rig.mote(&["ps", &rig.id, "-o", "ppid,pid,comm"])?.good()?.stdout;
+    let table = rig.mote(&["ps", &rig.id, "-o", "ppid,pid,comm"])?.success()?.stdout;
     same("lines of ps", table.lines().count(), 2)?;
     contains("ps's own columns", &table, "PPID")?;
     contains("ps's own columns", &table, &pid.to_string())?;
     rig.kill_init()?;
-    if rig.is(Peer::Mote) {
-        same("the table", rig.mote(&["ps", &rig.id])?.good()?.stdout.as_str(), "PID\n")?;
-        let list = rig.mote(&["ps", "--format", "json", &rig.id])?.good()?.stdout;
+    if rig.is(Runtime::Mote) {
+        same("the table", rig.mote(&["ps", &rig.id])?.success()?.stdout.as_str(), "PID\n")?;
+        let list = rig.mote(&["ps", "--format", "json", &rig.id])?.success()?.stdout;
         same("the list", list.as_str(), "[]\n")?;
     }
     rig.delete()

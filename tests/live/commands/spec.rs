@@ -1,4 +1,4 @@
-//! `spec`: a config.json to begin with.
+//! `spec`: a config.json as a template.
 
 use std::fs;
 use std::process::Command;
@@ -7,12 +7,12 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same};
 use crate::command;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "commands",
-    spec_makes_a_config,
+    spec_writes_a_config,
     spec_does_not_overwrite,
     spec_of_another_bundle,
     spec_rootless_has_a_user_namespace,
@@ -34,9 +34,9 @@ fn kinds(config: &Json) -> Vec<String> {
     list.iter().map(|item| item.at("type").text().to_string()).collect()
 }
 
-fn spec_makes_a_config(rig: &mut Rig) -> Outcome {
+fn spec_writes_a_config(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
     let config = config(&bundle)?;
     for key in ["ociVersion", "process", "root", "mounts", "linux"] {
         holds(key, config.keys().contains(&key))?;
@@ -56,38 +56,38 @@ fn spec_does_not_overwrite(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
     fs::write(bundle.dir.join("config.json"), "mine")?;
     let output = command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?;
-    rig.bad(&output, &["config.json"])?;
+    rig.failure(&output, &["config.json"])?;
     same("the file", fs::read_to_string(bundle.dir.join("config.json"))?.as_str(), "mine")
 }
 
 fn spec_of_another_bundle(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    rig.mote(&["spec", "--bundle", &bundle.dir.display().to_string()])?.good()?;
+    rig.mote(&["spec", "--bundle", &bundle.dir.display().to_string()])?.success()?;
     holds("a process", config(&bundle)?.keys().contains(&"process"))
 }
 
 fn spec_rootless_has_a_user_namespace(rig: &mut Rig) -> Outcome {
     let bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec", "--rootless"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec", "--rootless"]), "")?.success()?;
     let config = config(&bundle)?;
     let kinds = kinds(&config);
     holds("a user namespace", kinds.iter().any(|kind| kind == "user"))?;
     holds("no network namespace or one", kinds.iter().filter(|kind| *kind == "network").count() <= 1)
 }
 
-/// With a program that is there and no terminal it runs as it is.
+/// With a program that exists, and without a terminal, the configuration runs unchanged.
 fn spec_runs(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.good()?;
+    command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?.success()?;
     let cgroup = format!("/{}", rig.cgroup);
     bundle.config = config(&bundle)?;
     bundle.set("process.terminal", false);
     bundle.set("linux.cgroupsPath", cgroup);
-    if !rig.is(Peer::Mote) {
-        // Without CAP_SYS_RESOURCE the peers' limit may be above the caller's.
+    if !rig.is(Runtime::Mote) {
+        // Without CAP_SYS_RESOURCE, the limit of runc and crun may be above the caller's.
         bundle.remove("process.rlimits");
     }
-    let inside = rig.facts(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;
+    let inside = rig.report(&mut bundle, &["id", "create", "/new", "list", "/proc/acpi"])?;
     inside.is("pid", "1")?;
     inside.is("create:/new", "!EROFS")
 }

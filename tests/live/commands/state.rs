@@ -1,4 +1,4 @@
-//! `state`: its JSON at each stage of a container's life.
+//! `state`: its JSON in each state of a container (runtime.md, "State").
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::start;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -14,16 +14,16 @@ tests![
     state_has_its_keys,
     state_has_the_version_of_the_configuration,
     state_of_a_created_container,
-    state_is_there_when_it_is_created,
+    state_is_available_only_when_created,
     state_of_a_running_container,
     state_of_a_stopped_container,
-    state_of_an_unknown_id_is_refused,
+    state_of_an_unknown_id_is_rejected,
     state_has_the_annotations,
     state_has_absolute_paths,
     state_of_a_dead_init_is_stopped,
     state_of_a_reused_pid_is_stopped,
     state_of_a_reused_pid_by_its_start_time,
-    state_says_when_it_was_created,
+    state_has_the_time_of_creation,
 ];
 
 fn state_has_its_keys(rig: &mut Rig) -> Outcome {
@@ -33,23 +33,23 @@ fn state_has_its_keys(rig: &mut Rig) -> Outcome {
     let state = rig.state()?;
     let wanted = ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner"];
     for key in wanted {
-        holds(&format!("{key} is there: {state}"), *state.at(key) != Json::Null)?;
+        holds(&format!("{key} is present: {state}"), *state.at(key) != Json::Null)?;
     }
     same("id", state.at("id").text(), rig.id.as_str())?;
     contains("ociVersion", state.at("ociVersion").text(), "1.")?;
     rig.delete()
 }
 
-/// Also in a form that is not quite that of the specification.
+/// Also if it does not quite have the form that the specification demands.
 fn state_has_the_version_of_the_configuration(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers say their own");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun report their own");
     }
-    for (given, said) in [("1.0.2-dev", "1.0.2-dev"), ("1.0", "1.0"), ("v1.0.2", "1.0.2")] {
+    for (given, reported) in [("1.0.2-dev", "1.0.2-dev"), ("1.0", "1.0"), ("v1.0.2", "1.0.2")] {
         let mut bundle = rig.bundle()?;
         bundle.set("ociVersion", given);
         let _running = rig.waiting(&mut bundle)?;
-        same("ociVersion", rig.state()?.at("ociVersion").text(), said)?;
+        same("ociVersion", rig.state()?.at("ociVersion").text(), reported)?;
         rig.delete()?;
     }
     Ok(())
@@ -62,29 +62,29 @@ fn state_of_a_created_container(rig: &mut Rig) -> Outcome {
     let state = rig.state()?;
     same("status", state.at("status").text(), "created")?;
     let pid = i32::try_from(state.at("pid").int())?;
-    let processes = crate::clean::processes("MOTE_LIVE", &rig.marker);
-    // Until it executes its program the init may have no environment, or the runtime's.
+    let processes = crate::cleanup::processes("MOTE_LIVE", &rig.marker);
+    // Before execve, the environment of the init may be empty or that of the runtime.
     let known = processes.is_empty() || processes.contains(&pid);
     holds(&format!("{pid} is one of {processes:?}"), known)?;
     sys::pidfd(pid)?;
     rig.delete()
 }
 
-/// Who asks until there is a container may start it then.
-fn state_is_there_when_it_is_created(rig: &mut Rig) -> Outcome {
+/// An engine that polls `state` may call `start` as soon as it succeeds.
+fn state_is_available_only_when_created(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     for _ in 0..10 {
         let mut creating = start(&mut rig.launch("create", &bundle, &[])?, false)?;
         let first = loop {
-            let over = creating.is_over()?;
+            let over = creating.has_ended()?;
             let output = rig.mote(&["state", &rig.id])?;
             if over || output.code() == 0 {
                 break output;
             }
             contains("the error", &output.stderr, "not exist")?;
         };
-        same("the first answer", Json::parse(&first.good()?.stdout)?.at("status").text(), "created")?;
+        same("the first status", Json::parse(&first.success()?.stdout)?.at("status").text(), "created")?;
         same("exit code", creating.status()?.0.code(), Some(0))?;
         rig.delete()?;
     }
@@ -97,7 +97,7 @@ fn state_of_a_running_container(rig: &mut Rig) -> Outcome {
     let state = rig.state()?;
     same("status", state.at("status").text(), "running")?;
     let pid = i32::try_from(state.at("pid").int())?;
-    same("processes", crate::clean::processes("MOTE_LIVE", &rig.marker), vec![pid])?;
+    same("processes", crate::cleanup::processes("MOTE_LIVE", &rig.marker), vec![pid])?;
     rig.delete()
 }
 
@@ -106,20 +106,20 @@ fn state_of_a_stopped_container(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     let mut created = rig.create(&bundle, &[])?;
     let pidfd = sys::pidfd(rig.pid()?)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.all()?;
-    holds("init ends", sys::readable(&pidfd, crate::command::LIMIT)?)?;
+    holds("the init exits", sys::readable(&pidfd, crate::command::LIMIT)?)?;
     let state = rig.state()?;
     same("status", state.at("status").text(), "stopped")?;
     same("pid", state.at("pid").int(), 0)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
-fn state_of_an_unknown_id_is_refused(rig: &mut Rig) -> Outcome {
+fn state_of_an_unknown_id_is_rejected(rig: &mut Rig) -> Outcome {
     let output = rig.mote(&["state", &rig.id])?;
     same("the standard output", output.stdout.as_str(), "")?;
-    rig.bad(&output, &[&rig.id, "does not exist"])
+    rig.failure(&output, &[&rig.id, "does not exist"])
 }
 
 fn state_has_the_annotations(rig: &mut Rig) -> Outcome {
@@ -138,7 +138,7 @@ fn state_has_absolute_paths(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     bundle.write()?;
-    rig.mote(&["create", "--bundle", "bundle0", &rig.id])?.good()?;
+    rig.mote(&["create", "--bundle", "bundle0", &rig.id])?.success()?;
     let state = rig.state()?;
     same("bundle", state.at("bundle").text(), bundle.dir.display().to_string().as_str())?;
     let root = bundle.dir.join("rootfs").display().to_string();
@@ -154,17 +154,17 @@ fn state_of_a_dead_init_is_stopped(rig: &mut Rig) -> Outcome {
     let state = rig.state()?;
     same("status", state.at("status").text(), "stopped")?;
     same("pid", state.at("pid").int(), 0)?;
-    rig.mote(&["delete", &rig.id])?.good()?;
+    rig.mote(&["delete", &rig.id])?.success()?;
     Ok(())
 }
 
-/// As if the init had ended and its number been given to another process since: the start time tells.
+/// A changed inode or start time in the status file simulates that the PID belongs to another process.
 fn state_of_a_reused_pid_is_stopped(rig: &mut Rig) -> Outcome {
-    // Mote keeps the process's inode where the kernel has one for it, and its start time where not.
-    let (name, keys): (_, &[&str]) = match rig.suite.peer {
-        Peer::Runc => ("state.json", &["init_process_start"]),
-        Peer::Crun => ("status", &["process-start-time"]),
-        Peer::Mote => ("status", &["process-inode", "process-start-time"]),
+    // mote keeps the inode of the pidfd if the kernel has one per process, and the start time otherwise.
+    let (name, keys): (_, &[&str]) = match rig.suite.kind {
+        Runtime::Runc => ("state.json", &["init_process_start"]),
+        Runtime::Crun => ("status", &["process-start-time"]),
+        Runtime::Mote => ("status", &["process-inode", "process-start-time"]),
     };
     let mut bundle = rig.bundle()?;
     let running = rig.waiting(&mut bundle)?;
@@ -179,17 +179,17 @@ fn state_of_a_reused_pid_is_stopped(rig: &mut Rig) -> Outcome {
         .fold(text.clone(), |text, value| text.replace(&value.to_string(), &(value + 1).to_string()));
     fs::write(&path, changed)?;
     rig.status_is("stopped")?;
-    // KILL would go to those in its cgroup, where such a process would not be.
-    rig.bad(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
+    // SIGKILL would be sent to the cgroup, which such a process would not be in.
+    rig.failure(&rig.mote(&["kill", &rig.id, "TERM"])?, &["container not running"])?;
     sys::kill(pid, 0)?;
-    // What has the number now is not the container's: it must outlive it.
+    // The process with the PID is not that of the container, and must not be killed.
     fs::write(&path, text)?;
     rig.status_is("running")?;
     drop(running);
     rig.delete()
 }
 
-/// On kernels without inodes for processes the start time is all there is.
+/// On kernels without inodes for pidfds, only the start time identifies the process.
 fn state_of_a_reused_pid_by_its_start_time(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
@@ -198,7 +198,7 @@ fn state_of_a_reused_pid_by_its_start_time(rig: &mut Rig) -> Outcome {
     let inode = Json::parse(&text).map_or(0, |status| status.at("process-inode").int());
     if inode <= 0 {
         rig.delete()?;
-        return skip_allowed("no inode is kept here");
+        return skip_allowed("mote keeps no inode on this kernel");
     }
     let stat = fs::read_to_string(format!("/proc/{}/stat", rig.pid()?))?;
     let fields = stat.rsplit(')').next().unwrap_or("");
@@ -215,7 +215,7 @@ fn state_of_a_reused_pid_by_its_start_time(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn state_says_when_it_was_created(rig: &mut Rig) -> Outcome {
+fn state_has_the_time_of_creation(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;
     let state = rig.state()?;

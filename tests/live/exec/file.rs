@@ -1,9 +1,9 @@
-//! What is executed as a file says it (`--process`): what is in it, and what it leaves out.
+//! `exec --process FILE`: the members of the file, and the defaults for those that are omitted.
 
 use std::fs;
 
-use super::what::{THREE, sets};
-use super::{container, facts, only_mote, program, refused};
+use super::process::{THREE, sets};
+use super::{container, only_mote, program, rejected, report};
 use crate::check::{Outcome, contains};
 use crate::command::run;
 use crate::json;
@@ -11,9 +11,9 @@ use crate::json::Json;
 use crate::rig::Rig;
 use crate::tests;
 
-tests!["exec", file_with_everything, file_with_members_left_out, file_that_is_broken_is_refused, cpus,];
+tests!["exec", file_with_all_members, file_with_members_left_out, file_that_is_invalid_is_rejected, cpus,];
 
-/// `exec --process` of this file, with whatever else is said.
+/// Runs `exec --process` with this file and these options.
 pub fn from_file(rig: &Rig, process: &Json, options: &[&str]) -> Outcome<crate::command::Output> {
     let path = rig.dir.join("process.json");
     fs::write(&path, process.to_string())?;
@@ -21,7 +21,7 @@ pub fn from_file(rig: &Rig, process: &Json, options: &[&str]) -> Outcome<crate::
     run(&mut program(rig, &[&["--process", path.as_str()], options].concat(), &[]), "")
 }
 
-fn file_with_everything(rig: &mut Rig) -> Outcome {
+fn file_with_all_members(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let kill = json!(["CAP_KILL"]);
     let sets = json!({
@@ -38,11 +38,11 @@ fn file_with_everything(rig: &mut Rig) -> Outcome {
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 100i64, "hard": 200i64}],
         "oomScoreAdj": 300i64
     });
-    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    let inside = from_file(rig, &process, &[])?.success()?.report();
     for (key, value) in [
         ("arg:9", "oom"),
         ("env:MINE", "1"),
-        ("env:TERM", "(not said)"),
+        ("env:TERM", "(not reported)"),
         ("cwd", "/tmp"),
         ("uid", "1000 1000 1000"),
         ("gid", "1001 1001 1001"),
@@ -60,7 +60,7 @@ fn file_with_everything(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// These are then as in the container's configuration.
+/// Omitted members are those of the container's configuration.
 fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -71,7 +71,7 @@ fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     rig.waiting(&mut bundle)?;
     let args = ["/payload", "env", "umask", "caps", "limits", "oom", "cwd", "id"].to_vec();
     let process = json!({"args": args, "cwd": "/tmp", "user": {"uid": 0i64, "gid": 0i64}});
-    let inside = from_file(rig, &process, &[])?.good()?.facts();
+    let inside = from_file(rig, &process, &[])?.success()?.report();
     inside.is("env:MINE", "of the container")?;
     inside.is("umask", "0077")?;
     inside.is("limit:NOFILE", "100 200")?;
@@ -81,47 +81,47 @@ fn file_with_members_left_out(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn file_that_is_broken_is_refused(rig: &mut Rig) -> Outcome {
+fn file_that_is_invalid_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
-    refused(&from_file(rig, &json!({"cwd": "/"}), &[])?, 255, &["args"])?;
-    refused(
+    rejected(&from_file(rig, &json!({"cwd": "/"}), &[])?, 255, &["args"])?;
+    rejected(
         &from_file(rig, &json!({"args": ["/payload"], "cwd": 1i64}), &[])?,
         255,
         &["process.json", "cwd"],
     )?;
-    refused(&from_file(rig, &json!([1i64]), &[])?, 255, &["process.json"])?;
+    rejected(&from_file(rig, &json!([1i64]), &[])?, 255, &["process.json"])?;
     let output = run(&mut program(rig, &["--process", "/none.json"], &[]), "")?;
-    refused(&output, 255, &["/none.json"])?;
+    rejected(&output, 255, &["/none.json"])?;
     contains("the error", &output.stderr, "no such file or directory")?;
     rig.delete()
 }
 
-/// `execCPUAffinity` of the container is for those that join it, and not for its first process.
+/// `execCPUAffinity` of the container applies to exec processes, not to the container init.
 fn cpus(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
-    let all = rig.facts(&mut bundle, &["cpus"])?.get("cpus").to_string();
+    let all = rig.report(&mut bundle, &["cpus"])?.get("cpus").to_string();
     bundle.set("process.execCPUAffinity", json!({"initial": "0", "final": "1"}));
-    rig.facts(&mut bundle, &["cpus"])?.is("cpus", &all)?;
+    rig.report(&mut bundle, &["cpus"])?.is("cpus", &all)?;
     rig.waiting(&mut bundle)?;
-    facts(rig, &[], &["cpus"])?.is("cpus", "1")?;
+    report(rig, &[], &["cpus"])?.is("cpus", "1")?;
     for (affinity, seen) in [
         (json!({"final": "0"}), "0"),
         (json!({"initial": "1"}), "1"),
         (json!({"initial": "", "final": ""}), all.as_str()),
         (json!({"initial": "0", "final": "0-1"}), "0-1"),
     ] {
-        with_affinity(rig, affinity)?.good()?.facts().is("cpus", seen)?;
+        with_affinity(rig, affinity)?.success()?.report().is("cpus", seen)?;
     }
     for (list, word) in [("0-x", "is not a list"), ("8000", "invalid argument")] {
         let output = with_affinity(rig, json!({"final": list}))?;
-        refused(&output, 255, &["process.execCPUAffinity", word])?;
+        rejected(&output, 255, &["process.execCPUAffinity", word])?;
     }
     rig.delete()
 }
 
-/// A process, out of a file, that says its CPUs.
+/// A process file with this affinity, whose program reports its CPUs.
 fn with_affinity(rig: &Rig, affinity: Json) -> Outcome<crate::command::Output> {
     let file = rig.dir.join("process.json");
     let user = json!({"uid": 0i64, "gid": 0i64});

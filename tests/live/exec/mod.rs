@@ -1,20 +1,20 @@
-//! `exec`: what another process in a container is like, reported by itself.
+//! `exec`: the attributes of an exec process, as reported by the payload.
 
-pub mod end;
+pub mod exit;
 pub mod file;
-pub mod moment;
-pub mod place;
-pub mod what;
+pub mod placement;
+pub mod process;
+pub mod state;
 
 use std::process::Command;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::command::{self, Output};
-use crate::facts::Facts;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 
-/// The runtime's words for the payload with these verbs in the container.
+/// The command line of `exec` for the payload with these verbs.
 fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
     program(rig, options, &[&["/payload"], verbs].concat())
 }
@@ -27,26 +27,26 @@ fn exec(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Output> {
     command::run(&mut command(rig, options, verbs), "")
 }
 
-fn facts(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Facts> {
-    Ok(exec(rig, options, verbs)?.good()?.facts())
+fn report(rig: &Rig, options: &[&str], verbs: &[&str]) -> Outcome<Report> {
+    Ok(exec(rig, options, verbs)?.success()?.report())
 }
 
-/// One line of error with these words, and this exit code.
-fn refused(output: &Output, code: i32, words: &[&str]) -> Outcome {
+/// Checks for this exit code, and for one line of error with these words.
+fn rejected(output: &Output, code: i32, words: &[&str]) -> Outcome {
     same("exit code", output.code(), code)?;
-    same("lines of error", output.stderr.lines().count(), 1)?;
+    same("lines on the standard error", output.stderr.lines().count(), 1)?;
     words.iter().try_for_each(|word| contains("the error", &output.stderr, word))
 }
 
-/// The peers differ in exit codes and words, and lack some options.
+/// runc and crun have other exit codes and messages, and lack some options.
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("the peers do otherwise"),
+        false => skip_allowed("runc and crun differ here"),
     }
 }
 
-/// A plain container that waits for a signal.
+/// A container whose program waits for a signal.
 fn container(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     rig.waiting(&mut bundle)?;

@@ -1,5 +1,4 @@
-//! Comparisons of arguments, in all their 64 bits. munlockall(2) ignores whatever it is given, and no runtime
-//! calls it.
+//! Comparisons of arguments in all 64 bits. munlockall(2) ignores its arguments, and no runtime calls it.
 
 use super::profile;
 use crate::check::Outcome;
@@ -17,13 +16,13 @@ tests![
     greater,
     greater_or_equal,
     masked,
-    all_of_a_rule,
+    all_conditions_of_a_rule,
     any_of_several_rules,
-    one_argument_twice,
+    two_conditions_for_one_argument,
     every_argument,
 ];
 
-/// Above 32 bits, so that both halves count.
+/// More than 32 bits, so that both halves matter.
 const VALUE: i64 = 0x5_0000_0007;
 
 fn compared(index: i64, op: &str, value: i64, second: i64) -> Json {
@@ -34,23 +33,24 @@ fn rule(arguments: Vec<Json>) -> Json {
     json!({"names": ["munlockall"], "action": "SCMP_ACT_ERRNO", "args": (Json::List(arguments))})
 }
 
-/// Calls with these arguments, each with whether it is refused.
-fn asked(rig: &Rig, rules: Vec<Json>, calls: &[(&[i64], bool)]) -> Outcome {
+/// Makes calls with these arguments, and checks whether each is denied.
+fn calls_denied(rig: &Rig, rules: Vec<Json>, calls: &[(&[i64], bool)]) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.seccomp", profile(rules));
     let word = |arguments: &[i64]| {
         arguments.iter().fold("munlockall".to_string(), |word, argument| format!("{word} {argument}"))
     };
     let words: Vec<String> = calls.iter().map(|(arguments, _)| word(arguments)).collect();
-    let verbs: Vec<&str> = words.iter().flat_map(|word| ["ask", word.as_str()]).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
-    for (word, (_, refused)) in words.iter().zip(calls) {
-        inside.is(&format!("ask:{word}"), if *refused { "!EPERM" } else { "0" })?;
+    let verbs: Vec<&str> = words.iter().flat_map(|word| ["syscall", word.as_str()]).collect();
+    let inside = rig.report(&mut bundle, &verbs)?;
+    for (word, (_, is_denied)) in words.iter().zip(calls) {
+        inside.is(&format!("syscall:{word}"), if *is_denied { "!EPERM" } else { "0" })?;
     }
     Ok(())
 }
 
-/// One operator, asked below, at and above the value, and where halves are on other sides of it than the whole.
+/// Checks an operator with arguments below, at and above the value, including those where a comparison of only one half
+/// would give another result.
 fn operator(rig: &Rig, op: &str, holds: fn(u64, u64) -> bool) -> Outcome {
     const NEAR: [i64; 9] = [
         0,
@@ -69,7 +69,7 @@ fn operator(rig: &Rig, op: &str, holds: fn(u64, u64) -> bool) -> Outcome {
         .zip(NEAR)
         .map(|(list, value)| (list.as_slice(), holds(value.cast_unsigned(), VALUE.cast_unsigned())))
         .collect();
-    asked(rig, vec![rule(vec![compared(1, op, VALUE, 0)])], &calls)
+    calls_denied(rig, vec![rule(vec![compared(1, op, VALUE, 0)])], &calls)
 }
 
 fn equal(rig: &mut Rig) -> Outcome {
@@ -96,7 +96,7 @@ fn greater_or_equal(rig: &mut Rig) -> Outcome {
     operator(rig, "SCMP_CMP_GE", |given, value| given >= value)
 }
 
-/// `value` is the mask: the bits of it, in both halves, must be those of `valueTwo`.
+/// `value` is the mask; the bits in it, of both halves, must equal those of `valueTwo`.
 fn masked(rig: &mut Rig) -> Outcome {
     let (mask, value) = (0x3_0000_00f0, 0x2_0000_0050);
     let calls: &[(&[i64], bool)] = &[
@@ -106,28 +106,28 @@ fn masked(rig: &mut Rig) -> Outcome {
         (&[0x2_0000_0040], false),
         (&[0x50], false),
     ];
-    asked(rig, vec![rule(vec![compared(0, "SCMP_CMP_MASKED_EQ", mask, value)])], calls)
+    calls_denied(rig, vec![rule(vec![compared(0, "SCMP_CMP_MASKED_EQ", mask, value)])], calls)
 }
 
-fn all_of_a_rule(rig: &mut Rig) -> Outcome {
+fn all_conditions_of_a_rule(rig: &mut Rig) -> Outcome {
     let both = vec![compared(0, "SCMP_CMP_EQ", 1, 0), compared(5, "SCMP_CMP_GT", 1, 0)];
     let calls: &[(&[i64], bool)] =
         &[(&[1, 0, 0, 0, 0, 2], true), (&[1, 0, 0, 0, 0, 1], false), (&[2, 0, 0, 0, 0, 2], false)];
-    asked(rig, vec![rule(both)], calls)
+    calls_denied(rig, vec![rule(both)], calls)
 }
 
 fn any_of_several_rules(rig: &mut Rig) -> Outcome {
     let rules = [1, 3, 5].map(|value| rule(vec![compared(0, "SCMP_CMP_EQ", value, 0)]));
     let calls: &[(&[i64], bool)] =
         &[(&[0], false), (&[1], true), (&[2], false), (&[3], true), (&[4], false), (&[5], true)];
-    asked(rig, rules.to_vec(), calls)
+    calls_denied(rig, rules.to_vec(), calls)
 }
 
-/// As in runc and crun: either is enough.
-fn one_argument_twice(rig: &mut Rig) -> Outcome {
+/// As in runc and crun: one of the two conditions is sufficient.
+fn two_conditions_for_one_argument(rig: &mut Rig) -> Outcome {
     let twice = vec![compared(0, "SCMP_CMP_EQ", 1, 0), compared(0, "SCMP_CMP_EQ", 3, 0)];
     let calls: &[(&[i64], bool)] = &[(&[1], true), (&[2], false), (&[3], true)];
-    asked(rig, vec![rule(twice)], calls)
+    calls_denied(rig, vec![rule(twice)], calls)
 }
 
 fn every_argument(rig: &mut Rig) -> Outcome {
@@ -141,5 +141,5 @@ fn every_argument(rig: &mut Rig) -> Outcome {
     }
     let wrong = wrong.iter().map(|list| (list.as_slice(), false));
     let calls: Vec<(&[i64], bool)> = wrong.chain([(right.as_slice(), true)]).collect();
-    asked(rig, vec![rule(all)], &calls)
+    calls_denied(rig, vec![rule(all)], &calls)
 }

@@ -1,13 +1,14 @@
-//! SCMP_ACT_NOTIFY: whoever listens is sent the listener, told of the process, and answers its calls.
+//! SCMP_ACT_NOTIFY: a seccomp agent receives the listener fd and the state of the process, and answers its calls
+//! (seccomp_unotify(2)).
 
 use super::{Agent, answer_all};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command::start;
-use crate::facts::Facts;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::sys::seccomp::{Answer, Notification};
 use crate::tests;
 
@@ -20,20 +21,20 @@ tests![
     listener_of_exec,
     listener_of_exec_with_no_new_privileges,
     listener_in_a_user_namespace,
-    listener_in_the_only_place_for_a_process,
+    listener_with_a_pids_limit_of_1,
     listener_by_annotation,
     listener_by_the_environment,
     listener_by_the_environment_of_start,
-    listener_that_a_hook_asks,
-    listener_that_nothing_asks,
+    listener_of_a_start_container_hook,
+    listener_without_notify,
     listener_of_a_program_in_an_annotation,
-    every_call_asks,
-    every_call_asks_with_no_new_privileges,
-    every_call_asks_from_create_on,
-    no_call_of_the_last_moment_is_allowed,
+    every_call_notifies,
+    every_call_notifies_with_no_new_privileges,
+    every_call_notifies_from_create_on,
+    no_call_before_execve_is_needed,
 ];
 
-/// munlockall returns 4711, getegid fails; anything else is as it would be.
+/// munlockall returns 4711, getegid fails; other calls are executed.
 fn decide(notification: &Notification) -> Answer {
     match i64::from(notification.call) {
         libc::SYS_munlockall => Answer::Value(4711),
@@ -42,15 +43,15 @@ fn decide(notification: &Notification) -> Answer {
     }
 }
 
-const VERBS: [&str; 4] = ["ask", "munlockall", "ask", "getegid"];
+const VERBS: [&str; 4] = ["syscall", "munlockall", "syscall", "getegid"];
 
-fn asking(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
+fn bundle_with_agent(rig: &Rig, agent: &Agent, no_new_privileges: bool) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
-    ask(&mut bundle, agent, no_new_privileges);
+    set_agent(&mut bundle, agent, no_new_privileges);
     Ok(bundle)
 }
 
-fn ask(bundle: &mut Bundle, agent: &Agent, no_new_privileges: bool) {
+fn set_agent(bundle: &mut Bundle, agent: &Agent, no_new_privileges: bool) {
     bundle.set("process.noNewPrivileges", no_new_privileges);
     bundle.set("linux.seccomp", agent.profile(&["munlockall", "getegid"]));
     bundle.set("linux.seccomp.listenerMetadata", "of \"mine\"");
@@ -58,36 +59,36 @@ fn ask(bundle: &mut Bundle, agent: &Agent, no_new_privileges: bool) {
     bundle.verbs(&VERBS);
 }
 
-/// What is said of a process: its own pid, and the container's.
-fn told(rig: &Rig, said: &Json, pid: i64, status: &str, container: i64) -> Outcome {
-    if rig.is(Peer::Mote) {
-        same("ociVersion", said.at("ociVersion").text(), "0.2.0")?;
-        same("the state's ociVersion", said.at("state").at("ociVersion").text(), "1.0.2")?;
-        same("status", said.at("state").at("status").text(), status)?;
+/// Checks the state that is sent: the PID of the process, and that of the container init.
+fn state_is(rig: &Rig, state: &Json, pid: i64, status: &str, container: i64) -> Outcome {
+    if rig.is(Runtime::Mote) {
+        same("ociVersion", state.at("ociVersion").text(), "0.2.0")?;
+        same("the state's ociVersion", state.at("state").at("ociVersion").text(), "1.0.2")?;
+        same("status", state.at("state").at("status").text(), status)?;
     }
-    same("fds", said.at("fds"), &Json::from(vec!["seccompFd"]))?;
-    same("pid", said.at("pid").int(), pid)?;
-    same("metadata", said.at("metadata").text(), "of \"mine\"")?;
-    let state = said.at("state");
+    same("fds", state.at("fds"), &Json::from(vec!["seccompFd"]))?;
+    same("pid", state.at("pid").int(), pid)?;
+    same("metadata", state.at("metadata").text(), "of \"mine\"")?;
+    let state = state.at("state");
     same("id", state.at("id").text(), rig.id.as_str())?;
     same("the state's pid", state.at("pid").int(), container)?;
-    holds("the bundle is said", state.at("bundle").text().starts_with(&rig.dir.display().to_string()))?;
+    holds("the state has the bundle", state.at("bundle").text().starts_with(&rig.dir.display().to_string()))?;
     same("annotation", state.at("annotations").at("colour").text(), "blue")
 }
 
-/// A `run` whose program asks.
+/// Runs a program whose calls are answered by an agent.
 pub fn of_run(rig: &mut Rig, mut bundle: Bundle, no_new_privileges: bool) -> Outcome {
     let agent = Agent::new(rig)?;
-    ask(&mut bundle, &agent, no_new_privileges);
+    set_agent(&mut bundle, &agent, no_new_privileges);
     let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
-    let (listener, said) = agent.take()?;
-    let pid = said.at("pid").int();
+    let (listener, state) = agent.take()?;
+    let pid = state.at("pid").int();
     holds("a pid", pid > 0)?;
-    told(rig, &said, pid, "creating", pid)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    let inside = running.finish()?.good()?.facts();
-    inside.is("ask:munlockall", "4711")?;
-    inside.is("ask:getegid", "!EXDEV")?;
+    state_is(rig, &state, pid, "creating", pid)?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    let inside = running.finish()?.success()?.report();
+    inside.is("syscall:munlockall", "4711")?;
+    inside.is("syscall:getegid", "!EXDEV")?;
     std::fs::remove_file(&agent.path)?;
     rig.nothing_left()
 }
@@ -100,18 +101,18 @@ fn listener_of_run_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     of_run(rig, rig.bundle()?, true)
 }
 
-/// Loaded before `start`: `create` sends it.
+/// With privileges, the filter is loaded before `start`: `create` sends the listener fd.
 fn listener_of_create(rig: &mut Rig) -> Outcome {
     let agent = Agent::new(rig)?;
-    let bundle = asking(rig, &agent, false)?;
+    let bundle = bundle_with_agent(rig, &agent, false)?;
     let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
-    let (listener, said) = agent.take()?;
+    let (listener, state) = agent.take()?;
     same("create", created.status()?.0.code(), Some(0))?;
     let pid = i64::from(rig.pid()?);
-    told(rig, &said, pid, "creating", pid)?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    state_is(rig, &state, pid, "creating", pid)?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
@@ -120,68 +121,68 @@ fn listener_of_start(rig: &mut Rig) -> Outcome {
     of_start(rig, rig.bundle()?)
 }
 
-/// Loaded after `start`: `start` sends it.
+/// With no_new_privs, the filter is loaded after `start`: `start` sends the listener fd.
 pub fn of_start(rig: &mut Rig, mut bundle: Bundle) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers send it from create");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun send it from create");
     }
     let agent = Agent::new(rig)?;
-    ask(&mut bundle, &agent, true);
+    set_agent(&mut bundle, &agent, true);
     let mut created = rig.create(&bundle, &[])?;
     let pid = i64::from(rig.pid()?);
     let mut started = start(&mut rig.command(&["start", &rig.id]), false)?;
-    let (listener, said) = agent.take()?;
-    told(rig, &said, pid, "created", pid)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
+    let (listener, state) = agent.take()?;
+    state_is(rig, &state, pid, "created", pid)?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
     let (status, errors) = started.status()?;
     same("start", (status.code(), errors.as_str()), (Some(0), ""))?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()?;
     rig.nothing_left()
 }
 
-fn joining(rig: &mut Rig, options: &[&str]) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun says its own pid");
+fn exec_with_agent(rig: &mut Rig, options: &[&str]) -> Outcome {
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun sends its own PID");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, false)?;
+    let mut bundle = bundle_with_agent(rig, &agent, false)?;
     bundle.verbs(&["wait", "1"]);
     let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
-    let (first, said) = agent.take()?;
-    let container = said.at("pid").int();
+    let (first, state) = agent.take()?;
+    let container = state.at("pid").int();
     same("create", created.status()?.0.code(), Some(0))?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     created.lines.until("waiting=1")?;
 
     let words = [&["exec"], options, &[rig.id.as_str(), "/payload"], &VERBS].concat();
     let running = start(&mut rig.command(&words), false)?;
-    let (listener, said) = agent.take()?;
-    let pid = said.at("pid").int();
+    let (listener, state) = agent.take()?;
+    let pid = state.at("pid").int();
     holds("another process", pid > 0 && pid != container)?;
-    told(rig, &said, pid, "running", container)?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 2)?;
-    let inside = running.finish()?.good()?.facts();
-    inside.is("ask:munlockall", "4711")?;
-    inside.is("ask:getegid", "!EXDEV")?;
+    state_is(rig, &state, pid, "running", container)?;
+    same("number of notifications", answer_all(&listener, decide)?.len(), 2)?;
+    let inside = running.finish()?.success()?.report();
+    inside.is("syscall:munlockall", "4711")?;
+    inside.is("syscall:getegid", "!EXDEV")?;
     drop(first);
     rig.delete()?;
     rig.nothing_left()
 }
 
 fn listener_of_exec(rig: &mut Rig) -> Outcome {
-    joining(rig, &[])
+    exec_with_agent(rig, &[])
 }
 
 fn listener_of_exec_with_no_new_privileges(rig: &mut Rig) -> Outcome {
-    joining(rig, &["--no-new-privs"])
+    exec_with_agent(rig, &["--no-new-privs"])
 }
 
 fn answered(rig: &mut Rig, bundle: &Bundle, agent: &Agent) -> Outcome<Vec<i32>> {
     let running = start(&mut rig.launch("run", bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
     let calls = answer_all(&listener, decide)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "4711")?;
+    running.finish()?.success()?.report().is("syscall:munlockall", "4711")?;
     rig.nothing_left()?;
     Ok(calls)
 }
@@ -189,7 +190,7 @@ fn answered(rig: &mut Rig, bundle: &Bundle, agent: &Agent) -> Outcome<Vec<i32>> 
 fn listener_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let agent = Agent::new(rig)?;
-        let mut bundle = asking(rig, &agent, no_new_privileges)?;
+        let mut bundle = bundle_with_agent(rig, &agent, no_new_privileges)?;
         bundle.user_namespace(100_000);
         answered(rig, &bundle, &agent)?;
         std::fs::remove_file(&agent.path)?;
@@ -197,23 +198,23 @@ fn listener_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// No second process or thread is needed in the container.
-fn listener_in_the_only_place_for_a_process(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun needs one");
+/// mote needs no second process or thread in the container.
+fn listener_with_a_pids_limit_of_1(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun needs a second process");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     bundle.set("linux.resources.pids.limit", 1i64);
     answered(rig, &bundle, &agent).map(drop)
 }
 
 fn listener_by_annotation(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such annotation");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     bundle.remove("linux.seccomp.listenerPath");
     bundle.remove("linux.seccomp.listenerMetadata");
     bundle.set("annotations.\"run.oci.seccomp.receiver\"", agent.path.as_str());
@@ -221,26 +222,26 @@ fn listener_by_annotation(rig: &mut Rig) -> Outcome {
 }
 
 fn listener_by_the_environment(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
+    if rig.is(Runtime::Runc) {
         return skip_allowed("runc has no such variable");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     bundle.remove("linux.seccomp.listenerPath");
     bundle.remove("linux.seccomp.listenerMetadata");
     let mut command = rig.launch("run", &bundle, &[])?;
     let running = start(command.env("RUN_OCI_SECCOMP_RECEIVER", &agent.path), false)?;
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "4711")
+    running.finish()?.success()?.report().is("syscall:munlockall", "4711")
 }
 
 fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers send it from create");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun send it from create");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     bundle.remove("linux.seccomp.listenerPath");
     bundle.remove("linux.seccomp.listenerMetadata");
     let mut command = rig.launch("create", &bundle, &[])?;
@@ -251,86 +252,87 @@ fn listener_by_the_environment_of_start(rig: &mut Rig) -> Outcome {
     let (listener, _) = agent.take()?;
     answer_all(&listener, decide)?;
     same("start", started.status()?.0.code(), Some(0))?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
     rig.delete()
 }
 
-/// A hook of the program's place asks before that does.
-fn listener_that_a_hook_asks(rig: &mut Rig) -> Outcome {
+/// A startContainer hook has the filter of the program.
+fn listener_of_a_start_container_hook(rig: &mut Rig) -> Outcome {
     for no_new_privileges in [false, true] {
         let agent = Agent::new(rig)?;
-        let mut bundle = asking(rig, &agent, no_new_privileges)?;
+        let mut bundle = bundle_with_agent(rig, &agent, no_new_privileges)?;
         bundle.file("/log", "")?;
-        let words = ["payload", "into", "/log", "ask", "munlockall"];
+        let words = ["payload", "into", "/log", "syscall", "munlockall"];
         bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": (words.to_vec())}]));
         let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
         let (listener, _) = agent.take()?;
-        same("how many asked", answer_all(&listener, decide)?.len(), 3)?;
-        running.finish()?.good()?.facts().is("ask:munlockall", "4711")?;
-        let said = Facts::parse(&std::fs::read_to_string(bundle.inside("log"))?);
-        said.is("ask:munlockall", "4711")?;
+        same("number of notifications", answer_all(&listener, decide)?.len(), 3)?;
+        running.finish()?.success()?.report().is("syscall:munlockall", "4711")?;
+        let state = Report::parse(&std::fs::read_to_string(bundle.host_path("log"))?);
+        state.is("syscall:munlockall", "4711")?;
         std::fs::remove_file(&agent.path)?;
     }
     rig.nothing_left()
 }
 
-/// As from crun. That nobody needs to listen is tested in `handover.rs`.
-fn listener_that_nothing_asks(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc sends none");
+/// As by crun. Without an agent, see `listener_error.rs`.
+fn listener_without_notify(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("runc sends no listener fd");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     bundle.set("linux.seccomp.syscalls[0].action", "SCMP_ACT_ERRNO");
     let running = start(&mut rig.launch("run", &bundle, &[])?, false)?;
     let (listener, _) = agent.take()?;
-    same("how many asked", answer_all(&listener, decide)?.len(), 0)?;
-    running.finish()?.good()?.facts().is("ask:munlockall", "!EPERM")
+    same("number of notifications", answer_all(&listener, decide)?.len(), 0)?;
+    running.finish()?.success()?.report().is("syscall:munlockall", "!EPERM")
 }
 
-/// `ld [0]; jeq #152, 0, 1; ret USER_NOTIF; ret ALLOW`, 152 being munlockall here.
+/// `ld [0]; jeq #152, 0, 1; ret USER_NOTIF; ret ALLOW`, where 152 is munlockall on x86_64.
 fn listener_of_a_program_in_an_annotation(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) || !cfg!(target_arch = "x86_64") {
+    if rig.is(Runtime::Runc) || !cfg!(target_arch = "x86_64") {
         return skip_allowed("runc has no such annotation, and the program is for x86_64");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     let program = "IAAAAAAAAAAVAAABmAAAAAYAAAAAAMB/BgAAAAAA/38=";
     bundle.set("annotations.\"run.oci.seccomp_bpf_data\"", program);
-    same("who asked", answered(rig, &bundle, &agent)?, vec![libc::SYS_munlockall as i32])
+    same("calls with a notification", answered(rig, &bundle, &agent)?, vec![libc::SYS_munlockall as i32])
 }
 
-/// Whatever mote and the program do: crun hung once when sendmsg(2) was asked about, runc refuses write(2).
-fn everything(rig: &mut Rig, no_new_privileges: bool) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc refuses it");
+/// With a notification for every call of mote and the program. crun once blocked on its own sendmsg(2); runc rejects
+/// write(2).
+fn notify_every_call(rig: &mut Rig, no_new_privileges: bool) -> Outcome {
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("runc rejects it");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, no_new_privileges)?;
+    let mut bundle = bundle_with_agent(rig, &agent, no_new_privileges)?;
     bundle.set("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY");
     bundle.remove("linux.seccomp.syscalls");
     let calls = answered(rig, &bundle, &agent)?;
     let first = calls.iter().position(|call| i64::from(*call) == libc::SYS_execve);
-    // Behind the filter there is nothing but the program, unless capabilities had to be dropped there.
-    holds("execve is asked about", first.is_some())?;
-    holds("execve is the first", first == Some(0) || !no_new_privileges || !rig.is(Peer::Mote))
+    // After the filter is loaded, only execve is called, unless capabilities are dropped then.
+    holds("execve has a notification", first.is_some())?;
+    holds("execve is the first", first == Some(0) || !no_new_privileges || !rig.is(Runtime::Mote))
 }
 
-fn every_call_asks(rig: &mut Rig) -> Outcome {
-    everything(rig, false)
+fn every_call_notifies(rig: &mut Rig) -> Outcome {
+    notify_every_call(rig, false)
 }
 
-fn every_call_asks_with_no_new_privileges(rig: &mut Rig) -> Outcome {
-    everything(rig, true)
+fn every_call_notifies_with_no_new_privileges(rig: &mut Rig) -> Outcome {
+    notify_every_call(rig, true)
 }
 
-/// Also what the process does to wait for `start` is asked about.
-fn every_call_asks_from_create_on(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("runc refuses it");
+/// Including the calls of the process that waits for `start`.
+fn every_call_notifies_from_create_on(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc rejects it");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, false)?;
+    let mut bundle = bundle_with_agent(rig, &agent, false)?;
     bundle.set("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY");
     bundle.remove("linux.seccomp.syscalls");
     let mut created = start(&mut rig.launch("create", &bundle, &[])?, false)?;
@@ -338,19 +340,19 @@ fn every_call_asks_from_create_on(rig: &mut Rig) -> Outcome {
     let answering = std::thread::spawn(move || answer_all(&listener, decide).is_ok());
     same("create", created.status()?.0.code(), Some(0))?;
     rig.status_is("created")?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    Facts::parse(&created.lines.all()?).is("ask:munlockall", "4711")?;
-    holds("all were answered", answering.join().unwrap_or(false))?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    Report::parse(&created.lines.all()?).is("syscall:munlockall", "4711")?;
+    holds("all notifications are answered", answering.join().unwrap_or(false))?;
     rig.delete()?;
     rig.nothing_left()
 }
 
-fn no_call_of_the_last_moment_is_allowed(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers make calls of their own");
+fn no_call_before_execve_is_needed(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun make calls of their own");
     }
     let agent = Agent::new(rig)?;
-    let mut bundle = asking(rig, &agent, true)?;
+    let mut bundle = bundle_with_agent(rig, &agent, true)?;
     let names = ["sendmsg", "sendto", "recvmsg", "recvfrom", "poll", "ppoll", "wait4", "waitid", "close"];
     bundle.set("linux.seccomp.syscalls[+]", super::rule("SCMP_ACT_KILL_PROCESS", &names));
     answered(rig, &bundle, &agent).map(drop)

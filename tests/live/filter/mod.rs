@@ -1,12 +1,12 @@
-//! `linux.seccomp`: what the kernel does with mote's programs. What the programs say of every call is tested in
-//! tests/seccomp.
+//! `linux.seccomp`: the effect of mote's filters in the kernel. The result of a filter for every system call is tested
+//! in tests/seccomp.
 
 pub mod action;
 pub mod argument;
-pub mod death;
-pub mod handover;
+pub mod early_kill;
 pub mod listener;
-pub mod own;
+pub mod listener_error;
+pub mod mote_calls;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -17,11 +17,12 @@ use crate::check::{Outcome, fail, holds, skip_allowed};
 use crate::command::LIMIT;
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys;
 use crate::sys::seccomp::{self, Answer, Notification};
 
-/// A profile that lets everything pass but for these rules. It names this machine: older runcs fall over else.
+/// A profile that allows everything except for these rules. It names this architecture, as older versions of runc fail
+/// otherwise.
 pub fn profile(rules: Vec<Json>) -> Json {
     let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
     json!({
@@ -31,20 +32,20 @@ pub fn profile(rules: Vec<Json>) -> Json {
     })
 }
 
-/// A rule about calls.
+/// A rule for system calls.
 pub fn rule(action: &str, names: &[&str]) -> Json {
     json!({"names": (names.to_vec()), "action": action})
 }
 
-/// What ends a process that has no handler for SIGSYS.
+/// Actions that kill a process without a handler for SIGSYS.
 const KILLS: [&str; 4] = ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"];
 
-/// The peers make other calls, and have other words.
+/// runc and crun make other calls, and have other messages.
 fn only_mote(rig: &Rig) -> Outcome {
-    if rig.is(Peer::Mote) { Ok(()) } else { skip_allowed("about mote's own words") }
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("checks mote's messages") }
 }
 
-/// A container with a filter, whose program says that it ran.
+/// A bundle with a filter, whose program reports that it ran.
 fn filtered(rig: &Rig, no_new_privileges: bool, section: Json) -> Outcome<Bundle> {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -54,26 +55,26 @@ fn filtered(rig: &Rig, no_new_privileges: bool, section: Json) -> Outcome<Bundle
     Ok(bundle)
 }
 
-/// Whoever takes the listener of a filter, and answers.
+/// A seccomp agent: receives the listener fd, and answers notifications.
 struct Agent {
     socket: UnixListener,
     path: String,
-    /// The connection ends before there is an answer, as the specification demands; the peers keep it for a while.
-    to_the_end: bool,
+    /// mote closes the connection after the message, as the specification demands; runc and crun keep it open.
+    is_closed: bool,
 }
 
 impl Agent {
-    /// Listens in the test's directory.
+    /// Listens in the directory of the test.
     fn new(rig: &Rig) -> Outcome<Agent> {
         let path = rig.dir.join("agent");
         let socket = UnixListener::bind(&path)?;
         if let Some(user) = rig.user {
             sys::chown(&path, user, user)?;
         }
-        Ok(Agent { socket, path: path.display().to_string(), to_the_end: rig.is(Peer::Mote) })
+        Ok(Agent { socket, path: path.display().to_string(), is_closed: rig.is(Runtime::Mote) })
     }
 
-    /// A profile that asks about these calls.
+    /// A profile with SCMP_ACT_NOTIFY for these calls.
     fn profile(&self, names: &[&str]) -> Json {
         let mut section = profile(vec![rule("SCMP_ACT_NOTIFY", names)]);
         section.set("listenerPath", self.path.as_str());
@@ -81,33 +82,33 @@ impl Agent {
     }
 
     fn accept(&self) -> Outcome<UnixStream> {
-        holds("somebody connects", sys::readable(&self.socket, LIMIT)?)?;
+        holds("mote connects", sys::readable(&self.socket, LIMIT)?)?;
         Ok(self.socket.accept()?.0)
     }
 
-    /// Takes what is sent on one connection, up to its end: the listener, and what is said of the process.
+    /// Receives one connection up to its end: the listener fd, and the state of the process.
     fn take(&self) -> Outcome<(OwnedFd, Json)> {
         let mut stream = self.accept()?;
-        holds("something is sent", sys::readable(&stream, LIMIT)?)?;
-        let (mut fds, mut text) = sys::pass::receive(&stream)?;
-        if self.to_the_end {
+        holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
+        let (mut fds, mut text) = sys::unix_socket::receive(&stream)?;
+        if self.is_closed {
             stream.set_read_timeout(Some(LIMIT))?;
             stream.read_to_string(&mut text)?;
         }
         match (fds.pop(), fds.is_empty()) {
             (Some(fd), true) => Ok((fd, Json::parse(&text)?)),
-            _ => fail("not one descriptor"),
+            _ => fail("not exactly one file descriptor"),
         }
     }
 }
 
-/// Answers all calls in one way until the last process with the filter has ended: the numbers of the calls.
+/// Answers all notifications until the last process with the filter has exited; returns the numbers of the calls.
 fn answer_all(listener: &OwnedFd, answer: fn(&Notification) -> Answer) -> Outcome<Vec<i32>> {
     let mut calls = Vec::new();
     while let Some(notification) = seccomp::next(listener)? {
         calls.push(notification.call);
         match seccomp::answer(listener, &notification, answer(&notification)) {
-            // It was killed meanwhile.
+            // The process was killed in the meantime.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             answered => answered?,
         }

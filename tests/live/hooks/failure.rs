@@ -1,4 +1,5 @@
-//! Hooks that fail, hang or are missing: said with their name, their words and their exit status; nothing is left.
+//! Hooks that fail, do not end, or are missing: the error has the hook point, the hook's message and its exit status,
+//! and nothing is left (runtime.md, "Lifecycle").
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::tests;
 
 tests![
     "hooks",
-    failing_before_the_program,
+    failing_before_the_program_runs,
     failing_of_create,
     failing_of_create_in_a_user_namespace,
     failing_of_start,
@@ -19,17 +20,17 @@ tests![
     failing_poststart_of_start,
     failing_poststop,
     failing_poststop_of_delete,
-    failing_with_many_lines,
-    failing_with_many_words,
+    failing_with_several_lines,
+    failing_with_long_output,
     missing,
     missing_poststop,
     not_executable,
-    hanging,
-    hanging_poststart_and_poststop,
-    ended_by_a_signal,
+    timeout,
+    timeout_of_poststart_and_poststop,
+    killed_by_a_signal,
 ];
 
-/// A second hook at each point says its name; the first of one fails.
+/// A container with a hook at each point that reports the point; at one of them, a hook before it fails.
 fn failing(rig: &Rig, point: &str) -> Outcome<Hooked> {
     let mut hooked = Hooked::new(rig)?;
     hooked.add(point, &["say", "fails", "warn", "this is broken", "exit", "3"]);
@@ -38,26 +39,26 @@ fn failing(rig: &Rig, point: &str) -> Outcome<Hooked> {
     Ok(hooked)
 }
 
-/// The error of a point's first hook.
-fn told(rig: &Rig, output: &Output, point: &str) -> Outcome {
+/// Checks the error of the first hook of a point.
+fn has_error(rig: &Rig, output: &Output, point: &str) -> Outcome {
     let name = format!("hooks.{point}[0]");
-    rig.bad(output, &[&name, "exit code 3", "this is broken"])
+    rig.failure(output, &[&name, "exit code 3", "this is broken"])
 }
 
-/// The points before one, that it fails, and the end.
+/// The expected reports: the points before this one, the failure, and poststop.
 fn until(point: &str) -> Vec<&str> {
     let before = POINTS.into_iter().take_while(|name| *name != point);
     before.chain(["fails", "poststop"]).collect()
 }
 
-fn failing_before_the_program(rig: &mut Rig) -> Outcome {
+fn failing_before_the_program_runs(rig: &mut Rig) -> Outcome {
     for point in &POINTS[..4] {
         let hooked = failing(rig, point)?;
         let output = rig.run(&hooked.bundle, &[])?;
-        told(rig, &output, point)?;
-        same("what the program says", output.stdout.as_str(), "")?;
+        has_error(rig, &output, point)?;
+        same("the output of the program", output.stdout.as_str(), "")?;
         rig.nothing_left()?;
-        hooked.said(&until(point))?;
+        hooked.reported(&until(point))?;
     }
     Ok(())
 }
@@ -66,10 +67,10 @@ fn create_fails(rig: &Rig, hooked: &Hooked, point: &str) -> Outcome {
     let pid = rig.dir.join("pid");
     let options = ["--pid-file", &pid.display().to_string()];
     let output = command::run(&mut rig.launch("create", &hooked.bundle, &options)?, "")?;
-    told(rig, &output, point)?;
+    has_error(rig, &output, point)?;
     holds("no pid file", !pid.exists())?;
     rig.nothing_left()?;
-    hooked.said(&until(point))
+    hooked.reported(&until(point))
 }
 
 fn failing_of_create(rig: &mut Rig) -> Outcome {
@@ -88,16 +89,16 @@ fn failing_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// "The runtime MUST generate an error, stop the container, and continue the lifecycle at step 12", which is its
-/// removal and poststop (runtime.md, "Lifecycle").
+/// "The runtime MUST generate an error, stop the container, and continue the lifecycle at step 12", which is the
+/// deletion of the container and poststop (runtime.md, "Lifecycle").
 fn failing_of_start(rig: &mut Rig) -> Outcome {
     let hooked = failing(rig, "startContainer")?;
     let created = rig.create(&hooked.bundle, &[])?;
     let output = rig.mote(&["start", &rig.id])?;
-    told(rig, &output, "startContainer")?;
+    has_error(rig, &output, "startContainer")?;
     drop(created);
     rig.nothing_left()?;
-    hooked.said(&until("startContainer"))
+    hooked.reported(&until("startContainer"))
 }
 
 fn failing_poststart_of_run(rig: &mut Rig) -> Outcome {
@@ -105,9 +106,9 @@ fn failing_poststart_of_run(rig: &mut Rig) -> Outcome {
         let mut hooked = failing(rig, "poststart")?;
         hooked.bundle.verbs(&["wait", "1"]);
         let output = rig.run(&hooked.bundle, options)?;
-        told(rig, &output, "poststart")?;
+        has_error(rig, &output, "poststart")?;
         rig.nothing_left()?;
-        hooked.said(&until("poststart"))?;
+        hooked.reported(&until("poststart"))?;
     }
     Ok(())
 }
@@ -117,12 +118,12 @@ fn failing_poststart_of_start(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
     let output = rig.mote(&["start", &rig.id])?;
-    told(rig, &output, "poststart")?;
+    has_error(rig, &output, "poststart")?;
     rig.nothing_left()?;
-    hooked.said(&until("poststart"))
+    hooked.reported(&until("poststart"))
 }
 
-/// Told, but all are run and the exit status is the program's.
+/// A warning: all hooks run, and the exit code is that of the program.
 fn failing_poststop(rig: &mut Rig) -> Outcome {
     let mut hooked = failing(rig, "poststop")?;
     hooked.bundle.verbs(&["exit", "7"]);
@@ -132,41 +133,41 @@ fn failing_poststop(rig: &mut Rig) -> Outcome {
     contains("the warning", &output.stderr, "this is broken")?;
     same("lines", output.stderr.lines().count(), 1)?;
     rig.nothing_left()?;
-    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
-    hooked.said(&said)
+    let reports: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.reported(&reports)
 }
 
 fn failing_poststop_of_delete(rig: &mut Rig) -> Outcome {
     let mut hooked = failing(rig, "poststop")?;
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
     let output = rig.mote(&["delete", "--force", &rig.id])?;
     same("exit code", output.code(), 0)?;
     contains("the warning", &output.stderr, "hooks.poststop[0]")?;
     rig.nothing_left()?;
-    let said: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
-    hooked.said(&said)
+    let reports: Vec<&str> = POINTS[..5].iter().copied().chain(["fails", "poststop"]).collect();
+    hooked.reported(&reports)
 }
 
-/// The error stays one line of a bearable length.
-fn failing_with_many_lines(rig: &mut Rig) -> Outcome {
+/// The error is one line of limited length.
+fn failing_with_several_lines(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("createRuntime", &["warn", "\n  one\ttwo\r\n\nthree", "exit", "1"]);
     let output = rig.run(&hooked.bundle, &[])?;
-    rig.bad(&output, &["exit code 1: one\\ttwo; three\n"])?;
+    rig.failure(&output, &["exit code 1: one\\ttwo; three\n"])?;
     rig.nothing_left()
 }
 
-fn failing_with_many_words(rig: &mut Rig) -> Outcome {
+fn failing_with_long_output(rig: &mut Rig) -> Outcome {
     for point in ["createRuntime", "createContainer"] {
         let mut hooked = Hooked::new(rig)?;
         let words = format!("begins\n{}", "and so on\u{1b}[2J ".repeat(1000));
         hooked.add(point, &["warn", &words, "exit", "255"]);
         hooked.bundle.verbs(&["say", "ran"]);
         let output = rig.run(&hooked.bundle, &[])?;
-        rig.bad(&output, &["begins", "exit code 255"])?;
-        holds("it is short", output.stderr.len() < 1000)?;
-        lacks("what a terminal would obey", &output.stderr, "\u{1b}")?;
+        rig.failure(&output, &["begins", "exit code 255"])?;
+        holds("the error is short", output.stderr.len() < 1000)?;
+        lacks("control characters in the error", &output.stderr, "\u{1b}")?;
     }
     rig.nothing_left()
 }
@@ -178,9 +179,9 @@ fn missing(rig: &mut Rig) -> Outcome {
         hooked.add("poststop", &["say", "poststop"]);
         hooked.bundle.verbs(&["wait", "1"]);
         let output = rig.run(&hooked.bundle, &[])?;
-        rig.bad(&output, &[&format!("hooks.{point}[0]"), "/none/at all", "no such file or directory"])?;
+        rig.failure(&output, &[&format!("hooks.{point}[0]"), "/none/at all", "no such file or directory"])?;
         rig.nothing_left()?;
-        hooked.said(&["poststop"])?;
+        hooked.reported(&["poststop"])?;
     }
     Ok(())
 }
@@ -193,7 +194,7 @@ fn missing_poststop(rig: &mut Rig) -> Outcome {
     let output = rig.run(&hooked.bundle, &[])?;
     same("exit code", output.code(), 7)?;
     contains("the warning", &output.stderr, "hooks.poststop[0]")?;
-    hooked.said(&["poststop"])
+    hooked.reported(&["poststop"])
 }
 
 fn not_executable(rig: &mut Rig) -> Outcome {
@@ -203,11 +204,11 @@ fn not_executable(rig: &mut Rig) -> Outcome {
     let path = path.display().to_string();
     hooked.bundle.set("hooks.prestart[+]", json!({"path": (path.as_str())}));
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.refused(&hooked.bundle, &["hooks.prestart[0]", &path, "permission denied"])
+    rig.rejected(&hooked.bundle, &["hooks.prestart[0]", &path, "permission denied"])
 }
 
-/// Killed when its time is over.
-fn hanging(rig: &mut Rig) -> Outcome {
+/// Killed at its timeout.
+fn timeout(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let mut hook = hooked.hook("prestart", &["say", "hangs", "warn", "still here", "wait", "1"]);
     hook.set("timeout", 1i64);
@@ -215,13 +216,13 @@ fn hanging(rig: &mut Rig) -> Outcome {
     hooked.bundle.verbs(&["say", "ran"]);
     let start = Instant::now();
     let output = rig.run(&hooked.bundle, &[])?;
-    holds("it waits so long", start.elapsed().as_secs_f64() >= 1.0)?;
-    rig.bad(&output, &["hooks.prestart[0]", "timeout", "1 s", "still here"])?;
+    holds("the timeout has passed", start.elapsed().as_secs_f64() >= 1.0)?;
+    rig.failure(&output, &["hooks.prestart[0]", "timeout", "1 s", "still here"])?;
     rig.nothing_left()?;
-    hooked.said(&["hangs"])
+    hooked.reported(&["hangs"])
 }
 
-fn hanging_poststart_and_poststop(rig: &mut Rig) -> Outcome {
+fn timeout_of_poststart_and_poststop(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in ["poststart", "poststop"] {
         let mut hook = hooked.hook(point, &["say", point, "wait", "1"]);
@@ -234,12 +235,12 @@ fn hanging_poststart_and_poststop(rig: &mut Rig) -> Outcome {
     contains("the error", &output.stderr, "hooks.poststart[0]")?;
     contains("the warning", &output.stderr, "hooks.poststop[0]")?;
     rig.nothing_left()?;
-    hooked.said(&["poststart", "poststop"])
+    hooked.reported(&["poststart", "poststop"])
 }
 
-fn ended_by_a_signal(rig: &mut Rig) -> Outcome {
+fn killed_by_a_signal(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("createRuntime", &["kill", "9"]);
     hooked.bundle.verbs(&["say", "ran"]);
-    rig.refused(&hooked.bundle, &["hooks.createRuntime[0]", "hook was killed by SIGKILL"])
+    rig.rejected(&hooked.bundle, &["hooks.createRuntime[0]", "hook was killed by SIGKILL"])
 }

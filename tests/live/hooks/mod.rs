@@ -1,9 +1,9 @@
-//! Hooks: when and where they are run, what they are given, and what becomes of those that fail.
+//! Hooks: when and in which namespaces they run, their input, and the handling of their failures.
 
-pub mod before;
+pub mod before_root;
+pub mod blocking;
 pub mod failure;
-pub mod given;
-pub mod hanging;
+pub mod input;
 pub mod order;
 
 use std::fs;
@@ -11,16 +11,16 @@ use std::path::PathBuf;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same};
-use crate::facts::Facts;
 use crate::json;
 use crate::json::Json;
+use crate::report::Report;
 use crate::rig::Rig;
 
-/// All points, in order.
+/// All hook points, in order.
 pub const POINTS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// A container with hooks, and the file in its image to which they all write.
+/// A container with hooks, and the file in its image to which all hooks write.
 struct Hooked {
     bundle: Bundle,
     log: PathBuf,
@@ -31,13 +31,13 @@ impl Hooked {
     fn new(rig: &Rig) -> Outcome<Hooked> {
         let bundle = rig.bundle()?;
         bundle.file("/log", "")?;
-        let log = bundle.inside("log");
-        // Also the container's user writes there.
+        let log = bundle.host_path("log");
+        // A startContainer hook writes as the user of the container.
         fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         Ok(Hooked { bundle, log, program: rig.suite.payload.display().to_string() })
     }
 
-    /// A hook that does these verbs and writes what it has to say.
+    /// A hook that executes these verbs and appends their report to the file.
     fn hook(&self, point: &str, verbs: &[&str]) -> Json {
         let log = self.log.display().to_string();
         let inside = point == "startContainer";
@@ -51,7 +51,7 @@ impl Hooked {
         self.bundle.set(&format!("hooks.{point}[+]"), hook);
     }
 
-    /// A hook that says its point, at each.
+    /// Adds a hook at each hook point that reports the point.
     fn add_all(&mut self) {
         for point in POINTS {
             self.add(point, &["say", point]);
@@ -62,12 +62,12 @@ impl Hooked {
         Ok(fs::read_to_string(&self.log)?)
     }
 
-    fn facts(&self) -> Outcome<Facts> {
-        Ok(Facts::parse(&self.text()?))
+    fn report(&self) -> Outcome<Report> {
+        Ok(Report::parse(&self.text()?))
     }
 
-    /// What was said so far.
-    fn said(&self, words: &[&str]) -> Outcome {
-        same("what was said", self.facts()?.all("say"), words)
+    /// Compares the values that the hooks have reported so far.
+    fn reported(&self, words: &[&str]) -> Outcome {
+        same("the reports of the hooks", self.report()?.all("say"), words)
     }
 }

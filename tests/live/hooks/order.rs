@@ -1,9 +1,9 @@
-//! The order of the hooks, and the place at which each is run.
+//! The order of the hooks, and the namespaces and process in which each is run (config.md, "POSIX-platform Hooks").
 
 use super::{Hooked, POINTS};
 use crate::cgroups::unified_top;
 use crate::check::{Outcome, contains, different, holds, lacks, same};
-use crate::clean::cgroups;
+use crate::cleanup::cgroups;
 use crate::command;
 use crate::json;
 use crate::json::Json;
@@ -17,23 +17,23 @@ tests![
     all_in_order_of_run_detached,
     several_at_one_point,
     in_a_user_namespace,
-    place_of_create_on_the_host,
-    place_of_create_in_the_container,
-    place_of_start_in_the_container,
-    place_of_poststart,
-    place_of_poststop,
-    kept_containers_have_their_end_with_delete,
-    removed_while_running,
+    create_runtime_runs_on_the_host,
+    create_container_runs_in_the_namespaces,
+    start_container_runs_in_the_root,
+    poststart_runs_on_the_host,
+    poststop_runs_after_removal,
+    poststop_of_kept_containers_is_run_by_delete,
+    poststop_is_run_once,
 ];
 
 fn all_in_order_of_run(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add_all();
-    // Between it and poststart there is no order.
+    // The program and the poststart hooks run concurrently.
     hooked.bundle.verbs(&["wait", "0"]);
-    let output = rig.run(&hooked.bundle, &[])?.good()?;
-    same("what the hooks say does not come out", output.stdout.as_str(), "waiting=1\n")?;
-    hooked.said(&POINTS)
+    let output = rig.run(&hooked.bundle, &[])?.success()?;
+    same("the output is that of the program only", output.stdout.as_str(), "waiting=1\n")?;
+    hooked.reported(&POINTS)
 }
 
 fn all_in_order_of_create_and_start(rig: &mut Rig) -> Outcome {
@@ -41,23 +41,23 @@ fn all_in_order_of_create_and_start(rig: &mut Rig) -> Outcome {
     hooked.add_all();
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
-    hooked.said(&["prestart", "createRuntime", "createContainer"])?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    // When `start` is back the program runs, and all were run that belong to it.
-    hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
+    hooked.reported(&["prestart", "createRuntime", "createContainer"])?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    // When `start` returns, the program runs and the hooks of `start` have been run.
+    hooked.reported(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
     rig.status_is("running")?;
     rig.delete()?;
-    hooked.said(&POINTS)
+    hooked.reported(&POINTS)
 }
 
 fn all_in_order_of_run_detached(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add_all();
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
-    hooked.said(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
+    hooked.reported(&["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])?;
     rig.delete()?;
-    hooked.said(&POINTS)
+    hooked.reported(&POINTS)
 }
 
 fn several_at_one_point(rig: &mut Rig) -> Outcome {
@@ -68,8 +68,8 @@ fn several_at_one_point(rig: &mut Rig) -> Outcome {
         }
     }
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
-    hooked.said(&["1", "2", "3"].repeat(6))
+    rig.run(&hooked.bundle, &[])?.success()?;
+    hooked.reported(&["1", "2", "3"].repeat(6))
 }
 
 fn in_a_user_namespace(rig: &mut Rig) -> Outcome {
@@ -77,51 +77,51 @@ fn in_a_user_namespace(rig: &mut Rig) -> Outcome {
     hooked.add_all();
     hooked.bundle.user_namespace(100_000);
     hooked.bundle.verbs(&[]);
-    // The hook of the container's namespaces is run by its root, who must get to the host's program.
+    // A createContainer hook is run by the container's root, which must be able to execute the host's program.
     let output = rig.run(&hooked.bundle, &[])?;
     same("the standard error", output.stderr.as_str(), "")?;
-    hooked.said(&POINTS)
+    hooked.reported(&POINTS)
 }
 
-/// Its process is there, with its namespaces and its mounts, and has not entered its root.
-fn place_of_create_on_the_host(rig: &mut Rig) -> Outcome {
-    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
+/// The container init exists, in its namespaces and with its mounts, and has not entered its root.
+fn create_runtime_runs_on_the_host(rig: &mut Rig) -> Outcome {
+    let host = command::run(&mut rig.host(&["ns"]), "")?.success()?.report();
     for point in ["prestart", "createRuntime"] {
         let mut hooked = Hooked::new(rig)?;
-        hooked.add(point, &["peek", "ns", "id", "cwd"]);
+        hooked.add(point, &["hook_state", "ns", "id", "cwd"]);
         hooked.bundle.verbs(&[]);
-        rig.run(&hooked.bundle, &[])?.good()?;
-        let seen = hooked.facts()?;
+        rig.run(&hooked.bundle, &[])?.success()?;
+        let seen = hooked.report()?;
         for name in ["pid", "net", "mnt", "ipc", "uts"] {
             if name != "mnt" || rig.layout == Layout::Machine {
                 seen.is(&format!("ns:{name}"), host.get(&format!("ns:{name}")))?;
             }
-            let its = seen.get(&format!("peek:ns/{name}"));
-            contains("its namespace", its, &format!("{name}:["))?;
-            different("its namespace", its, seen.get(&format!("ns:{name}")))?;
+            let its = seen.get(&format!("process:ns/{name}"));
+            contains("the namespace of the init", its, &format!("{name}:["))?;
+            different("the namespace of the init", its, seen.get(&format!("ns:{name}")))?;
         }
-        seen.is("peek:host", "ok")?;
-        let root = hooked.bundle.inside("/").display().to_string();
+        seen.is("process:host", "ok")?;
+        let root = hooked.bundle.host_path("/").display().to_string();
         let root = root.trim_end_matches('/');
         for place in ["/proc", "/dev", "/dev/pts", "/sys"] {
-            contains("its mounts", seen.get("peek:mounts"), &format!("{root}{place} "))?;
+            contains("the mounts of the init", seen.get("process:mounts"), &format!("{root}{place} "))?;
         }
     }
     Ok(())
 }
 
-/// In the container's namespaces, and paths are still the host's.
-fn place_of_create_in_the_container(rig: &mut Rig) -> Outcome {
+/// In the container's namespaces, with paths of the host.
+fn create_container_runs_in_the_namespaces(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let dir = rig.dir.display().to_string();
     std::fs::write(rig.dir.join("mark"), "the host's")?;
     let mark = format!("{dir}/mark");
-    let root = hooked.bundle.inside("/").display().to_string();
+    let root = hooked.bundle.host_path("/").display().to_string();
     let shm = format!("{root}dev/shm");
     hooked.add("createContainer", &["ns", "id", "uts", "read", &mark, "list", &shm]);
     hooked.bundle.verbs(&["ns"]);
-    let inside = rig.run(&hooked.bundle, &[])?.good()?.facts();
-    let seen = hooked.facts()?;
+    let inside = rig.run(&hooked.bundle, &[])?.success()?.report();
+    let seen = hooked.report()?;
     for name in ["pid", "net", "mnt", "ipc", "uts", "user", "cgroup"] {
         let key = format!("ns:{name}");
         seen.is(&key, inside.get(&key))?;
@@ -134,8 +134,8 @@ fn place_of_create_in_the_container(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// Inside, as the container's user, with nothing of mote's open.
-fn place_of_start_in_the_container(rig: &mut Rig) -> Outcome {
+/// In the container, as its user, without file descriptors of mote.
+fn start_container_runs_in_the_root(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let verbs = ["ns", "id", "uts", "caps", "nnp", "fds", "list", "/", "cwd", "signals", "umask"];
     hooked.add("startContainer", &verbs);
@@ -144,8 +144,8 @@ fn place_of_start_in_the_container(rig: &mut Rig) -> Outcome {
     bundle.set("process.cwd", "/tmp");
     bundle.set("process.noNewPrivileges", true);
     bundle.verbs(&verbs);
-    let inside = rig.run(bundle, &[])?.good()?.facts();
-    let seen = hooked.facts()?;
+    let inside = rig.run(bundle, &[])?.success()?.report();
+    let seen = hooked.report()?;
     let mut keys =
         vec!["uid", "gid", "groups", "hostname", "nnp", "fds", "list:/", "cwd", "ignored", "blocked"];
     keys.extend(["umask", "cap:effective", "cap:permitted", "cap:bounding", "ns:pid", "ns:mnt", "ns:net"]);
@@ -157,58 +157,58 @@ fn place_of_start_in_the_container(rig: &mut Rig) -> Outcome {
     seen.is("list:/", "dev etc log payload proc sys tmp")
 }
 
-fn place_of_poststart(rig: &mut Rig) -> Outcome {
+fn poststart_runs_on_the_host(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
-    hooked.add("poststart", &["peek", "ns"]);
+    hooked.add("poststart", &["hook_state", "ns"]);
     hooked.bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&hooked.bundle, &[])?;
-    same("nothing is said before", hooked.text()?.as_str(), "")?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    let seen = hooked.facts()?;
-    seen.is("peek:exe", "/payload")?;
-    different("the namespace", seen.get("ns:mnt"), seen.get("peek:ns/mnt"))?;
+    same("no report before start", hooked.text()?.as_str(), "")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    let seen = hooked.report()?;
+    seen.is("process:exe", "/payload")?;
+    different("the namespace", seen.get("ns:mnt"), seen.get("process:ns/mnt"))?;
     let state = Json::parse(seen.get("state"))?;
-    same("the pid", state.at("pid").int(), i64::from(rig.pid()?))?;
+    same("the PID", state.at("pid").int(), i64::from(rig.pid()?))?;
     rig.delete()
 }
 
-/// Everything is gone but the hook.
-fn place_of_poststop(rig: &mut Rig) -> Outcome {
+/// After everything of the container is removed.
+fn poststop_runs_after_removal(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     let own = unified_top().join(&rig.cgroup).display().to_string();
     let state = rig.state.display().to_string();
     hooked.add("poststop", &["ns", "list", &state, "list", &own]);
-    let host = command::run(&mut rig.host(&["ns"]), "")?.good()?.facts();
-    // Both ways to an end.
+    let host = command::run(&mut rig.host(&["ns"]), "")?.success()?.report();
+    // Containers that exit by themselves, and by delete --force.
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &[])?.good()?;
+    rig.run(&hooked.bundle, &[])?.success()?;
     hooked.bundle.verbs(&["wait", "1"]);
-    rig.run(&hooked.bundle, &["--detach"])?.good()?;
-    holds("there is a cgroup", !cgroups(&rig.cgroup).is_empty())?;
+    rig.run(&hooked.bundle, &["--detach"])?.success()?;
+    holds("the cgroup exists", !cgroups(&rig.cgroup).is_empty())?;
     rig.delete()?;
-    let seen = hooked.facts()?;
+    let seen = hooked.report()?;
     for (key, value) in [(format!("list:{state}"), ""), (format!("list:{own}"), "!ENOENT")] {
         same(&key, seen.all(&key), vec![value; 2])?;
     }
     match rig.layout {
         Layout::Machine => seen.is("ns:mnt", host.get("ns:mnt")),
-        // That was shown in a mount namespace of mote's own.
+        // The hook is in the mount namespace in which the test mounts the layout.
         _ => Ok(()),
     }
 }
 
-fn kept_containers_have_their_end_with_delete(rig: &mut Rig) -> Outcome {
+fn poststop_of_kept_containers_is_run_by_delete(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("poststop", &["say", "poststop"]);
     hooked.bundle.verbs(&[]);
-    rig.run(&hooked.bundle, &["--keep"])?.good()?;
-    hooked.said(&[])?;
-    rig.mote(&["delete", &rig.id])?.good()?;
-    hooked.said(&["poststop"])
+    rig.run(&hooked.bundle, &["--keep"])?.success()?;
+    hooked.reported(&[])?;
+    rig.mote(&["delete", &rig.id])?.success()?;
+    hooked.reported(&["poststop"])
 }
 
-/// `delete --force` while `run` stays: the end comes once.
-fn removed_while_running(rig: &mut Rig) -> Outcome {
+/// `delete --force` while `run` waits: poststop hooks run once.
+fn poststop_is_run_once(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     hooked.add("poststop", &["say", "poststop"]);
     hooked.bundle.verbs(&["wait", "1"]);
@@ -218,5 +218,5 @@ fn removed_while_running(rig: &mut Rig) -> Outcome {
     let output = running.finish()?;
     same("exit code", output.code(), 137)?;
     lacks("the standard error", &output.stderr, "mote")?;
-    hooked.said(&["poststop"])
+    hooked.reported(&["poststop"])
 }

@@ -1,4 +1,4 @@
-//! The library inside somebody else's program: one function for C, which tests/live/links/threads.py calls.
+//! The library inside another program: one function for C, which tests/live/links/threads.py calls.
 #![crate_type = "cdylib"]
 
 use std::ffi::{CStr, c_char};
@@ -8,13 +8,13 @@ use mote::container::create::{Request, create};
 use mote::container::pid_receivers::PidReceivers;
 use mote::container::store::directory::Store;
 
-/// Creates a container, which then waits for `mote start`. Gives 0, or 1 when it has said why not.
+/// Creates a container, which then waits for `mote start`. Returns 0, or 1 after it has printed an error.
 ///
 /// # Safety
-/// All three are strings of C.
+/// All three are C strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn embedded(root: *const c_char, bundle: *const c_char, id: *const c_char) -> i32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller passes C strings.
     let [root, bundle, id] = [root, bundle, id].map(|word| unsafe { CStr::from_ptr(word) });
     let request = Request {
         id,

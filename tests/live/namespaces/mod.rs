@@ -1,5 +1,5 @@
-//! Namespaces: new ones, those of the host, those joined by path; and what belongs to one: its name, its
-//! clocks, its sysctls, its network interfaces.
+//! Namespaces: new ones, those of the host, those joined by path; and the settings of a namespace: names, clock
+//! offsets, sysctls, network interfaces.
 
 pub mod device;
 pub mod join;
@@ -9,28 +9,28 @@ pub mod setting;
 
 use crate::check::{Outcome, skip_allowed};
 use crate::command::{self, Running};
-use crate::facts::Facts;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 
-/// The host's own facts, as the payload says them there.
-fn on_host(rig: &Rig, verbs: &[&str]) -> Outcome<Facts> {
-    Ok(command::run(&mut rig.host(verbs), "")?.good()?.facts())
+/// The report of the payload run on the host.
+fn on_host(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {
+    Ok(command::run(&mut rig.host(verbs), "")?.success()?.report())
 }
 
-/// The peers the tests were tried on have no time namespaces that work.
+/// Skips the test for runc and crun, whose tested versions do not support time namespaces.
 fn needs_time(rig: &Rig) -> Outcome {
-    match rig.suite.peer {
-        Peer::Mote => Ok(()),
-        Peer::Runc => skip_allowed("this runc knows no time namespaces"),
-        Peer::Crun => skip_allowed("this crun loses its init in a new time namespace"),
+    match rig.suite.kind {
+        Runtime::Mote => Ok(()),
+        Runtime::Runc => skip_allowed("this runc has no time namespaces"),
+        Runtime::Crun => skip_allowed("this crun loses its init in a new time namespace"),
     }
 }
 
-/// A process on the host that has done these verbs, and stays until its input ends.
-fn holder(rig: &Rig, verbs: &[&str]) -> Outcome<(Running, Facts)> {
+/// Runs a payload on the host that executes these verbs and then waits for the end of its input.
+fn holder(rig: &Rig, verbs: &[&str]) -> Outcome<(Running, Report)> {
     let mut words = verbs.to_vec();
     words.extend(["say", "held", "stdin"]);
     let mut running = command::start(&mut rig.host(&words), true)?;
-    let facts = running.lines.until("say=held")?;
-    Ok((running, facts))
+    let report = running.lines.until("say=held")?;
+    Ok((running, report))
 }

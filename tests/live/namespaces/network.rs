@@ -1,5 +1,5 @@
-//! Network interfaces for a test. What is their host is a network namespace of the test's own; ip(8) makes them
-//! there, and says what they are.
+//! Network interfaces for the tests: a network namespace of the test is the host's, in which ip(8) creates and shows
+//! them.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -10,10 +10,10 @@ use super::holder;
 use crate::check::{Outcome, fail, skip, skip_allowed};
 use crate::command::{self, Output};
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::sys;
 
-/// All kinds of addresses: what is not of this host, this link or for a time alone is kept.
+/// Addresses of all kinds: those of other scopes than host and link, and without a lifetime, are kept.
 pub const ADDRESSES: [&str; 9] = [
     "10.1.0.1/24 brd + label eth0:web",
     "10.1.0.2/24",
@@ -27,11 +27,11 @@ pub const ADDRESSES: [&str; 9] = [
 ];
 pub const KEPT: usize = 6;
 
-/// Has the runtime called in a network namespace of this test's own, with a pair of interfaces in it: `eth0`,
-/// with these addresses, and `other`.
+/// Makes the rig call the runtime in a new network namespace with a pair of interfaces: `eth0`, with these addresses,
+/// and `other`.
 pub fn host(rig: &mut Rig, addresses: &[&str]) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers these tests were tried on know no netDevices");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("the tested versions of runc and crun have no netDevices");
     }
     if program().arg("-Version").output().is_err() {
         return skip("there is no ip(8), which is part of iproute2");
@@ -39,26 +39,26 @@ pub fn host(rig: &mut Rig, addresses: &[&str]) -> Outcome {
     let network = network(rig)?;
     let made = ip(&network, &["link add eth0 type veth peer name other"])?;
     if made.stderr.contains("Unknown device type") || made.stderr.contains("not supported") {
-        return skip("this kernel makes no pairs of interfaces (veth)");
+        return skip("this kernel has no veth");
     }
-    made.good()?;
+    made.success()?;
     let lines: Vec<String> =
         addresses.iter().map(|address| format!("address add {address} dev eth0")).collect();
     let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     lines.extend(["link set eth0 mtu 1400 address 02:00:00:00:00:07 up", "link set other up"]);
-    ip(&network, &lines)?.good()?;
+    ip(&network, &lines)?.success()?;
     rig.network = Some(network);
     Ok(())
 }
 
-/// A new network namespace, which is there as long as the file.
+/// A new network namespace, which exists as long as the file is open.
 pub fn network(rig: &Rig) -> Outcome<File> {
-    let (holder, facts) = holder(rig, &["unshare", "net"])?;
-    facts.is("unshare", "ok")?;
+    let (holder, report) = holder(rig, &["unshare", "net"])?;
+    report.is("unshare", "ok")?;
     Ok(File::open(format!("/proc/{}/ns/net", holder.pid()))?)
 }
 
-/// Where others find it.
+/// The path by which other processes find it.
 pub fn path_of(network: &File) -> PathBuf {
     PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), network.as_raw_fd()))
 }
@@ -69,18 +69,18 @@ fn program() -> Command {
     command
 }
 
-/// ip(8) in a network namespace, with its answers as JSON.
+/// Runs ip(8) in a network namespace, with JSON output.
 pub fn ip(network: &File, lines: &[&str]) -> Outcome<Output> {
     let mut command = program();
     command.args(["-json", "-details", "-batch", "-"]);
     let network = network.as_raw_fd();
-    sys::before_exec(&mut command, move || sys::join(network));
+    sys::before_exec(&mut command, move || sys::setns(network));
     command::run(&mut command, &lines.join("\n"))
 }
 
-/// What is known of an interface; nothing for one that is not there.
+/// The attributes of an interface, or `Null` if it does not exist.
 pub fn link(network: &File, name: &str) -> Outcome<Json> {
-    let text = ip(network, &["address show"])?.good()?.stdout;
+    let text = ip(network, &["address show"])?.success()?.stdout;
     let links = Json::parse(&text)?;
     let found = links.items().iter().find(|link| link.at("ifname").text() == name);
     Ok(found.cloned().unwrap_or(Json::Null))
@@ -94,7 +94,7 @@ pub fn is_up(link: &Json) -> bool {
     link.at("flags").items().iter().any(|flag| flag.text() == "UP")
 }
 
-/// The addresses that the specification wants kept, as they are on an interface of another name.
+/// The addresses that the specification demands to be kept, with labels as on an interface with another name.
 pub fn kept(link: &Json, name: &str) -> Vec<String> {
     let own = link.at("ifname").text();
     let addresses = link.at("addr_info").items().iter();
@@ -110,8 +110,8 @@ pub fn kept(link: &Json, name: &str) -> Vec<String> {
     .collect()
 }
 
-/// Changes something there.
+/// Changes an interface of the host.
 pub fn set(rig: &Rig, line: &str) -> Outcome {
-    rig.network.as_ref().map_or_else(|| fail("no host"), |network| ip(network, &[line])?.good())?;
+    rig.network.as_ref().map_or_else(|| fail("no host"), |network| ip(network, &[line])?.success())?;
     Ok(())
 }

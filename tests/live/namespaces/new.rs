@@ -1,11 +1,12 @@
-//! Namespaces the configuration asks for are new; those it does not name are the caller's.
+//! `linux.namespaces`: listed namespaces are new, others are those of the caller (config-linux.md, "Namespaces";
+//! namespaces(7)).
 
 use std::process::Command;
 
 use super::{needs_time, on_host};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, same, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{command, sys, tests};
 
 tests![
@@ -26,16 +27,16 @@ tests![
     hosts_user,
     hosts_cgroup,
     hosts_time,
-    hosts_mount_or_refused,
+    hosts_mount_or_rejected,
     all_are_new_together,
     pid_1_is_the_program,
     loopback_is_up,
-    a_kind_twice_is_refused,
-    an_unknown_kind_is_refused,
-    user_map_of_a_user_with_the_capabilities_for_it,
+    duplicate_type_is_rejected,
+    unknown_type_is_rejected,
+    user_mappings_by_a_user_with_capabilities,
 ];
 
-/// The configuration's name of each kind and the name of its file.
+/// The name of each type in config.json, and its file in /proc/PID/ns.
 const KINDS: &[(&str, &str)] = &[
     ("pid", "pid"),
     ("network", "net"),
@@ -51,13 +52,13 @@ fn file_of(kind: &str) -> &'static str {
     KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(_, file)| file)
 }
 
-/// Asks for a new namespace of a kind.
-fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
+/// Adds a new namespace of a type.
+fn add_new(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
     match kind {
         "time" => {
             needs_time(rig)?;
-            if rig.refuses("clone3") {
-                return skip_allowed("clone(2) makes no time namespace");
+            if rig.denies("clone3") {
+                return skip_allowed("clone(2) cannot create a time namespace");
             }
             bundle.namespace(kind, None);
         }
@@ -70,8 +71,8 @@ fn ask(rig: &Rig, bundle: &mut Bundle, kind: &str) -> Outcome {
 fn is_new(rig: &Rig, kind: &str) -> Outcome {
     let key = format!("ns:{}", file_of(kind));
     let mut bundle = rig.bundle()?;
-    ask(rig, &mut bundle, kind)?;
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    add_new(rig, &mut bundle, kind)?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     same("the name in the link", inside.get(&key).split(':').next(), Some(file_of(kind)))?;
     different(&key, inside.get(&key), host.get(&key))
@@ -84,7 +85,7 @@ fn is_the_hosts(rig: &Rig, kind: &str) -> Outcome {
     if kind == "uts" {
         bundle.remove("hostname");
     }
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     inside.is(&key, on_host(rig, &["ns"])?.get(&key))
 }
 
@@ -112,15 +113,15 @@ fn new_user(rig: &mut Rig) -> Outcome {
     is_new(rig, "user")
 }
 
-/// Whoever called is root there, and nobody else is anybody.
+/// The caller is root in it; no other user is mapped.
 fn new_user_without_mappings(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Runc) {
-        return skip_allowed("runc refuses it");
+    if rig.is(Runtime::Runc) {
+        return skip_allowed("runc rejects it");
     }
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", None);
     let inside =
-        rig.facts(&mut bundle, &["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map"])?;
+        rig.report(&mut bundle, &["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map"])?;
     inside.is("uid", "0 0 0")?;
     for map in ["uid_map", "gid_map"] {
         let map = inside.get(&format!("read:/proc/self/{map}"));
@@ -165,27 +166,27 @@ fn hosts_time(rig: &mut Rig) -> Outcome {
     is_the_hosts(rig, "time")
 }
 
-/// Without a mount namespace of its own the container's mounts would be the host's: a runtime may refuse that.
-fn hosts_mount_or_refused(rig: &mut Rig) -> Outcome {
+/// Without a mount namespace, the container's mounts would be on the host: a runtime may reject that.
+fn hosts_mount_or_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_namespace("mount");
     bundle.verbs(&["ns"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() == 0 {
-        return output.facts().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
+        return output.report().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
     }
-    rig.bad(&output, &["linux.namespaces"])
+    rig.failure(&output, &["linux.namespaces"])
 }
 
 fn all_are_new_together(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let time = rig.is(Peer::Mote) && !rig.refuses("clone3");
+    let time = rig.is(Runtime::Mote) && !rig.denies("clone3");
     for (kind, _) in KINDS {
         if *kind != "time" || time {
-            ask(rig, &mut bundle, kind)?;
+            add_new(rig, &mut bundle, kind)?;
         }
     }
-    let inside = rig.facts(&mut bundle, &["ns"])?;
+    let inside = rig.report(&mut bundle, &["ns"])?;
     let host = on_host(rig, &["ns"])?;
     for (kind, file) in KINDS {
         if *kind == "time" && !time {
@@ -198,10 +199,10 @@ fn all_are_new_together(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// With a pid namespace the program is its init, and has no parent there.
+/// In a new pid namespace, the program is PID 1 and has no parent.
 fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
+    let inside = rig.report(&mut bundle, &["id", "link", "/proc/1/exe", "link", "/proc/self"])?;
     inside.is("pid", "1")?;
     inside.is("ppid", "0")?;
     inside.is("link:/proc/1/exe", "/payload")?;
@@ -210,29 +211,29 @@ fn pid_1_is_the_program(rig: &mut Rig) -> Outcome {
 
 fn loopback_is_up(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["lo", "list", "/sys/class/net"])?;
+    let inside = rig.report(&mut bundle, &["lo", "list", "/sys/class/net"])?;
     inside.is("lo", "up")?;
     inside.is("list:/sys/class/net", "lo")
 }
 
-fn a_kind_twice_is_refused(rig: &mut Rig) -> Outcome {
+fn duplicate_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "ipc");
-    rig.refused(&bundle, &["linux.namespaces[5]", "ipc"])
+    rig.rejected(&bundle, &["linux.namespaces[5]", "ipc"])
 }
 
-fn an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
+fn unknown_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["ns"]);
     bundle.set("linux.namespaces[5].type", "moon");
-    rig.refused(&bundle, &["linux.namespaces[5].type", "moon"])
+    rig.rejected(&bundle, &["linux.namespaces[5].type", "moon"])
 }
 
-/// It is the capability that maps, not the number 0.
-fn user_map_of_a_user_with_the_capabilities_for_it(rig: &mut Rig) -> Outcome {
+/// Mappings of several ids need CAP_SETUID and CAP_SETGID, not user id 0.
+fn user_mappings_by_a_user_with_capabilities(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    // In v1 hierarchies only uid 0 moves processes of others.
+    // On v1, only user id 0 may move processes of other users.
     rig.globals.extend(["--cgroup-manager".to_string(), "disabled".to_string()]);
     bundle.user_namespace(100_000);
     bundle.verbs(&["id", "read", "/proc/self/setgroups"]);
@@ -245,7 +246,7 @@ fn user_map_of_a_user_with_the_capabilities_for_it(rig: &mut Rig) -> Outcome {
     command.args(["--inh-caps", &some.join(","), "--ambient-caps", &some.join(",")]);
     command.arg(launched.get_program()).args(launched.get_args()).env("MOTE_LIVE", &rig.marker);
     rig.prepare(&mut command);
-    let inside = command::run(&mut command, "")?.good()?.facts();
+    let inside = command::run(&mut command, "")?.success()?.report();
     inside.is("uid", "0 0 0")?;
     inside.is("read:/proc/self/setgroups", "allow\n")
 }

@@ -1,6 +1,6 @@
-//! Payload verbs about files: each tries one call on a path and says what the kernel answered.
+//! Payload verbs for files: each makes one system call on a path and reports the result.
 
-use super::{say, say_result};
+use super::{print, print_result};
 use std::fs;
 use std::io::{Result, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,14 +10,14 @@ use crate::sys;
 
 fn with(verb: &str, words: &[&str], act: impl FnOnce(&Path) -> Result<String>) {
     let path = words.first().copied().unwrap_or("");
-    say_result(&format!("{verb}:{path}"), act(Path::new(path)));
+    print_result(&format!("{verb}:{path}"), act(Path::new(path)));
 }
 
 fn done<T>(result: Result<T>) -> Result<String> {
     result.map(|_| "ok".to_string())
 }
 
-/// `kind mode uid gid major:minor` of the path itself, not of what a link points at.
+/// `kind mode uid gid major:minor` of the path, without following a symlink.
 pub fn stat(words: &[&str]) {
     with("stat", words, |path| {
         let meta = fs::symlink_metadata(path)?;
@@ -50,7 +50,7 @@ pub fn link(words: &[&str]) {
     with("link", words, |path| Ok(fs::read_link(path)?.display().to_string()));
 }
 
-/// The names in a directory, sorted, with blanks between.
+/// The names in a directory, sorted, separated by spaces.
 pub fn list(words: &[&str]) {
     with("list", words, |path| {
         let mut names = fs::read_dir(path)?
@@ -70,11 +70,11 @@ pub fn open(words: &[&str]) {
 }
 
 /// Opens for reading and writing.
-pub fn both(words: &[&str]) {
-    with("both", words, |path| done(fs::OpenOptions::new().read(true).write(true).open(path)));
+pub fn open_rw(words: &[&str]) {
+    with("open_rw", words, |path| done(fs::OpenOptions::new().read(true).write(true).open(path)));
 }
 
-/// Adds a byte to a file that is there already.
+/// Appends a byte to an existing file.
 pub fn write(words: &[&str]) {
     with("write", words, |path| {
         let mut file = fs::OpenOptions::new().append(true).open(path)?;
@@ -82,7 +82,7 @@ pub fn write(words: &[&str]) {
     });
 }
 
-/// Writes a word to a file that is there already.
+/// Writes a word to an existing file.
 pub fn put(words: &[&str]) {
     with("put", words, |path| {
         let mut file = fs::OpenOptions::new().write(true).open(path)?;
@@ -90,7 +90,7 @@ pub fn put(words: &[&str]) {
     });
 }
 
-/// Makes a new file of so many KiB, which are on the disk and in the page cache then.
+/// Creates a file of this many KiB, which is then on the disk and in the page cache.
 pub fn fill(words: &[&str]) {
     with("fill", words, |path| {
         let size = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
@@ -102,7 +102,7 @@ pub fn fill(words: &[&str]) {
     });
 }
 
-/// Makes a new file.
+/// Creates a new file.
 pub fn create(words: &[&str]) {
     with("create", words, |path| done(fs::File::create_new(path)));
 }
@@ -111,12 +111,12 @@ pub fn mkdir(words: &[&str]) {
     with("mkdir", words, |path| done(fs::create_dir(path)));
 }
 
-/// Makes a second null device and opens it: the cgroup or a mount option may forbid either.
+/// Creates a second null device and opens it: the cgroup or a mount option may deny either.
 pub fn mknod(words: &[&str]) {
     with("mknod", words, |path| done(sys::mknod(path, libc::S_IFCHR | 0o666, 1, 3)));
 }
 
-/// Makes a device of this type (`b` or `c`) and these numbers.
+/// Creates a device of this type (`b` or `c`) with these numbers.
 pub fn device(words: &[&str]) {
     let number = |index: usize| words.get(index).and_then(|word| word.parse().ok()).unwrap_or(0);
     let kind = if words.get(1) == Some(&"b") { libc::S_IFBLK } else { libc::S_IFCHR };
@@ -128,13 +128,13 @@ pub fn mount(words: &[&str]) {
     with("mount", words, |path| done(sys::mount("none", path, "tmpfs", 0, "")));
 }
 
-/// Every open descriptor, with what it is when /proc is there to tell.
+/// Every open file descriptor, with the target of its link if /proc is mounted.
 pub fn fds(_: &[&str]) {
     let open: Vec<i32> = (0..4096).filter(|fd| sys::is_open(*fd)).collect();
     let list: Vec<String> = open.iter().map(i32::to_string).collect();
-    say("fds", list.join(" "));
+    print("fds", list.join(" "));
     for fd in open {
         let target = fs::read_link(format!("/proc/self/fd/{fd}"));
-        say_result(&format!("fd:{fd}"), target.map(|target| target.display().to_string()));
+        print_result(&format!("fd:{fd}"), target.map(|target| target.display().to_string()));
     }
 }

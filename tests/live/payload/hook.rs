@@ -1,50 +1,50 @@
-//! Payload verbs of a hook: the state that it is given, and the process of which that speaks.
+//! Payload verbs of a hook: the state on its standard input, and the process with the PID of that state.
 
 use std::fs;
 use std::io::Read;
 
-use super::{kernel, say, say_result};
+use super::{kernel, print, print_result};
 use crate::json::Json;
 
-/// The state, and what the host's /proc says of its process: `peek:exe`, `peek:ns:*`, `peek:mounts`, and whether
-/// the host's files are still there for it.
-pub fn peek(_: &[&str]) {
+/// Reports the state, and the process in the host's /proc: `process:exe`, `process:ns:*`, `process:mounts`, and whether the
+/// files of the host are still reachable from it.
+pub fn state(_: &[&str]) {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
-        return say_result("state", Err::<&str, _>(error));
+        return print_result("state", Err::<&str, _>(error));
     }
-    say("state", &text);
+    print("state", &text);
     let pid = Json::parse(&text).map_or(0, |state| state.at("pid").int());
     let link = |name: &str| {
         let target = fs::read_link(format!("/proc/{pid}/{name}"));
-        say_result(&format!("peek:{name}"), target.map(|target| target.display().to_string()));
+        print_result(&format!("process:{name}"), target.map(|target| target.display().to_string()));
     };
     link("exe");
     for name in kernel::NAMESPACES {
         link(&format!("ns/{name}"));
     }
-    say_result("peek:mounts", fs::read_to_string(format!("/proc/{pid}/mountinfo")));
+    print_result("process:mounts", fs::read_to_string(format!("/proc/{pid}/mountinfo")));
     let own = std::env::current_exe().unwrap_or_default();
     let there = fs::metadata(format!("/proc/{pid}/root{}", own.display()));
-    say_result("peek:host", there.map(|_| "ok"));
+    print_result("process:host", there.map(|_| "ok"));
 }
 
-/// Makes a file where the process that the state is of sees it: `plant:PATH`.
-pub fn plant(words: &[&str]) {
+/// Creates a file in the root of the process with the PID of the state: `create_in_process:PATH`.
+pub fn create_in_process(words: &[&str]) {
     let path = words.first().copied().unwrap_or("");
-    // Opened again, it is read from its beginning.
+    // Opening the standard input again reads it from the beginning.
     let state = fs::read_to_string("/proc/self/fd/0").unwrap_or_default();
     let pid = Json::parse(&state).map_or(0, |state| state.at("pid").int());
     let made = fs::File::create_new(format!("/proc/{pid}/root{path}"));
-    say_result(&format!("plant:{path}"), made.map(|_| "ok"));
+    print_result(&format!("create_in_process:{path}"), made.map(|_| "ok"));
 }
 
-/// The standard input, byte after byte.
-pub fn sip(_: &[&str]) {
+/// Reads the standard input byte by byte.
+pub fn stdin_length(_: &[&str]) {
     let mut count = 0u32;
     let mut byte = [0];
     while let Ok(1) = std::io::stdin().read(&mut byte) {
         count += 1;
     }
-    say("sip", count);
+    print("stdin_length", count);
 }

@@ -1,6 +1,6 @@
-//! Payload verbs about what the kernel thinks of this process: namespaces, capabilities, limits, cgroups.
+//! Payload verbs for attributes of this process in the kernel: namespaces, capabilities, limits, cgroups.
 
-use super::{say, say_result};
+use super::{print, print_result};
 use std::fs;
 
 use crate::sys;
@@ -70,11 +70,11 @@ const LIMITS: &[&str] = &[
     "RTTIME",
 ];
 
-/// The inode that names each namespace of this process.
+/// The inode number of each namespace of this process.
 pub fn namespaces(_: &[&str]) {
     for name in NAMESPACES {
         let target = fs::read_link(format!("/proc/self/ns/{name}"));
-        say_result(&format!("ns:{name}"), target.map(|target| target.display().to_string()));
+        print_result(&format!("ns:{name}"), target.map(|target| target.display().to_string()));
     }
 }
 
@@ -88,32 +88,32 @@ fn named(bits: u64) -> String {
     names.join(" ")
 }
 
-/// The five sets, asked for one by one, so that no /proc is needed.
+/// The five capability sets, read without /proc.
 pub fn caps(_: &[&str]) {
     let [effective, permitted, inheritable] = sys::capabilities();
-    let asked = |yes: &dyn Fn(u64) -> bool| {
+    let set_of = |yes: &dyn Fn(u64) -> bool| {
         (0..CAPABILITIES.len() as u64)
             .filter(|number| yes(*number))
             .fold(0, |bits, number| bits | 1 << number)
     };
-    let bounding = asked(&|number| sys::prctl(libc::PR_CAPBSET_READ, number) == 1);
-    let ambient = asked(&|number| sys::ambient(number));
-    say("cap:effective", named(effective));
-    say("cap:permitted", named(permitted));
-    say("cap:inheritable", named(inheritable));
-    say("cap:bounding", named(bounding));
-    say("cap:ambient", named(ambient));
+    let bounding = set_of(&|number| sys::prctl(libc::PR_CAPBSET_READ, number) == 1);
+    let ambient = set_of(&|number| sys::ambient(number));
+    print("cap:effective", named(effective));
+    print("cap:permitted", named(permitted));
+    print("cap:inheritable", named(inheritable));
+    print("cap:bounding", named(bounding));
+    print("cap:ambient", named(ambient));
 }
 
-/// What a system call answers that has nothing to do.
+/// The result of a system call with invalid arguments.
 pub fn call(words: &[&str]) {
     let name = words.concat();
-    let Some(number) = sys::call_number(&name) else { return say(&format!("call:{name}"), "?") };
-    say_result(&format!("call:{name}"), sys::call(number));
+    let Some(number) = sys::call_number(&name) else { return print(&format!("call:{name}"), "?") };
+    print_result(&format!("call:{name}"), sys::call(number));
 }
 
-/// What a system call answers to these arguments: `NAME ARGUMENT...` or `NUMBER ARGUMENT...`.
-pub fn ask(words: &[&str]) {
+/// The result of a system call with these arguments: `NAME ARGUMENT...` or `NUMBER ARGUMENT...`.
+pub fn syscall(words: &[&str]) {
     let words = words.concat();
     let mut parts = words.split(' ');
     let number = match parts.next() {
@@ -126,87 +126,87 @@ pub fn ask(words: &[&str]) {
     for (place, part) in arguments.iter_mut().zip(parts) {
         *place = part.parse::<i64>().unwrap_or(0).cast_unsigned();
     }
-    say_result(&format!("ask:{words}"), sys::seccomp::ask(number, arguments));
+    print_result(&format!("syscall:{words}"), sys::seccomp::call(number, arguments));
 }
 
 pub fn no_new_privileges(_: &[&str]) {
-    say("nnp", sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0));
+    print("nnp", sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0));
 }
 
-/// `soft hard` of each limit; without a limit -1.
+/// `soft hard` of each resource limit; -1 is no limit.
 pub fn limits(_: &[&str]) {
     for (number, name) in LIMITS.iter().enumerate() {
         let limit = sys::limit(number as u32)
             .map(|(soft, hard)| format!("{} {}", soft.cast_signed(), hard.cast_signed()));
-        say_result(&format!("limit:{name}"), limit);
+        print_result(&format!("limit:{name}"), limit);
     }
 }
 
-/// How it is scheduled: policy, nice value, priority for storage, and the personality.
+/// Policy, nice value, I/O priority, and personality.
 pub fn schedule(_: &[&str]) {
-    let [policy, nice, io, personality] = sys::schedule::seen();
-    say("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
+    let [policy, nice, io, personality] = sys::schedule::current();
+    print("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
 }
 
-/// The CPUs it may run on, as the kernel lists them.
+/// The CPU affinity, in the kernel's list format.
 pub fn cpus(_: &[&str]) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    say("cpus", list.unwrap_or("?").trim());
+    print("cpus", list.unwrap_or("?").trim());
 }
 
-/// The policy for memory of its first mapping: numa(7).
+/// The memory policy of the first mapping: numa(7).
 pub fn nodes(_: &[&str]) {
     let maps = fs::read_to_string("/proc/self/numa_maps");
-    say_result("nodes", maps.map(|maps| maps.split(' ').nth(1).unwrap_or("?").to_string()));
+    print_result("nodes", maps.map(|maps| maps.split(' ').nth(1).unwrap_or("?").to_string()));
 }
 
 pub fn oom(_: &[&str]) {
     let score = fs::read_to_string("/proc/self/oom_score_adj");
-    say_result("oom", score.map(|score| score.trim().to_string()));
+    print_result("oom", score.map(|score| score.trim().to_string()));
 }
 
 pub fn names(_: &[&str]) {
-    let [host, domain, machine] = sys::names();
-    say("hostname", host);
-    say("domainname", domain);
-    say("machine", machine);
+    let [host, domain, machine] = sys::uname();
+    print("hostname", host);
+    print("domainname", domain);
+    print("machine", machine);
 }
 
-/// Every mount by its place: the whole line of mountinfo.
+/// Every mount by its mount point: the line of mountinfo.
 pub fn mounts(_: &[&str]) {
     match fs::read_to_string("/proc/self/mountinfo") {
         Ok(table) => {
             for line in table.lines() {
                 let place = line.split(' ').nth(4).unwrap_or("");
-                say(&format!("mount:{place}"), line);
+                print(&format!("mount:{place}"), line);
             }
         }
-        Err(error) => say_result("mounts", Err::<&str, _>(error)),
+        Err(error) => print_result("mounts", Err::<&str, _>(error)),
     }
 }
 
-/// `cgroup:CONTROLLERS=path`, the unified hierarchy with no controllers' names.
+/// `cgroup:CONTROLLERS=path`, without controllers for the v2 hierarchy.
 pub fn cgroup(_: &[&str]) {
     match fs::read_to_string("/proc/self/cgroup") {
         Ok(table) => {
             for line in table.lines() {
                 let mut parts = line.splitn(3, ':').skip(1);
                 let controllers = parts.next().unwrap_or("");
-                say(&format!("cgroup:{controllers}"), parts.next().unwrap_or(""));
+                print(&format!("cgroup:{controllers}"), parts.next().unwrap_or(""));
             }
         }
-        Err(error) => say_result("cgroup", Err::<&str, _>(error)),
+        Err(error) => print_result("cgroup", Err::<&str, _>(error)),
     }
 }
 
 pub fn clock(_: &[&str]) {
-    say("clock:boottime", sys::clock(libc::CLOCK_BOOTTIME));
-    say("clock:monotonic", sys::clock(libc::CLOCK_MONOTONIC));
+    print("clock:boottime", sys::clock(libc::CLOCK_BOOTTIME));
+    print("clock:monotonic", sys::clock(libc::CLOCK_MONOTONIC));
 }
 
 /// Whether the loopback interface is up.
 pub fn loopback(_: &[&str]) {
     let up = sys::interface_flags("lo").map(|flags| i32::from(flags) & libc::IFF_UP != 0);
-    say_result("lo", up.map(|up| if up { "up" } else { "down" }));
+    print_result("lo", up.map(|up| if up { "up" } else { "down" }));
 }

@@ -1,5 +1,6 @@
-//! The payload: what the test binary is inside a container. `payload VERB arguments VERB arguments ...` does
-//! each verb in turn and prints what it found as `key=value` lines; an error is `key=!ERRNO`.
+//! The payload: the test executable inside a container. A verb is an operation with a fixed number of arguments;
+//! `payload VERB arguments VERB arguments ...` executes each verb and prints its results as `key=value` lines, with
+//! `!ERRNO` as the value of an error.
 
 mod attack;
 mod files;
@@ -16,8 +17,8 @@ type Verb = fn(&[&str]);
 const VERBS: &[(&str, usize, Verb)] = &[
     ("adopt", 1, process::adopt),
     ("args", 0, process::args),
-    ("ask", 1, kernel::ask),
-    ("both", 1, files::both),
+    ("syscall", 1, kernel::syscall),
+    ("open_rw", 1, files::open_rw),
     ("call", 1, kernel::call),
     ("caps", 0, kernel::caps),
     ("cgroup", 0, kernel::cgroup),
@@ -29,8 +30,8 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("cwd", 0, process::cwd),
     ("deep", 2, attack::deep),
     ("device", 4, files::device),
-    ("drink", 1, terminal::drink),
-    ("eat", 1, process::eat),
+    ("read_kib", 1, terminal::read_kib),
+    ("allocate", 1, process::allocate),
     ("env", 0, process::env),
     ("exchange", 2, attack::exchange),
     ("exit", 1, process::exit),
@@ -47,7 +48,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("line", 0, process::line),
     ("link", 1, files::link),
     ("list", 1, files::list),
-    ("listeners", 1, process::listeners),
+    ("signal_children", 1, process::signal_children),
     ("lo", 0, kernel::loopback),
     ("mkdir", 1, files::mkdir),
     ("mknod", 1, files::mknod),
@@ -59,23 +60,23 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("oom", 0, kernel::oom),
     ("open", 1, files::open),
     ("orphan", 0, process::orphan),
-    ("pry", 0, attack::pry),
+    ("access_processes", 0, attack::access_processes),
     ("put", 2, files::put),
-    ("peek", 0, hook::peek),
-    ("plant", 1, hook::plant),
-    ("pour", 1, terminal::pour),
+    ("hook_state", 0, hook::state),
+    ("create_in_process", 1, hook::create_in_process),
+    ("print_kib", 1, terminal::print_kib),
     ("raw", 0, terminal::raw),
     ("read", 1, files::read),
     ("reveal", 1, attack::reveal),
-    ("say", 1, process::say_word),
+    ("say", 1, process::print_word),
     ("session", 0, attack::session),
     ("shallow", 1, attack::shallow),
     ("signals", 0, process::signals),
-    ("sip", 0, hook::sip),
+    ("stdin_length", 0, hook::stdin_length),
     ("size", 0, terminal::size),
     ("stat", 1, files::stat),
     ("stdin", 0, process::stdin),
-    ("tell", 1, process::tell),
+    ("notify", 1, process::notify),
     ("tty", 0, terminal::tty),
     ("umask", 0, process::umask),
     ("unshare", 1, process::unshare),
@@ -85,18 +86,18 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("write", 1, files::write),
 ];
 
-/// Does all verbs; the exit code is 0 unless a verb ends the process.
+/// Executes all verbs; the exit code is 0 unless a verb ends the process.
 pub fn main(arguments: &[String]) -> i32 {
     process::remember(arguments);
     let mut words = arguments.iter().skip(1).map(String::as_str);
     while let Some(word) = words.next() {
         let Some((_, count, verb)) = VERBS.iter().find(|(name, ..)| *name == word) else {
-            say("unknown", word);
+            print("unknown", word);
             return 99;
         };
         let given: Vec<&str> = words.by_ref().take(*count).collect();
         if given.len() < *count {
-            say("arguments", word);
+            print("arguments", word);
             return 99;
         }
         verb(&given);
@@ -104,18 +105,18 @@ pub fn main(arguments: &[String]) -> i32 {
     0
 }
 
-/// One line, in one write, so that lines of several processes do not mix.
-fn say(key: &str, value: impl std::fmt::Display) {
+/// Prints one line with one write(2), so that lines of several processes do not mix.
+fn print(key: &str, value: impl std::fmt::Display) {
     let value = value.to_string().replace('\\', "\\\\").replace('\n', "\\n");
     let line = format!("{key}={value}\n");
-    // Nobody left to tell if the standard output is gone.
+    // A closed standard output cannot be reported.
     let _ = std::io::stdout().write_all(line.as_bytes());
 }
 
-fn say_result(key: &str, result: std::io::Result<impl std::fmt::Display>) {
+fn print_result(key: &str, result: std::io::Result<impl std::fmt::Display>) {
     match result {
-        Ok(value) => say(key, value),
-        Err(error) => say(key, format_args!("!{}", errno(&error))),
+        Ok(value) => print(key, value),
+        Err(error) => print(key, format_args!("!{}", errno(&error))),
     }
 }
 
@@ -123,7 +124,7 @@ fn number(word: &str) -> i32 {
     word.parse().unwrap_or(0)
 }
 
-/// The symbol of an error number, for those the tests meet.
+/// The symbol of an error number, for those that occur in the tests.
 fn errno(error: &std::io::Error) -> String {
     let number = error.raw_os_error().unwrap_or(0);
     let name = match number {

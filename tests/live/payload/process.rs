@@ -1,6 +1,6 @@
-//! Payload verbs about the process itself: who it is, what it was given, signals and children.
+//! Payload verbs for the process itself: identity, arguments, environment, signals and children.
 
-use super::{number, say, say_result};
+use super::{number, print, print_result};
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -15,67 +15,68 @@ pub fn remember(arguments: &[String]) {
     let _ = ARGUMENTS.set(arguments.to_vec());
 }
 
-/// Every argument, `arg:0` first.
+/// Every argument, beginning with `arg:0`.
 pub fn args(_: &[&str]) {
     for (index, word) in ARGUMENTS.get().into_iter().flatten().enumerate() {
-        say(&format!("arg:{index}"), word);
+        print(&format!("arg:{index}"), word);
     }
 }
 
-/// Runs a script. The orphans of it come here, and are not waited for: they stay as zombies until this ends, too.
+/// Runs a script. Its orphans become children of this process, which does not wait for them: they stay zombies
+/// until it exits.
 pub fn adopt(words: &[&str]) {
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
     let script = std::process::Command::new("/bin/sh").arg("-c").arg(words.concat()).status();
-    say_result("adopt", script);
+    print_result("adopt", script);
 }
 
-/// Tells whoever started it what they want to hear (sd_notify(3)).
-pub fn tell(words: &[&str]) {
+/// Sends a message to the service manager (sd_notify(3)).
+pub fn notify(words: &[&str]) {
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
-    let told = std::os::unix::net::UnixDatagram::unbound()
+    let sent = std::os::unix::net::UnixDatagram::unbound()
         .and_then(|socket| socket.send_to(words.concat().as_bytes(), path));
-    say_result("tell", told);
+    print_result("notify", sent);
 }
 
-pub fn say_word(words: &[&str]) {
-    say("say", words.concat());
+pub fn print_word(words: &[&str]) {
+    print("say", words.concat());
 }
 
-/// A word on the standard error.
+/// Prints a word on the standard error.
 pub fn warn(words: &[&str]) {
     let line = words.concat() + "\n";
-    // Nobody left to tell if the standard error is gone.
+    // A closed standard error cannot be reported.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 pub fn id(_: &[&str]) {
-    let [pid, parent, group, session] = sys::family();
+    let [pid, parent, group, session] = sys::process_ids();
     let (users, groups) = sys::identity();
-    say("pid", pid);
-    say("ppid", parent);
-    say("pgid", group);
-    say("sid", session);
+    print("pid", pid);
+    print("ppid", parent);
+    print("pgid", group);
+    print("sid", session);
     let spaced = |list: &[u32]| {
         let words: Vec<String> = list.iter().map(u32::to_string).collect();
         words.join(" ")
     };
-    say("uid", spaced(&users));
-    say("gid", spaced(&groups));
-    say("groups", spaced(&sys::groups()));
+    print("uid", spaced(&users));
+    print("gid", spaced(&groups));
+    print("groups", spaced(&sys::groups()));
 }
 
 pub fn umask(_: &[&str]) {
-    say("umask", format_args!("{:04o}", sys::umask()));
+    print("umask", format_args!("{:04o}", sys::umask()));
 }
 
 pub fn cwd(_: &[&str]) {
     let here = std::env::current_dir();
-    say_result("cwd", here.map(|here| here.display().to_string()));
+    print_result("cwd", here.map(|here| here.display().to_string()));
 }
 
 pub fn env(_: &[&str]) {
     for (name, value) in std::env::vars() {
-        say(&format!("env:{name}"), value);
+        print(&format!("env:{name}"), value);
     }
 }
 
@@ -85,9 +86,9 @@ pub fn exit(words: &[&str]) {
 
 /// Sends a signal to itself.
 pub fn kill(words: &[&str]) {
-    let [pid, ..] = sys::family();
+    let [pid, ..] = sys::process_ids();
     let signal = words.first().map_or(0, |word| number(word));
-    say_result("kill", sys::kill(pid, signal).map(|()| "ok"));
+    print_result("kill", sys::kill(pid, signal).map(|()| "ok"));
 }
 
 pub fn signals(_: &[&str]) {
@@ -96,36 +97,36 @@ pub fn signals(_: &[&str]) {
         let words: Vec<String> = list.iter().map(i32::to_string).collect();
         words.join(" ")
     };
-    say("ignored", spaced(ignored));
-    say("blocked", spaced(blocked));
+    print("ignored", spaced(ignored));
+    print("blocked", spaced(blocked));
 }
 
-/// Waits for so many signals and says which came. `waiting=` tells that none can be lost any more.
+/// Waits for this many signals and reports each. After the line `waiting=`, none is lost.
 pub fn wait(words: &[&str]) {
     sys::block_signals();
-    say("waiting", "1");
+    print("waiting", "1");
     for _ in 0..words.first().map_or(0, |word| number(word)) {
-        say("signal", sys::next_signal());
+        print("signal", sys::next_signal());
     }
 }
 
-/// From here on what is said goes to the end of a file.
+/// Redirects the report to the end of a file.
 pub fn into(words: &[&str]) {
     let opened = OpenOptions::new().create(true).append(true).open(words.concat());
     let turned = opened.and_then(|file| sys::duplicate_to(file.as_raw_fd(), 1));
     if let Err(error) = turned {
-        say_result("into", Err::<&str, _>(error));
+        print_result("into", Err::<&str, _>(error));
     }
 }
 
-/// Everything that comes on the standard input, until its end.
+/// The standard input, until its end.
 pub fn stdin(_: &[&str]) {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
-    say_result("stdin", read.map(|_| text));
+    print_result("stdin", read.map(|_| text));
 }
 
-/// Starts children that do nothing until they are killed.
+/// Starts children that wait until they are killed.
 pub fn fork(words: &[&str]) {
     for _ in 0..words.first().map_or(0, |word| number(word)) {
         match sys::fork() {
@@ -133,24 +134,24 @@ pub fn fork(words: &[&str]) {
                 sys::block_signals();
                 sys::next_signal();
             },
-            result => say_result("fork", result),
+            result => print_result("fork", result),
         }
     }
 }
 
-/// Starts children that wait for one signal each, and say which came.
-pub fn listeners(words: &[&str]) {
-    // Blocked before the fork: no signal can come too early.
+/// Starts children that wait for one signal each and report it.
+pub fn signal_children(words: &[&str]) {
+    // Signals are blocked before the fork, so that none is lost.
     sys::block_signals();
     for _ in 0..words.first().map_or(0, |word| number(word)) {
         if let Ok(0) = sys::fork() {
-            say("signal", sys::next_signal());
+            print("signal", sys::next_signal());
             sys::exit(0)
         }
     }
 }
 
-/// A child that does nothing until this process ends.
+/// Starts a child that waits until this process exits.
 pub fn child(_: &[&str]) {
     match sys::fork() {
         Ok(0) => {
@@ -159,60 +160,60 @@ pub fn child(_: &[&str]) {
             sys::next_signal();
             sys::exit(0)
         }
-        result => say_result("child", result),
+        result => print_result("child", result),
     }
 }
 
-/// Waits for one line on the standard input.
+/// Reads one line from the standard input.
 pub fn line(_: &[&str]) {
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line);
-    say_result("line", read.map(|_| line.trim_end().to_string()));
+    print_result("line", read.map(|_| line.trim_end().to_string()));
 }
 
-/// Touches so many KiB of memory and keeps them.
-pub fn eat(words: &[&str]) {
+/// Touches this many KiB of memory and keeps them.
+pub fn allocate(words: &[&str]) {
     let size = usize::try_from(number(words.concat().as_str())).unwrap_or(0);
     let food = vec![1u8; size * 1024];
     std::hint::black_box(&food);
     std::mem::forget(food);
-    say("eat", "ok");
+    print("allocate", "ok");
 }
 
-/// A grandchild loses its parent and ends; says `reaped` once its new parent has waited for it.
+/// Orphans a grandchild that exits; prints `reaped` when its new parent has waited for it.
 pub fn orphan(_: &[&str]) {
-    let (mut report, mut said) = match std::io::pipe() {
+    let (mut reader, mut writer) = match std::io::pipe() {
         Ok((read, write)) => (read, Some(write)),
-        Err(error) => return say_result("orphan", Err::<&str, _>(error)),
+        Err(error) => return print_result("orphan", Err::<&str, _>(error)),
     };
     match sys::fork() {
         Ok(0) => {
-            if let (Ok(0), Some(mut said)) = (sys::fork(), said.take()) {
-                let [pid, ..] = sys::family();
-                let _ = said.write_all(&pid.to_le_bytes());
+            if let (Ok(0), Some(mut writer)) = (sys::fork(), writer.take()) {
+                let [pid, ..] = sys::process_ids();
+                let _ = writer.write_all(&pid.to_le_bytes());
             }
             sys::exit(0)
         }
         Ok(child) => drop(sys::wait(child)),
-        Err(error) => return say_result("orphan", Err::<&str, _>(error)),
+        Err(error) => return print_result("orphan", Err::<&str, _>(error)),
     }
-    drop(said);
+    drop(writer);
     let mut pid = [0; 4];
-    if report.read_exact(&mut pid).is_err() {
-        return say("orphan", "no grandchild");
+    if reader.read_exact(&mut pid).is_err() {
+        return print("orphan", "no grandchild");
     }
-    // Only the new parent can wait for it, and it is not ours to be told: so look again and again.
+    // Only the new parent can wait for it, and that is not reported to this process, so this polls.
     let start = Instant::now();
     while sys::kill(i32::from_le_bytes(pid), 0).is_ok() {
         if start.elapsed() > Duration::from_secs(3) {
-            return say("orphan", "still there");
+            return print("orphan", "still there");
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    say("orphan", "reaped");
+    print("orphan", "reaped");
 }
 
-/// New namespaces for this process (pid and time: for its children), comma-separated.
+/// Unshares namespaces (comma-separated; pid and time apply to its children).
 pub fn unshare(words: &[&str]) {
     let flags = words
         .concat()
@@ -229,5 +230,5 @@ pub fn unshare(words: &[&str]) {
             _ => 0,
         })
         .fold(0, |all, flag| all | flag);
-    say_result("unshare", sys::unshare(flags).map(|()| "ok"));
+    print_result("unshare", sys::unshare(flags).map(|()| "ok"));
 }

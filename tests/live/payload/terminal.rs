@@ -1,21 +1,22 @@
-//! Payload verbs about the terminal on the standard input.
+//! Payload verbs for the terminal on the standard input.
 
 use std::io::{Read, Write};
 
-use super::{number, say_result};
+use super::{number, print_result};
 use crate::sys;
 use crate::sys::pty;
 
-/// What the standard three are, whose the terminal is, and whether /dev/tty is one too.
+/// What the standard file descriptors are, the session and group of the terminal, and whether /dev/tty can be
+/// opened.
 pub fn tty(_: &[&str]) {
     for fd in 0..3 {
         let target = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-        say_result(&format!("tty:{fd}"), target.map(|target| target.display().to_string()));
+        print_result(&format!("tty:{fd}"), target.map(|target| target.display().to_string()));
     }
-    let owners = pty::owners(0);
-    say_result("tty:session", owners.as_ref().map(|(session, _)| session).map_err(again));
-    say_result("tty:group", owners.as_ref().map(|(_, group)| group).map_err(again));
-    say_result("tty:control", std::fs::File::open("/dev/tty").map(|_| "ok"));
+    let owners = pty::session_and_group(0);
+    print_result("tty:session", owners.as_ref().map(|(session, _)| session).map_err(again));
+    print_result("tty:group", owners.as_ref().map(|(_, group)| group).map_err(again));
+    print_result("tty:control", std::fs::File::open("/dev/tty").map(|_| "ok"));
 }
 
 fn again(error: &std::io::Error) -> std::io::Error {
@@ -24,47 +25,47 @@ fn again(error: &std::io::Error) -> std::io::Error {
 
 /// Rows and columns.
 pub fn size(_: &[&str]) {
-    say_result("size", pty::size(0).map(|(rows, columns)| format!("{rows} {columns}")));
+    print_result("size", pty::size(0).map(|(rows, columns)| format!("{rows} {columns}")));
 }
 
 pub fn raw(_: &[&str]) {
-    say_result("raw", pty::set_raw(0).map(|()| "ok"));
+    print_result("raw", pty::set_raw(0).map(|()| "ok"));
 }
 
-/// So many KiB that can be recognized.
-pub fn pour(words: &[&str]) {
+/// Prints this many KiB of numbered lines.
+pub fn print_kib(words: &[&str]) {
     let mut out = std::io::stdout();
-    // Nobody left to tell if the standard output is gone.
-    let _ = out.write_all(&water(number(&words.concat())));
+    // A closed standard output cannot be reported.
+    let _ = out.write_all(&numbered_lines(number(&words.concat())));
     let _ = out.flush();
 }
 
 /// KiB of lines of 64 bytes, each with its number.
-pub fn water(size: i32) -> Vec<u8> {
+pub fn numbered_lines(size: i32) -> Vec<u8> {
     (0..size * 16).flat_map(|line| format!("{line:063}\n").into_bytes()).collect()
 }
 
-/// A child that prints for ever, whatever is sent to it.
+/// Starts a child that prints without end and ignores signals.
 pub fn flood(_: &[&str]) {
     sys::block_signals();
     match sys::fork() {
         Ok(0) => {
-            let water = water(4);
-            while std::io::stdout().write_all(&water).is_ok() {}
+            let numbered_lines = numbered_lines(4);
+            while std::io::stdout().write_all(&numbered_lines).is_ok() {}
             sys::exit(0)
         }
-        result => say_result("flood", result),
+        result => print_result("flood", result),
     }
 }
 
-/// Reads so many KiB, and says whether they are those that `pour` would print.
-pub fn drink(words: &[&str]) {
-    let wanted = water(number(&words.concat()));
+/// Reads this many KiB, and reports whether they are those that `print_kib` prints.
+pub fn read_kib(words: &[&str]) {
+    let wanted = numbered_lines(number(&words.concat()));
     let mut given = vec![0; wanted.len()];
     let read = std::io::stdin().read_exact(&mut given);
     let same = given.iter().zip(&wanted).take_while(|(one, other)| one == other).count();
-    say_result(
-        "drink",
+    print_result(
+        "read_kib",
         read.map(|()| if same == wanted.len() { "all".into() } else { format!("up to {same}") }),
     );
 }

@@ -1,4 +1,4 @@
-//! Open files: what the container gets is the standard three, and what is asked for.
+//! File descriptors: the container has the three standard ones, and those that are requested.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -7,31 +7,31 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, lacks, same, skip_allowed};
 use crate::command;
-use crate::facts::Facts;
-use crate::rig::{Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
     "process",
     descriptors_are_three,
-    descriptors_of_the_caller_stay_out,
-    descriptors_to_preserve,
-    descriptors_that_are_not_there,
-    descriptors_to_listen_on,
-    descriptors_for_somebody_else_to_listen_on,
-    program_beneath_a_descriptor_of_motes,
+    descriptors_of_the_caller_are_closed,
+    descriptors_of_preserve_fds_are_passed,
+    descriptors_that_are_not_open_are_rejected,
+    descriptors_of_listen_fds_are_passed,
+    descriptors_of_another_listen_pid_are_closed,
+    program_by_a_descriptor_of_mote_is_rejected,
     descriptors_of_create_are_three,
-    standard_input_is_passed,
-    standard_output_and_error_are_two,
+    standard_input_is_inherited,
+    standard_output_and_error_are_separate,
     standard_output_belongs_to_the_user,
 ];
 
 fn descriptors_are_three(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    rig.facts(&mut bundle, &["fds"])?.is("fds", "0 1 2")
+    rig.report(&mut bundle, &["fds"])?.is("fds", "0 1 2")
 }
 
-/// Leaves a file open at these numbers in the command.
+/// Leaves a file open at these file descriptors in the command.
 fn leak(command: &mut Command, numbers: &'static [i32]) -> Outcome {
     let file = File::open("/proc/self/status")?;
     sys::before_exec(command, move || {
@@ -40,32 +40,32 @@ fn leak(command: &mut Command, numbers: &'static [i32]) -> Outcome {
     Ok(())
 }
 
-fn with_leaks(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Facts> {
+fn with_leaks(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Report> {
     let mut command = rig.launch("run", bundle, options)?;
     leak(&mut command, &[3, 4, 5, 17, 300])?;
-    Ok(command::run(&mut command, "")?.good()?.facts())
+    Ok(command::run(&mut command, "")?.success()?.report())
 }
 
-fn descriptors_of_the_caller_stay_out(rig: &mut Rig) -> Outcome {
+fn descriptors_of_the_caller_are_closed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     with_leaks(rig, &bundle, &[])?.is("fds", "0 1 2")
 }
 
-/// Those that a service manager has passed: LISTEN_FDS of them from 3 on (sd_listen_fds(3)).
-fn descriptors_to_listen_on(rig: &mut Rig) -> Outcome {
+/// The file descriptors that a service manager passes: LISTEN_FDS of them from 3 on (sd_listen_fds(3)).
+fn descriptors_of_listen_fds_are_passed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds", "env"]);
     let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3, 4, 5])?;
-    let output = command::run(&mut command, "")?.good()?;
-    let inside = output.facts();
+    let output = command::run(&mut command, "")?.success()?;
+    let inside = output.report();
     inside.is("fds", "0 1 2 3 4")?;
     inside.is("env:LISTEN_FDS", "2")?;
     inside.is("env:LISTEN_PID", "1")
 }
 
-/// `run` by a process whose pid is LISTEN_PID, as systemd sets it.
+/// `run` by a process whose PID is LISTEN_PID, as systemd sets it.
 fn listening(rig: &Rig, bundle: &Bundle, count: u32) -> Outcome<Command> {
     let run = rig.launch("run", bundle, &[])?;
     let mut command = Command::new("sh");
@@ -76,10 +76,10 @@ fn listening(rig: &Rig, bundle: &Bundle, count: u32) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Those of a service that is not mote: it has passed its environment on.
-fn descriptors_for_somebody_else_to_listen_on(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun does not look at LISTEN_PID");
+/// The variables were inherited from another service, whose PID LISTEN_PID is.
+fn descriptors_of_another_listen_pid_are_closed(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun ignores LISTEN_PID");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds", "env"]);
@@ -88,15 +88,15 @@ fn descriptors_for_somebody_else_to_listen_on(rig: &mut Rig) -> Outcome {
         command.env("LISTEN_FDS", "2");
         pid.map(|pid| command.env("LISTEN_PID", pid));
         leak(&mut command, &[3, 4, 5])?;
-        let inside = command::run(&mut command, "")?.good()?.facts();
+        let inside = command::run(&mut command, "")?.success()?.report();
         inside.is("fds", "0 1 2")?;
         same("LISTEN_FDS", inside.all("env:LISTEN_FDS").len(), 0)?;
     }
     Ok(())
 }
 
-/// It would be one of mote's own.
-fn descriptors_that_are_not_there(rig: &mut Rig) -> Outcome {
+/// Otherwise the number would be that of a file of mote.
+fn descriptors_that_are_not_open_are_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     let log = rig.dir.join("log").display().to_string();
@@ -109,19 +109,19 @@ fn descriptors_that_are_not_there(rig: &mut Rig) -> Outcome {
         rig.globals = globals.iter().map(|word: &&str| (*word).to_string()).collect();
         let mut command = rig.launch("run", &bundle, &["--preserve-fds", option])?;
         leak(&mut command, open)?;
-        rig.bad(&command::run(&mut command, "")?, &["--preserve-fds", missing, "is not open"])?;
+        rig.failure(&command::run(&mut command, "")?, &["--preserve-fds", missing, "is not open"])?;
         rig.nothing_left()?;
     }
     rig.globals.clear();
     let mut command = listening(rig, &bundle, 2)?;
     leak(&mut command, &[3])?;
-    rig.bad(&command::run(&mut command, "")?, &["LISTEN_FDS 2: file descriptor 4 is not open"])?;
+    rig.failure(&command::run(&mut command, "")?, &["LISTEN_FDS 2: file descriptor 4 is not open"])?;
     rig.nothing_left()
 }
 
-/// CVE-2024-21626: a program of the host's, reached through a descriptor that mote has open. The numbers that the caller
-/// has not filled are mote's.
-fn program_beneath_a_descriptor_of_motes(rig: &mut Rig) -> Outcome {
+/// CVE-2024-21626: a program of the host, with a path through a file descriptor of mote. The numbers that the caller
+/// does not use are those of mote.
+fn program_by_a_descriptor_of_mote_is_rejected(rig: &mut Rig) -> Outcome {
     let program = rig.suite.payload.display().to_string();
     for number in 3..12 {
         for up in ["../../..", "../../../../../..", ".."] {
@@ -134,15 +134,15 @@ fn program_beneath_a_descriptor_of_motes(rig: &mut Rig) -> Outcome {
                 let mut command = rig.launch("run", &bundle, options)?;
                 leak(&mut command, open)?;
                 let output = command::run(&mut command, "")?;
-                lacks("what is said", &output.stdout, "escaped")?;
-                holds("it fails", output.code() != 0)?;
+                lacks("the output", &output.stdout, "escaped")?;
+                holds("run fails", output.code() != 0)?;
             }
         }
     }
     rig.nothing_left()
 }
 
-fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
+fn descriptors_of_preserve_fds_are_passed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     let inside = with_leaks(rig, &bundle, &["--preserve-fds", "2"])?;
@@ -150,26 +150,26 @@ fn descriptors_to_preserve(rig: &mut Rig) -> Outcome {
     contains("the file", inside.get("fd:4"), "/status")
 }
 
-/// The start socket of a created container is closed when the program runs.
+/// The start socket of a created container is closed at execve.
 fn descriptors_of_create_are_three(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["fds"]);
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    let said = created.lines.all()?;
-    Facts::parse(&said).is("fds", "0 1 2")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    let output = created.lines.all()?;
+    Report::parse(&output).is("fds", "0 1 2")?;
     rig.delete()
 }
 
-fn standard_input_is_passed(rig: &mut Rig) -> Outcome {
+fn standard_input_is_inherited(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["stdin"]);
     let mut command = rig.launch("run", &bundle, &[])?;
-    let inside = command::run(&mut command, "some words\nand more")?.good()?.facts();
+    let inside = command::run(&mut command, "some words\nand more")?.success()?.report();
     inside.is("stdin", "some words\nand more")
 }
 
-fn standard_output_and_error_are_two(rig: &mut Rig) -> Outcome {
+fn standard_output_and_error_are_separate(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "out", "warn", "err"]);
     let output = rig.run(&bundle, &[])?;
@@ -177,7 +177,7 @@ fn standard_output_and_error_are_two(rig: &mut Rig) -> Outcome {
     same("the standard error", output.stderr.as_str(), "err\n")
 }
 
-/// A pipe that root made could not be opened again by name, as programs do with /dev/stdout.
+/// A pipe created by root could not be reopened by name, as programs do with /dev/stdout.
 fn standard_output_belongs_to_the_user(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.uid", 1000i64);
@@ -185,6 +185,6 @@ fn standard_output_belongs_to_the_user(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["write", "/dev/stdout"]);
     let mut running = rig.spawn(&bundle, &[])?;
     running.close_input();
-    let output = running.finish()?.good()?;
+    let output = running.finish()?.success()?;
     same("the standard output", output.stdout.as_str(), "xwrite:/dev/stdout=ok\n")
 }

@@ -1,4 +1,5 @@
-//! User, groups, umask, working directory, environment.
+//! `process.user`, `process.cwd`, `process.args` and `process.env`: user, groups, umask, working directory, arguments,
+//! environment.
 
 use std::fs;
 
@@ -10,24 +11,24 @@ use crate::tests;
 tests![
     "process",
     user_and_group,
-    user_of_whom_little_is_said,
+    user_with_omitted_members,
     additional_groups,
-    the_callers_groups_are_dropped,
-    umask_is_022,
+    groups_of_the_caller_are_dropped,
+    umask_is_022_by_default,
     umask_of_the_configuration,
     working_directory,
-    working_directory_is_made,
-    working_directory_is_made_in_a_read_only_root,
-    working_directory_relative_is_refused,
-    working_directory_that_is_a_file_is_refused,
-    arguments_arrive_as_they_are,
+    working_directory_is_created,
+    working_directory_is_created_in_a_read_only_root,
+    working_directory_relative_is_rejected,
+    working_directory_that_is_a_file_is_rejected,
+    arguments_are_passed_unchanged,
     environment_is_exactly_that_of_the_configuration,
-    environment_has_the_last_of_equal_names,
+    environment_uses_the_last_of_duplicates,
     home_of_root,
     home_of_another_user,
     home_of_a_user_without_an_entry,
-    home_with_a_passwd_of_nonsense,
-    home_that_is_given_stays,
+    home_with_an_invalid_passwd,
+    home_of_the_configuration_is_kept,
     home_that_is_empty_is_looked_up,
     own_session,
 ];
@@ -35,13 +36,13 @@ tests![
 fn user_and_group(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64}));
-    let inside = rig.facts(&mut bundle, &["id"])?;
+    let inside = rig.report(&mut bundle, &["id"])?;
     inside.is("uid", "1000 1000 1000")?;
     inside.is("gid", "1001 1001 1001")
 }
 
-/// As for the peers: what is missing is 0.
-fn user_of_whom_little_is_said(rig: &mut Rig) -> Outcome {
+/// Omitted members are 0, as with runc and crun.
+fn user_with_omitted_members(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for (user, uid, gid) in [
         (json!({"uid": 1000i64}), "1000 1000 1000", "0 0 0"),
@@ -49,7 +50,7 @@ fn user_of_whom_little_is_said(rig: &mut Rig) -> Outcome {
         (json!({}), "0 0 0", "0 0 0"),
     ] {
         bundle.set("process.user", user);
-        let inside = rig.facts(&mut bundle, &["id"])?;
+        let inside = rig.report(&mut bundle, &["id"])?;
         inside.is("uid", uid)?;
         inside.is("gid", gid)?;
     }
@@ -60,23 +61,23 @@ fn additional_groups(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let groups = json!([7i64, 2000000000i64, 5i64]);
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1001i64, "additionalGids": groups}));
-    let inside = rig.facts(&mut bundle, &["id"])?;
+    let inside = rig.report(&mut bundle, &["id"])?;
     inside.is("groups", "5 7 2000000000")?;
     inside.is("gid", "1001 1001 1001")
 }
 
-fn the_callers_groups_are_dropped(rig: &mut Rig) -> Outcome {
+fn groups_of_the_caller_are_dropped(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["id"]);
     let mut command = rig.launch("run", &bundle, &[])?;
     crate::sys::before_exec(&mut command, || crate::sys::set_groups(&[0, 44, 45]));
-    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    let inside = crate::command::run(&mut command, "")?.success()?.report();
     inside.is("groups", "")
 }
 
-fn umask_is_022(rig: &mut Rig) -> Outcome {
+fn umask_is_022_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["umask", "create", "/new", "stat", "/new"])?;
+    let inside = rig.report(&mut bundle, &["umask", "create", "/new", "stat", "/new"])?;
     inside.is("umask", "0022")?;
     inside.is("stat:/new", "f 644 0 0 0:0")
 }
@@ -84,46 +85,46 @@ fn umask_is_022(rig: &mut Rig) -> Outcome {
 fn umask_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.umask", 0o027i64);
-    rig.facts(&mut bundle, &["umask"])?.is("umask", "0027")?;
+    rig.report(&mut bundle, &["umask"])?.is("umask", "0027")?;
     bundle.set("process.user.umask", 0i64);
-    rig.facts(&mut bundle, &["umask"])?.is("umask", "0000")
+    rig.report(&mut bundle, &["umask"])?.is("umask", "0000")
 }
 
 fn working_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/etc");
-    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/etc")
+    rig.report(&mut bundle, &["cwd"])?.is("cwd", "/etc")
 }
 
-/// While the root is not read-only yet.
-fn working_directory_is_made_in_a_read_only_root(rig: &mut Rig) -> Outcome {
+/// The directory is created before the root becomes read-only.
+fn working_directory_is_created_in_a_read_only_root(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.readonly", true);
     bundle.set("process.cwd", "/not/there");
-    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/not/there")
+    rig.report(&mut bundle, &["cwd"])?.is("cwd", "/not/there")
 }
 
-fn working_directory_is_made(rig: &mut Rig) -> Outcome {
+fn working_directory_is_created(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.cwd", "/a/new/place");
-    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/a/new/place")
+    rig.report(&mut bundle, &["cwd"])?.is("cwd", "/a/new/place")
 }
 
-fn working_directory_relative_is_refused(rig: &mut Rig) -> Outcome {
+fn working_directory_relative_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["cwd"]);
     bundle.set("process.cwd", "etc");
-    rig.refused(&bundle, &["process", "cwd"])
+    rig.rejected(&bundle, &["process", "cwd"])
 }
 
-fn working_directory_that_is_a_file_is_refused(rig: &mut Rig) -> Outcome {
+fn working_directory_that_is_a_file_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["cwd"]);
     bundle.set("process.cwd", "/payload");
-    rig.refused(&bundle, &["process", "cwd"])
+    rig.rejected(&bundle, &["process", "cwd"])
 }
 
-fn arguments_arrive_as_they_are(rig: &mut Rig) -> Outcome {
+fn arguments_are_passed_unchanged(rig: &mut Rig) -> Outcome {
     let words = [
         "/payload",
         "args",
@@ -137,14 +138,14 @@ fn arguments_arrive_as_they_are(rig: &mut Rig) -> Outcome {
     ];
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", words.to_vec());
-    let inside = rig.run(&bundle, &[])?.good()?.facts();
+    let inside = rig.run(&bundle, &[])?.success()?.report();
     for (index, word) in words.iter().enumerate() {
         inside.is(&format!("arg:{index}"), word)?;
     }
     same("arguments", inside.keys("arg:").len(), words.len())
 }
 
-/// Nothing of the caller's environment goes in; HOME is added.
+/// The environment of the caller is not inherited; HOME is added.
 fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.env[+]", "EMPTY=");
@@ -152,7 +153,7 @@ fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["env"]);
     let mut command = rig.launch("run", &bundle, &[])?;
     command.env("OF_THE_CALLER", "1");
-    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    let inside = crate::command::run(&mut command, "")?.success()?.report();
     let mut names = inside.keys("env:");
     names.sort_unstable();
     same("names", names, vec!["EMPTY", "HOME", "MOTE_LIVE", "PATH", "TERM", "WITH"])?;
@@ -160,12 +161,12 @@ fn environment_is_exactly_that_of_the_configuration(rig: &mut Rig) -> Outcome {
     inside.is("env:WITH", "a=b c")
 }
 
-fn environment_has_the_last_of_equal_names(rig: &mut Rig) -> Outcome {
+fn environment_uses_the_last_of_duplicates(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     for variable in ["MINE=1", "OTHER=1", "MINE=2", "MINEMORE=1", "TERM=", "MINE=3"] {
         bundle.set("process.env[+]", variable);
     }
-    let inside = rig.facts(&mut bundle, &["env"])?;
+    let inside = rig.report(&mut bundle, &["env"])?;
     same("MINE", inside.all("env:MINE"), vec!["3"])?;
     same("TERM", inside.all("env:TERM"), vec![""])?;
     let names = vec!["PATH", "MOTE_LIVE", "OTHER", "MINEMORE", "TERM", "MINE", "HOME"];
@@ -178,7 +179,7 @@ fn home(rig: &Rig, uid: i64, home: &str) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/passwd", PASSWD)?;
     bundle.set("process.user.uid", uid);
-    rig.facts(&mut bundle, &["env"])?.is("env:HOME", home)
+    rig.report(&mut bundle, &["env"])?.is("env:HOME", home)
 }
 
 fn home_of_root(rig: &mut Rig) -> Outcome {
@@ -193,17 +194,17 @@ fn home_of_a_user_without_an_entry(rig: &mut Rig) -> Outcome {
     home(rig, 100, "/")
 }
 
-fn home_with_a_passwd_of_nonsense(rig: &mut Rig) -> Outcome {
+fn home_with_an_invalid_passwd(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::write(bundle.inside("etc/passwd"), "no entry at all\n::\n\n")?;
-    rig.facts(&mut bundle, &["env"])?.is("env:HOME", "/")
+    fs::write(bundle.host_path("etc/passwd"), "no entry at all\n::\n\n")?;
+    rig.report(&mut bundle, &["env"])?.is("env:HOME", "/")
 }
 
-fn home_that_is_given_stays(rig: &mut Rig) -> Outcome {
+fn home_of_the_configuration_is_kept(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/passwd", PASSWD)?;
     bundle.set("process.env[+]", "HOME=/given");
-    let inside = rig.facts(&mut bundle, &["env"])?;
+    let inside = rig.report(&mut bundle, &["env"])?;
     same("HOME", inside.all("env:HOME"), vec!["/given"])
 }
 
@@ -211,20 +212,20 @@ fn home_that_is_empty_is_looked_up(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/etc/passwd", PASSWD)?;
     bundle.set("process.env[+]", "HOME=");
-    let inside = rig.facts(&mut bundle, &["env"])?;
+    let inside = rig.report(&mut bundle, &["env"])?;
     same("HOME", inside.all("env:HOME"), vec!["/home/of/root"])?;
     bundle.set("process.env[+]", "HOME=/given");
-    let inside = rig.facts(&mut bundle, &["env"])?;
+    let inside = rig.report(&mut bundle, &["env"])?;
     same("HOME", inside.all("env:HOME"), vec!["/given"])
 }
 
 fn own_session(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["id"])?;
+    let inside = rig.report(&mut bundle, &["id"])?;
     inside.is("sid", "1")?;
     inside.is("pgid", "1")?;
     bundle.without_namespace("pid");
-    let inside = rig.facts(&mut bundle, &["id"])?;
+    let inside = rig.report(&mut bundle, &["id"])?;
     inside.is("sid", inside.get("pid"))?;
     inside.is("pgid", inside.get("pid"))
 }

@@ -1,4 +1,4 @@
-//! A program that is there and cannot be executed for want of something else: the error names that.
+//! A program that exists and cannot be executed because of another file: the error names that file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
 use crate::command::start;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{json, sys, tests};
 
 tests![
@@ -16,35 +16,35 @@ tests![
     interpreter_with_a_carriage_return_is_named,
     interpreter_that_cannot_be_executed_is_named,
     interpreter_of_an_interpreter_is_named,
-    loader_missing_is_named,
-    program_for_another_machine_is_told,
-    program_of_no_format_is_told,
-    program_that_is_a_directory_is_told,
-    interpreter_missing_is_told_by_start_and_exec,
+    elf_interpreter_missing_is_named,
+    program_for_another_machine_is_named,
+    program_of_unknown_format_is_named,
+    program_that_is_a_directory_is_named,
+    interpreter_missing_is_named_by_start_and_exec,
     interpreter_of_a_hook_is_named,
-    program_that_only_a_capability_lets_execute,
+    program_that_needs_a_capability_to_be_executed,
 ];
 
 fn only_mote(rig: &Rig) -> Outcome<Bundle> {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => rig.bundle(),
-        false => skip_allowed("the peers do not tell"),
+        false => skip_allowed("runc and crun do not report it"),
     }
 }
 
-/// An executable file of the image.
+/// An executable file in the image.
 fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
-    let place = bundle.inside(path);
+    let place = bundle.host_path(path);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
     fs::write(&place, content)?;
     Ok(fs::set_permissions(place, fs::Permissions::from_mode(0o755))?)
 }
 
-/// What `run` of a program says, or `start` if `create` succeeds: the line behind the field.
-fn refused(rig: &Rig, bundle: &mut Bundle, program: &str, reason: &str) -> Outcome {
+/// Checks the error of `run` for a program, or that of `start` if `create` succeeds: the text after the field.
+fn rejected(rig: &Rig, bundle: &mut Bundle, program: &str, reason: &str) -> Outcome {
     bundle.set("process.args", json!([program]));
     let output = rig.run(bundle, &[])?;
-    rig.bad(&output, &[])?;
+    rig.failure(&output, &[])?;
     let line = format!("mote: process.args[0]: exec \"{program}\"{reason}\n");
     same("the error", output.stderr.as_str(), line.as_str())?;
     rig.nothing_left()?;
@@ -62,7 +62,7 @@ fn refused(rig: &Rig, bundle: &mut Bundle, program: &str, reason: &str) -> Outco
     rig.nothing_left()
 }
 
-/// The program was found by `create`, and `start` finds another one.
+/// A program that is replaced after `create` has found it.
 fn program_replaced_after_create(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     bundle.set("process.args", json!(["/bin/program"]));
@@ -71,10 +71,10 @@ fn program_replaced_after_create(rig: &mut Rig) -> Outcome {
         (Some(&b"#!/none"[..]), "no such file or directory"),
         (Some(b"text"), "exec format error"),
     ] {
-        program(&bundle, "/bin/program", &fs::read(bundle.inside("/payload"))?)?;
+        program(&bundle, "/bin/program", &fs::read(bundle.host_path("/payload"))?)?;
         let _created = rig.create(&bundle, &[])?;
-        sys::pass::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
-        fs::remove_file(bundle.inside("/bin/program"))?;
+        sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+        fs::remove_file(bundle.host_path("/bin/program"))?;
         content.map_or(Ok(()), |content| program(&bundle, "/bin/program", content))?;
         let output = rig.mote(&["start", &rig.id])?;
         let line =
@@ -90,9 +90,9 @@ fn interpreter_missing_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/script", b"#!/bin/bash -e\necho\n")?;
     let reason = ": #! interpreter \"/bin/bash\": no such file or directory";
-    refused(rig, &mut bundle, "/bin/script", reason)?;
-    // That it was found is not in doubt.
-    refused(rig, &mut bundle, "script", reason)
+    rejected(rig, &mut bundle, "/bin/script", reason)?;
+    // The message is not that the program was not found.
+    rejected(rig, &mut bundle, "script", reason)
 }
 
 fn interpreter_with_a_carriage_return_is_named(rig: &mut Rig) -> Outcome {
@@ -100,18 +100,18 @@ fn interpreter_with_a_carriage_return_is_named(rig: &mut Rig) -> Outcome {
     program(&bundle, "/bin/script", b"#!/payload\r\nsay\r\n")?;
     let reason =
         ": #! interpreter \"/payload\\r\" (the line ends in a carriage return): no such file or directory";
-    refused(rig, &mut bundle, "script", reason)
+    rejected(rig, &mut bundle, "script", reason)
 }
 
 fn interpreter_that_cannot_be_executed_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/script", b"#!/bin/text\n")?;
     bundle.file("/bin/text", "text")?;
-    refused(rig, &mut bundle, "script", ": #! interpreter \"/bin/text\": permission denied")?;
-    // One that the user may not read keeps its secret.
-    fs::set_permissions(bundle.inside("/bin/script"), fs::Permissions::from_mode(0o711))?;
+    rejected(rig, &mut bundle, "script", ": #! interpreter \"/bin/text\": permission denied")?;
+    // The name of an interpreter is not read from a script that the user may not read.
+    fs::set_permissions(bundle.host_path("/bin/script"), fs::Permissions::from_mode(0o711))?;
     bundle.set("process.user.uid", 1000i64);
-    refused(rig, &mut bundle, "script", ": permission denied")
+    rejected(rig, &mut bundle, "script", ": permission denied")
 }
 
 fn interpreter_of_an_interpreter_is_named(rig: &mut Rig) -> Outcome {
@@ -119,23 +119,23 @@ fn interpreter_of_an_interpreter_is_named(rig: &mut Rig) -> Outcome {
     program(&bundle, "/bin/one", b"#!/bin/two\n")?;
     program(&bundle, "/bin/two", b"#!/bin/three\n")?;
     let reason = ": interpreter \"/bin/two\": #! interpreter \"/bin/three\": no such file or directory";
-    refused(rig, &mut bundle, "/bin/one", reason)?;
+    rejected(rig, &mut bundle, "/bin/one", reason)?;
     program(&bundle, "/bin/three", &elf(&bundle, None, b"/lib/ld.so\0")?)?;
     let reason = ": interpreter \"/bin/three\": ELF interpreter \"/lib/ld.so\": no such file or directory";
-    refused(rig, &mut bundle, "/bin/one", reason)?;
+    rejected(rig, &mut bundle, "/bin/one", reason)?;
     program(&bundle, "/lib/ld.so", &elf(&bundle, Some(0xfefe), b"")?)?;
     let error = rig.run(&bundle, &[])?.stderr;
     contains("the error", &error, "interpreter \"/lib/ld.so\": for machine 65278, not for ")
 }
 
-/// The header of the payload, a program for this machine, with another machine or a loader.
+/// The ELF header of the payload, with another machine or another ELF interpreter.
 fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>> {
     if cfg!(target_endian = "big") || cfg!(target_pointer_width = "32") {
-        return skip_allowed("the file is made for 64 bits, the least first");
+        return skip_allowed("the file is 64-bit little-endian");
     }
     const HEADER: usize = 64;
     const SIZE: usize = 56;
-    let mut file = fs::read(bundle.inside("payload"))?;
+    let mut file = fs::read(bundle.host_path("payload"))?;
     file.truncate(HEADER);
     let number = |value: usize, width: usize| value.to_ne_bytes().into_iter().take(width);
     let mut put = |place: usize, value: usize, width: usize| {
@@ -145,57 +145,57 @@ fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>>
     put(32, HEADER, 8);
     put(54, SIZE, 2);
     put(56, usize::from(!loader.is_empty()), 2);
-    // PT_INTERP, where it is and how long, in the file.
+    // PT_INTERP: its offset in the file, and its length.
     file.extend(number(3, 8).chain(number(HEADER + SIZE, 8)).chain(number(0, 8)).chain(number(0, 8)));
     file.extend(number(loader.len(), 8).chain(number(loader.len(), 8)).chain(number(1, 8)));
     file.extend(loader);
     Ok(file)
 }
 
-fn loader_missing_is_named(rig: &mut Rig) -> Outcome {
+fn elf_interpreter_missing_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/dynamic", &elf(&bundle, None, b"/lib/ld-linux.so.9\0")?)?;
     let reason = ": ELF interpreter \"/lib/ld-linux.so.9\": no such file or directory";
-    refused(rig, &mut bundle, "/bin/dynamic", reason)?;
-    refused(rig, &mut bundle, "dynamic", reason)
+    rejected(rig, &mut bundle, "/bin/dynamic", reason)?;
+    rejected(rig, &mut bundle, "dynamic", reason)
 }
 
-fn program_for_another_machine_is_told(rig: &mut Rig) -> Outcome {
+fn program_for_another_machine_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let (other, name) = if cfg!(target_arch = "s390x") { (62, "x86_64") } else { (22, "s390") };
     program(&bundle, "/bin/foreign", &elf(&bundle, Some(other), b"/lib/ld.so\0")?)?;
     let reason = format!(": for {name}, not for {}: exec format error", std::env::consts::ARCH);
-    refused(rig, &mut bundle, "foreign", &reason)
+    rejected(rig, &mut bundle, "foreign", &reason)
 }
 
-fn program_of_no_format_is_told(rig: &mut Rig) -> Outcome {
+fn program_of_unknown_format_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/text", b"echo hello\n")?;
     let reason = ": neither an ELF file nor a script with a #! line: exec format error";
-    refused(rig, &mut bundle, "/bin/text", reason)?;
+    rejected(rig, &mut bundle, "/bin/text", reason)?;
     program(&bundle, "/bin/empty", b"")?;
-    refused(rig, &mut bundle, "empty", ": an empty file: exec format error")
+    rejected(rig, &mut bundle, "empty", ": an empty file: exec format error")
 }
 
-/// With the words that engines make exit code 126 of.
-fn program_that_is_a_directory_is_told(rig: &mut Rig) -> Outcome {
+/// With the message for which engines use exit code 126.
+fn program_that_is_a_directory_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let reason = ": is a directory: permission denied";
-    refused(rig, &mut bundle, "/etc", reason)?;
-    fs::create_dir_all(bundle.inside("/bin/directory"))?;
-    refused(rig, &mut bundle, "directory", reason)?;
+    rejected(rig, &mut bundle, "/etc", reason)?;
+    fs::create_dir_all(bundle.host_path("/bin/directory"))?;
+    rejected(rig, &mut bundle, "directory", reason)?;
     program(&bundle, "/bin/script", b"#!/etc\n")?;
-    refused(rig, &mut bundle, "script", ": #! interpreter \"/etc\": permission denied")
+    rejected(rig, &mut bundle, "script", ": #! interpreter \"/etc\": permission denied")
 }
 
-/// `create` finds the program; with what it needs begins execve.
-fn interpreter_missing_is_told_by_start_and_exec(rig: &mut Rig) -> Outcome {
+/// `create` finds the program; its interpreter is only looked up at execve.
+fn interpreter_missing_is_named_by_start_and_exec(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/bin/script", b"#!/bin/bash\n")?;
     bundle.set("process.args", json!(["script"]));
     let _created = rig.create(&bundle, &[])?;
     let words = "\"script\": #! interpreter \"/bin/bash\": no such file or directory";
-    rig.mote(&["start", &rig.id])?.bad(&[words])?;
+    rig.mote(&["start", &rig.id])?.failure(&[words])?;
     rig.delete()?;
     rig.waiting(&mut bundle)?;
     for (program, code) in [("script", 127), ("/bin/script", 127), ("/etc", 126)] {
@@ -204,7 +204,7 @@ fn interpreter_missing_is_told_by_start_and_exec(rig: &mut Rig) -> Outcome {
     }
     let output = rig.mote(&["exec", &rig.id, "moonshot"])?;
     same("exit code", output.code(), 127)?;
-    // Once said is enough.
+    // The message is not repeated.
     contains("the error", &output.stderr, "\"moonshot\": executable file not found in $PATH\n")?;
     rig.delete()
 }
@@ -212,27 +212,27 @@ fn interpreter_missing_is_told_by_start_and_exec(rig: &mut Rig) -> Outcome {
 fn interpreter_of_a_hook_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     program(&bundle, "/hook", b"#!/bin/nothing/is/here\n")?;
-    let outside = bundle.inside("/hook").display().to_string();
+    let outside = bundle.host_path("/hook").display().to_string();
     for (point, path) in [("createRuntime", outside.as_str()), ("startContainer", "/hook")] {
         bundle.set("hooks", json!({}));
         bundle.set(&format!("hooks.{point}[+]"), json!({"path": path}));
         let output = rig.run(&bundle, &[])?;
         let words = "execve: #! interpreter \"/bin/nothing/is/here\": no such file or directory";
-        rig.bad(&output, &[&format!("hooks.{point}[0]"), words])?;
+        rig.failure(&output, &[&format!("hooks.{point}[0]"), words])?;
     }
     rig.nothing_left()
 }
 
-/// execve(2) goes by the effective capabilities, access(2) does not.
-fn program_that_only_a_capability_lets_execute(rig: &mut Rig) -> Outcome {
+/// execve(2) uses the effective capabilities, access(2) does not.
+fn program_that_needs_a_capability_to_be_executed(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir_all(bundle.inside("/bin"))?;
-    fs::copy(bundle.inside("/payload"), bundle.inside("/bin/payload"))?;
-    fs::set_permissions(bundle.inside("/bin/payload"), fs::Permissions::from_mode(0o700))?;
+    fs::create_dir_all(bundle.host_path("/bin"))?;
+    fs::copy(bundle.host_path("/payload"), bundle.host_path("/bin/payload"))?;
+    fs::set_permissions(bundle.host_path("/bin/payload"), fs::Permissions::from_mode(0o700))?;
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1000i64}));
     bundle.set("process.args", json!(["payload", "id"]));
     let output = rig.run(&bundle, &[])?;
-    rig.bad(&output, &["permission denied"])?;
+    rig.failure(&output, &["permission denied"])?;
     lacks("the error", &output.stderr, "interpreter")?;
     let one = json!(["CAP_DAC_OVERRIDE"]);
     let sets = json!({
@@ -240,10 +240,10 @@ fn program_that_only_a_capability_lets_execute(rig: &mut Rig) -> Outcome {
         "inheritable": (one.clone()), "ambient": one
     });
     bundle.set("process.capabilities", sets);
-    rig.run(&bundle, &[])?.good()?.facts().is("uid", "1000 1000 1000")?;
+    rig.run(&bundle, &[])?.success()?.report().is("uid", "1000 1000 1000")?;
     bundle.set("process.args", json!(["/bin/payload", "id"]));
-    rig.run(&bundle, &[])?.good()?.facts().is("uid", "1000 1000 1000")?;
-    // Without any x nothing makes it a program.
-    fs::set_permissions(bundle.inside("/bin/payload"), fs::Permissions::from_mode(0o600))?;
-    rig.refused(&bundle, &["permission denied"])
+    rig.run(&bundle, &[])?.success()?.report().is("uid", "1000 1000 1000")?;
+    // A file without any x bit cannot be executed with capabilities either.
+    fs::set_permissions(bundle.host_path("/bin/payload"), fs::Permissions::from_mode(0o600))?;
+    rig.rejected(&bundle, &["permission denied"])
 }

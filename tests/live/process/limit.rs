@@ -1,39 +1,39 @@
-//! Resource limits and the score for the out-of-memory killer.
+//! `process.rlimits` (getrlimit(2)), `process.oomScoreAdj` and `linux.intelRdt`.
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same, skip_allowed};
-use crate::facts::Facts;
 use crate::json;
 use crate::json::Json;
+use crate::report::Report;
 use crate::rig::Rig;
 use crate::{sys, tests};
 
 tests![
     "process",
     limits_are_set,
-    limits_not_named_are_the_callers,
-    limit_without_an_end,
-    limits_bind_the_program_alone,
-    limits_bind_the_program_alone_in_a_user_namespace,
-    limits_bind_the_program_alone_behind_a_filter,
-    limits_bind_the_program_alone_of_create,
-    limits_bind_the_program_alone_of_exec,
-    resctrl_missing_is_refused,
-    resctrl_of_nothing_needs_none,
-    limit_twice_is_refused,
-    limit_of_an_unknown_name_is_refused,
-    limit_soft_above_hard_is_refused,
+    limits_omitted_are_those_of_the_caller,
+    limit_unlimited,
+    limits_apply_to_the_program_only,
+    limits_apply_to_the_program_only_in_a_user_namespace,
+    limits_apply_to_the_program_only_with_a_filter,
+    limits_apply_to_the_program_only_with_create,
+    limits_apply_to_the_program_only_with_exec,
+    resctrl_missing_is_rejected,
+    resctrl_is_not_needed_by_an_empty_object,
+    limit_twice_is_rejected,
+    limit_of_an_unknown_name_is_rejected,
+    limit_soft_above_hard_is_rejected,
     oom_score_is_raised,
     oom_score_is_lowered,
-    oom_score_not_named_is_the_callers,
-    oom_score_out_of_range_is_refused,
+    oom_score_omitted_is_that_of_the_caller,
+    oom_score_out_of_range_is_rejected,
 ];
 
 fn limit(kind: &str, soft: i64, hard: i64) -> Json {
     json!({"type": kind, "soft": soft, "hard": hard})
 }
 
-/// Every kind there is, each with numbers of its own, all below what the caller may have.
+/// Every resource, with different values that are all below the caller's limits.
 fn limits_are_set(rig: &mut Rig) -> Outcome {
     let kinds = [
         ("CPU", 1000, 2000),
@@ -57,17 +57,17 @@ fn limits_are_set(rig: &mut Rig) -> Outcome {
     for (kind, soft, hard) in kinds {
         bundle.set("process.rlimits[+]", limit(&format!("RLIMIT_{kind}"), soft, hard));
     }
-    let inside = rig.facts(&mut bundle, &["limits"])?;
+    let inside = rig.report(&mut bundle, &["limits"])?;
     kinds
         .iter()
         .try_for_each(|(kind, soft, hard)| inside.is(&format!("limit:{kind}"), &format!("{soft} {hard}")))
 }
 
-fn limits_not_named_are_the_callers(rig: &mut Rig) -> Outcome {
+fn limits_omitted_are_those_of_the_caller(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.rlimits[+]", limit("RLIMIT_CORE", 0, 0));
-    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
-    let inside = rig.facts(&mut bundle, &["limits"])?;
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.success()?.report();
+    let inside = rig.report(&mut bundle, &["limits"])?;
     for kind in ["NPROC", "STACK", "AS", "MEMLOCK"] {
         let key = format!("limit:{kind}");
         inside.is(&key, host.get(&key))?;
@@ -75,9 +75,9 @@ fn limits_not_named_are_the_callers(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// The largest number stands for no limit. The hard one must be so already, without the right to raise it.
-fn limit_without_an_end(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.good()?.facts();
+/// The largest number is "unlimited". The hard limit must be unlimited already, as raising it needs a privilege.
+fn limit_unlimited(rig: &mut Rig) -> Outcome {
+    let host = crate::command::run(&mut rig.host(&["limits"]), "")?.success()?.report();
     if !host.get("limit:FSIZE").ends_with(" -1") {
         return skip_allowed("the caller's own file size is limited");
     }
@@ -89,45 +89,45 @@ fn limit_without_an_end(rig: &mut Rig) -> Outcome {
     let text = text.replace(":77\n", ":18446744073709551615\n");
     let mut command = rig.launch("run", &bundle, &[])?;
     std::fs::write(bundle.dir.join("config.json"), text)?;
-    let inside = crate::command::run(&mut command, "")?.good()?.facts();
+    let inside = crate::command::run(&mut command, "")?.success()?.report();
     inside.is("limit:FSIZE", &format!("{} -1", 1 << 30))
 }
 
-/// Limits under which nothing could be set up: no file may be opened or grow, and there is no memory.
-fn tight(rig: &Rig, change: impl Fn(&mut Bundle)) -> Outcome {
+/// Sets limits under which the runtime could not set anything up: no open files, no file growth, no memory.
+fn tight_limits(rig: &Rig, change: impl Fn(&mut Bundle)) -> Outcome {
     let run = |kind: &str, most: i64| {
         let mut bundle = rig.bundle()?;
         bundle.verbs(&["limits"]);
         bundle.file("/etc/file", "text")?;
-        // Who it is in the user namespace, too.
+        // The container's root, in a user namespace, too.
         for path in ["etc", "etc/file"] {
-            sys::chown(&bundle.inside(path), 100_000, 100_000)?;
+            sys::chown(&bundle.host_path(path), 100_000, 100_000)?;
         }
         let options = json!(["tmpcopyup"]);
         bundle.mount(json!({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": options}));
         bundle.set("process.rlimits[+]", limit(&format!("RLIMIT_{kind}"), most, most));
         change(&mut bundle);
-        // Through a pipe: what it says is no file either.
+        // The output goes to a pipe, as it could not be written to a file.
         rig.spawn(&bundle, &[])?.finish()
     };
     for (kind, most) in [("NOFILE", 3), ("NOFILE", 32), ("FSIZE", 0)] {
-        run(kind, most)?.good()?.facts().is(&format!("limit:{kind}"), &format!("{most} {most}"))?;
+        run(kind, most)?.success()?.report().is(&format!("limit:{kind}"), &format!("{most} {most}"))?;
     }
     let output = run("DATA", 0)?;
-    same("what the runtime says", output.stderr.contains("mote"), false)?;
-    holds("the program is ended by a signal", output.code() > 128)
+    same("an error of the runtime", output.stderr.contains("mote"), false)?;
+    holds("the program is killed by a signal", output.code() > 128)
 }
 
-fn limits_bind_the_program_alone(rig: &mut Rig) -> Outcome {
-    tight(rig, |_| {})
+fn limits_apply_to_the_program_only(rig: &mut Rig) -> Outcome {
+    tight_limits(rig, |_| {})
 }
 
-fn limits_bind_the_program_alone_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    tight(rig, |bundle| bundle.user_namespace(100_000))
+fn limits_apply_to_the_program_only_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    tight_limits(rig, |bundle| bundle.user_namespace(100_000))
 }
 
-/// A filter that would end the process for setting one.
-fn limits_bind_the_program_alone_behind_a_filter(rig: &mut Rig) -> Outcome {
+/// With a filter that kills the process if it sets a limit.
+fn limits_apply_to_the_program_only_with_a_filter(rig: &mut Rig) -> Outcome {
     let rules = json!([{"names": ["prlimit64", "setrlimit"], "action": "SCMP_ACT_KILL_PROCESS"}]);
     for no_new_privileges in [false, true] {
         let mut bundle = rig.bundle()?;
@@ -136,24 +136,24 @@ fn limits_bind_the_program_alone_behind_a_filter(rig: &mut Rig) -> Outcome {
         bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 32, 32));
         let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": (rules.clone())});
         bundle.set("linux.seccomp", filter);
-        rig.run(&bundle, &[])?.good()?.facts().is("say", "runs")?;
+        rig.run(&bundle, &[])?.success()?.report().is("say", "runs")?;
     }
     Ok(())
 }
 
-/// Also what `start` brings about, and hooks, which are given descriptors.
-fn limits_bind_the_program_alone_of_create(rig: &mut Rig) -> Outcome {
+/// Including `start`, and hooks, which have file descriptors.
+fn limits_apply_to_the_program_only_with_create(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["limits"]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 3, 3));
     bundle.set("hooks.startContainer", json!([{"path": "/payload", "args": ["payload", "say", "hook"]}]));
     let mut created = rig.create(&bundle, &[])?;
-    rig.mote(&["start", &rig.id])?.good()?;
-    Facts::parse(&created.lines.all()?).is("limit:NOFILE", "3 3")?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    Report::parse(&created.lines.all()?).is("limit:NOFILE", "3 3")?;
     rig.delete()
 }
 
-fn limits_bind_the_program_alone_of_exec(rig: &mut Rig) -> Outcome {
+fn limits_apply_to_the_program_only_with_exec(rig: &mut Rig) -> Outcome {
     for user_namespace in [false, true] {
         let mut bundle = rig.bundle()?;
         bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 3, 3));
@@ -161,66 +161,66 @@ fn limits_bind_the_program_alone_of_exec(rig: &mut Rig) -> Outcome {
             bundle.user_namespace(100_000);
         }
         let _running = rig.waiting(&mut bundle)?;
-        let inside = rig.mote(&["exec", &rig.id, "/payload", "limits"])?.good()?.facts();
+        let inside = rig.mote(&["exec", &rig.id, "/payload", "limits"])?.success()?.report();
         inside.is("limit:NOFILE", "3 3")?;
         rig.delete()?;
     }
     Ok(())
 }
 
-fn limit_twice_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_twice_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 512, 1024));
-    rig.refused(&bundle, &["process.rlimits[1]", "RLIMIT_NOFILE"])
+    rig.rejected(&bundle, &["process.rlimits[1]", "RLIMIT_NOFILE"])
 }
 
-fn limit_of_an_unknown_name_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_of_an_unknown_name_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_MOON", 1, 1));
-    rig.refused(&bundle, &["process.rlimits[0].type", "RLIMIT_MOON"])
+    rig.rejected(&bundle, &["process.rlimits[0].type", "RLIMIT_MOON"])
 }
 
-fn limit_soft_above_hard_is_refused(rig: &mut Rig) -> Outcome {
+fn limit_soft_above_hard_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("process.rlimits[+]", limit("RLIMIT_NOFILE", 1024, 512));
-    rig.refused(&bundle, &["process.rlimits[0]"])
+    rig.rejected(&bundle, &["process.rlimits[0]"])
 }
 
 fn oom_score_is_raised(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.oomScoreAdj", 500i64);
-    rig.facts(&mut bundle, &["oom"])?.is("oom", "500")
+    rig.report(&mut bundle, &["oom"])?.is("oom", "500")
 }
 
 fn oom_score_is_lowered(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.good()?.facts();
+    let host = crate::command::run(&mut rig.host(&["caps"]), "")?.success()?.report();
     if !host.get("cap:effective").contains("SYS_RESOURCE") {
         return skip_allowed("no CAP_SYS_RESOURCE");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("process.oomScoreAdj", -500i64);
-    rig.facts(&mut bundle, &["oom"])?.is("oom", "-500")
+    rig.report(&mut bundle, &["oom"])?.is("oom", "-500")
 }
 
-fn oom_score_not_named_is_the_callers(rig: &mut Rig) -> Outcome {
-    let host = crate::command::run(&mut rig.host(&["oom"]), "")?.good()?.facts();
+fn oom_score_omitted_is_that_of_the_caller(rig: &mut Rig) -> Outcome {
+    let host = crate::command::run(&mut rig.host(&["oom"]), "")?.success()?.report();
     let mut bundle = rig.bundle()?;
-    rig.facts(&mut bundle, &["oom"])?.is("oom", host.get("oom"))
+    rig.report(&mut bundle, &["oom"])?.is("oom", host.get("oom"))
 }
 
-fn oom_score_out_of_range_is_refused(rig: &mut Rig) -> Outcome {
+fn oom_score_out_of_range_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["oom"]);
     bundle.set("process.oomScoreAdj", 2000i64);
-    rig.refused(&bundle, &["process.oomScoreAdj"])
+    rig.rejected(&bundle, &["process.oomScoreAdj"])
 }
 
-/// `linux.intelRdt` on a machine that cannot share out its caches.
-fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
+/// `linux.intelRdt` on a machine without resctrl.
+fn resctrl_missing_is_rejected(rig: &mut Rig) -> Outcome {
     if std::fs::exists("/sys/fs/resctrl/schemata")? {
         return skip_allowed("this machine has resctrl");
     }
@@ -231,16 +231,16 @@ fn resctrl_missing_is_refused(rig: &mut Rig) -> Outcome {
     ] {
         let mut bundle = rig.bundle()?;
         bundle.set("linux.intelRdt", rdt);
-        rig.refused(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
+        rig.rejected(&bundle, &["linux.intelRdt", "/sys/fs/resctrl"])?;
     }
     Ok(())
 }
 
-fn resctrl_of_nothing_needs_none(rig: &mut Rig) -> Outcome {
+fn resctrl_is_not_needed_by_an_empty_object(rig: &mut Rig) -> Outcome {
     for rdt in [json!({}), json!({"closID": "", "schemata": [], "enableMonitoring": false})] {
         let mut bundle = rig.bundle()?;
         bundle.set("linux.intelRdt", rdt);
-        rig.facts(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
+        rig.report(&mut bundle, &["say", "ran"])?.is("say", "ran")?;
     }
     Ok(())
 }

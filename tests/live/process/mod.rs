@@ -1,12 +1,13 @@
-//! The process: who it is, what it may, what it is given, and how its end is told.
+//! `process`: identity, privileges, limits, program and exit of the container init, and what it inherits from the
+//! caller.
 
+pub mod apparmor;
 pub mod caller;
 pub mod capability;
 pub mod descriptor;
-pub mod end;
+pub mod exit;
 pub mod identity;
 pub mod interpreter;
-pub mod label;
 pub mod limit;
 pub mod program;
 pub mod schedule;

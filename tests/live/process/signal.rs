@@ -1,4 +1,4 @@
-//! Signals: passed on by a runtime in the foreground; nothing ignored or blocked inside.
+//! Signals: forwarded by a runtime in the foreground; none is ignored or blocked in the container.
 
 use crate::check::{Outcome, same};
 use crate::rig::Rig;
@@ -6,13 +6,13 @@ use crate::{sys, tests};
 
 tests![
     "process",
-    signals_are_passed_on,
-    signals_are_passed_on_many_times,
-    signals_inside_are_as_new,
-    signals_the_caller_blocked_are_not_blocked_inside,
+    signals_are_forwarded,
+    signals_are_forwarded_many_times,
+    signals_have_default_dispositions,
+    signals_blocked_by_the_caller_are_unblocked,
 ];
 
-fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
+fn signals_are_forwarded(rig: &mut Rig) -> Outcome {
     let signals = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1];
     let more = [libc::SIGUSR2, libc::SIGALRM, libc::SIGCONT, libc::SIGWINCH, libc::SIGRTMAX()];
     let signals: Vec<i32> = signals.into_iter().chain(more).collect();
@@ -22,33 +22,33 @@ fn signals_are_passed_on(rig: &mut Rig) -> Outcome {
     running.lines.until("waiting=1")?;
     for signal in signals {
         running.signal(signal)?;
-        same("what came", running.lines.next()?, format!("signal={signal}"))?;
+        same("the payload's output", running.lines.next()?, format!("signal={signal}"))?;
     }
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
-fn signals_are_passed_on_many_times(rig: &mut Rig) -> Outcome {
+fn signals_are_forwarded_many_times(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "50"]);
     let mut running = rig.spawn(&bundle, &[])?;
     running.lines.until("waiting=1")?;
     for _ in 0..50 {
         running.signal(libc::SIGUSR1)?;
-        same("what came", running.lines.next()?.as_str(), "signal=10")?;
+        same("the payload's output", running.lines.next()?.as_str(), "signal=10")?;
     }
-    running.finish()?.good()?;
+    running.finish()?.success()?;
     Ok(())
 }
 
-fn signals_inside_are_as_new(rig: &mut Rig) -> Outcome {
+fn signals_have_default_dispositions(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["signals"])?;
+    let inside = rig.report(&mut bundle, &["signals"])?;
     inside.is("ignored", "")?;
     inside.is("blocked", "")
 }
 
-fn signals_the_caller_blocked_are_not_blocked_inside(rig: &mut Rig) -> Outcome {
+fn signals_blocked_by_the_caller_are_unblocked(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["signals"]);
     let mut command = rig.launch("run", &bundle, &[])?;
@@ -56,5 +56,5 @@ fn signals_the_caller_blocked_are_not_blocked_inside(rig: &mut Rig) -> Outcome {
         sys::block_signals();
         Ok(())
     });
-    crate::command::run(&mut command, "")?.good()?.facts().is("blocked", "")
+    crate::command::run(&mut command, "")?.success()?.report().is("blocked", "")
 }

@@ -1,4 +1,5 @@
-//! Images that try to lead the runtime outside: what it makes must land inside, or nothing runs.
+//! Images that try to make the runtime create or mount something outside of the rootfs: it stays inside, or `run`
+//! fails.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -7,13 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, holds, same, skip_allowed};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::tests;
 
 tests![
     "attack",
     mount_below_an_absolute_symlink,
-    mount_below_a_symlink_that_climbs,
+    mount_below_a_symlink_with_dots,
     mount_on_an_absolute_symlink,
     mount_on_a_dangling_symlink,
     mount_with_dots_in_its_destination,
@@ -29,14 +30,14 @@ tests![
     mask_of_a_symlink,
     readonly_path_of_a_symlink,
     tmpcopyup_of_a_symlink,
-    proc_at_another_place_through_a_symlink,
+    proc_at_another_destination_through_a_symlink,
     mount_in_a_loop_of_symlinks,
-    mask_with_a_false_null_device,
-    runtime_is_not_shown_as_the_program,
-    runtime_is_not_run_as_the_program,
+    mask_with_a_replaced_null_device,
+    proc_exe_is_not_the_runtime,
+    runtime_cannot_be_executed_as_the_program,
 ];
 
-/// A directory of the host that an image aims at.
+/// A directory of the host that an image tries to reach.
 pub fn victim(rig: &Rig) -> Outcome<PathBuf> {
     let dir = rig.dir.join("victim");
     fs::create_dir(&dir)?;
@@ -45,7 +46,7 @@ pub fn victim(rig: &Rig) -> Outcome<PathBuf> {
     Ok(dir)
 }
 
-/// Nothing there is new, changed, gone, or mounted over.
+/// Checks that nothing in the directory is new, changed, removed, or covered by a mount.
 pub fn untouched(victim: &Path) -> Outcome {
     let mut names = Vec::new();
     for entry in fs::read_dir(victim)? {
@@ -54,30 +55,30 @@ pub fn untouched(victim: &Path) -> Outcome {
     names.sort();
     same("the host's directory", names, vec!["dir", "secret"])?;
     same("the host's file", fs::read_to_string(victim.join("secret"))?.as_str(), "the host's")?;
-    same("below it", fs::read_dir(victim.join("dir"))?.count(), 0)?;
+    same("number of files below it", fs::read_dir(victim.join("dir"))?.count(), 0)?;
     let table = fs::read_to_string("/proc/self/mountinfo")?;
-    holds("nothing is mounted there", !table.contains(&victim.display().to_string()))
+    holds("nothing is mounted below it", !table.contains(&victim.display().to_string()))
 }
 
-/// Runs it, whether it works or not, while the host is watched from within the run.
-fn survive(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
+/// Runs a container, which may fail, and checks the directory of the host while it runs and afterwards.
+fn host_is_unchanged(rig: &Rig, bundle: &mut Bundle, victim: &Path) -> Outcome {
     bundle.verbs(&["say", "ready", "line", "mounts"]);
     let mut running = rig.spawn(bundle, &[])?;
     let first = running.lines.next()?;
     untouched(victim)?;
     if first == "say=ready" {
-        running.say("go\n")?;
-        let output = running.finish()?.good()?;
-        let facts = output.facts();
-        let lines = facts.keys("mount:").into_iter().flat_map(|place| facts.all(&format!("mount:{place}")));
-        // The fourth field is the path on the disk: a place of that name in the image is well.
+        running.write("go\n")?;
+        let output = running.finish()?.success()?;
+        let report = output.report();
+        let lines = report.keys("mount:").into_iter().flat_map(|place| report.all(&format!("mount:{place}")));
+        // The fourth field is the path of the root in its filesystem. A path below the rootfs is harmless.
         let mut roots = lines.filter_map(|line| line.split(' ').nth(3));
         let shown = roots.any(|root| root.contains("/victim") && !root.contains("/rootfs/"));
         holds("no mount shows the host's directory", !shown)?;
     } else {
         let (status, errors) = running.status()?;
         same("exit code", status.code(), Some(1))?;
-        holds("one line of error", errors.lines().count() == 1 || !rig.is(Peer::Mote))?;
+        holds("one line on the standard error", errors.lines().count() == 1 || !rig.is(Runtime::Mote))?;
     }
     untouched(victim)
 }
@@ -89,38 +90,38 @@ fn tmpfs(bundle: &mut Bundle, destination: &str) {
 fn mount_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way/dir");
     tmpfs(&mut bundle, "/way/new/deep");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-fn mount_below_a_symlink_that_climbs(rig: &mut Rig) -> Outcome {
+fn mount_below_a_symlink_with_dots(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     let up = "../".repeat(30) + victim.display().to_string().trim_start_matches('/');
-    symlink(up, bundle.inside("way"))?;
-    symlink("../../victim", bundle.inside("short"))?;
+    symlink(up, bundle.host_path("way"))?;
+    symlink("../../victim", bundle.host_path("short"))?;
     tmpfs(&mut bundle, "/way/new");
     tmpfs(&mut bundle, "/short/new");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// CVE-2019-18837 (crun): the last name of a destination, too, can be a link.
+/// CVE-2019-18837 (crun): the last component of a destination may be a symlink, too.
 fn mount_on_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("dir"), bundle.inside("way"))?;
+    symlink(victim.join("dir"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_on_a_dangling_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("new"), bundle.inside("way"))?;
+    symlink(victim.join("new"), bundle.host_path("way"))?;
     tmpfs(&mut bundle, "/way");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_with_dots_in_its_destination(rig: &mut Rig) -> Outcome {
@@ -129,44 +130,44 @@ fn mount_with_dots_in_its_destination(rig: &mut Rig) -> Outcome {
     let up = "/..".repeat(20) + &victim.join("new").display().to_string();
     tmpfs(&mut bundle, &up);
     tmpfs(&mut bundle, "/etc/../../../victim/new");
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn file_bind_on_a_symlink_to_a_host_file(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(victim.join("secret"), bundle.inside("etc/hosts"))?;
+    symlink(victim.join("secret"), bundle.host_path("etc/hosts"))?;
     let own = rig.dir.join("own");
     fs::write(&own, "own")?;
     bundle.bind(&own, "/etc/hosts", &["bind"]);
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn file_bind_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     let own = rig.dir.join("own");
     fs::write(&own, "own")?;
     bundle.bind(&own, "/way/new", &["bind"]);
     bundle.bind(&own, "/way/secret", &["bind"]);
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// The image's directory of this name becomes a symlink to the host's.
+/// Replaces a directory of the image by a symlink to the host's.
 fn replaced(rig: &Rig, name: &str) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    fs::remove_dir(bundle.inside(name))?;
-    symlink(&victim, bundle.inside(name))?;
-    survive(rig, &mut bundle, &victim)
+    fs::remove_dir(bundle.host_path(name))?;
+    symlink(&victim, bundle.host_path(name))?;
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn dev_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "dev")
 }
 
-/// CVE-2019-19921, CVE-2023-27561; with more of them in `attack/proc.rs`.
+/// CVE-2019-19921, CVE-2023-27561; see also `attack/proc.rs`.
 fn proc_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "proc")
 }
@@ -175,27 +176,27 @@ fn sys_is_a_symlink(rig: &mut Rig) -> Outcome {
     replaced(rig, "sys")
 }
 
-/// Without a tmpfs on /dev the image's own names there are what the mounts meet.
+/// Without a tmpfs at /dev, the mounts below it are made on names of the image.
 fn dev_pts_is_a_symlink_in_the_image(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     for name in ["pts", "shm", "mqueue"] {
-        symlink(victim.join("dir"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("dir"), bundle.host_path("dev").join(name))?;
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn device_below_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("new"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("new"), bundle.host_path("name"))?;
     for path in ["/way/new", "/name"] {
         let device = json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64, "fileMode": 0o666i64});
         bundle.set("linux.devices[+]", device);
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn device_with_dots_in_its_path(rig: &mut Rig) -> Outcome {
@@ -203,46 +204,46 @@ fn device_with_dots_in_its_path(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = "/dev".to_string() + &"/..".repeat(20) + &victim.join("new").display().to_string();
     bundle.set("linux.devices[+]", json!({"path": path, "type": "c", "major": 1i64, "minor": 3i64}));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
-/// The links and devices that every container gets, where the image has links to the host.
+/// The default links and devices, where the image has symlinks to the host.
 fn default_link_over_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     for name in ["fd", "stdin", "ptmx", "null", "zero", "tty", "console"] {
-        symlink(victim.join("new"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("new"), bundle.host_path("dev").join(name))?;
     }
     for name in ["full", "random"] {
-        symlink(victim.join("secret"), bundle.inside("dev").join(name))?;
+        symlink(victim.join("secret"), bundle.host_path("dev").join(name))?;
     }
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mask_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("secret"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.maskedPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn readonly_path_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
-    symlink(victim.join("secret"), bundle.inside("name"))?;
+    symlink(&victim, bundle.host_path("way"))?;
+    symlink(victim.join("secret"), bundle.host_path("name"))?;
     bundle.set("linux.readonlyPaths", json!(["/way", "/way/secret", "/way/dir", "/name"]));
-    survive(rig, &mut bundle, &victim)?;
+    host_is_unchanged(rig, &mut bundle, &victim)?;
     Ok(fs::write(victim.join("dir/still"), "writable")?)
 }
 
 fn tmpcopyup_of_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     let options = json!(["tmpcopyup"]);
     bundle.mount(json!({"destination": "/way", "type": "tmpfs", "source": "tmpfs", "options": options}));
     bundle.verbs(&["list", "/way"]);
@@ -250,67 +251,67 @@ fn tmpcopyup_of_a_symlink(rig: &mut Rig) -> Outcome {
     holds("the host's file is not copied", !output.stdout.contains("secret"))?;
     untouched(&victim)?;
     if output.code() == 0 {
-        return output.facts().is("list:/way", "");
+        return output.report().is("list:/way", "");
     }
-    rig.bad(&output, &["mounts[6]"])
+    rig.failure(&output, &["mounts[6]"])
 }
 
-fn proc_at_another_place_through_a_symlink(rig: &mut Rig) -> Outcome {
+fn proc_at_another_destination_through_a_symlink(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     bundle.mount(json!({"destination": "/way/dir", "type": "proc", "source": "proc"}));
     bundle.mount(json!({"destination": "/way/dir", "type": "sysfs", "source": "sysfs"}));
-    survive(rig, &mut bundle, &victim)
+    host_is_unchanged(rig, &mut bundle, &victim)
 }
 
 fn mount_in_a_loop_of_symlinks(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
-    symlink("two", bundle.inside("one"))?;
-    symlink("one", bundle.inside("two"))?;
+    symlink("two", bundle.host_path("one"))?;
+    symlink("one", bundle.host_path("two"))?;
     tmpfs(&mut bundle, "/one/new");
-    rig.refused(&bundle, &["mounts[6]", "/one/new"])
+    rig.rejected(&bundle, &["mounts[6]", "/one/new"])
 }
 
-/// CVE-2025-31133, CVE-2025-62161 (youki): a mask made of the image's own /dev/null could be any file.
-fn mask_with_a_false_null_device(rig: &mut Rig) -> Outcome {
+/// CVE-2025-31133, CVE-2025-62161 (youki): an image's /dev/null, which masks are made of, could be another file.
+fn mask_with_a_replaced_null_device(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.without_mount("/dev");
     bundle.file("/etc/secret", "secret")?;
     bundle.file("/etc/another", "another")?;
-    symlink("/etc/another", bundle.inside("dev/null"))?;
+    symlink("/etc/another", bundle.host_path("dev/null"))?;
     bundle.set("linux.maskedPaths", json!(["/etc/secret"]));
     bundle.verbs(&["read", "/etc/secret"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() == 0 {
-        return output.facts().is("read:/etc/secret", "");
+        return output.report().is("read:/etc/secret", "");
     }
-    rig.bad(&output, &["/dev/null"])
+    rig.failure(&output, &["/dev/null"])
 }
 
-/// CVE-2019-5736: what /proc/<pid>/exe leads to while a container waits is not the host's own file.
-fn runtime_is_not_shown_as_the_program(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers show their own file through a read-only mount");
+/// CVE-2019-5736: /proc/PID/exe of a created container is not the runtime's file on the host.
+fn proc_exe_is_not_the_runtime(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun show their own file, on a read-only mount");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["wait", "1"]);
     let _created = rig.create(&bundle, &[])?;
     let shown = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?;
     let runtime = fs::metadata(&rig.suite.runtime)?;
-    different("the file", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
+    different("the executable", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
     rig.delete()
 }
 
-/// An image whose program is the link to whatever executes it.
-fn runtime_is_not_run_as_the_program(rig: &mut Rig) -> Outcome {
+/// CVE-2019-5736: /proc/self/exe as the program of an image.
+fn runtime_cannot_be_executed_as_the_program(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.args", json!(["/proc/self/exe", "--version"]));
     let output = rig.run(&bundle, &[])?;
-    if !rig.is(Peer::Mote) {
-        return skip_allowed("the peers run a copy of themselves");
+    if !rig.is(Runtime::Mote) {
+        return skip_allowed("runc and crun run a copy of themselves");
     }
-    same("what it says", output.stdout.as_str(), "")?;
+    same("the standard output", output.stdout.as_str(), "")?;
     different("exit code", output.code(), 0)
 }

@@ -1,9 +1,9 @@
-//! A mount of type `cgroup`: the container sees its own cgroup, in the layout of the machine.
+//! Mounts of type `cgroup`: the container sees its own cgroup, in the layout of the machine.
 
 use crate::check::{Outcome, contains, different, same, skip_allowed};
-use crate::facts::Facts;
 use crate::json;
-use crate::rig::{Layout, Peer, Rig};
+use crate::report::Report;
+use crate::rig::{Layout, Rig, Runtime};
 use crate::tests;
 
 tests![
@@ -19,53 +19,54 @@ tests![
 
 const TOP: &str = "/sys/fs/cgroup";
 
-/// What the payload sees with a cgroup mount: its own cgroup holds process 1 and no other.
-fn seen(rig: &Rig, namespace: bool, option: &str, verbs: &[&str]) -> Outcome<Facts> {
+/// The report of a container with a cgroup mount, in whose cgroup the container init is the only process.
+fn report_with_mount(rig: &Rig, namespace: bool, option: &str, verbs: &[&str]) -> Outcome<Report> {
     let mut bundle = rig.bundle()?;
     let options = vec!["nosuid", "noexec", "nodev", option];
     bundle.mount(json!({"destination": TOP, "type": "cgroup", "source": "cgroup", "options": options}));
     if namespace {
         bundle.namespace("cgroup", None);
     }
-    rig.facts(&mut bundle, verbs)
+    rig.report(&mut bundle, verbs)
 }
 
 fn v1(rig: &mut Rig, namespace: bool) -> Outcome {
     rig.set_layout(Layout::V1)?;
     let procs = "/sys/fs/cgroup/pids/cgroup.procs";
     let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/pids/new", "list", TOP];
-    let inside = seen(rig, namespace, "ro", &verbs)?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - tmpfs ")?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup/pids"), " - cgroup ")?;
+    let inside = report_with_mount(rig, namespace, "ro", &verbs)?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup"), " - tmpfs ")?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup/pids"), " - cgroup ")?;
     inside.is(&format!("read:{procs}"), "1\n")?;
     inside.is("mkdir:/sys/fs/cgroup/pids/new", "!EROFS")
 }
 
-/// Without a namespace of its own the whole hierarchy may be seen.
+/// Without a cgroup namespace, the hierarchy is visible from its root.
 fn v2(rig: &mut Rig, namespace: bool) -> Outcome {
     rig.set_layout(Layout::V2)?;
     let procs = "/sys/fs/cgroup/cgroup.procs";
     let verbs = ["mounts", "read", procs, "mkdir", "/sys/fs/cgroup/new"];
-    let inside = seen(rig, namespace, "ro", &verbs)?;
-    contains("the line", inside.get("mount:/sys/fs/cgroup"), " - cgroup2 ")?;
+    let inside = report_with_mount(rig, namespace, "ro", &verbs)?;
+    contains("the mountinfo line", inside.get("mount:/sys/fs/cgroup"), " - cgroup2 ")?;
     inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
     if namespace { inside.is(&format!("read:{procs}"), "1\n") } else { Ok(()) }
 }
 
-/// Whatever the layout, there is something, and it is read-only; on v1 it is not the host's.
+/// In any layout the mount is read-only, and on v1 it is not the host's.
 fn cgroup_of_the_machine(rig: &mut Rig) -> Outcome {
-    if rig.is(Peer::Crun) {
-        return skip_allowed("crun refuses the hybrid layout");
+    if rig.is(Runtime::Crun) {
+        return skip_allowed("crun rejects the hybrid layout");
     }
     rig.set_layout(Layout::Machine)?;
     let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let path = format!("{TOP}/pids/cgroup.procs");
-    let inside = seen(rig, false, "ro", &["mounts", "read", &path, "mkdir", "/sys/fs/cgroup/new"])?;
+    let inside =
+        report_with_mount(rig, false, "ro", &["mounts", "read", &path, "mkdir", "/sys/fs/cgroup/new"])?;
     inside.mount_has(TOP, &["ro"])?;
     if !unified {
         inside.is(&format!("read:{path}"), "1\n")?;
     }
-    different("making a cgroup", inside.get("mkdir:/sys/fs/cgroup/new"), "ok")
+    different("creating a cgroup", inside.get("mkdir:/sys/fs/cgroup/new"), "ok")
 }
 
 fn cgroup_v1(rig: &mut Rig) -> Outcome {
@@ -76,11 +77,11 @@ fn cgroup_v1_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
     v1(rig, true)
 }
 
-/// The rule for access times is that of every mount, whatever it was on the host.
+/// The access time option is that of the mount, whatever the option on the host is.
 fn cgroup_v1_without_access_times(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V1)?;
     for (option, words) in [("noatime", "noatime"), ("strictatime", ""), ("rnoatime", "noatime")] {
-        let inside = seen(rig, false, option, &["mounts"])?;
+        let inside = report_with_mount(rig, false, option, &["mounts"])?;
         for mount in ["mount:/sys/fs/cgroup", "mount:/sys/fs/cgroup/pids"] {
             let line = inside.get(mount);
             same(&format!("{option}: noatime in {line}"), line.contains("noatime"), words == "noatime")?;
@@ -98,9 +99,9 @@ fn cgroup_v2_in_a_cgroup_namespace(rig: &mut Rig) -> Outcome {
     v2(rig, true)
 }
 
-/// The container may then make cgroups below its own; `delete` takes those away too.
+/// The container may create cgroups below its own, which `delete` removes.
 fn cgroup_writable_when_not_read_only(rig: &mut Rig) -> Outcome {
     rig.set_layout(Layout::V2)?;
-    let inside = seen(rig, true, "rw", &["mkdir", "/sys/fs/cgroup/new"])?;
+    let inside = report_with_mount(rig, true, "rw", &["mkdir", "/sys/fs/cgroup/new"])?;
     inside.is("mkdir:/sys/fs/cgroup/new", "ok")
 }

@@ -1,9 +1,9 @@
-//! Devices: those every container has, and those of the configuration.
+//! Default devices, and `linux.devices` (config-linux.md, "Devices" and "Default Devices").
 
 use crate::check::{Outcome, contains};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -14,16 +14,16 @@ tests![
     default_devices_in_a_user_namespace,
     device_of_the_configuration,
     device_kinds,
-    device_mode_is_not_cut_by_the_umask,
+    device_mode_ignores_the_umask,
     device_in_a_new_directory,
     device_outside_dev,
-    device_with_slashes_behind_it,
+    device_with_trailing_slashes,
     devices_in_a_user_namespace,
     device_of_an_unmapped_owner,
-    device_that_only_the_host_has,
-    device_that_is_there_already,
-    device_mismatch_is_refused,
-    device_of_an_unknown_kind_is_refused,
+    device_is_bind_mounted_if_mknod_is_denied,
+    device_that_exists_in_the_image,
+    device_mismatch_is_rejected,
+    device_of_an_unknown_kind_is_rejected,
 ];
 
 const DEFAULT: &[(&str, &str)] = &[
@@ -39,7 +39,7 @@ fn default_devices(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let paths: Vec<String> = DEFAULT.iter().map(|(name, _)| format!("/dev/{name}")).collect();
     let verbs: Vec<&str> = paths.iter().flat_map(|path| ["stat", path]).collect();
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for (name, number) in DEFAULT {
         inside.is(&format!("stat:/dev/{name}"), &format!("c 666 0 0 {number}"))?;
     }
@@ -49,7 +49,7 @@ fn default_devices(rig: &mut Rig) -> Outcome {
 fn default_devices_work(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let verbs = ["write", "/dev/null", "write", "/dev/full", "open", "/dev/urandom"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
     inside.is("open:/dev/urandom", "ok")
@@ -67,19 +67,19 @@ fn default_links(rig: &mut Rig) -> Outcome {
     let mut verbs: Vec<&str> = links.iter().flat_map(|(path, _)| ["link", path]).collect();
     let core = std::path::Path::new("/proc/kcore").exists();
     verbs.extend(["link", "/dev/core"]);
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     if core {
         inside.is("link:/dev/core", "/proc/kcore")?;
     }
     links.iter().try_for_each(|(path, target)| inside.is(&format!("link:{path}"), target))
 }
 
-/// There a device cannot be made: the host's own is bound.
+/// In a user namespace, devices cannot be created: those of the host are bind-mounted.
 fn default_devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     let verbs = ["stat", "/dev/null", "write", "/dev/null", "write", "/dev/full", "link", "/dev/fd"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("stat:/dev/null", "c 666 65534 65534 1:3")?;
     inside.is("write:/dev/null", "ok")?;
     inside.is("write:/dev/full", "!ENOSPC")?;
@@ -93,34 +93,34 @@ fn device(path: &str, kind: &str, major: i64, minor: i64) -> Json {
 fn device_of_the_configuration(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 7 8 1:5")
 }
 
-/// c and u are one, b is another, p takes no numbers.
+/// c and u are character devices, b is a block device, p is a FIFO without device numbers.
 fn device_kinds(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/one", "u", 1, 5));
     bundle.set("linux.devices[+]", device("/dev/two", "b", 7, 200));
     let fifo = json!({"path": "/dev/three", "type": "p", "fileMode": 0o600i64});
     bundle.set("linux.devices[+]", fifo);
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/one", "stat", "/dev/two", "stat", "/dev/three"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/one", "stat", "/dev/two", "stat", "/dev/three"])?;
     inside.is("stat:/dev/one", "c 640 7 8 1:5")?;
     inside.is("stat:/dev/two", "b 640 7 8 7:200")?;
     inside.is("stat:/dev/three", "p 600 0 0 0:0")
 }
 
-fn device_mode_is_not_cut_by_the_umask(rig: &mut Rig) -> Outcome {
+fn device_mode_ignores_the_umask(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.user.umask", 0o077i64);
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
     bundle.set("linux.devices[0].fileMode", 0o666i64);
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 666 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 666 7 8 1:5")
 }
 
 fn device_in_a_new_directory(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/net/one", "c", 10, 200));
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/net", "stat", "/dev/net/one"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/net", "stat", "/dev/net/one"])?;
     inside.is("stat:/dev/net", "d 755 0 0 0:0")?;
     inside.is("stat:/dev/net/one", "c 640 7 8 10:200")
 }
@@ -128,19 +128,19 @@ fn device_in_a_new_directory(rig: &mut Rig) -> Outcome {
 fn device_outside_dev(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
+    rig.report(&mut bundle, &["stat", "/etc/mine"])?.is("stat:/etc/mine", "c 640 7 8 1:5")
 }
 
-fn device_with_slashes_behind_it(rig: &mut Rig) -> Outcome {
+fn device_with_trailing_slashes(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("linux.devices[+]", device("/dev/mine//", "c", 1, 5));
     bundle.set("linux.devices[+]", device("/dev/zero/", "c", 1, 5));
-    let inside = rig.facts(&mut bundle, &["stat", "/dev/mine", "stat", "/dev/zero"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/dev/mine", "stat", "/dev/zero"])?;
     inside.is("stat:/dev/mine", "c 640 7 8 1:5")?;
     inside.is("stat:/dev/zero", "c 640 7 8 1:5")
 }
 
-/// Where they cannot be made either, but by the host's side: as they are asked for, whatever the host has.
+/// In a user namespace, the parent creates the devices of the configuration, whatever the host has.
 fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -164,7 +164,7 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
         "/dev/null",
         "mounts",
     ];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     inside.is("stat:/dev/one", "c 644 7 8 1:5")?;
     inside.is("open:/dev/one", "ok")?;
     inside.is("stat:/dev/new/two", "b 640 7 8 7:200")?;
@@ -175,54 +175,54 @@ fn devices_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     inside.mount_lacks("/dev/one", &["nodev"])
 }
 
-/// Nobody of the container's: not another one of its ids.
+/// An owner without a mapping is not replaced by another id of the container.
 fn device_of_an_unmapped_owner(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
     bundle.set("linux.devices[0].uid", 1000i64);
     bundle.set("linux.devices[0].gid", 999i64);
-    rig.facts(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
+    rig.report(&mut bundle, &["stat", "/dev/mine"])?.is("stat:/dev/mine", "c 640 65534 999 1:5")
 }
 
-/// Whoever may not make nodes binds the host's.
-fn device_that_only_the_host_has(rig: &mut Rig) -> Outcome {
-    rig.refused = &[("mknodat", libc::EPERM)];
+/// A runtime that may not create device nodes bind-mounts those of the host.
+fn device_is_bind_mounted_if_mknod_is_denied(rig: &mut Rig) -> Outcome {
+    rig.denied = &[("mknodat", libc::EPERM)];
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.set("linux.devices[+]", device("/dev/zero", "c", 1, 5));
-    rig.facts(&mut bundle, &["stat", "/dev/zero"])?.is("stat:/dev/zero", "c 666 65534 65534 1:5")?;
+    rig.report(&mut bundle, &["stat", "/dev/zero"])?.is("stat:/dev/zero", "c 666 65534 65534 1:5")?;
     bundle.set("linux.devices[+]", device("/dev/mine", "c", 1, 5));
-    rig.refused(&bundle, &["linux.devices", "/dev/mine"])
+    rig.rejected(&bundle, &["linux.devices", "/dev/mine"])
 }
 
-/// The same device in the image is the device that was asked for.
-fn device_that_is_there_already(rig: &mut Rig) -> Outcome {
+/// If the image contains the device, it is used.
+fn device_that_exists_in_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    sys::mknod(&bundle.inside("etc/mine"), libc::S_IFCHR | 0o640, 1, 5)?;
+    sys::mknod(&bundle.host_path("etc/mine"), libc::S_IFCHR | 0o640, 1, 5)?;
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
-    let inside = rig.facts(&mut bundle, &["stat", "/etc/mine"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/etc/mine"])?;
     contains("the device", inside.get("stat:/etc/mine"), " 1:5")
 }
 
-/// The spec: a file of the same name that is not the device is an error.
-fn device_mismatch_is_refused(rig: &mut Rig) -> Outcome {
-    if !rig.is(Peer::Mote) {
-        return crate::check::skip_allowed("the peers accept what they find");
+/// The specification: a file at the path that is not the device is an error.
+fn device_mismatch_is_rejected(rig: &mut Rig) -> Outcome {
+    if !rig.is(Runtime::Mote) {
+        return crate::check::skip_allowed("runc and crun accept what they find");
     }
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.devices[+]", device("/etc/mine", "c", 1, 5));
     bundle.file("/etc/mine", "a file")?;
-    rig.refused(&bundle, &["/etc/mine"])?;
-    std::fs::remove_file(bundle.inside("etc/mine"))?;
-    sys::mknod(&bundle.inside("etc/mine"), libc::S_IFCHR | 0o640, 1, 3)?;
-    rig.refused(&bundle, &["/etc/mine"])
+    rig.rejected(&bundle, &["/etc/mine"])?;
+    std::fs::remove_file(bundle.host_path("etc/mine"))?;
+    sys::mknod(&bundle.host_path("etc/mine"), libc::S_IFCHR | 0o640, 1, 3)?;
+    rig.rejected(&bundle, &["/etc/mine"])
 }
 
-fn device_of_an_unknown_kind_is_refused(rig: &mut Rig) -> Outcome {
+fn device_of_an_unknown_kind_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.devices[+]", device("/dev/mine", "x", 1, 5));
-    rig.refused(&bundle, &["linux.devices[0].type"])
+    rig.rejected(&bundle, &["linux.devices[0].type"])
 }

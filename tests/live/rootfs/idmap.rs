@@ -1,4 +1,4 @@
-//! Idmapped mounts: whose files they are inside, and whose on the host.
+//! Idmapped mounts: the owners of files in the container, and those of new files on the host (mount_setattr(2)).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, lacks, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -17,21 +17,21 @@ tests![
     idmap_by_the_fields,
     idmap_by_the_fields_in_a_user_namespace,
     idmap_as_the_user_namespace,
-    idmap_of_the_option,
-    idmap_of_the_option_in_a_user_namespace,
-    idmap_is_of_the_top_alone,
-    ridmap_reaches_submounts,
-    idmap_of_a_file_through_a_link,
+    idmap_by_the_option,
+    idmap_by_the_option_in_a_user_namespace,
+    idmap_excludes_submounts,
+    ridmap_includes_submounts,
+    idmap_of_a_file_through_a_symlink,
     idmap_is_private,
-    idmap_shares_namespaces_of_mounts,
-    idmap_of_a_filesystem_without_it_is_refused,
-    idmap_with_overlapping_ranges_is_refused,
+    idmap_with_several_mappings,
+    idmap_of_an_unsupported_filesystem_is_rejected,
+    idmap_with_overlapping_ranges_is_rejected,
 ];
 
-/// Peers have it, but runc 1.1 overlooks the words.
+/// Skips the test for runc 1.1, which ignores the options.
 fn has_idmap(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Runc) {
-        true => skip_allowed("this runc overlooks the words"),
+    match rig.is(Runtime::Runc) {
+        true => skip_allowed("this runc ignores the options"),
         false => is_not_on_initramfs(rig),
     }
 }
@@ -40,14 +40,14 @@ fn map(first: i64, host: i64) -> Json {
     json!([{"containerID": first, "hostID": host, "size": 1000i64}])
 }
 
-/// The last mount of the list gets mappings.
+/// Adds mappings to the last mount of the list.
 fn map_last(bundle: &mut Bundle, map: &Json) {
     let last = bundle.config.at("mounts").items().len() - 1;
     bundle.set(&format!("mounts[{last}].uidMappings"), map.clone());
     bundle.set(&format!("mounts[{last}].gidMappings"), map.clone());
 }
 
-/// With and without the word; what is root's here is somebody else's there, and the other way round.
+/// With and without the options; ids are mapped in both directions.
 fn idmap_by_the_fields(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -57,21 +57,21 @@ fn idmap_by_the_fields(rig: &mut Rig) -> Outcome {
         bundle.bind(&source, "/data", options);
         map_last(&mut bundle, &map(0, 4000));
         let verbs = ["stat", "/data", "stat", "/data/file", "mounts"];
-        let inside = rig.facts(&mut bundle, &verbs)?;
+        let inside = rig.report(&mut bundle, &verbs)?;
         inside.is("stat:/data", "d 755 4030 4030 0:0")?;
         inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     }
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/data", &["bind", "idmap"]);
     map_last(&mut bundle, &map(30, 0));
-    let inside = rig.facts(&mut bundle, &["stat", "/data", "create", "/data/new"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/data", "create", "/data/new"])?;
     inside.is("stat:/data", "d 755 0 0 0:0")?;
     inside.is("create:/data/new", "ok")?;
     let new = fs::metadata(source.join("new"))?;
     same("the new file's owner", (new.uid(), new.gid()), (30, 30))
 }
 
-/// The host's ids of the mapping are those of the container's mapping.
+/// The host ids of the mapping are mapped by the user namespace of the container.
 fn idmap_by_the_fields_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -81,27 +81,27 @@ fn idmap_by_the_fields_in_a_user_namespace(rig: &mut Rig) -> Outcome {
         bundle.user_namespace(100_000);
         bundle.bind(&source, "/tmp/data", &["bind", "idmap"]);
         map_last(&mut bundle, &map(0, host));
-        rig.facts(&mut bundle, &["stat", "/tmp/data/file"])?.is("stat:/tmp/data/file", want)?;
+        rig.report(&mut bundle, &["stat", "/tmp/data/file"])?.is("stat:/tmp/data/file", want)?;
     }
     Ok(())
 }
 
-/// The container's own mapping, turned round: what root owns on the host is root's inside.
+/// The inverse mapping of the user namespace: files of the host's root belong to the container's root.
 fn idmap_as_the_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.bind(&source, "/tmp/data", &["bind", "idmap"]);
-    let inside = rig.facts(&mut bundle, &["stat", "/tmp/data/file", "create", "/tmp/data/new"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/tmp/data/file", "create", "/tmp/data/new"])?;
     inside.is("stat:/tmp/data/file", "f 644 0 0 0:0")?;
     inside.is("create:/tmp/data/new", "ok")?;
     let new = fs::metadata(source.join("new"))?;
     same("the new file's owner", (new.uid(), new.gid()), (0, 0))
 }
 
-/// Whoever owns no id inside is nobody, and nothing can be made in their name.
-fn idmap_of_the_option(rig: &mut Rig) -> Outcome {
+/// A file whose owner has no mapping belongs to the overflow id, and no such file can be created.
+fn idmap_by_the_option(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let file = source.join("file");
@@ -110,61 +110,61 @@ fn idmap_of_the_option(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["stat", "/data/file", "create", "/data/new"]);
     for (uid, gid, want) in [(0, 0, "1 100"), (10, 9, "11 109"), (20, 10, "65534 65534")] {
         sys::chown(&file, uid, gid)?;
-        let inside = rig.run(&bundle, &[])?.good()?.facts();
+        let inside = rig.run(&bundle, &[])?.success()?.report();
         inside.is("stat:/data/file", &format!("f 644 {want} 0:0"))?;
         inside.is("create:/data/new", "!EOVERFLOW")?;
     }
     Ok(())
 }
 
-/// Behind an `@` are ids of the container, whatever they are on the host.
-fn idmap_of_the_option_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+/// After `@`, ids are those in the container, whatever they are on the host.
+fn idmap_by_the_option_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.bind(&source, "/tmp/one", &["bind", "idmap=uids=@0-3-10;gids=0-100005-1"]);
     bundle.bind(&source, "/tmp/two", &["rbind", "ridmap=uids=0-100999-1;gids=@0-0-1"]);
-    let inside = rig.facts(&mut bundle, &["stat", "/tmp/one/file", "stat", "/tmp/two/file"])?;
+    let inside = rig.report(&mut bundle, &["stat", "/tmp/one/file", "stat", "/tmp/two/file"])?;
     inside.is("stat:/tmp/one/file", "f 644 3 5 0:0")?;
     inside.is("stat:/tmp/two/file", "f 644 999 0 0:0")
 }
 
-fn submount_with(rig: &Rig, word: &str) -> Outcome<crate::facts::Facts> {
+fn submount_with(rig: &Rig, word: &str) -> Outcome<crate::report::Report> {
     let source = with_submount(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source, "/data", &["rbind", word]);
     map_last(&mut bundle, &map(0, 4000));
-    let inside = rig.facts(&mut bundle, &["stat", "/data/file", "stat", "/data/sub/deep"]);
+    let inside = rig.report(&mut bundle, &["stat", "/data/file", "stat", "/data/sub/deep"]);
     sys::umount(&source.join("sub"))?;
     inside
 }
 
-fn idmap_is_of_the_top_alone(rig: &mut Rig) -> Outcome {
+fn idmap_excludes_submounts(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let inside = submount_with(rig, "idmap")?;
     inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     inside.is("stat:/data/sub/deep", "f 644 0 0 0:0")
 }
 
-fn ridmap_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn ridmap_includes_submounts(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let inside = submount_with(rig, "ridmap")?;
     inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     inside.is("stat:/data/sub/deep", "f 644 4000 4000 0:0")
 }
 
-fn idmap_of_a_file_through_a_link(rig: &mut Rig) -> Outcome {
+fn idmap_of_a_file_through_a_symlink(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let link = source(rig)?.join("link");
     symlink("file", &link)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&link, "/data", &["bind", "idmap"]);
     map_last(&mut bundle, &map(0, 4000));
-    rig.facts(&mut bundle, &["stat", "/data"])?.is("stat:/data", "f 644 4000 4000 0:0")
+    rig.report(&mut bundle, &["stat", "/data"])?.is("stat:/data", "f 644 4000 4000 0:0")
 }
 
-/// The host's mount is shared: neither sees what is mounted in the other.
+/// The mount of the host is shared, but later mounts in one do not appear in the other.
 fn idmap_is_private(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
@@ -175,15 +175,15 @@ fn idmap_is_private(rig: &mut Rig) -> Outcome {
     bundle.bind(&source, "/data", &["rbind", "idmap"]);
     map_last(&mut bundle, &map(0, 4000));
     bundle.mount(json!({"destination": "/data/sub", "type": "tmpfs", "source": "tmpfs"}));
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/data/sub/new"]);
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/data/sub/new"]);
     let seen = fs::read_dir(source.join("sub"))?.count();
     sys::umount(&source)?;
     lacks("the mount", inside?.get("mount:/data"), "shared")?;
     same("files on the host", seen, 0)
 }
 
-/// Several mounts, with two kinds of mappings between them.
-fn idmap_shares_namespaces_of_mounts(rig: &mut Rig) -> Outcome {
+/// Mounts with the same mapping share a user namespace.
+fn idmap_with_several_mappings(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
@@ -192,27 +192,27 @@ fn idmap_shares_namespaces_of_mounts(rig: &mut Rig) -> Outcome {
         map_last(&mut bundle, &map(0, host));
     }
     let verbs = ["stat", "/a/file", "stat", "/b/file", "stat", "/c/file", "stat", "/d/file", "fds"];
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for (place, id) in [("/a", 10), ("/b", 10), ("/c", 20), ("/d", 10)] {
         inside.is(&format!("stat:{place}/file"), &format!("f 644 {id} {id} 0:0"))?;
     }
     Ok(())
 }
 
-fn idmap_of_a_filesystem_without_it_is_refused(rig: &mut Rig) -> Outcome {
+fn idmap_of_an_unsupported_filesystem_is_rejected(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.bind("/proc/sys".as_ref(), "/data", &["bind", "idmap"]);
     map_last(&mut bundle, &map(0, 4000));
-    rig.refused(&bundle, &["mounts[6]", "mount_setattr idmap", "0x9fa0", "invalid argument"])
+    rig.rejected(&bundle, &["mounts[6]", "mount_setattr idmap", "0x9fa0", "invalid argument"])
 }
 
-fn idmap_with_overlapping_ranges_is_refused(rig: &mut Rig) -> Outcome {
+fn idmap_with_overlapping_ranges_is_rejected(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.bind(&source, "/data", &["bind", "idmap=uids=0-1-10#5-20-10;gids=0-0-1"]);
-    rig.refused(&bundle, &["mounts[6]", "uid_map", "invalid argument"])
+    rig.rejected(&bundle, &["mounts[6]", "uid_map", "invalid argument"])
 }

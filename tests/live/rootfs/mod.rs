@@ -1,19 +1,19 @@
-//! The root file system: mounts, devices, masks, and that nothing reaches outside.
+//! The root filesystem: mounts, devices, masks, and protection against paths that lead out of it.
 
 pub mod attack;
 pub mod bind;
 pub mod cgroup;
+pub mod default_files;
 pub mod device;
 pub mod idmap;
-pub mod long;
-pub mod many;
+pub mod long_options;
+pub mod many_mounts;
 pub mod mask;
 pub mod mount;
+pub mod mount_error;
 pub mod order;
-pub mod over;
-pub mod own;
+pub mod over_root;
 pub mod propagation;
-pub mod refused;
 pub mod root;
 pub mod symlink;
 
@@ -24,7 +24,7 @@ use crate::check::{Outcome, skip};
 use crate::rig::Rig;
 use crate::sys;
 
-/// A directory on the host with one file, to be bound into containers.
+/// A directory on the host with one file, the source of bind mounts.
 fn source(rig: &Rig) -> Outcome<PathBuf> {
     let dir = rig.dir.join("source");
     fs::create_dir_all(&dir)?;
@@ -32,7 +32,7 @@ fn source(rig: &Rig) -> Outcome<PathBuf> {
     Ok(dir)
 }
 
-/// That the kernel has overlay, in itself or as a module that it finds.
+/// Skips the test if the kernel has no overlayfs, built in or as a module.
 fn has_overlay(rig: &Rig) -> Outcome {
     match sys::mount("none", &rig.dir, "overlay", 0, "") {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => skip("this kernel has no overlay"),
@@ -40,7 +40,7 @@ fn has_overlay(rig: &Rig) -> Outcome {
     }
 }
 
-/// That the directory of the test is not on the initramfs, whose mounts cannot be idmapped.
+/// Skips the test if its directory is on the initramfs, whose mounts cannot be idmapped.
 fn is_not_on_initramfs(rig: &Rig) -> Outcome {
     let table = fs::read_to_string("/proc/self/mounts")?;
     let holds = |words: &Vec<&str>| words.get(1).is_some_and(|place| rig.dir.starts_with(place));

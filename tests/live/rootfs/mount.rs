@@ -1,4 +1,4 @@
-//! File systems made for the container: proc, sysfs, tmpfs, devpts, mqueue.
+//! New filesystems: proc, sysfs, tmpfs, devpts, mqueue; and mount options (config.md, "Mounts").
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -8,37 +8,37 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, lacks, same};
 use crate::json;
 use crate::json::Json;
-use crate::namespaces::join::{held_user, proc_path};
-use crate::rig::{Peer, Rig};
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
     "rootfs",
-    proc_is_of_the_containers_pids,
+    proc_shows_the_pid_namespace,
     sysfs_is_read_only,
     mqueue_is_mounted,
     filesystems_belong_to_the_root_of_a_new_user_namespace,
     filesystems_belong_to_the_root_of_a_joined_user_namespace,
     tmpfs_size_and_mode,
-    tmpfs_takes_the_mode_of_its_place,
-    tmpfs_on_a_new_place_is_everybodys,
-    tmpfs_options_are_seen,
+    tmpfs_has_the_mode_of_its_mount_point,
+    tmpfs_at_a_new_mount_point_has_mode_1777,
+    tmpfs_options_are_set,
     tmpfs_without_a_source,
     tmpcopyup,
-    tmpcopyup_of_another_filesystem_is_refused,
+    tmpcopyup_of_another_filesystem_is_rejected,
     devpts_is_a_new_instance,
     devpts_ptmx_can_be_opened,
     remount_changes_a_mount,
     mounts_over_the_root_through_a_link,
-    an_unknown_type_is_refused,
-    an_unknown_option_is_the_kernels_to_refuse,
-    a_mount_without_destination_is_refused,
+    unknown_type_is_rejected,
+    unknown_option_is_rejected_by_the_kernel,
+    mount_without_destination_is_rejected,
 ];
 
-fn proc_is_of_the_containers_pids(rig: &mut Rig) -> Outcome {
+fn proc_shows_the_pid_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["mounts", "list", "/proc"])?;
-    contains("the line", inside.get("mount:/proc"), " - proc proc ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "list", "/proc"])?;
+    contains("the mountinfo line", inside.get("mount:/proc"), " - proc proc ")?;
     let numbers = |name: &&str| name.parse::<u32>().is_ok();
     let pids: Vec<&str> = inside.get("list:/proc").split(' ').filter(numbers).collect();
     same("processes", pids, vec!["1"])
@@ -46,24 +46,25 @@ fn proc_is_of_the_containers_pids(rig: &mut Rig) -> Outcome {
 
 fn sysfs_is_read_only(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["mounts", "mkdir", "/sys/new", "list", "/sys/fs"])?;
-    contains("the line", inside.get("mount:/sys"), " - sysfs sysfs ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "mkdir", "/sys/new", "list", "/sys/fs"])?;
+    contains("the mountinfo line", inside.get("mount:/sys"), " - sysfs sysfs ")?;
     inside.mount_has("/sys", &["ro", "nosuid", "noexec", "nodev"])?;
     inside.is("mkdir:/sys/new", "!EROFS")
 }
 
 fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/dev/mqueue/one"])?;
-    contains("the line", inside.get("mount:/dev/mqueue"), " - mqueue mqueue ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/dev/mqueue/one"])?;
+    contains("the mountinfo line", inside.get("mount:/dev/mqueue"), " - mqueue mqueue ")?;
     inside.is("create:/dev/mqueue/one", "ok")
 }
 
-/// Of every type that a user namespace may mount, but for those that are the kernel's own everywhere.
+/// Checks the owner of each filesystem that a user namespace may mount; that of proc and sysfs is always the host's
+/// root.
 fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
     has_overlay(rig)?;
     let lower = source(rig)?;
-    let lower = format!("lowerdir={}:{}", lower.display(), bundle.inside("etc").display());
+    let lower = format!("lowerdir={}:{}", lower.display(), bundle.host_path("etc").display());
     for (place, kind, options) in [
         ("/new/tmpfs", "tmpfs", vec![]),
         ("/new/ramfs", "ramfs", vec![]),
@@ -71,7 +72,7 @@ fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
         ("/new/devpts", "devpts", vec!["newinstance"]),
         ("/new/overlay", "overlay", vec![lower.as_str()]),
     ] {
-        fs::create_dir_all(bundle.inside(place))?;
+        fs::create_dir_all(bundle.host_path(place))?;
         bundle.mount(json!({"destination": place, "type": kind, "source": "name", "options": options}));
     }
     sys::chown(&source(rig)?, 100_000, 100_000)?;
@@ -79,7 +80,7 @@ fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
     let places = [&places[..], &["/new/devpts", "/new/overlay", "/proc", "/sys"]].concat();
     let verbs: Vec<&str> = places.iter().flat_map(|place| ["stat", place]).collect();
     let verbs = [&verbs[..], &["create", "/dev/mqueue/one", "ns"]].concat();
-    let inside = rig.facts(&mut bundle, &verbs)?;
+    let inside = rig.report(&mut bundle, &verbs)?;
     for place in places {
         let owner = inside.get(&format!("stat:{place}")).split(' ').nth(2);
         let want = if matches!(place, "/proc" | "/sys") { "65534" } else { "0" };
@@ -97,14 +98,14 @@ fn filesystems_belong_to_the_root_of_a_new_user_namespace(rig: &mut Rig) -> Outc
 }
 
 fn filesystems_belong_to_the_root_of_a_joined_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = held_user(rig, &[])?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     let mut bundle = rig.bundle()?;
     bundle.namespace("user", Some(&proc_path(pid, "user")));
     belong_to_root(rig, bundle)
 }
 
-/// Only a directory that was there says which mode is wanted.
-fn tmpfs_on_a_new_place_is_everybodys(rig: &mut Rig) -> Outcome {
+/// The mode of an existing directory is kept; a new one gets mode 1777.
+fn tmpfs_at_a_new_mount_point_has_mode_1777(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(tmpfs(&[]));
     let places = ["/run/lock", "/etc/deep/er", "/fresh/below"];
@@ -114,7 +115,7 @@ fn tmpfs_on_a_new_place_is_everybodys(rig: &mut Rig) -> Outcome {
     bundle.set("process.user", json!({"uid": 1000i64, "gid": 1000i64}));
     let verbs: Vec<&str> = ["/fresh"].into_iter().chain(places).flat_map(|place| ["stat", place]).collect();
     let inside =
-        rig.facts(&mut bundle, &[&verbs[..], &["stat", "/run", "create", "/run/lock/new"]].concat())?;
+        rig.report(&mut bundle, &[&verbs[..], &["stat", "/run", "create", "/run/lock/new"]].concat())?;
     for place in ["/fresh"].into_iter().chain(places) {
         inside.is(&format!("stat:{place}"), "d 1777 0 0 0:0")?;
     }
@@ -131,25 +132,25 @@ fn tmpfs(options: &[&str]) -> Json {
 fn tmpfs_size_and_mode(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(tmpfs(&["size=128k", "mode=1770", "uid=5", "gid=6"]));
-    let inside = rig.facts(&mut bundle, &["mounts", "stat", "/fresh"])?;
+    let inside = rig.report(&mut bundle, &["mounts", "stat", "/fresh"])?;
     inside.mount_has("/fresh", &["size=128k"])?;
     inside.is("stat:/fresh", "d 1770 5 6 0:0")
 }
 
-fn tmpfs_takes_the_mode_of_its_place(rig: &mut Rig) -> Outcome {
+fn tmpfs_has_the_mode_of_its_mount_point(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("fresh"))?;
-    fs::set_permissions(bundle.inside("fresh"), fs::Permissions::from_mode(0o711))?;
+    fs::create_dir(bundle.host_path("fresh"))?;
+    fs::set_permissions(bundle.host_path("fresh"), fs::Permissions::from_mode(0o711))?;
     bundle.mount(tmpfs(&[]));
-    let inside = rig.facts(&mut bundle, &["stat", "/fresh", "mounts"])?;
-    contains("the line", inside.get("mount:/fresh"), " - tmpfs ")?;
+    let inside = rig.report(&mut bundle, &["stat", "/fresh", "mounts"])?;
+    contains("the mountinfo line", inside.get("mount:/fresh"), " - tmpfs ")?;
     inside.is("stat:/fresh", "d 711 0 0 0:0")
 }
 
-fn tmpfs_options_are_seen(rig: &mut Rig) -> Outcome {
+fn tmpfs_options_are_set(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(tmpfs(&["nosuid", "nodev", "noexec", "noatime", "ro"]));
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/fresh/file"])?;
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/fresh/file"])?;
     inside.mount_has("/fresh", &["nosuid", "nodev", "noexec", "noatime", "ro"])?;
     inside.is("create:/fresh/file", "!EROFS")
 }
@@ -157,21 +158,21 @@ fn tmpfs_options_are_seen(rig: &mut Rig) -> Outcome {
 fn tmpfs_without_a_source(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.mount(json!({"destination": "/fresh", "type": "tmpfs"}));
-    let inside = rig.facts(&mut bundle, &["mounts"])?;
-    contains("the line", inside.get("mount:/fresh"), " - tmpfs ")
+    let inside = rig.report(&mut bundle, &["mounts"])?;
+    contains("the mountinfo line", inside.get("mount:/fresh"), " - tmpfs ")
 }
 
-/// Everything that is there, with owners and modes, and writing changes the copy alone.
+/// All files are copied with owners and modes, and writing changes only the copies.
 fn tmpcopyup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let below = bundle.inside("fresh/dir/deeper");
+    let below = bundle.host_path("fresh/dir/deeper");
     fs::create_dir_all(&below)?;
     fs::write(below.join("file"), "x".repeat(300_000))?;
     chown(below.join("file"), Some(5), Some(6))?;
     fs::set_permissions(below.join("file"), fs::Permissions::from_mode(0o4755))?;
-    symlink("../nowhere", bundle.inside("fresh/link"))?;
+    symlink("../nowhere", bundle.host_path("fresh/link"))?;
     bundle.mount(tmpfs(&["tmpcopyup", "ro"]));
-    let inside = rig.facts(
+    let inside = rig.report(
         &mut bundle,
         &[
             "list",
@@ -191,17 +192,17 @@ fn tmpcopyup(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-fn tmpcopyup_of_another_filesystem_is_refused(rig: &mut Rig) -> Outcome {
+fn tmpcopyup_of_another_filesystem_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let options = json!(["tmpcopyup"]);
     bundle.mount(json!({"destination": "/fresh", "type": "ramfs", "source": "x", "options": options}));
-    rig.refused(&bundle, &["/fresh", "tmpcopyup"])
+    rig.rejected(&bundle, &["/fresh", "tmpcopyup"])
 }
 
 fn devpts_is_a_new_instance(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["mounts", "list", "/dev/pts", "stat", "/dev/pts/ptmx"])?;
-    contains("the line", inside.get("mount:/dev/pts"), " - devpts devpts ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "list", "/dev/pts", "stat", "/dev/pts/ptmx"])?;
+    contains("the mountinfo line", inside.get("mount:/dev/pts"), " - devpts devpts ")?;
     inside.mount_has("/dev/pts", &["mode=620", "ptmxmode=666"])?;
     inside.is("list:/dev/pts", "ptmx")?;
     inside.is("stat:/dev/pts/ptmx", "c 666 0 0 5:2")
@@ -209,7 +210,7 @@ fn devpts_is_a_new_instance(rig: &mut Rig) -> Outcome {
 
 fn devpts_ptmx_can_be_opened(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["link", "/dev/ptmx", "open", "/dev/ptmx"])?;
+    let inside = rig.report(&mut bundle, &["link", "/dev/ptmx", "open", "/dev/ptmx"])?;
     inside.is("link:/dev/ptmx", "pts/ptmx")?;
     inside.is("open:/dev/ptmx", "ok")
 }
@@ -219,51 +220,51 @@ fn remount_changes_a_mount(rig: &mut Rig) -> Outcome {
     bundle.file("/fresh/file", "under it")?;
     bundle.mount(tmpfs(&["size=64k", "nosuid"]));
     bundle.mount(tmpfs(&["remount", "ro", "nosuid"]));
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/fresh/new", "list", "/fresh"])?;
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/fresh/new", "list", "/fresh"])?;
     inside.is("create:/fresh/new", "!EROFS")?;
     inside.is("list:/fresh", "")?;
     inside.mount_has("/fresh", &["ro", "nosuid"])?;
-    same("mounts there", inside.all("mount:/fresh").len(), 1)
+    same("number of mounts", inside.all("mount:/fresh").len(), 1)
 }
 
-/// A link in the image leads there all the same: the mount is beneath what the container has.
+/// The destination is a symlink to the root, so the mount is hidden below the container's root.
 fn mounts_over_the_root_through_a_link(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    symlink("/", bundle.inside("lead"))?;
+    symlink("/", bundle.host_path("lead"))?;
     bundle.mount(json!({"destination": "/lead", "type": "tmpfs", "source": "tmpfs"}));
     bundle.verbs(&["list", "/..", "list", "/"]);
     let output = rig.run(&bundle, &[])?;
     if output.code() != 0 {
-        return rig.bad(&output, &["/lead"]);
+        return rig.failure(&output, &["/lead"]);
     }
-    let inside = output.good()?.facts();
+    let inside = output.success()?.report();
     for place in ["/..", "/"] {
         lacks("the list", inside.get(&format!("list:{place}")), "boot")?;
     }
     Ok(())
 }
 
-fn an_unknown_type_is_refused(rig: &mut Rig) -> Outcome {
+fn unknown_type_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.mount(json!({"destination": "/fresh", "type": "moonfs", "source": "moon"}));
-    rig.refused(&bundle, &["mounts[6]", "moonfs"])
+    rig.rejected(&bundle, &["mounts[6]", "moonfs"])
 }
 
-/// A word that is in no table goes to the file system, which knows best.
-fn an_unknown_option_is_the_kernels_to_refuse(rig: &mut Rig) -> Outcome {
+/// An option that mote does not have is passed to the filesystem.
+fn unknown_option_is_rejected_by_the_kernel(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.mount(tmpfs(&["moonlight"]));
-    rig.refused(&bundle, &["mounts[6]", "/fresh"])
+    rig.rejected(&bundle, &["mounts[6]", "/fresh"])
 }
 
-fn a_mount_without_destination_is_refused(rig: &mut Rig) -> Outcome {
+fn mount_without_destination_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["mounts"]);
     bundle.mount(json!({"type": "tmpfs", "source": "tmpfs"}));
-    if rig.is(Peer::Mote) {
-        return rig.refused(&bundle, &["mounts[6]", "destination"]);
+    if rig.is(Runtime::Mote) {
+        return rig.rejected(&bundle, &["mounts[6]", "destination"]);
     }
     lacks("a peer's mounts", &rig.run(&bundle, &[])?.stdout, "moon")
 }

@@ -1,11 +1,12 @@
-//! Propagation between the host's mounts and the container's.
+//! Mount propagation between the host and the container: mount options and `linux.rootfsPropagation`
+//! (mount_namespaces(7)).
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::source;
 use crate::check::{Outcome, contains, lacks, same};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::rig::Rig;
 use crate::{sys, tests};
 
@@ -15,21 +16,21 @@ tests![
     option_slave,
     option_shared,
     option_unbindable,
-    option_rprivate_reaches_submounts,
-    option_rslave_reaches_submounts,
-    option_rshared_reaches_submounts,
-    root_is_private_unless_asked,
+    option_rprivate_includes_submounts,
+    option_rslave_includes_submounts,
+    option_rshared_includes_submounts,
+    root_is_private_by_default,
     root_slave,
     root_shared,
     root_unbindable,
-    root_of_another_word_is_refused,
+    root_with_another_value_is_rejected,
     slave_receives_from_the_host,
     private_receives_nothing,
     shared_sends_to_the_host,
     container_mounts_stay_inside,
 ];
 
-/// A source that is a shared mount, with a shared mount on `sub`.
+/// A source that is a shared mount, with a shared mount at `sub`.
 fn shared(rig: &Rig) -> Outcome<PathBuf> {
     let dir = source(rig)?;
     let path = dir.display().to_string();
@@ -40,34 +41,34 @@ fn shared(rig: &Rig) -> Outcome<PathBuf> {
     Ok(dir)
 }
 
-/// Binds the shared source at `/data` with one more word, and gives the mounts seen inside.
-fn with_word(rig: &Rig, word: &str) -> Outcome<Facts> {
+/// Mounts the shared source at `/data` with a propagation option; returns the report with the mounts.
+fn with_word(rig: &Rig, word: &str) -> Outcome<Report> {
     let dir = shared(rig)?;
     let mut bundle = rig.bundle()?;
     if word.ends_with("slave") {
-        // A root that is cut off from the host leaves nothing to be the slave of.
+        // If the root is private, there is no peer group for a slave.
         bundle.set("linux.rootfsPropagation", "rslave");
     }
     bundle.bind(&dir, "/data", &["rbind", word]);
-    let inside = rig.facts(&mut bundle, &["mounts"]);
+    let inside = rig.report(&mut bundle, &["mounts"]);
     sys::umount(&dir)?;
     inside
 }
 
 /// The optional fields of a mountinfo line: `shared:1`, `master:2`, `unbindable`.
-fn fields<'a>(facts: &'a Facts, place: &str) -> Outcome<&'a str> {
-    let line = facts.get(&format!("mount:{place}"));
+fn fields<'a>(report: &'a Report, place: &str) -> Outcome<&'a str> {
+    let line = report.get(&format!("mount:{place}"));
     let (fields, _) = line.split_once(" - ").ok_or(format!("no mount at {place}"))?;
     let start = fields.match_indices(' ').nth(5).map_or(fields.len(), |(index, _)| index + 1);
     Ok(fields.get(start..).unwrap_or(""))
 }
 
-fn has(facts: &Facts, place: &str, field: &str) -> Outcome {
-    contains(&format!("the fields of {place}"), fields(facts, place)?, field)
+fn has(report: &Report, place: &str, field: &str) -> Outcome {
+    contains(&format!("the fields of {place}"), fields(report, place)?, field)
 }
 
-fn has_not(facts: &Facts, place: &str, field: &str) -> Outcome {
-    lacks(&format!("the fields of {place}"), fields(facts, place)?, field)
+fn has_not(report: &Report, place: &str, field: &str) -> Outcome {
+    lacks(&format!("the fields of {place}"), fields(report, place)?, field)
 }
 
 fn option_private(rig: &mut Rig) -> Outcome {
@@ -88,23 +89,23 @@ fn option_unbindable(rig: &mut Rig) -> Outcome {
     has(&with_word(rig, "unbindable")?, "/data", "unbindable")
 }
 
-fn option_rprivate_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rprivate_includes_submounts(rig: &mut Rig) -> Outcome {
     let inside = with_word(rig, "rprivate")?;
     same("fields", fields(&inside, "/data")?, "")?;
     same("fields below", fields(&inside, "/data/sub")?, "")
 }
 
-fn option_rslave_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rslave_includes_submounts(rig: &mut Rig) -> Outcome {
     let inside = with_word(rig, "rslave")?;
     has(&inside, "/data/sub", "master:")?;
     has_not(&inside, "/data/sub", "shared:")
 }
 
-fn option_rshared_reaches_submounts(rig: &mut Rig) -> Outcome {
+fn option_rshared_includes_submounts(rig: &mut Rig) -> Outcome {
     has(&with_word(rig, "rshared")?, "/data/sub", "shared:")
 }
 
-/// The fields of the container's root, whose place on the host is a shared mount.
+/// The optional fields of the container's root, which is on a shared mount of the host.
 fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
     let mut bundle = rig.bundle()?;
     let path = bundle.dir.display().to_string();
@@ -113,12 +114,12 @@ fn root_with(rig: &Rig, word: Option<&str>) -> Outcome<String> {
     if let Some(word) = word {
         bundle.set("linux.rootfsPropagation", word);
     }
-    let inside = rig.facts(&mut bundle, &["mounts"]);
+    let inside = rig.report(&mut bundle, &["mounts"]);
     sys::umount(&bundle.dir)?;
     Ok(fields(&inside?, "/")?.to_string())
 }
 
-fn root_is_private_unless_asked(rig: &mut Rig) -> Outcome {
+fn root_is_private_by_default(rig: &mut Rig) -> Outcome {
     lacks("the root's fields", &root_with(rig, None)?, "shared:")?;
     same("the root's fields", root_with(rig, Some("private"))?.as_str(), "")
 }
@@ -135,14 +136,14 @@ fn root_unbindable(rig: &mut Rig) -> Outcome {
     contains("the root's fields", &root_with(rig, Some("unbindable"))?, "unbindable")
 }
 
-fn root_of_another_word_is_refused(rig: &mut Rig) -> Outcome {
+fn root_with_another_value_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.rootfsPropagation", "sideways");
-    rig.refused(&bundle, &["linux.rootfsPropagation", "sideways"])
+    rig.rejected(&bundle, &["linux.rootfsPropagation", "sideways"])
 }
 
-/// A mount made on the host while the container runs; gives what the container then finds there.
+/// Makes a mount on the host while the container runs; returns what the container then lists there.
 fn made_later(rig: &Rig, word: &str) -> Outcome<String> {
     let dir = shared(rig)?;
     let late = dir.join("late");
@@ -155,10 +156,10 @@ fn made_later(rig: &Rig, word: &str) -> Outcome<String> {
     running.lines.until("say=ready")?;
     sys::mount("none", &late, "tmpfs", 0, "")?;
     fs::write(late.join("news"), "")?;
-    running.say("go\n")?;
-    let facts = running.finish()?.good()?.facts();
+    running.write("go\n")?;
+    let report = running.finish()?.success()?.report();
     sys::umount(&dir)?;
-    Ok(facts.get("list:/data/late").to_string())
+    Ok(report.get("list:/data/late").to_string())
 }
 
 fn slave_receives_from_the_host(rig: &mut Rig) -> Outcome {
@@ -169,7 +170,7 @@ fn private_receives_nothing(rig: &mut Rig) -> Outcome {
     same("seen inside", made_later(rig, "rprivate")?.as_str(), "")
 }
 
-/// As engines ask for it, with the root shared too: what the container mounts there is mounted on the host.
+/// As engines set it up, with the root shared, too: a mount by the container appears on the host.
 fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
     let dir = shared(rig)?;
     fs::create_dir(dir.join("late"))?;
@@ -181,16 +182,16 @@ fn shared_sends_to_the_host(rig: &mut Rig) -> Outcome {
     bundle.bind(&dir, "/data", &["rbind", "rshared"]);
     bundle.verbs(&["mount", "/data/late", "create", "/data/late/news", "say", "ready", "line"]);
     let mut running = rig.spawn(&bundle, &[])?;
-    let said = running.lines.until("say=ready");
+    let seen_inside = running.lines.until("say=ready");
     let seen = dir.join("late/news").exists();
-    running.say("go\n")?;
-    running.finish()?.good()?;
+    running.write("go\n")?;
+    running.finish()?.success()?;
     sys::umount(&dir)?;
-    said?.is("mount:/data/late", "ok")?;
+    seen_inside?.is("mount:/data/late", "ok")?;
     same("seen on the host", seen, true)
 }
 
-/// Mounts of the set-up and of the container, on a host whose root is shared, do not come back to the host.
+/// Mounts by the runtime and by the container do not appear on a host whose root is shared.
 fn container_mounts_stay_inside(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let path = bundle.dir.display().to_string();
@@ -201,8 +202,8 @@ fn container_mounts_stay_inside(rig: &mut Rig) -> Outcome {
     running.lines.until("say=ready")?;
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let mine = table.lines().filter(|line| line.contains(&path)).count();
-    running.say("go\n")?;
-    running.finish()?.good()?;
+    running.write("go\n")?;
+    running.finish()?.success()?;
     sys::umount(&bundle.dir)?;
     same("mounts at the bundle", mine, 1)
 }

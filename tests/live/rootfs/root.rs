@@ -1,4 +1,4 @@
-//! The root itself: where it comes from, read-only, and what of the host can still be reached.
+//! `root` (config.md, "Root"): its path, read-only roots, pivot_root(2), and what of the host remains reachable.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,28 +10,28 @@ use crate::{sys, tests};
 
 tests![
     "rootfs",
-    only_the_containers_mounts_are_there,
+    only_mounts_of_the_container_are_visible,
     the_host_is_not_above_the_root,
-    the_host_is_not_behind_proc,
+    the_host_is_not_reachable_through_proc,
     root_read_only,
     root_read_only_leaves_mounts_writable,
     root_by_an_absolute_path,
     root_that_is_a_symlink,
-    root_that_is_missing_is_refused,
-    root_that_is_a_file_is_refused,
-    root_without_a_path_is_refused,
+    root_that_is_missing_is_rejected,
+    root_that_is_a_file_is_rejected,
+    root_without_a_path_is_rejected,
     without_pivot,
     without_pivot_the_host_is_not_above_the_root,
-    without_pivot_nobody_climbs_out,
+    without_pivot_chroot_escape_fails,
     without_pivot_no_procfs_is_left,
     without_pivot_no_procfs_is_left_in_a_user_namespace,
-    without_pivot_a_mount_that_another_hides,
+    without_pivot_hidden_mounts,
 ];
 
-/// Everything that mountinfo shows inside is of the configuration, or one of its masks.
-fn only_the_containers_mounts_are_there(rig: &mut Rig) -> Outcome {
+/// mountinfo in the container shows only mounts of the configuration, and masks.
+fn only_mounts_of_the_container_are_visible(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let inside = rig.facts(&mut bundle, &["mounts"])?;
+    let inside = rig.report(&mut bundle, &["mounts"])?;
     let masks = ["linux.maskedPaths", "linux.readonlyPaths"];
     let mut allowed = vec!["/".to_string()];
     for mount in bundle.config.at("mounts").items() {
@@ -53,7 +53,7 @@ fn above(rig: &Rig, options: &[&str]) -> Outcome {
     let names = "dev etc payload proc sys tmp";
     let verbs = ["list", "/", "list", "/..", "list", "/../../..", "list", "/proc/self/root"];
     bundle.verbs(&verbs);
-    let inside = rig.run(&bundle, options)?.good()?.facts();
+    let inside = rig.run(&bundle, options)?.success()?.report();
     for path in ["/", "/..", "/../../..", "/proc/self/root"] {
         inside.is(&format!("list:{path}"), names)?;
     }
@@ -64,11 +64,11 @@ fn the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
     above(rig, &[])
 }
 
-/// Process 1 of the host is not there, and that of the container leads to the container.
-fn the_host_is_not_behind_proc(rig: &mut Rig) -> Outcome {
+/// The host's process 1 is not visible, and /proc/1 links to the container's root.
+fn the_host_is_not_reachable_through_proc(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let inside =
-        rig.facts(&mut bundle, &["list", "/proc/1/root", "list", "/proc/1/cwd", "link", "/proc/1/cwd"])?;
+        rig.report(&mut bundle, &["list", "/proc/1/root", "list", "/proc/1/cwd", "link", "/proc/1/cwd"])?;
     inside.is("list:/proc/1/root", "dev etc payload proc sys tmp")?;
     inside.is("list:/proc/1/cwd", "dev etc payload proc sys tmp")?;
     inside.is("link:/proc/1/cwd", "/")
@@ -77,7 +77,7 @@ fn the_host_is_not_behind_proc(rig: &mut Rig) -> Outcome {
 fn root_read_only(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.readonly", true);
-    let inside = rig.facts(&mut bundle, &["create", "/new", "create", "/etc/new", "mounts"])?;
+    let inside = rig.report(&mut bundle, &["create", "/new", "create", "/etc/new", "mounts"])?;
     inside.is("create:/new", "!EROFS")?;
     inside.is("create:/etc/new", "!EROFS")?;
     inside.mount_has("/", &["ro"])
@@ -87,7 +87,7 @@ fn root_read_only_leaves_mounts_writable(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.readonly", true);
     bundle.mount(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}));
-    let inside = rig.facts(&mut bundle, &["create", "/tmp/new", "create", "/dev/shm/new"])?;
+    let inside = rig.report(&mut bundle, &["create", "/tmp/new", "create", "/dev/shm/new"])?;
     inside.is("create:/tmp/new", "ok")?;
     inside.is("create:/dev/shm/new", "ok")
 }
@@ -97,7 +97,7 @@ fn root_by_an_absolute_path(rig: &mut Rig) -> Outcome {
     let path = rig.dir.join("elsewhere");
     fs::rename(bundle.dir.join("rootfs"), &path)?;
     bundle.set("root.path", path.display().to_string());
-    rig.facts(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
+    rig.report(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
 }
 
 fn root_that_is_a_symlink(rig: &mut Rig) -> Outcome {
@@ -105,31 +105,31 @@ fn root_that_is_a_symlink(rig: &mut Rig) -> Outcome {
     let path = rig.dir.join("elsewhere");
     fs::rename(bundle.dir.join("rootfs"), &path)?;
     symlink(&path, bundle.dir.join("rootfs"))?;
-    rig.facts(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
+    rig.report(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
 }
 
-fn root_that_is_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn root_that_is_missing_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.path", "nothing");
-    rig.refused(&bundle, &["root.path", "nothing"])
+    rig.rejected(&bundle, &["root.path", "nothing"])
 }
 
-fn root_that_is_a_file_is_refused(rig: &mut Rig) -> Outcome {
+fn root_that_is_a_file_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("root.path", "config.json");
-    rig.refused(&bundle, &["root.path"])
+    rig.rejected(&bundle, &["root.path"])
 }
 
-fn root_without_a_path_is_refused(rig: &mut Rig) -> Outcome {
+fn root_without_a_path_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.remove("root.path");
-    rig.refused(&bundle, &["root", "path"])
+    rig.rejected(&bundle, &["root", "path"])
 }
 
 fn without_pivot(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["list", "/", "ns", "create", "/new"]);
-    let inside = rig.run(&bundle, &["--no-pivot"])?.good()?.facts();
+    let inside = rig.run(&bundle, &["--no-pivot"])?.success()?.report();
     inside.is("list:/", "dev etc payload proc sys tmp")?;
     inside.is("create:/new", "ok")
 }
@@ -138,8 +138,8 @@ fn without_pivot_the_host_is_not_above_the_root(rig: &mut Rig) -> Outcome {
     above(rig, &["--no-pivot"])
 }
 
-/// With hooks the root is where the bundle has it, until they have been run.
-fn without_pivot_nobody_climbs_out(rig: &mut Rig) -> Outcome {
+/// With hooks, the root is at its path in the bundle until they have been run.
+fn without_pivot_chroot_escape_fails(rig: &mut Rig) -> Outcome {
     for hooks in [false, true] {
         let mut bundle = rig.bundle()?;
         if hooks {
@@ -149,13 +149,14 @@ fn without_pivot_nobody_climbs_out(rig: &mut Rig) -> Outcome {
             bundle.set(&format!("process.capabilities.{set}[+]"), "CAP_SYS_CHROOT");
         }
         bundle.verbs(&["climb"]);
-        let inside = rig.run(&bundle, &["--no-pivot"])?.good()?.facts();
+        let inside = rig.run(&bundle, &["--no-pivot"])?.success()?.report();
         inside.is("climb", "dev etc payload proc sys tmp")?;
     }
     Ok(())
 }
 
-/// CVE-2019-16884's like: a procfs in the mount namespace, hidden or not, lets one be mounted that has no masks.
+/// Similar to CVE-2019-16884: with any procfs in the mount namespace, even a hidden one, another one without masks
+/// could be mounted.
 fn no_procfs_is_left(rig: &Rig, user_namespace: bool) -> Outcome {
     for options in [&[][..], &["--no-pivot"]] {
         let mut bundle = rig.bundle()?;
@@ -163,7 +164,7 @@ fn no_procfs_is_left(rig: &Rig, user_namespace: bool) -> Outcome {
             bundle.user_namespace(100_000);
         }
         bundle.verbs(&["reveal", "/tmp"]);
-        rig.run(&bundle, options)?.good()?.facts().is("reveal", "!EPERM")?;
+        rig.run(&bundle, options)?.success()?.report().is("reveal", "!EPERM")?;
     }
     Ok(())
 }
@@ -172,7 +173,7 @@ fn without_pivot_no_procfs_is_left(rig: &mut Rig) -> Outcome {
     no_procfs_is_left(rig, false)
 }
 
-/// There nobody can unmount the host's, which is covered instead.
+/// In a user namespace, the host's procfs cannot be unmounted, and is covered instead.
 fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     if table.lines().filter(|line| line.contains(" - proc ")).count() > 1 {
@@ -181,8 +182,9 @@ fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome
     no_procfs_is_left(rig, true)
 }
 
-/// It cannot be unmounted before the other, and by then the procfs is gone that tells of both.
-fn without_pivot_a_mount_that_another_hides(rig: &mut Rig) -> Outcome {
+/// A hidden mount cannot be unmounted before the one that covers it, and by then the procfs that lists both is
+/// unmounted.
+fn without_pivot_hidden_mounts(rig: &mut Rig) -> Outcome {
     let over = rig.dir.join("over");
     let hidden = over.join("hidden");
     fs::create_dir_all(&hidden)?;

@@ -1,5 +1,5 @@
-//! Symlinks of the image that lead somewhere good: what is made through them lands inside the root. And the
-//! process itself: its working directory and its user's home are looked for inside.
+//! Harmless symlinks of the image: files and mounts through them are created inside the rootfs. And paths that are
+//! looked up in the container: the working directory and /etc/passwd.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -9,7 +9,7 @@ use super::attack::{untouched, victim};
 use super::source;
 use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
 
 tests![
@@ -25,44 +25,44 @@ tests![
     file_is_mounted_unfollowed_below_a_symlink,
     symlink_of_procfs_is_not_covered,
     working_directory_through_a_symlink,
-    working_directory_is_not_made_outside,
+    working_directory_is_not_created_outside,
     working_directory_by_a_leaked_descriptor,
-    passwd_is_the_images,
+    passwd_is_that_of_the_image,
 ];
 
 fn mount_through_a_relative_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("real"))?;
-    symlink("real", bundle.inside("way"))?;
+    fs::create_dir(bundle.host_path("real"))?;
+    symlink("real", bundle.host_path("way"))?;
     bundle.mount(json!({"destination": "/way/data", "type": "tmpfs", "source": "tmpfs"}));
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/way/data/file", "list", "/real/data"])?;
-    contains("the line", inside.get("mount:/real/data"), " - tmpfs ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/way/data/file", "list", "/real/data"])?;
+    contains("the mountinfo line", inside.get("mount:/real/data"), " - tmpfs ")?;
     inside.is("list:/real/data", "file")
 }
 
-/// `/run` as a link from `/var/run`: absolute, and meant inside the image.
+/// `/var/run` is an absolute symlink to `/run`, which is resolved inside the rootfs.
 fn mount_through_an_absolute_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir_all(bundle.inside("run"))?;
-    fs::create_dir_all(bundle.inside("var"))?;
-    symlink("/run", bundle.inside("var/run"))?;
+    fs::create_dir_all(bundle.host_path("run"))?;
+    fs::create_dir_all(bundle.host_path("var"))?;
+    symlink("/run", bundle.host_path("var/run"))?;
     bundle.mount(json!({"destination": "/var/run/data", "type": "tmpfs", "source": "tmpfs"}));
-    let inside = rig.facts(&mut bundle, &["mounts", "create", "/run/data/file"])?;
-    contains("the line", inside.get("mount:/run/data"), " - tmpfs ")?;
+    let inside = rig.report(&mut bundle, &["mounts", "create", "/run/data/file"])?;
+    contains("the mountinfo line", inside.get("mount:/run/data"), " - tmpfs ")?;
     inside.is("create:/run/data/file", "ok")
 }
 
 fn mask_through_a_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.file("/real/secret", "secret")?;
-    symlink("/real", bundle.inside("way"))?;
+    symlink("/real", bundle.host_path("way"))?;
     bundle.set("linux.maskedPaths", json!(["/way/secret"]));
-    let inside = rig.facts(&mut bundle, &["read", "/real/secret", "read", "/way/secret"])?;
+    let inside = rig.report(&mut bundle, &["read", "/real/secret", "read", "/way/secret"])?;
     inside.is("read:/real/secret", "")?;
     inside.is("read:/way/secret", "")
 }
 
-/// What the link says is not looked at; the same link may be there already, and nothing else.
+/// The target is not followed; the image may have the same symlink, and no other file.
 fn symlink_is_copied(rig: &mut Rig) -> Outcome {
     let source = rig.dir.join("link");
     symlink("../point/to/nowhere", &source)?;
@@ -71,18 +71,18 @@ fn symlink_is_copied(rig: &mut Rig) -> Outcome {
         if user {
             bundle.user_namespace(0);
         }
-        symlink("../point/to/nowhere", bundle.inside("there"))?;
+        symlink("../point/to/nowhere", bundle.host_path("there"))?;
         bundle.bind(&source, "/new/dir/link", &["rbind", "copy-symlink"]);
         bundle.bind(&source, "/there", &["bind", "copy-symlink"]);
-        let inside = rig.facts(&mut bundle, &["link", "/new/dir/link", "link", "/there", "mounts"])?;
+        let inside = rig.report(&mut bundle, &["link", "/new/dir/link", "link", "/there", "mounts"])?;
         inside.is("link:/new/dir/link", "../point/to/nowhere")?;
         inside.is("link:/there", "../point/to/nowhere")?;
         same("mounts", inside.all("mount:/there").len(), 0)?;
     }
     let mut bundle = rig.bundle()?;
-    symlink("elsewhere", bundle.inside("there"))?;
+    symlink("elsewhere", bundle.host_path("there"))?;
     bundle.bind(&source, "/there", &["bind", "copy-symlink"]);
-    rig.refused(&bundle, &["mounts[6] /there", "../point/to/nowhere"])
+    rig.rejected(&bundle, &["mounts[6] /there", "../point/to/nowhere"])
 }
 
 fn symlink_is_copied_below_a_symlink(rig: &mut Rig) -> Outcome {
@@ -90,9 +90,9 @@ fn symlink_is_copied_below_a_symlink(rig: &mut Rig) -> Outcome {
     symlink("somewhere", &source)?;
     fs::create_dir(&outside)?;
     let mut bundle = rig.bundle()?;
-    symlink(&outside, bundle.inside("way"))?;
+    symlink(&outside, bundle.host_path("way"))?;
     bundle.bind(&source, "/way/link", &["bind", "copy-symlink"]);
-    rig.facts(&mut bundle, &["link", "/way/link"])?.is("link:/way/link", "somewhere")?;
+    rig.report(&mut bundle, &["link", "/way/link"])?.is("link:/way/link", "somewhere")?;
     same("names outside", fs::read_dir(&outside)?.count(), 0)
 }
 
@@ -100,7 +100,7 @@ fn symlink_to_copy_that_is_a_file(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.bind(&source.join("file"), "/data", &["bind", "copy-symlink", "ro"]);
-    let inside = rig.facts(&mut bundle, &["read", "/data", "mounts"])?;
+    let inside = rig.report(&mut bundle, &["read", "/data", "mounts"])?;
     inside.is("read:/data", "from the host")?;
     inside.mount_has("/data", &["ro"])
 }
@@ -113,12 +113,12 @@ fn symlink_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
         if user {
             bundle.user_namespace(0);
         }
-        symlink("nowhere", bundle.inside("link"))?;
+        symlink("nowhere", bundle.host_path("link"))?;
         bundle.file("/file", "the image's")?;
         bundle.bind(&link, "/link", &["bind", "src-nofollow", "dest-nofollow"]);
         bundle.bind(&link, "/new", &["bind", "src-nofollow"]);
         let verbs = ["link", "/link", "read", "/link", "link", "/new", "list", "/"];
-        let inside = rig.facts(&mut bundle, &verbs)?;
+        let inside = rig.report(&mut bundle, &verbs)?;
         inside.is("link:/link", "file")?;
         inside.is("read:/link", "the image's")?;
         inside.is("link:/new", "file")?;
@@ -127,16 +127,16 @@ fn symlink_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// What the image's link leads to stays as it is, and is not made.
+/// The target of the image's symlink is neither changed nor created.
 fn file_is_mounted_over_a_symlink(rig: &mut Rig) -> Outcome {
     let source = source(rig)?;
     symlink("file", source.join("link"))?;
     for name in ["file", "link"] {
         let mut bundle = rig.bundle()?;
-        symlink("nowhere", bundle.inside("link"))?;
+        symlink("nowhere", bundle.host_path("link"))?;
         bundle.bind(&source.join(name), "/link", &["bind", "dest-nofollow"]);
         bundle.bind(&source.join(name), "/new/name", &["bind", "dest-nofollow"]);
-        let inside = rig.facts(&mut bundle, &["read", "/link", "read", "/new/name", "list", "/"])?;
+        let inside = rig.report(&mut bundle, &["read", "/link", "read", "/new/name", "list", "/"])?;
         inside.is("read:/link", "from the host")?;
         inside.is("read:/new/name", "from the host")?;
         lacks("names in the image", inside.get("list:/"), "nowhere")?;
@@ -148,48 +148,48 @@ fn file_is_mounted_unfollowed_below_a_symlink(rig: &mut Rig) -> Outcome {
     let (source, outside) = (source(rig)?, rig.dir.join("outside"));
     fs::create_dir(&outside)?;
     let mut bundle = rig.bundle()?;
-    symlink(&outside, bundle.inside("way"))?;
+    symlink(&outside, bundle.host_path("way"))?;
     bundle.bind(&source.join("file"), "/way/file", &["bind", "dest-nofollow"]);
-    rig.facts(&mut bundle, &["read", "/way/file"])?.is("read:/way/file", "from the host")?;
+    rig.report(&mut bundle, &["read", "/way/file"])?.is("read:/way/file", "from the host")?;
     same("names outside", fs::read_dir(&outside)?.count(), 0)
 }
 
-/// Whoever reads it takes for granted who has made it.
+/// Programs that read procfs trust its symlinks.
 fn symlink_of_procfs_is_not_covered(rig: &mut Rig) -> Outcome {
     let link = source(rig)?.join("link");
     symlink("1", &link)?;
     for place in ["/proc/self", "/proc/mounts", "/dev/pts/ptmx"] {
         let mut bundle = rig.bundle()?;
         bundle.bind(&link, place, &["bind", "src-nofollow", "dest-nofollow"]);
-        rig.refused(&bundle, &["mounts[6]", place, "dest-nofollow"])?;
+        rig.rejected(&bundle, &["mounts[6]", place, "dest-nofollow"])?;
     }
     Ok(())
 }
 
 fn working_directory_through_a_symlink(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    fs::create_dir(bundle.inside("real"))?;
-    symlink("/real", bundle.inside("way"))?;
+    fs::create_dir(bundle.host_path("real"))?;
+    symlink("/real", bundle.host_path("way"))?;
     bundle.set("process.cwd", "/way");
-    rig.facts(&mut bundle, &["cwd"])?.is("cwd", "/real")
+    rig.report(&mut bundle, &["cwd"])?.is("cwd", "/real")
 }
 
-fn working_directory_is_not_made_outside(rig: &mut Rig) -> Outcome {
+fn working_directory_is_not_created_outside(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let mut bundle = rig.bundle()?;
-    symlink(&victim, bundle.inside("way"))?;
+    symlink(&victim, bundle.host_path("way"))?;
     bundle.set("process.cwd", "/way/new");
     bundle.verbs(&["cwd", "list", "."]);
     let output = rig.run(&bundle, &[])?;
-    lacks("what is seen", &output.stdout, "secret")?;
+    lacks("the output", &output.stdout, "secret")?;
     untouched(&victim)?;
     if output.code() == 0 {
-        return output.facts().is("cwd", &victim.join("new").display().to_string());
+        return output.report().is("cwd", &victim.join("new").display().to_string());
     }
-    rig.bad(&output, &["process.cwd"])
+    rig.failure(&output, &["process.cwd"])
 }
 
-/// CVE-2024-21626: a descriptor of the host's that leaked into the set-up must not become a working directory.
+/// CVE-2024-21626: a file descriptor of the host that leaked into the set-up must not be a working directory.
 fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
     let victim = victim(rig)?;
     let dir = fs::File::open(&victim)?;
@@ -201,23 +201,22 @@ fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
         let from = dir.as_raw_fd();
         sys::before_exec(&mut command, move || sys::duplicate_to(from, 9));
         let output = crate::command::run(&mut command, "")?;
-        lacks("what is seen", &output.stdout, "secret")?;
-        lacks("what is seen", &output.stdout, "victim")?;
-        // Also one of the set-up's own that leads into the container: it leads beneath what is masked there.
-        // More of these are in `attack/cwd.rs`.
-        if rig.is(Peer::Mote) || output.code() != 0 {
-            rig.bad(&output, &["process.cwd"])?;
+        lacks("the output", &output.stdout, "secret")?;
+        lacks("the output", &output.stdout, "victim")?;
+        // Nor may a file descriptor of the set-up that refers to the container below masked paths; see `attack/cwd.rs`.
+        if rig.is(Runtime::Mote) || output.code() != 0 {
+            rig.failure(&output, &["process.cwd"])?;
         }
     }
     untouched(&victim)
 }
 
-/// The home of the user is looked up in the container's file, not through a link in the host's.
-fn passwd_is_the_images(rig: &mut Rig) -> Outcome {
+/// The home directory is looked up in the container's /etc/passwd, and a symlink does not lead to the host's.
+fn passwd_is_that_of_the_image(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let outside = rig.dir.join("passwd");
     fs::write(&outside, "thief:x:0:0::/stolen:/bin/sh\n")?;
-    symlink(&outside, bundle.inside("etc/passwd"))?;
-    let inside = rig.facts(&mut bundle, &["env"])?;
+    symlink(&outside, bundle.host_path("etc/passwd"))?;
+    let inside = rig.report(&mut bundle, &["env"])?;
     inside.is("env:HOME", "/")
 }

@@ -1,7 +1,7 @@
-//! What an attacker calls: rename(2) with an exchange, ptrace(2), keyctl(2).
+//! System calls of an attacker: renameat2(2) with RENAME_EXCHANGE, ptrace(2), keyctl(2).
 
 #![allow(unsafe_code)]
-// A block here is one wrapper's worth of calls, and its argument holds for all of them.
+// One SAFETY comment covers all calls of a wrapper.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 use std::io::Result;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{check, text};
 
-/// Exchanges two names at once.
+/// Exchanges two names atomically.
 pub fn exchange(one: &Path, two: &Path) -> Result<()> {
     let (one, two, here) = (text(one)?, text(two)?, libc::AT_FDCWD);
     let flags = libc::RENAME_EXCHANGE;
@@ -18,9 +18,9 @@ pub fn exchange(one: &Path, two: &Path) -> Result<()> {
     check(answer).map(drop)
 }
 
-/// Whether a process lets this one be its debugger; it is stopped then, until [`let_go`].
-pub fn seize(pid: i32) -> Result<()> {
-    // SAFETY: the requests read and write nothing of this process; waiting writes nothing either.
+/// Attaches to a process as its tracer, if the kernel allows that, and stops it until [`detach`].
+pub fn attach(pid: i32) -> Result<()> {
+    // SAFETY: the requests access no memory of this process, and waitpid(2) gets a null pointer.
     unsafe {
         check(libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0))?;
         libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0);
@@ -29,14 +29,14 @@ pub fn seize(pid: i32) -> Result<()> {
     Ok(())
 }
 
-pub fn let_go(pid: i32) {
-    // SAFETY: reads and writes nothing of this process.
+pub fn detach(pid: i32) {
+    // SAFETY: accesses no memory of this process.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
 }
 
-/// One of keyctl(2)'s operations; the words stand for numbers, or for the addresses of strings.
+/// An operation of keyctl(2); the words are numbers or addresses of strings.
 pub fn keyctl(operation: u32, words: [i64; 3]) -> Result<i64> {
     let [one, two, three] = words;
-    // SAFETY: the callers give numbers, and strings that outlive the call.
+    // SAFETY: the callers pass numbers, and strings that outlive the call.
     check(unsafe { libc::syscall(libc::SYS_keyctl, operation, one, two, three, 0) })
 }

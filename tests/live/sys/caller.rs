@@ -1,4 +1,4 @@
-//! What a caller does to itself before it runs the runtime, which that inherits.
+//! Attributes that a caller sets for itself before it executes the runtime, which inherits them.
 
 use std::io::Result;
 
@@ -7,10 +7,11 @@ use super::check;
 /// Ignores every signal, and blocks them.
 pub fn ignore_and_block_signals() {
     for signal in 1..=64 {
-        // The handler comes first in the kernel's structure, which has four words at the most; the rest may be zero.
+        // The handler is the first of at most four words of struct kernel_sigaction; the others may be zero.
         let action = [libc::SIG_IGN as u64, 0, 0, 0];
         let nothing = std::ptr::null::<u64>();
-        // SAFETY: the structure outlives the call, which is told the size of the set in it. KILL and STOP are refused.
+        // SAFETY: the structure outlives the call, and the set in it has the size given. The kernel rejects SIGKILL
+        // and SIGSTOP.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, size_of::<u64>()) };
     }
     super::block_signals();
@@ -24,9 +25,9 @@ pub fn set_limit(kind: u32, soft: u64, hard: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, kind, &raw const limit, nothing) }).map(drop)
 }
 
-/// Closes a descriptor, whoever has it.
+/// Closes a file descriptor by its number.
 pub fn close(number: i32) {
-    // SAFETY: takes no pointer; in a child before exec no file that Rust owns is used any more.
+    // SAFETY: takes no pointer; a child before exec does not use the files of Rust any more.
     unsafe { libc::close(number) };
 }
 
@@ -40,8 +41,8 @@ pub fn set_nice(nice: i32) -> Result<()> {
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }.into()).map(drop)
 }
 
-/// The class and level of priority for storage, as the kernel packs them.
+/// Sets the I/O priority: class and level as the kernel packs them.
 pub fn set_io_priority(priority: i32) -> Result<()> {
-    // SAFETY: takes no pointer; 1 is a process, 0 this one.
+    // SAFETY: takes no pointer; 1 is IOPRIO_WHO_PROCESS, 0 this process.
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, priority) }).map(drop)
 }

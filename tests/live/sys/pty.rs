@@ -1,4 +1,4 @@
-//! Terminals (pty(7), ioctl_tty(2), termios(3)).
+//! Pseudoterminals (pty(7), ioctl_tty(2), termios(3)).
 
 #![allow(unsafe_code)]
 
@@ -10,22 +10,22 @@ use super::check;
 
 const OPEN: i32 = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
 
-/// A new one: the master.
+/// Opens a new PTY master.
 pub fn open() -> Result<OwnedFd> {
     // SAFETY: takes no pointer.
     let fd = check(i64::from(unsafe { libc::posix_openpt(OPEN) }))?;
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel returned this file descriptor to this call only.
     let master = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     // SAFETY: takes no pointer.
     check(i64::from(unsafe { libc::unlockpt(master.as_raw_fd()) }))?;
     Ok(master)
 }
 
-/// The other side of a master.
+/// Opens the PTY slave of a master.
 pub fn peer(master: &OwnedFd) -> Result<OwnedFd> {
     // SAFETY: this request takes flags, no pointer.
     let fd = check(i64::from(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, OPEN) }))?;
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel returned this file descriptor to this call only.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
@@ -51,7 +51,7 @@ fn attributes(fd: RawFd) -> Result<libc::termios> {
     Ok(unsafe { attributes.assume_init() })
 }
 
-/// All modes, and the control characters that the kernel knows, to be compared.
+/// All modes, and the control characters that the kernel has, for comparison.
 pub fn modes(fd: RawFd) -> Result<([u32; 4], [u8; 19])> {
     let all = attributes(fd)?;
     let mut characters = [0; 19];
@@ -59,7 +59,7 @@ pub fn modes(fd: RawFd) -> Result<([u32; 4], [u8; 19])> {
     Ok(([all.c_iflag, all.c_oflag, all.c_cflag, all.c_lflag], characters))
 }
 
-/// Whether every key goes through as it is and nothing is echoed or added.
+/// Whether input is unbuffered and neither echoed nor translated.
 pub fn is_raw(fd: RawFd) -> Result<bool> {
     let ([input, output, _, local], _) = modes(fd)?;
     let cooked = libc::ICANON | libc::ECHO | libc::ISIG | libc::IEXTEN;
@@ -68,30 +68,30 @@ pub fn is_raw(fd: RawFd) -> Result<bool> {
 
 pub fn set_raw(fd: RawFd) -> Result<()> {
     let mut all = attributes(fd)?;
-    // SAFETY: changes the structure alone.
+    // SAFETY: changes only the structure.
     unsafe { libc::cfmakeraw(&raw mut all) };
     // SAFETY: one structure that outlives the call.
     check(i64::from(unsafe { libc::tcsetattr(fd, libc::TCSANOW, &raw const all) })).map(drop)
 }
 
-/// Changes the local modes by some bits that are on.
-pub fn set_local(fd: RawFd, bits: u32) -> Result<()> {
+/// Toggles local modes.
+pub fn toggle_local(fd: RawFd, bits: u32) -> Result<()> {
     let mut all = attributes(fd)?;
     all.c_lflag ^= bits;
     // SAFETY: one structure that outlives the call.
     check(i64::from(unsafe { libc::tcsetattr(fd, libc::TCSANOW, &raw const all) })).map(drop)
 }
 
-/// Leads a new session with the standard input as its terminal. For a child before exec.
-pub fn lead() -> Result<()> {
+/// Becomes the leader of a new session whose controlling terminal is the standard input. For a child before exec.
+pub fn set_controlling_terminal() -> Result<()> {
     // SAFETY: takes no pointer.
     check(i64::from(unsafe { libc::setsid() }))?;
     // SAFETY: this request takes a number, no pointer.
     check(i64::from(unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) })).map(drop)
 }
 
-/// The session and the foreground group of a terminal, for who is in that session.
-pub fn owners(fd: RawFd) -> Result<(i32, i32)> {
+/// The session and the foreground process group of a terminal, for a process of that session.
+pub fn session_and_group(fd: RawFd) -> Result<(i32, i32)> {
     // SAFETY: takes no pointer.
     let session = check(i64::from(unsafe { libc::tcgetsid(fd) }))?;
     // SAFETY: takes no pointer.
@@ -99,17 +99,17 @@ pub fn owners(fd: RawFd) -> Result<(i32, i32)> {
     Ok((session as i32, group as i32))
 }
 
-/// Whether reading and writing wait; for all that share the open file.
-pub fn set_waiting(fd: RawFd, waits: bool) -> Result<()> {
+/// Sets or clears O_NONBLOCK, for all processes that share the open file description.
+pub fn set_blocking(fd: RawFd, blocking: bool) -> Result<()> {
     // SAFETY: takes no pointer.
     let flags = check(i64::from(unsafe { libc::fcntl(fd, libc::F_GETFL) }))? as i32;
-    let flags = if waits { flags & !libc::O_NONBLOCK } else { flags | libc::O_NONBLOCK };
+    let flags = if blocking { flags & !libc::O_NONBLOCK } else { flags | libc::O_NONBLOCK };
     // SAFETY: takes no pointer.
     check(i64::from(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) })).map(drop)
 }
 
-/// Waits until the descriptor can be read or, with something to write, written; whether which.
-pub fn ready(fd: RawFd, writes: bool, limit: i32) -> Result<(bool, bool)> {
+/// Waits until the file descriptor is readable or, if `writes`, writable; returns which of them it is.
+pub fn poll(fd: RawFd, writes: bool, limit: i32) -> Result<(bool, bool)> {
     let events = if writes { libc::POLLIN | libc::POLLOUT } else { libc::POLLIN };
     let mut poll = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one pollfd that outlives the call.

@@ -1,24 +1,24 @@
-//! Scheduling: on which CPU, and how.
+//! Scheduling attributes and CPU affinity.
 
 use std::io::Result;
 
 use super::check;
 
-/// This thread, and what it starts, on one CPU alone until dropped.
+/// Binds this thread, and the processes that it starts, to one CPU until dropped.
 pub struct Pinned(libc::cpu_set_t);
 
 impl Pinned {
-    pub fn here() -> Result<Self> {
-        // SAFETY: a set of CPUs is an array of bits, of which all zero is the empty one.
+    pub fn new() -> Result<Self> {
+        // SAFETY: a set of CPUs is an array of bits, of which all zero is the empty set.
         let (mut before, mut one) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let size = size_of::<libc::cpu_set_t>();
-        // SAFETY: the set is as long as is said.
+        // SAFETY: the set has the length given.
         check(unsafe { libc::sched_getaffinity(0, size, &raw mut before) }.into())?;
         // SAFETY: no arguments.
         let cpu = check(unsafe { libc::sched_getcpu() }.into())?;
         // SAFETY: the kernel's number of a CPU is below the set's length.
         unsafe { libc::CPU_SET(cpu as usize, &mut one) };
-        // SAFETY: the set is as long as is said.
+        // SAFETY: the set has the length given.
         check(unsafe { libc::sched_setaffinity(0, size, &raw const one) }.into())?;
         Ok(Pinned(before))
     }
@@ -26,17 +26,17 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // SAFETY: the set is as long as is said.
+        // SAFETY: the set has the length given.
         unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) };
     }
 }
 
-/// Policy, nice value, priority for storage, personality.
-pub fn seen() -> [i64; 4] {
-    // SAFETY: none of them takes a pointer; an argument of -1 asks the personality without a change.
+/// Policy, nice value, I/O priority, personality.
+pub fn current() -> [i64; 4] {
+    // SAFETY: none of them takes a pointer; 0xffffffff reads the personality without changing it.
     unsafe {
         [
-            // The C library has none of its own.
+            // The C library has no wrapper.
             libc::syscall(libc::SYS_sched_getscheduler, 0),
             libc::getpriority(libc::PRIO_PROCESS, 0).into(),
             libc::syscall(libc::SYS_ioprio_get, 1, 0),

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::check;
 
-/// Makes a call. Only for calls that take no pointer, or that a filter answers.
-pub fn ask(number: i64, arguments: [u64; 6]) -> Result<i64> {
+/// Makes a system call that takes no pointer, or that a filter answers.
+pub fn call(number: i64, arguments: [u64; 6]) -> Result<i64> {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: the calls that the tests make ignore their arguments.
     check(unsafe { libc::syscall(number, a, b, c, d, e, f) })
@@ -19,7 +19,7 @@ pub fn ask(number: i64, arguments: [u64; 6]) -> Result<i64> {
 #[derive(Debug, Default)]
 pub struct Notification {
     id: u64,
-    /// Of who made the call, as this process knows it.
+    /// The process that made the call, in the pid namespace of this process.
     pub pid: u32,
     flags: u32,
     pub call: i32,
@@ -38,9 +38,9 @@ struct Response {
 }
 
 pub enum Answer {
-    /// As if there were no filter.
+    /// The kernel executes the call.
     Continue,
-    /// It returns this.
+    /// The call returns this value.
     Value(i64),
     Error(i32),
 }
@@ -49,7 +49,7 @@ pub enum Answer {
 const RECEIVE: u64 = 0xc050_2100;
 const SEND: u64 = 0xc018_2101;
 
-/// The next call that waits for an answer; `None` when all that the filter is for have ended.
+/// The next notification; `None` if all processes with the filter have exited.
 pub fn next(listener: &OwnedFd) -> Result<Option<Notification>> {
     loop {
         let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -60,18 +60,18 @@ pub fn next(listener: &OwnedFd) -> Result<Option<Notification>> {
             return if over { Ok(None) } else { Err(Error::from_raw_os_error(libc::ETIMEDOUT)) };
         }
         let mut notification = Notification::default();
-        // SAFETY: the structure, all zeros as the kernel wants it, outlives the call.
+        // SAFETY: the structure, all zeroes as the kernel demands, outlives the call.
         let received = unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE as _, &raw mut notification) };
         match check(i64::from(received)) {
             Ok(_) => return Ok(Some(notification)),
-            // Who made it has been killed meanwhile.
+            // The process that made the call was killed before the notification was read.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Answers one.
+/// Answers a notification.
 pub fn answer(listener: &OwnedFd, to: &Notification, answer: Answer) -> Result<()> {
     let (value, error, flags) = match answer {
         Answer::Continue => (0, 0, 1),

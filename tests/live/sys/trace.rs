@@ -1,5 +1,6 @@
-//! What befalls a program at one of its system calls (ptrace(2)).
+//! Actions on a program before one of its system calls (ptrace(2)).
 
+use std::collections::BTreeSet;
 use std::io::{Error, Result};
 use std::process::Command;
 
@@ -24,9 +25,9 @@ fn wait(pid: i32) -> Result<i32> {
     Ok(status)
 }
 
-/// Runs a command to its `number`th system call after execve, counted from 0, does `act` with its pid before the kernel
-/// does that call, and gives the command's wait status, and whether it came to that call. Only the command itself is counted
-/// and stopped, none of its children.
+/// Runs a command up to its `number`th system call after execve, counted from 0, calls `act` with its PID before
+/// the kernel executes that call, and lets it run until it exits. Returns the wait status, and whether the command made
+/// that many calls. Only the command itself is counted and stopped, not its children.
 pub fn interrupted_at(
     command: &mut Command,
     number: u32,
@@ -40,23 +41,23 @@ pub fn interrupted_at(
     interrupted_when(command, that, act)
 }
 
-/// Like `interrupted_at`, before the first system call at which `when` is true of the command's pid.
+/// Like `interrupted_at`, before the first system call for which `when` is true of the command's PID.
 pub fn interrupted_when(
     command: &mut Command,
     mut when: impl FnMut(i32) -> Result<bool>,
     act: impl FnOnce(i32) -> Result<()>,
 ) -> Result<(i32, bool)> {
     super::before_exec(command, || ptrace(TRACEME, 0, 0));
-    #[allow(clippy::zombie_processes)] // Waited for below, by a call that also tells of stops.
+    #[allow(clippy::zombie_processes)] // It is waited for below, by a function that also reports stops.
     let child = command.spawn()?;
     let pid = child.id().cast_signed();
-    // Stopped by execve.
+    // The stop at execve.
     wait(pid)?;
     ptrace(SETOPTIONS, pid, libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL)?;
     let (mut before, mut signal, mut act) = (true, 0, Some(act));
     loop {
         match ptrace(SYSCALL, pid, signal) {
-            // Killed while it was stopped.
+            // It was killed while it was stopped.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             other => other?,
         }
@@ -76,12 +77,13 @@ pub fn interrupted_when(
         {
             act(pid)?;
         }
-        // Stops come in pairs: before a call, and behind it.
+        // Stops come in pairs: at the entry of a call, and at its exit.
         before = !before;
     }
 }
 
-/// Whether a stopped process is about to receive from a socket that raises SIGIO (proc_pid_syscall(5), proc_pid_fdinfo(5)).
+/// Whether a stopped process is about to receive from a socket that raises SIGIO (proc_pid_syscall(5),
+/// proc_pid_fdinfo(5)).
 pub fn receives_with_sigio(pid: i32) -> Result<bool> {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let Some(("", fd)) = call
@@ -98,7 +100,63 @@ pub fn receives_with_sigio(pid: i32) -> Result<bool> {
     Ok(flags & libc::O_ASYNC != 0)
 }
 
-/// Kills a command before its `number`th system call. `false`: it ended before, by itself.
+/// Runs a command to its end, and returns the peak RSS in KB of each of its processes, in the order of their creation, until it
+/// executes a program or waits for a connection: the maximum of the exact sums of its pages (smaps_rollup) before and
+/// after each system call, since memory is released by system calls only.
+pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
+    const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
+        | libc::PTRACE_O_EXITKILL
+        | libc::PTRACE_O_TRACEFORK
+        | libc::PTRACE_O_TRACEVFORK
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC;
+    super::before_exec(command, || ptrace(TRACEME, 0, 0));
+    #[allow(clippy::zombie_processes)] // Waited for below.
+    let root = command.spawn()?.id().cast_signed();
+    wait(root)?;
+    ptrace(SETOPTIONS, root, OPTIONS)?;
+    ptrace(SYSCALL, root, 0)?;
+    let (mut peaks, mut traced) = (vec![(root, 0)], BTreeSet::from([root]));
+    while !traced.is_empty() {
+        let mut status = 0;
+        // SAFETY: the status outlives the call.
+        let pid = check(i64::from(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) }))? as i32;
+        if !libc::WIFSTOPPED(status) {
+            traced.remove(&pid);
+            continue;
+        }
+        if traced.insert(pid) {
+            peaks.push((pid, 0));
+        }
+        let resident = resident(pid)?;
+        peaks.iter_mut().filter(|(known, _)| *known == pid).for_each(|(_, peak)| *peak = resident.max(*peak));
+        if status >> 16 == libc::PTRACE_EVENT_EXEC || is_at(pid, libc::SYS_accept4)? {
+            traced.remove(&pid);
+            ptrace(libc::PTRACE_DETACH as i64, pid, 0)?;
+            continue;
+        }
+        let signal = libc::WSTOPSIG(status);
+        let is_own = signal == libc::SIGTRAP | 0x80 || signal == libc::SIGTRAP || signal == libc::SIGSTOP;
+        ptrace(SYSCALL, pid, if is_own { 0 } else { signal })?;
+    }
+    Ok(peaks.into_iter().map(|(_, peak)| peak).collect())
+}
+
+/// Whether a stopped process is at a system call (proc_pid_syscall(5)).
+fn is_at(pid: i32, call: i64) -> Result<bool> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+    Ok(text.split(' ').next() == Some(&call.to_string()))
+}
+
+/// The RSS of a process in KB (proc_pid_smaps(5)).
+fn resident(pid: i32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| Error::other("no Rss"))
+}
+
+/// Kills a command before its `number`th system call. Returns `false` if it exited before that.
 pub fn killed_at(command: &mut Command, number: u32) -> Result<bool> {
     match interrupted_at(command, number, |pid| super::kill(pid, libc::SIGKILL))? {
         (status, true) if !libc::WIFSIGNALED(status) => Err(Error::other(format!("status {status:#x}"))),

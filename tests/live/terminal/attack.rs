@@ -1,4 +1,4 @@
-//! Images that have something else where a terminal's files should be (CVE-2025-52565): refused, or harmless.
+//! Images with other files at the paths of terminals (CVE-2025-52565): rejected, or harmless.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,23 +13,23 @@ use crate::tests;
 
 tests![
     "terminal",
-    no_devpts_is_refused,
-    directory_in_place_of_devpts_is_refused,
-    link_in_place_of_devpts_is_refused,
+    no_devpts_is_rejected,
+    directory_in_place_of_devpts_is_rejected,
+    link_in_place_of_devpts_is_rejected,
     link_in_place_of_ptmx,
     link_in_place_of_the_console,
-    link_out_of_procfs_in_place_of_the_console,
-    exec_where_devpts_is_covered_is_refused,
+    procfs_link_in_place_of_the_console,
+    exec_where_devpts_is_covered_is_rejected,
 ];
 
-fn no_devpts_is_refused(rig: &mut Rig) -> Outcome {
+fn no_devpts_is_rejected(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &["say", "ran"])?;
     bundle.without_mount("/dev/pts");
-    rig.refused(&bundle, &["process.terminal", "/dev/pts"])
+    rig.rejected(&bundle, &["process.terminal", "/dev/pts"])
 }
 
-/// The image's own /dev, with whatever is in it.
-fn own_devices(rig: &Rig) -> Outcome<Bundle> {
+/// The image's own /dev, without a mount.
+fn with_devices_of_the_image(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = bundle(rig, &["tty", "id", "mounts"])?;
     for place in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
         bundle.without_mount(place);
@@ -38,33 +38,33 @@ fn own_devices(rig: &Rig) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-fn directory_in_place_of_devpts_is_refused(rig: &mut Rig) -> Outcome {
-    let bundle = own_devices(rig)?;
+fn directory_in_place_of_devpts_is_rejected(rig: &mut Rig) -> Outcome {
+    let bundle = with_devices_of_the_image(rig)?;
     bundle.file("/dev/pts/0", "")?;
     bundle.file("/dev/pts/ptmx", "")?;
-    rig.refused(&bundle, &["process.terminal", "/dev/pts"])
+    rig.rejected(&bundle, &["process.terminal", "/dev/pts"])
 }
 
-fn link_in_place_of_devpts_is_refused(rig: &mut Rig) -> Outcome {
+fn link_in_place_of_devpts_is_rejected(rig: &mut Rig) -> Outcome {
     for target in ["/etc", "/proc/self/cwd", "../../../../../../../../dev/pts"] {
-        let bundle = own_devices(rig)?;
-        symlink(target, bundle.inside("dev/pts"))?;
-        rig.refused(&bundle, &["process.terminal"])?;
+        let bundle = with_devices_of_the_image(rig)?;
+        symlink(target, bundle.host_path("dev/pts"))?;
+        rig.rejected(&bundle, &["process.terminal"])?;
     }
     Ok(())
 }
 
-/// It runs with a terminal out of its own devpts and no mount where none belongs, or there is an error.
+/// Checks that the container has a terminal of its own devpts and no devpts at other paths, or that it is rejected.
 fn harmless(rig: &Rig, bundle: &Bundle) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut rig.launch("run", bundle, &[])?)?;
-    let output = screen.finish(seat)?;
-    same("the victim", fs::read_to_string(bundle.inside("etc/victim"))?.as_str(), "as it was")?;
+    let running = screen.start(&mut rig.launch("run", bundle, &[])?)?;
+    let output = screen.finish(running)?;
+    same("the victim", fs::read_to_string(bundle.host_path("etc/victim"))?.as_str(), "as it was")?;
     if output.code() != 0 {
-        rig.bad(&output, &["/dev/"])?;
+        rig.failure(&output, &["/dev/"])?;
         return rig.nothing_left();
     }
-    let inside = output.facts();
+    let inside = output.report();
     inside.is("tty:0", "/dev/pts/0")?;
     for place in inside.keys("mount:") {
         if place.starts_with("/proc/") {
@@ -75,8 +75,8 @@ fn harmless(rig: &Rig, bundle: &Bundle) -> Outcome {
 }
 
 fn with_devpts(rig: &Rig) -> Outcome<Bundle> {
-    let mut bundle = own_devices(rig)?;
-    fs::create_dir_all(bundle.inside("dev/pts"))?;
+    let mut bundle = with_devices_of_the_image(rig)?;
+    fs::create_dir_all(bundle.host_path("dev/pts"))?;
     let options = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
     bundle.mount(crate::json!({
         "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options
@@ -87,7 +87,7 @@ fn with_devpts(rig: &Rig) -> Outcome<Bundle> {
 fn link_in_place_of_ptmx(rig: &mut Rig) -> Outcome {
     for target in ["/etc/victim", "/etc/none", "/proc/self/mem"] {
         let bundle = with_devpts(rig)?;
-        symlink(target, bundle.inside("dev/ptmx"))?;
+        symlink(target, bundle.host_path("dev/ptmx"))?;
         harmless(rig, &bundle)?;
     }
     Ok(())
@@ -100,34 +100,35 @@ fn link_in_place_of_the_console(rig: &mut Rig) -> Outcome {
         ["/etc/victim".to_string(), outside.display().to_string(), "../../../../etc/none".to_string()];
     for target in targets {
         let bundle = with_devpts(rig)?;
-        symlink(target, bundle.inside("dev/console"))?;
+        symlink(target, bundle.host_path("dev/console"))?;
         harmless(rig, &bundle)?;
     }
     same("the host's file", fs::read_to_string(&outside)?.as_str(), "as it was")
 }
 
-/// A terminal over a file of procfs takes what is written to that: labels, profiles, sysctls (CVE-2025-52881).
-fn link_out_of_procfs_in_place_of_the_console(rig: &mut Rig) -> Outcome {
+/// A terminal mounted over a file of procfs would receive what is written to that file: labels, profiles, sysctls
+/// (CVE-2025-52881).
+fn procfs_link_in_place_of_the_console(rig: &mut Rig) -> Outcome {
     for target in ["/proc/sys/kernel/core_pattern", "/proc/self/attr/exec", "/proc/sysrq-trigger"] {
         let bundle = with_devpts(rig)?;
-        symlink(target, bundle.inside("dev/console"))?;
+        symlink(target, bundle.host_path("dev/console"))?;
         harmless(rig, &bundle)?;
     }
     Ok(())
 }
 
-/// The container's root has mounted something over it.
-fn exec_where_devpts_is_covered_is_refused(rig: &mut Rig) -> Outcome {
+/// The container's root has covered devpts with another mount.
+fn exec_where_devpts_is_covered_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     let inside = run(
         &mut rig.command(&["exec", "-c", "CAP_SYS_ADMIN", &rig.id, "/payload", "mount", "/dev/pts"]),
         "",
     )?;
-    inside.facts().is("mount:/dev/pts", "ok")?;
+    inside.report().is("mount:/dev/pts", "ok")?;
     let output = run(&mut exec(rig, &[], &["say", "ran"]), "")?;
     if output.stdout.contains("ran") {
-        return fail("it ran");
+        return fail("the program ran");
     }
     same("exit code", output.code(), 255)?;
     contains("the error", &output.stderr, "devpts")?;

@@ -1,10 +1,10 @@
-//! Between the program's terminal and mote's own nothing gets lost, and nothing gets stuck.
+//! The relay between the program's terminal and mote's: no data is lost, and neither side blocks the other.
 
 use super::screen::Screen;
 use super::{container, exec, only_mote, run};
 use crate::check::{Outcome, contains, fail, holds, same};
 use crate::command;
-use crate::payload::terminal::water;
+use crate::payload::terminal::numbered_lines;
 use crate::rig::Rig;
 use crate::socket::Socket;
 use crate::sys::pty;
@@ -12,26 +12,29 @@ use crate::{sys, tests};
 
 tests![
     "terminal",
-    output_right_before_the_end,
-    output_right_before_the_end_of_exec,
+    output_immediately_before_exit,
+    output_immediately_before_exit_of_exec,
     output_into_a_pipe,
-    output_that_waits_for_its_reader,
-    output_that_waits_for_its_reader_who_does_not_wait,
-    output_nobody_reads,
+    output_with_a_slow_reader,
+    output_with_a_slow_reader_and_nonblock,
+    output_without_a_reader,
     output_without_end,
     input_of_64_kib,
     input_of_64_kib_by_lines,
     input_typed_ahead,
-    input_and_output_at_once,
+    input_and_output_at_the_same_time,
 ];
 
-/// KiB as they look when they come out of a terminal.
+/// Numbered lines as a terminal prints them.
 fn printed(size: i32) -> Vec<u8> {
-    let water = water(size);
-    water.into_iter().flat_map(|byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] }).collect()
+    let numbered_lines = numbered_lines(size);
+    numbered_lines
+        .into_iter()
+        .flat_map(|byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] })
+        .collect()
 }
 
-fn whole(seen: &[u8], size: i32) -> Outcome {
+fn is_complete(seen: &[u8], size: i32) -> Outcome {
     is(seen, &printed(size))
 }
 
@@ -40,69 +43,69 @@ fn is(seen: &[u8], wanted: &[u8]) -> Outcome {
     if same == wanted.len() && seen.len() == wanted.len() {
         return Ok(());
     }
-    fail(format_args!("of {} bytes {} came, {same} of them as they should", wanted.len(), seen.len()))
+    fail(format_args!("of {} bytes {} arrived, the first {same} of them correct", wanted.len(), seen.len()))
 }
 
-fn output_right_before_the_end(rig: &mut Rig) -> Outcome {
+fn output_immediately_before_exit(rig: &mut Rig) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut run(rig, &["pour", "1024", "exit", "7"])?)?;
-    same("exit code", screen.finish(seat)?.code(), 7)?;
-    whole(&screen.seen, 1024)
+    let running = screen.start(&mut run(rig, &["print_kib", "1024", "exit", "7"])?)?;
+    same("exit code", screen.finish(running)?.code(), 7)?;
+    is_complete(&screen.seen, 1024)
 }
 
-fn output_right_before_the_end_of_exec(rig: &mut Rig) -> Outcome {
+fn output_immediately_before_exit_of_exec(rig: &mut Rig) -> Outcome {
     container(rig)?;
-    // Few bytes are the harder case: they are all there when the program has ended.
+    // A short output is the harder case: all of it is in the buffer when the program exits.
     for size in [1, 1, 1, 2, 3, 4, 8, 64, 1024] {
         let mut screen = Screen::new()?;
-        let seat = screen.start(&mut exec(rig, &[], &["pour", &size.to_string(), "exit", "7"]))?;
-        same("exit code", screen.finish(seat)?.code(), 7)?;
-        whole(&screen.seen, size)?;
+        let running = screen.start(&mut exec(rig, &[], &["print_kib", &size.to_string(), "exit", "7"]))?;
+        same("exit code", screen.finish(running)?.code(), 7)?;
+        is_complete(&screen.seen, size)?;
     }
     rig.delete()
 }
 
 fn output_into_a_pipe(rig: &mut Rig) -> Outcome {
-    let output = command::run(&mut run(rig, &["pour", "1024"])?, "")?.good()?;
-    is(output.stdout.as_bytes(), &water(1024))?;
+    let output = command::run(&mut run(rig, &["print_kib", "1024"])?, "")?.success()?;
+    is(output.stdout.as_bytes(), &numbered_lines(1024))?;
     container(rig)?;
-    let mut running = command::start(&mut exec(rig, &[], &["pour", "128"]), false)?;
+    let mut running = command::start(&mut exec(rig, &[], &["print_kib", "128"]), false)?;
     let text = running.lines.all()?;
-    running.finish()?.good()?;
-    is(text.as_bytes(), &water(128))?;
+    running.finish()?.success()?;
+    is(text.as_bytes(), &numbered_lines(128))?;
     rig.delete()
 }
 
-/// The program has ended, and mote still has more of it than its own terminal takes.
-fn waits_for_its_reader(rig: &Rig, waits: bool) -> Outcome {
+/// The program has exited, and mote has more output than its own terminal accepts.
+fn slow_reader(rig: &Rig, blocking: bool) -> Outcome {
     only_mote(rig)?;
     container(rig)?;
     for size in [8, 16, 20, 24] {
         let mut screen = Screen::new()?;
-        pty::set_waiting(screen.peer(), waits)?;
+        pty::set_blocking(screen.peer(), blocking)?;
         let socket = Socket::new(rig, &format!("pidfd{size}"))?;
         let options = ["--pidfd-socket", &socket.path];
-        let seat = screen.start(&mut exec(rig, &options, &["pour", &size.to_string()]))?;
+        let running = screen.start(&mut exec(rig, &options, &["print_kib", &size.to_string()]))?;
         let (program, _) = socket.receive()?;
         holds(&format!("{size} KiB are printed"), sys::readable(&program, command::LIMIT)?)?;
-        screen.finish(seat)?.good()?;
-        whole(&screen.seen, size)?;
+        screen.finish(running)?.success()?;
+        is_complete(&screen.seen, size)?;
     }
     rig.delete()
 }
 
-fn output_that_waits_for_its_reader(rig: &mut Rig) -> Outcome {
-    waits_for_its_reader(rig, true)
+fn output_with_a_slow_reader(rig: &mut Rig) -> Outcome {
+    slow_reader(rig, true)
 }
 
-/// Whoever shares the terminal may have set O_NONBLOCK on it.
-fn output_that_waits_for_its_reader_who_does_not_wait(rig: &mut Rig) -> Outcome {
-    waits_for_its_reader(rig, false)
+/// Another process that shares the terminal may have set O_NONBLOCK.
+fn output_with_a_slow_reader_and_nonblock(rig: &mut Rig) -> Outcome {
+    slow_reader(rig, false)
 }
 
-/// Mote's standard output is gone: the program still comes to its end.
-fn output_nobody_reads(rig: &mut Rig) -> Outcome {
-    let mut command = run(rig, &["pour", "256", "exit", "7"])?;
+/// The reader of mote's standard output has closed it: the program still runs to its end.
+fn output_without_a_reader(rig: &mut Rig) -> Outcome {
+    let mut command = run(rig, &["print_kib", "256", "exit", "7"])?;
     let (reader, writer) = std::io::pipe()?;
     drop(reader);
     let mut child = command.stdin(std::process::Stdio::null()).stdout(writer).spawn()?;
@@ -112,55 +115,55 @@ fn output_nobody_reads(rig: &mut Rig) -> Outcome {
         child.kill()?;
     }
     let code = child.wait()?.code();
-    holds("it ends", ended)?;
+    holds("mote exits", ended)?;
     same("exit code", code, Some(7))
 }
 
-/// Somebody whom the program leaves behind prints for ever.
+/// A process that the program leaves behind prints without end.
 fn output_without_end(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut exec(rig, &[], &["flood", "exit", "7"]))?;
-    same("exit code", screen.finish(seat)?.code(), 7)?;
+    let running = screen.start(&mut exec(rig, &[], &["flood", "exit", "7"]))?;
+    same("exit code", screen.finish(running)?.code(), 7)?;
     rig.delete()
 }
 
 fn input_of_64_kib(rig: &mut Rig) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut run(rig, &["raw", "drink", "64"])?)?;
+    let running = screen.start(&mut run(rig, &["raw", "read_kib", "64"])?)?;
     screen.until("raw=ok")?;
-    screen.keys(&water(64))?;
-    screen.finish(seat)?.good()?.facts().is("drink", "all")
+    screen.keys(&numbered_lines(64))?;
+    screen.finish(running)?.success()?.report().is("read_kib", "all")
 }
 
-/// Each line is echoed, and read when it is whole.
+/// Each line is echoed, and can be read when it is complete.
 fn input_of_64_kib_by_lines(rig: &mut Rig) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut run(rig, &["say", "ready", "drink", "64"])?)?;
+    let running = screen.start(&mut run(rig, &["say", "ready", "read_kib", "64"])?)?;
     screen.until("say=ready")?;
-    screen.keys(&water(64))?;
-    let output = screen.finish(seat)?.good()?;
-    // The kernel may leave out echoes that nobody takes in time, also ends of lines.
-    contains("what it says", &output.stdout, "drink=all\r\n")
+    screen.keys(&numbered_lines(64))?;
+    let output = screen.finish(running)?.success()?;
+    // The kernel may drop echoes if the buffer is full, even line breaks.
+    contains("the standard output", &output.stdout, "read_kib=all\r\n")
 }
 
-/// Before mote had the terminal.
+/// Input typed before mote has the terminal.
 fn input_typed_ahead(rig: &mut Rig) -> Outcome {
     let mut screen = Screen::new()?;
     screen.keys(b"some words\n")?;
     screen.run(&mut run(rig, &["line"])?)?.is("line", "some words")
 }
 
-/// A program that prints without reading must not keep mote from taking what it prints.
-fn input_and_output_at_once(rig: &mut Rig) -> Outcome {
+/// A program that prints without reading must not keep mote from reading its output.
+fn input_and_output_at_the_same_time(rig: &mut Rig) -> Outcome {
     let mut screen = Screen::new()?;
-    let seat = screen.start(&mut run(rig, &["raw", "pour", "512", "drink", "64"])?)?;
+    let running = screen.start(&mut run(rig, &["raw", "print_kib", "512", "read_kib", "64"])?)?;
     screen.until("raw=ok")?;
     let before = screen.seen.len();
-    screen.keys(&water(64))?;
-    let output = screen.finish(seat)?.good()?;
-    output.facts().is("drink", "all")?;
-    // Raw is also what it prints.
+    screen.keys(&numbered_lines(64))?;
+    let output = screen.finish(running)?.success()?;
+    output.report().is("read_kib", "all")?;
+    // In raw mode, the output is not translated either.
     let poured = screen.seen.windows(64).filter(|line| line.ends_with(b"\n")).count();
-    holds(&format!("512 KiB came after {before} bytes"), screen.seen.len() >= 512 << 10 && poured > 0)
+    holds(&format!("512 KiB arrived after {before} bytes"), screen.seen.len() >= 512 << 10 && poured > 0)
 }

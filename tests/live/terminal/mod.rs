@@ -1,5 +1,4 @@
-//! Terminals: of who stays in the foreground, on a terminal that a test holds the other side of, and of who is
-//! detached, through a socket.
+//! Terminals: in the foreground, on a terminal whose master the test holds; and detached, with a console socket.
 
 pub mod attack;
 pub mod flow;
@@ -11,9 +10,9 @@ use std::process::Command;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, skip_allowed};
-use crate::rig::{Peer, Rig};
+use crate::rig::{Rig, Runtime};
 
-/// A bundle with a terminal, and what the payload is to do.
+/// A bundle with a terminal and these verbs.
 fn bundle(rig: &Rig, verbs: &[&str]) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.set("process.terminal", true);
@@ -21,17 +20,17 @@ fn bundle(rig: &Rig, verbs: &[&str]) -> Outcome<Bundle> {
     Ok(bundle)
 }
 
-/// `run` of such a bundle.
+/// The command line of `run` for such a bundle.
 fn run(rig: &Rig, verbs: &[&str]) -> Outcome<Command> {
     rig.launch("run", &bundle(rig, verbs)?, &[])
 }
 
-/// `exec --tty` in the container that is there.
+/// The command line of `exec --tty` in the running container.
 fn exec(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
     rig.command(&[&["exec", "--tty"], options, &[rig.id.as_str(), "/payload"], verbs].concat())
 }
 
-/// A container that waits, without a terminal of its own.
+/// A container without a terminal that waits.
 fn container(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     rig.waiting(&mut bundle)?;
@@ -39,8 +38,8 @@ fn container(rig: &Rig) -> Outcome<Bundle> {
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
-    match rig.is(Peer::Mote) {
+    match rig.is(Runtime::Mote) {
         true => Ok(()),
-        false => skip_allowed("the peers do otherwise"),
+        false => skip_allowed("runc and crun differ here"),
     }
 }

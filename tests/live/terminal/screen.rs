@@ -1,4 +1,4 @@
-//! The terminal that a command is started on, with the test in front of it.
+//! A terminal on which a command is started, with the test at its master.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::check::{Outcome, fail};
 use crate::command::{LIMIT, Output};
-use crate::facts::Facts;
+use crate::report::Report;
 use crate::sys;
 use crate::sys::pty;
 
 pub struct Screen {
     master: File,
     peer: OwnedFd,
-    /// Everything that came, and how far `until` has looked.
+    /// All output, and the position up to which `until` has searched.
     pub seen: Vec<u8>,
-    looked: usize,
+    searched: usize,
 }
 
-/// A command on a screen.
-pub struct Seat {
+/// A command that was started on a screen.
+pub struct ScreenCommand {
     child: Child,
     done: OwnedFd,
     errors: File,
@@ -31,16 +31,16 @@ impl Screen {
     pub fn new() -> Outcome<Screen> {
         let master = pty::open()?;
         let peer = pty::peer(&master)?;
-        pty::set_waiting(master.as_raw_fd(), false)?;
+        pty::set_blocking(master.as_raw_fd(), false)?;
         pty::set_size(peer.as_raw_fd(), (33, 101))?;
-        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
+        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), searched: 0 })
     }
 
-    /// Over a master that came from elsewhere.
+    /// A screen with a master that was received from elsewhere.
     pub fn over(master: OwnedFd) -> Outcome<Screen> {
         let peer = pty::peer(&master)?;
-        pty::set_waiting(master.as_raw_fd(), false)?;
-        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), looked: 0 })
+        pty::set_blocking(master.as_raw_fd(), false)?;
+        Ok(Screen { master: File::from(master), peer, seen: Vec::new(), searched: 0 })
     }
 
     pub fn peer(&self) -> RawFd {
@@ -51,24 +51,24 @@ impl Screen {
         Ok(pty::set_size(self.master.as_raw_fd(), size)?)
     }
 
-    /// Starts a command in a new session whose terminal this is. Its errors go elsewhere.
-    pub fn start(&self, command: &mut Command) -> Outcome<Seat> {
+    /// Starts a command in a new session with this controlling terminal. Its standard error is a file.
+    pub fn start(&self, command: &mut Command) -> Outcome<ScreenCommand> {
         self.start_printing(command, self.peer.try_clone()?)
     }
 
-    /// The same, but that its output goes elsewhere, too.
-    pub fn start_printing(&self, command: &mut Command, output: OwnedFd) -> Outcome<Seat> {
+    /// The same, with another standard output.
+    pub fn start_printing(&self, command: &mut Command, output: OwnedFd) -> Outcome<ScreenCommand> {
         let errors = sys::memory_file()?;
         command.stdin(self.peer.try_clone()?).stdout(output).stderr(errors.try_clone()?);
-        sys::before_exec(command, pty::lead);
+        sys::before_exec(command, pty::set_controlling_terminal);
         let child = command.spawn()?;
-        Ok(Seat { done: sys::pidfd(child.id().cast_signed())?, child, errors })
+        Ok(ScreenCommand { done: sys::pidfd(child.id().cast_signed())?, child, errors })
     }
 
-    /// What is there to be read, or comes in a moment; false when that was nothing.
-    fn look(&mut self, moment: i32) -> Outcome<bool> {
+    /// Reads available output, waiting for at most this many milliseconds; `false` if there is none.
+    fn read_available(&mut self, timeout: i32) -> Outcome<bool> {
         let mut bytes = [0; 4096];
-        pty::ready(self.master.as_raw_fd(), false, moment)?;
+        pty::poll(self.master.as_raw_fd(), false, timeout)?;
         match self.master.read(&mut bytes) {
             Ok(count) => {
                 self.seen.extend(bytes.iter().take(count));
@@ -79,13 +79,13 @@ impl Screen {
         }
     }
 
-    /// Types, and takes what is printed meanwhile.
+    /// Writes input, and reads the output at the same time, so that neither blocks.
     pub fn keys(&mut self, mut keys: &[u8]) -> Outcome {
         let start = Instant::now();
         while !keys.is_empty() {
-            let (printed, free) = pty::ready(self.master.as_raw_fd(), true, 100)?;
+            let (printed, free) = pty::poll(self.master.as_raw_fd(), true, 100)?;
             if printed {
-                self.look(0)?;
+                self.read_available(0)?;
             }
             if free {
                 match self.master.write(keys) {
@@ -95,56 +95,56 @@ impl Screen {
                 }
             }
             if start.elapsed() > LIMIT {
-                return fail(format_args!("{} keys are not taken", keys.len()));
+                return fail(format_args!("{} keys are not accepted", keys.len()));
             }
         }
         Ok(())
     }
 
-    /// Reads on to a line with these words and gives the facts before it.
-    pub fn until(&mut self, wanted: &str) -> Outcome<Facts> {
+    /// Reads up to a line with this text, and parses the lines before it.
+    pub fn until(&mut self, wanted: &str) -> Outcome<Report> {
         let start = Instant::now();
         loop {
-            let new = self.seen.get(self.looked..).unwrap_or_default();
+            let new = self.seen.get(self.searched..).unwrap_or_default();
             let new = String::from_utf8_lossy(new).into_owned();
-            // In raw mode nothing is added to the ends of lines.
+            // In raw mode, lines end without `\r`.
             let ends = ["\r\n", "\n"].map(|end| format!("{wanted}{end}"));
             if let Some(end) = ends.iter().find(|end| new.contains(end.as_str())) {
                 let before = new.split(end.as_str()).next().unwrap_or_default();
-                self.looked += before.len() + end.len();
-                return Ok(Facts::parse(before));
+                self.searched += before.len() + end.len();
+                return Ok(Report::parse(before));
             }
             if start.elapsed() > LIMIT {
                 let start: String = new.chars().take(1000).collect();
                 return fail(format_args!("no {wanted:?} but {start:?}"));
             }
-            self.look(100)?;
+            self.read_available(100)?;
         }
     }
 
-    /// Reads until the command has ended, and what it left.
-    pub fn finish(&mut self, mut seat: Seat) -> Outcome<Output> {
+    /// Reads until the command has exited, and what is left after that.
+    pub fn finish(&mut self, mut running: ScreenCommand) -> Outcome<Output> {
         let start = Instant::now();
-        while !sys::readable(&seat.done, Duration::ZERO)? {
-            self.look(10)?;
+        while !sys::readable(&running.done, Duration::ZERO)? {
+            self.read_available(10)?;
             if start.elapsed() > LIMIT {
-                return fail(format_args!("the command hangs; it said {:?}", seat.errors()?));
+                return fail(format_args!("the command hangs; standard error {:?}", running.errors()?));
             }
         }
-        while self.look(0)? {}
-        let stderr = seat.errors()?;
-        let status = seat.child.wait()?;
+        while self.read_available(0)? {}
+        let stderr = running.errors()?;
+        let status = running.child.wait()?;
         Ok(Output { status, stdout: String::from_utf8_lossy(&self.seen).into_owned(), stderr })
     }
 
-    /// To its end, with nothing on the standard error.
-    pub fn run(&mut self, command: &mut Command) -> Outcome<Facts> {
-        let seat = self.start(command)?;
-        Ok(self.finish(seat)?.good()?.facts())
+    /// Runs a command, and checks that it succeeds with an empty standard error.
+    pub fn run(&mut self, command: &mut Command) -> Outcome<Report> {
+        let running = self.start(command)?;
+        Ok(self.finish(running)?.success()?.report())
     }
 }
 
-impl Seat {
+impl ScreenCommand {
     fn errors(&mut self) -> Outcome<String> {
         let mut text = String::new();
         self.errors.rewind()?;
@@ -157,9 +157,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ScreenCommand {
     fn drop(&mut self) {
-        // Both fail only when the command has ended and been waited for, which is what is wanted.
+        // Both fail only if the command has exited and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

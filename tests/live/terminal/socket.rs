@@ -1,4 +1,4 @@
-//! `--console-socket`: the master goes to an engine, and mote goes away.
+//! `--console-socket`: the engine receives the PTY master, and mote exits.
 
 use std::os::fd::AsRawFd;
 
@@ -19,15 +19,15 @@ tests![
     socket_of_run_detached,
     socket_of_exec_detached,
     socket_of_exec_in_the_foreground,
-    socket_that_is_missing_is_refused,
-    socket_without_a_terminal_is_refused,
-    detached_without_a_socket_is_refused,
+    socket_that_is_missing_is_rejected,
+    socket_without_a_terminal_is_rejected,
+    detached_without_a_socket_is_rejected,
 ];
 
 const VERBS: &[&str] = &["tty", "size", "stat", "/dev/console", "stat", "/dev/pts/0", "fds", "line"];
 
-/// `create` and `start`, with the test where an engine would be.
-fn through(rig: &Rig, user_namespace: bool) -> Outcome {
+/// Runs `create` and `start`, with the test as the engine.
+fn console_socket(rig: &Rig, user_namespace: bool) -> Outcome {
     let mut bundle = bundle(rig, VERBS)?;
     if user_namespace {
         bundle.user_namespace(100_000);
@@ -37,39 +37,39 @@ fn through(rig: &Rig, user_namespace: bool) -> Outcome {
     let socket = Socket::new(rig, "console")?;
     let created = rig.create(&bundle, &["--console-socket", &socket.path])?;
     let (master, name) = socket.receive()?;
-    holds("something is said beside it", !name.is_empty())?;
+    holds("the message has a name", !name.is_empty())?;
     same("the size", pty::size(master.as_raw_fd())?, (44, 55))?;
     let mut screen = Screen::over(master)?;
-    rig.mote(&["start", &rig.id])?.good()?;
+    rig.mote(&["start", &rig.id])?.success()?;
     screen.until("fds=0 1 2")?;
-    let inside = crate::facts::Facts::parse(&String::from_utf8_lossy(&screen.seen));
+    let inside = crate::report::Report::parse(&String::from_utf8_lossy(&screen.seen));
     inside.is("tty:0", "/dev/pts/0")?;
     inside.is("tty:control", "ok")?;
     inside.is("size", "44 55")?;
     contains("the owner", inside.get("stat:/dev/pts/0"), "c 620 10 ")?;
-    // The one is the other.
+    // Both paths are the same terminal.
     same("/dev/console", inside.get("stat:/dev/console"), inside.get("stat:/dev/pts/0"))?;
     screen.keys(b"some words\n")?;
     screen.until("line=some words")?;
-    // What its lines end in is for who has the master.
+    // Line ends are translated as the process with the master has configured it.
     contains("the lines", &String::from_utf8_lossy(&screen.seen), "tty:control=ok\r\n")?;
     drop(created);
     rig.delete()
 }
 
 fn socket_of_create(rig: &mut Rig) -> Outcome {
-    through(rig, false)
+    console_socket(rig, false)
 }
 
 fn socket_of_create_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    through(rig, true)
+    console_socket(rig, true)
 }
 
 fn socket_of_run_detached(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig, VERBS)?;
     let socket = Socket::new(rig, "console")?;
     let options = ["--detach", "--console-socket", &socket.path];
-    rig.run(&bundle, &options)?.good()?;
+    rig.run(&bundle, &options)?.success()?;
     let mut screen = Screen::over(socket.receive()?.0)?;
     screen.until("tty:0=/dev/pts/0")?;
     rig.delete()
@@ -79,7 +79,7 @@ fn socket_of_exec_detached(rig: &mut Rig) -> Outcome {
     container(rig)?;
     let socket = Socket::new(rig, "console")?;
     let options = ["--detach", "--user", "7:8", "--console-socket", &socket.path];
-    run(&mut exec(rig, &options, VERBS), "")?.good()?;
+    run(&mut exec(rig, &options, VERBS), "")?.success()?;
     let mut screen = Screen::over(socket.receive()?.0)?;
     let inside = screen.until("fds=0 1 2")?;
     inside.is("tty:2", "/dev/pts/0")?;
@@ -100,30 +100,30 @@ fn socket_of_exec_in_the_foreground(rig: &mut Rig) -> Outcome {
     screen.keys(b"some words\n")?;
     let output = running.finish()?;
     same("exit code", output.code(), 9)?;
-    same("what goes past the terminal", output.stdout.as_str(), "")?;
+    same("the standard output", output.stdout.as_str(), "")?;
     rig.delete()
 }
 
-fn socket_that_is_missing_is_refused(rig: &mut Rig) -> Outcome {
+fn socket_that_is_missing_is_rejected(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig, &["say", "ran"])?;
     std::fs::write(rig.dir.join("file"), "")?;
     for name in ["none", "file"] {
         let path = rig.dir.join(name).display().to_string();
         let output = run(&mut rig.launch("create", &bundle, &["--console-socket", &path])?, "")?;
-        rig.bad(&output, &["--console-socket", name])?;
+        rig.failure(&output, &["--console-socket", name])?;
         rig.nothing_left()?;
     }
     Ok(())
 }
 
-fn socket_without_a_terminal_is_refused(rig: &mut Rig) -> Outcome {
+fn socket_without_a_terminal_is_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["say", "ran"]);
     let socket = Socket::new(rig, "console")?;
     for verb in ["create", "run"] {
         let output = run(&mut rig.launch(verb, &bundle, &["--console-socket", &socket.path])?, "")?;
-        rig.bad(&output, &["--console-socket", "terminal"])?;
+        rig.failure(&output, &["--console-socket", "terminal"])?;
         rig.nothing_left()?;
     }
     container(rig)?;
@@ -134,11 +134,11 @@ fn socket_without_a_terminal_is_refused(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-fn detached_without_a_socket_is_refused(rig: &mut Rig) -> Outcome {
+fn detached_without_a_socket_is_rejected(rig: &mut Rig) -> Outcome {
     let bundle = bundle(rig, &["say", "ran"])?;
     for (verb, options) in [("create", &[][..]), ("run", &["--detach"])] {
         let output = run(&mut rig.launch(verb, &bundle, options)?, "")?;
-        rig.bad(&output, &["terminal", "--console-socket"])?;
+        rig.failure(&output, &["terminal", "--console-socket"])?;
         rig.nothing_left()?;
     }
     only_mote(rig)?;
