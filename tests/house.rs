@@ -321,7 +321,7 @@ fn layout_is_within_bounds() -> io::Result<()> {
     const PARTS: [(&str, u64, u64); 7] = [
         (".text.child", 32_000, 64_000),
         (".text.host", 48_000, 96_000),
-        (".text.created", 4_000, 32_000),
+        (".text.created", 3_000, 16_000),
         (".text.plan", 48_000, 128_000),
         (".text.small", 16_000, 64_000),
         (".rodata.other", 32_000, 64_000),
