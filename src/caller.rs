@@ -81,16 +81,17 @@ pub(crate) fn restore() -> io::Result<()> {
 }
 
 /// Restores the caller's soft limit of open files. For a child that will execute another program.
+#[inline(always)] // As `open_files`.
 pub(crate) fn restore_open_files() -> io::Result<()> {
     open_files().map_or(Ok(()), |(soft, hard)| set_limit(NOFILE, soft, hard))
 }
 
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
+#[inline(always)] // Into what a container init runs in each start: see scripts/layout.ld.
 pub(crate) fn open_files() -> Option<(u64, u64)> {
-    match CALLER_OPEN_FILES.each_ref().map(|limit| limit.load(Relaxed)) {
-        [NOT_RAISED, _] => None,
-        [soft, hard] => Some((soft, hard)),
-    }
+    let [soft, hard] = &CALLER_OPEN_FILES;
+    let (soft, hard) = (soft.load(Relaxed), hard.load(Relaxed));
+    (soft != NOT_RAISED).then_some((soft, hard))
 }
 
 /// The signals in a set: bit n-1 is signal n.

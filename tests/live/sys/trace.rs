@@ -100,10 +100,9 @@ pub fn receives_with_sigio(pid: i32) -> Result<bool> {
     Ok(flags & libc::O_ASYNC != 0)
 }
 
-/// Runs a command to its end, and returns the peak RSS in KB of each of its processes, in the order of their creation, until it
-/// executes a program or waits for a connection: the maximum of the exact sums of its pages (smaps_rollup) before and
-/// after each system call, since memory is released by system calls only.
-pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
+/// Runs a command to its end, and returns the RSS in KB of each of its processes, in the order of their creation, when it exits,
+/// executes a program or waits for a connection.
+pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
     const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_EXITKILL
         | libc::PTRACE_O_TRACEFORK
@@ -116,7 +115,7 @@ pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
     wait(root)?;
     ptrace(SETOPTIONS, root, OPTIONS)?;
     ptrace(SYSCALL, root, 0)?;
-    let (mut peaks, mut traced) = (vec![(root, 0)], BTreeSet::from([root]));
+    let (mut found, mut traced) = (vec![(root, 0)], BTreeSet::from([root]));
     while !traced.is_empty() {
         let mut status = 0;
         // SAFETY: the status outlives the call.
@@ -126,11 +125,15 @@ pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
             continue;
         }
         if traced.insert(pid) {
-            peaks.push((pid, 0));
+            found.push((pid, 0));
         }
-        let resident = resident(pid)?;
-        peaks.iter_mut().filter(|(known, _)| *known == pid).for_each(|(_, peak)| *peak = resident.max(*peak));
-        if status >> 16 == libc::PTRACE_EVENT_EXEC || is_at(pid, libc::SYS_accept4)? {
+        let waits = is_at(pid, libc::SYS_accept4)?;
+        if waits || is_at(pid, libc::SYS_execve)? || is_at(pid, libc::SYS_exit_group)? {
+            let resident = resident(pid)?;
+            let process = found.iter_mut().filter(|(known, _)| *known == pid);
+            process.for_each(|(_, most)| *most = resident.max(*most));
+        }
+        if status >> 16 == libc::PTRACE_EVENT_EXEC || waits {
             traced.remove(&pid);
             ptrace(libc::PTRACE_DETACH as i64, pid, 0)?;
             continue;
@@ -139,7 +142,7 @@ pub fn peaks(command: &mut Command) -> Result<Vec<u64>> {
         let is_own = signal == libc::SIGTRAP | 0x80 || signal == libc::SIGTRAP || signal == libc::SIGSTOP;
         ptrace(SYSCALL, pid, if is_own { 0 } else { signal })?;
     }
-    Ok(peaks.into_iter().map(|(_, peak)| peak).collect())
+    Ok(found.into_iter().map(|(_, resident)| resident).collect())
 }
 
 /// Whether a stopped process is at a system call (proc_pid_syscall(5)).
