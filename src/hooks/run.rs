@@ -159,7 +159,7 @@ impl<'a> HookCommand<'a> {
     /// Waits for the hook's exit. It is killed after its timeout, or when the process of [`RunIn::Runtime`] exits.
     fn wait(&self, context: &HookContext<'_>, pidfd: &OwnedFd, captured: &OwnedFd) -> Result<()> {
         let init = if let RunIn::Runtime(init) = context.run_in { init } else { None };
-        let ended = wait_while(init.unwrap_or(pidfd), pidfd, self.timeout).on(format_args!("poll"))?;
+        let ended = wait_while(init, pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
             let _ = send(pidfd, Signal::KILL.as_raw());
         }

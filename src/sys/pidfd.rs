@@ -15,19 +15,22 @@ pub fn has_ended(pidfd: &OwnedFd) -> bool {
 
 /// Waits until the process has ended, at most `seconds`; `false` if it has not ended by then.
 pub fn wait_for(pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
-    wait_while(pidfd, pidfd, seconds)
+    wait_while(None, pidfd, seconds)
 }
 
 /// Waits until the process has ended, at most `seconds`, or until the process `other` has ended; `false` if the process
 /// itself has not ended.
-pub fn wait_while(other: &OwnedFd, pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
+pub fn wait_while(other: Option<&OwnedFd>, pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
     let limit = seconds.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
-    let mut fds = [pidfd, other].map(|fd| PollFd::new(fd, PollFlags::IN));
+    let mut fds = [pidfd, other.unwrap_or(pidfd)].map(|fd| PollFd::new(fd, PollFlags::IN));
+    // No fd twice: the kernel looks at one after the other, and the process may end in between.
+    let count = 1 + usize::from(other.is_some());
+    let fds = fds.get_mut(..count).unwrap_or_default();
     loop {
-        match poll(&mut fds, limit.as_ref()) {
+        match poll(fds, limit.as_ref()) {
             // Only a stop and SIGCONT interrupt poll: no signal handler is ever installed (signal(7)).
             Err(Errno::INTR) => {}
-            ready => return ready.map(|_| !fds[0].revents().is_empty()),
+            ready => return ready.map(|_| fds.first().is_some_and(|fd| !fd.revents().is_empty())),
         }
     }
 }

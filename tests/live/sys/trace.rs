@@ -118,8 +118,10 @@ pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
     let (mut found, mut traced) = (vec![(root, 0)], BTreeSet::from([root]));
     while !traced.is_empty() {
         let mut status = 0;
+        // Other tests run in other threads of this process.
+        let options = libc::__WALL | libc::__WNOTHREAD;
         // SAFETY: the status outlives the call.
-        let pid = check(i64::from(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) }))? as i32;
+        let pid = check(i64::from(unsafe { libc::waitpid(-1, &raw mut status, options) }))? as i32;
         if !libc::WIFSTOPPED(status) {
             traced.remove(&pid);
             continue;
