@@ -98,10 +98,10 @@ impl Notify {
                 polled => polled.on(format_args!("poll"))?,
             };
             let [received, ended] = fds.map(|fd| !fd.revents().is_empty());
-            if received && self.take(pid)? {
+            // The kernel looks at one fd after the other: its last messages may have arrived in between, before its exit.
+            if (received || ended) && self.take(pid)? {
                 return self.barrier();
             }
-            // Its last messages arrived before its exit, and have been read.
             if ended {
                 return Ok(());
             }
