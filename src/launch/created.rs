@@ -1,10 +1,12 @@
 //! The wait of a container init for `start`, with as little memory as possible: the last steps of the setup are a list of
 //! system calls (`sys/call_list.rs`), and everything else is released.
 
+use core::ffi::CStr;
+
 use linux_raw_sys::general::{__NR_accept4, __NR_close, __NR_recvfrom, __NR_sendto};
 use linux_raw_sys::net::MSG_NOSIGNAL;
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::io::{Errno, Result};
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use super::finish::FoundProgram;
@@ -16,20 +18,17 @@ use crate::sys::program_text::drop_text_pages;
 use crate::sys::self_exe::FirstPage;
 
 /// Waits at the start socket `listener`, as `StartWait::wait` and `finish::become_program` would, for a process without
-/// startContainer hooks and without a filter that has a listener. Returns only if there is no memory for the list.
+/// startContainer hooks and without a filter that has a listener. Returns only if the memory for the list is denied.
 // Not inlined into its caller, which every start runs: see scripts/layout.ld.
 #[inline(never)]
-pub fn wait(
-    process: &ProcessPlan<'_>,
-    program: &FoundProgram,
-    listener: &OwnedFd,
-    page: FirstPage,
-) -> Result<()> {
+pub fn wait(process: &ProcessPlan<'_>, program: &FoundProgram, listener: &OwnedFd, page: FirstPage) {
     // The list is made by code that the setup did not run: its pages are not resident together.
     drop_text_pages();
     let filter = process.seccomp.as_ref();
-    let strings = process.exec.size() + process.env.variables.size() + 512;
-    let mut list = CallList::new(strings + filter.map_or(0, |filter| size_of_val(&*filter.instructions)))?;
+    let home = program.home().map_or(0, CStr::count_bytes);
+    let strings = process.exec.size() + process.env.variables.size() + home;
+    let instructions = filter.map_or(0, |filter| size_of_val(&*filter.instructions));
+    let Ok(mut list) = CallList::new(strings + instructions) else { return };
     page.release_others(&mut list);
     let connection = accept(&mut list, listener);
     let fail = &mut |list: &mut CallList, error| failure(list, connection, error);
@@ -42,7 +41,6 @@ pub fn wait(
     }
     process.exec.add_to(program.index, &process.env.variables, program.home(), &mut list, fail);
     page.run(list);
-    Ok(())
 }
 
 /// Adds the calls that accept connections until one brings a message, and returns where the fd of that one is.

@@ -67,7 +67,9 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
         Err(error) => fail(&from_parent.channel, error),
     };
     let wait = |listener: &OwnedFd| {
-        let _ = page.map_or(Ok(()), |page| created::wait(&plan.process, &program, listener, page));
+        if let Some(page) = page {
+            created::wait(&plan.process, &program, listener, page);
+        }
     };
     match from_parent.start_wait.wait(from_parent.channel, wait) {
         Ok(channel) => {

@@ -137,8 +137,8 @@ impl<'a> ProcessPlan<'a> {
         denials.report(warnings)
     }
 
-    /// Whether no filter prevents that the process releases its memory: one that is loaded before must not kill it for that,
-    /// and one with a listener needs the process to hand the listener over.
+    /// Whether no filter prevents that the process releases its memory: one that is loaded before must not kill it for
+    /// that, and one with a listener needs the process to hand the listener over.
     fn can_release_memory(&self) -> bool {
         self.seccomp.as_ref().is_none_or(|filter| {
             !filter.has_listener() && (self.no_new_privileges || filter.kills_for_none(&RELEASING))

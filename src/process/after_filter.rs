@@ -2,7 +2,7 @@
 //!
 //! With no_new_privs the filter is loaded right before execve. Without, loading needs CAP_SYS_ADMIN, so it comes before
 //! capabilities are dropped. All calls that `finish.rs`, `init.rs`, `start_socket.rs` and `exec.rs` in `launch` make
-//! after that are listed here.
+//! after that are listed here; those of `created.rs` that are made in addition are [`RELEASING`].
 
 use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 

@@ -3,8 +3,8 @@
 //! A container init may wait for `start` for as long as its container is in the state `created`. All that it has to do
 //! after that is known before: accept a connection, reset signals, set limits, load a filter, execute the program, or
 //! send one of a few error messages. So it writes these calls, with all that they refer to, into memory of its own, and
-//! continues in [`code::code`], a loop in machine code that needs no stack, no data and no other function. The first calls of
-//! the list unmap everything else.
+//! continues in [`code::code`], a loop in machine code that needs no stack, no data and no other function. The first
+//! calls of the list unmap everything else.
 //!
 //! Only for a static program with musl: glibc registers a part of each thread's memory with the kernel (rseq(2)), which
 //! kills a process that has unmapped it.

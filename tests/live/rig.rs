@@ -263,6 +263,11 @@ impl<'a> Rig<'a> {
         Ok(running)
     }
 
+    /// Waits until the init process of a created container accepts connections at its start socket.
+    pub fn init_waits(&self) -> Outcome {
+        Ok(sys::unix_socket::connect_and_wait(&self.state.join(&self.id).join("start"))?)
+    }
+
     pub fn state(&self) -> Outcome<Json> {
         Ok(Json::parse(&self.mote(&["state", &self.id])?.success()?.stdout)?)
     }

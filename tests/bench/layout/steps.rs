@@ -70,7 +70,14 @@ pub fn trace(program: &Program, command: &[String]) -> BTreeSet<(Phase, String)>
     let root = child.id() as c_int;
     // SAFETY: no status is written. It is stopped by execve.
     unsafe { waitpid(root, std::ptr::null_mut(), WALL) };
-    let mut tracer = Tracer { program, root, is_late: false, marks: HashMap::new(), seen: BTreeSet::new(), last: HashMap::new() };
+    let mut tracer = Tracer {
+        program,
+        root,
+        is_late: false,
+        marks: HashMap::new(),
+        seen: BTreeSet::new(),
+        last: HashMap::new(),
+    };
     let status = tracer.follow();
     assert!(status == 0, "{}: wait status {status:#x}", command.join(" "));
     tracer.seen

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::rig::{Rig, Runtime};
-use crate::sys::trace::resident_at_end;
-use crate::{json, sys, tests};
+use crate::sys::trace::{memory, resident_at_end};
+use crate::{json, tests};
 
 tests![
     "commands",
@@ -20,15 +20,12 @@ tests![
 
 /// Fails if a process has more than so many KB in a field of smaps_rollup (proc_pid_smaps(5)).
 fn has_at_most(pid: i32, field: &str, most: u64) -> Outcome {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let found: u64 =
-        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).ok_or(format!("no {field}"))?;
+    let found = memory(pid, field)?;
     if found <= most { Ok(()) } else { fail(format_args!("{field} is {found} KB, not {most} or less")) }
 }
 
-/// Two pages: the first one of the memfd, in which the code is, and one with the calls. Nothing else is mapped, and no other
-/// page of the memfd is left.
+/// Two pages: the first one of the memfd, in which the code is, and one with the calls. Nothing else is mapped, and no
+/// other page of the memfd is left.
 fn memory_of_a_created_container(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -52,7 +49,7 @@ fn memory_that_a_filter_forbids_to_release(rig: &mut Rig) -> Outcome {
     let mut bundle = filtered(rig, false, "munmap")?;
     bundle.verbs(&["exit", "0"]);
     let _created = rig.create(&bundle, &[])?;
-    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    rig.init_waits()?;
     rig.status_is("created")?;
     let exe = fs::metadata(format!("/proc/{}/exe", rig.pid()?))?.len();
     holds(&format!("the memfd has {exe} bytes"), exe > 4096)?;
@@ -72,7 +69,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     let mut created = rig.create(bundle, &[])?;
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
-    sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+    rig.init_waits()?;
     has_at_most(pid, "Rss", 12)?;
     has_at_most(pid, "Pss_Shmem", 4)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -96,9 +93,9 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// The parent when it exits, and the container init when it executes the program or waits. The plain build has 288 and 308 KB
-/// for `run`, the tiny one 272 and 240, more where the page cache of mote's file has large folios; `scripts/bench` prints
-/// the exact figures.
+/// The parent when it exits, and the container init when it executes the program or waits. The plain build has 288 and
+/// 308 KB for `run`, the tiny one 272 and 240, more where the page cache of mote's file has large folios; `scripts/bench`
+/// prints the exact figures.
 fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;

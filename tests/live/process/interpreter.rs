@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
 use crate::command::start;
 use crate::rig::{Rig, Runtime};
-use crate::{json, sys, tests};
+use crate::{json, tests};
 
 tests![
     "process",
@@ -73,7 +73,7 @@ fn program_replaced_after_create(rig: &mut Rig) -> Outcome {
     ] {
         program(&bundle, "/bin/program", &fs::read(bundle.host_path("/payload"))?)?;
         let _created = rig.create(&bundle, &[])?;
-        sys::unix_socket::connect_and_wait(&rig.state.join(&rig.id).join("start"))?;
+        rig.init_waits()?;
         fs::remove_file(bundle.host_path("/bin/program"))?;
         content.map_or(Ok(()), |content| program(&bundle, "/bin/program", content))?;
         let output = rig.mote(&["start", &rig.id])?;

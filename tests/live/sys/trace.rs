@@ -85,23 +85,15 @@ pub fn interrupted_when(
 /// Whether a stopped process is about to receive from a socket that raises SIGIO (proc_pid_syscall(5),
 /// proc_pid_fdinfo(5)).
 pub fn receives_with_sigio(pid: i32) -> Result<bool> {
-    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
-    let Some(("", fd)) = call
-        .strip_prefix(&libc::SYS_recvfrom.to_string())
-        .and_then(|rest| rest.split(' ').nth(1))
-        .and_then(|fd| fd.split_once("0x"))
-    else {
-        return Ok(false);
-    };
-    let fd = u32::from_str_radix(fd, 16).map_err(Error::other)?;
+    let (libc::SYS_recvfrom, fd) = call_of(pid)? else { return Ok(false) };
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
     let flags = i32::from_str_radix(flags.trim(), 8).map_err(Error::other)?;
     Ok(flags & libc::O_ASYNC != 0)
 }
 
-/// Runs a command to its end, and returns the RSS in KB of each of its processes, in the order of their creation, when it exits,
-/// executes a program or waits for a connection.
+/// Runs a command to its end, and returns the RSS in KB of each of its processes, in the order of their creation, when it
+/// exits, executes a program or waits for a connection.
 pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
     const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_EXITKILL
@@ -129,13 +121,13 @@ pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
         if traced.insert(pid) {
             found.push((pid, 0));
         }
-        let waits = is_at(pid, libc::SYS_accept4)?;
-        if waits || is_at(pid, libc::SYS_execve)? || is_at(pid, libc::SYS_exit_group)? {
-            let resident = resident(pid)?;
+        let (call, _) = call_of(pid)?;
+        if [libc::SYS_accept4, libc::SYS_execve, libc::SYS_exit_group].contains(&call) {
+            let resident = memory(pid, "Rss")?;
             let process = found.iter_mut().filter(|(known, _)| *known == pid);
             process.for_each(|(_, most)| *most = resident.max(*most));
         }
-        if status >> 16 == libc::PTRACE_EVENT_EXEC || waits {
+        if status >> 16 == libc::PTRACE_EVENT_EXEC || call == libc::SYS_accept4 {
             traced.remove(&pid);
             ptrace(libc::PTRACE_DETACH as i64, pid, 0)?;
             continue;
@@ -147,18 +139,22 @@ pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
     Ok(found.into_iter().map(|(_, resident)| resident).collect())
 }
 
-/// Whether a stopped process is at a system call (proc_pid_syscall(5)).
-fn is_at(pid: i32, call: i64) -> Result<bool> {
+/// The number of the system call at which a process is stopped, and its first argument (proc_pid_syscall(5)).
+fn call_of(pid: i32) -> Result<(i64, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
-    Ok(text.split(' ').next() == Some(&call.to_string()))
+    let mut fields = text.split(' ');
+    let number = fields.next().and_then(|field| field.trim().parse().ok());
+    let argument = fields.next().and_then(|field| u64::from_str_radix(field.strip_prefix("0x")?, 16).ok());
+    // Without a call: "running", or -1.
+    Ok((number.unwrap_or(-1), argument.unwrap_or_default()))
 }
 
-/// The RSS of a process in KB (proc_pid_smaps(5)).
-fn resident(pid: i32) -> Result<u64> {
+/// A field of smaps_rollup (proc_pid_smaps(5)), in KB.
+pub fn memory(pid: i32, field: &str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    number.ok_or_else(|| Error::other("no Rss"))
+    number.ok_or_else(|| Error::other(format!("no {field}")))
 }
 
 /// Kills a command before its `number`th system call. Returns `false` if it exited before that.
