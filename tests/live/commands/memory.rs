@@ -82,7 +82,8 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     rig.delete()
 }
 
-/// Both builds have 48 KB, beside pages of their file.
+/// Both builds have 48 KB, beside pages of their file: of its code only those around the function that waits, which is in the
+/// last segment.
 fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
@@ -90,6 +91,17 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     let mut running = rig.spawn(&bundle, &[])?;
     running.lines.until("waiting=1")?;
     has_at_most(running.pid(), "Anonymous", 80)?;
+    let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.pid()))?;
+    let (mut mapping, mut resident) = ("", Vec::new());
+    for line in smaps.lines() {
+        if line.split(' ').next().is_some_and(|range| range.contains('-')) {
+            mapping = line;
+        } else if mapping.contains(" r-xp ") && line.starts_with("Rss:") && !line.ends_with(" 0 kB") {
+            resident.push(mapping);
+        }
+    }
+    let of_mote: Vec<_> = resident.iter().filter(|mapping| mapping.ends_with("mote")).collect();
+    same(&format!("segments of resident code: {of_mote:?}"), of_mote.len(), 1)?;
     rig.delete()
 }
 
