@@ -10,7 +10,7 @@ use mote::config::{seccomp, version};
 use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
-use mote::rootfs::option_table::{MountOption, OPTIONS};
+use mote::rootfs::option_table::OPTIONS;
 use mote::seccomp::{FLAGS, is_flag_supported};
 
 use super::context::Context;
@@ -114,11 +114,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
         hooks: hooks::POINTS.iter().map(|(name, _)| *name).collect(),
-        mount_options: OPTIONS
-            .iter()
-            .filter(|(_, word)| *word != MountOption::Unsupported)
-            .map(|(name, _)| *name)
-            .collect(),
+        mount_options: OPTIONS.iter().map(|(name, _)| *name).collect(),
         linux: Linux {
             namespaces: NAMESPACES.iter().map(|(name, _)| *name).collect(),
             capabilities: caps::NAMES.to_vec(),

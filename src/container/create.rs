@@ -116,6 +116,7 @@ pub(crate) fn bring_up(
     program_text::drop_text_pages();
     match creation.make() {
         Ok(launched) => {
+            launched.prepare_next(directory.fd());
             let launch = creation.finish(launched);
             Ok(CreatedContainer { directory, launch })
         }
@@ -282,13 +283,12 @@ impl<'a> Creation<'a> {
     /// Sets up the container init and records its root; unless `until` is `Created`, starts its program.
     fn set_up(&mut self, launched: &mut Launched, console: Console, start_wait: &StartWait) -> Result<()> {
         self.pid_receivers.send(launched.pid, &launched.pidfd)?;
-        launched.supply_trees(&self.plan)?;
-        launched.run_hooks(&self.plan.hooks)?;
+        launched.run_hooks(&self.plan)?;
         let record = |root: &RootId| self.directory.record_root(root);
         match self.until {
-            Until::Created => launched.ready(start_wait, record)?,
+            Until::Created => launched.ready(&self.plan, start_wait, record)?,
             Until::Running | Until::Ended => {
-                launched.start(record)?;
+                launched.start(&self.plan, record)?;
                 self.run_poststart_hooks(launched.pid.as_raw_nonzero().get())?;
             }
         }

@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -28,12 +29,12 @@ use crate::cgroup::fs::current::cgroup_of;
 use crate::cgroup::systemd::attach::AttachVia;
 use crate::config::Config;
 use crate::config::process::Process;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, On, Result};
 use crate::host::{Cgroups, Host};
 use crate::launch::exec::{ExecTarget, launch};
 use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
-use crate::os::file;
+use crate::os::{file, procfs};
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Filter;
@@ -199,12 +200,17 @@ fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -
     let cgroup = container.open_cgroup(host.cgroups.of(container.named), request.cgroup)?;
     let explain = |error| cgroup.iter().fold(error, |error, cgroup| cgroup.explain(error));
     let console = Console::new(request.console_socket, plan.process.terminal.as_mut(), !request.detach)?;
+    let directory_of_init = match plan.namespaces.has_mount() {
+        true => None,
+        false => Some(container.root_directory()?),
+    };
     let target = ExecTarget {
         init: &container.init,
         cgroup: cgroup.as_ref(),
         console: console.childs(),
         is_frozen: container.frozen,
         root: container.root,
+        directory: directory_of_init.as_ref(),
     };
     let mut launched = launch(&plan, target).map_err(explain)?;
     let run_program = |launched: &mut Launched| {
@@ -226,6 +232,17 @@ fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -
 }
 
 impl Target {
+    /// The root directory of the container init (proc_pid_root(5)).
+    #[cold]
+    #[inline(never)]
+    fn root_directory(&self) -> Result<OwnedFd> {
+        let path = format!("{}/root", self.pid);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(procfs::open()?, path.as_str(), flags, Mode::empty());
+        let root = root.on(format_args!("openat /proc/{path}"))?;
+        check_alive(&self.init, self.pid).map(|()| root)
+    }
+
     /// Opens the container's cgroup for a process that joins it, or the cgroups `below` it.
     fn open_cgroup(&self, layout: Cgroups, below: &[&str]) -> Result<Option<Cgroup>> {
         let Some(path) = &self.cgroup else { return Ok(None) };

@@ -75,6 +75,8 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
             pivot: true,
             label: None,
             in_place: false,
+            own_mounts: true,
+            own_network: false,
             cgroup: View { layout: Cgroups::None, path: None, namespace: false, named: None },
         },
     )?;
@@ -82,6 +84,6 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     check_alive(&init, status.process.pid)?;
     let mut owners = idmap::UserNamespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;
-    let portion = &mut |entry| plan.portion(entry, &mut |mappings| owners.get(mappings));
-    run(entry, &init, expected, directory.fd(), portion, |root, more| plan.apply(root, more))
+    let answer = &mut |request| plan.answer(request, &mut |mappings| owners.get(mappings));
+    run(entry, &init, expected, directory.fd(), answer, |root, more| plan.apply(root, more))
 }

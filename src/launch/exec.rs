@@ -19,6 +19,7 @@ use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
+use crate::rootfs::pivot::change_root;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::self_exe;
@@ -35,6 +36,8 @@ pub struct ExecTarget<'h> {
     pub is_frozen: bool,
     /// The container's root, checked after joining.
     pub root: Expected,
+    /// The root directory of the container init, if it has no mount namespace.
+    pub directory: Option<&'h OwnedFd>,
 }
 
 /// What the child inherits from its parent besides the plan.
@@ -68,7 +71,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     let exe = self_exe::open();
     let attempt = |birth| {
         let cgroup_fds = target.cgroup.map(|cgroup| cgroup.open_fds(birth)).transpose()?.unwrap_or_default();
-        let others = [Some(target.init), proc.as_ref(), exe.as_ref()].into_iter().flatten();
+        let others = [Some(target.init), target.directory, proc.as_ref(), exe.as_ref()].into_iter().flatten();
         let numbers = others.map(AsRawFd::as_raw_fd).chain(target.console.map(|console| console.as_raw_fd()));
         let spawned = clone(
             plan,
@@ -158,6 +161,7 @@ fn set_up(plan: &ExecPlan<'_>, inherited: &Inherited<'_>) -> Result<FoundProgram
     if !inherited.joined {
         plan.namespaces.join(inherited.target.init, false)?;
     }
+    inherited.target.directory.map_or(Ok(()), |directory| change_root(directory.as_fd()))?;
     // Before anything is changed or looked up in the container.
     inherited.target.root.check()?;
     if plan.process.user_namespace {

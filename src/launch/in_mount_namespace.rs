@@ -13,6 +13,7 @@ use crate::namespace::entry::ContainerNamespaces;
 use crate::process::user::become_root;
 use crate::rootfs::id::Expected;
 use crate::rootfs::path::Root;
+use crate::rootfs::source::Request;
 use crate::rootfs::supply::RequestTrees;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
@@ -20,14 +21,13 @@ use crate::sys::fd::close_in_child;
 use crate::sys::pidfd::reap;
 
 /// Runs `act` in the mount namespace of the container init `init`; fails if the root there is not `expected`.
-/// `directory` is the state directory, locked. `portion` opens the mount trees that `act` requests, from an entry of
-/// `mounts` on.
+/// `directory` is the state directory, locked. `answer` opens the mount trees that `act` requests.
 pub fn run(
     namespaces: ContainerNamespaces,
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
-    portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>,
+    answer: &mut dyn FnMut(Request) -> Result<Vec<OwnedFd>>,
     act: impl FnOnce(&mut Root, &mut RequestTrees<'_>) -> Result<()>,
 ) -> Result<()> {
     // Processes of the container may see the child, with the host's memory and fds (CVE-2016-9962).
@@ -37,7 +37,7 @@ pub fn run(
     let child = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
         let result = join_container(namespaces, init, expected).and_then(|mut root| {
-            act(&mut root, &mut |entry, trees| child_channel.request_trees(entry, trees))
+            act(&mut root, &mut |request, trees| child_channel.request_trees(request, trees))
         });
         child_channel.send(&match result {
             Ok(()) => Message::Done,
@@ -48,7 +48,7 @@ pub fn run(
     let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
     // Only the child has this end open now: if it dies without a message, this process reads end of file.
     drop(child_channel);
-    let result = listen(&channel, portion);
+    let result = listen(&channel, answer);
     // A child that still waits for trees reads end of file.
     drop(channel);
     let end = reap(&pidfd);
@@ -60,12 +60,10 @@ pub fn run(
 }
 
 /// Supplies mount trees until the child reports its result.
-fn listen(channel: &Channel, portion: &mut dyn FnMut(usize) -> Result<Vec<OwnedFd>>) -> Result<Message> {
+fn listen(channel: &Channel, answer: &mut dyn FnMut(Request) -> Result<Vec<OwnedFd>>) -> Result<Message> {
     loop {
         match channel.receive()? {
-            Message::RequestTrees(entry) => {
-                channel.send_trees(&portion(usize::try_from(entry).unwrap_or_default())?)?
-            }
+            Message::RequestTrees(request) => channel.send_trees(&answer(request)?)?,
             other => return Ok(other),
         }
     }

@@ -25,6 +25,7 @@ use crate::plan::Plan;
 use crate::process::terminal;
 use crate::process::user::{become_root, is_setgroups_denied};
 use crate::rootfs::id::RootId;
+use crate::rootfs::mount_namespace::Creator;
 use crate::rootfs::path::Root;
 use crate::sys::clone::{exit, unshare};
 use crate::sys::fd::close_all_in_child;
@@ -43,6 +44,8 @@ pub struct FromParent<'h> {
     pub setgroups: Option<&'h OwnedFd>,
     /// /proc/self/exe, opened.
     pub self_exe: Option<&'h OwnedFd>,
+    /// Who creates the mount namespace.
+    pub mounts: &'h Creator,
     /// Whether the intermediate process has joined the namespaces already.
     pub joined: bool,
     /// The console socket, which gets the PTY master.
@@ -60,7 +63,7 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     let ready = bind_to_parent(&from_parent.channel).and_then(|()| set_up(plan, &from_parent));
     let (program, page) = match ready {
         // Without this message, the parent would take the end of file at execve for the death of the child.
-        Ok((program, root, page)) => match from_parent.channel.send(&Message::Ready(root)) {
+        Ok((program, message, page)) => match from_parent.channel.send(&message) {
             true => (program, page),
             false => exit(1),
         },
@@ -96,7 +99,7 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
 fn set_up(
     plan: &mut Plan<'_>,
     from_parent: &FromParent<'_>,
-) -> Result<(FoundProgram, RootId, Option<FirstPage>)> {
+) -> Result<(FoundProgram, Message, Option<FirstPage>)> {
     // Before the container is set up: from here on mote's executable is not mapped in this process.
     let page = self_exe::replace(from_parent.self_exe, plan.process.releases_memory).map_err(not_replaced)?;
     // Before this process becomes non-dumpable or changes its IDs: after that /proc/self belongs to root.
@@ -130,8 +133,9 @@ fn set_up(
     if join == Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
     }
-    let (program, id) = inside(plan, from_parent, root, denied, page.as_ref())?;
-    Ok((program, id, page))
+    let copied = from_parent.mounts.wants_pinned(root.beneath());
+    let (program, root) = inside(plan, from_parent, root, denied, page.as_ref())?;
+    Ok((program, Message::Ready { root, copied }, page))
 }
 
 /// The last part of the setup, in the container's root. `denied`: setgroups(2) is denied.
@@ -171,11 +175,12 @@ fn join_namespaces(plan: &Plan<'_>, from_parent: &FromParent<'_>) -> Result<bool
 
 /// Mounts the container's filesystems and makes its root the root directory; the last step with access to the host's.
 fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root> {
+    let beneath = from_parent.mounts.enter()?;
     let terminal = plan.process.terminal.zip(from_parent.console);
-    let more = &mut |entry, trees: &mut _| from_parent.channel.request_trees(entry, trees);
-    let (root, terminal) = plan
-        .rootfs
-        .apply(more, |root| terminal.map(|(terminal, console)| terminal.open(root, console)).transpose())?;
+    let more = &mut |request, trees: &mut _| from_parent.channel.request_trees(request, trees);
+    let (root, terminal) = plan.rootfs.apply(beneath, more, |root| {
+        terminal.map(|(terminal, console)| terminal.open(root, console)).transpose()
+    })?;
     if plan.hooks.has_before_pivot() {
         from_parent.channel.send(&Message::Mounted);
         wait_for_parent(&from_parent.channel)?;

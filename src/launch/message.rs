@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use crate::error::{Error, On, Result};
 use crate::os::scm_rights::{receive_many, send_many};
 use crate::rootfs::id::RootId;
+use crate::rootfs::source::Request;
 use crate::rootfs::supply::TreeBatch;
 
 /// A message.
@@ -18,13 +19,16 @@ use crate::rootfs::supply::TreeBatch;
 pub enum Message {
     /// Intermediate process to parent: the pid of the container init.
     Born(i32),
-    /// Child to parent: requests the mount trees for `mounts` from this entry on. The reply is a portion of them
-    /// (`rootfs/supply.rs`).
-    RequestTrees(i32),
+    /// Child to parent: requests mount trees for `mounts`. The reply is a packet with them (`rootfs/supply.rs`).
+    RequestTrees(Request),
     /// Child to parent: everything is mounted, the hooks before pivot_root can run. The reply is `Go`.
     Mounted,
     /// Child to parent: the container is set up, with this root, and waits to be started.
-    Ready(RootId),
+    Ready {
+        root: RootId,
+        /// Whether the host's mounts were copied because no mount namespace is pinned.
+        copied: bool,
+    },
     /// Child to parent: the function has returned (`in_mount_namespace.rs`).
     Done,
     /// From the child: it is about to load a seccomp filter, whose listener fd has this number (`listener.rs`).
@@ -52,6 +56,7 @@ const DONE: u8 = b'D';
 const BORN: u8 = b'B';
 const FILTER: u8 = b'F';
 const WANTED: u8 = b'W';
+const AGAIN: u8 = b'A';
 const GO: u8 = b'G';
 const FAILED: u8 = b'E';
 
@@ -116,14 +121,18 @@ impl Channel {
                 number = fd.to_le_bytes();
                 (FILTER, (0, 0, &number[..]))
             }
-            Message::RequestTrees(entry) => {
-                number = entry.to_le_bytes();
-                (WANTED, (0, 0, &number[..]))
+            Message::RequestTrees(request) => {
+                let (tag, entry) = match *request {
+                    Request::From(entry) => (WANTED, entry),
+                    Request::Again(entry) => (AGAIN, entry),
+                };
+                number = i32::try_from(entry).unwrap_or(i32::MAX).to_le_bytes();
+                (tag, (0, 0, &number[..]))
             }
             Message::Mounted => (MOUNTED, Default::default()),
-            Message::Ready(id) => {
+            Message::Ready { root: id, copied } => {
                 root = root_bytes(id);
-                (READY, (0, 0, &root[..]))
+                (READY, (u8::from(*copied), 0, &root[..]))
             }
             Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
@@ -141,11 +150,11 @@ impl Channel {
         matches!(recv(&self.socket, &mut [0u8; 1], flags), Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
-    /// Requests mount trees from the parent, from this entry of `mounts` on.
+    /// Requests mount trees from the parent.
     #[cold]
     #[inline(never)]
-    pub fn request_trees(&self, entry: usize, trees: &mut TreeBatch) -> Result<()> {
-        self.send(&Message::RequestTrees(i32::try_from(entry).unwrap_or(i32::MAX)));
+    pub fn request_trees(&self, request: Request, trees: &mut TreeBatch) -> Result<()> {
+        self.send(&Message::RequestTrees(request));
         receive_many(self.fd(), trees)?;
         match trees.first() {
             Some(Some(_)) => Ok(()),
@@ -174,15 +183,19 @@ impl Channel {
         };
         Ok(match packet.get(..length.min(packet.len())) {
             Some([MOUNTED, ..]) => Message::Mounted,
-            Some([READY, _, _, _, root @ ..]) => Message::Ready(root_of(root)),
+            Some([READY, copied, _, _, root @ ..]) => {
+                Message::Ready { root: root_of(root), copied: *copied != 0 }
+            }
             Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
             Some([FILTER, _, _, _, a, b, c, d]) => {
                 Message::FilterListener(i32::from_le_bytes([*a, *b, *c, *d]))
             }
-            Some([WANTED, _, _, _, a, b, c, d]) => {
-                Message::RequestTrees(i32::from_le_bytes([*a, *b, *c, *d]))
+            Some([tag @ (WANTED | AGAIN), _, _, _, a, b, c, d]) => {
+                let entry = usize::try_from(i32::from_le_bytes([*a, *b, *c, *d])).unwrap_or_default();
+                let again = *tag == AGAIN;
+                Message::RequestTrees(if again { Request::Again(entry) } else { Request::From(entry) })
             }
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();

@@ -29,4 +29,5 @@ pub mod init;
 pub mod listener;
 pub mod message;
 pub mod parent;
+mod pinned;
 pub mod start_socket;

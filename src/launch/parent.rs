@@ -12,17 +12,21 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, pidfd_open, set
 use super::init::{self, FromParent};
 use super::listener::ListenerHandover;
 use super::message::{Channel, Message};
+use super::pinned;
 use super::start_socket::StartWait;
 use crate::cgroup::{Cgroup, CgroupFds};
 use crate::config::linux::NamespaceKind;
 use crate::error::{self, Error, Kind, On, Result};
-use crate::hooks::{self, Point};
+use crate::hooks::Point;
+use crate::host;
 use crate::namespace;
 use crate::namespace::device::Moved;
 use crate::namespace::idmap::UserNamespaces;
 use crate::os::procfs;
 use crate::plan::Plan;
 use crate::rootfs::id::RootId;
+use crate::rootfs::mount_namespace::Creator;
+use crate::rootfs::source::Request;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
 use crate::sys::fd::{close_in_child, close_together};
@@ -39,8 +43,10 @@ pub struct Launched {
     pub listener: Option<ListenerHandover>,
     /// Network interfaces that are moved back if the program is not executed.
     pub(super) moved_devices: Option<Box<Moved>>,
-    /// The namespaces given by path, if the child will request mount trees.
-    pub(super) pending_trees: Option<Vec<OwnedFd>>,
+    /// The user namespace given by path, which owns idmapped mounts that the child may request.
+    pub(super) joined_user: Option<OwnedFd>,
+    /// Whether the host's mounts were copied because no mount namespace is pinned.
+    was_copied: bool,
 }
 
 /// Clones the container init, and makes the steps that only its parent can. `directory` is the state directory, locked;
@@ -59,7 +65,8 @@ pub fn launch(
     let namespaces = plan.namespaces.open()?;
     let intermediate = plan.namespaces.needs_intermediate();
     let cgroup_fds = open_cgroup_fds(plan, cgroup)?;
-    let all = open_trees(plan, &namespaces)?;
+    open_trees(plan, &namespaces)?;
+    let mounts = mount_creator(plan, directory);
     let guards = plan.process.apply_to_parent(proc.as_ref())?;
 
     error::reserve();
@@ -74,6 +81,7 @@ pub fn launch(
         proc: proc.as_ref(),
         setgroups: proc.as_ref().filter(|_| checks_setgroups),
         self_exe: exe.as_ref(),
+        mounts: &mounts,
         joined,
         console,
         parent_fds: [cgroup.map(Cgroup::root), Some(directory), cgroup_fds.birth(), Some(channel.fd())],
@@ -94,9 +102,9 @@ pub fn launch(
     let (pid, pidfd) = spawned?;
     let mut launched = Launched::new(pid, pidfd, channel);
     let recorded = record_pid(launched.pid, &launched.pidfd)
-        .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
+        .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), namespaces, cgroup));
     match recorded {
-        Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
+        Ok(()) => Ok(launched),
         Err(error) => {
             launched.kill();
             Err(error)
@@ -150,9 +158,22 @@ fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds
     planned.open_fds(cgroup, plan.is_born_inside())
 }
 
+/// Who creates the mount namespace. In a user namespace the child has no rights to enter a pinned one.
+fn mount_creator(plan: &mut Plan<'_>, directory: BorrowedFd<'_>) -> Creator {
+    let user = plan.namespaces.has(NamespaceKind::User) || host::in_user_namespace();
+    match plan.namespaces.is_new(NamespaceKind::Mount) && plan.rootfs.can_be_without_host(user) {
+        true => {
+            plan.namespaces.leave_mounts();
+            let pinned = if user { None } else { pinned::open(directory) };
+            Creator::Child { enters: !user, pinned }
+        }
+        false => Creator::Clone,
+    }
+}
+
 // Not inlined into its caller: see scripts/layout.ld.
 #[inline(never)]
-fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<bool> {
+fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
     let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }
@@ -206,7 +227,15 @@ pub(super) fn clone_through_intermediate<S>(
 impl Launched {
     /// A process that was just cloned.
     pub(super) fn new(pid: Pid, pidfd: OwnedFd, channel: Channel) -> Self {
-        Launched { pid, pidfd, channel, listener: None, moved_devices: None, pending_trees: None }
+        Launched {
+            pid,
+            pidfd,
+            channel,
+            listener: None,
+            moved_devices: None,
+            joined_user: None,
+            was_copied: false,
+        }
     }
 
     /// The steps for the child that need the parent's privileges, most of them for a new user namespace. Sends the
@@ -215,7 +244,7 @@ impl Launched {
         &mut self,
         plan: &Plan<'_>,
         proc: Option<&OwnedFd>,
-        namespaces: &[OwnedFd],
+        namespaces: Vec<OwnedFd>,
         cgroup: Option<&Cgroup>,
     ) -> Result<()> {
         cgroup.map_or(Ok(()), |cgroup| cgroup.attach(self.pid))?;
@@ -226,46 +255,23 @@ impl Launched {
             rdt.join(self.pid)?;
         }
         if !plan.devices.is_empty() {
-            let joined = plan.namespaces.joined_of(NamespaceKind::Network, namespaces);
+            let joined = plan.namespaces.joined_of(NamespaceKind::Network, &namespaces);
             self.moved_devices = Some(plan.devices.apply(joined, self.pid, &self.pidfd)?);
         }
         if plan.needs_parent() {
             self.channel.send(&Message::Go);
         }
+        self.joined_user = plan.namespaces.take_joined(NamespaceKind::User, namespaces);
         Ok(())
     }
 
-    /// Opens the mount trees that the child requests, if not all were opened before.
-    pub fn supply_trees(&mut self, plan: &Plan<'_>) -> Result<()> {
-        match self.pending_trees.take() {
-            Some(namespaces) => self.supply_pending(plan, &namespaces),
-            None => Ok(()),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn supply_pending(&self, plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
-        let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
-        loop {
-            let entry = match self.channel.receive()? {
-                Message::RequestTrees(entry) => usize::try_from(entry).unwrap_or_default(),
-                other => return Err(self.failure(other)),
-            };
-            let (trees, last) = plan.rootfs.portion(entry, &mut |mappings| owners.get(mappings))?;
-            self.channel.send_trees(&trees)?;
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
     /// Runs the hooks in the runtime namespace, while the child waits before pivot_root.
-    pub fn run_hooks(&self, hooks: &hooks::Plan<'_>) -> Result<()> {
+    pub fn run_hooks(&mut self, plan: &Plan<'_>) -> Result<()> {
+        let hooks = &plan.hooks;
         if !hooks.has_before_pivot() {
             return Ok(());
         }
-        match self.channel.receive()? {
+        match self.setup_message(plan)? {
             Message::Mounted => {}
             other => return Err(self.failure(other)),
         }
@@ -279,11 +285,13 @@ impl Launched {
     /// Waits until the child is set up, calls `record` with its root, and makes the child wait at the start socket.
     pub fn ready(
         &mut self,
+        plan: &Plan<'_>,
         start_wait: &StartWait,
         record: impl FnOnce(&RootId) -> Result<()>,
     ) -> Result<()> {
-        match self.receive()? {
-            Message::Ready(root) => {
+        match self.setup_message(plan)? {
+            Message::Ready { root, copied } => {
+                self.was_copied = copied;
                 start_wait.listen()?;
                 record(&root)?;
                 self.channel.send(&Message::Go);
@@ -295,9 +303,12 @@ impl Launched {
 
     /// Waits until the child is set up, calls `record` with its root, starts the program and waits until it runs. The
     /// root is recorded before that.
-    pub fn start(&mut self, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
-        match self.receive()? {
-            Message::Ready(root) => record(&root)?,
+    pub fn start(&mut self, plan: &Plan<'_>, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
+        match self.setup_message(plan)? {
+            Message::Ready { root, copied } => {
+                self.was_copied = copied;
+                record(&root)?;
+            }
             other => return Err(self.failure(other)),
         }
         self.go()
@@ -313,6 +324,24 @@ impl Launched {
             }
             other => Err(self.failure(other)),
         }
+    }
+
+    /// Receives the next message of a child that is being set up, after sending the mount trees that it requests.
+    fn setup_message(&mut self, plan: &Plan<'_>) -> Result<Message> {
+        loop {
+            match self.receive()? {
+                Message::RequestTrees(request) => self.send_trees(plan, request)?,
+                message => return Ok(message),
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_trees(&self, plan: &Plan<'_>, request: Request) -> Result<()> {
+        let mut owners = UserNamespaces::new(self.joined_user.as_ref());
+        let trees = plan.rootfs.answer(request, &mut |mappings| owners.get(mappings))?;
+        self.channel.send_trees(&trees)
     }
 
     /// Receives the next message, after handing over the listener fd if the child announces one.
@@ -346,6 +375,14 @@ impl Launched {
         let name = procfs::read_process_file(self.pid.as_raw_nonzero().get(), "comm", space);
         let name = name.ok().and_then(|name| core::str::from_utf8(name).ok());
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("container")
+    }
+
+    /// Pins a mount namespace for the containers that are created later, if this one was created with a copy of many
+    /// mounts.
+    pub fn prepare_next(&self, directory: BorrowedFd<'_>) {
+        if self.was_copied {
+            pinned::provide(directory);
+        }
     }
 
     /// Kills and reaps the child.

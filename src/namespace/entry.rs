@@ -22,6 +22,11 @@ impl ContainerNamespaces {
         }
     }
 
+    /// Whether it has a mount namespace, whose root a process gets when it joins it.
+    pub fn has_mount(self) -> bool {
+        self.flags & flag(Kind::Mount) != 0
+    }
+
     /// Whether it has a user namespace; then only a process in it may join the others.
     pub fn has_user(self) -> bool {
         self.flags & flag(Kind::User) != 0

@@ -82,11 +82,6 @@ impl<'a> Plan<'a> {
         }
         // Mounts in the host's mount namespace would change the host.
         plan.will_change(Kind::Mount);
-        if !plan.has(Kind::Mount) {
-            return Err(Error::unsupported(format_args!(
-                "linux.namespaces: a container without a mount namespace of its own is not supported"
-            )));
-        }
         if plan.is_new(Kind::User) && plan.is_joined(Kind::Mount) {
             return Err(Error::unsupported(format_args!(
                 "linux.namespaces: joining a mount namespace under a new user namespace is not supported"
@@ -121,6 +116,11 @@ impl<'a> Plan<'a> {
         self.changed |= 1 << kind as u32;
     }
 
+    /// Leaves the creation of the mount namespace to the child (`rootfs/mount_namespace.rs`).
+    pub fn leave_mounts(&mut self) {
+        self.new &= !u64::from(sys::CLONE_NEWNS);
+    }
+
     /// Opens the namespaces to join, in the parent. Errors: also if one is the host's own and would be changed.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
         let open = |join: &JoinedNamespace<'_>| {
@@ -139,6 +139,12 @@ impl<'a> Plan<'a> {
 
     /// The file descriptor of the joined namespace of a kind, out of those that [`Plan::open`] returned.
     pub fn joined_of<'o>(&self, kind: Kind, opened: &'o [OwnedFd]) -> Option<&'o OwnedFd> {
+        self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
+    }
+
+    /// Takes the file descriptor of the joined namespace of a kind out of those that [`Plan::open`] returned, and closes
+    /// the others.
+    pub fn take_joined(&self, kind: Kind, opened: Vec<OwnedFd>) -> Option<OwnedFd> {
         self.joined.iter().zip(opened).find(|(join, _)| join.kind == kind).map(|(_, fd)| fd)
     }
 

@@ -90,7 +90,6 @@ impl<'a> Plan<'a> {
         let devices = device::Plan::new(&linux.net_devices, &mut namespaces)?;
         let time = time::Plan::new(&linux.time_offsets, namespaces.is_new(Kind::Time))?;
 
-        let id = options.id.to_str().unwrap_or_default();
         let mappings = maps.as_ref().map_or_else(|| linux.mappings(), maps::Plan::mappings);
         let cgroup = plan_cgroup(config, &namespaces, user_namespace.then_some(mappings), options, host)?;
         let hooks = hooks::Plan::new(config, options.id, options.bundle);
@@ -100,6 +99,8 @@ impl<'a> Plan<'a> {
             pivot: options.pivot,
             label: rootfs::label::plan(config)?,
             in_place: hooks.has_before_pivot(),
+            own_mounts: namespaces.has(Kind::Mount),
+            own_network: namespaces.is_new(Kind::Network),
             cgroup: cgroup_view(config, host, cgroup.as_ref(), namespaces.has(Kind::Cgroup)),
         };
         let rootfs = rootfs::Plan::new(config, &context)?;
@@ -113,11 +114,10 @@ impl<'a> Plan<'a> {
             start_hooks: hooks.has(hooks::Point::StartContainer),
         };
         let process = ProcessPlan::new(config, process, host, &context, warnings)?;
-        let rdt = linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()?;
         Ok(Plan {
             own_network: namespaces.is_new(Kind::Network),
+            rdt: plan_rdt(config, options)?,
             namespaces,
-            rdt,
             devices,
             maps,
             time,
@@ -148,6 +148,11 @@ impl<'a> Plan<'a> {
     pub(crate) fn needs_proc(&self) -> bool {
         self.maps.is_some() || !self.time.is_empty() || !self.sysctl.is_empty() || self.process.needs_proc()
     }
+}
+
+fn plan_rdt(config: &Config<'_>, options: &Options<'_, '_>) -> Result<Option<intelrdt::Plan>> {
+    let id = options.id.to_str().unwrap_or_default();
+    config.linux.intel_rdt.as_ref().map(|rdt| intelrdt::Plan::new(rdt, id)).transpose()
 }
 
 /// The plan of the cgroup, with its delegation.

@@ -1,5 +1,5 @@
-//! Filesystems with options that are too long for fsconfig(2): its strings have at most 255 bytes, and `lowerdir` of an
-//! overlay is often longer. Layers of an overlay are passed one by one if the kernel supports it (linux 6.8,
+//! Filesystems with options that fsconfig(2) does not have (`iversion`), or that are too long for it: its strings have at
+//! most 255 bytes, and `lowerdir` of an overlay is often longer. Layers of an overlay are passed one by one if the kernel supports it (linux 6.8,
 //! `lowerdir+`); otherwise mount(2) is called, with one page of options.
 
 use core::ffi::CStr;
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use super::option_table::INODE_VERSIONS;
 use super::path::Root;
 use super::path_text::text;
 use super::tree::{self, LONGEST, Parameter};
@@ -20,10 +21,11 @@ use crate::sys::mount::SetAttr;
 /// The limit of mount(2) for options, with the NUL: a page. This is the smallest page size of linux.
 const PAGE: usize = 4096;
 
-/// Whether the source or an option is too long for fsconfig(2).
+/// Whether fsconfig(2) does not have an option, or the source or an option is too long for it.
 pub fn is_needed<'a>(source: &CStr, mut parameters: impl Iterator<Item = Parameter<'a>>) -> bool {
     let long = |text: &CStr| text.count_bytes() > LONGEST;
-    long(source) || parameters.any(|(name, value)| long(name) || value.is_some_and(long))
+    long(source)
+        || parameters.any(|(name, value)| name == INODE_VERSIONS || long(name) || value.is_some_and(long))
 }
 
 /// Creates a filesystem as a detached mount, like [`Root::create_filesystem`].
@@ -145,6 +147,7 @@ fn flag(name: &CStr) -> Option<MountFlags> {
         b"sync" => MountFlags::SYNCHRONOUS,
         b"dirsync" => MountFlags::DIRSYNC,
         b"lazytime" => MountFlags::LAZYTIME,
+        b"iversion" => MountFlags::from_bits_retain(sys::MS_I_VERSION),
         b"mand" => MountFlags::PERMIT_MANDATORY_FILE_LOCKING,
         b"async" | b"nolazytime" | b"nomand" => MountFlags::empty(),
         _ => return None,

@@ -18,5 +18,9 @@ pub struct Context<'a, 'm> {
     pub label: Option<Label<'a>>,
     /// Whether the root is attached at its path in the bundle, because there are hooks that use it there.
     pub in_place: bool,
+    /// Whether the container has a mount namespace.
+    pub own_mounts: bool,
+    /// Whether the network namespace is new.
+    pub own_network: bool,
     pub cgroup: View<'a>,
 }

@@ -13,6 +13,7 @@ use super::op::{self, Op};
 use super::path::Root;
 use super::path_text::is_root;
 use super::plan::{ops, read_links};
+use super::source::Request;
 use super::supply::{RequestTrees, Sources};
 use crate::config::Mount;
 use crate::error::{At, On, Result, Show, invalid};
@@ -47,23 +48,23 @@ impl<'a> Plan<'a> {
     /// Opens sources on the host, as far as the limit of file descriptors permits.
     pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
         read_links(&mut self.mounts)?;
-        self.sources().open_first(Some(find)).map(drop)
+        self.sources().open_first(Some(find))
     }
 
     fn sources(&self) -> Sources<'_, 'a> {
         Sources { mounts: &self.mounts, devices: None }
     }
 
-    /// Opens the trees that the process in the container's mount namespace requests, beginning with those of `entry`.
-    pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
-        Ok(self.sources().portion(entry, find)?.0)
+    /// Opens the trees that the process in the container's mount namespace requests.
+    pub fn answer(&self, request: Request, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
+        self.sources().answer(request, find)
     }
 
     /// Makes the mounts, in the container's mount namespace. If one fails, those made before it are removed.
     pub fn apply(&self, root: &mut Root, more: &mut RequestTrees<'_>) -> Result<()> {
         let (sources, mut made) = (self.sources(), 0);
         let finish = |()| self.mounts.iter().try_for_each(Op::finish);
-        let all = op::apply_all(&self.mounts, root, &mut |entry| sources.fill(entry, more), &mut made);
+        let all = op::apply_all(&self.mounts, root, &mut |request| sources.fill(request, more), &mut made);
         all.and_then(finish).inspect_err(|_| {
             for mount in self.mounts.iter().take(made).rev() {
                 let _ = detach(root, mount.destination());

@@ -34,10 +34,15 @@ impl Op<'_> {
         let late = if kind == c"tmpfs" { u64::from(sys::MOUNT_ATTR_RDONLY) } else { 0 };
         let parameters = inherited.into_iter().chain(given.clone()).filter(is_parameter);
         let attributes = self.options.top.set & !late;
+        let hosts = root.visible.take(kind);
+        if let Some(hosts) = &hosts {
+            tree::attach(hosts, target.as_fd())?;
+        }
         let made = match classic::is_needed(source, parameters.clone()) {
             true => classic::create(root, kind, source, parameters, attributes),
             false => root.create_filesystem(kind, source, parameters, attributes),
         };
+        hosts.as_ref().map_or(Ok(()), tree::detach)?;
         let tree = match made {
             Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
             made => made?,

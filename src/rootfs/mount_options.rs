@@ -10,7 +10,7 @@ use linux_raw_sys::general as sys;
 use super::label::{Label, label_of, unquoted};
 use super::option_table::{FOLLOWED, Links, MountOption, lookup};
 use crate::config::Mount;
-use crate::error::{Error, Result, Show, invalid};
+use crate::error::{Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
 /// The parsed options of a mount.
@@ -25,9 +25,12 @@ pub struct MountOptions<'a> {
     pub top: SetAttr,
     /// Flags of the whole tree, set before `top`.
     pub all: SetAttr,
-    /// Parameters of the filesystem: (name, value).
-    pub parameters: Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>,
+    /// Parameters of the filesystem.
+    pub parameters: Parameters<'a>,
 }
+
+/// Parameters of a filesystem: (name, value).
+pub type Parameters<'a> = Vec<(Cow<'a, CStr>, Option<Cow<'a, CStr>>)>;
 
 /// The options of a bind mount that concern links and ID mappings.
 #[derive(Default)]
@@ -43,17 +46,18 @@ impl BindOptions<'_> {
         self.idmap.is_none() && self.links == FOLLOWED
     }
 
-    /// The error for a mount that is not a bind mount.
+    /// Rejects them for a mount that is not a bind mount, except for ID mappings if it is `new` a filesystem.
     #[cold]
     #[inline(never)]
-    pub fn refuse<T>(&self) -> Result<T> {
-        let word = match self.links {
-            Links { copied: true, .. } => "copy-symlink",
-            Links { source: true, .. } => "src-nofollow",
-            Links { destination: true, .. } => "dest-nofollow",
-            _ => "idmap",
+    pub fn check_other(&self, new: bool) -> Result<()> {
+        let (word, and) = match self.links {
+            Links { copied: true, .. } => ("copy-symlink", ""),
+            Links { source: true, .. } => ("src-nofollow", ""),
+            Links { destination: true, .. } => ("dest-nofollow", ""),
+            _ if new => return Ok(()),
+            _ => ("idmap", " and new filesystems"),
         };
-        invalid(format_args!("options: \"{word}\" is valid only for bind mounts"))
+        invalid(format_args!("options: \"{word}\" is valid only for bind mounts{and}"))
     }
 }
 
@@ -62,15 +66,9 @@ impl<'a> MountOptions<'a> {
     pub fn read(mount: &Mount<'a>) -> Result<(Self, BindOptions<'a>)> {
         let (mut options, mut bind) = (MountOptions::default(), BindOptions::default());
         options.all.recursive = true;
-        for (index, text) in mount.options.iter().copied().enumerate() {
+        for text in mount.options.iter().copied() {
             let parsed = text.to_str().ok().and_then(lookup);
             match parsed {
-                Some(MountOption::Unsupported) => {
-                    return Err(Error::unsupported(format_args!(
-                        "options[{index}]: \"{}\" is not supported yet",
-                        Show(text)
-                    )));
-                }
                 Some(MountOption::Idmap) => bind.idmap = Some(text),
                 Some(MountOption::Link(links)) => bind.links.add(links),
                 Some(parsed) => options.take(parsed),
@@ -99,7 +97,7 @@ impl<'a> MountOptions<'a> {
             MountOption::Bind(recursive) => self.bind = Some(self.bind.unwrap_or(false) || recursive),
             MountOption::Remount => self.remount = true,
             MountOption::CopyUp => self.copy_up = true,
-            MountOption::Nothing | MountOption::Unsupported | MountOption::Idmap | MountOption::Link(_) => {}
+            MountOption::Nothing | MountOption::Idmap | MountOption::Link(_) => {}
         }
     }
 
@@ -194,7 +192,7 @@ fn refuse_word<T>(mount: &Mount<'_>, name: &CStr, what: &str) -> Result<T> {
 
 /// Whether a filesystem has no block device. `ro` then applies to the mount only, because other mounts may share the
 /// filesystem.
-fn is_kernels_own(kind: &CStr) -> bool {
+pub fn is_kernels_own(kind: &CStr) -> bool {
     const OWN: [&[u8]; 10] = [
         b"proc", b"sysfs", b"tmpfs", b"devpts", b"mqueue", b"cgroup", b"cgroup2", b"bpf", b"debugfs",
         b"tracefs",

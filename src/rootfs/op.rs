@@ -12,14 +12,14 @@ use rustix::io::Errno;
 use super::cgroup::Trees;
 use super::context::Context;
 use super::id::TmpfsId;
-use super::mount_options::{BindOptions, MountOptions};
+use super::mount_options::{BindOptions, MountOptions, Parameters, is_kernels_own};
 use super::path::{Make, Root, is_directory, make_link};
 use super::path_text::{PATH_MAX, is_root};
 use super::read_only::LateReadOnly;
-use super::source::{Source, absolute, read_link};
+use super::source::{Request, Source, absolute, read_link};
 use super::tree;
 use crate::config::Mount;
-use crate::error::{At, Error, On, Result, Show, invalid};
+use crate::error::{At, On, Result, Show, invalid};
 
 /// The plan of one mount.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ enum Kind<'a> {
     Bind(Source<'a>),
     /// A bind mount of the container's own cgroup (v2).
     Cgroup(Source<'a>),
+    /// A new filesystem with mapped owners.
+    Idmapped(Source<'a>),
     /// A new filesystem of type `kind`.
     New {
         kind: &'a CStr,
@@ -72,7 +74,12 @@ impl<'a> Kind<'a> {
             return Ok(Kind::Bind(source));
         }
         if rare {
-            return bind_options.refuse();
+            let new = !options.remount && !matches!(kind.to_bytes(), b"" | b"none" | b"cgroup" | b"cgroup2");
+            bind_options.check_other(new)?;
+            let mut source = Source::new(source.unwrap_or(kind), false);
+            source.change(mount, bind_options, context.user)?;
+            source.make_filesystem(kind, Parameters::new());
+            return Ok(Kind::Idmapped(source));
         }
         Ok(match kind.to_bytes() {
             _ if options.remount => {
@@ -111,7 +118,7 @@ impl<'a> Op<'a> {
     /// Plans `mounts[index]`. Errors: invalid or unsupported options.
     pub fn new(index: usize, mount: &Mount<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let (mut options, bind_options) = MountOptions::read(mount)?;
-        let plan = Kind::new(mount, &mut options, &bind_options, context)?;
+        let mut plan = Kind::new(mount, &mut options, &bind_options, context)?;
         let tmpfs = matches!(&plan, Kind::New { kind, .. } if **kind == *c"tmpfs");
         if options.copy_up && (!tmpfs || is_root(mount.destination)) {
             return invalid(format_args!(
@@ -123,10 +130,14 @@ impl<'a> Op<'a> {
                 options.add_super_read_only(kind);
                 Some(*kind)
             }
+            Kind::Idmapped(source) => source.kind().inspect(|kind| options.add_super_read_only(kind)),
             Kind::Cgroups(_) => Some(c"tmpfs"),
             Kind::Bind(_) | Kind::Cgroup(_) | Kind::Remount => None,
         };
         options.label(kind.zip(context.label));
+        if let (Kind::Idmapped(source), Some(kind)) = (&mut plan, kind) {
+            source.make_filesystem(kind, core::mem::take(&mut options.parameters));
+        }
         let (destination, late) = (mount.destination, LateReadOnly::default());
         Ok(Op { index, destination, kind: plan, options, late, tmpfs: TmpfsId::default() })
     }
@@ -146,6 +157,17 @@ impl<'a> Op<'a> {
         self.destination
     }
 
+    /// Whether the entry may use paths of the host in the container's mount namespace, or is stacked over the root.
+    pub fn needs_host(&self) -> bool {
+        let is_new = matches!(&self.kind, Kind::New { kind, .. } if !is_kernels_own(kind));
+        is_new || is_root(self.destination)
+    }
+
+    /// Whether the entry creates a filesystem of this type.
+    pub fn creates(&self, wanted: &CStr) -> bool {
+        matches!(&self.kind, Kind::New { kind, .. } if *kind == wanted)
+    }
+
     /// Whether a file is on the tmpfs that this entry created.
     pub fn holds(&self, file: &Stat) -> bool {
         self.tmpfs.contains(file)
@@ -154,7 +176,7 @@ impl<'a> Op<'a> {
     /// Whether this is a read-only bind mount below which mount points can be created. Cgroup mounts are excluded:
     /// mkdir there would create a cgroup.
     pub fn is_read_only_bind(&self) -> bool {
-        matches!(self.kind, Kind::Bind(_)) && self.options.makes_read_only()
+        matches!(self.kind, Kind::Bind(_) | Kind::Idmapped(_)) && self.options.makes_read_only()
     }
 
     /// Marks the mount to be made read-only only after later mounts, because one of them is below it.
@@ -165,7 +187,7 @@ impl<'a> Op<'a> {
     /// The mount trees that are copied from the host.
     pub fn sources(&self) -> impl Iterator<Item = &Source<'a>> {
         let (one, many) = match &self.kind {
-            Kind::Bind(source) | Kind::Cgroup(source) => (Some(source), None),
+            Kind::Bind(source) | Kind::Cgroup(source) | Kind::Idmapped(source) => (Some(source), None),
             Kind::Cgroups(trees) => (None, Some(trees)),
             _ => (None, None),
         };
@@ -227,7 +249,7 @@ impl<'a> Op<'a> {
                 (None, Some(inside)) => self.copy_link_inside(root, source, inside),
                 (None, None) => self.bind(root, source),
             },
-            Kind::Cgroup(source) => self.bind(root, source),
+            Kind::Cgroup(source) | Kind::Idmapped(source) => self.bind(root, source),
             Kind::New { kind, source } => {
                 let tree = self.create(root, kind, source)?;
                 if *kind == c"tmpfs" {
@@ -246,15 +268,16 @@ impl<'a> Op<'a> {
 
     /// Attaches the source's mount tree at the destination, creating the mount point if it is missing.
     fn bind(&self, root: &mut Root, source: &Source<'_>) -> Result<()> {
-        let mut tree = source.tree(root)?;
+        let tree = source.tree(root)?;
         let directory = is_directory(&tree).on(format_args!("fstat"))?;
         let make = if directory { Make::Directory } else { Make::File };
         let target = match source.over_links() {
             true => self.itself(root, make)?,
             false => self.place(root, make)?.0,
         };
-        if let Err(error) = self.attach(root, &tree, &target) {
-            tree = self.attach_own(root, source, &target, error)?;
+        self.attach(root, &tree, &target)?;
+        if source.kind().is_some_and(|kind| kind == c"tmpfs") {
+            self.tmpfs.record(&tree)?;
         }
         root.release(target);
         self.made(root, tree);
@@ -271,28 +294,6 @@ impl<'a> Op<'a> {
         tree::change(tree.as_fd(), self.options.all)?;
         tree::change(tree.as_fd(), top)?;
         tree::attach(tree, target.as_fd())
-    }
-
-    /// Attaches a copy of the source from the child's own mount namespace, after move_mount(2) failed with ELOOP: a
-    /// mount namespace that is pinned on the host (as in `/run/snapd/ns`, and therefore below `/`) cannot be attached
-    /// in a younger one. The child's copy of the host's mounts was created without the pinned ones, so the source is
-    /// opened again there, if paths of the host can be resolved.
-    #[cold]
-    #[inline(never)]
-    fn attach_own(
-        &self,
-        root: &Root,
-        source: &Source<'_>,
-        target: &OwnedFd,
-        error: Error,
-    ) -> Result<OwnedFd> {
-        if !error.is(Errno::LOOP) || !root.is_below_host() {
-            return Err(error);
-        }
-        match source.open(None) {
-            Ok(tree) => self.attach(root, &tree, target).map(|()| tree),
-            Err(_) => Err(error),
-        }
     }
 
     /// Records an attached tree. One that is mounted over the root becomes the root for all later paths.
@@ -355,12 +356,12 @@ impl<'a> Op<'a> {
     }
 }
 
-/// Makes mounts in their order. `fill` opens the sources of the entry with the given index, if they are not open yet;
+/// Makes mounts in their order. `fill` opens the sources that are not open yet, or one of them again;
 /// `made` counts the mounts that are in place, also if there is an error.
 pub fn apply_all(
     mounts: &[Op<'_>],
     root: &mut Root,
-    fill: &mut dyn FnMut(usize) -> Result<()>,
+    fill: &mut dyn FnMut(Request) -> Result<()>,
     made: &mut usize,
 ) -> Result<()> {
     // The number of entries whose delayed read-only flags have been set.
@@ -368,7 +369,7 @@ pub fn apply_all(
     let (mut before, mut left) = (None, mounts);
     while let [mount, later @ ..] = left {
         if mount.is_wanting() {
-            fill(*made)?;
+            fill(Request::From(*made))?;
         }
         if mount.is_of_earlier() {
             // The mount that is copied or changed must have its final flags by then.
@@ -378,7 +379,13 @@ pub fn apply_all(
         if !before.is_some_and(|before| mount.follows(before)) {
             root.release_last();
         }
-        mount.apply(root)?;
+        match mount.apply(root) {
+            // A mount namespace is pinned below the source (`supply.rs`).
+            Err(error) if error.is(Errno::LOOP) && mount.is_wanting() => {
+                fill(Request::Again(*made)).and_then(|()| mount.apply(root)).map_err(|_| error)?;
+            }
+            applied => applied?,
+        }
         *made += 1;
         (before, left) = (Some(mount), later);
     }

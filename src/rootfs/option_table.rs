@@ -1,5 +1,7 @@
 //! The table of `mounts[].options` (config.md, "Linux mount options"; mount(8)), used by the parser and by `features`.
 
+use core::ffi::CStr;
+
 use linux_raw_sys::general as sys;
 
 /// The meaning of an option.
@@ -20,7 +22,7 @@ pub enum MountOption {
     /// `rw`: the mount and a new filesystem are writable.
     ReadWrite,
     /// A flag of the filesystem, with its name in fsconfig(2).
-    Super(&'static core::ffi::CStr),
+    Super(&'static CStr),
     /// `MS_*` of mount(2); `true` for the whole tree.
     Propagation(u32, bool),
     /// A bind mount; `true` for a recursive one.
@@ -35,8 +37,6 @@ pub enum MountOption {
     Link(Links),
     /// An idmapped mount; mappings may follow after `=`.
     Idmap,
-    /// Valid, but not supported.
-    Unsupported,
 }
 
 /// Symbolic links at the source and destination of a bind mount, which are followed by default.
@@ -62,6 +62,9 @@ impl Links {
 /// The default: links are followed.
 pub(crate) const FOLLOWED: Links = Links { source: false, destination: false, copied: false };
 
+/// The option `iversion` (MS_I_VERSION), which only mount(2) has: fsconfig(2) does not know it.
+pub(crate) const INODE_VERSIONS: &CStr = c"iversion";
+
 use MountOption::*;
 
 /// All options, sorted. Others are parameters of the filesystem.
@@ -78,8 +81,7 @@ pub static OPTIONS: &[(&str, MountOption)] = &[
     ("dirsync", Super(c"dirsync")),
     ("exec", Clear(sys::MOUNT_ATTR_NOEXEC)),
     ("idmap", Idmap),
-    // The mount API of linux 5.2 has no such flag, and filesystems with inode versions always maintain them.
-    ("iversion", Unsupported),
+    ("iversion", Super(INODE_VERSIONS)),
     ("lazytime", Super(c"lazytime")),
     ("loud", Nothing),
     ("mand", Super(c"mand")),

@@ -16,8 +16,10 @@ use rustix::fs::{
 use rustix::io::{Errno, Result as Raw};
 
 use super::fd_budget::FdBudget;
+use super::mount_namespace::Beneath;
 use super::path_text::{Found, MAX_LINKS, PATH_MAX, first_name, join, skip_slashes, text, through_link};
 use super::tree::{self, Parameter};
+use super::visible::Visible;
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
 
@@ -30,8 +32,10 @@ pub struct Root {
     room: FdBudget,
     /// openat2 is missing or denied; paths are resolved by [`walk`].
     no_openat2: Cell<bool>,
-    /// Absolute paths refer to the host, before pivot_root.
-    below_host: bool,
+    /// What it is attached over.
+    beneath: Beneath,
+    /// The host's procfs and sysfs, if new ones are denied without.
+    pub(super) visible: Visible,
     /// The tree that was attached last, kept while the next one may be attached over it.
     last: Option<OwnedFd>,
 }
@@ -47,17 +51,18 @@ impl Root {
     /// A root directory, given its file descriptor.
     pub fn new(fd: OwnedFd) -> Self {
         let (room, no_openat2) = (FdBudget::new(4, 512), Cell::new(false));
-        Root { fd, covered: 0, room, no_openat2, below_host: false, last: None }
+        let visible = Visible::default();
+        Root { fd, covered: 0, room, no_openat2, beneath: Beneath::Host, visible, last: None }
     }
 
-    /// A root directory while `/` of this process is still the host's.
-    pub fn below_host(fd: OwnedFd) -> Self {
-        Root { below_host: true, ..Root::new(fd) }
+    /// A root directory that will be attached over another.
+    pub(super) fn over(fd: OwnedFd, beneath: Beneath, visible: Visible) -> Self {
+        Root { beneath, visible, ..Root::new(fd) }
     }
 
-    /// Whether `/` of this process is still the host's.
-    pub fn is_below_host(&self) -> bool {
-        self.below_host
+    /// What it is attached over.
+    pub fn beneath(&self) -> Beneath {
+        self.beneath
     }
 
     /// Closes a file descriptor that is no longer needed, or leaves it open: all are closed at once before the program

@@ -1,9 +1,11 @@
 //! The change of the root directory, and unmounting of the host's mounts (pivot_root(2), umount(2), chroot(2)).
 
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount as umount2};
 use rustix::process::{chroot, fchdir, pivot_root};
 
+use super::mount_namespace::Beneath;
 use super::path::Root;
 use super::{tree, unmount};
 use crate::error::{On, Result};
@@ -24,9 +26,15 @@ pub struct PivotOptions {
 /// initramfs. In this case, and with `--no-pivot`, the container's root is attached over it, all other mounts are
 /// unmounted, and chroot(2) is called. A process cannot leave such a root with `..`, because the root is mounted over
 /// `/` itself; but with CAP_SYS_ADMIN it can unmount it and access the initramfs.
+///
+/// In an empty mount namespace chroot(2) suffices: beneath the container's root is only an empty directory.
 pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
+    let beneath = root.beneath();
+    if beneath == Beneath::Nullfs {
+        return change_root(root.fd());
+    }
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
-    if options.pivot {
+    if options.pivot || beneath == Beneath::Tmpfs {
         match pivot_root(c".", c".") {
             Err(Errno::INVAL) if unmount::root_is_first()? => {}
             pivoted => {
@@ -35,7 +43,7 @@ pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
             }
         }
     }
-    change_root(root, options.in_place)
+    without_pivot(root, options.in_place)
 }
 
 /// Unmounts the old root, which `pivot_root(".", ".")` stacked over the new one (pivot_root(2)). umount2 removes the
@@ -49,11 +57,17 @@ fn drop_old(above: u32) -> Result<()> {
 
 #[cold]
 #[inline(never)]
-fn change_root(root: &Root, in_place: bool) -> Result<()> {
+fn without_pivot(root: &Root, in_place: bool) -> Result<()> {
     if in_place {
         // Attached over `/`, because chroot(2) to a directory below the host's root can be left with `..`.
         tree::attach_at_path(root.fd(), c"/")?;
     }
     unmount::everything()?;
+    chroot(c".").on(format_args!("chroot ."))
+}
+
+/// Makes a directory the root and the working directory of this process only.
+pub fn change_root(root: BorrowedFd<'_>) -> Result<()> {
+    fchdir(root).on(format_args!("fchdir rootfs"))?;
     chroot(c".").on(format_args!("chroot ."))
 }

@@ -11,14 +11,16 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::context::Context;
 use super::idmap::FindUserNamespace;
+use super::mount_namespace::Beneath;
 use super::op::Op;
 use super::order::HostRoot;
 use super::own_mounts::OwnMounts;
 use super::path::{Make, Root};
 use super::pivot::PivotOptions;
-use super::source::{Source, absolute};
-use super::supply::{NONE_LEFT, RequestTrees, Sources};
-use super::{device, mask, op, pivot, read_only, tree};
+use super::source::{Request, Source, absolute};
+use super::supply::{RequestTrees, Sources};
+use super::visible::Visible;
+use super::{device, mask, op, pivot, read_only, shared, tree};
 use crate::config::{Config, Mount};
 use crate::error::{At, On, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
@@ -37,19 +39,35 @@ pub struct Plan<'a> {
     pivot: bool,
     /// Whether the root is attached at its path in the bundle, where hooks find it.
     in_place: bool,
+    /// Whether the mounts of the host are needed in the container's mount namespace.
+    needs_host: bool,
+    /// Whether the container has a mount namespace.
+    own_mounts: bool,
+    /// Whether the network namespace is new.
+    own_network: bool,
+    /// With a user namespace, but without the host's mounts: the host's procfs and sysfs.
+    visible: Visible,
 }
 
 impl<'a> Plan<'a> {
     /// Plans the root filesystem. Errors: invalid or unsupported mounts.
     pub fn new(config: &Config<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
+        if !context.own_mounts {
+            shared::check(config)?;
+        }
         let host_dev = config.mounts.iter().any(binds_dev);
         // In a user namespace mknod(2) is not allowed.
         let mapped = context.user.map(|user| user.mappings);
+        let mounts = ops(&config.mounts, context)?;
         Ok(Plan {
+            needs_host: context.in_place || mounts.iter().any(Op::needs_host),
+            own_mounts: context.own_mounts,
+            own_network: context.own_network,
+            visible: Visible::default(),
             root: Source::new(absolute(context.bundle, config.root.path), true),
             propagation: propagation(linux.rootfs_propagation),
-            mounts: ops(&config.mounts, context)?,
+            mounts,
             devices: device::Plan::new(&linux.devices, mapped, host_dev),
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, context.label),
             readonly: config.root.readonly,
@@ -64,19 +82,40 @@ impl<'a> Plan<'a> {
         self.root.path().into()
     }
 
-    /// Opens sources in the parent, before the clone, as far as it has the rights and the limit of file descriptors
-    /// permits; `find` is for idmapped mounts. Returns `false` if some are left, which the child requests from the
-    /// parent later; `true` also if the parent has no rights (open_tree: EPERM) and the child opens all of them itself.
-    pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<bool> {
+    /// Opens sources in the parent, before the clone, as far as the limit of file descriptors permits; the child
+    /// requests the rest later. `find` is for idmapped mounts. If the parent has no rights (open_tree: EPERM), the child
+    /// opens all of them itself.
+    pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
+        if !self.own_mounts {
+            self.root.set(shared::open(self.root.path()).at(format_args!("root.path"))?);
+            return Ok(());
+        }
         self.devices.make_on_host().at(format_args!("linux.devices"))?;
         self.look_inside()?;
         read_links(&mut self.mounts)?;
         match self.root.open(None) {
-            Err(error) if error.is(Errno::PERM) => return Ok(true),
+            Err(error) if error.is(Errno::PERM) => return Ok(()),
             opened => self.root.set(opened.at(format_args!("root.path"))?),
         }
-        let next = self.sources().open_first(Some(find))?;
-        self.check_root().map(|()| next == NONE_LEFT)
+        self.sources().open_first(Some(find))?;
+        self.check_root()
+    }
+
+    /// Whether the container can be created without the host's mounts in its mount namespace: the parent has opened all
+    /// mount trees. `user`: it is in a user namespace.
+    pub fn can_be_without_host(&mut self, user: bool) -> bool {
+        if self.needs_host || !self.root.is_open() {
+            return false;
+        }
+        if !user {
+            return true;
+        }
+        let creates = |kind: &CStr| self.mounts.iter().any(|mount| mount.creates(kind));
+        // Without a network namespace of its own a new sysfs may be denied, and the host's is copied instead.
+        let visible = (self.own_network || !creates(c"sysfs")).then(|| Visible::open(creates)).flatten();
+        let can = visible.is_some();
+        self.visible = visible.unwrap_or_default();
+        can
     }
 
     /// All sources except the root.
@@ -84,11 +123,9 @@ impl<'a> Plan<'a> {
         Sources { mounts: &self.mounts, devices: Some(&self.devices) }
     }
 
-    /// Opens, in the parent, the trees that the child requests while it makes the mounts, beginning with those of
-    /// `entry`. Also returns whether they are the last.
-    pub fn portion(&self, entry: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, bool)> {
-        let (trees, next) = self.sources().portion(entry, find)?;
-        Ok((trees, next == NONE_LEFT))
+    /// Opens, in the parent, the trees that the child requests while it makes the mounts.
+    pub fn answer(&self, request: Request, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
+        self.sources().answer(request, find)
     }
 
     /// Finds the sources inside the container's own root, which are opened right before their mount is made. For the
@@ -136,6 +173,7 @@ impl<'a> Plan<'a> {
         let mut trees = Vec::new();
         trees.extend(self.devices.take_stage());
         trees.extend(self.root.take().ok());
+        trees.extend([c"proc", c"sysfs"].into_iter().filter_map(|kind| self.visible.take(kind)));
         let _ = self.sources().each(0, &mut |_, source| {
             trees.extend(source.take().ok());
             Ok(true)
@@ -143,26 +181,39 @@ impl<'a> Plan<'a> {
         trees.into_iter()
     }
 
-    /// Makes all mounts and devices, in the child and its new mount namespace. `more` requests trees from the parent;
+    /// Makes all mounts and devices, in the child and its new mount namespace, whose root is `beneath`. `more` requests
+    /// trees from the parent;
     /// `terminal` opens the container's terminal, if it has one, in its devpts.
     pub fn apply(
         &mut self,
+        beneath: Beneath,
         more: &mut RequestTrees<'_>,
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
+        if !self.own_mounts {
+            let root = Root::new(self.root.take()?);
+            let terminal = terminal(&root)?;
+            return Ok((root, terminal));
+        }
         let opens = !self.root.is_open();
         if opens {
             self.open_own()?;
         }
+        let visible = core::mem::take(&mut self.visible);
         let sources = self.sources();
-        let mut fill = |entry| if opens { sources.open_own(entry) } else { sources.fill(entry, more) };
-        // Mounts must not propagate to the host, and pivot_root(2) requires that the old root is not shared.
-        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
-        let mut root = self.attach_root().at(format_args!("root.path"))?;
+        let mut fill = |request| match request {
+            Request::From(entry) if opens => sources.open_own(entry),
+            request => sources.fill(request, more),
+        };
+        if beneath == Beneath::Host {
+            // Mounts must not propagate to the host, and pivot_root(2) requires that the old root is not shared.
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
+        }
+        let mut root = self.attach_root(beneath, visible).at(format_args!("root.path"))?;
         op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0)?;
         let own = OwnMounts { root: &root, mounts: &self.mounts };
-        self.devices.apply(own, &mut |index| fill(self.mounts.len() + index))?;
+        self.devices.apply(own, &mut |index| fill(Request::From(self.mounts.len() + index)))?;
         let terminal = terminal(&root)?;
         if let Some(terminal) = &terminal {
             cover_console(own, terminal).at(format_args!("/dev/console"))?;
@@ -190,6 +241,9 @@ impl<'a> Plan<'a> {
     /// Changes the root to the container's. Its propagation is set after that, if it is shared or unbindable:
     /// pivot_root(2) rejects shared mounts. Mounts below it have their own propagation options.
     pub fn enter(&self, root: &Root) -> Result<()> {
+        if !self.own_mounts {
+            return pivot::change_root(root.fd());
+        }
         pivot::enter(root, PivotOptions { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
@@ -204,8 +258,8 @@ impl<'a> Plan<'a> {
     /// Absolute paths still begin at the host's root beneath it. With hooks it is attached at its path in the bundle
     /// instead, because hooks look for mounts there and add others. The copy is in the host's peer groups until it is
     /// made private, or a slave, which still receives their mount events.
-    fn attach_root(&self) -> Result<Root> {
-        let root = Root::below_host(self.root.take()?);
+    fn attach_root(&self, beneath: Beneath, visible: Visible) -> Result<Root> {
+        let root = Root::over(self.root.take()?, beneath, visible);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
         tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
         tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;

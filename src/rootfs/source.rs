@@ -18,7 +18,8 @@ use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::idmap::{FindUserNamespace, Idmap, UserNamespace};
-use super::mount_options::BindOptions;
+use super::label::is_parameter;
+use super::mount_options::{BindOptions, Parameters};
 use super::option_table::{FOLLOWED, Links};
 use super::order::HostRoot;
 use super::path::{Root, is_directory};
@@ -31,19 +32,51 @@ use crate::error::{Error, On, Result, Show, invalid};
 pub struct Source<'a> {
     path: Cow<'a, CStr>,
     recursive: bool,
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<Rare<'a>>>,
     tree: Cell<Option<OwnedFd>>,
+}
+
+/// A request for trees.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// Those that are not open yet, beginning with those of this entry.
+    From(usize),
+    /// The one of this bind mount again, without the mount namespaces that are pinned below its source.
+    Again(usize),
+}
+
+impl Request {
+    /// The first entry.
+    pub(super) fn entry(self) -> usize {
+        let (Request::From(entry) | Request::Again(entry)) = self;
+        entry
+    }
 }
 
 /// Settings that few mounts have.
 #[derive(Default)]
-struct Rare {
+struct Rare<'a> {
     links: Links,
     /// The target of the link that is to be copied (`copy-symlink`).
     link: Option<CString>,
     idmap: Option<Idmap>,
     /// The path relative to the container's root, if the source is inside.
     inside: Option<CString>,
+    /// The filesystem that is created, instead of copying a mount at the path.
+    filesystem: Option<Filesystem<'a>>,
+}
+
+/// A filesystem that the parent creates, because only it may map its owners.
+struct Filesystem<'a> {
+    kind: &'a CStr,
+    parameters: Parameters<'a>,
+}
+
+impl Filesystem<'_> {
+    fn create(&self, source: &CStr) -> Result<OwnedFd> {
+        let parameters = self.parameters.iter().map(|(name, value)| (&**name, value.as_deref()));
+        tree::filesystem(self.kind, source, parameters.filter(is_parameter), 0).map(|(_, tree)| tree)
+    }
 }
 
 impl<'a> Source<'a> {
@@ -73,6 +106,18 @@ impl<'a> Source<'a> {
         };
         self.rare = Some(Box::new(Rare { links, idmap, ..Rare::default() }));
         Ok(())
+    }
+
+    /// Makes it a new filesystem of this type, whose source is the path.
+    #[cold]
+    #[inline(never)]
+    pub fn make_filesystem(&mut self, kind: &'a CStr, parameters: Parameters<'a>) {
+        self.rare.get_or_insert_default().filesystem = Some(Filesystem { kind, parameters });
+    }
+
+    /// The type of the filesystem that it creates.
+    pub fn kind(&self) -> Option<&'a CStr> {
+        Some(self.rare.as_ref()?.filesystem.as_ref()?.kind)
     }
 
     /// Finds out, before the source is opened, whether it is inside the container's own root. Errors: it is, and owners
@@ -141,8 +186,12 @@ impl<'a> Source<'a> {
     pub fn open(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<OwnedFd> {
         let link = self.rare.as_ref().is_some_and(|rare| rare.links.source);
         let copy = |recursive| tree::copy_path(&self.path, recursive, link);
-        let tree = copy(self.recursive)
-            .map_err(|errno| explain::copy(errno, format_args!("{}", Show(&self.path)), &|| copy(true)))?;
+        let tree = match self.rare.as_ref().and_then(|rare| rare.filesystem.as_ref()) {
+            Some(filesystem) => filesystem.create(&self.path)?,
+            None => copy(self.recursive).map_err(|errno| {
+                explain::copy(errno, format_args!("{}", Show(&self.path)), &|| copy(true))
+            })?,
+        };
         match (self.rare.as_ref().and_then(|rare| rare.idmap.as_ref()), find) {
             (Some(idmap), Some(find)) => idmap.apply(&tree, find)?,
             // The child opens sources only if the parent had no rights to; it cannot map owners of the host's
@@ -236,7 +285,10 @@ fn link_target(path: &CStr) -> rustix::io::Result<Option<CString>> {
 impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let below = if self.recursive { " and below" } else { "" };
-        write!(f, "{:?}{below}", self.path)?;
+        match self.kind() {
+            Some(kind) => write!(f, "{kind:?} of {:?}", self.path)?,
+            None => write!(f, "{:?}{below}", self.path)?,
+        }
         let Some(Rare { links, idmap, .. }) = self.rare.as_deref() else { return Ok(()) };
         for (given, word) in [
             (links.copied, "copied if it is a link"),

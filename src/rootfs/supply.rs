@@ -3,17 +3,27 @@
 //!
 //! The parent opens trees before the clone as far as the limit permits, which is usually all of them. The child
 //! requests the rest when it needs them, and receives a portion at a time over the channel.
+//!
+//! It also requests a tree again that cannot be attached because a mount namespace is pinned below the source (as in
+//! `/run/snapd/ns`, and therefore below `/`): the kernel permits that in older mount namespaces only. The parent then
+//! opens it in a copy of its mount namespace, which is created without the pinned ones.
 
 use alloc::vec::Vec;
 
-use rustix::fd::{OwnedFd, RawFd};
+use linux_raw_sys::general::CLONE_NEWNS;
+use rustix::fd::{AsFd, OwnedFd, RawFd};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::device;
 use super::fd_budget::FdBudget;
 use super::idmap::FindUserNamespace;
 use super::op::Op;
-use super::source::Source;
-use crate::error::{At, Result, Show};
+use super::source::{Request, Source};
+use crate::error::{At, Error, On, Result, Show};
+use crate::os::scm_rights::{receive, send};
+use crate::sys::clone::{exit, spawn};
+use crate::sys::fd::close_in_child;
+use crate::sys::pidfd::reap;
 
 /// The trees in one message: those of one entry, or of several entries up to `BATCH` trees. An entry has at most one
 /// for each cgroup hierarchy.
@@ -22,8 +32,8 @@ pub type TreeBatch = [Option<OwnedFd>; 64];
 /// The number of trees after which no further entry is added to a message.
 const BATCH: usize = 16;
 
-/// Requests trees from the parent, beginning with those of the given entry.
-pub type RequestTrees<'m> = dyn FnMut(usize, &mut TreeBatch) -> Result<()> + 'm;
+/// Sends a request to the parent and receives the trees.
+pub type RequestTrees<'m> = dyn FnMut(Request, &mut TreeBatch) -> Result<()> + 'm;
 
 /// The entries with sources on the host, in the order in which they are made: `mounts`, then devices.
 #[derive(Clone, Copy)]
@@ -31,9 +41,6 @@ pub struct Sources<'p, 'a> {
     pub mounts: &'p [Op<'a>],
     pub devices: Option<&'p device::Plan<'a>>,
 }
-
-/// The next entry after all were opened.
-pub const NONE_LEFT: usize = usize::MAX;
 
 impl<'a> Sources<'_, 'a> {
     /// Calls `visit` with the sources of all entries from `from` on, until it returns `false`.
@@ -56,17 +63,16 @@ impl<'a> Sources<'_, 'a> {
     }
 
     /// Opens the sources of the entries from `from` on that are not open yet, until `keep` returns `false` (no further
-    /// entry). Returns the next entry, or [`NONE_LEFT`].
+    /// entry).
     pub fn open(
         &self,
         from: usize,
         mut find: Option<&mut FindUserNamespace<'_>>,
         keep: &mut dyn FnMut(&Source<'a>, OwnedFd) -> bool,
-    ) -> Result<usize> {
-        let (mut next, mut last, mut room) = (NONE_LEFT, from, true);
+    ) -> Result<()> {
+        let (mut last, mut room) = (from, true);
         self.each(from, &mut |entry, source| {
             if !room && entry > last {
-                next = entry;
                 return Ok(false);
             }
             last = entry;
@@ -75,12 +81,11 @@ impl<'a> Sources<'_, 'a> {
                 room &= keep(source, tree);
             }
             Ok(true)
-        })?;
-        Ok(next)
+        })
     }
 
     /// Opens as many as the limit of file descriptors permits; see [`Sources::open`].
-    pub fn open_first(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<usize> {
+    pub fn open_first(&self, find: Option<&mut FindUserNamespace<'_>>) -> Result<()> {
         let room = FdBudget::new(2, RawFd::MAX);
         self.open(0, find, &mut |source, tree| {
             let more = room.has(&tree);
@@ -89,26 +94,36 @@ impl<'a> Sources<'_, 'a> {
         })
     }
 
-    /// Opens, in the parent, a portion for the child; also returns the next entry.
+    /// Opens, in the parent, the trees that the child requests.
     #[cold]
     #[inline(never)]
-    pub fn portion(&self, from: usize, find: &mut FindUserNamespace<'_>) -> Result<(Vec<OwnedFd>, usize)> {
+    pub fn answer(&self, request: Request, find: &mut FindUserNamespace<'_>) -> Result<Vec<OwnedFd>> {
         let mut trees = Vec::new();
-        let next = self.open(from, Some(find), &mut |_, tree| {
-            trees.push(tree);
-            trees.len() < BATCH
-        })?;
-        Ok((trees, next))
+        match request {
+            Request::From(entry) => {
+                self.open(entry, Some(find), &mut |_, tree| {
+                    trees.push(tree);
+                    trees.len() < BATCH
+                })?;
+            }
+            Request::Again(entry) => {
+                let source = self.mounts.get(entry).and_then(|mount| mount.sources().next());
+                let tree = source.map(open_in_copy).transpose();
+                let destination = self.mounts.get(entry).map_or(c"", |mount| mount.destination());
+                trees.extend(tree.at(format_args!("mounts[{entry}] {}", Show(destination)))?);
+            }
+        }
+        Ok(trees)
     }
 
-    /// Requests, in the child, the trees of an entry that are not open yet.
+    /// Requests, in the child, the trees of an entry.
     #[cold]
     #[inline(never)]
-    pub fn fill(&self, entry: usize, more: &mut RequestTrees<'_>) -> Result<()> {
+    pub fn fill(&self, request: Request, more: &mut RequestTrees<'_>) -> Result<()> {
         let mut portion = [const { None }; _];
-        more(entry, &mut portion)?;
+        more(request, &mut portion)?;
         let mut trees = portion.into_iter().flatten();
-        self.each(entry, &mut |_, source| {
+        self.each(request.entry(), &mut |_, source| {
             if !source.is_wanted() {
                 return Ok(true);
             }
@@ -125,6 +140,25 @@ impl<'a> Sources<'_, 'a> {
             source.set(tree);
             false
         })
-        .map(drop)
     }
+}
+
+/// Opens a source in a copy of this process's mount namespace, which a short-lived process creates. An idmapped one
+/// cannot be opened so (EPERM).
+#[cold]
+#[inline(never)]
+fn open_in_copy(source: &Source<'_>) -> Result<OwnedFd> {
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
+    let (_, pidfd) = spawn(CLONE_NEWNS.into(), None, || {
+        close_in_child(ours.as_fd());
+        // Without a reply the parent reads end of file.
+        let _ = source.open(None).and_then(|tree| send(theirs.as_fd(), b"T", tree.as_fd()));
+        exit(0)
+    })
+    .on(format_args!("clone3 CLONE_NEWNS"))?;
+    drop(theirs);
+    let tree = receive(ours.as_fd());
+    reap(&pidfd);
+    tree.map_err(|_| Error::invalid(format_args!("{} cannot be opened again", Show(source.path()))))
 }

@@ -66,7 +66,7 @@ pub fn attach_at_path(tree: BorrowedFd<'_>, path: &CStr) -> Result<()> {
 pub fn detach(tree: &OwnedFd) -> Result<()> {
     fchdir(tree).on(format_args!("fchdir"))?;
     unmount(c".", UnmountFlags::DETACH).on(format_args!("umount2 . MNT_DETACH"))?;
-    // Hooks start in the host's root directory.
+    // Hooks start in the root directory.
     chdir(c"/").on(format_args!("chdir /"))
 }
 

@@ -89,6 +89,8 @@ pub struct Rig<'a> {
     pub network: Option<File>,
     /// The user namespace of the runtime's caller.
     pub user_namespace: Option<File>,
+    /// The mount namespace of the runtime's caller.
+    pub mounts: Option<File>,
     bundles: Cell<u32>,
 }
 
@@ -114,6 +116,7 @@ impl<'a> Rig<'a> {
             user: None,
             network: None,
             user_namespace: None,
+            mounts: None,
             bundles: Cell::new(0),
         })
     }
@@ -173,11 +176,17 @@ impl<'a> Rig<'a> {
         let (layout, user) = (self.layout, self.user);
         let network = self.network.as_ref().map(File::as_raw_fd);
         let user_namespace = self.user_namespace.as_ref().map(File::as_raw_fd);
+        let mounts = self.mounts.as_ref().map(|mounts| (mounts.as_raw_fd(), self.dir.clone()));
         let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
         let denied: Vec<_> = self.denied.iter().filter_map(numbers).collect();
         let mut program = sys::filter(&denied);
         sys::before_exec(command, move || {
             network.map_or(Ok(()), sys::setns)?;
+            if let Some((mounts, directory)) = &mounts {
+                sys::setns(*mounts)?;
+                // It was left.
+                std::env::set_current_dir(directory)?;
+            }
             mount_layout(layout)?;
             if !denied.is_empty() {
                 sys::load_filter(&mut program)?;

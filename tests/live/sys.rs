@@ -8,6 +8,7 @@ pub mod attack;
 pub mod audit;
 pub mod bpf;
 pub mod caller;
+pub mod kernel;
 pub mod limit;
 pub mod pty;
 pub mod schedule;

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::rig::{Rig, Runtime};
 
 /// The report of the payload run on the host.
-fn on_host(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {
+pub fn on_host(rig: &Rig, verbs: &[&str]) -> Outcome<Report> {
     Ok(command::run(&mut rig.host(verbs), "")?.success()?.report())
 }
 

@@ -27,7 +27,6 @@ tests![
     hosts_user,
     hosts_cgroup,
     hosts_time,
-    hosts_mount_or_rejected,
     all_are_new_together,
     pid_1_is_the_program,
     loopback_is_up,
@@ -164,18 +163,6 @@ fn hosts_cgroup(rig: &mut Rig) -> Outcome {
 
 fn hosts_time(rig: &mut Rig) -> Outcome {
     is_the_hosts(rig, "time")
-}
-
-/// Without a mount namespace, the container's mounts would be on the host: a runtime may reject that.
-fn hosts_mount_or_rejected(rig: &mut Rig) -> Outcome {
-    let mut bundle = rig.bundle()?;
-    bundle.without_namespace("mount");
-    bundle.verbs(&["ns"]);
-    let output = rig.run(&bundle, &[])?;
-    if output.code() == 0 {
-        return output.report().is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"));
-    }
-    rig.failure(&output, &["linux.namespaces"])
 }
 
 fn all_are_new_together(rig: &mut Rig) -> Outcome {

@@ -147,13 +147,31 @@ pub fn climb(_: &[&str]) {
         fs::create_dir_all("/tmp/cell")?;
         std::os::unix::fs::chroot("/tmp/cell")?;
         (0..40).try_for_each(|_| std::env::set_current_dir(".."))?;
-        let names =
-            fs::read_dir(".")?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        Ok(names.join(" "))
+        names(".")
     };
     print_result("climb", climbed());
+}
+
+/// The names in a directory, sorted.
+fn names(directory: &str) -> std::io::Result<String> {
+    let names =
+        fs::read_dir(directory)?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    Ok(names.join(" "))
+}
+
+/// Unmounts the root, and lists what the root of the mount namespace is then.
+pub fn beneath(_: &[&str]) {
+    let looked = || {
+        let own = fs::File::open("/proc/self/ns/mnt")?;
+        while sys::umount(Path::new("/")).is_ok() {
+            // Joining a mount namespace sets the root directory to its root.
+            sys::setns(own.as_raw_fd())?;
+        }
+        names(".")
+    };
+    print_result("beneath", looked());
 }
 
 /// Mounts a procfs without masks, in new namespaces.

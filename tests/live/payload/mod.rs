@@ -23,6 +23,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("caps", 0, kernel::caps),
     ("cgroup", 0, kernel::cgroup),
     ("child", 0, process::child),
+    ("beneath", 0, attack::beneath),
     ("climb", 0, attack::climb),
     ("clock", 0, kernel::clock),
     ("cpus", 0, kernel::cpus),

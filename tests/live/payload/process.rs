@@ -227,6 +227,8 @@ pub fn unshare(words: &[&str]) {
             "user" => libc::CLONE_NEWUSER,
             "cgroup" => libc::CLONE_NEWCGROUP,
             "time" => 0x80,
+            // UNSHARE_EMPTY_MNTNS, linux 7.1.
+            "empty" => 0x10_0000,
             _ => 0,
         })
         .fold(0, |all, flag| all | flag);

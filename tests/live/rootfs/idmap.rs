@@ -26,6 +26,9 @@ tests![
     idmap_with_several_mappings,
     idmap_of_an_unsupported_filesystem_is_rejected,
     idmap_with_overlapping_ranges_is_rejected,
+    idmap_of_a_new_filesystem,
+    idmap_of_a_new_filesystem_in_a_user_namespace,
+    idmap_of_a_new_filesystem_that_cannot_be_mapped,
 ];
 
 /// Skips the test for runc 1.1, which ignores the options.
@@ -215,4 +218,61 @@ fn idmap_with_overlapping_ranges_is_rejected(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     bundle.bind(&source, "/data", &["bind", "idmap=uids=0-1-10#5-20-10;gids=0-0-1"]);
     rig.rejected(&bundle, &["mounts[6]", "uid_map", "invalid argument"])
+}
+
+/// A tmpfs is mapped since linux 6.3.
+fn has_idmapped_tmpfs(rig: &Rig) -> Outcome {
+    has_idmap(rig)?;
+    match rig.is(Runtime::Mote) {
+        true if sys::kernel::is_at_least(&[6, 3])? => Ok(()),
+        true => skip_allowed("this kernel has no idmapped tmpfs (linux 6.3)"),
+        false => skip_allowed("only bind mounts are mapped"),
+    }
+}
+
+fn idmap_of_a_new_filesystem(rig: &mut Rig) -> Outcome {
+    has_idmapped_tmpfs(rig)?;
+    let mut bundle = rig.bundle()?;
+    let options = json!(["size=64k", "mode=750", "ro", "noexec", "idmap"]);
+    for (place, first) in [("/data", 0), ("/other", 4000)] {
+        bundle.mount(json!({"destination": place, "type": "tmpfs", "options": (options.clone())}));
+        map_last(&mut bundle, &map(0, first));
+    }
+    // The mount point is created before the first one is read-only.
+    bundle.mount(json!({"destination": "/data/below", "type": "tmpfs", "options": ["mode=751"]}));
+    let verbs = ["stat", "/data", "stat", "/other", "stat", "/data/below", "create", "/data/new", "mounts"];
+    let inside = rig.report(&mut bundle, &verbs)?;
+    inside.is("stat:/data", "d 750 0 0 0:0")?;
+    inside.is("stat:/other", "d 750 4000 4000 0:0")?;
+    inside.is("stat:/data/below", "d 751 0 0 0:0")?;
+    inside.is("create:/data/new", "!EROFS")?;
+    inside.mount_has("/data", &["ro", "noexec", "size=64k"])?;
+    inside.mount_has("/other", &["ro", "noexec", "size=64k"])
+}
+
+/// Its root is root in the container, who may create files.
+fn idmap_of_a_new_filesystem_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    has_idmapped_tmpfs(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.mount(json!({"destination": "/tmp", "type": "tmpfs", "options": ["idmap", "mode=755"]}));
+    let inside =
+        rig.report(&mut bundle, &["stat", "/tmp", "create", "/tmp/new", "stat", "/tmp/new", "mounts"])?;
+    inside.is("stat:/tmp", "d 755 0 0 0:0")?;
+    inside.is("create:/tmp/new", "ok")?;
+    inside.is("stat:/tmp/new", "f 644 0 0 0:0")
+}
+
+fn idmap_of_a_new_filesystem_that_cannot_be_mapped(rig: &mut Rig) -> Outcome {
+    has_idmap(rig)?;
+    for (kind, words) in [("mqueue", "cannot be mapped"), ("cgroup2", "\"idmap\" is valid only")] {
+        let mut bundle = rig.bundle()?;
+        bundle.user_namespace(100_000);
+        bundle.mount(json!({"destination": "/tmp", "type": kind, "options": ["idmap"]}));
+        bundle.verbs(&["say", "here"]);
+        if rig.is(Runtime::Mote) {
+            rig.rejected(&bundle, &["mounts[6] /tmp", words])?;
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ pub mod bind;
 pub mod cgroup;
 pub mod default_files;
 pub mod device;
+pub mod host_mounts;
 pub mod idmap;
 pub mod long_options;
 pub mod many_mounts;
@@ -15,6 +16,7 @@ pub mod order;
 pub mod over_root;
 pub mod propagation;
 pub mod root;
+pub mod shared;
 pub mod symlink;
 
 use std::fs;

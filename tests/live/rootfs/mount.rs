@@ -24,6 +24,7 @@ tests![
     tmpfs_at_a_new_mount_point_has_mode_1777,
     tmpfs_options_are_set,
     tmpfs_without_a_source,
+    tmpfs_with_inode_versions,
     tmpcopyup,
     tmpcopyup_of_another_filesystem_is_rejected,
     devpts_is_a_new_instance,
@@ -197,6 +198,16 @@ fn tmpcopyup_of_another_filesystem_is_rejected(rig: &mut Rig) -> Outcome {
     let options = json!(["tmpcopyup"]);
     bundle.mount(json!({"destination": "/fresh", "type": "ramfs", "source": "x", "options": options}));
     rig.rejected(&bundle, &["/fresh", "tmpcopyup"])
+}
+
+/// `iversion` is a flag that only mount(2) has, next to options and flags of fsconfig(2).
+fn tmpfs_with_inode_versions(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let options = json!(["iversion", "size=64k", "sync", "noexec", "mode=750"]);
+    bundle.mount(json!({"destination": "/data", "type": "tmpfs", "options": options}));
+    let inside = rig.report(&mut bundle, &["stat", "/data", "mounts"])?;
+    inside.is("stat:/data", "d 750 0 0 0:0")?;
+    inside.mount_has("/data", &["noexec", "sync", "size=64k"])
 }
 
 fn devpts_is_a_new_instance(rig: &mut Rig) -> Outcome {
