@@ -1,4 +1,4 @@
-//! The table of docs/security.md: its tests exist, and each live test of the group `cve` is in it.
+//! The table of docs/security.md: its tests and source files exist, and each live test of the group `cve` is in it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,6 +55,9 @@ fn table_of_vulnerabilities_has_all_tests() {
         for cell in [what, mechanism, test].iter().filter(|cell| cell.trim().is_empty()) {
             wrong.push(format!("{id}: an empty cell{cell}"));
         }
+        let sources = mechanism.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"));
+        let gone = sources.filter(|file| !Path::new("src").join(file).is_file());
+        wrong.extend(gone.map(|file| format!("{id}: src/{file} does not exist")));
         let missing = named(test).filter(|name| !tests.contains(*name));
         wrong.extend(missing.map(|name| format!("{id}: {name} does not exist")));
         listed.extend(named(test).map(String::from));

@@ -136,6 +136,8 @@ fn cve_2026_30892_exec_as_another_user(rig: &mut Rig) -> Outcome {
         inside.is("uid", &format!("{uid} {uid} {uid}"))?;
         inside.is("gid", &format!("{gid} {gid} {gid}"))?;
     }
+    let short = rig.mote(&["exec", "-u", "1", &rig.id, "/payload", "id"])?.success()?.report();
+    short.is("uid", "1 1 1")?;
     for user in [
         "", ":", "1:", ":1", ":0", "x", "1x", "0x1", "1:2:3", "-1", " 1", "1 ", "1,2", "root", "1:root",
         "1.5",
