@@ -6,6 +6,7 @@
 //! - `install.rs`: the files that are installed and uninstalled.
 //! - `scripts.rs`: how `.ci/run` and `scripts/test` report tests that did not run, and the environment in which they
 //!   run tests.
+//! - `security.rs`: the table of docs/security.md.
 
 // Tests may panic, and print what they skip.
 #![allow(
@@ -28,5 +29,7 @@ mod man;
 mod scratch;
 #[path = "texts/scripts.rs"]
 mod scripts;
+#[path = "texts/security.rs"]
+mod security;
 #[path = "texts/shell.rs"]
 mod shell;

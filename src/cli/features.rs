@@ -142,7 +142,7 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
             ("io.github.mote.memory.limit.minimum", SMALLEST_MEMORY.to_string()),
         ]
         .into(),
-        unsafe_annotations: vec!["run.oci."],
+        unsafe_annotations: vec!["org.systemd.property.", "run.oci."],
     };
     print(&pretty(&json::to_string(&features)))
 }

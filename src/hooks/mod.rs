@@ -5,12 +5,13 @@
 //! not read it. Its output goes to the files that annotations name, or is kept for the error message, but not to mote's
 //! own standard output, which is that of the container.
 //!
-//! The specification does not define the working directory of a hook, nor its environment without `env`. As in runc:
+//! The specification does not define the working directory of a hook, nor its environment without `env`. As in runc
+//! since 1.3:
 //!
 //! | | working directory | environment |
 //! |---|---|---|
 //! | `prestart`, `createRuntime`, `poststart`, `poststop` | the bundle | mote's own |
-//! | `createContainer` | the container's root | `process.env` |
+//! | `createContainer` | the container's root | mote's own |
 //! | `startContainer` | `process.cwd` | `process.env`, with HOME |
 //!
 //! `caller.rs` lists the other attributes that it inherits.

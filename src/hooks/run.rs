@@ -22,8 +22,8 @@ use crate::sys::signal::send;
 
 /// The settings of hooks in the container's namespaces.
 pub struct InContainer<'i> {
-    /// The environment of hooks without `env`, and one more variable.
-    pub environment: (&'i Strings<'i>, Option<&'i CStr>),
+    /// The environment of hooks without `env`, and one more variable. `None` is mote's own.
+    pub environment: Option<(&'i Strings<'i>, Option<&'i CStr>)>,
     /// Called in the hook's process before execve: sets the working directory, limits and the like.
     pub enter: &'i dyn Fn() -> io::Result<()>,
 }
@@ -148,10 +148,10 @@ impl<'a> HookCommand<'a> {
         }
         let errno = match (&self.env, context.run_in) {
             (Some(env), _) => execve(self.path, &self.args, env, None),
-            (None, RunIn::Container(InContainer { environment: (env, more), .. })) => {
+            (None, RunIn::Container(InContainer { environment: Some((env, more)), .. })) => {
                 execve(self.path, &self.args, env, *more)
             }
-            (None, RunIn::Runtime(_)) => execve_with_own_environment(self.path, &self.args),
+            (None, _) => execve_with_own_environment(self.path, &self.args),
         };
         (Call::Execve, errno)
     }

@@ -193,10 +193,11 @@ fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root
 }
 
 /// Runs the createContainer hooks, before pivot_root. Their working directory is the container's root at its mount
-/// point.
+/// point. They are programs of the host, with all privileges: a variable of the image, such as LD_PRELOAD, would make
+/// them run code of the image (CVE-2025-23266).
 fn create_hooks(plan: &Plan<'_>, root: &Root) -> Result<()> {
     let enter = || caller::restore().and_then(|()| fchdir(root.fd()));
-    let inside = InContainer { environment: (&plan.process.env.variables, None), enter: &enter };
+    let inside = InContainer { environment: None, enter: &enter };
     plan.hooks.run_inside(Point::CreateContainer, own_pid(), &inside)
 }
 
@@ -208,7 +209,7 @@ fn start_hooks(plan: &Plan<'_>, program: &FoundProgram, pid: i32) -> Result<()> 
         Some(_) => Ok(()),
         None => process.rlimits.apply().map_err(|error| Errno::from_raw_os_error(error.errno().into())),
     };
-    let inside = InContainer { environment: (&process.env.variables, program.home()), enter: &enter };
+    let inside = InContainer { environment: Some((&process.env.variables, program.home())), enter: &enter };
     plan.hooks.run_inside(Point::StartContainer, pid, &inside)
 }
 

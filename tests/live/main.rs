@@ -18,6 +18,7 @@ mod clients;
 mod command;
 mod commands;
 mod crash;
+mod cve;
 mod exec;
 mod filter;
 mod hooks;
@@ -66,13 +67,23 @@ const GROUPS: &[&[Test]] = &[
     rootfs::shared::TESTS,
     rootfs::symlink::TESTS,
     rootfs::attack::TESTS,
-    attack::cwd::TESTS,
     attack::host::TESTS,
     attack::passwd::TESTS,
     attack::pod::TESTS,
-    attack::proc::TESTS,
-    attack::race::TESTS,
     attack::stop::TESTS,
+    cve::cgroup::TESTS,
+    cve::descriptor::TESTS,
+    cve::device::TESTS,
+    cve::hook::TESTS,
+    cve::identity::TESTS,
+    cve::mask::TESTS,
+    cve::mount::TESTS,
+    cve::other_process::TESTS,
+    cve::own_file::TESTS,
+    cve::procfs::TESTS,
+    cve::race::TESTS,
+    cve::terminal::TESTS,
+    cve::value::TESTS,
     process::caller::TESTS,
     process::identity::TESTS,
     process::capability::TESTS,

@@ -9,7 +9,7 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
 use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::runner::{Case, Test};
-use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
+use crate::{cgroups, cve, namespaces, nested, rootfs, rootless};
 use crate::{json, tests};
 
 tests![
@@ -47,8 +47,12 @@ const REPEATED: &[&[Test]] = &[
     rootfs::root::TESTS,
     rootfs::symlink::TESTS,
     rootfs::attack::TESTS,
-    attack::cwd::TESTS,
-    attack::race::TESTS,
+    cve::descriptor::TESTS,
+    cve::device::TESTS,
+    cve::mask::TESTS,
+    cve::mount::TESTS,
+    cve::procfs::TESTS,
+    cve::race::TESTS,
     namespaces::new::TESTS,
     namespaces::join::TESTS,
     namespaces::setting::TESTS,

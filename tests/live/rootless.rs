@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::bundle::Bundle;
-use crate::cgroups::{unified, unified_top};
+use crate::cgroups::unified_top;
 use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::command;
 use crate::filter::listener;
@@ -28,8 +28,6 @@ tests![
     rootless_map_of_another_id_is_rejected,
     rootless_idmap_is_rejected,
     rootless_runs_without_a_cgroup,
-    rootless_cgroup_mount_without_a_cgroup,
-    rootless_cgroup_mount_without_a_cgroup_v2,
     rootless_root_of_a_user_namespace_runs_without_a_cgroup,
     rootless_limit_without_a_cgroup_is_rejected,
     rootless_devices_of_root_in_a_user_namespace,
@@ -220,36 +218,6 @@ fn rootless_runs_without_a_cgroup(rig: &mut Rig) -> Outcome {
     as_ordinary_user(rig)?;
     let inside = rig.report(&mut user_namespace_bundle(rig)?, &["say", "runs"])?;
     inside.is("say", "runs")
-}
-
-/// A cgroup mount is an empty tmpfs on v1; on v2 it is the hierarchy, read-only.
-fn cgroup_mount_without_a_cgroup(rig: &mut Rig, layout: Layout) -> Outcome {
-    rig.set_layout(layout)?;
-    as_ordinary_user(rig)?;
-    for namespace in [false, true] {
-        let mut bundle = user_namespace_bundle(rig)?;
-        if namespace {
-            bundle.namespace("cgroup", None);
-        }
-        bundle.mount(
-            json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}),
-        );
-        let inside = rig.report(&mut bundle, &["mounts", "mkdir", "/sys/fs/cgroup/new"])?;
-        inside.mount_has("/sys/fs/cgroup", &["ro", if unified(rig) { "cgroup2" } else { "tmpfs" }])?;
-        inside.is("mkdir:/sys/fs/cgroup/new", "!EROFS")?;
-    }
-    Ok(())
-}
-
-fn rootless_cgroup_mount_without_a_cgroup(rig: &mut Rig) -> Outcome {
-    if !rig.is(Runtime::Mote) {
-        return skip_allowed("runc and crun bind-mount the whole hierarchy of the host");
-    }
-    cgroup_mount_without_a_cgroup(rig, Layout::Machine)
-}
-
-fn rootless_cgroup_mount_without_a_cgroup_v2(rig: &mut Rig) -> Outcome {
-    cgroup_mount_without_a_cgroup(rig, Layout::V2)
 }
 
 /// As rootless podman: by root of a user namespace that an ordinary user has created.

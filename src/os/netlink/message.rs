@@ -17,6 +17,8 @@ pub struct Request {
     /// The name of its type, for errors.
     pub name: &'static str,
     bytes: Vec<u8>,
+    /// Whether an attribute was too long.
+    overflow: bool,
 }
 
 impl Request {
@@ -28,27 +30,32 @@ impl Request {
         bytes.extend(flags.to_ne_bytes());
         bytes.extend([0; 8]);
         bytes.extend(fixed);
-        Request { name, bytes }
+        Request { name, bytes, overflow: false }
     }
 
-    /// Adds an attribute.
+    /// Adds an attribute. Its length has 16 bits: with only the lower bits of a larger one, the rest of the value would
+    /// be further attributes (CVE-2021-43784).
     pub fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let Ok(length) = u16::try_from(ATTRIBUTE + value.len()) else {
+            self.overflow = true;
+            return;
+        };
         let bytes = &mut self.bytes;
-        bytes.extend(((ATTRIBUTE + value.len()) as u16).to_ne_bytes());
+        bytes.extend(length.to_ne_bytes());
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(value);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
 
-    /// The encoded request with this sequence number.
-    pub fn finish(mut self, sequence: u32) -> Vec<u8> {
+    /// The encoded request with this sequence number. `None` if an attribute is too long.
+    pub fn finish(mut self, sequence: u32) -> Option<Vec<u8>> {
         let length = self.bytes.len() as u32;
         for (at, number) in [(0, length), (8, sequence)] {
             if let Some(place) = self.bytes.get_mut(at..at + 4) {
                 place.copy_from_slice(&number.to_ne_bytes());
             }
         }
-        self.bytes
+        (!self.overflow).then_some(self.bytes)
     }
 }
 
@@ -126,9 +133,10 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-        Request { bytes: Request::new((kind, ""), flags, payload).bytes, name: "" }.finish(sequence)
+        Request::new((kind, ""), flags, payload).finish(sequence).unwrap()
     }
 
     #[test]
@@ -149,7 +157,16 @@ mod tests {
             &halves(8, 0x1c),
             &number(7),
         ];
-        assert_eq!(request.finish(99), wanted.concat());
+        assert_eq!(request.finish(99).unwrap(), wanted.concat());
+    }
+
+    #[test]
+    fn attributes_that_are_too_long() {
+        for (length, fits) in [(65_531, true), (65_532, false), (65_540, false), (131_076, false)] {
+            let mut request = Request::new((16, ""), 0, &[]);
+            request.attribute(3, &vec![1; length]);
+            assert_eq!(request.finish(1).is_some(), fits, "{length}");
+        }
     }
 
     #[test]
@@ -157,7 +174,7 @@ mod tests {
         let mut one = Request::new((16, ""), 2, &[1, 1, 1, 1]);
         one.attribute(0x8003, b"abcde");
         one.attribute(4, b"");
-        let bytes = [one.finish(5), message(3, 2, 6, &[0; 4])].concat();
+        let bytes = [one.finish(5).unwrap(), message(3, 2, 6, &[0; 4])].concat();
         let mut rest = &bytes[..];
         let first = Message::take(&mut rest).unwrap();
         assert_eq!((first.kind, first.flags, first.sequence), (16, 2, 5));
@@ -174,7 +191,8 @@ mod tests {
         let mut one = Request::new((16, ""), 2, &[1; 16]);
         one.attribute(3, b"eth0\0");
         one.attribute(1, &[2; 6]);
-        let whole = [one.finish(1), message(2, 0x300, 1, &[0xff; 24]), message(3, 2, 1, &[0; 4])].concat();
+        let whole =
+            [one.finish(1).unwrap(), message(2, 0x300, 1, &[0xff; 24]), message(3, 2, 1, &[0; 4])].concat();
         let look = |bytes: &[u8]| {
             let (mut rest, mut seen) = (bytes, 0);
             while let Some(message) = Message::take(&mut rest) {
@@ -221,7 +239,7 @@ mod tests {
         let text = |text: &str| (Some(17), text.into());
         let mut request = Request::new((16, ""), 5, &[0; 16]);
         request.attribute(3, b"eth0\0");
-        let request = request.finish(1);
+        let request = request.finish(1).unwrap();
         let (reason, offset) = (b"\x08\0\x01\0why\0", b"\x08\0\x02\0\x09\0\0\0");
         let whole = [&code(-17)[..], &request, offset, reason].concat();
         let short = [&code(-17)[..], &request[..16], reason].concat();

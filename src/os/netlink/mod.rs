@@ -147,7 +147,9 @@ impl Socket {
         let name = request.name;
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);
-        send(&self.fd, &request.finish(sequence), SendFlags::empty()).on(format_args!("sendto {name}"))?;
+        let request = request.finish(sequence).ok_or(Errno::MSGSIZE);
+        let sent = request.and_then(|request| send(&self.fd, &request, SendFlags::empty()));
+        sent.on(format_args!("sendto {name}"))?;
         let mut buffer = [0; BUFFER];
         let mut changed = false;
         loop {
@@ -269,7 +271,7 @@ mod tests {
     }
 
     fn encoded(kind: Kind, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-        Request::new(kind, flags, payload).finish(sequence)
+        Request::new(kind, flags, payload).finish(sequence).unwrap()
     }
 
     /// An address of an interface, identified by its second byte.
@@ -333,7 +335,7 @@ mod tests {
         answer.attribute(53, b"alias\0");
         answer.attribute(3, b"eth0\0");
         let end = encoded((sys::NLMSG_ERROR as u16, ""), 0, 1, &[0; 20]);
-        let (socket, other) = socket_after(&[answer.finish(1), end]);
+        let (socket, other) = socket_after(&[answer.finish(1).unwrap(), end]);
         let link = socket.link(c"alias").unwrap();
         assert_eq!((link.index, link.name.as_c_str(), link.up), (3, c"eth0", true));
         let mut sent = [0; 64];
@@ -350,8 +352,8 @@ mod tests {
             encoded.attribute(2, &[10, 0, 0, 1]);
             encoded.attribute(3, text);
             encoded.attribute(8, &[0x80, 2, 0, 0]);
-            let encoded = encoded.finish(0);
-            let request = Address(encoded[16..].to_vec()).request(12, b"eth0", new).finish(4);
+            let encoded = encoded.finish(0).unwrap();
+            let request = Address(encoded[16..].to_vec()).request(12, b"eth0", new).finish(4).unwrap();
             let message = Message::take(&mut &request[..]).unwrap();
             assert_eq!((message.kind, message.flags), (20, 0x505));
             assert_eq!(message.payload[..4], [2, 24, 0x80, 0]);

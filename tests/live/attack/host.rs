@@ -4,12 +4,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
 
 use super::only_mote;
-use crate::check::{Outcome, different, holds, lacks, same, skip};
+use crate::check::{Outcome, different, holds, same, skip};
 use crate::command::{run, start};
-use crate::rig::{Layout, Rig, Runtime};
+use crate::rig::Rig;
 use crate::{json, sys, tests};
 
 tests![
@@ -20,9 +19,6 @@ tests![
     bind_mount_at_dev_does_not_change_its_source,
     keyring_of_another_process_is_not_joined,
     pid_file_at_a_symlink,
-    cgroups_of_the_host_in_a_user_namespace_v1,
-    cgroups_of_the_host_in_a_user_namespace_v2,
-    console_at_a_symlink,
 ];
 
 /// In a user namespace a device is created by the parent, whatever the host has at that path; a runtime that may not
@@ -124,67 +120,6 @@ fn pid_file_at_a_symlink(rig: &mut Rig) -> Outcome {
         same("the pid file", fs::read_to_string(&link)?, rig.pid()?.to_string())?;
         rig.delete()?;
         fs::remove_file(&link)?;
-    }
-    Ok(())
-}
-
-/// CVE-2023-25809: without a cgroup namespace, a read-only mount of the host's cgroups stays read-only.
-fn cgroups_of_the_host(rig: &mut Rig, layout: Layout, top: &'static str) -> Outcome {
-    rig.set_layout(layout)?;
-    let mut bundle = rig.bundle()?;
-    bundle.user_namespace(100_000);
-    let options = json!(["nosuid", "noexec", "nodev", "ro"]);
-    let place = "/sys/fs/cgroup";
-    bundle.mount(json!({"destination": place, "type": "cgroup", "source": "cgroup", "options": options}));
-    let procs = format!("{top}/cgroup.procs");
-    bundle.verbs(&["mkdir", &format!("{top}/new"), "put", &procs, "0"]);
-    let output = rig.run(&bundle, &[])?;
-    if output.code() != 0 && !rig.is(Runtime::Mote) {
-        return Ok(());
-    }
-    let inside = output.success()?.report();
-    inside.is(&format!("mkdir:{top}/new"), "!EROFS")?;
-    different("a write to cgroup.procs", inside.get(&format!("put:{procs}")), "ok")
-}
-
-fn cgroups_of_the_host_in_a_user_namespace_v1(rig: &mut Rig) -> Outcome {
-    cgroups_of_the_host(rig, Layout::V1, "/sys/fs/cgroup/pids")
-}
-
-fn cgroups_of_the_host_in_a_user_namespace_v2(rig: &mut Rig) -> Outcome {
-    cgroups_of_the_host(rig, Layout::V2, "/sys/fs/cgroup")
-}
-
-/// CVE-2025-52565: the terminal is mounted over /dev/console, which may be a symlink of the image.
-fn console_at_a_symlink(rig: &mut Rig) -> Outcome {
-    only_mote(rig)?;
-    let victim = crate::rootfs::attack::victim(rig)?;
-    let socket = rig.dir.join("console.sock");
-    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
-    for target in [victim.join("secret"), victim.join("new"), "/proc/sys/kernel/hostname".into()] {
-        let mut bundle = rig.bundle()?;
-        for mount in ["/dev", "/dev/shm", "/dev/mqueue"] {
-            bundle.without_mount(mount);
-        }
-        symlink(&target, bundle.host_path("dev/console"))?;
-        bundle.set("process.terminal", true);
-        bundle.verbs(&["wait", "1"]);
-        let path = socket.display().to_string();
-        let mut creating = start(&mut rig.launch("create", &bundle, &["--console-socket", &path])?, false)?;
-        let (status, errors) = creating.status()?;
-        crate::rootfs::attack::untouched(&victim)?;
-        if !status.success() {
-            same("lines on the standard error", errors.lines().count(), 1)?;
-            continue;
-        }
-        holds("the terminal is sent", sys::readable(&listener, Duration::ZERO)?)?;
-        drop(listener.accept()?);
-        // The terminal is at the target of the link inside the image, and nothing of /proc is at /dev/console.
-        let table = fs::read_to_string(format!("/proc/{}/mountinfo", rig.pid()?))?;
-        let console = table.lines().filter(|line| line.split(' ').nth(4) == Some("/dev/console"));
-        lacks("what is at /dev/console", &console.collect::<String>(), " - proc ")?;
-        rig.delete()?;
-        crate::rootfs::attack::untouched(&victim)?;
     }
     Ok(())
 }

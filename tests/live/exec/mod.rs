@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::rig::{Rig, Runtime};
 
 /// The command line of `exec` for the payload with these verbs.
-fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
+pub fn command(rig: &Rig, options: &[&str], verbs: &[&str]) -> Command {
     program(rig, options, &[&["/payload"], verbs].concat())
 }
 
@@ -39,7 +39,7 @@ fn rejected(output: &Output, code: i32, words: &[&str]) -> Outcome {
 }
 
 /// runc and crun have other exit codes and messages, and lack some options.
-fn only_mote(rig: &Rig) -> Outcome {
+pub fn only_mote(rig: &Rig) -> Outcome {
     match rig.is(Runtime::Mote) {
         true => Ok(()),
         false => skip_allowed("runc and crun differ here"),
@@ -47,7 +47,7 @@ fn only_mote(rig: &Rig) -> Outcome {
 }
 
 /// A container whose program waits for a signal.
-fn container(rig: &Rig) -> Outcome<Bundle> {
+pub fn container(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     rig.waiting(&mut bundle)?;
     Ok(bundle)

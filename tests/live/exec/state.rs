@@ -1,14 +1,12 @@
 //! `exec` in each state of the container: created, stopped, paused, being deleted; and concurrent `exec`.
 
 use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{command, container, exec, only_mote, rejected, report};
 use crate::cgroups::{path_of, unified};
-use crate::check::{Outcome, different, fail, holds, lacks, same, skip_allowed};
+use crate::check::{Outcome, different, fail, holds, same, skip_allowed};
 use crate::cleanup::cgroups;
 use crate::command::{LIMIT, Running, start};
 use crate::rig::{Layout, Rig, Runtime};
@@ -23,9 +21,6 @@ tests![
     into_a_paused_container_is_rejected_v2,
     into_a_paused_container_waits,
     into_a_paused_container_waits_v2,
-    proc_exe_is_not_the_runtime,
-    host_files_are_closed_before_execve,
-    host_files_are_closed_before_execve_with_a_terminal,
     during_delete,
     fifty_at_the_same_time,
     after_another_was_killed,
@@ -57,7 +52,7 @@ fn into_a_stopped_container_is_rejected(rig: &mut Rig) -> Outcome {
 }
 
 /// The file that freezes the container's cgroup, and the values to freeze and thaw it.
-fn freezer(rig: &Rig) -> Outcome<(PathBuf, &'static str, &'static str)> {
+pub fn freezer(rig: &Rig) -> Outcome<(PathBuf, &'static str, &'static str)> {
     let files = [("freezer.state", "FROZEN", "THAWED"), ("cgroup.freeze", "1", "0")];
     let v1 = rig.layout == Layout::Machine;
     for (file, frozen, thawed) in if v1 { &files[..] } else { &files[1..] } {
@@ -120,7 +115,7 @@ fn into_a_paused_container_waits_v2(rig: &mut Rig) -> Outcome {
 }
 
 /// Waits until a process is in the container's cgroup of the hierarchy with the freezer.
-fn joined(rig: &Rig, pid: i32) -> Outcome {
+pub fn joined(rig: &Rig, pid: i32) -> Outcome {
     let controller = if unified(rig) { "" } else { "freezer" };
     let start = Instant::now();
     while start.elapsed() < LIMIT {
@@ -131,76 +126,6 @@ fn joined(rig: &Rig, pid: i32) -> Outcome {
         std::thread::sleep(Duration::from_millis(1));
     }
     fail("the process does not join the cgroup")
-}
-
-/// CVE-2019-5736: before execve, /proc/PID/exe of the exec process is not the runtime's file on the host.
-fn proc_exe_is_not_the_runtime(rig: &mut Rig) -> Outcome {
-    only_mote(rig)?;
-    container(rig)?;
-    let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
-        return skip_allowed("only on v1 is the cgroup joined after clone(2)");
-    };
-    let socket = Socket::new(rig, "pidfd")?;
-    fs::write(&file, frozen)?;
-    let options = ["--ignore-paused", "--pidfd-socket", &socket.path];
-    let running = start(&mut command(rig, &options, &["say", "ran"]), false)?;
-    let pid = pid_of(&socket.receive()?.0)?;
-    joined(rig, pid)?;
-    let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
-    let runtime = fs::metadata(&rig.suite.runtime)?;
-    different("the executable", (shown.dev(), shown.ino()), (runtime.dev(), runtime.ino()))?;
-    // Nor is the file mapped.
-    let own = rig.suite.runtime.display().to_string();
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    lacks("the memory map", &maps, &own)?;
-    fs::write(&file, thawed)?;
-    running.finish()?.success()?;
-    rig.delete()
-}
-
-/// What the exec process has open before execve, where a process of the container with CAP_SYS_PTRACE could use it: no
-/// file or directory of the runtime or of its caller that the container cannot access itself.
-fn nothing_of_the_host_is_open(rig: &mut Rig, options: &[&str]) -> Outcome {
-    only_mote(rig)?;
-    container(rig)?;
-    let Ok((file, frozen @ "FROZEN", thawed)) = freezer(rig) else {
-        return skip_allowed("only on v1 is the cgroup joined after clone(2)");
-    };
-    let socket = Socket::new(rig, "pidfd")?;
-    let host = fs::File::open(&rig.dir)?;
-    fs::write(&file, frozen)?;
-    let options = [&["--ignore-paused", "--pidfd-socket", &socket.path], options].concat();
-    let mut exec = command(rig, &options, &["say", "ran"]);
-    crate::sys::before_exec(&mut exec, move || crate::sys::duplicate_to(host.as_raw_fd(), 77));
-    let running = start(&mut exec, false)?;
-    let pid = pid_of(&socket.receive()?.0)?;
-    joined(rig, pid)?;
-    let mut seen = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let entry = entry?;
-        let number: i32 = entry.file_name().to_string_lossy().parse()?;
-        let what = fs::read_link(entry.path())?.display().to_string();
-        // The files through which it joins its cgroup.
-        let own = what.starts_with("/sys/fs/cgroup/")
-            && what.contains(&rig.cgroup)
-            && fs::metadata(entry.path())?.is_file();
-        if number > 2 && what.starts_with('/') && !own && !what.starts_with("/memfd:") {
-            seen.push(what);
-        }
-    }
-    fs::write(&file, thawed)?;
-    running.finish()?.success()?;
-    rig.delete()?;
-    same("open files of the host", seen, Vec::<String>::new())
-}
-
-fn host_files_are_closed_before_execve(rig: &mut Rig) -> Outcome {
-    nothing_of_the_host_is_open(rig, &[])
-}
-
-fn host_files_are_closed_before_execve_with_a_terminal(rig: &mut Rig) -> Outcome {
-    let socket = Socket::new(rig, "console")?;
-    nothing_of_the_host_is_open(rig, &["--tty", "--console-socket", &socket.path, "--no-new-privs"])
 }
 
 /// Checks that the program ran, or was killed, or that `exec` failed with one line of error.

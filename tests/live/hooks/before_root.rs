@@ -7,15 +7,10 @@ use std::path::PathBuf;
 use super::Hooked;
 use crate::check::{Outcome, contains, same};
 use crate::json;
-use crate::rig::{Rig, Runtime};
+use crate::rig::Rig;
 use crate::tests;
 
-tests![
-    "hooks",
-    before_masks_and_read_only_mounts,
-    before_masks_and_read_only_mounts_in_a_user_namespace,
-    before_masks_a_replaced_null_device_is_rejected,
-];
+tests!["hooks", before_masks_and_read_only_mounts, before_masks_and_read_only_mounts_in_a_user_namespace,];
 
 const PLACES: [&str; 4] = ["", "/tmpfs", "/etc/kept", "/dev"];
 
@@ -101,21 +96,4 @@ fn before_masks_and_read_only_mounts(rig: &mut Rig) -> Outcome {
 
 fn before_masks_and_read_only_mounts_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     files_of_hooks(rig, true)
-}
-
-/// CVE-2025-31133, with a hook that replaces /dev/null.
-fn before_masks_a_replaced_null_device_is_rejected(rig: &mut Rig) -> Outcome {
-    let mut hooked = Hooked::new(rig)?;
-    hooked.bundle.file("/etc/secret", "secret")?;
-    hooked.bundle.file("/etc/another", "another")?;
-    hooked.bundle.set("linux.maskedPaths", json!(["/etc/secret"]));
-    let null = hooked.bundle.host_path("dev/null").display().to_string();
-    let args = vec!["ln", "-sfn", "/etc/another", null.as_str()];
-    hooked.bundle.set("hooks.createContainer[+]", json!({"path": "/bin/ln", "args": args}));
-    hooked.bundle.verbs(&["read", "/etc/secret"]);
-    let output = rig.run(&hooked.bundle, &[])?;
-    if !rig.is(Runtime::Mote) && output.code() == 0 {
-        return output.report().is("read:/etc/secret", "");
-    }
-    rig.failure(&output, &["linux.maskedPaths /etc/secret", "/dev/null is not the device 1:3"])
 }

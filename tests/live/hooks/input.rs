@@ -179,7 +179,7 @@ fn environment(rig: &mut Rig) -> Outcome {
     seen.is("env:TWO", "x y=z")
 }
 
-/// Then it is that of mote, or for a hook inside the container that of the container.
+/// Then it is that of mote, or for a program of the container that of the container.
 fn environment_omitted(rig: &mut Rig) -> Outcome {
     let mut hooked = Hooked::new(rig)?;
     for point in POINTS {
@@ -190,8 +190,8 @@ fn environment_omitted(rig: &mut Rig) -> Outcome {
     command.env_clear().env("MOTE_LIVE", &rig.marker).env("OUTSIDE", "of the caller");
     run(&mut command, "")?.success()?;
     let seen = hooked.report()?;
-    same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 4])?;
-    same("TERM", seen.all("env:TERM"), vec!["dumb"; 2])?;
+    same("OUTSIDE", seen.all("env:OUTSIDE"), vec!["of the caller"; 5])?;
+    same("TERM", seen.all("env:TERM"), vec!["dumb"])?;
     // The program has no such variable in its configuration either.
     same("HOME", seen.all("env:HOME"), vec!["/"])
 }

@@ -21,14 +21,14 @@ pub const POINTS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// A container with hooks, and the file in its image to which all hooks write.
-struct Hooked {
-    bundle: Bundle,
+pub struct Hooked {
+    pub bundle: Bundle,
     log: PathBuf,
     program: String,
 }
 
 impl Hooked {
-    fn new(rig: &Rig) -> Outcome<Hooked> {
+    pub fn new(rig: &Rig) -> Outcome<Hooked> {
         let bundle = rig.bundle()?;
         bundle.file("/log", "")?;
         let log = bundle.host_path("log");
@@ -46,7 +46,7 @@ impl Hooked {
         json!({"path": path, "args": words})
     }
 
-    fn add(&mut self, point: &str, verbs: &[&str]) {
+    pub fn add(&mut self, point: &str, verbs: &[&str]) {
         let hook = self.hook(point, verbs);
         self.bundle.set(&format!("hooks.{point}[+]"), hook);
     }
@@ -62,7 +62,7 @@ impl Hooked {
         Ok(fs::read_to_string(&self.log)?)
     }
 
-    fn report(&self) -> Outcome<Report> {
+    pub fn report(&self) -> Outcome<Report> {
         Ok(Report::parse(&self.text()?))
     }
 

@@ -63,6 +63,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("orphan", 0, process::orphan),
     ("access_processes", 0, attack::access_processes),
     ("put", 2, files::put),
+    ("push_input", 1, terminal::push_input),
     ("hook_state", 0, hook::state),
     ("create_in_process", 1, hook::create_in_process),
     ("print_kib", 1, terminal::print_kib),

@@ -45,6 +45,12 @@ pub fn numbered_lines(size: i32) -> Vec<u8> {
     (0..size * 16).flat_map(|line| format!("{line:063}\n").into_bytes()).collect()
 }
 
+/// Adds a word to the input of the terminal, as if it had been typed.
+pub fn push_input(words: &[&str]) {
+    let pushed = words.concat().bytes().try_for_each(|byte| pty::push_input(0, byte));
+    print_result("push_input", pushed.map(|()| "ok"));
+}
+
 /// Starts a child that prints without end and ignores signals.
 pub fn flood(_: &[&str]) {
     sys::block_signals();

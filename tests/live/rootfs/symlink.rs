@@ -2,15 +2,14 @@
 //! looked up in the container: the working directory and /etc/passwd.
 
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 
 use super::attack::{untouched, victim};
 use super::source;
 use crate::check::{Outcome, contains, lacks, same};
 use crate::json;
-use crate::rig::{Rig, Runtime};
-use crate::{sys, tests};
+use crate::rig::Rig;
+use crate::tests;
 
 tests![
     "rootfs",
@@ -26,7 +25,6 @@ tests![
     symlink_of_procfs_is_not_covered,
     working_directory_through_a_symlink,
     working_directory_is_not_created_outside,
-    working_directory_by_a_leaked_descriptor,
     passwd_is_that_of_the_image,
 ];
 
@@ -187,28 +185,6 @@ fn working_directory_is_not_created_outside(rig: &mut Rig) -> Outcome {
         return output.report().is("cwd", &victim.join("new").display().to_string());
     }
     rig.failure(&output, &["process.cwd"])
-}
-
-/// CVE-2024-21626: a file descriptor of the host that leaked into the set-up must not be a working directory.
-fn working_directory_by_a_leaked_descriptor(rig: &mut Rig) -> Outcome {
-    let victim = victim(rig)?;
-    let dir = fs::File::open(&victim)?;
-    let mut bundle = rig.bundle()?;
-    bundle.verbs(&["cwd", "list", ".", "list", ".."]);
-    for number in 3..20 {
-        bundle.set("process.cwd", format!("/proc/self/fd/{number}"));
-        let mut command = rig.launch("run", &bundle, &[])?;
-        let from = dir.as_raw_fd();
-        sys::before_exec(&mut command, move || sys::duplicate_to(from, 9));
-        let output = crate::command::run(&mut command, "")?;
-        lacks("the output", &output.stdout, "secret")?;
-        lacks("the output", &output.stdout, "victim")?;
-        // Nor may a file descriptor of the set-up that refers to the container below masked paths; see `attack/cwd.rs`.
-        if rig.is(Runtime::Mote) || output.code() != 0 {
-            rig.failure(&output, &["process.cwd"])?;
-        }
-    }
-    untouched(&victim)
 }
 
 /// The home directory is looked up in the container's /etc/passwd, and a symlink does not lead to the host's.

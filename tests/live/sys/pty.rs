@@ -37,6 +37,12 @@ pub fn size(fd: RawFd) -> Result<(u16, u16)> {
     Ok((size.ws_row, size.ws_col))
 }
 
+/// Adds a byte to the input of a terminal (TIOCSTI).
+pub fn push_input(fd: RawFd, byte: u8) -> Result<()> {
+    // SAFETY: one byte that outlives the call.
+    check(i64::from(unsafe { libc::ioctl(fd, libc::TIOCSTI as _, &raw const byte) })).map(drop)
+}
+
 pub fn set_size(fd: RawFd, (rows, columns): (u16, u16)) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: one structure that outlives the call.
