@@ -12,11 +12,11 @@ use core::ffi::CStr;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, mkdirat, openat, statx,
+    AtFlags, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, mkdirat, openat, statx,
 };
 use rustix::io::{Errno, read};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::process::{fchdir, pivot_root};
+use rustix::process::{fchdir, geteuid, pivot_root};
 
 use super::message::{Channel, Message};
 use crate::error::{Error, On, Result};
@@ -29,15 +29,21 @@ use crate::sys::pidfd::reap;
 
 /// The directory, relative to a state directory, and the file in it on which the namespace is mounted.
 const DIRECTORY: &CStr = c"../.mount-namespace";
-const PIN: &CStr = c"../.mount-namespace/pin";
+const PIN: &CStr = c"pin";
 
 /// The number of mounts from which on a namespace is pinned. To copy this many takes 1 ms.
 const MANY: usize = 200;
 
 /// Opens the pinned mount namespace; `directory` is a state directory. The file may be an ordinary one, if nothing is
-/// mounted on it.
+/// mounted on it. A directory that other users can write to is ignored, as the namespace may be theirs.
 pub fn open(directory: BorrowedFd<'_>) -> Option<OwnedFd> {
-    openat(directory, PIN, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = openat(directory, DIRECTORY, flags | OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let found = fstat(&place).ok()?;
+    match found.st_uid == geteuid().as_raw() && found.st_mode & 0o022 == 0 {
+        true => openat(&place, PIN, flags | OFlags::RDONLY, Mode::empty()).ok(),
+        false => None,
+    }
 }
 
 /// Pins a mount namespace if the host has many mounts, after a container was created with copies of them. If this
@@ -68,7 +74,7 @@ fn has_many_mounts() -> Result<bool> {
 fn pin(directory: BorrowedFd<'_>) -> Result<()> {
     let place = private_directory(directory)?;
     let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(&place, c"pin", flags, Mode::from_raw_mode(0o600)).on(format_args!("openat pin"))?;
+    let file = openat(&place, PIN, flags, Mode::from_raw_mode(0o600)).on(format_args!("openat pin"))?;
     let proc = procfs::open()?;
     let (channel, child_channel) = Channel::pair()?;
     let (pid, pidfd) = spawn(sys::CLONE_NEWNS.into(), None, || {

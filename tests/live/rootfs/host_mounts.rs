@@ -1,9 +1,10 @@
 //! Mount namespaces without the host's mounts: the time of a start must not depend on how many there are.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 
 use super::source;
-use crate::check::{Outcome, different, fail, same, skip_allowed};
+use crate::check::{Outcome, different, fail, holds, same, skip_allowed};
 use crate::command::{run, start};
 use crate::json;
 use crate::rig::Rig;
@@ -14,6 +15,7 @@ tests![
     host_mounts_are_not_copied,
     host_mounts_are_not_copied_with_hooks_before,
     host_mounts_and_a_pin_that_is_an_ordinary_file,
+    host_mounts_and_a_pin_that_others_can_replace,
     host_mounts_are_not_beneath_the_root,
     host_mounts_are_not_beneath_the_root_without_pivot,
     host_mounts_and_a_source_with_propagation,
@@ -117,6 +119,18 @@ fn host_mounts_and_a_pin_that_is_an_ordinary_file(rig: &mut Rig) -> Outcome {
     rig.report(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")?;
     prepared(rig)?;
     not_copied(rig, &[])
+}
+
+fn host_mounts_and_a_pin_that_others_can_replace(rig: &mut Rig) -> Outcome {
+    prepared(rig)?;
+    let empty = run(&mut rig.host(&["unshare", "empty"]), "")?.report();
+    if empty.get("unshare") == "ok" {
+        return skip_allowed("no mount namespace is pinned (linux 7.1)");
+    }
+    not_copied(rig, &[])?;
+    fs::set_permissions(rig.state.join(".mount-namespace"), fs::Permissions::from_mode(0o777))?;
+    let made = mounts_made_by(rig, &[])?;
+    holds(&format!("{made} mounts are made"), made >= MANY)
 }
 
 /// With all privileges a process can unmount its root and look beneath it.
