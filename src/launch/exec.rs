@@ -9,8 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 
 use super::finish::{self, FoundProgram};
+use super::intermediate::clone_through_intermediate;
 use super::message::{Channel, Message};
-use super::parent::{Launched, clone_through_intermediate};
+use super::parent::Launched;
 use crate::cgroup::{Cgroup, CgroupFds, JoinTime};
 use crate::error::{self, On, Result};
 use crate::os::procfs;

@@ -26,6 +26,7 @@ pub mod exec;
 pub mod finish;
 pub mod in_mount_namespace;
 pub mod init;
+mod intermediate;
 pub mod listener;
 pub mod message;
 pub mod parent;

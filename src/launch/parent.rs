@@ -2,14 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 
-use linux_raw_sys::general as sys;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, pidfd_open, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Pid, Signal, set_dumpable_behavior};
 
 use super::init::{self, FromParent};
+use super::intermediate::clone_through_intermediate;
 use super::listener::ListenerHandover;
 use super::message::{Channel, Message};
 use super::pinned;
@@ -29,7 +28,7 @@ use crate::rootfs::mount_namespace::Creator;
 use crate::rootfs::source::Request;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
-use crate::sys::fd::{close_in_child, close_together};
+use crate::sys::fd::close_together;
 use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::self_exe;
 use crate::sys::signal::send;
@@ -160,6 +159,9 @@ fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds
 
 /// Who creates the mount namespace. In a user namespace the child has no rights to enter a pinned one.
 fn mount_creator(plan: &mut Plan<'_>, directory: BorrowedFd<'_>) -> Creator {
+    if !plan.namespaces.has(NamespaceKind::Mount) {
+        return Creator::Nobody;
+    }
     let user = plan.namespaces.has(NamespaceKind::User) || host::in_user_namespace();
     match plan.namespaces.is_new(NamespaceKind::Mount) && plan.rootfs.can_be_without_host(user) {
         true => {
@@ -176,52 +178,6 @@ fn mount_creator(plan: &mut Plan<'_>, directory: BorrowedFd<'_>) -> Creator {
 fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
     let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
-}
-
-/// Clones the container init through an intermediate process, which runs `join` and then clones the container init as
-/// its own sibling (CLONE_PARENT), with the new namespaces `new`. Needed because a joined user namespace has to own the
-/// new namespaces and the other joined ones, and because a process that joined another pid namespace may be unable to
-/// return. The intermediate process shares only the channel, and sends the pid of the container init over it first.
-#[cold]
-#[inline(never)]
-pub(super) fn clone_through_intermediate<S>(
-    new: u64,
-    mut state: S,
-    join: impl FnOnce(&mut S) -> Result<()>,
-    child: impl FnOnce(S) -> Infallible,
-) -> Result<(Pid, OwnedFd)> {
-    let (parent_end, child_end) = Channel::pair()?;
-    let intermediate = || -> Infallible {
-        close_in_child(parent_end.fd());
-        let made = join(&mut state).and_then(|()| {
-            let flags = new | u64::from(sys::CLONE_PARENT);
-            spawn(flags, None, || {
-                // A copy left open here would hide the death of the intermediate process from the parent.
-                close_in_child(child_end.fd());
-                child(state)
-            })
-            .on(format_args!("clone3 CLONE_PARENT"))
-        });
-        match made {
-            Ok((pid, _)) => child_end.send(&Message::Born(pid.as_raw_nonzero().get())),
-            Err(error) => child_end.send(&Message::Failed(error)),
-        };
-        exit(0)
-    };
-    let (_, intermediate) = spawn(0, None, intermediate).on(format_args!("clone3"))?;
-    // Only the intermediate process has this end open now: if it dies without a message, the parent reads end of file.
-    drop(child_end);
-    let received = parent_end.receive();
-    let end = reap(&intermediate);
-    match received? {
-        Message::Born(number) => {
-            let pid = Pid::from_raw(number).ok_or_else(|| Error::invalid(format_args!("invalid PID")))?;
-            let pidfd = pidfd_open(pid, PidfdFlags::empty());
-            Ok((pid, pidfd.on(format_args!("pidfd_open {number}"))?))
-        }
-        Message::Failed(error) => Err(error),
-        _ => Err(Error::invalid(format_args!("the intermediate process died: {}", How(end)))),
-    }
 }
 
 impl Launched {

@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use super::mount_namespace::Beneath;
 use super::option_table::INODE_VERSIONS;
 use super::path::Root;
 use super::path_text::text;
@@ -107,6 +108,13 @@ fn by_mount<'a>(
     parameters: impl Iterator<Item = Parameter<'a>>,
     attributes: u64,
 ) -> Result<OwnedFd> {
+    if root.beneath() == Beneath::Nothing {
+        let why = format_args!(
+            "options: {}: needs mount(2), and a mount namespace in linux.namespaces",
+            Show(kind)
+        );
+        return Err(Error::invalid(why));
+    }
     let mut data = Data { bytes: [0; PAGE], length: 0 };
     let mut flags = MountFlags::empty();
     for (name, value) in parameters {

@@ -16,6 +16,8 @@ use crate::sys::clone::unshare;
 pub enum Creator {
     /// The clone3(2) of the container init.
     Clone,
+    /// None: the container has none of its own.
+    Nobody,
     /// The container init, without the host's mounts if it can. `enters`: it has the rights to enter a pinned namespace,
     /// which is `pinned` if there is one.
     Child { enters: bool, pinned: Option<OwnedFd> },
@@ -30,6 +32,8 @@ pub enum Beneath {
     Nullfs,
     /// An empty tmpfs.
     Tmpfs,
+    /// It is not attached: the container has no mount namespace.
+    Nothing,
 }
 
 /// `UNSHARE_EMPTY_MNTNS` of include/uapi/linux/sched.h: the value of CLONE_PARENT_SETTID, which has no meaning for
@@ -39,7 +43,11 @@ const UNSHARE_EMPTY_MNTNS: u32 = 0x10_0000;
 impl Creator {
     /// Enters the new mount namespace, in the container init.
     pub fn enter(&self) -> Result<Beneath> {
-        let Creator::Child { pinned, .. } = self else { return Ok(Beneath::Host) };
+        let pinned = match self {
+            Creator::Clone => return Ok(Beneath::Host),
+            Creator::Nobody => return Ok(Beneath::Nothing),
+            Creator::Child { pinned, .. } => pinned,
+        };
         if unshare(UNSHARE_EMPTY_MNTNS).is_ok() {
             return Ok(Beneath::Nullfs);
         }

@@ -30,7 +30,7 @@ pub struct PivotOptions {
 /// In an empty mount namespace chroot(2) suffices: beneath the container's root is only an empty directory.
 pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     let beneath = root.beneath();
-    if beneath == Beneath::Nullfs {
+    if matches!(beneath, Beneath::Nullfs | Beneath::Nothing) {
         return change_root(root.fd());
     }
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;

@@ -41,8 +41,8 @@ pub struct Plan<'a> {
     in_place: bool,
     /// Whether the mounts of the host are needed in the container's mount namespace.
     needs_host: bool,
-    /// Whether the container has a mount namespace.
-    own_mounts: bool,
+    /// Where mounts are made.
+    place: shared::Mounts,
     /// Whether the network namespace is new.
     own_network: bool,
     /// With a user namespace, but without the host's mounts: the host's procfs and sysfs.
@@ -53,16 +53,13 @@ impl<'a> Plan<'a> {
     /// Plans the root filesystem. Errors: invalid or unsupported mounts.
     pub fn new(config: &Config<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
-        if !context.own_mounts {
-            shared::check(config)?;
-        }
         let host_dev = config.mounts.iter().any(binds_dev);
         // In a user namespace mknod(2) is not allowed.
         let mapped = context.user.map(|user| user.mappings);
         let mounts = ops(&config.mounts, context)?;
         Ok(Plan {
             needs_host: context.in_place || mounts.iter().any(Op::needs_host),
-            own_mounts: context.own_mounts,
+            place: shared::Mounts::new(config, context)?,
             own_network: context.own_network,
             visible: Visible::default(),
             root: Source::new(absolute(context.bundle, config.root.path), true),
@@ -86,7 +83,7 @@ impl<'a> Plan<'a> {
     /// requests the rest later. `find` is for idmapped mounts. If the parent has no rights (open_tree: EPERM), the child
     /// opens all of them itself.
     pub fn open_sources(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
-        if !self.own_mounts {
+        if self.place == shared::Mounts::Nowhere {
             self.root.set(shared::open(self.root.path()).at(format_args!("root.path"))?);
             return Ok(());
         }
@@ -190,11 +187,12 @@ impl<'a> Plan<'a> {
         more: &mut RequestTrees<'_>,
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
-        if !self.own_mounts {
-            let root = Root::new(self.root.take()?);
+        if self.place == shared::Mounts::Nowhere {
+            let root = Root::over(self.root.take()?, Beneath::Nothing, Visible::default());
             let terminal = terminal(&root)?;
             return Ok((root, terminal));
         }
+        let place = self.place;
         let opens = !self.root.is_open();
         if opens {
             self.open_own()?;
@@ -211,7 +209,7 @@ impl<'a> Plan<'a> {
             mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
         }
         let mut root = self.attach_root(beneath, visible).at(format_args!("root.path"))?;
-        op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0)?;
+        op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0).map_err(|error| place.explain(error))?;
         let own = OwnMounts { root: &root, mounts: &self.mounts };
         self.devices.apply(own, &mut |index| fill(Request::From(self.mounts.len() + index)))?;
         let terminal = terminal(&root)?;
@@ -224,7 +222,7 @@ impl<'a> Plan<'a> {
     /// Applies restrictions: masked and read-only paths, each `ro` tmpfs, a read-only root. Hooks that add files to the
     /// container (libraries and device nodes of CDI) have been run before, as in runc.
     pub fn restrict(&self, root: &Root) -> Result<()> {
-        self.cover.apply(root)?;
+        self.cover.apply(root).map_err(|error| self.place.explain(error))?;
         for mount in &self.mounts {
             mount.finish()?;
         }
@@ -241,9 +239,6 @@ impl<'a> Plan<'a> {
     /// Changes the root to the container's. Its propagation is set after that, if it is shared or unbindable:
     /// pivot_root(2) rejects shared mounts. Mounts below it have their own propagation options.
     pub fn enter(&self, root: &Root) -> Result<()> {
-        if !self.own_mounts {
-            return pivot::change_root(root.fd());
-        }
         pivot::enter(root, PivotOptions { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),
@@ -262,8 +257,11 @@ impl<'a> Plan<'a> {
         let root = Root::over(self.root.take()?, beneath, visible);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
         tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
-        tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;
-        Ok(root)
+        match beneath {
+            Beneath::Nothing => Ok(root),
+            _ => tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })
+                .map(|()| root),
+        }
     }
 }
 

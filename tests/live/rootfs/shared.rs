@@ -1,13 +1,14 @@
-//! Containers without a mount namespace: the root is changed by chroot(2), and nothing is mounted or created.
+//! Containers without a mount namespace: the root is changed by chroot(2), and nothing is mounted or created on the host.
 
 use std::fs;
 
+use super::source;
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, same};
+use crate::check::{Outcome, contains, lacks, same, skip, skip_allowed};
 use crate::json;
 use crate::namespaces::on_host;
 use crate::rig::{Rig, Runtime};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "rootfs",
@@ -15,9 +16,16 @@ tests![
     shared_mounts_in_a_user_namespace,
     shared_mounts_and_the_root_of_the_host,
     shared_mounts_and_exec,
-    shared_mounts_reject_settings_that_change_the_host,
     shared_mounts_and_a_root_that_is_a_file,
+    detached_mounts,
+    detached_mounts_on_older_kernels_are_rejected,
+    detached_mounts_by_mount_are_rejected,
+    detached_mounts_in_a_user_namespace_are_rejected,
 ];
+
+fn only_mote(rig: &Rig) -> Outcome {
+    if rig.is(Runtime::Mote) { Ok(()) } else { skip("others make the mounts on the host") }
+}
 
 /// A bundle without a mount namespace and the settings that need one.
 fn bundle(rig: &Rig) -> Outcome<Bundle> {
@@ -100,7 +108,97 @@ fn shared_mounts_and_exec(rig: &mut Rig) -> Outcome {
     rig.nothing_left()
 }
 
-fn shared_mounts_reject_settings_that_change_the_host(rig: &mut Rig) -> Outcome {
+/// The mounts of the configuration are attached to a detached copy of the root.
+fn detached_mounts(rig: &mut Rig) -> Outcome {
+    has_detached_roots(rig)?;
+    let source = source(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("mount");
+    bundle.bind(&source, "/data", &["bind", "ro"]);
+    bundle.mount(json!({"destination": "/tmp/new", "type": "tmpfs", "options": ["mode=751"]}));
+    bundle.set("root.readonly", true);
+    let look = [
+        "ns",
+        "list",
+        "/proc/self/fd",
+        "stat",
+        "/dev/null",
+        "read",
+        "/data/file",
+        "create",
+        "/data/new",
+        "stat",
+        "/tmp/new",
+        "create",
+        "/new",
+        "read",
+        "/proc/timer_list",
+        "write",
+        "/proc/sys/kernel/hostname",
+        "list",
+        "/..",
+        "list",
+        "/sys/firmware",
+    ];
+    bundle.verbs(&[&look[..], &["say", "ready", "wait", "1"]].concat());
+    let before = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut running = rig.spawn(&bundle, &[])?;
+    let report = running.lines.until("say=ready")?;
+    let words = [&["exec", &rig.id, "/payload"], &look[..]].concat();
+    let exec = rig.mote(&words)?.success()?.report();
+    for inside in [&report, &exec] {
+        inside.is("ns:mnt", on_host(rig, &["ns"])?.get("ns:mnt"))?;
+        inside.is("list:/..", "data dev etc payload proc sys tmp")?;
+        inside.is("stat:/dev/null", "c 666 0 0 1:3")?;
+        inside.is("read:/data/file", "from the host")?;
+        inside.is("create:/data/new", "!EROFS")?;
+        inside.is("stat:/tmp/new", "d 751 0 0 0:0")?;
+        inside.is("create:/new", "!EROFS")?;
+        inside.is("read:/proc/timer_list", "")?;
+        inside.is("write:/proc/sys/kernel/hostname", "!EROFS")?;
+        inside.is("list:/sys/firmware", "")?;
+    }
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+    running.status().map(drop)?;
+    let place = bundle.host_path("").display().to_string();
+    let now = fs::read_to_string("/proc/self/mountinfo")?;
+    for table in [before, now] {
+        lacks("the mounts of the host", &table, &place)?;
+    }
+    rig.nothing_left()
+}
+
+fn has_detached_roots(rig: &Rig) -> Outcome {
+    only_mote(rig)?;
+    match sys::kernel::is_at_least(&[6, 15])? {
+        true => Ok(()),
+        false => skip_allowed("this kernel has no mounts in detached trees (linux 6.15)"),
+    }
+}
+
+fn detached_mounts_on_older_kernels_are_rejected(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    if sys::kernel::is_at_least(&[6, 15])? {
+        return skip_allowed("this kernel has mounts in detached trees");
+    }
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("mount");
+    bundle.verbs(&["say", "here"]);
+    rig.rejected(&bundle, &["mounts[0] /proc", "needs linux 6.15"])
+}
+
+/// mount(2) would mount on the host.
+fn detached_mounts_by_mount_are_rejected(rig: &mut Rig) -> Outcome {
+    has_detached_roots(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.without_namespace("mount");
+    bundle.mount(json!({"destination": "/tmp", "type": "tmpfs", "options": ["iversion"]}));
+    bundle.verbs(&["say", "here"]);
+    rig.rejected(&bundle, &["mounts[6] /tmp", "mount namespace"])
+}
+
+fn detached_mounts_in_a_user_namespace_are_rejected(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
     let tmpfs = json!([{"destination": "/tmp", "type": "tmpfs"}]);
     for (field, value) in [
         ("mounts", tmpfs),
@@ -111,13 +209,12 @@ fn shared_mounts_reject_settings_that_change_the_host(rig: &mut Rig) -> Outcome 
         ("linux.rootfsPropagation", json!("rslave")),
     ] {
         let mut bundle = bundle(rig)?;
+        bundle.user_namespace(100_000);
         bundle.set(field, value);
         bundle.verbs(&["list", "/"]);
-        if rig.is(Runtime::Mote) {
-            rig.rejected(&bundle, &[field, "mount namespace"])?;
-        }
+        rig.rejected(&bundle, &[field, "needs a mount namespace"])?;
     }
-    same("names in /tmp", fs::read_dir(rig.bundle()?.host_path("tmp"))?.count(), 0)
+    Ok(())
 }
 
 fn shared_mounts_and_a_root_that_is_a_file(rig: &mut Rig) -> Outcome {
