@@ -152,7 +152,7 @@ pub(super) fn is_mount_point(directory: &OwnedFd, name: &CStr) -> bool {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat2(directory, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
         // Without openat2 a mount is detected only if it is of another filesystem.
-        Err(Errno::NOSYS | Errno::PERM) => {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
             let there = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
             matches!((fstat(directory), there), (Ok(above), Ok(there)) if above.st_dev != there.st_dev)
         }

@@ -158,10 +158,10 @@ impl Root {
                 // in an endless loop.
                 Err(Errno::AGAIN) if races < 1000 => races += 1,
                 Err(Errno::INTR) => {}
-                // ENOSYS: linux before 5.6, or a seccomp filter; older filters return EPERM. With O_PATH the
-                // kernel itself returns EACCES here, never EPERM. If EPERM is from a filesystem or a security
-                // module, the walk fails with it again: it is as strict, so a wrong guess costs only calls.
-                Err(Errno::NOSYS | Errno::PERM) => self.no_openat2.set(true),
+                // ENOSYS: linux before 5.6, or a seccomp filter; older filters return EPERM, or EINVAL. With O_PATH
+                // the kernel itself returns EACCES here, never EPERM. If the error is from a filesystem or a
+                // security module, the walk fails with it again: it is as strict, so a wrong guess costs only calls.
+                Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => self.no_openat2.set(true),
                 other => return other,
             }
         }
