@@ -28,7 +28,7 @@ use crate::sys::end::How;
 use crate::sys::fd::{close_in_child, close_together};
 use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::self_exe;
-use crate::sys::signal::send;
+use crate::sys::signal::send_to_child;
 
 /// A process that is being set up.
 pub struct Launched {
@@ -97,10 +97,7 @@ pub fn launch(
         .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), &namespaces, cgroup));
     match recorded {
         Ok(()) => Ok(Launched { pending_trees: (!all).then_some(namespaces), ..launched }),
-        Err(error) => {
-            launched.kill();
-            Err(error)
-        }
+        Err(error) => Err(launched.kill_after(error)),
     }
 }
 
@@ -348,13 +345,25 @@ impl Launched {
         name.and_then(|name| name.trim().strip_prefix("mote: ")).unwrap_or("container")
     }
 
+    /// Kills the child after an error of the parent. Returns the child's own error if it had failed before, which then is
+    /// the cause: files of a process that has exited cannot be opened.
+    #[cold]
+    #[inline(never)]
+    fn kill_after(&self, error: Error) -> Error {
+        self.kill();
+        match self.channel.receive() {
+            Ok(Message::Failed(cause)) => cause,
+            _ => error,
+        }
+    }
+
     /// Kills and reaps the child.
     pub fn kill(&self) {
         // Before its network namespace is destroyed with the devices in it.
         if let Some(moved) = &self.moved_devices {
             moved.give_back();
         }
-        let _ = send(&self.pidfd, Signal::KILL.as_raw());
+        let _ = send_to_child(self.pid, &self.pidfd, Signal::KILL.as_raw());
         reap(&self.pidfd);
     }
 }
