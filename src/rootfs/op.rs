@@ -268,9 +268,8 @@ impl<'a> Op<'a> {
         if self.late.is_delayed() {
             top = self.late.delay(root, tree, top)?;
         }
-        tree::change(tree.as_fd(), self.options.all)?;
-        tree::change(tree.as_fd(), top)?;
-        tree::attach(tree, target.as_fd())
+        let changes = [self.options.all, top];
+        tree::change_and_attach(tree, &changes, root.is_below_host(), || tree::attach(tree, target.as_fd()))
     }
 
     /// Attaches a copy of the source from the child's own mount namespace, after move_mount(2) failed with ELOOP: a

@@ -20,6 +20,7 @@ use super::path_text::{Found, MAX_LINKS, PATH_MAX, first_name, join, skip_slashe
 use super::tree::{self, Parameter};
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
+use crate::sys::mount::SetAttr;
 
 /// The container's root directory.
 pub struct Root {
@@ -79,6 +80,21 @@ impl Root {
         self.release(tree);
         self.release(target);
         Ok(())
+    }
+
+    /// Changes flags of a tree, attaches it at a mount point and releases both file descriptors.
+    pub fn change_and_attach(&self, tree: OwnedFd, change: SetAttr, target: OwnedFd) -> Result<()> {
+        let attach = || tree::attach(&tree, target.as_fd());
+        tree::change_and_attach(&tree, &[change], self.below_host, attach)?;
+        self.release(tree);
+        self.release(target);
+        Ok(())
+    }
+
+    /// Changes flags of the root's tree, and attaches it at a path of this mount namespace.
+    pub fn change_and_attach_root(&self, change: SetAttr, path: &CStr) -> Result<()> {
+        let attach = || tree::attach_at_path(self.fd(), path);
+        tree::change_and_attach(&self.fd, &[change], self.below_host, attach)
     }
 
     /// Creates a filesystem as a detached mount; `attributes` are `MOUNT_ATTR_*`.

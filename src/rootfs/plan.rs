@@ -207,8 +207,9 @@ impl<'a> Plan<'a> {
     fn attach_root(&self) -> Result<Root> {
         let root = Root::below_host(self.root.take()?);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
-        tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
-        tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })?;
+        let change = SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() };
+        let place = if self.in_place { self.root.path() } else { c"/" };
+        root.change_and_attach_root(change, place)?;
         Ok(root)
     }
 }
