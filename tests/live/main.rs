@@ -18,6 +18,7 @@ mod clients;
 mod command;
 mod commands;
 mod crash;
+mod denied;
 mod exec;
 mod filter;
 mod hooks;
@@ -140,6 +141,7 @@ const GROUPS: &[&[Test]] = &[
     rootless::TESTS,
     nested::TESTS,
     missing::TESTS,
+    denied::TESTS,
     crash::TESTS,
     killed::TESTS,
     links::TESTS,

@@ -21,14 +21,14 @@ pub const POINTS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// A container with hooks, and the file in its image to which all hooks write.
-struct Hooked {
-    bundle: Bundle,
+pub struct Hooked {
+    pub bundle: Bundle,
     log: PathBuf,
     program: String,
 }
 
 impl Hooked {
-    fn new(rig: &Rig) -> Outcome<Hooked> {
+    pub fn new(rig: &Rig) -> Outcome<Hooked> {
         let bundle = rig.bundle()?;
         bundle.file("/log", "")?;
         let log = bundle.host_path("log");
@@ -52,13 +52,13 @@ impl Hooked {
     }
 
     /// Adds a hook at each hook point that reports the point.
-    fn add_all(&mut self) {
+    pub fn add_all(&mut self) {
         for point in POINTS {
             self.add(point, &["say", point]);
         }
     }
 
-    fn text(&self) -> Outcome<String> {
+    pub fn text(&self) -> Outcome<String> {
         Ok(fs::read_to_string(&self.log)?)
     }
 
