@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use rustix::io::Errno;
+
 use super::scope;
 use super::store::directory::{Directory, Store};
 use super::store::lock::{locked, seized};
@@ -111,7 +113,11 @@ pub(super) fn remove(directory: &Directory, warnings: &mut Vec<Error>) -> Result
 fn remove_known(directory: &Directory, status: &Status) -> Result<()> {
     let process = status.process.open()?;
     if let Some(process) = &process {
-        let _ = send(process, rustix::process::Signal::KILL.as_raw());
+        match send(process, rustix::process::Signal::KILL.as_raw()) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            // Nothing has been removed yet.
+            sent => sent.on(format_args!("pidfd_send_signal SIGKILL"))?,
+        }
     }
     let cgroups = Cgroups::read()?.of(status.named);
     if let Some(path) = &status.cgroup

@@ -11,7 +11,7 @@ use super::relay::Relay;
 use crate::error::{Error, On, Result};
 use crate::launch::parent::Launched;
 use crate::sys::program_text::wait_for_signal;
-use crate::sys::signal::{self, SIGCHLD, Set, block, send};
+use crate::sys::signal::{self, SIGCHLD, Set, block, send_to_child};
 
 /// The window size of mote's own terminal has changed.
 const SIGWINCH: i32 = sys::SIGWINCH as i32;
@@ -91,7 +91,7 @@ fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) 
         }
         return Ok(None);
     }
-    match send(&launched.pidfd, signal) {
+    match send_to_child(launched.pid, &launched.pidfd, signal) {
         Ok(()) | Err(Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::system(errno, format_args!("pidfd_send_signal {signal}"))),
     }

@@ -6,7 +6,7 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::io::{self, Errno, pread, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Signal, chdir};
+use rustix::process::{Pid, Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller::{self, restore_signals};
@@ -18,7 +18,7 @@ use crate::sys::end::End;
 use crate::sys::exec::{Strings, execve, execve_with_own_environment};
 use crate::sys::fd::close_all_from;
 use crate::sys::pidfd::{has_ended, reap, wait_while};
-use crate::sys::signal::send;
+use crate::sys::signal::send_to_child;
 
 /// The settings of hooks in the container's namespaces.
 pub struct InContainer<'i> {
@@ -104,7 +104,7 @@ impl<'a> HookCommand<'a> {
             let _ = write(&writer, &[call as u8, a, b, c, d]);
             exit(127)
         };
-        let (_, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
+        let (pid, pidfd) = spawn(0, None, become_hook).on(format_args!("clone3"))?;
         drop(writer);
         // execve closes the pipe; if a call fails before, its number and errno are sent.
         let mut failed = [0u8; 5];
@@ -116,7 +116,7 @@ impl<'a> HookCommand<'a> {
             let error = Error::system(errno, format_args!("{name}"));
             return Err(if call == Call::Execve as u8 { explain(error, self.path) } else { error });
         }
-        self.wait(context, &pidfd, &captured)
+        self.wait(context, (pid, &pidfd), &captured)
     }
 
     /// Executes the hook in the new process, with the standard file descriptors only: those of mote and of its caller
@@ -157,11 +157,16 @@ impl<'a> HookCommand<'a> {
     }
 
     /// Waits for the hook's exit. It is killed after its timeout, or when the process of [`RunIn::Runtime`] exits.
-    fn wait(&self, context: &HookContext<'_>, pidfd: &OwnedFd, captured: &OwnedFd) -> Result<()> {
+    fn wait(
+        &self,
+        context: &HookContext<'_>,
+        (pid, pidfd): (Pid, &OwnedFd),
+        captured: &OwnedFd,
+    ) -> Result<()> {
         let init = if let RunIn::Runtime(init) = context.run_in { init } else { None };
         let ended = wait_while(init, pidfd, self.timeout).on(format_args!("poll"))?;
         if !ended {
-            let _ = send(pidfd, Signal::KILL.as_raw());
+            let _ = send_to_child(pid, pidfd, Signal::KILL.as_raw());
         }
         let end = reap(pidfd);
         let mut space = [0u8; MAX_OUTPUT];

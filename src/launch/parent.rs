@@ -31,7 +31,7 @@ use crate::sys::end::How;
 use crate::sys::fd::close_together;
 use crate::sys::pidfd::{has_executed, reap, wait_end};
 use crate::sys::self_exe;
-use crate::sys::signal::send;
+use crate::sys::signal::send_to_child;
 
 /// A process that is being set up.
 pub struct Launched {
@@ -104,10 +104,7 @@ pub fn launch(
         .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), namespaces, cgroup));
     match recorded {
         Ok(()) => Ok(launched),
-        Err(error) => {
-            launched.kill();
-            Err(error)
-        }
+        Err(error) => Err(launched.kill_after(error)),
     }
 }
 
@@ -341,13 +338,25 @@ impl Launched {
         }
     }
 
+    /// Kills the child after an error of the parent. Returns the child's own error if it had failed before, which then is
+    /// the cause: files of a process that has exited cannot be opened.
+    #[cold]
+    #[inline(never)]
+    fn kill_after(&self, error: Error) -> Error {
+        self.kill();
+        match self.channel.receive() {
+            Ok(Message::Failed(cause)) => cause,
+            _ => error,
+        }
+    }
+
     /// Kills and reaps the child.
     pub fn kill(&self) {
         // Before its network namespace is destroyed with the devices in it.
         if let Some(moved) = &self.moved_devices {
             moved.give_back();
         }
-        let _ = send(&self.pidfd, Signal::KILL.as_raw());
+        let _ = send_to_child(self.pid, &self.pidfd, Signal::KILL.as_raw());
         reap(&self.pidfd);
     }
 }

@@ -3,5 +3,6 @@
 pub mod dbus;
 pub(crate) mod file;
 pub(crate) mod netlink;
+pub(crate) mod process;
 pub(crate) mod procfs;
 pub mod scm_rights;

@@ -108,7 +108,7 @@ fn by_mount<'a>(
     parameters: impl Iterator<Item = Parameter<'a>>,
     attributes: u64,
 ) -> Result<OwnedFd> {
-    if root.beneath() == Beneath::Nothing {
+    if root.beneath() == Some(Beneath::Nothing) {
         let why = format_args!(
             "options: {}: needs mount(2), and a mount namespace in linux.namespaces",
             Show(kind)
@@ -133,15 +133,15 @@ fn by_mount<'a>(
     let tree = open(TOP, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .on(format_args!("openat {}", Show(TOP)))
         .and_then(|top| {
-            let tree = tree::copy(top.as_fd(), false);
+            let clear = sys::MOUNT_ATTR__ATIME.into();
+            let change = SetAttr { set: attributes, clear, ..SetAttr::default() };
+            // Changed first, because a detached copy can be changed only since linux 5.12.
+            let tree = tree::change(top.as_fd(), change).and_then(|()| tree::copy(top.as_fd(), false));
             root.release(top);
             tree
         });
     unmount(TOP, UnmountFlags::DETACH).on(format_args!("umount2 {}", Show(TOP)))?;
-    let tree = tree?;
-    let clear = sys::MOUNT_ATTR__ATIME.into();
-    tree::change(tree.as_fd(), SetAttr { set: attributes, clear, ..SetAttr::default() })?;
-    Ok(tree)
+    tree
 }
 
 /// The topmost mount over the root: `/` itself refers to the root beneath, but `..` of it to the topmost mount

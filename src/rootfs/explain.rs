@@ -46,13 +46,14 @@ pub fn copy(errno: Errno, what: fmt::Arguments<'_>, recursive: &dyn Fn() -> Raw<
     Error::system(errno, format_args!("open_tree {what}{reason}"))
 }
 
-/// The error of mount_setattr(2): flags that were set in a more privileged user namespace are locked.
+/// The error of mount_setattr(2), or of another call for the same change: flags that were set in a more privileged user
+/// namespace are locked.
 #[cold]
 #[inline(never)]
-pub fn change(errno: Errno, tree: BorrowedFd<'_>, change: SetAttr) -> Error {
+pub fn change(errno: Errno, call: &str, tree: BorrowedFd<'_>, change: SetAttr) -> Error {
     let atime = u64::from(sys::MOUNT_ATTR__ATIME);
     let cleared = Flags(change.clear & !atime & current(tree));
-    let what = format_args!("mount_setattr {change}");
+    let what = format_args!("{call} {change}");
     match errno {
         Errno::PERM if cleared.0 != 0 => {
             Error::system(errno, format_args!("{what} (a user namespace may not clear {cleared})"))

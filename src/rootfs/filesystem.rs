@@ -43,29 +43,29 @@ impl Op<'_> {
             false => root.create_filesystem(kind, source, parameters, attributes),
         };
         hosts.as_ref().map_or(Ok(()), tree::detach)?;
-        let tree = match made {
+        let (tree, first) = match made {
             Err(error) if kind == c"sysfs" && error.is(Errno::PERM) => self.hosts_sysfs(error)?,
-            made => made?,
+            made => (made?, SetAttr::default()),
         };
         set_attribute(&tree, given);
         if self.options.copy_up {
             copyup::copy(&target, &tree)?;
         }
-        tree::change(tree.as_fd(), self.options.all)?;
-        tree::change(tree.as_fd(), SetAttr { set: 0, clear: 0, ..self.options.top })?;
-        tree::attach(&tree, target.as_fd())?;
+        let changes = [first, self.options.all, SetAttr { set: 0, clear: 0, ..self.options.top }];
+        let attach = || tree::attach(&tree, target.as_fd());
+        tree::change_and_attach(&tree, &changes, root.is_hidden(), attach)?;
         root.release(target);
         Ok(tree)
     }
 
     /// Copies the host's /sys with all mounts below it, which cannot be left out (mount_namespaces(7), locked mounts),
-    /// and makes all of them read-only. For use after a new sysfs was denied, because the user namespace does not own
-    /// the network namespace.
+    /// and returns the change that makes all of them read-only. For use after a new sysfs was denied, because the user
+    /// namespace does not own the network namespace.
     ///
     /// Errors: `refused`, the error of the new sysfs, if the mount is not to be read-only.
     #[cold]
     #[inline(never)]
-    fn hosts_sysfs(&self, refused: Error) -> Result<OwnedFd> {
+    fn hosts_sysfs(&self, refused: Error) -> Result<(OwnedFd, SetAttr)> {
         if !self.options.is_read_only() {
             return Err(refused);
         }
@@ -74,7 +74,7 @@ impl Op<'_> {
         let set = self.options.top.set & !u64::from(sys::MOUNT_ATTR__ATIME);
         let change =
             SetAttr { set, propagation: sys::MS_PRIVATE.into(), recursive: true, ..SetAttr::default() };
-        tree::change(tree.as_fd(), change).map(|()| tree)
+        Ok((tree, change))
     }
 
     /// Opens or creates the mount point, and returns whether it was created. procfs and sysfs are not mounted through

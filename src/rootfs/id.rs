@@ -38,7 +38,7 @@ impl RootId {
         let (mount, device, inode) = match statx(CWD, c"/", AtFlags::empty(), wanted) {
             Ok(found) => (found.stx_mnt_id, makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino),
             // A seccomp filter without statx.
-            Err(Errno::NOSYS | Errno::PERM) => {
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
                 let found = stat(c"/").on(format_args!("newfstatat /"))?;
                 (0, found.st_dev, found.st_ino)
             }

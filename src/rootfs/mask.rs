@@ -58,8 +58,7 @@ fn read_only(root: &Root, path: &CStr) -> Result<()> {
     let Some(target) = find(root, path)? else { return Ok(()) };
     let copy = tree::copy(target.as_fd(), true)?;
     let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), recursive: true, ..SetAttr::default() };
-    tree::change(copy.as_fd(), change)?;
-    root.attach(copy, target)
+    root.change_and_attach(copy, change, target)
 }
 
 /// The mounts that cover masked paths, created for the first path and copied for others.

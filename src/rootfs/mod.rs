@@ -5,6 +5,7 @@
 //! are attached to file descriptors of mount points that were resolved inside it (`path.rs`). pivot_root(2) then
 //! replaces the root of the host.
 
+mod bind_remount;
 pub(crate) mod cgroup;
 mod classic;
 mod context;
@@ -20,6 +21,7 @@ pub(crate) mod label;
 pub(crate) mod mask;
 pub(crate) mod mount_namespace;
 mod mount_options;
+mod mountinfo;
 mod node;
 pub(crate) mod op;
 pub mod option_table;

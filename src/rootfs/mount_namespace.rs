@@ -7,10 +7,13 @@
 
 use linux_raw_sys::general::CLONE_NEWNS;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{On, Result};
 use crate::sys::clone::unshare;
+use crate::sys::mount::{SetAttr, mount_setattr};
 
 /// Who creates the mount namespace, if it is not joined.
 pub enum Creator {
@@ -48,19 +51,21 @@ impl Creator {
             Creator::Nobody => return Ok(Beneath::Nothing),
             Creator::Child { pinned, .. } => pinned,
         };
-        if unshare(UNSHARE_EMPTY_MNTNS).is_ok() {
+        // Without mount_setattr(2) the host's procfs is needed (`bind_remount.rs`). This changes nothing.
+        let changes_detached = mount_setattr(CWD, SetAttr::default()) != Err(Errno::NOSYS);
+        if changes_detached && unshare(UNSHARE_EMPTY_MNTNS).is_ok() {
             return Ok(Beneath::Nullfs);
         }
         let enter = |pinned: &OwnedFd| {
             move_into_link_name_space(pinned.as_fd(), Some(LinkNameSpaceType::Mount)).is_ok()
         };
-        let is_pinned = pinned.as_ref().is_some_and(enter);
+        let is_pinned = changes_detached && pinned.as_ref().is_some_and(enter);
         unshare(CLONE_NEWNS).on(format_args!("unshare CLONE_NEWNS"))?;
         Ok(if is_pinned { Beneath::Tmpfs } else { Beneath::Host })
     }
 
     /// Whether the host's mounts would not have been copied with a pinned namespace.
-    pub fn wants_pinned(&self, beneath: Beneath) -> bool {
-        beneath == Beneath::Host && matches!(self, Creator::Child { enters: true, .. })
+    pub fn wants_pinned(&self, beneath: Option<Beneath>) -> bool {
+        beneath == Some(Beneath::Host) && matches!(self, Creator::Child { enters: true, .. })
     }
 }

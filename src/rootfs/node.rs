@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, chownat, fstat, makedev, mknodat, openat,
     openat2, statat, symlinkat, unlinkat,
@@ -11,7 +11,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::path::{Root, make_link};
-use super::{source::Source, tree};
+use super::source::Source;
 use crate::config::device::{Device, DeviceKind};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
@@ -152,7 +152,7 @@ pub(super) fn is_mount_point(directory: &OwnedFd, name: &CStr) -> bool {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat2(directory, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
         // Without openat2 a mount is detected only if it is of another filesystem.
-        Err(Errno::NOSYS | Errno::PERM) => {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
             let there = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
             matches!((fstat(directory), there), (Ok(above), Ok(there)) if above.st_dev != there.st_dev)
         }
@@ -171,8 +171,7 @@ pub(super) fn bind(tree: OwnedFd, root: &Root, target: OwnedFd, device: &Device<
     }
     // Only the device itself is needed.
     let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
-    tree::change(tree.as_fd(), SetAttr { set, ..SetAttr::default() })?;
-    root.attach(tree, target)
+    root.change_and_attach(tree, SetAttr { set, ..SetAttr::default() }, target)
 }
 
 /// Creates a symbolic link in /dev. A file of the image with that name, such as a link with another target, is

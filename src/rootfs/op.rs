@@ -291,9 +291,8 @@ impl<'a> Op<'a> {
         if self.late.is_delayed() {
             top = self.late.delay(root, tree, top)?;
         }
-        tree::change(tree.as_fd(), self.options.all)?;
-        tree::change(tree.as_fd(), top)?;
-        tree::attach(tree, target.as_fd())
+        let changes = [self.options.all, top];
+        tree::change_and_attach(tree, &changes, root.is_hidden(), || tree::attach(tree, target.as_fd()))
     }
 
     /// Records an attached tree. One that is mounted over the root becomes the root for all later paths.

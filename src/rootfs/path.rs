@@ -22,6 +22,7 @@ use super::tree::{self, Parameter};
 use super::visible::Visible;
 use super::walk::walk;
 use crate::error::{Error, On, Result, Show};
+use crate::sys::mount::SetAttr;
 
 /// The container's root directory.
 pub struct Root {
@@ -32,8 +33,8 @@ pub struct Root {
     room: FdBudget,
     /// openat2 is missing or denied; paths are resolved by [`walk`].
     no_openat2: Cell<bool>,
-    /// What it is attached over.
-    beneath: Beneath,
+    /// What it is attached over; `None` if it is already the root of this process.
+    beneath: Option<Beneath>,
     /// The host's procfs and sysfs, if new ones are denied without.
     pub(super) visible: Visible,
     /// The tree that was attached last, kept while the next one may be attached over it.
@@ -52,17 +53,22 @@ impl Root {
     pub fn new(fd: OwnedFd) -> Self {
         let (room, no_openat2) = (FdBudget::new(4, 512), Cell::new(false));
         let visible = Visible::default();
-        Root { fd, covered: 0, room, no_openat2, beneath: Beneath::Host, visible, last: None }
+        Root { fd, covered: 0, room, no_openat2, beneath: None, visible, last: None }
     }
 
     /// A root directory that will be attached over another.
     pub(super) fn over(fd: OwnedFd, beneath: Beneath, visible: Visible) -> Self {
-        Root { beneath, visible, ..Root::new(fd) }
+        Root { beneath: Some(beneath), visible, ..Root::new(fd) }
     }
 
-    /// What it is attached over.
-    pub fn beneath(&self) -> Beneath {
+    /// What it is attached over; `None` if it is already the root of this process.
+    pub fn beneath(&self) -> Option<Beneath> {
         self.beneath
+    }
+
+    /// Whether no other process can see its mounts.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.beneath.is_some_and(|beneath| beneath != Beneath::Nothing)
     }
 
     /// Closes a file descriptor that is no longer needed, or leaves it open: all are closed at once before the program
@@ -84,6 +90,21 @@ impl Root {
         self.release(tree);
         self.release(target);
         Ok(())
+    }
+
+    /// Changes flags of a tree, attaches it at a mount point and releases both file descriptors.
+    pub fn change_and_attach(&self, tree: OwnedFd, change: SetAttr, target: OwnedFd) -> Result<()> {
+        let attach = || tree::attach(&tree, target.as_fd());
+        tree::change_and_attach(&tree, &[change], self.is_hidden(), attach)?;
+        self.release(tree);
+        self.release(target);
+        Ok(())
+    }
+
+    /// Changes flags of the root's tree, and attaches it at a path of this mount namespace.
+    pub fn change_and_attach_root(&self, change: SetAttr, path: &CStr) -> Result<()> {
+        let attach = || tree::attach_at_path(self.fd(), path);
+        tree::change_and_attach(&self.fd, &[change], self.is_hidden(), attach)
     }
 
     /// Creates a filesystem as a detached mount; `attributes` are `MOUNT_ATTR_*`.
@@ -163,10 +184,10 @@ impl Root {
                 // in an endless loop.
                 Err(Errno::AGAIN) if races < 1000 => races += 1,
                 Err(Errno::INTR) => {}
-                // ENOSYS: linux before 5.6, or a seccomp filter; older filters return EPERM. With O_PATH the
-                // kernel itself returns EACCES here, never EPERM. If EPERM is from a filesystem or a security
-                // module, the walk fails with it again: it is as strict, so a wrong guess costs only calls.
-                Err(Errno::NOSYS | Errno::PERM) => self.no_openat2.set(true),
+                // ENOSYS: linux before 5.6, or a seccomp filter; older filters return EPERM, or EINVAL. With O_PATH
+                // the kernel itself returns EACCES here, never EPERM. If the error is from a filesystem or a
+                // security module, the walk fails with it again: it is as strict, so a wrong guess costs only calls.
+                Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => self.no_openat2.set(true),
                 other => return other,
             }
         }

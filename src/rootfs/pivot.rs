@@ -30,11 +30,11 @@ pub struct PivotOptions {
 /// In an empty mount namespace chroot(2) suffices: beneath the container's root is only an empty directory.
 pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     let beneath = root.beneath();
-    if matches!(beneath, Beneath::Nullfs | Beneath::Nothing) {
+    if matches!(beneath, Some(Beneath::Nullfs | Beneath::Nothing)) {
         return change_root(root.fd());
     }
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
-    if options.pivot || beneath == Beneath::Tmpfs {
+    if options.pivot || beneath == Some(Beneath::Tmpfs) {
         match pivot_root(c".", c".") {
             Err(Errno::INVAL) if unmount::root_is_first()? => {}
             pivoted => {

@@ -256,12 +256,12 @@ impl<'a> Plan<'a> {
     fn attach_root(&self, beneath: Beneath, visible: Visible) -> Result<Root> {
         let root = Root::over(self.root.take()?, beneath, visible);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
-        tree::change(root.fd(), SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() })?;
+        let change = SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() };
         match beneath {
-            Beneath::Nothing => Ok(root),
-            _ => tree::attach_at_path(root.fd(), if self.in_place { self.root.path() } else { c"/" })
-                .map(|()| root),
+            Beneath::Nothing => tree::change(root.fd(), change)?,
+            _ => root.change_and_attach_root(change, if self.in_place { self.root.path() } else { c"/" })?,
         }
+        Ok(root)
     }
 }
 

@@ -6,13 +6,14 @@ use core::ffi::CStr;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, fchdir};
 
-use super::explain;
+use super::{bind_remount, explain};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::{SetAttr, mount_setattr};
 
@@ -70,11 +71,38 @@ pub fn detach(tree: &OwnedFd) -> Result<()> {
     chdir(c"/").on(format_args!("chdir /"))
 }
 
-/// Changes flags of a mount or a tree with mount_setattr(2), if there is anything to change.
+/// Changes flags of an attached mount or tree with mount_setattr(2), if there is anything to change.
 pub fn change(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
+    match change_detached(tree, change) {
+        Err(error) if error.is(Errno::NOSYS) => bind_remount::change(tree, change),
+        changed => changed,
+    }
+}
+
+/// [`change`] for a tree that may be detached. Errors: ENOSYS before linux 5.12.
+fn change_detached(tree: BorrowedFd<'_>, change: SetAttr) -> Result<()> {
     match change.is_empty() {
         true => Ok(()),
-        false => mount_setattr(tree, change).map_err(|errno| explain::change(errno, tree, change)),
+        false => {
+            mount_setattr(tree, change).map_err(|errno| explain::change(errno, "mount_setattr", tree, change))
+        }
+    }
+}
+
+/// Changes flags of a detached tree, and attaches it with `attach`. Before linux 5.12, which can change attached mounts
+/// only, it is attached first if it is visible to no other process (`hidden`).
+pub fn change_and_attach(
+    tree: &OwnedFd,
+    changes: &[SetAttr],
+    hidden: bool,
+    attach: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    match changes.iter().try_for_each(|one| change_detached(tree.as_fd(), *one)) {
+        Err(error) if hidden && error.is(Errno::NOSYS) => {
+            attach()?;
+            changes.iter().try_for_each(|one| change(tree.as_fd(), *one))
+        }
+        changed => changed.and_then(|()| attach()),
     }
 }
 

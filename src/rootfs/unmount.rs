@@ -5,24 +5,13 @@ use core::ffi::CStr;
 use core::iter;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, SeekFrom, StatxFlags, fstatfs, open, openat, seek, statx};
-use rustix::io::{Errno, read};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags, fstatfs, open};
 use rustix::mount::{UnmountFlags, unmount};
 
+use super::mountinfo::{Mount, each, mount_id, mountinfo};
 use super::{mask, tree};
-use crate::error::{At, Error, On, Result, Show};
-use crate::os::procfs;
-
-/// A line of mountinfo.
-struct Mount<'l> {
-    id: u64,
-    /// The ID of the parent mount; its own ID for the first mount.
-    parent: u64,
-    /// The mount point.
-    path: &'l CStr,
-    kind: &'l [u8],
-}
+use crate::error::{At, On, Result, Show};
 
 /// Whether this process's root is the first mount of its namespace.
 pub fn root_is_first() -> Result<bool> {
@@ -82,128 +71,8 @@ fn cover(mount: &Mount<'_>) -> Result<()> {
     }
 }
 
-/// The size of the buffer, enough for a line up to the filesystem type. The options after it may be longer.
-const SPACE: usize = 16 * 1024;
-
-/// Calls a function for each mount that is reachable from this process's root. No memory is allocated.
-#[cold]
-#[inline(never)]
-fn each(file: &OwnedFd, visit: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
-    seek(file, SeekFrom::Start(0)).on(format_args!("lseek mountinfo"))?;
-    let mut space = [0u8; SPACE];
-    let (mut filled, mut skip) = (0, false);
-    loop {
-        let free = space.get_mut(filled..).unwrap_or_default();
-        let count = read(file, free).on(format_args!("read mountinfo"))?;
-        filled += count;
-        let mut begin = 0;
-        while let Some(line) = line(space.get(begin..filled).unwrap_or_default()) {
-            begin += line.len() + 1;
-            if !core::mem::take(&mut skip) {
-                visit_line(line, visit)?;
-            }
-        }
-        if count == 0 {
-            return Ok(());
-        }
-        if begin == 0 && filled == SPACE {
-            // The line is longer than the buffer: the fields that are needed are at its beginning.
-            if !core::mem::replace(&mut skip, true) {
-                visit_line(&space, visit)?;
-            }
-            begin = filled;
-        }
-        space.copy_within(begin..filled, 0);
-        filled -= begin;
-    }
-}
-
-/// The first line, if it is complete.
-fn line(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.iter().position(|byte| *byte == b'\n').and_then(|end| bytes.get(..end))
-}
-
-fn mountinfo() -> Result<OwnedFd> {
-    let file = openat(procfs::open()?, c"self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    file.on(format_args!("openat /proc/self/mountinfo"))
-}
-
-fn visit_line(line: &[u8], visit: &mut dyn FnMut(Mount<'_>) -> Result<()>) -> Result<()> {
-    let mut path = [0u8; super::path_text::PATH_MAX];
-    match parse(line, &mut path) {
-        Some(mount) => visit(mount),
-        None => Err(Error::invalid(format_args!("mountinfo: {}", line.escape_ascii()))),
-    }
-}
-
-/// Parses `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
-fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let number = |word: &[u8]| core::str::from_utf8(word).ok()?.parse().ok();
-    let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
-    let path = unescaped(fields.nth(2)?, space)?;
-    fields.find(|word| *word == b"-")?;
-    Some(Mount { id, parent, path, kind: fields.next()? })
-}
-
-/// Unescapes a path: blanks, newlines and backslashes are written as `\` and three octal digits.
-fn unescaped<'s>(text: &[u8], space: &'s mut [u8]) -> Option<&'s CStr> {
-    let mut rest = text;
-    let mut places = space.iter_mut();
-    while let [first, more @ ..] = rest {
-        let (byte, after) = match (first, more) {
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
-            }
-            _ => (*first, more),
-        };
-        *places.next()? = byte;
-        rest = after;
-    }
-    *places.next()? = 0;
-    CStr::from_bytes_until_nul(space).ok()
-}
-
-/// The mount ID of this process's root, as in mountinfo. Errors: ENOSYS before linux 5.8.
+/// The mount ID of this process's root, as in mountinfo.
 fn root_mount() -> Result<u64> {
-    let found = statx(CWD, c"/", AtFlags::empty(), StatxFlags::MNT_ID).on(format_args!("statx /"))?;
-    match StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
-        true => Ok(found.stx_mnt_id),
-        false => Err(Error::system(Errno::NOSYS, format_args!("statx / STATX_MNT_ID"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines() {
-        let mut space = [0xff; 64];
-        let line = b"36 35 98:0 /a\\040b /mnt\\040x\\134\\012 rw,noatime master:1 - ext3 /dev/root rw";
-        let mount = parse(line, &mut space).unwrap();
-        assert_eq!((mount.id, mount.parent, mount.path), (36, 35, c"/mnt x\\\n"));
-        assert_eq!(mount.kind, b"ext3");
-        let mount =
-            parse(b"1 1 0:2 / / rw - rootfs rootfs rw", &mut space).map(|mount| (mount.id, mount.parent));
-        assert_eq!(mount, Some((1, 1)));
-        for bad in [&b"36 35 98:0 / /mnt rw"[..], b"x 35 98:0 / /mnt rw - ext3 x rw", b""] {
-            assert!(parse(bad, &mut space).is_none());
-        }
-        assert!(unescaped(b"/four", &mut [0; 5]).is_none());
-    }
-
-    /// The mounts of the test itself.
-    #[test]
-    fn all_of_this_process() {
-        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mut ids = std::vec::Vec::new();
-        each(&mountinfo().unwrap(), &mut |mount| {
-            ids.push(mount.id);
-            Ok(())
-        })
-        .unwrap();
-        let lines = text.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap());
-        assert_eq!(ids, lines.collect::<std::vec::Vec<u64>>());
-    }
+    let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat /"))?;
+    mount_id(root.as_fd())
 }

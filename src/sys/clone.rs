@@ -51,8 +51,9 @@ pub(crate) fn spawn(
         unsafe { sc::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>()) };
     let mut entry = None;
     let returned = match super::check(returned) {
-        // If it was not clone3 itself that was denied, clone fails in the same way.
-        Err(Errno::NOSYS | Errno::PERM) if flags & !u64::from(!CSIGNAL) == 0 => {
+        // EINVAL, too, may be of a seccomp filter. If it was not clone3 itself that was denied, clone fails in the same
+        // way.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) if flags & !u64::from(!CSIGNAL) == 0 => {
             entry = cgroup.map(CgroupEntry::open).transpose()?;
             let flags = flags as usize | CLONE_PIDFD as usize;
             // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.

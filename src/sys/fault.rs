@@ -47,9 +47,14 @@ pub fn page() -> Result<(Page, Faults)> {
 
 /// Creates a userfaultfd for faults in user mode only, which needs no privilege (UFFD_USER_MODE_ONLY, linux 5.11).
 fn userfaultfd() -> Result<OwnedFd> {
-    let flags = (OFlags::CLOEXEC | OFlags::NONBLOCK).bits() | UFFD_USER_MODE_ONLY;
+    let flags = (OFlags::CLOEXEC | OFlags::NONBLOCK).bits() as usize;
     // SAFETY: takes no pointer.
-    let number = super::check(unsafe { sc::syscall1(__NR_userfaultfd as usize, flags as usize) })?;
+    let create = |flags| super::check(unsafe { sc::syscall1(__NR_userfaultfd as usize, flags) });
+    let number = match create(flags | UFFD_USER_MODE_ONLY as usize) {
+        // Older kernels have no such flag, and by default require no privilege without it.
+        Err(Errno::INVAL) => create(flags),
+        created => created,
+    }?;
     // SAFETY: the kernel has created a new file descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
 }

@@ -26,12 +26,13 @@ pub(crate) fn close_all_from(first: RawFd, keep: &mut [RawFd]) -> Result<()> {
 /// files. The current limit is no indication: it may already be the container's, and lower than numbers that are open.
 const ENOUGH: RawFd = 1 << 20;
 
+/// Closes file descriptors by their numbers, including `to`.
 fn close_range(from: RawFd, to: RawFd) -> Result<()> {
     // SAFETY: takes no pointer; see close_all_from for the owners.
     match super::check(unsafe { sc::syscall3(__NR_close_range as usize, from as usize, to as usize, 0) }) {
-        // EPERM: a seccomp filter that is older than the system call.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            for number in from..to.min(ENOUGH) {
+        // EPERM, EINVAL: a seccomp filter that is older than the system call.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+            for number in from..=to.min(ENOUGH) {
                 // SAFETY: as above.
                 unsafe { sc::syscall1(__NR_close as usize, number as usize) };
             }

@@ -2,11 +2,12 @@
 //! signalfd(2)).
 
 use linux_raw_sys::general::{
-    __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait, __NR_signalfd4,
-    O_CLOEXEC, SIG_SETMASK,
+    __NR_kill, __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait,
+    __NR_signalfd4, O_CLOEXEC, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
+use rustix::process::Pid;
 
 use super::call_list::{CallList, First, ListedCall};
 
@@ -90,6 +91,19 @@ pub(crate) fn take(signals: &OwnedFd) -> Result<i32> {
     rustix::io::read(signals, &mut information)?;
     let [a, b, c, d, ..] = information;
     Ok(i32::from_ne_bytes([a, b, c, d]))
+}
+
+/// Sends a signal to a child that has not been waited for, whose PID therefore cannot be that of another process: by
+/// kill(2) if a seccomp filter denies [`send`], so that a child can always be killed before it is waited for.
+pub(crate) fn send_to_child(pid: Pid, process: &OwnedFd, signal: i32) -> Result<()> {
+    match send(process, signal) {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+            let (pid, number) = (pid.as_raw_nonzero().get() as usize, signal as usize);
+            // SAFETY: takes no pointer.
+            super::check(unsafe { sc::syscall2(__NR_kill as usize, pid, number) }).map(drop)
+        }
+        sent => sent,
+    }
 }
 
 /// Sends a signal, by number, to the process of a pidfd (pidfd_send_signal(2), linux 5.1). The function of rustix does

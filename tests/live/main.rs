@@ -19,6 +19,7 @@ mod command;
 mod commands;
 mod crash;
 mod cve;
+mod denied;
 mod exec;
 mod filter;
 mod hooks;
@@ -153,6 +154,7 @@ const GROUPS: &[&[Test]] = &[
     rootless::TESTS,
     nested::TESTS,
     missing::TESTS,
+    denied::TESTS,
     crash::TESTS,
     killed::TESTS,
     links::TESTS,

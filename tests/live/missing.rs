@@ -9,7 +9,7 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
 use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::runner::{Case, Test};
-use crate::{cgroups, cve, namespaces, nested, rootfs, rootless};
+use crate::{cgroups, cve, hooks, namespaces, nested, process, rootfs, rootless};
 use crate::{json, tests};
 
 tests![
@@ -28,6 +28,7 @@ tests![
     without_clone3_threaded_cgroup_is_joined,
     without_clone3_time_namespace_is_rejected,
     without_clone3_user_without_privileges_is_rejected,
+    without_mount_setattr_hidden_mount_is_rejected,
 ];
 
 const ENOSYS: DeniedCalls = &[("openat2", libc::ENOSYS), ("clone3", libc::ENOSYS)];
@@ -62,9 +63,40 @@ const REPEATED: &[&[Test]] = &[
     nested::TESTS,
 ];
 
+/// The groups of tests about flags of mounts, which must pass without mount_setattr(2), too (linux 5.12).
+const REPEATED_OLD: &[&[Test]] = &[
+    rootfs::bind::TESTS,
+    rootfs::mount::TESTS,
+    rootfs::many_mounts::TESTS,
+    rootfs::mount_error::TESTS,
+    rootfs::long_options::TESTS,
+    rootfs::over_root::TESTS,
+    rootfs::order::TESTS,
+    rootfs::cgroup::TESTS,
+    rootfs::propagation::TESTS,
+    rootfs::device::TESTS,
+    rootfs::mask::TESTS,
+    rootfs::root::TESTS,
+    rootfs::attack::TESTS,
+];
+
+/// The tests of signals to children of mote, which are sent without pidfd_send_signal(2), too.
+const REPEATED_SIGNALS: &[&str] =
+    &["hooks::timeout", "hooks::timeout_of_poststart_and_poststop", "process::signals_are_forwarded"];
+
+const NO_SIGNAL: DeniedCalls = &[("pidfd_send_signal", libc::ENOSYS)];
+
+const OLD: DeniedCalls = &[("mount_setattr", libc::ENOSYS)];
+
 pub fn repeated() -> impl Iterator<Item = Case> {
-    let case = |test: &'static Test| Case { name: format!("missing::{}", test.name), test, denied: ENOSYS };
-    REPEATED.iter().copied().flatten().map(case)
+    let cases = |groups: &'static [&'static [Test]], name: &'static str, denied| {
+        let tests = groups.iter().copied().flatten();
+        tests.map(move |test| Case { name: format!("{name}::{}", test.name), test, denied })
+    };
+    let signals = cases(&[hooks::failure::TESTS, process::signal::TESTS], "missing_signal", NO_SIGNAL);
+    cases(REPEATED, "missing", ENOSYS)
+        .chain(cases(REPEATED_OLD, "missing_mount_setattr", OLD))
+        .chain(signals.filter(|case| REPEATED_SIGNALS.contains(&case.test.name)))
 }
 
 /// Shows that the other tests fail for no other reason than a denied call.
@@ -277,4 +309,16 @@ fn without_clone3_user_without_privileges_is_rejected(rig: &mut Rig) -> Outcome 
     bundle.remove("process.capabilities");
     bundle.verbs(&["say", "ran"]);
     rig.rejected(&bundle, &["not permitted"])
+}
+
+/// A mount that is to be read-only, but has no path, because another is mounted over it.
+fn without_mount_setattr_hidden_mount_is_rejected(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    for _ in 0..2 {
+        bundle.mount(json!({"destination": "/etc/still/below", "type": "tmpfs", "source": "tmpfs"}));
+    }
+    bundle.set("linux.readonlyPaths", json!(["/etc/still"]));
+    rig.report(&mut bundle, &["create", "/etc/still/below/x"])?.is("create:/etc/still/below/x", "!EROFS")?;
+    rig.denied = OLD;
+    rig.rejected(&bundle, &["linux.readonlyPaths /etc/still", "the mount is hidden by another"])
 }

@@ -12,7 +12,7 @@ use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
 use crate::command::{Output, Running, run, start};
 use crate::json::Json;
 use crate::report::Report;
-use crate::sys;
+use crate::sys::{self, deny};
 
 /// The runtime under test. Error messages are checked for mote only.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -141,6 +141,23 @@ impl<'a> Rig<'a> {
         Ok(())
     }
 
+    /// Skips the test if the kernel is older than this version, in which it got what the test needs.
+    pub fn needs_kernel(&self, version: (u32, u32), what: &str) -> Outcome {
+        match sys::kernel() < version {
+            true => skip_allowed(format_args!("this kernel has no {what}")),
+            false => Ok(()),
+        }
+    }
+
+    /// Skips the test if mount_setattr(2) is missing or denied: mount(2) does neither map owners, nor change a mount that
+    /// is not attached.
+    pub fn needs_mount_setattr(&self) -> Outcome {
+        match self.denies("mount_setattr") {
+            true => skip_allowed("mount_setattr is denied"),
+            false => self.needs_kernel((5, 12), "mount_setattr"),
+        }
+    }
+
     pub fn bundle(&self) -> Outcome<Bundle> {
         let number = self.bundles.get();
         self.bundles.set(number + 1);
@@ -177,9 +194,9 @@ impl<'a> Rig<'a> {
         let network = self.network.as_ref().map(File::as_raw_fd);
         let user_namespace = self.user_namespace.as_ref().map(File::as_raw_fd);
         let mounts = self.mounts.as_ref().map(|mounts| (mounts.as_raw_fd(), self.dir.clone()));
-        let numbers = |(name, errno): &(&str, i32)| Some((sys::call_number(name)?, *errno));
+        let numbers = |(name, errno): &(&str, i32)| Some((deny::call_named(name)?, *errno));
         let denied: Vec<_> = self.denied.iter().filter_map(numbers).collect();
-        let mut program = sys::filter(&denied);
+        let mut program = deny::filter(&denied);
         sys::before_exec(command, move || {
             network.map_or(Ok(()), sys::setns)?;
             if let Some((mounts, directory)) = &mounts {
@@ -189,7 +206,7 @@ impl<'a> Rig<'a> {
             }
             mount_layout(layout)?;
             if !denied.is_empty() {
-                sys::load_filter(&mut program)?;
+                deny::load_filter(&mut program)?;
             }
             user.map_or(Ok(()), |id| sys::become_user(id, id))?;
             user_namespace.map_or(Ok(()), sys::setns)

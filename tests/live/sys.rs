@@ -8,6 +8,7 @@ pub mod attack;
 pub mod audit;
 pub mod bpf;
 pub mod caller;
+pub mod deny;
 pub mod kernel;
 pub mod limit;
 pub mod pty;
@@ -51,54 +52,6 @@ pub fn before_exec(
     use std::os::unix::process::CommandExt;
     // SAFETY: musl keeps its allocator usable in the child, and the actions take no lock that another thread may hold.
     unsafe { command.pre_exec(act) };
-}
-
-/// The number of a system call that old kernels lack or sandboxes deny.
-pub fn call_number(name: &str) -> Option<i64> {
-    let number = match name {
-        "bpf" => libc::SYS_bpf,
-        "clone3" => libc::SYS_clone3,
-        "close_range" => libc::SYS_close_range,
-        "faccessat2" => libc::SYS_faccessat2,
-        "mknodat" => libc::SYS_mknodat,
-        "openat2" => libc::SYS_openat2,
-        "pidfd_getfd" => libc::SYS_pidfd_getfd,
-        "seccomp" => libc::SYS_seccomp,
-        "sendfile" => libc::SYS_sendfile,
-        "statx" => libc::SYS_statx,
-        "userfaultfd" => libc::SYS_userfaultfd,
-        _ => return None,
-    };
-    Some(number)
-}
-
-/// Makes a system call with invalid arguments.
-pub fn call(number: i64) -> Result<i64> {
-    let nothing = std::ptr::null::<u8>();
-    // SAFETY: with fd -1, null pointers and size 0 the call changes nothing.
-    check(unsafe { libc::syscall(number, -1, nothing, nothing, 0, nothing) })
-}
-
-/// A seccomp program that denies system calls, given by their numbers, with an error number, and allows all others.
-pub fn filter(denied: &[(i64, i32)]) -> Vec<libc::sock_filter> {
-    let jump = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    let line = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // The number is the first word of struct seccomp_data.
-    let mut program = vec![line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
-    for (number, errno) in denied {
-        program.push(libc::sock_filter { code: jump, jt: 0, jf: 1, k: *number as u32 });
-        program.push(line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
-    }
-    program.push(line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
-    program
-}
-
-/// Loads a seccomp program for this process and its children.
-pub fn load_filter(program: &mut [libc::sock_filter]) -> Result<()> {
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    let mode = libc::SECCOMP_SET_MODE_FILTER;
-    // SAFETY: the kernel copies the program, which outlives the call.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const filter) }).map(drop)
 }
 
 pub fn unshare(flags: i32) -> Result<()> {
@@ -179,6 +132,17 @@ pub fn readable(fd: &impl AsRawFd, limit: Duration) -> Result<bool> {
     let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: one pollfd that outlives the call.
     check(i64::from(unsafe { libc::poll(&mut poll, 1, limit) })).map(|count| count > 0)
+}
+
+/// Waits until one of two file descriptors is readable or at end of file; whether the first is.
+pub fn first_readable(one: &impl AsRawFd, other: &impl AsRawFd, limit: Duration) -> Result<bool> {
+    let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut both = [poll(one.as_raw_fd()), poll(other.as_raw_fd())];
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: two pollfds that outlive the call.
+    check(i64::from(unsafe { libc::poll(both.as_mut_ptr(), 2, limit) }))?;
+    let [first, _] = both;
+    Ok(first.revents != 0)
 }
 
 /// A memfd, which takes any amount of output and can be read at any time.
@@ -320,6 +284,13 @@ pub fn uname() -> [String; 3] {
         field.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8 as char).collect()
     };
     [text(&uts.nodename), text(&uts.domainname), text(&uts.machine)]
+}
+
+/// The version of the kernel: its first two numbers.
+pub fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// All 64 signals. The signal sets of the C library leave out the signals that it uses itself.

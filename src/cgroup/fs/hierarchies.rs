@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, Signal};
 use rustix::thread::sched_yield;
 
 use super::path::{FORCE_V1, FullPath, ancestors};
@@ -17,6 +17,7 @@ use super::{tasks, tree};
 use crate::cgroup::controllers::write::Write;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups, has_named};
+use crate::os::process;
 
 /// The mounted hierarchies below /sys/fs/cgroup.
 pub struct Hierarchies {
@@ -324,9 +325,9 @@ impl Hierarchies {
     pub fn processes(&self, path: &str) -> Result<Vec<Pid>> {
         match self.all().next() {
             Some(hierarchy) => {
-                let mut list = tasks::all(&self.root, &Self::path(hierarchy, path))?;
-                list.retain(|process| pidfd_open(*process, PidfdFlags::empty()).is_ok());
-                Ok(list)
+                let list = tasks::all(&self.root, &Self::path(hierarchy, path))?.into_iter();
+                let opened = list.map(|pid| Ok(process::open(pid)?.map(|_| pid)));
+                opened.filter_map(Result::transpose).collect()
             }
             None => Ok(Vec::new()),
         }

@@ -7,11 +7,12 @@ use core::ffi::CStr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, Signal};
 
 use super::path::FullPath;
 use super::tree;
 use crate::error::{Error, On, Result, Show};
+use crate::os::process;
 use crate::sys::pidfd;
 use crate::sys::signal::send;
 
@@ -65,15 +66,12 @@ pub fn is_empty(directory: &OwnedFd) -> bool {
     processes(directory).is_ok_and(|processes| processes.is_empty())
 }
 
-/// Pidfds of all processes in the cgroup and below, except those that exit meanwhile.
+/// Pidfds of all processes in the cgroup and below, except those that exit meanwhile. In a threaded cgroup, threads are
+/// left out.
 fn open_all(root: &OwnedFd, path: &str) -> Result<Vec<OwnedFd>> {
     let mut list = Vec::new();
     for pid in all(root, path)? {
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            // It has exited, or is not a thread-group leader, for which pidfd_open(2) fails (ENOENT: linux 6.9).
-            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => {}
-            fd => list.push(fd.on(format_args!("pidfd_open {}", pid.as_raw_nonzero()))?),
-        }
+        list.extend(process::open(pid)?);
     }
     Ok(list)
 }

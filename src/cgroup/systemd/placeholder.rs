@@ -15,7 +15,7 @@ use crate::error::{On, Result};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_all_from;
 use crate::sys::pidfd::reap;
-use crate::sys::signal::send;
+use crate::sys::signal::send_to_child;
 
 /// The placeholder process. It is killed when this value is dropped, and when the parent dies.
 pub struct Placeholder {
@@ -44,7 +44,7 @@ impl Drop for Placeholder {
     #[cold]
     #[inline(never)]
     fn drop(&mut self) {
-        let _ = send(&self.pidfd, Signal::KILL.as_raw());
+        let _ = send_to_child(self.pid, &self.pidfd, Signal::KILL.as_raw());
         reap(&self.pidfd);
     }
 }

@@ -7,11 +7,11 @@ use alloc::format;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, fstat, fstatfs, openat};
-use rustix::io::{Errno, read};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::read;
+use rustix::process::Pid;
 
 use crate::error::{Error, Kind, On, Result};
-use crate::os::procfs;
+use crate::os::{process, procfs};
 use crate::sys::end::End;
 use crate::sys::pidfd;
 
@@ -41,11 +41,7 @@ impl Identity {
     /// A pidfd of the process; `None` if it has exited, also as a zombie.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            // EINVAL: the number is now that of a thread.
-            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            pidfd => pidfd.on(format_args!("pidfd_open {}", self.pid))?,
-        };
+        let Some(pidfd) = process::open(pid)? else { return Ok(None) };
         let same = match self.inode {
             0 => start_time(self.pid).is_ok_and(|time| time == self.start_time),
             // The recorded inode is of pidfs, and so is that of this pidfd.

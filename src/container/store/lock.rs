@@ -7,14 +7,16 @@
 use alloc::string::String;
 use core::ffi::CStr;
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, fstat, major, minor, openat};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
 
 use super::directory::{Directory, Store, missing};
 use super::snapshot;
 use super::status::{State, Status};
-use crate::error::{Error, Kind, Result};
-use crate::os::file;
+use crate::error::{Error, Kind, On, Result};
+use crate::os::{file, process};
 use crate::sys::signal::send;
 
 /// Opens and locks a container's state directory. Waits for other commands that hold the lock.
@@ -42,8 +44,8 @@ pub fn seized(store: &Store, id: &CStr, creator: bool) -> Result<Directory> {
     if !free {
         let status = Status::read(&directory).unwrap_or_default().unwrap_or_default();
         match status.process.open()? {
-            Some(process) => drop(send(&process, Signal::KILL.as_raw())),
-            None if creator && status.process.pid == 0 => kill_creator(&directory),
+            Some(process) => kill(&process)?,
+            None if creator && status.process.pid == 0 => kill_creator(&directory)?,
             None => {}
         }
     }
@@ -61,12 +63,18 @@ fn wait(directory: Directory, locked: bool) -> Result<Directory> {
 /// Kills the mote process that is creating a container and has not cloned the container init yet: it may hang on a
 /// network filesystem, or on a socket whose server does not respond. What it has created is named in the status file.
 /// Without config.json the holder of the lock may be a `delete`, and is not killed.
-fn kill_creator(directory: &Directory) {
-    let Some(pid) = holder(directory).filter(|_| directory.has_config()) else { return };
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+fn kill_creator(directory: &Directory) -> Result<()> {
+    let Some(pid) = holder(directory).filter(|_| directory.has_config()) else { return Ok(()) };
+    let Some(process) = process::open(pid)? else { return Ok(()) };
     // Checked again: before the pidfd was opened, the PID may have been reused.
-    if holder(directory) == Some(pid) {
-        let _ = send(&process, Signal::KILL.as_raw());
+    if holder(directory) == Some(pid) { kill(&process) } else { Ok(()) }
+}
+
+/// Kills the process for whose exit the caller waits: an error must not make it wait forever.
+fn kill(process: &OwnedFd) -> Result<()> {
+    match send(process, Signal::KILL.as_raw()) {
+        Err(Errno::SRCH) => Ok(()),
+        sent => sent.on(format_args!("pidfd_send_signal SIGKILL")),
     }
 }
 

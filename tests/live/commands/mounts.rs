@@ -29,6 +29,8 @@ fn container(rig: &Rig, user_namespace: bool) -> Outcome<Bundle> {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("runc has no such command, and crun's is experimental");
     }
+    // Without it, a mount cannot get its options before processes of the container see it.
+    rig.needs_mount_setattr()?;
     let mut bundle = rig.bundle()?;
     if user_namespace {
         bundle.user_namespace(100_000);

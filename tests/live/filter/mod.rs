@@ -56,16 +56,16 @@ fn filtered(rig: &Rig, no_new_privileges: bool, section: Json) -> Outcome<Bundle
 }
 
 /// A seccomp agent: receives the listener fd, and answers notifications.
-struct Agent {
-    socket: UnixListener,
-    path: String,
+pub struct Agent {
+    pub socket: UnixListener,
+    pub path: String,
     /// mote closes the connection after the message, as the specification demands; runc and crun keep it open.
     is_closed: bool,
 }
 
 impl Agent {
     /// Listens in the directory of the test.
-    fn new(rig: &Rig) -> Outcome<Agent> {
+    pub fn new(rig: &Rig) -> Outcome<Agent> {
         let path = rig.dir.join("agent");
         let socket = UnixListener::bind(&path)?;
         if let Some(user) = rig.user {
@@ -75,7 +75,7 @@ impl Agent {
     }
 
     /// A profile with SCMP_ACT_NOTIFY for these calls.
-    fn profile(&self, names: &[&str]) -> Json {
+    pub fn profile(&self, names: &[&str]) -> Json {
         let mut section = profile(vec![rule("SCMP_ACT_NOTIFY", names)]);
         section.set("listenerPath", self.path.as_str());
         section
@@ -87,7 +87,7 @@ impl Agent {
     }
 
     /// Receives one connection up to its end: the listener fd, and the state of the process.
-    fn take(&self) -> Outcome<(OwnedFd, Json)> {
+    pub fn take(&self) -> Outcome<(OwnedFd, Json)> {
         let mut stream = self.accept()?;
         holds("a message arrives", sys::readable(&stream, LIMIT)?)?;
         let (mut fds, mut text) = sys::unix_socket::receive(&stream)?;
@@ -103,7 +103,7 @@ impl Agent {
 }
 
 /// Answers all notifications until the last process with the filter has exited; returns the numbers of the calls.
-fn answer_all(listener: &OwnedFd, answer: fn(&Notification) -> Answer) -> Outcome<Vec<i32>> {
+pub fn answer_all(listener: &OwnedFd, answer: fn(&Notification) -> Answer) -> Outcome<Vec<i32>> {
     let mut calls = Vec::new();
     while let Some(notification) = seccomp::next(listener)? {
         calls.push(notification.call);

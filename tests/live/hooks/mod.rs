@@ -52,13 +52,13 @@ impl Hooked {
     }
 
     /// Adds a hook at each hook point that reports the point.
-    fn add_all(&mut self) {
+    pub fn add_all(&mut self) {
         for point in POINTS {
             self.add(point, &["say", point]);
         }
     }
 
-    fn text(&self) -> Outcome<String> {
+    pub fn text(&self) -> Outcome<String> {
         Ok(fs::read_to_string(&self.log)?)
     }
 

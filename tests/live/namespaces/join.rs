@@ -128,6 +128,7 @@ fn join_user(rig: &mut Rig) -> Outcome {
 
 /// The mapping is that of the namespace, whatever the configuration has.
 fn join_user_with_an_idmapped_mount(rig: &mut Rig) -> Outcome {
+    rig.needs_mount_setattr()?;
     let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     let volume = rig.dir.join("volume");
     fs::create_dir(&volume)?;

@@ -108,8 +108,8 @@ pub fn caps(_: &[&str]) {
 /// The result of a system call with invalid arguments.
 pub fn call(words: &[&str]) {
     let name = words.concat();
-    let Some(number) = sys::call_number(&name) else { return print(&format!("call:{name}"), "?") };
-    print_result(&format!("call:{name}"), sys::call(number));
+    let Some(call) = sys::deny::call_named(&name) else { return print(&format!("call:{name}"), "?") };
+    print_result(&format!("call:{name}"), sys::deny::invalid_call(call.number));
 }
 
 /// The result of a system call with these arguments: `NAME ARGUMENT...` or `NUMBER ARGUMENT...`.

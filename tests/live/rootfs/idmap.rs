@@ -35,7 +35,10 @@ tests![
 fn has_idmap(rig: &Rig) -> Outcome {
     match rig.is(Runtime::Runc) {
         true => skip_allowed("this runc ignores the options"),
-        false => is_not_on_initramfs(rig),
+        false => {
+            rig.needs_mount_setattr()?;
+            is_not_on_initramfs(rig)
+        }
     }
 }
 

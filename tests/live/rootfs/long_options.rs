@@ -74,6 +74,7 @@ fn long_lowerdir(rig: &mut Rig) -> Outcome {
 }
 
 fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    rig.needs_kernel((5, 11), "overlays in user namespaces")?;
     let option = layers(rig, 10)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
@@ -83,6 +84,7 @@ fn long_lowerdir_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// As podman mounts an image without root.
 fn long_lowerdir_of_an_ordinary_user(rig: &mut Rig) -> Outcome {
+    rig.needs_kernel((5, 11), "overlays in user namespaces")?;
     as_ordinary_user(rig)?;
     let option = layers(rig, 10)?;
     let mut bundle = rootless::user_namespace_bundle(rig)?;

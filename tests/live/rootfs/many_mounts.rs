@@ -167,6 +167,7 @@ fn many_with_few_descriptors_idmapped(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Runc) {
         return skip_allowed("this runc ignores the options");
     }
+    rig.needs_mount_setattr()?;
     is_not_on_initramfs(rig)?;
     let mut bundle = large_bundle(rig, rig.bundle()?, &["bind", "idmap=uids=0-7-10;gids=0-7-10"])?;
     bundle.remove("linux.readonlyPaths");
@@ -197,6 +198,7 @@ fn many_with_few_descriptors_by_mounts_add(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("runc has no such command, and crun's is experimental");
     }
+    rig.needs_mount_setattr()?;
     let source = source(rig)?.display().to_string();
     let mut bundle = rig.bundle()?;
     let _running = rig.waiting(&mut bundle)?;

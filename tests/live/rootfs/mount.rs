@@ -64,6 +64,7 @@ fn mqueue_is_mounted(rig: &mut Rig) -> Outcome {
 /// root.
 fn belong_to_root(rig: &Rig, mut bundle: Bundle) -> Outcome {
     has_overlay(rig)?;
+    rig.needs_kernel((5, 11), "overlays in user namespaces")?;
     let lower = source(rig)?;
     let lower = format!("lowerdir={}:{}", lower.display(), bundle.host_path("etc").display());
     for (place, kind, options) in [

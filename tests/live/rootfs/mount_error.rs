@@ -158,11 +158,13 @@ fn mount_error_locked_flag(rig: &mut Rig) -> Outcome {
     }
     let [one, two] = outputs.as_slice() else { return Ok(()) };
     one.failure(&[
-        "mounts[6] /tmp: mount_setattr clear nosuid private (a user namespace may not clear nosuid): ",
+        // mount_setattr, or before linux 5.12 mount.
+        "mounts[6] /tmp: mount",
+        " clear nosuid private (a user namespace may not clear nosuid): ",
         "permitted",
     ])?;
     lacks("the error", &one.stderr, "noexec")?;
-    two.failure(&["mounts[6] /tmp: mount_setattr set noatime", "may not change the rule for access times"])
+    two.failure(&["mounts[6] /tmp: mount", " set noatime", "may not change the rule for access times"])
 }
 
 /// A non-recursive bind mount would reveal what is below the mounts of the host.
