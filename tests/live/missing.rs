@@ -9,7 +9,7 @@ use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::remove_cgroups;
 use crate::rig::{DeniedCalls, Layout, Rig, Runtime};
 use crate::runner::{Case, Test};
-use crate::{attack, cgroups, namespaces, nested, rootfs, rootless};
+use crate::{attack, cgroups, hooks, namespaces, nested, process, rootfs, rootless};
 use crate::{json, tests};
 
 tests![
@@ -76,6 +76,12 @@ const REPEATED_OLD: &[&[Test]] = &[
     rootfs::attack::TESTS,
 ];
 
+/// The tests of signals to children of mote, which are sent without pidfd_send_signal(2), too.
+const REPEATED_SIGNALS: &[&str] =
+    &["hooks::timeout", "hooks::timeout_of_poststart_and_poststop", "process::signals_are_forwarded"];
+
+const NO_SIGNAL: DeniedCalls = &[("pidfd_send_signal", libc::ENOSYS)];
+
 const OLD: DeniedCalls = &[("mount_setattr", libc::ENOSYS)];
 
 pub fn repeated() -> impl Iterator<Item = Case> {
@@ -83,7 +89,10 @@ pub fn repeated() -> impl Iterator<Item = Case> {
         let tests = groups.iter().copied().flatten();
         tests.map(move |test| Case { name: format!("{name}::{}", test.name), test, denied })
     };
-    cases(REPEATED, "missing", ENOSYS).chain(cases(REPEATED_OLD, "missing_mount_setattr", OLD))
+    let signals = cases(&[hooks::failure::TESTS, process::signal::TESTS], "missing_signal", NO_SIGNAL);
+    cases(REPEATED, "missing", ENOSYS)
+        .chain(cases(REPEATED_OLD, "missing_mount_setattr", OLD))
+        .chain(signals.filter(|case| REPEATED_SIGNALS.contains(&case.test.name)))
 }
 
 /// Shows that the other tests fail for no other reason than a denied call.
