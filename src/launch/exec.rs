@@ -122,7 +122,7 @@ fn clone(plan: &ExecPlan<'_>, inherited: Inherited<'_>) -> Result<(Pid, OwnedFd)
             plan.process.user.drop_groups();
             plan.namespaces.join(init, true)
         };
-        return clone_through_intermediate(0, inherited, join, |inherited| {
+        return clone_through_intermediate(&[0], inherited, join, |inherited, _| {
             run(plan, Inherited { joined: true, ..inherited })
         });
     }

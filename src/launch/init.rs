@@ -45,7 +45,7 @@ pub struct FromParent<'h> {
     /// /proc/self/exe, opened.
     pub self_exe: Option<&'h OwnedFd>,
     /// Who creates the mount namespace.
-    pub mounts: &'h Creator,
+    pub mounts: Creator,
     /// Whether the intermediate process has joined the namespaces already.
     pub joined: bool,
     /// The console socket, which gets the PTY master.
@@ -133,9 +133,8 @@ fn set_up(
     if join == Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
     }
-    let copied = from_parent.mounts.wants_pinned(root.beneath());
     let (program, root) = inside(plan, from_parent, root, denied, page.as_ref())?;
-    Ok((program, Message::Ready { root, copied }, page))
+    Ok((program, Message::Ready(root), page))
 }
 
 /// The last part of the setup, in the container's root. `denied`: setgroups(2) is denied.

@@ -24,11 +24,7 @@ pub enum Message {
     /// Child to parent: everything is mounted, the hooks before pivot_root can run. The reply is `Go`.
     Mounted,
     /// Child to parent: the container is set up, with this root, and waits to be started.
-    Ready {
-        root: RootId,
-        /// Whether the host's mounts were copied because no mount namespace is pinned.
-        copied: bool,
-    },
+    Ready(RootId),
     /// Child to parent: the function has returned (`in_mount_namespace.rs`).
     Done,
     /// From the child: it is about to load a seccomp filter, whose listener fd has this number (`listener.rs`).
@@ -130,9 +126,9 @@ impl Channel {
                 (tag, (0, 0, &number[..]))
             }
             Message::Mounted => (MOUNTED, Default::default()),
-            Message::Ready { root: id, copied } => {
+            Message::Ready(id) => {
                 root = root_bytes(id);
-                (READY, (u8::from(*copied), 0, &root[..]))
+                (READY, (0, 0, &root[..]))
             }
             Message::Done => (DONE, Default::default()),
             Message::Go => (GO, Default::default()),
@@ -183,9 +179,7 @@ impl Channel {
         };
         Ok(match packet.get(..length.min(packet.len())) {
             Some([MOUNTED, ..]) => Message::Mounted,
-            Some([READY, copied, _, _, root @ ..]) => {
-                Message::Ready { root: root_of(root), copied: *copied != 0 }
-            }
+            Some([READY, _, _, _, root @ ..]) => Message::Ready(root_of(root)),
             Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
             Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),

@@ -3,12 +3,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use linux_raw_sys::general::CLONE_NEWNS;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, set_dumpable_behavior};
 
 use super::init::{self, FromParent};
-use super::intermediate::clone_through_intermediate;
+use super::intermediate::{clone_through_intermediate, is_unsupported};
 use super::listener::ListenerHandover;
 use super::message::{Channel, Message};
 use super::pinned;
@@ -24,7 +25,7 @@ use crate::namespace::idmap::UserNamespaces;
 use crate::os::procfs;
 use crate::plan::Plan;
 use crate::rootfs::id::RootId;
-use crate::rootfs::mount_namespace::Creator;
+use crate::rootfs::mount_namespace::{CLONE_EMPTY_MNTNS, Creator};
 use crate::rootfs::source::Request;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::How;
@@ -65,14 +66,14 @@ pub fn launch(
     let intermediate = plan.namespaces.needs_intermediate();
     let cgroup_fds = open_cgroup_fds(plan, cgroup)?;
     open_trees(plan, &namespaces)?;
-    let mounts = mount_creator(plan, directory);
+    let mounts = without_host(plan, directory);
     let guards = plan.process.apply_to_parent(proc.as_ref())?;
 
     error::reserve();
     let (channel, child_channel) = Channel::pair()?;
     let exe = self_exe::open();
     let back = if intermediate { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
-    let from_parent = |child_channel, joined| FromParent {
+    let from_parent = |child_channel, joined, mounts| FromParent {
         channel: child_channel,
         start_wait,
         namespaces: &namespaces,
@@ -80,7 +81,7 @@ pub fn launch(
         proc: proc.as_ref(),
         setgroups: proc.as_ref().filter(|_| checks_setgroups),
         self_exe: exe.as_ref(),
-        mounts: &mounts,
+        mounts,
         joined,
         console,
         parent_fds: [cgroup.map(Cgroup::root), Some(directory), cgroup_fds.birth(), Some(channel.fd())],
@@ -89,17 +90,20 @@ pub fn launch(
     let spawned = if intermediate {
         let joined = plan.namespaces.is_joined(NamespaceKind::User);
         let join = |plan: &mut &mut Plan<'_>| join_in_intermediate(plan, &namespaces);
-        clone_through_intermediate(plan.namespaces.new, &mut *plan, join, |plan| {
-            init::run(plan, from_parent(child_channel, joined))
+        let new = [plan.namespaces.new | if mounts.0 { CLONE_EMPTY_MNTNS } else { 0 }, plan.namespaces.new];
+        clone_through_intermediate(&new, &mut *plan, join, |plan, new| {
+            let mounts = mount_creator(plan, new & CLONE_EMPTY_MNTNS != 0, None);
+            init::run(plan, from_parent(child_channel, joined, mounts))
         })
+        .map(|(pid, pidfd)| (pid, pidfd, false))
     } else {
-        clone_child(plan, child_channel, &cgroup_fds, cgroup, from_parent)
+        clone_child(plan, child_channel, &cgroup_fds, cgroup, mounts, from_parent)
     };
     namespace::restore(&back)?;
     drop(guards);
     close_together(cgroup_fds.into_files().chain(plan.rootfs.take_trees()));
-    let (pid, pidfd) = spawned?;
-    let mut launched = Launched::new(pid, pidfd, channel);
+    let (pid, pidfd, was_copied) = spawned?;
+    let mut launched = Launched { was_copied, ..Launched::new(pid, pidfd, channel) };
     let recorded = record_pid(launched.pid, &launched.pidfd)
         .and_then(|()| launched.set_up_from_parent(plan, proc.as_ref(), namespaces, cgroup));
     match recorded {
@@ -125,49 +129,69 @@ fn join_in_intermediate(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
     plan.namespaces.join_in_intermediate(namespaces)
 }
 
-/// Clones the container init as a child of this process.
+/// Clones the container init as a child of this process. `empty`: with an empty mount namespace, if the kernel can, or
+/// else as a copy of the one that is pinned beside the state directory `enters`, if the child has the rights to enter it.
+/// Returns also whether the host's mounts were copied only because none is pinned.
 fn clone_child<'h>(
     plan: &mut Plan<'_>,
     channel: Channel,
     cgroup_fds: &CgroupFds,
     cgroup: Option<&Cgroup>,
-    from_parent: impl Fn(Channel, bool) -> FromParent<'h>,
-) -> Result<(Pid, OwnedFd)> {
-    let (new, mut channel) = (plan.namespaces.new, Some(channel));
-    let mut attempt = || {
-        spawn(new, cgroup_fds.birth(), || match channel.take() {
-            Some(channel) => init::run(plan, from_parent(channel, false)),
+    (mut empty, enters): (bool, Option<BorrowedFd<'_>>),
+    from_parent: impl Fn(Channel, bool, Creator) -> FromParent<'h>,
+) -> Result<(Pid, OwnedFd, bool)> {
+    let (mut channel, mut is_threaded, mut copied) = (Some(channel), false, false);
+    let mut mounts = Some(mount_creator(plan, empty, None));
+    loop {
+        let new = plan.namespaces.new;
+        let new = match mounts {
+            Some(Creator::CloneEmpty) => new | CLONE_EMPTY_MNTNS,
+            Some(Creator::Child(_)) => new & !u64::from(CLONE_NEWNS),
+            _ => new,
+        };
+        let spawned = spawn(new, cgroup_fds.birth(), || match channel.take().zip(mounts.take()) {
+            Some((channel, mounts)) => init::run(plan, from_parent(channel, false, mounts)),
             None => exit(1),
-        })
-    };
-    match (attempt(), cgroup) {
-        // A new cgroup below a threaded one is "domain invalid", and takes no process until it is threaded too
-        // (cgroups(7)). Only the failure shows it.
-        (Err(Errno::OPNOTSUPP), Some(cgroup)) if cgroup.make_threaded()? => attempt(),
-        (spawned, _) => spawned,
+        });
+        match (spawned, cgroup) {
+            (Err(errno), _) if empty && is_unsupported(errno) => {
+                empty = false;
+                let pinned = enters.and_then(pinned::open);
+                copied = enters.is_some() && pinned.is_none();
+                mounts = Some(mount_creator(plan, false, pinned));
+            }
+            // A new cgroup below a threaded one is "domain invalid", and takes no process until it is threaded too
+            // (cgroups(7)). Only the failure shows it.
+            (Err(Errno::OPNOTSUPP), Some(cgroup)) if !is_threaded && cgroup.make_threaded()? => {
+                is_threaded = true
+            }
+            (spawned, _) => {
+                return spawned.map(|(pid, pidfd)| (pid, pidfd, copied)).on(format_args!("clone3"));
+            }
+        }
     }
-    .on(format_args!("clone3"))
+}
+
+/// Whether the mount namespace can do without the host's mounts, and the state directory if the child has the rights to
+/// enter a pinned one: it has none in a user namespace.
+fn without_host<'d>(plan: &mut Plan<'_>, directory: BorrowedFd<'d>) -> (bool, Option<BorrowedFd<'d>>) {
+    let user = plan.namespaces.has(NamespaceKind::User) || host::in_user_namespace();
+    let empty = plan.namespaces.is_new(NamespaceKind::Mount) && plan.rootfs.can_be_without_host(user);
+    (empty, (!user).then_some(directory))
+}
+
+fn mount_creator(plan: &Plan<'_>, empty: bool, pinned: Option<OwnedFd>) -> Creator {
+    match pinned {
+        _ if !plan.namespaces.has(NamespaceKind::Mount) => Creator::Nobody,
+        _ if empty => Creator::CloneEmpty,
+        Some(pinned) => Creator::Child(pinned),
+        None => Creator::Clone,
+    }
 }
 
 fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds> {
     let (Some(planned), Some(cgroup)) = (&plan.cgroup, cgroup) else { return Ok(CgroupFds::default()) };
     planned.open_fds(cgroup, plan.is_born_inside())
-}
-
-/// Who creates the mount namespace. In a user namespace the child has no rights to enter a pinned one.
-fn mount_creator(plan: &mut Plan<'_>, directory: BorrowedFd<'_>) -> Creator {
-    if !plan.namespaces.has(NamespaceKind::Mount) {
-        return Creator::Nobody;
-    }
-    let user = plan.namespaces.has(NamespaceKind::User) || host::in_user_namespace();
-    match plan.namespaces.is_new(NamespaceKind::Mount) && plan.rootfs.can_be_without_host(user) {
-        true => {
-            plan.namespaces.leave_mounts();
-            let pinned = if user { None } else { pinned::open(directory) };
-            Creator::Child { enters: !user, pinned }
-        }
-        false => Creator::Clone,
-    }
 }
 
 // Not inlined into its caller: see scripts/layout.ld.
@@ -243,8 +267,7 @@ impl Launched {
         record: impl FnOnce(&RootId) -> Result<()>,
     ) -> Result<()> {
         match self.setup_message(plan)? {
-            Message::Ready { root, copied } => {
-                self.was_copied = copied;
+            Message::Ready(root) => {
                 start_wait.listen()?;
                 record(&root)?;
                 self.channel.send(&Message::Go);
@@ -258,10 +281,7 @@ impl Launched {
     /// root is recorded before that.
     pub fn start(&mut self, plan: &Plan<'_>, record: impl FnOnce(&RootId) -> Result<()>) -> Result<()> {
         match self.setup_message(plan)? {
-            Message::Ready { root, copied } => {
-                self.was_copied = copied;
-                record(&root)?;
-            }
+            Message::Ready(root) => record(&root)?,
             other => return Err(self.failure(other)),
         }
         self.go()

@@ -12,7 +12,8 @@ use core::ffi::CStr;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, mkdirat, openat, statx,
+    AtFlags, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, fstatfs, mkdirat,
+    openat, statx,
 };
 use rustix::io::{Errno, read};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
@@ -34,16 +35,18 @@ const PIN: &CStr = c"pin";
 /// The number of mounts from which on a namespace is pinned. To copy this many takes 1 ms.
 const MANY: usize = 200;
 
-/// Opens the pinned mount namespace; `directory` is a state directory. The file may be an ordinary one, if nothing is
-/// mounted on it. A directory that other users can write to is ignored, as the namespace may be theirs.
+/// Opens the pinned mount namespace, if there is one; `directory` is a state directory. A directory that other users can
+/// write to is ignored, as the namespace may be theirs.
 pub fn open(directory: BorrowedFd<'_>) -> Option<OwnedFd> {
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = openat(directory, DIRECTORY, flags | OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).ok()?;
     let found = fstat(&place).ok()?;
-    match found.st_uid == geteuid().as_raw() && found.st_mode & 0o022 == 0 {
-        true => openat(&place, PIN, flags | OFlags::RDONLY, Mode::empty()).ok(),
-        false => None,
+    if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
+        return None;
     }
+    let pin = openat(&place, PIN, flags | OFlags::RDONLY, Mode::empty()).ok()?;
+    // Otherwise nothing is mounted on the file.
+    (fstatfs(&pin).ok()?.f_type as u64 == u64::from(sys::NSFS_MAGIC)).then_some(pin)
 }
 
 /// Pins a mount namespace if the host has many mounts, after a container was created with copies of them. If this
@@ -60,7 +63,7 @@ fn has_many_mounts() -> Result<bool> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(procfs::open()?, c"self/mountinfo", flags, Mode::empty());
     let file = file.on(format_args!("openat /proc/self/mountinfo"))?;
-    let (mut block, mut lines) = ([0; 4096], 0);
+    let (mut block, mut lines) = ([0; 1024], 0);
     while lines < MANY {
         let length = read(&file, &mut block).on(format_args!("read /proc/self/mountinfo"))?;
         if length == 0 {

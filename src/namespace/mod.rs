@@ -116,11 +116,6 @@ impl<'a> Plan<'a> {
         self.changed |= 1 << kind as u32;
     }
 
-    /// Leaves the creation of the mount namespace to the child (`rootfs/mount_namespace.rs`).
-    pub fn leave_mounts(&mut self) {
-        self.new &= !u64::from(sys::CLONE_NEWNS);
-    }
-
     /// Opens the namespaces to join, in the parent. Errors: also if one is the host's own and would be changed.
     pub fn open(&self) -> Result<Vec<OwnedFd>> {
         let open = |join: &JoinedNamespace<'_>| {

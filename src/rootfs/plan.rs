@@ -11,7 +11,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::context::Context;
 use super::idmap::FindUserNamespace;
-use super::mount_namespace::Beneath;
+use super::mount_namespace::{Beneath, has_mount_setattr};
 use super::op::Op;
 use super::order::HostRoot;
 use super::own_mounts::OwnMounts;
@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
     /// Whether the container can be created without the host's mounts in its mount namespace: the parent has opened all
     /// mount trees. `user`: it is in a user namespace.
     pub fn can_be_without_host(&mut self, user: bool) -> bool {
-        if self.needs_host || !self.root.is_open() {
+        if self.needs_host || !self.root.is_open() || !has_mount_setattr() {
             return false;
         }
         if !user {
@@ -197,7 +197,8 @@ impl<'a> Plan<'a> {
         if opens {
             self.open_own()?;
         }
-        let visible = core::mem::take(&mut self.visible);
+        let visible =
+            if beneath == Beneath::Nullfs { core::mem::take(&mut self.visible) } else { Visible::default() };
         let sources = self.sources();
         let mut fill = |request| match request {
             Request::From(entry) if opens => sources.open_own(entry),
