@@ -132,6 +132,8 @@ fn join_in_intermediate(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
 /// Clones the container init as a child of this process. `empty`: with an empty mount namespace, if the kernel can, or
 /// else as a copy of the one that is pinned beside the state directory `enters`, if the child has the rights to enter it.
 /// Returns also whether the host's mounts were copied only because none is pinned.
+// Not inlined into its caller, since the child runs in it: see scripts/layout.ld.
+#[inline(never)]
 fn clone_child<'h>(
     plan: &mut Plan<'_>,
     channel: Channel,

@@ -100,6 +100,7 @@ fn file_that_is_invalid_is_rejected(rig: &mut Rig) -> Outcome {
 /// `execCPUAffinity` of the container applies to exec processes, not to the container init.
 fn cpus(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
+    rig.needs_kernel((6, 2), "CPU affinity that changes of cpusets preserve")?;
     let mut bundle = rig.bundle()?;
     let all = rig.report(&mut bundle, &["cpus"])?.get("cpus").to_string();
     bundle.set("process.execCPUAffinity", json!({"initial": "0", "final": "1"}));

@@ -28,7 +28,7 @@ const MANY: u64 = 5000;
 fn many_mounts(rig: &mut Rig) -> Outcome {
     let place = rig.dir.join("mounted");
     fs::create_dir(&place)?;
-    if sys::kernel::unique_mount_id(&place)? == 0 {
+    if sys::mounts::unique_mount_id(&place)? == 0 {
         return skip_allowed("this kernel does not tell how many mounts were made (linux 6.8)");
     }
     let mut command = rig.host(&["say", "mounted", "stdin"]);
@@ -49,7 +49,7 @@ fn mounts_made_by(rig: &Rig, options: &[&str]) -> Outcome<u64> {
     fs::create_dir_all(&place)?;
     let next = || -> Outcome<u64> {
         sys::mount("none", &place, "tmpfs", 0, "")?;
-        let id = sys::kernel::unique_mount_id(&place)?;
+        let id = sys::mounts::unique_mount_id(&place)?;
         sys::umount(&place)?;
         Ok(id)
     };

@@ -155,6 +155,7 @@ fn idmap_excludes_submounts(rig: &mut Rig) -> Outcome {
 
 fn ridmap_includes_submounts(rig: &mut Rig) -> Outcome {
     has_idmap(rig)?;
+    rig.needs_kernel((6, 3), "idmapped tmpfs")?;
     let inside = submount_with(rig, "ridmap")?;
     inside.is("stat:/data/file", "f 644 4000 4000 0:0")?;
     inside.is("stat:/data/sub/deep", "f 644 4000 4000 0:0")
@@ -227,8 +228,7 @@ fn idmap_with_overlapping_ranges_is_rejected(rig: &mut Rig) -> Outcome {
 fn has_idmapped_tmpfs(rig: &Rig) -> Outcome {
     has_idmap(rig)?;
     match rig.is(Runtime::Mote) {
-        true if sys::kernel::is_at_least(&[6, 3])? => Ok(()),
-        true => skip_allowed("this kernel has no idmapped tmpfs (linux 6.3)"),
+        true => rig.needs_kernel((6, 3), "idmapped tmpfs"),
         false => skip_allowed("only bind mounts are mapped"),
     }
 }

@@ -170,15 +170,12 @@ fn detached_mounts(rig: &mut Rig) -> Outcome {
 
 fn has_detached_roots(rig: &Rig) -> Outcome {
     only_mote(rig)?;
-    match sys::kernel::is_at_least(&[6, 15])? {
-        true => Ok(()),
-        false => skip_allowed("this kernel has no mounts in detached trees (linux 6.15)"),
-    }
+    rig.needs_kernel((6, 15), "mounts in detached trees")
 }
 
 fn detached_mounts_on_older_kernels_are_rejected(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    if sys::kernel::is_at_least(&[6, 15])? {
+    if sys::kernel() >= (6, 15) {
         return skip_allowed("this kernel has mounts in detached trees");
     }
     let mut bundle = rig.bundle()?;

@@ -1,17 +1,9 @@
-//! The version of the kernel, and what it counts.
+//! IDs of mounts.
 
 use std::io::Result;
 use std::path::Path;
 
 use super::{check, text};
-
-/// Whether the running kernel has this version or a later one.
-pub fn is_at_least(version: &[u32]) -> Result<bool> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let numbers =
-        release.split(|byte: char| !byte.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    Ok(numbers.collect::<Vec<_>>().as_slice() >= version)
-}
 
 /// The unique ID of a mount, which is higher than those of all earlier ones; 0 before linux 6.8.
 pub fn unique_mount_id(path: &Path) -> Result<u64> {
