@@ -63,7 +63,7 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
     let ready = bind_to_parent(&from_parent.channel).and_then(|()| set_up(plan, &from_parent));
     let (program, page) = match ready {
         // Without this message, the parent would take the end of file at execve for the death of the child.
-        Ok((program, message, page)) => match from_parent.channel.send(&message) {
+        Ok((program, root, page)) => match from_parent.channel.send(&Message::Ready(root)) {
             true => (program, page),
             false => exit(1),
         },
@@ -99,7 +99,7 @@ fn bind_to_parent(channel: &Channel) -> Result<()> {
 fn set_up(
     plan: &mut Plan<'_>,
     from_parent: &FromParent<'_>,
-) -> Result<(FoundProgram, Message, Option<FirstPage>)> {
+) -> Result<(FoundProgram, RootId, Option<FirstPage>)> {
     // Before the container is set up: from here on mote's executable is not mapped in this process.
     let page = self_exe::replace(from_parent.self_exe, plan.process.releases_memory).map_err(not_replaced)?;
     // Before this process becomes non-dumpable or changes its IDs: after that /proc/self belongs to root.
@@ -133,8 +133,8 @@ fn set_up(
     if join == Some(JoinTime::Late) {
         enter_cgroup(plan, from_parent)?;
     }
-    let (program, root) = inside(plan, from_parent, root, denied, page.as_ref())?;
-    Ok((program, Message::Ready(root), page))
+    let (program, id) = inside(plan, from_parent, root, denied, page.as_ref())?;
+    Ok((program, id, page))
 }
 
 /// The last part of the setup, in the container's root. `denied`: setgroups(2) is denied.

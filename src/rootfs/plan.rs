@@ -178,9 +178,8 @@ impl<'a> Plan<'a> {
         trees.into_iter()
     }
 
-    /// Makes all mounts and devices, in the child and its new mount namespace, whose root is `beneath`. `more` requests
-    /// trees from the parent;
-    /// `terminal` opens the container's terminal, if it has one, in its devpts.
+    /// Makes all mounts and devices, in the child and its mount namespace, whose root is `beneath`. `more` requests trees
+    /// from the parent; `terminal` opens the container's terminal, if it has one, in its devpts.
     pub fn apply(
         &mut self,
         beneath: Beneath,
