@@ -15,6 +15,7 @@
 
 pub mod device;
 pub mod entry;
+mod id_helper;
 pub mod idmap;
 pub mod sysctl;
 pub mod time;

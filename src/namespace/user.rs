@@ -10,8 +10,9 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::write;
 use rustix::process::Pid;
 
+use super::id_helper::{NEWGIDMAP, NEWUIDMAP};
 use crate::config::linux::{IdMapping, Mappings};
-use crate::error::{Error, On, Result};
+use crate::error::{At, Error, On, Result};
 use crate::host::Host;
 
 /// The mappings that are written to `uid_map` and `gid_map`.
@@ -22,6 +23,9 @@ pub struct Plan {
     /// Whether setgroups(2) is disabled in the namespace, as the kernel requires before a process without CAP_SETGID
     /// writes `gid_map` (CVE-2014-8989).
     deny_setgroups: bool,
+    /// The caller's own ID, if it may not write the mappings itself: newuidmap(1) and newgidmap(1) do.
+    uid_helped: Option<u32>,
+    gid_helped: Option<u32>,
 }
 
 impl Plan {
@@ -49,10 +53,11 @@ impl Plan {
             ([], []) => (&own_uid[..], &own_gid[..]),
             given => given,
         };
-        check("linux.uidMappings", uids, host.uid, host.has(CAP_SETUID))?;
-        check("linux.gidMappings", gids, host.gid, host.has(CAP_SETGID))?;
-        let deny_setgroups = !host.has(CAP_SETGID);
-        Ok(Some(Plan { uids: uids.to_vec(), gids: gids.to_vec(), deny_setgroups }))
+        let uid_helped = helped("linux.uidMappings", uids, host.uid, host.has(CAP_SETUID))?;
+        let gid_helped = helped("linux.gidMappings", gids, host.gid, host.has(CAP_SETGID))?;
+        // newgidmap(1) denies it if the groups are not all the user's.
+        let deny_setgroups = !host.has(CAP_SETGID) && gid_helped.is_none();
+        Ok(Some(Plan { uids: uids.to_vec(), gids: gids.to_vec(), deny_setgroups, uid_helped, gid_helped }))
     }
 
     /// The mappings of user and group IDs.
@@ -70,7 +75,14 @@ impl Plan {
         if self.deny_setgroups {
             put(proc, pid, "setgroups", "deny")?;
         }
-        write_maps(proc, pid, self.mappings())
+        match self.gid_helped {
+            Some(own) => NEWGIDMAP.write(pid, &self.gids, own).at(format_args!("linux.gidMappings"))?,
+            None => put(proc, pid, "gid_map", &lines(&self.gids))?,
+        }
+        match self.uid_helped {
+            Some(own) => NEWUIDMAP.write(pid, &self.uids, own).at(format_args!("linux.uidMappings")),
+            None => put(proc, pid, "uid_map", &lines(&self.uids)),
+        }
     }
 }
 
@@ -94,20 +106,16 @@ fn own(id: u32) -> IdMapping {
     IdMapping { container_id: 0, host_id: id, size: 1 }
 }
 
-/// Checks mappings. Without the capability (`any`) a process can map only its own ID (user_namespaces(7)).
-fn check(field: &str, mappings: &[IdMapping], own: u32, any: bool) -> Result<()> {
+/// Checks mappings. Without the capability (`any`) a process can map only its own ID (user_namespaces(7)), and needs help
+/// for others: then its own ID is returned.
+fn helped(field: &str, mappings: &[IdMapping], own: u32, any: bool) -> Result<Option<u32>> {
     if mappings.is_empty() {
         return Err(Error::invalid(format_args!(
             "{field}: missing or empty, and linux.namespaces has a new user namespace"
         )));
     }
     let single = matches!(mappings, [IdMapping { host_id, size: 1, .. }] if *host_id == own);
-    match any || single {
-        true => Ok(()),
-        false => Err(Error::unsupported(format_args!(
-            "{field}: an unprivileged user can map only its own ID {own}; newuidmap and newgidmap are not supported"
-        ))),
-    }
+    Ok((!any && !single).then_some(own))
 }
 
 fn lines(mappings: &[IdMapping]) -> String {

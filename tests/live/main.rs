@@ -23,6 +23,7 @@ mod denied;
 mod exec;
 mod filter;
 mod hooks;
+mod id_helper;
 mod json;
 mod killed;
 mod links;
@@ -152,6 +153,7 @@ const GROUPS: &[&[Test]] = &[
     terminal::socket::TESTS,
     terminal::attack::TESTS,
     rootless::TESTS,
+    id_helper::TESTS,
     nested::TESTS,
     missing::TESTS,
     denied::TESTS,

@@ -1,0 +1,156 @@
+//! ID maps of an unprivileged user, which newuidmap(1) and newgidmap(1) write.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, contains, same, skip};
+use crate::command::start;
+use crate::json;
+use crate::rig::Rig;
+use crate::rootless::{USER, as_ordinary_user, user_namespace_bundle};
+use crate::{sys, tests};
+
+tests![
+    "rootless",
+    id_helpers_map_ranges,
+    id_helpers_map_a_range_of_users_only,
+    id_helpers_map_many_extents,
+    id_helpers_and_exec,
+    id_helpers_refuse_other_ranges,
+    id_helpers_are_not_installed,
+];
+
+const PROGRAMS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+
+/// Makes the rig call the runtime as an ordinary user with ranges of IDs, in a mount namespace in which files of /etc list
+/// them. `masked`: the programs cannot be executed there.
+fn prepared(rig: &mut Rig, masked: bool) -> Outcome {
+    let needed = PROGRAMS.into_iter().chain(["/etc/subuid", "/etc/subgid"]);
+    if let Some(missing) = needed.into_iter().find(|path| !Path::new(path).exists()) {
+        return skip(format_args!("{missing} is missing"));
+    }
+    as_ordinary_user(rig)?;
+    let user = format!("runner:x:{USER}:{USER}::/:/bin/sh\n");
+    let mut files = Vec::new();
+    for (name, text) in [
+        ("passwd", fs::read_to_string("/etc/passwd")? + &user),
+        ("subuid", format!("{USER}:100000:65536\n{USER}:400000:100\n")),
+        ("subgid", format!("{USER}:200000:65536\n")),
+    ] {
+        let file = rig.dir.join(name);
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+        files.push((file.display().to_string(), format!("/etc/{name}")));
+    }
+    if masked {
+        files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())));
+    }
+    let user = rig.user.take();
+    let mut command = rig.host(&["say", "mounted", "stdin"]);
+    rig.user = user;
+    sys::before_exec(&mut command, move || {
+        sys::unshare(libc::CLONE_NEWNS)?;
+        files.iter().try_for_each(|(from, to)| sys::mount(from, Path::new(to), "", libc::MS_BIND, ""))
+    });
+    let mut holder = start(&mut command, true)?;
+    holder.lines.until("say=mounted")?;
+    rig.mounts = Some(File::open(format!("/proc/{}/ns/mnt", holder.pid()))?);
+    holder.status().map(drop)
+}
+
+/// A bundle with mappings: (ID in the container, ID on the host, size).
+fn bundle(rig: &Rig, uids: &[(i64, i64, i64)], gids: &[(i64, i64, i64)]) -> Outcome<Bundle> {
+    let mut bundle = user_namespace_bundle(rig)?;
+    for (field, mappings) in [("linux.uidMappings", uids), ("linux.gidMappings", gids)] {
+        bundle.set(field, json!([]));
+        for (inside, host, size) in mappings {
+            let map = json!({"containerID": (*inside), "hostID": (*host), "size": (*size)});
+            bundle.set(&format!("{field}[+]"), map);
+        }
+    }
+    Ok(bundle)
+}
+
+const OWN: i64 = USER as i64;
+
+fn id_helpers_map_ranges(rig: &mut Rig) -> Outcome {
+    prepared(rig, false)?;
+    let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1), (1, 200_000, 65536)])?;
+    bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
+    fs::set_permissions(bundle.host_path("tmp"), Permissions::from_mode(0o777))?;
+    let verbs = ["id", "read", "/proc/self/uid_map", "read", "/proc/self/gid_map", "create", "/tmp/new"];
+    let inside = rig.report(&mut bundle, &verbs)?;
+    inside.is("uid", "7 7 7")?;
+    inside.is("gid", "8 8 8")?;
+    let map =
+        |file: &str| inside.get(&format!("read:{file}")).split_whitespace().collect::<Vec<_>>().join(" ");
+    same("uid_map", map("/proc/self/uid_map").as_str(), "0 12345 1 1 100000 65536")?;
+    same("gid_map", map("/proc/self/gid_map").as_str(), "0 12345 1 1 200000 65536")?;
+    inside.is("create:/tmp/new", "ok")?;
+    let new = fs::metadata(bundle.host_path("tmp/new"))?;
+    same("the owner on the host", (new.uid(), new.gid()), (100_006, 200_007))?;
+    rig.nothing_left()
+}
+
+fn id_helpers_map_a_range_of_users_only(rig: &mut Rig) -> Outcome {
+    prepared(rig, false)?;
+    let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 10)], &[(0, OWN, 1)])?;
+    let inside = rig.report(&mut bundle, &["id", "read", "/proc/self/setgroups"])?;
+    inside.is("uid", "0 0 0")?;
+    inside.is("read:/proc/self/setgroups", "deny\n")
+}
+
+fn id_helpers_map_many_extents(rig: &mut Rig) -> Outcome {
+    prepared(rig, false)?;
+    let many: Vec<(i64, i64, i64)> = (0..30).map(|number| (number, 100_000 + 2 * number, 1)).collect();
+    let mut bundle = bundle(rig, &many, &[(0, 200_000, 40)])?;
+    bundle.set("process.user", json!({"uid": 29i64, "gid": 39i64}));
+    let inside = rig.report(&mut bundle, &["id", "read", "/proc/self/uid_map"])?;
+    inside.is("uid", "29 29 29")?;
+    same("extents", inside.get("read:/proc/self/uid_map").split_whitespace().count(), 90)
+}
+
+fn id_helpers_and_exec(rig: &mut Rig) -> Outcome {
+    prepared(rig, false)?;
+    let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1), (1, 200_000, 65536)])?;
+    rig.waiting(&mut bundle)?;
+    let output = rig.mote(&["exec", "--user", "5:6", &rig.id, "/payload", "id"])?.success()?;
+    output.report().is("uid", "5 5 5")?;
+    output.report().is("gid", "6 6 6")?;
+    rig.delete()
+}
+
+fn id_helpers_refuse_other_ranges(rig: &mut Rig) -> Outcome {
+    prepared(rig, false)?;
+    let good = [(0, OWN, 1)];
+    for (uids, gids, words) in [
+        (
+            &[(0, 300_000, 10)][..],
+            &good[..],
+            ["linux.uidMappings: /usr/bin/newuidmap", "/etc/subuid", "12345:300000:10"],
+        ),
+        (
+            &good,
+            &[(0, OWN, 1), (1, 300_000, 7)],
+            ["linux.gidMappings: /usr/bin/newgidmap", "/etc/subgid", "12345:300000:7"],
+        ),
+    ] {
+        let mut bundle = bundle(rig, uids, gids)?;
+        bundle.verbs(&["say", "here"]);
+        let output = rig.run(&bundle, &[])?;
+        for word in words {
+            contains("the error", &output.stderr, word)?;
+        }
+        same("exit code", output.code(), 1)?;
+    }
+    rig.nothing_left()
+}
+
+fn id_helpers_are_not_installed(rig: &mut Rig) -> Outcome {
+    prepared(rig, true)?;
+    let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1)])?;
+    bundle.verbs(&["say", "here"]);
+    rig.rejected(&bundle, &["linux.uidMappings", "needs newuidmap", "/usr/bin", "uidmap"])
+}
