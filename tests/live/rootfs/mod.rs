@@ -44,11 +44,15 @@ fn has_overlay(rig: &Rig) -> Outcome {
 
 /// Skips the test if its directory is on the initramfs, whose mounts cannot be idmapped.
 fn is_not_on_initramfs(rig: &Rig) -> Outcome {
-    let table = fs::read_to_string("/proc/self/mounts")?;
-    let holds = |words: &Vec<&str>| words.get(1).is_some_and(|place| rig.dir.starts_with(place));
-    let last = table.lines().map(|line| line.split(' ').collect()).filter(holds).last();
-    match last.is_some_and(|words| words.get(2) == Some(&"rootfs")) {
+    match is_on_initramfs(rig)? {
         true => skip("mounts of an initramfs cannot be idmapped"),
         false => Ok(()),
     }
+}
+
+fn is_on_initramfs(rig: &Rig) -> Outcome<bool> {
+    let table = fs::read_to_string("/proc/self/mounts")?;
+    let holds = |words: &Vec<&str>| words.get(1).is_some_and(|place| rig.dir.starts_with(place));
+    let last = table.lines().map(|line| line.split(' ').collect()).filter(holds).last();
+    Ok(last.is_some_and(|words| words.get(2) == Some(&"rootfs")))
 }
