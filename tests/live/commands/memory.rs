@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::rig::{Rig, Runtime};
-use crate::sys::trace::{memory, resident_at_end};
+use crate::sys::trace::{memory, resident_at_end, until_blocked_in};
 use crate::{json, tests};
 
 tests![
@@ -90,6 +90,7 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["wait", "1"]);
     let mut running = rig.spawn(&bundle, &[])?;
     running.lines.until("waiting=1")?;
+    until_blocked_in(running.pid(), libc::SYS_rt_sigtimedwait)?;
     has_at_most(running.pid(), "Anonymous", 80)?;
     let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.pid()))?;
     let (mut mapping, mut resident) = ("", Vec::new());

@@ -149,6 +149,17 @@ fn call_of(pid: i32) -> Result<(i64, u64)> {
     Ok((number.unwrap_or(-1), argument.unwrap_or_default()))
 }
 
+/// Waits until a process is blocked in a system call. Nothing reports that, so this polls.
+pub fn until_blocked_in(pid: i32, call: i64) -> Result<()> {
+    for _ in 0..30_000 {
+        if call_of(pid)?.0 == call {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    Err(Error::other(format!("process {pid} is not in system call {call}")))
+}
+
 /// A field of smaps_rollup (proc_pid_smaps(5)), in KB.
 pub fn memory(pid: i32, field: &str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
