@@ -149,12 +149,13 @@ fn call_of(pid: i32) -> Result<(i64, u64)> {
     Ok((number.unwrap_or(-1), argument.unwrap_or_default()))
 }
 
-/// Waits until a process is blocked in a system call. Nothing reports that, so this polls.
+/// Waits until a process is blocked in a system call.
 pub fn until_blocked_in(pid: i32, call: i64) -> Result<()> {
     for _ in 0..30_000 {
         if call_of(pid)?.0 == call {
             return Ok(());
         }
+        // The kernel does not report it, so this polls.
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     Err(Error::other(format!("process {pid} is not in system call {call}")))
