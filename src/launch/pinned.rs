@@ -1,5 +1,5 @@
 //! A mount namespace with nothing but an empty tmpfs, pinned beside the containers, on hosts with many mounts and
-//! without UNSHARE_EMPTY_MNTNS (linux 7.1): a container init that enters it before it creates its own mount namespace
+//! without CLONE_EMPTY_MNTNS (linux 7.1): a container init that enters it before it creates its own mount namespace
 //! does not copy the host's mounts.
 //!
 //! A mount namespace is pinned by a bind mount of its file, which must be on a private mount (unshare(1), `--mount`):
@@ -110,18 +110,22 @@ fn private_directory(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
     let place = openat(directory, DIRECTORY, flags, Mode::empty()).on(format_args!("openat"))?;
     flock(&place, FlockOperation::NonBlockingLockExclusive).on(format_args!("flock"))?;
     let found = statx(&place, c"", AtFlags::EMPTY_PATH, StatxFlags::empty()).on(format_args!("statx"))?;
-    if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok(place);
-    }
-    let mount = tree::copy(place.as_fd(), false)?;
     let propagation = |kind: u32| SetAttr { propagation: kind.into(), ..SetAttr::default() };
-    tree::change(mount.as_fd(), propagation(sys::MS_PRIVATE))?;
-    tree::attach(&mount, place.as_fd())?;
-    // An unbindable mount could not be attached to a shared one.
-    tree::change(mount.as_fd(), propagation(sys::MS_UNBINDABLE))?;
-    // The lock is held by the open file, which stays open.
-    let locked = openat(&mount, c".", flags, Mode::empty()).on(format_args!("openat"))?;
-    flock(&locked, FlockOperation::NonBlockingLockExclusive).on(format_args!("flock")).map(|()| locked)
+    let mount = match found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        true => place,
+        false => {
+            let mount = tree::copy(place.as_fd(), false)?;
+            tree::change(mount.as_fd(), propagation(sys::MS_PRIVATE))?;
+            tree::attach(&mount, place.as_fd())?;
+            // With a lock of its own, which the open file holds.
+            let mount = openat(&mount, c".", flags, Mode::empty()).on(format_args!("openat"))?;
+            flock(&mount, FlockOperation::NonBlockingLockExclusive).on(format_args!("flock"))?;
+            mount
+        }
+    };
+    // Only now, because an unbindable mount could not be attached to a shared one; also for a mount whose process was
+    // killed before this.
+    tree::change(mount.as_fd(), propagation(sys::MS_UNBINDABLE)).map(|()| mount)
 }
 
 /// The process that has the mount namespace: replaces everything in it by a tmpfs, reports that, and exits when its

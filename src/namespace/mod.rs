@@ -11,7 +11,8 @@
 //! - The child joins the others. With a new user namespace it would have no rights over them: then the parent joins
 //!   them before the clone and joins its own again after it.
 //! - A joined user namespace must own the new namespaces, so an intermediate process joins it and clones the container
-//!   init as its sibling (`launch/intermediate.rs`). This is also done if the parent could not join its own namespaces again.
+//!   init as its sibling (`launch/intermediate.rs`). This is also done if the parent could not join its own namespaces
+//!   again.
 
 pub mod device;
 pub mod entry;
