@@ -243,6 +243,8 @@ fn time_namespace(steps: &mut Steps<'_, '_>) -> Outcome {
     let mut bundle = steps.rig.bundle()?;
     bundle.namespace("time", None);
     bundle.verbs(&["clock"]);
-    let output = steps.rig.run(&bundle, &[])?;
+    let mut output = steps.rig.run(&bundle, &[])?;
+    // The clocks go on.
+    output.stdout.retain(|letter| !letter.is_ascii_digit());
     steps.add("run", &output).map(drop)
 }
