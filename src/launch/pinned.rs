@@ -16,12 +16,13 @@ use rustix::fs::{
     openat, statx,
 };
 use rustix::io::{Errno, read};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, geteuid, pivot_root};
 
 use super::message::{Channel, Message};
 use crate::error::{Error, On, Result};
 use crate::os::procfs;
+use crate::rootfs::mount_namespace::{enter_root, make_private};
 use crate::rootfs::tree;
 use crate::sys::clone::{exit, spawn};
 use crate::sys::fd::close_in_child;
@@ -139,8 +140,8 @@ fn hold(channel: &Channel) -> Infallible {
 }
 
 fn empty() -> Result<()> {
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
+    enter_root()?;
+    make_private()?;
     let flags =
         sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
     let (_, root) = tree::filesystem(c"tmpfs", c"tmpfs", core::iter::empty(), flags.into())?;

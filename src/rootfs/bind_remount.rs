@@ -96,16 +96,18 @@ fn mount_flags(attributes: u64) -> MountFlags {
 
 /// Calls a function for each mount below an attached one, parents first.
 fn each_below(top: BorrowedFd<'_>, visit: &mut dyn FnMut(BorrowedFd<'_>) -> Result<()>) -> Result<()> {
-    let (mut ids, mut count, mut above) = ([0u64; MOST], 1, 0);
+    let (mut ids, mut count, mut above) = ([0u64; MOST], 1, None);
     let (file, id) = (mountinfo()?, mount_id(top)?);
     ids[0] = id;
     each(&file, &mut |mount| {
         if mount.id == id {
             // The path of the root has no name.
-            above = if mount.path == c"/" { 0 } else { mount.path.count_bytes() };
+            above = Some(if mount.path == c"/" { 0 } else { mount.path.count_bytes() });
         }
         Ok(())
     })?;
+    // Only mounts below this process's root directory are listed, which may be that of a chroot.
+    let above = above.ok_or(Errno::BUSY).on(format_args!("mountinfo: mount {id} is not listed"))?;
     // A mount may be listed before its parent: read until no mount is new.
     let mut known = 0;
     while known < count {

@@ -4,13 +4,20 @@
 //! after pivot_root(2). If a container needs none of them, its mount namespace is created empty (CLONE_EMPTY_MNTNS, linux
 //! 7.1), or as a copy of a nearly empty one that an earlier container start has pinned (`launch/pinned.rs`).
 
-use linux_raw_sys::general::CLONE_NEWNS;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::CWD;
-use rustix::io::Errno;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use core::ffi::CStr;
 
-use crate::error::{On, Result};
+use linux_raw_sys::general::CLONE_NEWNS;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, open, openat};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::{PidfdFlags, chroot, fchdir, getpid, pidfd_open};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
+
+use crate::error::{On, Result, Show};
+use crate::os::procfs;
 use crate::sys::clone::unshare;
 use crate::sys::mount::{SetAttr, mount_setattr};
 
@@ -57,6 +64,53 @@ impl Creator {
             }
         }
     }
+}
+
+/// Makes all mounts of this mount namespace private, and opens its root. This process's own root directory is below it if
+/// mote runs in a chroot; it remains the root, and so does the working directory.
+///
+/// A container whose root is attached below the namespace's root can be left with `..` by a process that calls chroot(2)
+/// once more. And detaching mounts of the host would propagate to it if only those below the chroot were private.
+pub fn open_root() -> Result<OwnedFd> {
+    let directory = |path: &CStr| {
+        open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat {}", Show(path)))
+    };
+    let (own, working) = (directory(c"/")?, directory(c".")?);
+    enter_root()?;
+    make_private()?;
+    let root = directory(c"/")?;
+    change_root(own.as_fd())?;
+    fchdir(working).on(format_args!("fchdir"))?;
+    Ok(root)
+}
+
+/// Makes the root of this mount namespace the root and the working directory of this process: setns(2) does so, also for
+/// the namespace in which the process is already.
+pub fn enter_root() -> Result<()> {
+    let by_pidfd = pidfd_open(getpid(), PidfdFlags::empty())
+        .and_then(|own| move_into_thread_name_spaces(own.as_fd(), ThreadNameSpaceType::MOUNT));
+    // pidfd_open(2) is denied, or a pidfd is not supported by setns(2) before linux 5.8.
+    by_pidfd.or_else(|_| {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let path = c"self/ns/mnt";
+        let own = openat(procfs::open()?, path, flags, Mode::empty());
+        let own = own.on(format_args!("openat /proc/self/ns/mnt"))?;
+        move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Mount))
+            .on(format_args!("setns /proc/self/ns/mnt"))
+    })
+}
+
+/// Makes all mounts below this process's root directory private: they must not propagate to the host, and pivot_root(2)
+/// requires that the old root is not shared.
+pub fn make_private() -> Result<()> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))
+}
+
+/// Makes a directory the root and the working directory of this process only.
+pub fn change_root(root: BorrowedFd<'_>) -> Result<()> {
+    fchdir(root).on(format_args!("fchdir"))?;
+    chroot(c".").on(format_args!("chroot ."))
 }
 
 /// Whether detached mounts can be changed. Otherwise the host's procfs is needed (`bind_remount.rs`).

@@ -35,6 +35,8 @@ pub struct Root {
     no_openat2: Cell<bool>,
     /// What it is attached over; `None` if it is already the root of this process.
     beneath: Option<Beneath>,
+    /// The root of the mount namespace, if it is the host's.
+    pub(super) host: Option<OwnedFd>,
     /// The host's procfs and sysfs, if new ones are denied without.
     pub(super) visible: Visible,
     /// The tree that was attached last, kept while the next one may be attached over it.
@@ -53,12 +55,12 @@ impl Root {
     pub fn new(fd: OwnedFd) -> Self {
         let (room, no_openat2) = (FdBudget::new(4, 512), Cell::new(false));
         let visible = Visible::default();
-        Root { fd, covered: 0, room, no_openat2, beneath: None, visible, last: None }
+        Root { fd, covered: 0, room, no_openat2, beneath: None, host: None, visible, last: None }
     }
 
     /// A root directory that will be attached over another.
-    pub(super) fn over(fd: OwnedFd, beneath: Beneath, visible: Visible) -> Self {
-        Root { beneath: Some(beneath), visible, ..Root::new(fd) }
+    pub(super) fn over(fd: OwnedFd, beneath: Beneath, host: Option<OwnedFd>, visible: Visible) -> Self {
+        Root { beneath: Some(beneath), host, visible, ..Root::new(fd) }
     }
 
     /// What it is attached over; `None` if it is already the root of this process.
@@ -101,9 +103,13 @@ impl Root {
         Ok(())
     }
 
-    /// Changes flags of the root's tree, and attaches it at a path of this mount namespace.
-    pub fn change_and_attach_root(&self, change: SetAttr, path: &CStr) -> Result<()> {
-        let attach = || tree::attach_at_path(self.fd(), path);
+    /// Changes flags of the root's tree, and attaches it at a path of the host, or else over the root of this mount
+    /// namespace.
+    pub fn change_and_attach_root(&self, change: SetAttr, path: Option<&CStr>) -> Result<()> {
+        let attach = || match (path, &self.host) {
+            (None, Some(host)) => tree::attach(&self.fd, host.as_fd()),
+            (path, _) => tree::attach_at_path(self.fd(), path.unwrap_or(c"/")),
+        };
         tree::change_and_attach(&self.fd, &[change], self.is_hidden(), attach)
     }
 

@@ -1,11 +1,11 @@
 //! The change of the root directory, and unmounting of the host's mounts (pivot_root(2), umount(2), chroot(2)).
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount as umount2};
 use rustix::process::{chroot, fchdir, pivot_root};
 
-use super::mount_namespace::Beneath;
+use super::mount_namespace::{Beneath, change_root};
 use super::path::Root;
 use super::{tree, unmount};
 use crate::error::{On, Result};
@@ -27,11 +27,16 @@ pub struct PivotOptions {
 /// unmounted, and chroot(2) is called. A process cannot leave such a root with `..`, because the root is mounted over
 /// `/` itself; but with CAP_SYS_ADMIN it can unmount it and access the initramfs.
 ///
+/// Both are done from the root of the mount namespace, also if mote's own root is below it (`mount_namespace.rs`).
+///
 /// In an empty mount namespace chroot(2) suffices: beneath the container's root is only an empty directory.
 pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
     let beneath = root.beneath();
     if matches!(beneath, Some(Beneath::Nullfs | Beneath::Nothing)) {
         return change_root(root.fd());
+    }
+    if let Some(host) = &root.host {
+        change_root(host.as_fd())?;
     }
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;
     if options.pivot || beneath == Some(Beneath::Tmpfs) {
@@ -63,11 +68,5 @@ fn without_pivot(root: &Root, in_place: bool) -> Result<()> {
         tree::attach_at_path(root.fd(), c"/")?;
     }
     unmount::everything()?;
-    chroot(c".").on(format_args!("chroot ."))
-}
-
-/// Makes a directory the root and the working directory of this process only.
-pub fn change_root(root: BorrowedFd<'_>) -> Result<()> {
-    fchdir(root).on(format_args!("fchdir rootfs"))?;
     chroot(c".").on(format_args!("chroot ."))
 }

@@ -7,11 +7,10 @@ use core::ffi::CStr;
 use linux_raw_sys::general as sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::context::Context;
 use super::idmap::FindUserNamespace;
-use super::mount_namespace::{Beneath, has_mount_setattr};
+use super::mount_namespace::{self, Beneath, has_mount_setattr};
 use super::op::Op;
 use super::order::HostRoot;
 use super::own_mounts::OwnMounts;
@@ -22,7 +21,7 @@ use super::supply::{RequestTrees, Sources};
 use super::visible::Visible;
 use super::{device, mask, op, pivot, read_only, shared, tree};
 use crate::config::{Config, Mount};
-use crate::error::{At, On, Result, Show, invalid};
+use crate::error::{At, Result, Show, invalid};
 use crate::sys::mount::SetAttr;
 
 /// The plan of the root filesystem: mounts, devices, masked and read-only paths.
@@ -187,7 +186,7 @@ impl<'a> Plan<'a> {
         terminal: impl FnOnce(&Root) -> Result<Option<OwnedFd>>,
     ) -> Result<(Root, Option<OwnedFd>)> {
         if self.place == shared::Mounts::Nowhere {
-            let root = Root::over(self.root.take()?, Beneath::Nothing, Visible::default());
+            let root = Root::over(self.root.take()?, Beneath::Nothing, None, Visible::default());
             let terminal = terminal(&root)?;
             return Ok((root, terminal));
         }
@@ -203,12 +202,8 @@ impl<'a> Plan<'a> {
             Request::From(entry) if opens => sources.open_own(entry),
             request => sources.fill(request, more),
         };
-        if beneath == Beneath::Host {
-            // Mounts must not propagate to the host, and pivot_root(2) requires that the old root is not shared.
-            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-            mount_change(c"/", private).on(format_args!("mount / MS_PRIVATE|MS_REC"))?;
-        }
-        let mut root = self.attach_root(beneath, visible).at(format_args!("root.path"))?;
+        let host = (beneath == Beneath::Host).then(mount_namespace::open_root).transpose()?;
+        let mut root = self.attach_root(beneath, host, visible).at(format_args!("root.path"))?;
         op::apply_all(&self.mounts, &mut root, &mut fill, &mut 0).map_err(|error| place.explain(error))?;
         let own = OwnMounts { root: &root, mounts: &self.mounts };
         self.devices.apply(own, &mut |index| fill(Request::From(self.mounts.len() + index)))?;
@@ -253,13 +248,13 @@ impl<'a> Plan<'a> {
     /// Absolute paths still begin at the host's root beneath it. With hooks it is attached at its path in the bundle
     /// instead, because hooks look for mounts there and add others. The copy is in the host's peer groups until it is
     /// made private, or a slave, which still receives their mount events.
-    fn attach_root(&self, beneath: Beneath, visible: Visible) -> Result<Root> {
-        let root = Root::over(self.root.take()?, beneath, visible);
+    fn attach_root(&self, beneath: Beneath, host: Option<OwnedFd>, visible: Visible) -> Result<Root> {
+        let root = Root::over(self.root.take()?, beneath, host, visible);
         let kind = if self.propagation == sys::MS_SLAVE { sys::MS_SLAVE } else { sys::MS_PRIVATE };
         let change = SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() };
         match beneath {
             Beneath::Nothing => tree::change(root.fd(), change)?,
-            _ => root.change_and_attach_root(change, if self.in_place { self.root.path() } else { c"/" })?,
+            _ => root.change_and_attach_root(change, self.in_place.then(|| self.root.path()))?,
         }
         Ok(root)
     }

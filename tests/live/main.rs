@@ -24,6 +24,7 @@ mod exec;
 mod filter;
 mod hooks;
 mod id_helper;
+mod inside;
 mod json;
 mod killed;
 mod links;
@@ -154,6 +155,7 @@ const GROUPS: &[&[Test]] = &[
     terminal::attack::TESTS,
     rootless::TESTS,
     id_helper::TESTS,
+    inside::TESTS,
     nested::TESTS,
     missing::TESTS,
     denied::TESTS,

@@ -83,6 +83,8 @@ pub struct Rig<'a> {
     pub globals: Vec<String>,
     /// System calls that are denied to the runtime, as by a sandbox around it.
     pub denied: DeniedCalls,
+    /// What is done in each process of this test before the runtime is executed; the argument is [`Rig::dir`].
+    pub around: Option<fn(&Path) -> std::io::Result<()>>,
     /// The user that calls the runtime.
     pub user: Option<u32>,
     /// The network namespace of the runtime's caller.
@@ -113,6 +115,7 @@ impl<'a> Rig<'a> {
             },
             globals: Vec::new(),
             denied: &[],
+            around: None,
             user: None,
             network: None,
             user_namespace: None,
@@ -197,6 +200,7 @@ impl<'a> Rig<'a> {
         let numbers = |(name, errno): &(&str, i32)| Some((deny::call_named(name)?, *errno));
         let denied: Vec<_> = self.denied.iter().filter_map(numbers).collect();
         let mut program = deny::filter(&denied);
+        let (around, dir) = (self.around, self.dir.clone());
         sys::before_exec(command, move || {
             network.map_or(Ok(()), sys::setns)?;
             if let Some((mounts, directory)) = &mounts {
@@ -205,6 +209,7 @@ impl<'a> Rig<'a> {
                 std::env::set_current_dir(directory)?;
             }
             mount_layout(layout)?;
+            around.map_or(Ok(()), |around| around(&dir))?;
             if !denied.is_empty() {
                 deny::load_filter(&mut program)?;
             }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::check::{Outcome, same, skip_allowed};
+use crate::check::{Outcome, same};
 use crate::json;
 use crate::rig::Rig;
 use crate::{sys, tests};
@@ -25,6 +25,7 @@ tests![
     without_pivot_chroot_escape_fails,
     without_pivot_no_procfs_is_left,
     without_pivot_no_procfs_is_left_in_a_user_namespace,
+    without_pivot_hidden_procfs_is_rejected_in_a_user_namespace,
     without_pivot_hidden_mounts,
 ];
 
@@ -175,11 +176,33 @@ fn without_pivot_no_procfs_is_left(rig: &mut Rig) -> Outcome {
 
 /// In a user namespace, the host's procfs cannot be unmounted, and is covered instead.
 fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
-    if table.lines().filter(|line| line.contains(" - proc ")).count() > 1 {
-        return skip_allowed("another procfs is mounted here, which may be hidden by other mounts");
-    }
     no_procfs_is_left(rig, true)
+}
+
+/// It cannot be covered if another mount hides it; one that is stacked under another is not visible to the kernel. With
+/// CLONE_EMPTY_MNTNS (linux 7.1) none of the host's mounts are there.
+fn without_pivot_hidden_procfs_is_rejected_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    let (over, stacked) = (rig.dir.join("over"), rig.dir.join("stacked"));
+    let hidden = over.join("hidden");
+    for place in [&hidden, &stacked] {
+        fs::create_dir_all(place)?;
+        sys::mount("proc", place, "proc", 0, "")?;
+    }
+    sys::mount("none", &stacked, "tmpfs", 0, "")?;
+    let outcome = no_procfs_is_left(rig, true);
+    sys::mount("none", &over, "tmpfs", 0, "")?;
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    bundle.verbs(&["reveal", "/tmp"]);
+    let output = rig.run(&bundle, &["--no-pivot"]);
+    for place in [&over, &hidden, &stacked, &stacked] {
+        sys::umount(place)?;
+    }
+    outcome?;
+    match sys::kernel() < (7, 1) {
+        true => rig.failure(&output?, &["hidden", "hidden by another mount", "resource busy"]),
+        false => output?.success()?.report().is("reveal", "!EPERM"),
+    }
 }
 
 /// A hidden mount cannot be unmounted before the one that covers it, and by then the procfs that lists both is
