@@ -24,6 +24,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod store;
 mod update;
 
 use std::ffi::{CString, OsString};
@@ -33,7 +34,6 @@ use lexopt::Parser;
 use mote::caller;
 use mote::cgroup::manager::Requested;
 use mote::cgroup::systemd::bus::Buses;
-use mote::container::store::directory::Store;
 use mote::error::{Error, Kind, Result};
 
 use completion::Tables;
@@ -123,7 +123,7 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     let mut parser = Parser::from_iter(arguments);
     let global = options::global(&mut parser, &GLOBAL)?;
     if global.has("version") || global.has("V") {
-        return output::print(&version(&root(&global)?));
+        return output::print(&version(store::open(&global)?.path()));
     }
     let Some(name) = &global.command else {
         return match global.has("help") || global.has("usage") {
@@ -134,7 +134,7 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     let options = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
     *log = Log::open(options, global.has("debug"))?;
     let context = Context {
-        store: Store::new(root(&global)?),
+        store: store::open(&global)?,
         log: log.clone(),
         manager: requested_manager(&global)?,
         passed,
@@ -186,30 +186,6 @@ fn systemd() -> Requested {
 fn variable(name: &str) -> Option<CString> {
     let socket = std::env::var_os(name).filter(|socket| !socket.is_empty())?;
     CString::new(socket.into_vec()).ok()
-}
-
-/// The directory for the state of all containers: `--root`, or `$XDG_RUNTIME_DIR/mote` for unprivileged users and in a
-/// user namespace, or `/run/mote`.
-fn root(global: &Matches) -> Result<String> {
-    if let Some(root) = global.text("root")? {
-        return match root.starts_with('/') {
-            true => Ok(root.trim_end_matches('/').into()),
-            false => {
-                let here =
-                    std::env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
-                let here =
-                    here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;
-                Ok(format!("{here}/{root}"))
-            }
-        };
-    }
-    let own = std::env::var("XDG_RUNTIME_DIR").ok().filter(|directory| directory.starts_with('/'));
-    match own {
-        Some(own) if !rustix::process::geteuid().is_root() || mote::host::in_user_namespace() => {
-            Ok(format!("{own}/mote"))
-        }
-        _ => Ok("/run/mote".into()),
-    }
 }
 
 /// The version text in the format that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.

@@ -50,6 +50,13 @@ pub struct Linux<'a> {
     pub personality: Option<Personality<'a>>,
 }
 
+impl Linux<'_> {
+    /// Adds a new user namespace, which `namespaces` lacks.
+    pub fn add_user_namespace(&mut self) {
+        self.namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+    }
+}
+
 /// The kinds of namespaces (namespaces(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]

@@ -29,6 +29,7 @@ use crate::host::{Cgroups, Host};
 use crate::intelrdt;
 use crate::launch::parent::{Launched, launch};
 use crate::launch::start_socket::StartWait;
+use crate::namespace::{defaults, forbidden};
 use crate::plan::{Options, Plan};
 use crate::rootfs::id::RootId;
 use crate::sys::program_text;
@@ -180,6 +181,7 @@ impl<'a> Creation<'a> {
         let notify = request.notify_socket.filter(|_| is_started);
         let notify = notify.map(|host| Notify::listen(directory, host)).transpose()?.flatten();
         let host = Host::read()?;
+        let adds_user_namespace = defaults::complete(&mut config, &host, warnings);
         let manager = Manager::new(request.manager, &config, &host.cgroups, directory)?;
         let options = Options {
             id: request.id,
@@ -197,8 +199,8 @@ impl<'a> Creation<'a> {
         let filter = plan.process.seccomp.as_ref().filter(|filter| connects && filter.has_listener());
         let receiver = filter.map(|_| ListenerReceiver::connect(&config, request.id, &bundle.path));
         let receiver = receiver.transpose()?.flatten();
-        let mut status = status(&config, &bundle.path, &plan);
-        (status.owner, status.bus) = (host.uid, manager.address());
+        let known = status(&config, &bundle.path, &plan);
+        let status = Status { owner: host.uid, bus: manager.address(), adds_user_namespace, ..known };
         Ok(Creation {
             directory,
             pid_receivers: PidReceivers { pid_file, pidfd_socket },
@@ -331,6 +333,7 @@ impl<'a> Creation<'a> {
             launched.kill();
             self.pid_receivers.remove_pid_file();
         }
+        forbidden::explain(&mut error, self.plan.maps.is_some());
         // Another command has deleted the container, with all that its status file names.
         if !self.directory.is_there() {
             return error;

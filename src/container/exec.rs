@@ -109,6 +109,7 @@ struct Target {
     cgroup: Option<String>,
     /// Whether it also has a cgroup in the v1 hierarchy name=systemd.
     named: bool,
+    adds_user_namespace: bool,
     /// The systemd that moves the process into the cgroup, if mote may not.
     attach_via: Option<AttachVia>,
     frozen: bool,
@@ -166,9 +167,9 @@ fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
     let attach_via = scope::attach_via(&status);
-    let Status { bundle, cgroup, named, .. } = status;
+    let Status { bundle, cgroup, named, adds_user_namespace, .. } = status;
     let root = root_of(&directory)?;
-    Ok(Target { directory, init, root, pid, bundle, cgroup, named, attach_via, frozen })
+    Ok(Target { directory, init, root, pid, bundle, cgroup, named, adds_user_namespace, attach_via, frozen })
 }
 
 /// The root that a process must have after it joined the container. Fails if no root is recorded: the container is not
@@ -184,6 +185,9 @@ fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -
     let lost = || Error::invalid(format_args!("container \"{}\": no saved process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
+    if container.adds_user_namespace {
+        config.linux.add_user_namespace();
+    }
     config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
     let mut file;

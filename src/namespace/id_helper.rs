@@ -1,4 +1,4 @@
-//! newuidmap(1) and newgidmap(1): setuid programs that write ID maps for an unprivileged user, within the ranges that
+//! newuidmap(1) and newgidmap(1): programs, setuid or with file capabilities, that write ID maps for an unprivileged user, within the ranges that
 //! subuid(5) and subgid(5) give to the user.
 
 use alloc::ffi::CString;
@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Access, MemfdFlags, access, memfd_create};
+use rustix::fs::{Access, MemfdFlags, StatVfsMountFlags, access, getxattr, memfd_create, stat, statvfs};
 use rustix::io::{Errno, pread};
 use rustix::process::Pid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::thread::no_new_privs;
 
 use crate::config::linux::IdMapping;
 use crate::error::{Error, On, OneLine, Result};
@@ -64,6 +65,11 @@ impl IdHelper {
         }
     }
 
+    /// Whether the program is installed, and the kernel gives it privileges.
+    pub fn gets_privileges(&self) -> bool {
+        self.find().is_ok_and(|path| obstacle(&path).is_none())
+    }
+
     fn find(&self) -> Result<CString> {
         let paths = DIRECTORIES.iter().map(|directory| format!("{directory}/{}", self.name));
         let mut paths = paths.filter_map(|path| CString::new(path).ok());
@@ -91,18 +97,27 @@ impl IdHelper {
         let ranges = mappings.iter().filter(|map| !(map.host_id == own && map.size == 1));
         let ranges: Vec<String> =
             ranges.map(|map| format!("\"{own}:{}:{}\"", map.host_id, map.size)).collect();
+        let why =
+            obstacle(path).map_or_else(|| format!("{} needs {}", self.file, ranges.join(", ")), String::from);
         Error::system(
             Errno::PERM,
-            format_args!(
-                "{}: {}: {} ({} needs {})",
-                path.to_string_lossy(),
-                How(end),
-                OneLine(text),
-                self.file,
-                ranges.join(", ")
-            ),
+            format_args!("{}: {}: {} ({why})", path.to_string_lossy(), How(end), OneLine(text)),
         )
     }
+}
+
+/// Why execve(2) does not give the program more privileges than mote has.
+fn obstacle(path: &CStr) -> Option<&'static str> {
+    if no_new_privs().unwrap_or_default() {
+        return Some("no_new_privs is set for mote, so that it gets no privileges");
+    }
+    if statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOSUID)) {
+        return Some("it is on a nosuid mount, and so gets no privileges");
+    }
+    let is_setuid = stat(path).is_ok_and(|found| found.st_mode & 0o4000 != 0);
+    let has_capabilities = || getxattr(path, c"security.capability", &mut [0u8; 64]).is_ok();
+    let why = "it is neither setuid nor has file capabilities: install the package uidmap again";
+    (!is_setuid && !has_capabilities()).then_some(why)
 }
 
 fn number(number: u32) -> CString {

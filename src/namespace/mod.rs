@@ -14,8 +14,10 @@
 //!   init as its sibling (`launch/intermediate.rs`). This is also done if the parent could not join its own namespaces
 //!   again.
 
+pub mod defaults;
 pub mod device;
 pub mod entry;
+pub mod forbidden;
 mod id_helper;
 pub mod idmap;
 pub mod sysctl;

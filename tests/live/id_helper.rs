@@ -20,13 +20,26 @@ tests![
     id_helpers_and_exec,
     id_helpers_refuse_other_ranges,
     id_helpers_are_not_installed,
+    id_helpers_without_privileges,
 ];
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
-/// Makes the rig call the runtime as an ordinary user with ranges of IDs, in a mount namespace in which files of /etc list
-/// them. `masked`: the programs cannot be executed there.
-fn prepared(rig: &mut Rig, masked: bool) -> Outcome {
+pub const RANGES: &str = "12345:100000:65536\nrunner:400000:100\n";
+
+/// How the programs are installed.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Programs {
+    Setuid,
+    /// On a nosuid mount.
+    Nosuid,
+    /// They cannot be executed.
+    Missing,
+}
+
+/// Makes the rig call the runtime as an ordinary user, in a mount namespace in which files of /etc list `ranges` of UIDs for
+/// it, and one of GIDs if this is not empty.
+pub fn prepared(rig: &mut Rig, programs: Programs, ranges: &str) -> Outcome {
     let needed = PROGRAMS.into_iter().chain(["/etc/subuid", "/etc/subgid"]);
     if let Some(missing) = needed.into_iter().find(|path| !Path::new(path).exists()) {
         return skip(format_args!("{missing} is missing"));
@@ -36,23 +49,31 @@ fn prepared(rig: &mut Rig, masked: bool) -> Outcome {
     let mut files = Vec::new();
     for (name, text) in [
         ("passwd", fs::read_to_string("/etc/passwd")? + &user),
-        ("subuid", format!("{USER}:100000:65536\n{USER}:400000:100\n")),
-        ("subgid", format!("{USER}:200000:65536\n")),
+        ("subuid", ranges.to_string()),
+        ("subgid", if ranges.is_empty() { String::new() } else { "runner:200000:65536\n".to_string() }),
     ] {
         let file = rig.dir.join(name);
         fs::write(&file, text)?;
         fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         files.push((file.display().to_string(), format!("/etc/{name}")));
     }
-    if masked {
-        files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())));
+    match programs {
+        Programs::Setuid => {}
+        Programs::Nosuid => files.extend(PROGRAMS.map(|program| (program.to_string(), program.to_string()))),
+        Programs::Missing => {
+            files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())))
+        }
     }
     let user = rig.user.take();
     let mut command = rig.host(&["say", "mounted", "stdin"]);
     rig.user = user;
     sys::before_exec(&mut command, move || {
         sys::unshare(libc::CLONE_NEWNS)?;
-        files.iter().try_for_each(|(from, to)| sys::mount(from, Path::new(to), "", libc::MS_BIND, ""))
+        files.iter().try_for_each(|(from, to)| {
+            sys::mount(from, Path::new(to), "", libc::MS_BIND, "")?;
+            let nosuid = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_NOSUID;
+            if from == to { sys::mount("", Path::new(to), "", nosuid, "") } else { Ok(()) }
+        })
     });
     let mut holder = start(&mut command, true)?;
     holder.lines.until("say=mounted")?;
@@ -76,7 +97,7 @@ fn bundle(rig: &Rig, uids: &[(i64, i64, i64)], gids: &[(i64, i64, i64)]) -> Outc
 const OWN: i64 = USER as i64;
 
 fn id_helpers_map_ranges(rig: &mut Rig) -> Outcome {
-    prepared(rig, false)?;
+    prepared(rig, Programs::Setuid, RANGES)?;
     let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1), (1, 200_000, 65536)])?;
     bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
     fs::set_permissions(bundle.host_path("tmp"), Permissions::from_mode(0o777))?;
@@ -95,7 +116,7 @@ fn id_helpers_map_ranges(rig: &mut Rig) -> Outcome {
 }
 
 fn id_helpers_map_a_range_of_users_only(rig: &mut Rig) -> Outcome {
-    prepared(rig, false)?;
+    prepared(rig, Programs::Setuid, RANGES)?;
     let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 10)], &[(0, OWN, 1)])?;
     let inside = rig.report(&mut bundle, &["id", "read", "/proc/self/setgroups"])?;
     inside.is("uid", "0 0 0")?;
@@ -103,7 +124,7 @@ fn id_helpers_map_a_range_of_users_only(rig: &mut Rig) -> Outcome {
 }
 
 fn id_helpers_map_many_extents(rig: &mut Rig) -> Outcome {
-    prepared(rig, false)?;
+    prepared(rig, Programs::Setuid, RANGES)?;
     let many: Vec<(i64, i64, i64)> = (0..30).map(|number| (number, 100_000 + 2 * number, 1)).collect();
     let mut bundle = bundle(rig, &many, &[(0, 200_000, 40)])?;
     bundle.set("process.user", json!({"uid": 29i64, "gid": 39i64}));
@@ -113,7 +134,7 @@ fn id_helpers_map_many_extents(rig: &mut Rig) -> Outcome {
 }
 
 fn id_helpers_and_exec(rig: &mut Rig) -> Outcome {
-    prepared(rig, false)?;
+    prepared(rig, Programs::Setuid, RANGES)?;
     let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1), (1, 200_000, 65536)])?;
     rig.waiting(&mut bundle)?;
     let output = rig.mote(&["exec", "--user", "5:6", &rig.id, "/payload", "id"])?.success()?;
@@ -123,7 +144,7 @@ fn id_helpers_and_exec(rig: &mut Rig) -> Outcome {
 }
 
 fn id_helpers_refuse_other_ranges(rig: &mut Rig) -> Outcome {
-    prepared(rig, false)?;
+    prepared(rig, Programs::Setuid, RANGES)?;
     let good = [(0, OWN, 1)];
     for (uids, gids, words) in [
         (
@@ -149,8 +170,20 @@ fn id_helpers_refuse_other_ranges(rig: &mut Rig) -> Outcome {
 }
 
 fn id_helpers_are_not_installed(rig: &mut Rig) -> Outcome {
-    prepared(rig, true)?;
+    prepared(rig, Programs::Missing, RANGES)?;
     let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1)])?;
     bundle.verbs(&["say", "here"]);
     rig.rejected(&bundle, &["linux.uidMappings", "needs newuidmap", "/usr/bin", "uidmap"])
+}
+
+fn id_helpers_without_privileges(rig: &mut Rig) -> Outcome {
+    prepared(rig, Programs::Nosuid, RANGES)?;
+    let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1)])?;
+    bundle.verbs(&["say", "here"]);
+    rig.rejected(&bundle, &["linux.uidMappings", "newuidmap", "nosuid mount"])?;
+    rig.around = Some(|_| match sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1) {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    });
+    rig.rejected(&bundle, &["linux.uidMappings", "newuidmap", "no_new_privs is set"])
 }

@@ -11,6 +11,7 @@
 
 mod attack;
 mod bundle;
+mod by_hand;
 mod cgroups;
 mod check;
 mod cleanup;
@@ -155,6 +156,7 @@ const GROUPS: &[&[Test]] = &[
     terminal::attack::TESTS,
     rootless::TESTS,
     id_helper::TESTS,
+    by_hand::TESTS,
     inside::TESTS,
     nested::TESTS,
     missing::TESTS,

@@ -27,9 +27,15 @@ tests![
 
 /// Makes the rig call the runtime in such a user namespace, which exists until the result is dropped.
 fn nested(rig: &mut Rig) -> Outcome<Running> {
+    nested_after(rig, "true")
+}
+
+/// The same, after a command of the shell in the user namespace.
+pub fn nested_after(rig: &mut Rig, first: &str) -> Outcome<Running> {
     as_ordinary_user(rig)?;
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "sh", "-c", "echo made=1; read word"]);
+    let script = format!("{first} && echo made=1; read word");
+    command.args(["--user", "--map-root-user", "sh", "-c", &script]);
     command.env("MOTE_LIVE_HOST", &rig.marker);
     rig.prepare(&mut command);
     let mut running = start(&mut command, true)?;

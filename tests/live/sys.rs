@@ -189,6 +189,10 @@ pub fn chown(path: &Path, uid: u32, gid: u32) -> Result<()> {
     std::os::unix::fs::lchown(path, Some(uid), Some(gid))
 }
 
+pub fn mode(path: &Path, mode: u32) -> Result<()> {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
 pub fn mknod(path: &Path, mode: u32, major: u32, minor: u32) -> Result<()> {
     let path = text(path)?;
     // SAFETY: one string that outlives the call.

@@ -41,6 +41,8 @@ use crate::rootfs::id::RootId;
 /// The root directory of all state directories (`--root`).
 pub struct Store {
     path: String,
+    /// How the directory is opened.
+    flags: OFlags,
 }
 
 /// One container's state directory.
@@ -61,7 +63,12 @@ const DIRECTORY: OFlags =
 impl Store {
     /// The store at a path, which need not exist yet.
     pub fn new(path: String) -> Self {
-        Store { path }
+        Store { path, flags: DIRECTORY_OF_ALL }
+    }
+
+    /// The store at a path in a directory that all users can write to: its last name must not be a symbolic link.
+    pub fn in_shared_directory(path: String) -> Self {
+        Store { path, flags: DIRECTORY }
     }
 
     /// The path of the root directory.
@@ -143,7 +150,7 @@ impl Store {
 
     /// The root directory; `None` if it does not exist yet.
     fn open_root(&self) -> Result<Option<OwnedFd>> {
-        match openat(CWD, self.path.as_str(), DIRECTORY_OF_ALL, Mode::empty()) {
+        match openat(CWD, self.path.as_str(), self.flags, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
             root => own(root, &self.path).map(Some),
         }

@@ -38,6 +38,8 @@ pub struct Status {
     pub cgroup: Option<String>,
     /// Whether it also has a cgroup in the v1 hierarchy name=systemd, on a host with cgroup v2.
     pub named: bool,
+    /// Whether it has a user namespace that its configuration lacks.
+    pub adds_user_namespace: bool,
     /// The name of its systemd scope.
     pub scope: Option<String>,
     /// The D-Bus address of the systemd that created the scope.
@@ -69,6 +71,8 @@ struct Written<'a> {
     cgroup: Option<&'a str>,
     #[serde(rename = "cgroup-v1-named")]
     named: bool,
+    #[serde(rename = "adds-user-namespace")]
+    adds_user_namespace: bool,
     scope: Option<&'a str>,
     #[serde(rename = "systemd-bus")]
     bus: Option<&'a str>,
@@ -140,6 +144,7 @@ impl Status {
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
             named: self.named,
+            adds_user_namespace: self.adds_user_namespace,
             scope: self.scope.as_deref(),
             bus: self.bus.as_deref(),
             hooks: self.hooks,
@@ -175,6 +180,7 @@ impl Status {
             "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
             "cgroup-v1-named" => status.named = d.boolean(),
+            "adds-user-namespace" => status.adds_user_namespace = d.boolean(),
             "scope" => status.scope = Some(d.string().into()),
             "systemd-bus" => status.bus = Some(d.string().into()),
         });

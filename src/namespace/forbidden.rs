@@ -1,0 +1,80 @@
+//! Which setting of the host forbids new namespaces: it does not follow from the errors of clone3(2) and of later calls.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use rustix::fs::CWD;
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::os::file;
+
+/// The kinds of namespaces in the names of sysctls (namespaces(7), "The /proc/sys/user directory").
+const LIMITS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
+
+/// Adds the cause to an error of the creation of a container. `user`: it has a new user namespace.
+#[cold]
+#[inline(never)]
+pub fn explain(error: &mut Error, user: bool) {
+    let creates = ["clone3", "unshare"].iter().any(|call| error.text().starts_with(call));
+    let denied = error.is(Errno::PERM) || error.is(Errno::ACCESS);
+    if creates && error.is(Errno::NOSPC) {
+        error.append(format_args!(": {}", limit(&sysctl)));
+    } else if let Some(why) = (user && denied).then(|| denial(creates, &sysctl)).flatten() {
+        error.append(format_args!(": {why}"));
+    }
+}
+
+/// A file of /proc/sys, if it exists.
+fn sysctl(name: &str) -> Option<String> {
+    let path = alloc::ffi::CString::new(format!("/proc/sys/{}", name.replace('.', "/"))).ok()?;
+    let text = file::read(CWD, &path).ok()?;
+    Some(String::from_utf8_lossy(&text).trim_ascii().into())
+}
+
+/// ENOSPC: a limit is reached, which may also be that of an outer user namespace.
+fn limit(sysctl: &dyn Fn(&str) -> Option<String>) -> String {
+    let names = LIMITS.iter().map(|kind| format!("user.max_{kind}_namespaces"));
+    let zero: Vec<String> = names.filter(|name| sysctl(name).as_deref() == Some("0")).collect();
+    match zero.as_slice() {
+        [] => "a limit user.max_*_namespaces is reached, or namespaces are nested more than 32 deep".into(),
+        names => format!("sysctl {} is 0", names.join(", ")),
+    }
+}
+
+fn denial(creates: bool, sysctl: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let is = |name: &str, value: &str| sysctl(name).as_deref() == Some(value);
+    // Of Debian and older Ubuntu.
+    if creates && is("kernel.unprivileged_userns_clone", "0") {
+        return Some("sysctl kernel.unprivileged_userns_clone is 0".into());
+    }
+    // Then a program without a profile gets no capabilities in its user namespace, or may not create one.
+    let name = "kernel.apparmor_restrict_unprivileged_userns";
+    if is(name, "1") {
+        return Some(format!("sysctl {name} is 1: mote needs an AppArmor profile with the rule \"userns,\""));
+    }
+    creates
+        .then(|| "a security module or seccomp filter denies user namespaces, or mote is in a chroot".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings() {
+        let with = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|pair| pair.0 == name).map(|pair| String::from(pair.1))
+        };
+        let zero = with(&[("user.max_user_namespaces", "0"), ("user.max_net_namespaces", "0")]);
+        assert_eq!(limit(&zero), "sysctl user.max_user_namespaces, user.max_net_namespaces is 0");
+        assert!(limit(&with(&[("user.max_user_namespaces", "5")])).contains("max_*"));
+        let debian = with(&[("kernel.unprivileged_userns_clone", "0")]);
+        assert!(denial(true, &debian).unwrap().ends_with("kernel.unprivileged_userns_clone is 0"));
+        assert_eq!(denial(false, &debian), None);
+        let ubuntu = with(&[("kernel.apparmor_restrict_unprivileged_userns", "1")]);
+        assert!(denial(false, &ubuntu).unwrap().contains("apparmor_restrict_unprivileged_userns is 1"));
+        assert_eq!(denial(false, &with(&[("kernel.apparmor_restrict_unprivileged_userns", "0")])), None);
+    }
+}
