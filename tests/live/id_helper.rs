@@ -15,6 +15,7 @@ use crate::{sys, tests};
 tests![
     "rootless",
     id_helpers_map_ranges,
+    id_helpers_with_file_capabilities,
     id_helpers_map_a_range_of_users_only,
     id_helpers_map_many_extents,
     id_helpers_and_exec,
@@ -31,6 +32,8 @@ pub const RANGES: &str = "12345:100000:65536\nrunner:400000:100\n";
 #[derive(Clone, Copy, PartialEq)]
 pub enum Programs {
     Setuid,
+    /// With file capabilities instead of the set-user-ID bit, as some distributions install them.
+    Capabilities,
     /// On a nosuid mount.
     Nosuid,
     /// They cannot be executed.
@@ -59,6 +62,11 @@ pub fn prepared(rig: &mut Rig, programs: Programs, ranges: &str) -> Outcome {
     }
     match programs {
         Programs::Setuid => {}
+        Programs::Capabilities => {
+            for program in PROGRAMS {
+                files.push((with_capability(rig, program)?, program.to_string()));
+            }
+        }
         Programs::Nosuid => files.extend(PROGRAMS.map(|program| (program.to_string(), program.to_string()))),
         Programs::Missing => {
             files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())))
@@ -81,6 +89,18 @@ pub fn prepared(rig: &mut Rig, programs: Programs, ranges: &str) -> Outcome {
     holder.status().map(drop)
 }
 
+/// A copy of a program with CAP_SETUID or CAP_SETGID in its effective set (`struct vfs_cap_data`, revision 2).
+fn with_capability(rig: &Rig, program: &str) -> Outcome<String> {
+    let copy = rig.dir.join(Path::new(program).file_name().unwrap_or_default());
+    fs::copy(program, &copy)?;
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+    let capability = if program.ends_with("newuidmap") { 7 } else { 6 };
+    let words = [0x0200_0001_u32, 1 << capability, 0, 0, 0];
+    let value: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    sys::set_attribute(&copy, c"security.capability", &value)?;
+    Ok(copy.display().to_string())
+}
+
 /// A bundle with mappings: (ID in the container, ID on the host, size).
 fn bundle(rig: &Rig, uids: &[(i64, i64, i64)], gids: &[(i64, i64, i64)]) -> Outcome<Bundle> {
     let mut bundle = user_namespace_bundle(rig)?;
@@ -97,7 +117,15 @@ fn bundle(rig: &Rig, uids: &[(i64, i64, i64)], gids: &[(i64, i64, i64)]) -> Outc
 const OWN: i64 = USER as i64;
 
 fn id_helpers_map_ranges(rig: &mut Rig) -> Outcome {
-    prepared(rig, Programs::Setuid, RANGES)?;
+    map_ranges(rig, Programs::Setuid)
+}
+
+fn id_helpers_with_file_capabilities(rig: &mut Rig) -> Outcome {
+    map_ranges(rig, Programs::Capabilities)
+}
+
+fn map_ranges(rig: &mut Rig, programs: Programs) -> Outcome {
+    prepared(rig, programs, RANGES)?;
     let mut bundle = bundle(rig, &[(0, OWN, 1), (1, 100_000, 65536)], &[(0, OWN, 1), (1, 200_000, 65536)])?;
     bundle.set("process.user", json!({"uid": 7i64, "gid": 8i64, "additionalGids": [9i64]}));
     fs::set_permissions(bundle.host_path("tmp"), Permissions::from_mode(0o777))?;

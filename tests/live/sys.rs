@@ -193,6 +193,15 @@ pub fn mode(path: &Path, mode: u32) -> Result<()> {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
+/// Sets an extended attribute of a file.
+pub fn set_attribute(path: &Path, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
+    let path = text(path)?;
+    let length = value.len();
+    // SAFETY: two strings and a value of this length, which outlive the call.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), length, 0) };
+    check(set.into()).map(drop)
+}
+
 pub fn mknod(path: &Path, mode: u32, major: u32, minor: u32) -> Result<()> {
     let path = text(path)?;
     // SAFETY: one string that outlives the call.
