@@ -25,6 +25,7 @@ tests![
     rootless_default_maps_of_one_id,
     rootless_state_in_tmp,
     rootless_spec_of_root_runs,
+    rootless_commands_of_the_page,
     rootless_namespaces_are_limited,
 ];
 
@@ -175,6 +176,45 @@ fn rootless_spec_of_root_runs(rig: &mut Rig) -> Outcome {
     let inside = rig.report(&mut bundle, &["id", "stat", "/dev/pts/ptmx"])?;
     inside.is("uid", "0 0 0")?;
     inside.is("stat:/dev/pts/ptmx", "c 666 0 0 5:2")?;
+    rig.nothing_left()
+}
+
+/// The first block of commands of docs/rootless.md. There is no terminal here, and the program of the template is `sh`.
+fn rootless_commands_of_the_page(rig: &mut Rig) -> Outcome {
+    prepared(rig, Programs::Setuid, RANGES)?;
+    let page = include_str!("../../docs/rootless.md");
+    let block = page.lines().skip_while(|line| !line.starts_with("    "));
+    let block: Vec<&str> = block.map_while(|line| line.strip_prefix("    ")).collect();
+    let bundle = bundle(rig)?;
+    fs::create_dir(bundle.dir.join("rootfs/bin"))?;
+    let payload = &rig.suite.payload;
+    fs::copy(payload, bundle.dir.join("rootfs/bin/payload"))?;
+    fs::write(bundle.dir.join("rootfs/bin/id"), "#!/bin/payload say\n")?;
+    sys::mode(&bundle.dir.join("rootfs/bin/id"), 0o755)?;
+    give_to_user(&bundle.dir)?;
+    let run_dir = rig.dir.join("run");
+    fs::create_dir(&run_dir)?;
+    sys::chown(&run_dir, USER, USER)?;
+    let words = "s/\"terminal\": true/\"terminal\": false/; s/\"sh\"/\"payload\", \"wait\", \"1\"/";
+    let mut output = String::new();
+    for line in &block {
+        let mut command = std::process::Command::new("sh");
+        let then = if line.starts_with("mote spec") {
+            format!(" && sed -i '{words}' config.json")
+        } else {
+            String::new()
+        };
+        command.args(["-c", &format!("cd {} && {line}{then}", bundle.dir.display())]);
+        rig.prepare(&mut command);
+        let path = format!("{}:/usr/bin:/bin", rig.suite.dir.display());
+        command.env("PATH", path).env("XDG_RUNTIME_DIR", &run_dir).env("MOTE_LIVE", &rig.marker);
+        let done = run(&mut command, "")?;
+        same(line, (done.code(), done.stderr.as_str()), (0, ""))?;
+        output += &done.stdout;
+    }
+    same("commands", block.len() > 6, true)?;
+    contains("the output", &output, "say=/bin/id\n")?;
+    contains("the output", &output, "running")?;
     rig.nothing_left()
 }
 
