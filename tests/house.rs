@@ -135,6 +135,25 @@ fn every_file_has_a_documentation_comment() -> io::Result<()> {
 }
 
 #[test]
+fn pages_have_no_conflict_markers() -> io::Result<()> {
+    let mut found = Vec::new();
+    for directory in [".", "docs"] {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|end| end != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&path)?;
+            let lines = (1..).zip(text.lines());
+            let marked = lines.filter(|(_, line)| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>"));
+            found.extend(marked.map(|(number, _)| format!("{}:{number}: a conflict marker", path.display())));
+        }
+    }
+    none("pages have no conflict markers", &found);
+    Ok(())
+}
+
+#[test]
 fn functions_are_short() -> io::Result<()> {
     let mut found = Vec::new();
     for file in read("src")?.iter().chain(&read("tests")?) {
