@@ -18,6 +18,7 @@ pub mod device;
 pub mod entry;
 mod id_helper;
 pub mod idmap;
+mod map_error;
 pub mod sysctl;
 pub mod time;
 pub mod user;

@@ -42,7 +42,7 @@ unsafe extern "C" {
 }
 
 /// The page size in bytes.
-fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     getauxval(AT_PAGESZ) as usize
 }
 
