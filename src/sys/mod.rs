@@ -16,6 +16,7 @@ pub(crate) mod fault;
 pub mod fd;
 pub(crate) mod key;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod net;
 pub(crate) mod pidfd;
 mod program;
