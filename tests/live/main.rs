@@ -32,6 +32,7 @@ mod missing;
 mod namespaces;
 mod nested;
 mod payload;
+mod privileges;
 mod process;
 mod report;
 mod rig;
@@ -50,6 +51,8 @@ use runner::{Case, Count, Test};
 const GROUPS: &[&[Test]] = &[
     namespaces::new::TESTS,
     namespaces::join::TESTS,
+    namespaces::mapping::TESTS,
+    namespaces::owner::TESTS,
     namespaces::setting::TESTS,
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
@@ -157,6 +160,7 @@ const GROUPS: &[&[Test]] = &[
     id_helper::TESTS,
     inside::TESTS,
     nested::TESTS,
+    privileges::TESTS,
     missing::TESTS,
     denied::TESTS,
     crash::TESTS,
