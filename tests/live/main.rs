@@ -108,6 +108,7 @@ const GROUPS: &[&[Test]] = &[
     filter::listener_error::TESTS,
     filter::listener::TESTS,
     filter::mote_calls::TESTS,
+    filter::user_namespace::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
     cgroups::named::TESTS,
