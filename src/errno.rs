@@ -81,7 +81,8 @@ static TEXTS: [&str; 134] = [
     "multihop attempted",
     "RFS specific error",
     "bad message",
-    "value too large for defined data type",
+    // The kernel also returns it for a file whose owner would have no ID in the user namespace of its filesystem.
+    "value too large for defined data type, or an ID without a mapping",
     "name not unique on network",
     "file descriptor in bad state",
     "remote address changed",

@@ -60,7 +60,8 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
         return Err(refuse("it has no mount namespace"));
     }
-    let (entry, expected) = (ContainerNamespaces::new(namespaces), root_of(&directory)?);
+    let user = config.process.as_ref().map_or((0, 0), |process| (process.user.uid, process.user.gid));
+    let (entry, expected) = ((ContainerNamespaces::new(namespaces), user), root_of(&directory)?);
     let mut list = file::read(CWD, file)?;
     let mounts = top_level::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
     if change == Change::Remove {
@@ -68,7 +69,8 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
         return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));
     }
     // The user namespace exists, whether it was created for the container or given by path: it is joined.
-    let user = entry.has_user().then_some(UserNamespace { mappings: config.linux.mappings(), joined: true });
+    let user =
+        entry.0.has_user().then_some(UserNamespace { mappings: config.linux.mappings(), joined: true });
     let bundle = CString::new(status.bundle.as_str()).unwrap_or_default();
     let mut plan = Plan::new(
         &mounts,

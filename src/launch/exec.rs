@@ -17,7 +17,7 @@ use crate::error::{self, On, Result};
 use crate::os::procfs;
 use crate::plan::ExecPlan;
 use crate::process::terminal;
-use crate::process::user::{become_root, is_setgroups_denied};
+use crate::process::user::is_setgroups_denied;
 use crate::rootfs::id::Expected;
 use crate::rootfs::mount_namespace::change_root;
 use crate::rootfs::path::Root;
@@ -166,7 +166,7 @@ fn set_up(plan: &ExecPlan<'_>, inherited: &Inherited<'_>) -> Result<FoundProgram
     // Before anything is changed or looked up in the container.
     inherited.target.root.check()?;
     if plan.process.user_namespace {
-        become_root()?;
+        plan.process.user.become_root()?;
     }
     // Late, so that the steps until now are not charged to the container.
     inherited.cgroup_fds.enter()?;

@@ -20,10 +20,11 @@ use crate::sys::end::How;
 use crate::sys::fd::close_in_child;
 use crate::sys::pidfd::reap;
 
-/// Runs `act` in the mount namespace of the container init `init`; fails if the root there is not `expected`.
+/// Runs `act` in the mount namespace of the container init `init`, with the IDs of [`become_root`] if there is a user
+/// namespace; fails if the root there is not `expected`.
 /// `directory` is the state directory, locked. `answer` opens the mount trees that `act` requests.
 pub fn run(
-    namespaces: ContainerNamespaces,
+    (namespaces, user): (ContainerNamespaces, (u32, u32)),
     init: &OwnedFd,
     expected: Expected,
     directory: BorrowedFd<'_>,
@@ -36,7 +37,7 @@ pub fn run(
     let (channel, child_channel) = Channel::pair()?;
     let child = || -> Infallible {
         [directory, channel.fd()].into_iter().for_each(close_in_child);
-        let result = join_container(namespaces, init, expected).and_then(|mut root| {
+        let result = join_container(namespaces, user, init, expected).and_then(|mut root| {
             act(&mut root, &mut |request, trees| child_channel.request_trees(request, trees))
         });
         child_channel.send(&match result {
@@ -69,11 +70,16 @@ fn listen(channel: &Channel, answer: &mut dyn FnMut(Request) -> Result<Vec<Owned
     }
 }
 
-fn join_container(namespaces: ContainerNamespaces, init: &OwnedFd, expected: Expected) -> Result<Root> {
+fn join_container(
+    namespaces: ContainerNamespaces,
+    user: (u32, u32),
+    init: &OwnedFd,
+    expected: Expected,
+) -> Result<Root> {
     namespaces.join_mount(init)?;
     expected.check()?;
     if namespaces.has_user() {
-        become_root()?;
+        become_root(user)?;
     }
     // "/" is the container's root now.
     let root = open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());

@@ -23,7 +23,7 @@ use crate::error::{Error, On, Result};
 use crate::hooks::{InContainer, Point};
 use crate::plan::Plan;
 use crate::process::terminal;
-use crate::process::user::{become_root, is_setgroups_denied};
+use crate::process::user::is_setgroups_denied;
 use crate::rootfs::id::RootId;
 use crate::rootfs::mount_namespace::Creator;
 use crate::rootfs::path::Root;
@@ -218,7 +218,7 @@ fn own_pid() -> i32 {
 
 /// Becomes root of the user namespace, which owns everything that is created from here on.
 fn become_root_inside(plan: &Plan<'_>) -> Result<()> {
-    become_root()?;
+    plan.process.user.become_root()?;
     match plan.namespaces.makes_ipc_inside() {
         true => unshare(linux_raw_sys::general::CLONE_NEWIPC).on(format_args!("unshare CLONE_NEWIPC")),
         false => Ok(()),

@@ -20,6 +20,8 @@ pub mod entry;
 pub mod forbidden;
 mod id_helper;
 pub mod idmap;
+mod map_error;
+mod refused;
 pub mod sysctl;
 pub mod time;
 pub mod user;
@@ -212,7 +214,7 @@ impl<'a> Plan<'a> {
         for (join, fd) in mine().filter(|(join, _)| join.kind != Kind::User) {
             match enter(join.kind, fd) {
                 Err(Errno::PERM) if self.is_joined(Kind::User) => denied |= 1 << join.kind as u32,
-                entered => join.explain(entered)?,
+                entered => join.explain(entered, fd)?,
             }
         }
         for (join, fd) in mine().filter(|(join, _)| join.kind == Kind::User) {
@@ -256,17 +258,14 @@ pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
 
 impl JoinedNamespace<'_> {
     fn enter(&self, fd: &OwnedFd) -> Result<()> {
-        self.explain(enter(self.kind, fd))
+        self.explain(enter(self.kind, fd), fd)
     }
 
-    fn explain(&self, entered: rustix::io::Result<()>) -> Result<()> {
-        let entered = match entered {
-            // setns(2), EINVAL: the type does not match, or it is the caller's own user namespace.
-            Err(Errno::INVAL) => {
-                Err(Error::invalid(format_args!("not a {} namespace to join", self.kind.name())))
-            }
-            other => other.on(format_args!("setns")),
-        };
+    fn explain(&self, entered: rustix::io::Result<()>, fd: &OwnedFd) -> Result<()> {
+        let entered = entered.map_err(|errno| {
+            let is_own = |user: &OwnedFd| is_own(Kind::User, user).unwrap_or_default();
+            refused::explain(errno, (self.kind, flag(self.kind)), fd, is_own)
+        });
         entered.at(format_args!("linux.namespaces[{}].path {}", self.index, Show(self.path)))
     }
 }

@@ -11,6 +11,7 @@ use rustix::io::write;
 use rustix::process::Pid;
 
 use super::id_helper::{NEWGIDMAP, NEWUIDMAP};
+use super::map_error;
 use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{At, Error, On, Result};
 use crate::host::Host;
@@ -77,11 +78,11 @@ impl Plan {
         }
         match self.gid_helped {
             Some(own) => NEWGIDMAP.write(pid, &self.gids, own).at(format_args!("linux.gidMappings"))?,
-            None => put(proc, pid, "gid_map", &lines(&self.gids))?,
+            None => put_map(proc, pid, ("linux.gidMappings", "gid_map"), &self.gids)?,
         }
         match self.uid_helped {
             Some(own) => NEWUIDMAP.write(pid, &self.uids, own).at(format_args!("linux.uidMappings")),
-            None => put(proc, pid, "uid_map", &lines(&self.uids)),
+            None => put_map(proc, pid, ("linux.uidMappings", "uid_map"), &self.uids),
         }
     }
 }
@@ -90,8 +91,15 @@ impl Plan {
 #[cold]
 #[inline(never)]
 pub(super) fn write_maps(proc: &OwnedFd, pid: Pid, (uids, gids): Mappings<'_>) -> Result<()> {
-    put(proc, pid, "gid_map", &lines(gids))?;
-    put(proc, pid, "uid_map", &lines(uids))
+    put_map(proc, pid, ("gidMappings", "gid_map"), gids)?;
+    put_map(proc, pid, ("uidMappings", "uid_map"), uids)
+}
+
+/// Writes one of the maps; the names are those of the field and the file.
+fn put_map(proc: &OwnedFd, pid: Pid, names: (&str, &str), mappings: &[IdMapping]) -> Result<()> {
+    let text = lines(mappings);
+    let explain = |error| map_error::explain(error, names, mappings, text.len(), proc);
+    put(proc, pid, names.1, &text).map_err(explain)
 }
 
 fn put(proc: &OwnedFd, pid: Pid, file: &str, text: &str) -> Result<()> {

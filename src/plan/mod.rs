@@ -137,11 +137,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the container init is cloned into its cgroup. From an intermediate process, or if another user namespace
-    /// is joined, CLONE_INTO_CGROUP would be denied.
+    /// is joined, CLONE_INTO_CGROUP would be denied; and so in a cgroup namespace that is joined before the clone, where
+    /// the cgroup does not exist (ENOENT, with the mount option nsdelegate of cgroups(7)).
     pub(crate) fn is_born_inside(&self) -> bool {
         let planned =
             self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join_time() == cgroup::JoinTime::AtClone);
-        planned && !self.namespaces.is_joined(Kind::User) && !self.namespaces.needs_intermediate()
+        let joined = [Kind::User, Kind::Cgroup].iter().any(|kind| self.namespaces.is_joined(*kind));
+        planned && !joined && !self.namespaces.needs_intermediate()
     }
 
     /// Whether a step uses the host's procfs.

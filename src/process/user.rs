@@ -67,16 +67,19 @@ impl Plan {
                     false => Err(refused()),
                 };
             }
-            set_thread_groups(groups)
-                .on(format_args!("process.user.additionalGids: setgroups of {}", groups.len()))?;
+            set_thread_groups(groups).map_err(|errno| refused_groups(errno, groups))?;
         }
         self.apply_ids()
     }
 
     fn apply_ids(&self) -> Result<()> {
-        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        set_thread_res_gid(gid, gid, gid).on(format_args!("process.user.gid: setresgid {}", self.gid))?;
-        set_thread_res_uid(uid, uid, uid).on(format_args!("process.user.uid: setresuid {}", self.uid))
+        set_gid(self.gid).map_err(|errno| refused_id(errno, GID, self.gid))?;
+        set_uid(self.uid).map_err(|errno| refused_id(errno, UID, self.uid))
+    }
+
+    /// Makes the process root of the user namespace that it has joined, see [`become_root`].
+    pub fn become_root(&self) -> Result<()> {
+        become_root((self.uid, self.gid))
     }
 
     /// Reports the system calls of [`Plan::apply`] and [`Plan::apply_umask`].
@@ -122,9 +125,50 @@ pub fn is_setgroups_denied(proc: &OwnedFd) -> Result<bool> {
     }
 }
 
-/// Changes to UID and GID 0, after a user namespace has been joined.
-pub fn become_root() -> Result<()> {
-    let (uid, gid) = (Uid::ROOT, Gid::ROOT);
-    set_thread_res_gid(gid, gid, gid).on(format_args!("setresgid 0 in the user namespace"))?;
-    set_thread_res_uid(uid, uid, uid).on(format_args!("setresuid 0 in the user namespace"))
+/// Changes to UID and GID 0, after a user namespace has been joined. Where that does not map 0, which only the kernel knows
+/// of a joined one, the process gets the IDs of its program: with IDs that are not mapped it could not create files.
+pub fn become_root((uid, gid): (u32, u32)) -> Result<()> {
+    match set_gid(0) {
+        Err(Errno::INVAL) => set_gid(gid).map_err(|errno| refused_id(errno, GID, gid))?,
+        done => done.on(format_args!("setresgid 0 in the user namespace"))?,
+    }
+    match set_uid(0) {
+        Err(Errno::INVAL) => set_uid(uid).map_err(|errno| refused_id(errno, UID, uid)),
+        done => done.on(format_args!("setresuid 0 in the user namespace")),
+    }
+}
+
+/// The fields and the calls that set them.
+const UID: &str = "process.user.uid: setresuid";
+const GID: &str = "process.user.gid: setresgid";
+
+fn set_uid(uid: u32) -> rustix::io::Result<()> {
+    let uid = Uid::from_raw(uid);
+    set_thread_res_uid(uid, uid, uid)
+}
+
+fn set_gid(gid: u32) -> rustix::io::Result<()> {
+    let gid = Gid::from_raw(gid);
+    set_thread_res_gid(gid, gid, gid)
+}
+
+/// EINVAL has one reason only (setresuid(2)).
+#[cold]
+#[inline(never)]
+fn refused_id(errno: Errno, call: &str, id: u32) -> Error {
+    let why = if errno == Errno::INVAL { " (not mapped in the user namespace)" } else { "" };
+    Error::system(errno, format_args!("{call} {id}{why}"))
+}
+
+/// EINVAL: one of the groups is not mapped, or there are more than NGROUPS_MAX (setgroups(2)).
+#[cold]
+#[inline(never)]
+fn refused_groups(errno: Errno, groups: &[Gid]) -> Error {
+    const NGROUPS_MAX: usize = 65536;
+    let why = match errno {
+        Errno::INVAL if groups.len() > NGROUPS_MAX => " (more than 65536)",
+        Errno::INVAL => " (not all are mapped in the user namespace)",
+        _ => "",
+    };
+    Error::system(errno, format_args!("process.user.additionalGids: setgroups of {}{why}", groups.len()))
 }

@@ -11,12 +11,14 @@ use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::umask;
 
+use super::idmap::{FindUserNamespace, UserNamespace};
 use super::own_mounts::OwnMounts;
 use super::path::{Make, Root};
 use super::{node, source::Source, tree};
 use crate::config::device::{Device, DeviceKind};
 use crate::config::linux::{IdMapping, Mappings};
 use crate::error::{Error, Result, Show};
+use crate::sys::mount::mount_idmap;
 
 /// The plan of device nodes in the container's /dev and elsewhere.
 #[derive(Debug, Default)]
@@ -47,7 +49,10 @@ enum Stage {
     /// Not needed, or mknod(2) is denied in the parent too.
     #[default]
     No,
-    Wanted,
+    /// `joined`: for a user namespace given by path, whose mappings only the kernel knows.
+    Wanted {
+        joined: bool,
+    },
     Made(OwnedFd),
 }
 
@@ -88,22 +93,21 @@ static LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 impl<'a> Plan<'a> {
-    /// Plans the devices. `mapped`: the ID mappings of the container's user namespace, in which mknod(2) is denied;
-    /// `host_dev`: /dev is a bind mount of the host's, so default devices are not created.
-    pub fn new(devices: &[Device<'a>], mapped: Option<Mappings<'_>>, host_dev: bool) -> Self {
+    /// Plans the devices. `user`: the container's user namespace, in which mknod(2) is denied; `host_dev`: /dev is a bind mount of the host's, so default devices are not created.
+    pub fn new(devices: &[Device<'a>], user: Option<UserNamespace<'_>>, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
         let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path));
         let default = default.map(|(path, major, minor)| {
             let (path, kind, file_mode) = (*path, DeviceKind::Char, Some(node::MODE));
             let device = Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None };
-            let bind = mapped.map(|_| Bind::Host(Source::new(device.path, false)));
+            let bind = user.map(|_| Bind::Host(Source::new(device.path, false)));
             Node { device, bind }
         });
         let mut nodes: Vec<Node<'a>> = default.collect();
         let defaults = nodes.len();
         let stage = match devices {
             [] => Stage::No,
-            devices => add(&mut nodes, devices, mapped),
+            devices => add(&mut nodes, devices, user),
         };
         Plan { nodes, defaults, stage }
     }
@@ -118,17 +122,19 @@ impl<'a> Plan<'a> {
 
     /// Creates nodes in the parent, if the container init cannot. If it is denied there too (in a user namespace, or
     /// without CAP_MKNOD), the host's nodes at the same paths are used instead.
-    pub fn make_on_host(&mut self) -> Result<()> {
+    /// `find` finds the user namespace that the container joins.
+    pub fn make_on_host(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
         match self.stage {
-            Stage::Wanted => self.make_or_bind(),
+            Stage::Wanted { joined } => self.make_or_bind(joined.then_some(find)),
             _ => Ok(()),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn make_or_bind(&mut self) -> Result<()> {
-        self.stage = self.make_all()?;
+    fn make_or_bind(&mut self, joined: Option<&mut FindUserNamespace<'_>>) -> Result<()> {
+        let mapped = joined.map(|find| self.make_mapped(find)).transpose()?.flatten();
+        self.stage = mapped.map_or_else(|| self.make_all(false), Ok)?;
         if let Stage::No = self.stage {
             for node in &mut self.nodes {
                 if let Some(Bind::Made(_)) = node.bind {
@@ -139,8 +145,20 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Creates a detached tmpfs with the nodes; `Stage::No` if this is denied.
-    fn make_all(&self) -> Result<Stage> {
+    /// Creates the nodes with owners in IDs of the container, on a tmpfs whose owners the kernel maps by the user
+    /// namespace; `None` if it cannot (before linux 6.3).
+    fn make_mapped(&self, find: &mut FindUserNamespace<'_>) -> Result<Option<Stage>> {
+        let stage = self.make_all(true)?;
+        let is_mapped = match &stage {
+            Stage::Made(tree) => mount_idmap(tree.as_fd(), find(None)?.as_fd(), false).is_ok(),
+            _ => true,
+        };
+        Ok(is_mapped.then_some(stage))
+    }
+
+    /// Creates a detached tmpfs with the nodes; `Stage::No` if this is denied. `inside`: with owners in IDs of the
+    /// container.
+    fn make_all(&self, inside: bool) -> Result<Stage> {
         let stage = match tree::filesystem(c"tmpfs", c"tmpfs", iter::empty(), 0) {
             Err(error) if error.is(Errno::PERM) => return Ok(Stage::No),
             made => made?.1,
@@ -148,7 +166,10 @@ impl<'a> Plan<'a> {
         // The modes of nodes are exact.
         let mask = umask(Mode::empty());
         let mut made = self.nodes.iter().map(|node| match &node.bind {
-            Some(Bind::Made(made)) => node::make(&stage, &made.name, &node.device, made.owner),
+            Some(Bind::Made(made)) => {
+                let owner = if inside { owner_inside(&node.device) } else { made.owner };
+                node::make(&stage, &made.name, &node.device, owner)
+            }
             _ => Ok(true),
         });
         let denied = made.find(|made| !matches!(made, Ok(true)));
@@ -259,6 +280,11 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The owner of a device in IDs of the container: root by default.
+fn owner_inside(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(device.uid.unwrap_or(0))), Some(Gid::from_raw(device.gid.unwrap_or(0))))
+}
+
 impl Made {
     fn new(index: usize, device: &Device<'_>, (uids, gids): Mappings<'_>) -> Self {
         let uid = IdMapping::to_host(uids, device.uid.unwrap_or(0)).map(Uid::from_raw);
@@ -270,13 +296,13 @@ impl Made {
 /// Adds the devices of config.json; returns whether the parent has to create nodes.
 #[cold]
 #[inline(never)]
-fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], mapped: Option<Mappings<'_>>) -> Stage {
+fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], user: Option<UserNamespace<'_>>) -> Stage {
     let mut stage = Stage::No;
     for (index, device) in devices.iter().enumerate() {
-        let mapped = mapped.filter(|_| device.kind != DeviceKind::Fifo);
-        let bind = mapped.map(|mapped| Bind::Made(Made::new(index, device, mapped)));
-        if bind.is_some() {
-            stage = Stage::Wanted;
+        let user = user.filter(|_| device.kind != DeviceKind::Fifo);
+        let bind = user.map(|user| Bind::Made(Made::new(index, device, user.mappings)));
+        if let Some(UserNamespace { joined, .. }) = user {
+            stage = Stage::Wanted { joined };
         }
         nodes.push(Node { device: *device, bind });
     }

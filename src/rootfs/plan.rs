@@ -53,8 +53,6 @@ impl<'a> Plan<'a> {
     pub fn new(config: &Config<'a>, context: &Context<'a, '_>) -> Result<Self> {
         let linux = &config.linux;
         let host_dev = config.mounts.iter().any(binds_dev);
-        // In a user namespace mknod(2) is not allowed.
-        let mapped = context.user.map(|user| user.mappings);
         let mounts = ops(&config.mounts, context)?;
         Ok(Plan {
             needs_host: context.in_place || mounts.iter().any(Op::needs_host),
@@ -64,7 +62,7 @@ impl<'a> Plan<'a> {
             root: Source::new(absolute(context.bundle, config.root.path), true),
             propagation: propagation(linux.rootfs_propagation),
             mounts,
-            devices: device::Plan::new(&linux.devices, mapped, host_dev),
+            devices: device::Plan::new(&linux.devices, context.user, host_dev),
             cover: mask::Plan::new(&linux.masked_paths, &linux.readonly_paths, context.label),
             readonly: config.root.readonly,
             cwd: config.process.as_ref().map_or(c"/", |process| process.cwd),
@@ -86,7 +84,7 @@ impl<'a> Plan<'a> {
             self.root.set(shared::open(self.root.path()).at(format_args!("root.path"))?);
             return Ok(());
         }
-        self.devices.make_on_host().at(format_args!("linux.devices"))?;
+        self.devices.make_on_host(find).at(format_args!("linux.devices"))?;
         self.look_inside()?;
         read_links(&mut self.mounts)?;
         match self.root.open(None) {

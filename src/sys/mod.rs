@@ -16,6 +16,7 @@ pub(crate) mod fault;
 pub mod fd;
 pub(crate) mod key;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod net;
 pub(crate) mod pidfd;
 mod program;
@@ -42,7 +43,7 @@ unsafe extern "C" {
 }
 
 /// The page size in bytes.
-fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     getauxval(AT_PAGESZ) as usize
 }
 

@@ -33,6 +33,7 @@ mod missing;
 mod namespaces;
 mod nested;
 mod payload;
+mod privileges;
 mod process;
 mod report;
 mod rig;
@@ -51,6 +52,8 @@ use runner::{Case, Count, Test};
 const GROUPS: &[&[Test]] = &[
     namespaces::new::TESTS,
     namespaces::join::TESTS,
+    namespaces::mapping::TESTS,
+    namespaces::owner::TESTS,
     namespaces::setting::TESTS,
     namespaces::device::TESTS,
     rootfs::bind::TESTS,
@@ -106,6 +109,7 @@ const GROUPS: &[&[Test]] = &[
     filter::listener_error::TESTS,
     filter::listener::TESTS,
     filter::mote_calls::TESTS,
+    filter::user_namespace::TESTS,
     cgroups::path::TESTS,
     cgroups::limit::TESTS,
     cgroups::named::TESTS,
@@ -159,6 +163,7 @@ const GROUPS: &[&[Test]] = &[
     by_hand::TESTS,
     inside::TESTS,
     nested::TESTS,
+    privileges::TESTS,
     missing::TESTS,
     denied::TESTS,
     crash::TESTS,

@@ -74,6 +74,16 @@ pub fn setns(namespace: RawFd) -> Result<()> {
     check(i64::from(unsafe { libc::setns(namespace, 0) })).map(drop)
 }
 
+/// Opens the user namespace that owns a namespace (ioctl_ns(2)).
+pub fn owner(namespace: &std::fs::File) -> Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_int = 0xb701;
+    // SAFETY: the request has no argument; the kernel has opened the file for this process.
+    unsafe {
+        check(libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS as _).into())
+            .map(|fd| OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
 pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) -> Result<()> {
     let (source, target, kind, data) = (text(source)?, text(target)?, text(kind)?, text(data)?);
     // SAFETY: four strings that outlive the call.

@@ -7,6 +7,7 @@ pub mod early_kill;
 pub mod listener;
 pub mod listener_error;
 pub mod mote_calls;
+pub mod user_namespace;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;

@@ -17,6 +17,7 @@ tests![
     all_in_order_of_run_detached,
     several_at_one_point,
     in_a_user_namespace,
+    on_the_host_by_its_root,
     create_runtime_runs_on_the_host,
     create_container_runs_in_the_namespaces,
     start_container_runs_in_the_root,
@@ -81,6 +82,23 @@ fn in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let output = rig.run(&hooked.bundle, &[])?;
     same("the standard error", output.stderr.as_str(), "")?;
     hooked.reported(&POINTS)
+}
+
+/// The container has a user namespace, and the hooks are outside of it.
+fn on_the_host_by_its_root(rig: &mut Rig) -> Outcome {
+    let host = command::run(&mut rig.host(&["ns"]), "")?.success()?.report();
+    for point in ["prestart", "createRuntime", "poststart", "poststop"] {
+        let mut hooked = Hooked::new(rig)?;
+        hooked.add(point, &["ns", "id"]);
+        hooked.bundle.user_namespace(100_000);
+        hooked.bundle.verbs(&[]);
+        rig.run(&hooked.bundle, &[])?.success()?;
+        let seen = hooked.report()?;
+        seen.is("ns:user", host.get("ns:user"))?;
+        seen.is("uid", "0 0 0")?;
+        seen.is("gid", "0 0 0")?;
+    }
+    Ok(())
 }
 
 /// The container init exists, in its namespaces and with its mounts, and has not entered its root.

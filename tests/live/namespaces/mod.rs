@@ -3,8 +3,10 @@
 
 pub mod device;
 pub mod join;
+pub mod mapping;
 mod network;
 pub mod new;
+pub mod owner;
 pub mod setting;
 
 use crate::check::{Outcome, skip_allowed};

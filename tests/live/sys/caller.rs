@@ -46,3 +46,47 @@ pub fn set_io_priority(priority: i32) -> Result<()> {
     // SAFETY: takes no pointer; 1 is IOPRIO_WHO_PROCESS, 0 this process.
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, priority) }).map(drop)
 }
+
+/// Changes the user and group ID and keeps all capabilities, as [`keep_capabilities`].
+pub fn become_user_with_capabilities(id: u32) -> Result<()> {
+    super::prctl(libc::PR_SET_KEEPCAPS, 1);
+    // SAFETY: both take no pointer.
+    unsafe {
+        check(libc::setresgid(id, id, id).into())?;
+        check(libc::setresuid(id, id, id).into())?;
+    }
+    keep_capabilities()
+}
+
+/// Makes all capabilities ambient, so that they are kept across execve(2).
+pub fn keep_capabilities() -> Result<()> {
+    let [_, permitted, _] = super::capabilities();
+    set_capabilities(permitted)?;
+    for number in (0..64).filter(|number| permitted >> number & 1 == 1) {
+        // SAFETY: takes no pointer.
+        let raised = unsafe {
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number as u64, 0u64, 0u64)
+        };
+        check(raised.into())?;
+    }
+    Ok(())
+}
+
+/// Gives up capabilities for good, as bits: from all sets.
+pub fn drop_capabilities(dropped: u64) -> Result<()> {
+    for number in (0..64).filter(|number| dropped >> number & 1 == 1) {
+        // EINVAL: the kernel has no such capability.
+        super::prctl(libc::PR_CAPBSET_DROP, number);
+    }
+    let [_, permitted, _] = super::capabilities();
+    set_capabilities(permitted & !dropped)
+}
+
+/// Sets the effective, permitted and inheritable sets.
+fn set_capabilities(bits: u64) -> Result<()> {
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let [low, high] = [bits as u32, (bits >> 32) as u32];
+    let data = [[low; 3], [high; 3]];
+    // SAFETY: version 3 takes an 8-byte header and two records of three words.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
+}
