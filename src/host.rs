@@ -206,6 +206,23 @@ pub(crate) fn is_administrator() -> bool {
     sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) && !in_user_namespace()
 }
 
+/// The effective UID of this process, as the user namespace above shows it if this one is not the initial one
+/// (user_namespaces(7), uid_map).
+#[cold]
+pub(crate) fn outer_uid() -> u32 {
+    let own = rustix::process::geteuid().as_raw();
+    let mut space = [0u8; 512];
+    let map = open(c"/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let count = map.and_then(|map| read(&map, &mut space)).unwrap_or(0);
+    let map = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
+    let outer = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map_while(|number| number.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        own.checked_sub(inside).filter(|offset| *offset < count)?.checked_add(outside)
+    };
+    map.lines().find_map(outer).unwrap_or(own)
+}
+
 /// Whether this process is in a user namespace other than the initial one; false if /proc cannot be read.
 pub fn in_user_namespace() -> bool {
     statat(CWD, c"/proc/self/ns/user", AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)

@@ -7,6 +7,7 @@
 //! - `scripts.rs`: how `.ci/run` and `scripts/test` report tests that did not run, and the environment in which they
 //!   run tests.
 //! - `security.rs`: the table of docs/security.md.
+//! - `limits.rs`: the table and the commands of docs/limits.md.
 
 // Tests may panic, and print what they skip.
 #![allow(
@@ -23,6 +24,8 @@ mod completion;
 mod help;
 #[path = "texts/install.rs"]
 mod install;
+#[path = "texts/limits.rs"]
+mod limits;
 #[path = "texts/man.rs"]
 mod man;
 #[path = "texts/scratch.rs"]

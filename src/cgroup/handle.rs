@@ -15,9 +15,11 @@ use super::devices::program;
 use super::fs::current::{may_move, own_cgroup};
 use super::fs::fds::CgroupFds;
 use super::fs::hierarchies::Hierarchies;
+use super::fs::path::ancestors;
+use super::fs::undelegated::is_refused;
 use super::systemd::attach::AttachVia;
 use super::systemd::placeholder::Placeholder;
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{self, Cgroups};
 
 /// A cgroup of a container, in every hierarchy.
@@ -135,7 +137,7 @@ impl Cgroup {
             Some((name, fd)) if name == file => fd,
             _ => {
                 let opened = self.hierarchies.open_file(&self.path, write.controller(), file);
-                opened.at(format_args!("linux.resources.{}", write.field))?
+                opened.map_err(|error| not_opened(error, write))?
             }
         };
         let before = undo.as_ref().and_then(|_| self.before(write));
@@ -152,23 +154,31 @@ impl Cgroup {
         program.attach(self.hierarchies.open_v2(&self.path)?.as_fd())
     }
 
-    /// Explains an EACCES with which a process failed to join this cgroup, if the reason is delegation containment.
+    /// Explains an EACCES with which a process failed to join this cgroup, if the reason is that this user may not move
+    /// processes into it.
     #[cold]
     #[inline(never)]
     pub fn explain(&self, error: Error) -> Error {
         let path = &self.path;
-        match (self.hierarchies.v2, own_cgroup()) {
-            (Some(top), Ok(own))
-                if error.kind() == Kind::System
-                    && error.is(io::Errno::ACCESS)
-                    && !may_move(top, &own, path) =>
-            {
-                error.within(format_args!(
-                    "cannot move from cgroup {own} to cgroup {path} (cgroups(7), \"delegation containment\")"
-                ))
-            }
-            _ => error,
+        let (Some(top), Ok(own), None) = (self.hierarchies.v2, own_cgroup(), &self.attach_via) else {
+            return error;
+        };
+        if error.kind() != Kind::System || !error.is(io::Errno::ACCESS) {
+            return error;
         }
+        // Write access to the cgroup's own file is required, and to that of the common ancestor.
+        if !may_move(top, path, path) {
+            return error
+                .within(format_args!("linux.cgroupsPath: cgroup {path} is not delegated to this user"));
+        }
+        if may_move(top, &own, path) {
+            return error;
+        }
+        let first = ancestors(path).find(|above| may_move(top, above, above)).unwrap_or(path);
+        error.within(format_args!(
+            "cannot move from cgroup {own} to cgroup {path} (cgroups(7), \"delegation containment\"); \
+             start mote in a cgroup below {first}"
+        ))
     }
 
     /// Removes the cgroup. Processes that are still in it are killed first.
@@ -223,6 +233,19 @@ impl Cgroup {
     /// The processes of the cgroup and of the cgroups below it.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         self.hierarchies.processes(&self.path)
+    }
+}
+
+/// The error that the file of a limit cannot be opened.
+#[cold]
+fn not_opened(error: Error, write: &Write) -> Error {
+    let field = write.name();
+    // Who creates a cgroup owns these files, but delegation of an existing one does not include them (cgroups(7)).
+    match is_refused(&error) && write.controller() != "devices" {
+        true => error.within(format_args!(
+            "{field}: not delegated to this user, who may set limits of cgroups below this one"
+        )),
+        false => error.within(format_args!("{field}")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use rustix::io;
@@ -42,7 +42,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans the cgroup of a configuration; `None` if cgroups are disabled ([`Placement::Disabled`]) or the host has
-    /// none.
+    /// none. Without CAP_SYS_ADMIN (`may_limit_devices`) device rules have no effect on any host.
     ///
     /// Errors: invalid limits or paths, and limits that the host's hierarchies do not support.
     pub fn new(
@@ -50,6 +50,7 @@ impl Plan {
         id: &str,
         (placement, delegation): (&Placement, Option<Box<Delegation>>),
         layout: &Cgroups,
+        may_limit_devices: bool,
     ) -> Result<Option<Self>> {
         let linux = &config.linux;
         if let Placement::Disabled = placement {
@@ -57,9 +58,9 @@ impl Plan {
         }
         let mut writes = write::plan(&linux.resources, layout)?;
         if matches!(layout, Cgroups::None) {
-            return match writes.is_empty() && linux.resources.devices.is_empty() {
-                true => Ok(None),
-                false => Err(Error::invalid(format_args!("linux.resources: no cgroups at /sys/fs/cgroup"))),
+            return match first_limit(&writes, &linux.resources.devices, may_limit_devices) {
+                None => Ok(None),
+                Some(field) => Err(Error::invalid(format_args!("{field}: no cgroups at /sys/fs/cgroup"))),
             };
         }
         if let Some(limit) = linux.resources.memory.limit.filter(|limit| (1..SMALLEST_MEMORY).contains(limit))
@@ -95,6 +96,12 @@ impl Plan {
         let cgroup = Cgroup::new(hierarchies, &self.path);
         let mut made = Vec::new();
         let created = cgroup.hierarchies.create(&self.path, &self.writes, &mut made);
+        let created = match self.optional {
+            true => created,
+            false => {
+                created.map_err(|error| cgroup.hierarchies.not_delegated(error, &self.path, &self.writes))
+            }
+        };
         let limited = created.and_then(|()| cgroup.write(&self.writes, None));
         match limited.and_then(|()| self.finish(&cgroup, &mut made)) {
             Ok(()) => Ok(Some(cgroup)),
@@ -155,6 +162,13 @@ impl Plan {
     pub fn join_time(&self) -> JoinTime {
         self.join
     }
+}
+
+/// The first field that needs a cgroup.
+#[cold]
+fn first_limit(writes: &[Write], devices: &[DeviceRule], may_limit_devices: bool) -> Option<String> {
+    let devices = (may_limit_devices && !devices.is_empty()).then(|| "linux.resources.devices".into());
+    writes.first().map(|write| write.name().to_string()).or(devices)
 }
 
 /// Plans device rules: as writes to the v1 devices hierarchy if there is one, else as a program for v2. For an

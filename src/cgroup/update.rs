@@ -78,7 +78,8 @@ impl Cgroup {
             true => None,
             false => plan_devices(&rules, Some(earlier.len()), &layout, &mut writes)?,
         };
-        self.hierarchies.enable(&self.path, &writes)?;
+        let enabled = self.hierarchies.enable(&self.path, &writes);
+        enabled.map_err(|error| self.hierarchies.not_delegated(error, &self.path, &writes))?;
         let mut undo = Vec::new();
         let written = writes.clone();
         let limited = self.change(&memory, writes, &mut undo);
@@ -202,7 +203,7 @@ impl Cgroup {
 
 impl Hierarchies {
     /// The layout of these hierarchies.
-    pub(super) fn layout(&self) -> Cgroups {
+    pub fn layout(&self) -> Cgroups {
         match self.v2 {
             Some(".") => Cgroups::Unified,
             v2 => Cgroups::Hierarchies { names: self.v1.clone(), unified: v2.is_some() },

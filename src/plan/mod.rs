@@ -10,6 +10,8 @@ pub(crate) use process::ProcessPlan;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use linux_raw_sys::general::CAP_SYS_ADMIN;
+
 use crate::cgroup::fs::delegation::Delegation;
 use crate::cgroup::placement::Placement;
 use crate::cgroup::{self, FORCE_V1};
@@ -174,7 +176,7 @@ fn plan_cgroup(
     };
     let delegation = Delegation::plan(config, mappings, namespaces.is_new(Kind::Cgroup), &layout)?;
     let id = options.id.to_str().unwrap_or_default();
-    cgroup::Plan::new(config, id, (options.placement, delegation), &layout)
+    cgroup::Plan::new(config, id, (options.placement, delegation), &layout, host.has(CAP_SYS_ADMIN))
 }
 
 /// The hierarchies for a container with an old systemd, which needs the v1 hierarchy name=systemd at the path of the

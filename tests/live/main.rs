@@ -114,6 +114,8 @@ const GROUPS: &[&[Test]] = &[
     cgroups::limit::TESTS,
     cgroups::named::TESTS,
     cgroups::unprivileged::TESTS,
+    cgroups::undelegated::TESTS,
+    cgroups::user_manager::TESTS,
     cgroups::block::TESTS,
     cgroups::unified::TESTS,
     cgroups::update::TESTS,

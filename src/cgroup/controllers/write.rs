@@ -62,6 +62,14 @@ impl Write {
         controller(&self.file)
     }
 
+    /// The field of config.json, for errors: `linux.resources.memory.limit`. In `unified` it is the name of the file.
+    pub fn name(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| match self.field {
+            Field("unified", _) => write!(f, "linux.resources.unified.{}", self.file),
+            field => write!(f, "linux.resources.{field}"),
+        })
+    }
+
     /// Whether this error is ignored. A default device rule may be denied.
     pub fn ignores(&self, error: &Error) -> bool {
         match self.if_missing {
@@ -82,14 +90,14 @@ impl Write {
     /// The error of a failed write.
     #[cold]
     pub fn write_error(&self, errno: Errno) -> Error {
-        let Write { file, value, field, .. } = self;
+        let Write { file, value, .. } = self;
+        let name = self.name();
         match self.controller() {
             // v1 returns EBUSY if it could not reclaim enough; v2 kills processes instead (OOM).
-            "memory" if errno == Errno::BUSY => Error::system(
-                errno,
-                format_args!("linux.resources.{field}: {value} is below the current usage"),
-            ),
-            _ => Error::system(errno, format_args!("linux.resources.{field}: write {value} to {file}")),
+            "memory" if errno == Errno::BUSY => {
+                Error::system(errno, format_args!("{name}: {value} is below the current usage"))
+            }
+            _ => Error::system(errno, format_args!("{name}: write {value} to {file}")),
         }
     }
 }

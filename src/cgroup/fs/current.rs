@@ -93,6 +93,7 @@ fn own_pid() -> i32 {
     getpid().as_raw_nonzero().get()
 }
 
-fn may_write(directory: impl AsFd, path: &str) -> bool {
+/// Whether this process may write to a file, or create files in a directory.
+pub fn may_write(directory: impl AsFd, path: &str) -> bool {
     accessat(directory, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }

@@ -82,10 +82,7 @@ impl Hierarchies {
     ///
     /// Errors: the cgroup exists and contains processes.
     pub fn create(&self, path: &str, writes: &[Write], made: &mut Vec<String>) -> Result<()> {
-        for hierarchy in self.all() {
-            self.make(hierarchy, path, writes, made).at(format_args!("cgroup {path}"))?;
-        }
-        Ok(())
+        self.all().try_for_each(|hierarchy| self.make(hierarchy, path, writes, made))
     }
 
     /// Removes directories that were created. Those that contain processes remain.
@@ -100,18 +97,19 @@ impl Hierarchies {
         if v2 {
             self.enable(path, writes)?;
         }
-        match self.make_one(hierarchy, path, made) {
+        let made_one = match self.make_one(hierarchy, path, made) {
             Err(error) if error.is(Errno::EXIST) => self.must_be_empty(&Self::path(hierarchy, path)),
             Err(error) if error.is(Errno::NOENT) => {
                 let above = path.rsplit_once('/').map_or("", |(above, _)| above);
-                self.make_all(hierarchy, above, made)?;
+                self.make_all(hierarchy, above, made).at(format_args!("cgroup {path}"))?;
                 if v2 {
                     self.enable(path, writes)?;
                 }
                 self.make_one(hierarchy, path, made)
             }
             one => one,
-        }
+        };
+        made_one.at(format_args!("cgroup {path}"))
     }
 
     /// Creates all directories of a path that do not exist.

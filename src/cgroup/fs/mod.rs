@@ -10,3 +10,4 @@ pub mod path;
 pub mod subtree_control;
 pub mod tasks;
 pub mod tree;
+pub mod undelegated;

@@ -9,7 +9,7 @@ use rustix::io::{Errno, write};
 use super::hierarchies::Hierarchies;
 use super::path::FullPath;
 use crate::cgroup::controllers::write::{IfMissing, Write};
-use crate::error::{At, Error, On, Result};
+use crate::error::{On, Result};
 
 /// The controllers that are enabled without a limit, for statistics; domain controllers come before threaded ones
 /// (cgroup-v2.rst, "Threads").
@@ -44,13 +44,13 @@ impl Hierarchies {
             let Ok(available) = self.read(&format!("{directory}/cgroup.controllers")) else { return Ok(()) };
             let enabled = self.read(&format!("{directory}/cgroup.subtree_control"))?;
             for write in &needing {
-                let (field, name) = (write.field, write.controller());
+                let name = write.controller();
                 if !lists(&available, name) {
                     return Err(self.missing(write, above));
                 }
                 if !lists(&enabled, name) {
-                    let result = self.hand_down(&directory, name).map_err(|error| explain(error, above));
-                    result.at(format_args!("linux.resources.{field}"))?;
+                    let enabled = self.hand_down(&directory, name);
+                    enabled.map_err(|error| self.not_enabled(error, (above, path), write, &needing))?;
                 }
             }
             self.hand_down_usual(&directory, &available, &enabled);
@@ -93,38 +93,6 @@ impl Hierarchies {
         let fd = self.open_to_write(&file)?;
         write(&fd, change.as_bytes()).map(drop).on(format_args!("write {change} to {}", FullPath(&file)))
     }
-
-    /// The error that a cgroup above does not have the controller that a limit needs. The root has those that v1
-    /// hierarchies leave, or in a container, those that are enabled for the root of its cgroup namespace.
-    #[cold]
-    #[inline(never)]
-    fn missing(&self, write: &Write, above: &str) -> Error {
-        let (field, name) = (write.field, write.controller());
-        let why = match above {
-            "" if self.v1.is_empty() => {
-                ": used by a cgroup v1 hierarchy, missing in the kernel, or not enabled in the cgroup above"
-            }
-            "" => ", and no cgroup v1 hierarchy with it is mounted",
-            _ => "",
-        };
-        let above = if above.is_empty() { "/" } else { above };
-        Error::invalid(format_args!("linux.resources.{field}: no {name} controller in cgroup {above}{why}"))
-    }
-}
-
-/// Adds the reason why a cgroup cannot enable a controller.
-#[cold]
-#[inline(never)]
-fn explain(error: Error, above: &str) -> Error {
-    match error {
-        error if error.is(Errno::BUSY) => error.within(format_args!(
-            "cgroup {above} contains processes and cannot enable it (cgroups(7), \"no internal processes\")"
-        )),
-        error if error.is(Errno::OPNOTSUPP) => {
-            error.within(format_args!("cgroup {above} is threaded and supports only threaded controllers"))
-        }
-        error => error,
-    }
 }
 
 /// The text that enables controllers, for cgroup.subtree_control: `+cpu +io `.
@@ -132,6 +100,7 @@ pub fn switched_on<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("+{name} ")).collect()
 }
 
-fn lists(list: &str, name: &str) -> bool {
+/// Whether the content of `cgroup.controllers` or `cgroup.subtree_control` has a controller.
+pub fn lists(list: &str, name: &str) -> bool {
     list.split_ascii_whitespace().any(|one| one == name)
 }

@@ -3,6 +3,8 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
+use rustix::process::geteuid;
+
 use crate::os::dbus::{Address, parse};
 
 /// The environment variables that determine the addresses of buses.
@@ -18,22 +20,37 @@ pub struct Buses {
 
 impl Buses {
     /// The addresses to try, in order: for root the private socket of systemd, which needs no bus; for an unprivileged
-    /// user (`ordinary`) the user's bus and the private socket of the user's systemd; then the system bus.
+    /// user (`ordinary`) the user's bus and the private socket of the user's systemd; then the system bus, unless the
+    /// user is not root: the systemd of the system delegates no cgroup to the user.
     pub(crate) fn addresses(&self, ordinary: bool) -> Vec<Address> {
-        let mut list = Vec::new();
+        let mut list: Vec<Address> = Vec::new();
+        let mut add = |address: Address| {
+            if !list.iter().any(|other| other.is_same(&address)) {
+                list.push(address);
+            }
+        };
+        let given = |text: &Option<CString>| text.as_ref().map_or(Vec::new(), |text| parse(text.as_bytes()));
         if ordinary {
-            list.extend(self.session.iter().flat_map(|text| parse(text.as_bytes())));
+            given(&self.session).into_iter().for_each(|address| add(address.of("DBUS_SESSION_BUS_ADDRESS")));
             let runtime = self.runtime.as_deref().map(|path| path.to_bytes());
             if let Some(runtime) = runtime.filter(|path| path.starts_with(b"/")) {
-                list.push(Address::path(&[runtime, b"/bus"].concat(), true));
-                list.push(Address::path(&[runtime, b"/systemd/private"].concat(), false));
+                for (name, bus) in [(&b"/bus"[..], true), (b"/systemd/private", false)] {
+                    add(Address::path(&[runtime, name].concat(), bus).of("XDG_RUNTIME_DIR"));
+                }
+            }
+            if !geteuid().is_root() {
+                return list;
             }
         } else {
-            list.push(Address::path(b"/run/systemd/private", false));
+            add(Address::path(b"/run/systemd/private", false));
         }
         match &self.system {
-            Some(text) => list.extend(parse(text.as_bytes())),
-            None => list.push(Address::path(b"/run/dbus/system_bus_socket", true)),
+            Some(_) => {
+                given(&self.system)
+                    .into_iter()
+                    .for_each(|address| add(address.of("DBUS_SYSTEM_BUS_ADDRESS")));
+            }
+            None => add(Address::path(b"/run/dbus/system_bus_socket", true)),
         }
         list
     }

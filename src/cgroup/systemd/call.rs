@@ -9,10 +9,11 @@ use rustix::process::Pid;
 use super::name::object;
 use super::property::Property;
 use super::scope::Scope;
+use super::unreachable;
 use crate::error::{Error, Kind, Result};
 use crate::os::dbus::message::{Call, ERROR, RETURN, SIGNAL, Value, Writer};
 use crate::os::dbus::read::Message;
-use crate::os::dbus::{Address, Connection, ErrorReply};
+use crate::os::dbus::{Address, Connection, ErrorReply, Server};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -39,27 +40,26 @@ pub struct Systemd {
 type Outcome = core::result::Result<(), ErrorReply>;
 
 impl Systemd {
-    /// Connects to the first address at which systemd replies. Errors: none does; the error is that of the first one.
+    /// Connects to the first address at which systemd replies. Errors: none does; the error has the reason of each, and
+    /// what a `user` has to do.
     pub fn connect(addresses: &[Address], user: bool) -> Result<Self> {
-        let mut first = None;
+        let mut errors = Vec::new();
         for address in addresses {
             match Self::connect_to(address, user) {
-                Err(error) => drop(first.get_or_insert(error)),
+                Err(error) => errors.push(error),
                 systemd => return systemd,
             }
         }
-        Err(first.unwrap_or_else(|| {
-            Error::invalid(format_args!(
-                "no bus address: XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS are not set"
-            ))
-        }))
+        // The recorded address of an existing container has no origin.
+        let is_new = addresses.is_empty() || addresses.iter().any(|address| !address.origin.is_empty());
+        Err(unreachable::error(errors, user, is_new))
     }
 
     fn connect_to(address: &Address, user: bool) -> Result<Self> {
         let mut connection = Connection::open(address)?;
         connection.add_match(JOBS);
         let root = get(&mut connection, OBJECT.into(), MANAGER, "ControlGroup")?;
-        let root = root.map_err(|reply| refused("Get ControlGroup", "", &reply))?;
+        let root = root.map_err(|reply| refused(address, "Get ControlGroup", "", &reply))?;
         Ok(Systemd {
             connection,
             root: root.trim_end_matches('/').into(),
@@ -91,7 +91,7 @@ impl Systemd {
                 Ok(()) => return Ok(()),
                 Err(reply) if self.record_unsupported(&reply, &scope.properties, &scope.from_annotations) => {
                 }
-                Err(reply) => return Err(refused("StartTransientUnit", &scope.name, &reply)),
+                Err(reply) => return Err(self.refused("StartTransientUnit", &scope.name, &reply)),
             }
         }
     }
@@ -141,7 +141,7 @@ impl Systemd {
             match self.order(CALL, "sba(sv)", body)? {
                 Ok(()) => break,
                 Err(reply) if self.record_unsupported(&reply, properties, &[]) => {}
-                Err(reply) => return Err(refused(CALL, unit, &reply)),
+                Err(reply) => return Err(self.refused(CALL, unit, &reply)),
             }
         }
         Ok(())
@@ -154,7 +154,12 @@ impl Systemd {
         body.text(if below.is_empty() { "/" } else { below });
         body.array(4, &mut |body| body.u32(pid.as_raw_nonzero().get() as u32));
         const CALL: &str = "AttachProcessesToUnit";
-        self.order(CALL, "ssau", body)?.map_err(|reply| refused(CALL, unit, &reply))
+        self.order(CALL, "ssau", body)?.map_err(|reply| self.refused(CALL, unit, &reply))
+    }
+
+    #[cold]
+    fn refused(&self, call: &str, unit: &str, reply: &ErrorReply) -> Error {
+        refused(self.address(), call, unit, reply)
     }
 
     /// Makes a call that is complete when it is replied to, without a job.
@@ -170,7 +175,7 @@ impl Systemd {
         body.text("replace");
         let number = self.connection.queue(&manager("StopUnit", "ss", body));
         match self.job(number)? {
-            Err(reply) if !reply.is("NoSuchUnit") => Err(refused("StopUnit", unit, &reply)),
+            Err(reply) if !reply.is("NoSuchUnit") => Err(self.refused("StopUnit", unit, &reply)),
             _ => Ok(()),
         }
     }
@@ -179,7 +184,7 @@ impl Systemd {
     pub fn description(&mut self, unit: &str) -> Result<String> {
         let description =
             get(&mut self.connection, object(unit), "org.freedesktop.systemd1.Unit", "Description")?;
-        description.map_err(|reply| refused("Get Description", unit, &reply))
+        description.map_err(|reply| self.refused("Get Description", unit, &reply))
     }
 
     /// Waits until the job that a queued call starts has finished.
@@ -239,9 +244,9 @@ impl ErrorReply {
 }
 
 #[cold]
-fn refused(call: &str, unit: &str, reply: &ErrorReply) -> Error {
-    let blank = if unit.is_empty() { "" } else { " " };
-    Error::new(Kind::System, format_args!("{call}{blank}{unit}: {reply}"))
+fn refused(address: &Address, call: &str, unit: &str, reply: &ErrorReply) -> Error {
+    let (address, blank) = (Server(address), if unit.is_empty() { "" } else { " " });
+    Error::new(Kind::System, format_args!("{address}: {call}{blank}{unit}: {reply}"))
 }
 
 fn manager(member: &'static str, signature: &'static str, body: Writer) -> Call {

@@ -83,7 +83,8 @@ impl Plan {
                 placeholder.move_to(hierarchies, &full_path)?;
             }
         }
-        hierarchies.enable(&self.path, &self.writes)
+        let enabled = hierarchies.enable(&self.path, &self.writes);
+        enabled.map_err(|error| hierarchies.not_delegated(error, &self.path, &self.writes))
     }
 }
 

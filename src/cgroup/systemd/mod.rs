@@ -15,3 +15,4 @@ pub(crate) mod name;
 pub(crate) mod placeholder;
 pub(crate) mod property;
 pub(crate) mod scope;
+mod unreachable;

@@ -15,18 +15,31 @@ pub struct Address {
     is_abstract: bool,
     /// Whether a message bus listens there, which needs Hello and the destination of calls; else the service itself.
     pub bus: bool,
+    /// The environment variable that it comes from, for errors; empty for a fixed or recorded one.
+    pub origin: &'static str,
 }
 
 impl Address {
     /// The address of a socket at a path; `bus` is whether a bus listens there, not the service itself.
     pub(crate) fn path(path: &[u8], bus: bool) -> Self {
-        Address { name: path.into(), is_abstract: false, bus }
+        Address { name: path.into(), is_abstract: false, bus, origin: "" }
+    }
+
+    /// The address with the environment variable that it comes from.
+    #[must_use]
+    pub(crate) fn of(self, origin: &'static str) -> Self {
+        Address { origin, ..self }
+    }
+
+    /// Whether both are the same socket.
+    pub(crate) fn is_same(&self, other: &Address) -> bool {
+        (&self.name, self.is_abstract) == (&other.name, other.is_abstract)
     }
 
     /// Parses what `Display` prints. Only systemd's private socket is not a bus, which its name shows.
     pub(crate) fn read(shown: &str) -> Self {
         match shown.strip_prefix('@') {
-            Some(name) => Address { name: name.into(), is_abstract: true, bus: true },
+            Some(name) => Address { name: name.into(), is_abstract: true, bus: true, origin: "" },
             None => Self::path(shown.as_bytes(), !shown.ends_with("/systemd/private")),
         }
     }
@@ -48,6 +61,19 @@ impl fmt::Display for Address {
     }
 }
 
+/// Displays an address for errors, with its origin: `D-Bus at /run/user/1000/bus (XDG_RUNTIME_DIR)`.
+pub(crate) struct Server<'a>(pub(crate) &'a Address);
+
+impl fmt::Display for Server<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server(address) = self;
+        match address.origin {
+            "" => write!(f, "D-Bus at {address}"),
+            origin => write!(f, "D-Bus at {address} ({origin})"),
+        }
+    }
+}
+
 /// Parses a list of bus addresses, as in DBUS_SESSION_BUS_ADDRESS; those with other transports are omitted.
 pub(crate) fn parse(list: &[u8]) -> Vec<Address> {
     list.split(|byte| *byte == b';').filter_map(one).collect()
@@ -63,7 +89,7 @@ fn one(text: &[u8]) -> Option<Address> {
         Some(path) => (path, false),
         None => (value(b"abstract=")?, true),
     };
-    Some(Address { name, is_abstract, bus: true })
+    Some(Address { name, is_abstract, bus: true, origin: "" })
 }
 
 /// Decodes escaped bytes such as `%2f`; `None` if an escape is invalid.

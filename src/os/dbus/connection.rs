@@ -15,7 +15,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
 };
 
-use super::address::Address;
+use super::address::{Address, Server};
 use super::message::{Call, ERROR, RETURN, SIGNAL, Writer};
 use super::read::{HEAD, Message, length};
 use crate::error::{At, Error, On, OneLine, Result};
@@ -63,7 +63,7 @@ impl fmt::Display for ErrorReply {
 impl Connection {
     /// Connects to an address and authenticates.
     pub(crate) fn open(address: &Address) -> Result<Self> {
-        Self::connect(address).at(format_args!("D-Bus at {address}"))
+        Self::connect(address).at(format_args!("{}", Server(address)))
     }
 
     fn connect(address: &Address) -> Result<Self> {
@@ -108,9 +108,9 @@ impl Connection {
     /// malformed messages, and those of `take`.
     pub(crate) fn receive_until(&mut self, take: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
         let address = self.address.clone();
-        self.flush().at(format_args!("D-Bus at {address}"))?;
+        self.flush().at(format_args!("{}", Server(&address)))?;
         loop {
-            let message = self.next().at(format_args!("D-Bus at {address}"))?;
+            let message = self.next().at(format_args!("{}", Server(&address)))?;
             if let Some(message) = message
                 && take(&message)?
             {

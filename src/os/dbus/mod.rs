@@ -6,5 +6,5 @@ mod connection;
 pub(crate) mod message;
 pub mod read;
 
-pub(crate) use address::{Address, parse};
+pub(crate) use address::{Address, Server, parse};
 pub(crate) use connection::{Connection, ErrorReply};

@@ -11,6 +11,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::command::{Output, run};
 use crate::rig::{Rig, Runtime};
+use crate::rootless::{as_ordinary_user, user_namespace_bundle};
 use crate::{json, sys, tests};
 
 tests![
@@ -23,6 +24,7 @@ tests![
     bus_unavailable_at_update_and_delete,
     bus_authentication_rejected,
     bus_invalid_replies_are_rejected,
+    bus_of_a_user_that_refuses,
 ];
 
 const RETURN: u8 = 2;
@@ -352,4 +354,23 @@ fn bus_invalid_replies_are_rejected(rig: &mut Rig) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// All addresses are in the error, with the variables that they come from.
+fn bus_of_a_user_that_refuses(rig: &mut Rig) -> Outcome {
+    let bus = Bus::new(rig, "bus", Reply::NoAuthentication)?;
+    as_ordinary_user(rig)?;
+    sys::chown(&rig.dir.join("bus"), crate::rootless::USER, crate::rootless::USER)?;
+    rig.globals = vec!["--systemd-cgroup".to_string()];
+    let mut bundle = user_namespace_bundle(rig)?;
+    bundle.verbs(&[]);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    command.env("DBUS_SESSION_BUS_ADDRESS", &bus.address).env("XDG_RUNTIME_DIR", &rig.dir);
+    let dir = rig.dir.display();
+    let refused =
+        format!("systemd: D-Bus at {dir}/bus (DBUS_SESSION_BUS_ADDRESS): AUTH EXTERNAL: REJECTED EXTERNAL: ");
+    let missing =
+        format!("; D-Bus at {dir}/systemd/private (XDG_RUNTIME_DIR): connect: no such file or directory; ");
+    run(&mut command, "")?.failure(&[&refused, &missing, ", or use --cgroup-manager cgroupfs\n"])?;
+    rig.nothing_left()
 }

@@ -305,12 +305,10 @@ fn memory_error_without_its_controller_names_the_given_field(rig: &mut Rig) -> O
     let mut bundle = rig.bundle()?;
     bundle.verbs(&[]);
     bundle.set("linux.resources.memory", json!({"limit": 67108864i64, "swap": 134217728i64}));
-    rig.rejected(&bundle, &["linux.resources.memory.limit: no memory controller in cgroup /: "])?;
+    let missing = "linux.resources.memory.limit: controller \"memory\" is missing in /sys/fs/cgroup/cgroup.controllers: ";
+    rig.rejected(&bundle, &[missing])?;
     let _running = rig.waiting(&mut rig.bundle()?)?;
-    rig.failure(
-        &rig.mote(&["update", "--memory", "64m", &rig.id])?,
-        &["linux.resources.memory.limit: no memory controller in cgroup /: "],
-    )?;
+    rig.failure(&rig.mote(&["update", "--memory", "64m", &rig.id])?, &[missing])?;
     rig.delete()
 }
 

@@ -17,9 +17,11 @@ pub mod scope;
 pub mod small_limit;
 pub mod systemd;
 pub mod threaded;
+pub mod undelegated;
 pub mod unified;
 pub mod unprivileged;
 pub mod update;
+pub mod user_manager;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -108,12 +108,15 @@ fn unified_file_with_a_slash_is_rejected(rig: &mut Rig) -> Outcome {
 
 fn unified_file_that_is_missing_is_rejected(rig: &mut Rig) -> Outcome {
     needs_v2(rig)?;
-    rig.rejected(&with(rig, &[("cgroup.nothing", "1")])?, &["linux.resources.unified: ", "cgroup.nothing"])
+    rig.rejected(&with(rig, &[("cgroup.nothing", "1")])?, &["linux.resources.unified.cgroup.nothing: "])
 }
 
 fn unified_file_of_an_unknown_controller_is_rejected(rig: &mut Rig) -> Outcome {
     needs_v2(rig)?;
-    rig.rejected(&with(rig, &[("foo.max", "1")])?, &["linux.resources.unified: ", "no foo controller"])
+    rig.rejected(
+        &with(rig, &[("foo.max", "1")])?,
+        &["linux.resources.unified.foo.max: controller \"foo\" is missing in ", ": missing in the kernel"],
+    )
 }
 
 /// Files that move or kill processes, or that freeze the container before it exists.
