@@ -24,29 +24,55 @@ tests![
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
+/// Skips the test if the programs are not installed, or files are missing over which it mounts its own.
+pub fn needs_helpers() -> Outcome {
+    let needed = PROGRAMS.into_iter().chain(["/etc/subuid", "/etc/subgid"]);
+    match needed.into_iter().find(|path| !Path::new(path).exists()) {
+        Some(missing) => skip(format_args!("{missing} is missing")),
+        None => Ok(()),
+    }
+}
+
 /// Makes the rig call the runtime as an ordinary user with ranges of IDs, in a mount namespace in which files of /etc list
 /// them. `masked`: the programs cannot be executed there.
 fn prepared(rig: &mut Rig, masked: bool) -> Outcome {
-    let needed = PROGRAMS.into_iter().chain(["/etc/subuid", "/etc/subgid"]);
-    if let Some(missing) = needed.into_iter().find(|path| !Path::new(path).exists()) {
-        return skip(format_args!("{missing} is missing"));
-    }
+    needs_helpers()?;
     as_ordinary_user(rig)?;
-    let user = format!("runner:x:{USER}:{USER}::/:/bin/sh\n");
+    let mut files = known_as(rig, USER, &[(100_000, 65536), (400_000, 100)], &[(200_000, 65536)])?;
+    if masked {
+        files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())));
+    }
+    mount_over(rig, files)
+}
+
+/// Writes copies of the files of /etc in which a user has the name `runner` and ranges of IDs (first, count); returns
+/// their paths, and those in /etc.
+pub fn known_as(
+    rig: &Rig,
+    user: u32,
+    uids: &[(u32, u32)],
+    gids: &[(u32, u32)],
+) -> Outcome<Vec<(String, String)>> {
+    let ranges = |ranges: &[(u32, u32)]| {
+        ranges.iter().map(|(first, count)| format!("runner:{first}:{count}\n")).collect::<String>()
+    };
+    // The first line of a user is the one that counts.
+    let passwd = format!("runner:x:{user}:{user}::/:/bin/sh\n") + &fs::read_to_string("/etc/passwd")?;
     let mut files = Vec::new();
-    for (name, text) in [
-        ("passwd", fs::read_to_string("/etc/passwd")? + &user),
-        ("subuid", format!("{USER}:100000:65536\n{USER}:400000:100\n")),
-        ("subgid", format!("{USER}:200000:65536\n")),
-    ] {
+    let group = format!("runner:x:{user}:\n") + &fs::read_to_string("/etc/group")?;
+    for (name, text) in
+        [("passwd", passwd), ("group", group), ("subuid", ranges(uids)), ("subgid", ranges(gids))]
+    {
         let file = rig.dir.join(name);
         fs::write(&file, text)?;
         fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         files.push((file.display().to_string(), format!("/etc/{name}")));
     }
-    if masked {
-        files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())));
-    }
+    Ok(files)
+}
+
+/// Makes the rig call everything in a mount namespace in which these files are mounted: (source, destination).
+pub fn mount_over(rig: &mut Rig, files: Vec<(String, String)>) -> Outcome {
     let user = rig.user.take();
     let mut command = rig.host(&["say", "mounted", "stdin"]);
     rig.user = user;
