@@ -3,6 +3,7 @@
 use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::iter;
 
@@ -27,19 +28,21 @@ pub struct Plan<'a> {
     /// The number of default devices that config.json does not list; they come first.
     defaults: usize,
     stage: Stage,
+    /// Whether mknod(2) was denied in the child. Then the parent opens the host's nodes: the child's mount namespace may
+    /// be without the host's mounts.
+    is_denied: Cell<bool>,
 }
 
 #[derive(Debug)]
 struct Node<'a> {
     device: Device<'a>,
-    /// The bind source in a user namespace, where the kernel denies mknod(2).
-    bind: Option<Bind<'a>>,
+    bind: Bind<'a>,
 }
 
 impl Node<'_> {
     /// Whether the host's node is needed and not opened yet.
     fn is_wanting(&self) -> bool {
-        matches!(&self.bind, Some(Bind::Host(source)) if source.is_wanted())
+        matches!(&self.bind, Bind::Host(source) if source.is_wanted())
     }
 }
 
@@ -56,11 +59,13 @@ enum Stage {
     Made(OwnedFd),
 }
 
-/// The bind source of a node.
+/// The bind source of a node, where the kernel denies mknod(2).
 #[derive(Debug)]
 enum Bind<'a> {
-    /// The host's node at the same path.
+    /// The host's node at the same path. The container has a user namespace.
     Host(Source<'a>),
+    /// The same, only if mknod(2) is denied to mote: in a user namespace, as under rootless podman, or without CAP_MKNOD.
+    HostIfDenied(Source<'a>),
     /// A node that the parent creates, if it is permitted to.
     Made(Made),
 }
@@ -100,7 +105,8 @@ impl<'a> Plan<'a> {
         let default = default.map(|(path, major, minor)| {
             let (path, kind, file_mode) = (*path, DeviceKind::Char, Some(node::MODE));
             let device = Device { path, kind, major: *major, minor: *minor, file_mode, uid: None, gid: None };
-            let bind = user.map(|_| Bind::Host(Source::new(device.path, false)));
+            let source = Source::new(device.path, false);
+            let bind = if user.is_some() { Bind::Host(source) } else { Bind::HostIfDenied(source) };
             Node { device, bind }
         });
         let mut nodes: Vec<Node<'a>> = default.collect();
@@ -109,15 +115,22 @@ impl<'a> Plan<'a> {
             [] => Stage::No,
             devices => add(&mut nodes, devices, user),
         };
-        Plan { nodes, defaults, stage }
+        Plan { nodes, defaults, stage, is_denied: Cell::new(false) }
     }
 
     /// The nodes of the host to be bind-mounted, with their indices, beginning at index `from`.
     pub fn sources(&self, from: usize) -> impl Iterator<Item = (usize, &Source<'a>)> {
         self.nodes.iter().enumerate().skip(from).filter_map(|(index, node)| match &node.bind {
-            Some(Bind::Host(source)) => Some((index, source)),
+            Bind::Host(source) => Some((index, source)),
+            Bind::HostIfDenied(source) if self.is_denied.get() => Some((index, source)),
             _ => None,
         })
+    }
+
+    /// Adds the nodes of the host for devices that mknod(2) was denied for to [`Plan::sources`], in the parent, which
+    /// the child has requested one from.
+    pub fn set_denied(&self) {
+        self.is_denied.set(true);
     }
 
     /// Creates nodes in the parent, if the container init cannot. If it is denied there too (in a user namespace, or
@@ -137,8 +150,8 @@ impl<'a> Plan<'a> {
         self.stage = mapped.map_or_else(|| self.make_all(false), Ok)?;
         if let Stage::No = self.stage {
             for node in &mut self.nodes {
-                if let Some(Bind::Made(_)) = node.bind {
-                    node.bind = Some(Bind::Host(Source::new(node.device.path, false)));
+                if let Bind::Made(_) = node.bind {
+                    node.bind = Bind::Host(Source::new(node.device.path, false));
                 }
             }
         }
@@ -166,7 +179,7 @@ impl<'a> Plan<'a> {
         // The modes of nodes are exact.
         let mask = umask(Mode::empty());
         let mut made = self.nodes.iter().map(|node| match &node.bind {
-            Some(Bind::Made(made)) => {
+            Bind::Made(made) => {
                 let owner = if inside { owner_inside(&node.device) } else { made.owner };
                 node::make(&stage, &made.name, &node.device, owner)
             }
@@ -203,11 +216,13 @@ impl<'a> Plan<'a> {
             }
             let is_default = index < self.defaults;
             match in_dev(node.device.path) {
-                Some(name) if own_dev => self.place(node, root, &dev, name, is_default)?,
+                Some(name) if own_dev => {
+                    self.place(node, root, (&dev, name), is_default, &mut || fill(index))?
+                }
                 // A /dev of the host has its own.
                 Some(_) if is_default => {}
                 Some(_) => node::is_there(root, &node.device)?,
-                None => self.elsewhere(node, own)?,
+                None => self.elsewhere(node, own, &mut || fill(index))?,
             }
         }
         if let Stage::Made(stage) = &self.stage {
@@ -222,21 +237,20 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Creates or bind-mounts a node in a directory of the container's own.
+    /// Creates or bind-mounts a node in a directory of the container's own. `fill` opens the host's node.
     fn place(
         &self,
         node: &Node<'_>,
         root: &Root,
-        directory: &OwnedFd,
-        name: &CStr,
+        (directory, name): (&OwnedFd, &CStr),
         is_default: bool,
+        fill: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
         let device = &node.device;
-        if node.bind.is_none() {
+        if let Bind::HostIfDenied(_) = node.bind {
             match node::make(directory, name, device, node::owner(device)) {
                 Ok(true) => return Ok(()),
-                // mote itself runs in a user namespace, as under rootless podman.
-                Ok(false) => {}
+                Ok(false) => self.is_denied.set(true),
                 // An entry of `mounts` at the path of a default device has precedence.
                 Err(_) if is_default && node::is_mount_point(directory, name) => return Ok(()),
                 Err(error) => return Err(error),
@@ -246,9 +260,9 @@ impl<'a> Plan<'a> {
             return Ok(());
         };
         let tree = match &node.bind {
-            None => node::of_host(device.path)?,
-            Some(Bind::Host(source)) => source.take()?,
-            Some(Bind::Made(made)) => self.copy(made)?,
+            Bind::Host(source) => source.take()?,
+            Bind::HostIfDenied(source) => denied(source, fill)?,
+            Bind::Made(made) => self.copy(made)?,
         };
         node::bind(tree, root, target, device)
     }
@@ -256,13 +270,18 @@ impl<'a> Plan<'a> {
     /// Creates a node that is not directly in /dev.
     #[cold]
     #[inline(never)]
-    fn elsewhere(&self, node: &Node<'_>, own: OwnMounts<'_, '_>) -> Result<()> {
+    fn elsewhere(
+        &self,
+        node: &Node<'_>,
+        own: OwnMounts<'_, '_>,
+        fill: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         let (root, path) = (own.root, node.device.path);
         if own.would_contain(path)? {
             let (above, name) = root.parent(path)?;
             // Checked again for the directory that was opened: links in the path may have been replaced in between.
             if own.contain(&above)? {
-                self.place(node, root, &above, name, false)?;
+                self.place(node, root, (&above, name), false, fill)?;
                 root.release(above);
                 return Ok(());
             }
@@ -285,6 +304,16 @@ fn owner_inside(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(device.uid.unwrap_or(0))), Some(Gid::from_raw(device.gid.unwrap_or(0))))
 }
 
+/// The host's node for a device that mknod(2) was denied for.
+#[cold]
+#[inline(never)]
+fn denied(source: &Source<'_>, fill: &mut dyn FnMut() -> Result<()>) -> Result<OwnedFd> {
+    if source.is_wanted() {
+        fill()?;
+    }
+    source.take()
+}
+
 impl Made {
     fn new(index: usize, device: &Device<'_>, (uids, gids): Mappings<'_>) -> Self {
         let uid = IdMapping::to_host(uids, device.uid.unwrap_or(0)).map(Uid::from_raw);
@@ -300,10 +329,13 @@ fn add<'a>(nodes: &mut Vec<Node<'a>>, devices: &[Device<'a>], user: Option<UserN
     let mut stage = Stage::No;
     for (index, device) in devices.iter().enumerate() {
         let user = user.filter(|_| device.kind != DeviceKind::Fifo);
-        let bind = user.map(|user| Bind::Made(Made::new(index, device, user.mappings)));
-        if let Some(UserNamespace { joined, .. }) = user {
-            stage = Stage::Wanted { joined };
-        }
+        let bind = match user {
+            Some(UserNamespace { mappings, joined }) => {
+                stage = Stage::Wanted { joined };
+                Bind::Made(Made::new(index, device, mappings))
+            }
+            None => Bind::HostIfDenied(Source::new(device.path, false)),
+        };
         nodes.push(Node { device: *device, bind });
     }
     stage

@@ -16,7 +16,7 @@ use rustix::thread::{
     LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
 };
 
-use crate::error::{On, Result, Show};
+use crate::error::{On, Result};
 use crate::os::procfs;
 use crate::sys::clone::unshare;
 use crate::sys::mount::{SetAttr, mount_setattr};
@@ -67,20 +67,23 @@ impl Creator {
 }
 
 /// Makes all mounts of this mount namespace private, and opens its root. This process's own root directory is below it if
-/// mote runs in a chroot; it remains the root, and so does the working directory.
+/// mote runs in a chroot; it remains the root. So does the working directory, unless this process may not search it, which
+/// it then cannot return to: root of a user namespace in the home directory of another user.
 ///
 /// A container whose root is attached below the namespace's root can be left with `..` by a process that calls chroot(2)
 /// once more. And detaching mounts of the host would propagate to it if only those below the chroot were private.
 pub fn open_root() -> Result<OwnedFd> {
-    let directory = |path: &CStr| {
-        open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat {}", Show(path)))
+    let directory = |path: &CStr| open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let own = directory(c"/").on(format_args!("openat /"))?;
+    let working = match directory(c".") {
+        Err(Errno::ACCESS) => None,
+        opened => Some(opened.on(format_args!("openat ."))?),
     };
-    let (own, working) = (directory(c"/")?, directory(c".")?);
     enter_root()?;
     make_private()?;
-    let root = directory(c"/")?;
+    let root = directory(c"/").on(format_args!("openat /"))?;
     change_root(own.as_fd())?;
-    fchdir(working).on(format_args!("fchdir"))?;
+    working.map_or(Ok(()), fchdir).on(format_args!("fchdir"))?;
     Ok(root)
 }
 

@@ -11,7 +11,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::path::{Root, make_link};
-use super::source::Source;
 use crate::config::device::{Device, DeviceKind};
 use crate::error::{Error, On, Result, Show};
 use crate::sys::mount::SetAttr;
@@ -119,13 +118,6 @@ fn give(
             .on(format_args!("device {path}: fchownat AT_EMPTY_PATH")),
         false => Err(differs(device, "the created file")),
     }
-}
-
-/// A detached copy of the file at a path of the host, before pivot_root.
-#[cold]
-#[inline(never)]
-pub(super) fn of_host(path: &CStr) -> Result<OwnedFd> {
-    Source::new(path, false).open(None)
 }
 
 /// Opens or creates the mount point of a bind-mounted node, in a directory of the container's own. `None` for a default

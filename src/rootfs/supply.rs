@@ -101,10 +101,16 @@ impl<'a> Sources<'_, 'a> {
         let mut trees = Vec::new();
         match request {
             Request::From(entry) => {
-                self.open(entry, Some(find), &mut |_, tree| {
+                let is_device = entry >= self.mounts.len();
+                self.devices.filter(|_| is_device).into_iter().for_each(device::Plan::set_denied);
+                let opened = self.open(entry, Some(find), &mut |_, tree| {
                     trees.push(tree);
                     trees.len() < BATCH
-                })?;
+                });
+                // The child may need no other device; if it does, it requests that again.
+                if !is_device || trees.is_empty() {
+                    opened?;
+                }
             }
             Request::Again(entry) => {
                 let source = self.mounts.get(entry).and_then(|mount| mount.sources().next());

@@ -2,6 +2,8 @@
 //!
 //! `floor [--no-net] [--procs] ROOTFS NAME` makes a cgroup NAME in every mounted hierarchy, starts /true of
 //! ROOTFS as the container that `tests/bench/config.json` describes, waits for it and removes the cgroups.
+//! `floor --user ID [--no-net] ROOTFS NAME` does what `scripts/bench --rootless` measures: the ordinary user ID becomes
+//! root of a new user namespace. There is no cgroup, and device nodes of the host are bind-mounted.
 //! It reads no configuration (the bundle is repeated in the code below: change both), writes no state and checks only
 //! the results of its calls. No runtime that does the same work can be faster; `scripts/bench` prints how close mote
 //! comes.
@@ -18,7 +20,7 @@ mod kernel;
 
 use core::ffi::CStr;
 use hierarchy::Cgroups;
-use kernel::{Done, Start, check, exit, fail, text};
+use kernel::{Done, Line, Start, check, exit, fail, text};
 
 const AT_FDCWD: isize = -100;
 const O_PATH_DIRECTORY: usize = 0o12200000; // O_PATH | O_DIRECTORY | O_CLOEXEC
@@ -40,6 +42,7 @@ const CLONE_NEWNS: u64 = 0x20000;
 const CLONE_NEWCGROUP: u64 = 0x2000000;
 const CLONE_NEWUTS: u64 = 0x4000000;
 const CLONE_NEWIPC: u64 = 0x8000000;
+const CLONE_NEWUSER: u64 = 0x10000000;
 const CLONE_NEWPID: u64 = 0x20000000;
 const CLONE_NEWNET: u64 = 0x40000000;
 const CLONE_INTO_CGROUP: u64 = 0x200000000;
@@ -48,22 +51,27 @@ struct Job {
     rootfs: *const u8,
     network: bool,
     join_file: &'static [u8],
-    cgroups: Cgroups,
+    /// None in a user namespace.
+    cgroups: Option<Cgroups>,
+    /// The user who becomes root of a user namespace.
+    user: &'static [u8],
 }
 
 extern "C" fn program(stack: *const usize) -> ! {
     // SAFETY: `_start` passes its stack pointer.
     let start = unsafe { Start::new(stack) };
     let mut words = start.arguments.iter().skip(1).copied().peekable();
+    let user = words.next_if(|w| text(*w) == b"--user").and_then(|_| words.next()).map(text);
     let network = words.next_if(|w| text(*w) == b"--no-net").is_none();
     let procs = words.next_if(|w| text(*w) == b"--procs").is_some();
     let (Some(rootfs), Some(name)) = (words.next(), words.next()) else {
-        fail(b"usage: floor [--no-net] [--procs] ROOTFS NAME", b"", 0);
+        fail(b"usage: floor [--user ID] [--no-net] [--procs] ROOTFS NAME", b"", 0);
     };
     let join_file: &[u8] = if procs { b"cgroup.procs" } else { b"tasks" };
-    let mut job = Job { rootfs, network, join_file, cgroups: Cgroups::mounted(text(name)) };
-    let result = job.cgroups.make().and_then(|()| run(&job));
-    job.cgroups.remove();
+    let cgroups = user.is_none().then(|| Cgroups::mounted(text(name)));
+    let mut job = Job { rootfs, network, join_file, cgroups, user: user.unwrap_or_default() };
+    let result = job.cgroups.as_mut().map_or(Ok(()), Cgroups::make).and_then(|()| run(&job));
+    job.cgroups.iter().for_each(Cgroups::remove);
     match result {
         Ok(status) => exit(status),
         Err((what, errno)) => fail(what.as_bytes(), b"", errno),
@@ -75,7 +83,13 @@ fn run(job: &Job) -> Done<i32> {
     if job.network {
         flags |= CLONE_NEWNET;
     }
-    let cgroup = job.cgroups.open_unified()?;
+    let cgroup = match &job.cgroups {
+        Some(cgroups) => cgroups.open_unified()?,
+        None => {
+            flags |= CLONE_NEWUSER;
+            None
+        }
+    };
     if cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
     }
@@ -89,15 +103,33 @@ fn run(job: &Job) -> Done<i32> {
 extern "C" fn container(job: usize) -> ! {
     // SAFETY: `run` passed its job, and is suspended until this process executes or exits.
     let job = unsafe { &*(job as *const Job) };
-    let result = enter(job).and_then(|()| mounts(job)).and_then(|()| process());
+    let result = enter(job).and_then(|()| mounts(job)).and_then(|()| process(job));
     match result {
         Err((what, errno)) => fail(what.as_bytes(), b"", errno),
         Ok(_) => exit(1),
     }
 }
 
+/// A user may map the own ID, and the group after it has given up setgroups(2).
+fn map_ids(user: &[u8]) -> Done<()> {
+    let map = Line::new().put(b"0 ").put(user).put(b" 1");
+    for (file, text) in [
+        (c"/proc/self/uid_map", map.bytes()),
+        (c"/proc/self/setgroups", b"deny"),
+        (c"/proc/self/gid_map", map.bytes()),
+    ] {
+        let fd = check("open of an ID map", sys!(OPENAT, AT_FDCWD, file.as_ptr(), 0o2000001))?; // O_WRONLY | O_CLOEXEC
+        check("write to an ID map", sys!(WRITE, fd, text.as_ptr(), text.len()))?;
+        sys!(CLOSE, fd);
+    }
+    Ok(())
+}
+
 fn enter(job: &Job) -> Done<()> {
-    job.cgroups.join(job.join_file)?;
+    match &job.cgroups {
+        Some(cgroups) => cgroups.join(job.join_file)?,
+        None => map_ids(job.user)?,
+    }
     // Only now: the root of the namespace is the cgroup of the process that creates it.
     check("unshare", sys!(UNSHARE, CLONE_NEWCGROUP))?;
     check("sethostname", sys!(SETHOSTNAME, c"bench".as_ptr(), 5))?;
@@ -130,15 +162,24 @@ fn mounts(job: &Job) -> Done<()> {
     mount(c"proc", c"proc", c"proc", 0, c"")?;
     mount(c"tmpfs", c"dev", c"tmpfs", MS_NOSUID | MS_STRICTATIME, c"mode=755,size=65536k")?;
     directory(c"dev/pts")?;
-    let options = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
+    // Group 5 is not mapped in a user namespace.
+    let options = match &job.cgroups {
+        Some(_) => c"newinstance,ptmxmode=0666,mode=0620,gid=5",
+        None => c"newinstance,ptmxmode=0666,mode=0620",
+    };
     mount(c"devpts", c"dev/pts", c"devpts", MS_NOSUID | MS_NOEXEC, options)?;
     directory(c"dev/shm")?;
     mount(c"shm", c"dev/shm", c"tmpfs", SAFE, c"mode=1777,size=65536k")?;
     directory(c"dev/mqueue")?;
     mount(c"mqueue", c"dev/mqueue", c"mqueue", SAFE, c"")?;
-    mount(c"sysfs", c"sys", c"sysfs", SAFE | MS_RDONLY, c"")?;
-    job.cgroups.mount(SAFE | MS_RELATIME)?;
-    devices()?;
+    match job.network {
+        false if job.cgroups.is_none() => mount(c"/sys", c"sys", c"", MS_BIND | MS_REC, c"")?,
+        _ => mount(c"sysfs", c"sys", c"sysfs", SAFE | MS_RDONLY, c"")?,
+    };
+    if let Some(cgroups) = &job.cgroups {
+        cgroups.mount(SAFE | MS_RELATIME)?;
+    }
+    devices(job)?;
     masks()?;
     check("pivot_root", sys!(PIVOT_ROOT, c".".as_ptr(), c".".as_ptr()))?;
     check("umount", sys!(UMOUNT2, c".".as_ptr(), MNT_DETACH))?;
@@ -147,14 +188,14 @@ fn mounts(job: &Job) -> Done<()> {
     Ok(())
 }
 
-fn devices() -> Done<()> {
+fn devices(job: &Job) -> Done<()> {
     let nodes = [
-        (c"null", 1, 3),
-        (c"zero", 1, 5),
-        (c"full", 1, 7),
-        (c"random", 1, 8),
-        (c"urandom", 1, 9),
-        (c"tty", 5, 0),
+        (c"dev/null", c"/dev/null", 1, 3),
+        (c"dev/zero", c"/dev/zero", 1, 5),
+        (c"dev/full", c"/dev/full", 1, 7),
+        (c"dev/random", c"/dev/random", 1, 8),
+        (c"dev/urandom", c"/dev/urandom", 1, 9),
+        (c"dev/tty", c"/dev/tty", 5, 0),
     ];
     let links = [
         (c"/proc/self/fd", c"fd"),
@@ -164,9 +205,16 @@ fn devices() -> Done<()> {
         (c"pts/ptmx", c"ptmx"),
     ];
     let dev = check("open of /dev", sys!(OPENAT, AT_FDCWD, c"dev".as_ptr(), O_PATH_DIRECTORY))?;
-    for (name, major, minor) in nodes {
-        let device = major << 8 | minor;
-        check("mknod", sys!(MKNODAT, dev, name.as_ptr(), 0o20666, device))?; // S_IFCHR
+    for (name, host, major, minor) in nodes {
+        // A user namespace cannot create device nodes, so they are bind-mounted over files.
+        let (mode, device) = match &job.cgroups {
+            Some(_) => (0o20666, major << 8 | minor), // S_IFCHR
+            None => (0o100666, 0),                    // S_IFREG
+        };
+        check("mknod", sys!(MKNODAT, AT_FDCWD, name.as_ptr(), mode, device))?;
+        if job.cgroups.is_none() {
+            mount(host, name, c"", MS_BIND, c"")?;
+        }
     }
     for (to, name) in links {
         check("symlink", sys!(SYMLINKAT, to.as_ptr(), dev, name.as_ptr()))?;
@@ -213,11 +261,13 @@ fn masks() -> Done<()> {
     Ok(())
 }
 
-fn process() -> Done<usize> {
+fn process(job: &Job) -> Done<usize> {
     const KEPT: u32 = 1 << 29 | 1 << 10 | 1 << 5; // AUDIT_WRITE, NET_BIND_SERVICE, KILL
     let limit = [1024u64; 2];
     check("prlimit", sys!(PRLIMIT64, 0, 7, limit.as_ptr(), 0))?; // RLIMIT_NOFILE
-    check("setgroups", sys!(SETGROUPS, 0, 0))?;
+    if job.cgroups.is_some() {
+        check("setgroups", sys!(SETGROUPS, 0, 0))?;
+    }
     for capability in 0..64 {
         let kept = capability < 32 && KEPT >> capability & 1 == 1;
         if !kept && sys!(PRCTL, 24, capability, 0, 0, 0) < 0 {

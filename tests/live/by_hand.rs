@@ -97,8 +97,8 @@ fn rootless_default_maps(rig: &mut Rig) -> Outcome {
 /// Without ranges, or without privileges for the programs that map them.
 fn rootless_default_maps_of_one_id(rig: &mut Rig) -> Outcome {
     for (programs, ranges) in [
-        (Programs::Setuid, ""),
-        (Programs::Setuid, "12345:x:5\nother:100000:65536\n"),
+        (Programs::Setuid, (&[][..], &[][..])),
+        (Programs::Setuid, (&[], RANGES.1)),
         (Programs::Nosuid, RANGES),
         (Programs::Missing, RANGES),
     ] {
@@ -106,7 +106,11 @@ fn rootless_default_maps_of_one_id(rig: &mut Rig) -> Outcome {
         let mut bundle = bundle(rig)?;
         let inside = rig.report(&mut bundle, &MAPS)?;
         same("uid_map", map(&inside, "uid").as_str(), "0 12345 1")?;
-        let gids = if ranges.starts_with("12345:x") { "0 12345 1 1 200000 65536" } else { "0 12345 1" };
+        let gids = if programs == Programs::Setuid && !ranges.1.is_empty() {
+            "0 12345 1 1 200000 65536"
+        } else {
+            "0 12345 1"
+        };
         same("gid_map", map(&inside, "gid").as_str(), gids)?;
         rig.mounts = None;
     }
@@ -167,7 +171,7 @@ fn rootless_state_in_tmp(rig: &mut Rig) -> Outcome {
 
 /// `mote spec` without `--rootless`: `gid=5` of devpts cannot be mapped.
 fn rootless_spec_of_root_runs(rig: &mut Rig) -> Outcome {
-    prepared(rig, Programs::Setuid, "")?;
+    prepared(rig, Programs::Setuid, (&[], &[]))?;
     let mut bundle = bundle(rig)?;
     let dir = bundle.dir.display().to_string();
     rig.mote(&["spec", "--bundle", &dir])?.success()?;

@@ -1,7 +1,10 @@
 //! Engines that call the runtime: podman, with a storage, a network and cgroups for each test.
 
+pub mod rootless;
+pub mod user_manager;
+
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +33,36 @@ tests![
 /// Limits that podman can set without CAP_SYS_RESOURCE, where its default limits are above those of root.
 const LIMITS: &[&str] = &["--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:2000"];
 
+fn needs_podman() -> Outcome {
+    match Command::new("podman").arg("--version").output() {
+        Err(_) => skip("no podman"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// An archive for `podman import` with nothing but busybox; its path.
+fn image(rig: &Rig) -> Outcome<String> {
+    let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
+    let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
+        return skip("no static busybox");
+    };
+    let tree = rig.dir.join("image");
+    for name in ["bin", "etc", "tmp", "data"] {
+        fs::create_dir_all(tree.join(name))?;
+    }
+    fs::set_permissions(tree.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    fs::copy(busybox, tree.join("bin/busybox"))?;
+    for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch", "stat", "readlink"] {
+        symlink("busybox", tree.join("bin").join(name))?;
+    }
+    fs::write(tree.join("bin/text"), "not a program")?;
+    let archive = rig.dir.join("image.tar");
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
+    command::run(&mut tar, "")?.success()?;
+    Ok(archive.display().to_string())
+}
+
 struct Podman<'a, 'b> {
     rig: &'a Rig<'b>,
     cgroup: String,
@@ -42,36 +75,18 @@ struct Podman<'a, 'b> {
 impl<'a, 'b> Podman<'a, 'b> {
     /// Imports an image `box` with nothing but busybox.
     fn new(rig: &'a Rig<'b>) -> Outcome<Self> {
-        if Command::new("podman").arg("--version").output().is_err() {
-            return skip("no podman");
-        }
+        needs_podman()?;
         if rig.is(Runtime::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
             return skip_allowed("crun rejects the hybrid layout");
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
-        let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
-            return skip("no static busybox");
-        };
-        let tree = rig.dir.join("image");
-        for name in ["bin", "etc", "tmp", "data"] {
-            fs::create_dir_all(tree.join(name))?;
-        }
-        fs::copy(busybox, tree.join("bin/busybox"))?;
-        for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch"] {
-            symlink("busybox", tree.join("bin").join(name))?;
-        }
-        fs::write(tree.join("bin/text"), "not a program")?;
-        let archive = rig.dir.join("image.tar");
-        let mut tar = Command::new("tar");
-        tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
-        command::run(&mut tar, "")?.success()?;
+        let archive = image(rig)?;
         let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
         let mut holder = command::start(&mut rig.host(&words), true)?;
         holder.lines.until("say=held")?.is("mount:/run", "ok")?;
         let runtime = rig.suite.runtime.display().to_string();
         let podman = Podman { rig, cgroup: format!("/{}", rig.cgroup), holder, runtime };
         podman.settings("[engine]\n")?;
-        let output = podman.call(&["import", &archive.display().to_string(), "box"])?;
+        let output = podman.call(&["import", &archive, "box"])?;
         if output.code() != 0 {
             return fail(format_args!("podman import: {}", output.stderr));
         }

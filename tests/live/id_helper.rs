@@ -26,7 +26,10 @@ tests![
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
-pub const RANGES: &str = "12345:100000:65536\nrunner:400000:100\n";
+/// Ranges of UIDs and GIDs: (first, count).
+pub type Ranges = (&'static [(u32, u32)], &'static [(u32, u32)]);
+
+pub const RANGES: Ranges = (&[(100_000, 65536), (400_000, 100)], &[(200_000, 65536)]);
 
 /// How the programs are installed.
 #[derive(Clone, Copy, PartialEq)]
@@ -40,26 +43,21 @@ pub enum Programs {
     Missing,
 }
 
-/// Makes the rig call the runtime as an ordinary user, in a mount namespace in which files of /etc list `ranges` of UIDs for
-/// it, and one of GIDs if this is not empty.
-pub fn prepared(rig: &mut Rig, programs: Programs, ranges: &str) -> Outcome {
+/// Skips the test if the programs are not installed, or files are missing over which it mounts its own.
+pub fn needs_helpers() -> Outcome {
     let needed = PROGRAMS.into_iter().chain(["/etc/subuid", "/etc/subgid"]);
-    if let Some(missing) = needed.into_iter().find(|path| !Path::new(path).exists()) {
-        return skip(format_args!("{missing} is missing"));
+    match needed.into_iter().find(|path| !Path::new(path).exists()) {
+        Some(missing) => skip(format_args!("{missing} is missing")),
+        None => Ok(()),
     }
+}
+
+/// Makes the rig call the runtime as an ordinary user, in a mount namespace in which files of /etc list ranges of IDs for
+/// it.
+pub fn prepared(rig: &mut Rig, programs: Programs, (uids, gids): Ranges) -> Outcome {
+    needs_helpers()?;
     as_ordinary_user(rig)?;
-    let user = format!("runner:x:{USER}:{USER}::/:/bin/sh\n");
-    let mut files = Vec::new();
-    for (name, text) in [
-        ("passwd", fs::read_to_string("/etc/passwd")? + &user),
-        ("subuid", ranges.to_string()),
-        ("subgid", if ranges.is_empty() { String::new() } else { "runner:200000:65536\n".to_string() }),
-    ] {
-        let file = rig.dir.join(name);
-        fs::write(&file, text)?;
-        fs::set_permissions(&file, Permissions::from_mode(0o644))?;
-        files.push((file.display().to_string(), format!("/etc/{name}")));
-    }
+    let mut files = known_as(rig, USER, uids, gids)?;
     match programs {
         Programs::Setuid => {}
         Programs::Capabilities => {
@@ -72,6 +70,37 @@ pub fn prepared(rig: &mut Rig, programs: Programs, ranges: &str) -> Outcome {
             files.extend(PROGRAMS.map(|program| ("/dev/null".to_string(), program.to_string())))
         }
     }
+    mount_over(rig, files)
+}
+
+/// Writes copies of the files of /etc in which a user has the name `runner` and ranges of IDs (first, count); returns
+/// their paths, and those in /etc.
+pub fn known_as(
+    rig: &Rig,
+    user: u32,
+    uids: &[(u32, u32)],
+    gids: &[(u32, u32)],
+) -> Outcome<Vec<(String, String)>> {
+    let ranges = |ranges: &[(u32, u32)]| {
+        ranges.iter().map(|(first, count)| format!("runner:{first}:{count}\n")).collect::<String>()
+    };
+    // The first line of a user is the one that counts.
+    let passwd = format!("runner:x:{user}:{user}::/:/bin/sh\n") + &fs::read_to_string("/etc/passwd")?;
+    let mut files = Vec::new();
+    let group = format!("runner:x:{user}:\n") + &fs::read_to_string("/etc/group")?;
+    for (name, text) in
+        [("passwd", passwd), ("group", group), ("subuid", ranges(uids)), ("subgid", ranges(gids))]
+    {
+        let file = rig.dir.join(name);
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+        files.push((file.display().to_string(), format!("/etc/{name}")));
+    }
+    Ok(files)
+}
+
+/// Makes the rig call everything in a mount namespace in which these files are mounted: (source, destination).
+pub fn mount_over(rig: &mut Rig, files: Vec<(String, String)>) -> Outcome {
     let user = rig.user.take();
     let mut command = rig.host(&["say", "mounted", "stdin"]);
     rig.user = user;

@@ -172,6 +172,8 @@ const GROUPS: &[&[Test]] = &[
     killed::TESTS,
     links::TESTS,
     clients::TESTS,
+    clients::rootless::TESTS,
+    clients::user_manager::TESTS,
 ];
 
 #[allow(unsafe_code)]

@@ -146,7 +146,7 @@ fn systemd_scope_with_another_process_is_stopped(rig: &mut Rig) -> Outcome {
 }
 
 /// A user with a systemd user instance.
-fn user() -> Outcome<(u32, PathBuf)> {
+pub fn user() -> Outcome<(u32, PathBuf)> {
     for entry in fs::read_dir("/run/user").into_iter().flatten() {
         let path = entry?.path();
         let id = path.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0);

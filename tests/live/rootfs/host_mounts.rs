@@ -19,6 +19,7 @@ tests![
     host_mounts_are_not_beneath_the_root,
     host_mounts_are_not_beneath_the_root_without_pivot,
     host_mounts_and_a_source_with_propagation,
+    host_mounts_and_devices_without_the_capability,
 ];
 
 /// The number of mounts of the runtime's caller: more than other tests make during one of these.
@@ -189,4 +190,24 @@ fn host_mounts_and_a_source_with_propagation(rig: &mut Rig) -> Outcome {
     running.status().map(drop)?;
     let below = report.keys("mount:").iter().filter(|place| place.starts_with("/state/")).count();
     same("mounts below the state directory", below, 0)
+}
+
+/// The host's nodes are bind-mounted if mknod(2) is denied, also without the host's mounts. One that is missing on the
+/// host is in the error message, and is no problem for those before it.
+fn host_mounts_and_devices_without_the_capability(rig: &mut Rig) -> Outcome {
+    const CAP_MKNOD: u32 = 27;
+    prepared(rig)?;
+    rig.around = Some(|_| sys::caller::drop_from_bounding_set(CAP_MKNOD));
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["open_rw", "/dev/null", "open_rw", "/dev/zero", "list", "/"]);
+    // A kernel without empty mount namespaces may deny the pinned one now and then.
+    let inside = rig.run(&bundle, &[])?.success()?.report();
+    for path in ["/dev/null", "/dev/zero"] {
+        inside.is(&format!("open_rw:{path}"), "ok")?;
+    }
+    inside.is("list:/", "dev etc payload proc sys tmp")?;
+    let missing = json!({"path": "/dev/of-no-host", "type": "c", "major": 1i64, "minor": 3i64});
+    bundle.set("linux.devices", json!([]));
+    bundle.set("linux.devices[+]", missing);
+    rig.rejected(&bundle, &["linux.devices", "open_tree /dev/of-no-host: no such file or directory"])
 }

@@ -1,7 +1,7 @@
 //! `root` (config.md, "Root"): its path, read-only roots, pivot_root(2), and what of the host remains reachable.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::check::{Outcome, same};
 use crate::json;
@@ -27,6 +27,7 @@ tests![
     without_pivot_no_procfs_is_left_in_a_user_namespace,
     without_pivot_hidden_procfs_is_rejected_in_a_user_namespace,
     without_pivot_hidden_mounts,
+    root_from_a_working_directory_of_the_caller_alone,
 ];
 
 /// mountinfo in the container shows only mounts of the configuration, and masks.
@@ -219,4 +220,17 @@ fn without_pivot_hidden_mounts(rig: &mut Rig) -> Outcome {
         sys::umount(place)?;
     }
     outcome
+}
+
+/// As in a home directory: root of the container, another user on the host, may not search the working directory.
+fn root_from_a_working_directory_of_the_caller_alone(rig: &mut Rig) -> Outcome {
+    let closed = rig.dir.join("closed");
+    fs::create_dir(&closed)?;
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
+    rig.around = Some(|dir| std::env::set_current_dir(dir.join("closed")));
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    rig.report(&mut bundle, &["list", "/", "id"])?.is("list:/", "dev etc payload proc sys tmp")?;
+    bundle.set("hooks.createContainer", json!([{"path": "/bin/true"}]));
+    rig.report(&mut bundle, &["list", "/"])?.is("list:/", "dev etc payload proc sys tmp")
 }

@@ -25,6 +25,12 @@ pub fn set_limit(kind: u32, soft: u64, hard: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, kind, &raw const limit, nothing) }).map(drop)
 }
 
+/// Removes a capability from the bounding set, so that programs of root that are executed later do not have it.
+pub fn drop_from_bounding_set(capability: u32) -> Result<()> {
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
+}
+
 /// Closes a file descriptor by its number.
 pub fn close(number: i32) {
     // SAFETY: takes no pointer; a child before exec does not use the files of Rust any more.
