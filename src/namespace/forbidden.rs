@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::error::Error;
 use crate::os::file;
@@ -54,8 +55,27 @@ fn denial(creates: bool, sysctl: &dyn Fn(&str) -> Option<String>) -> Option<Stri
     if is(name, "1") {
         return Some(format!("sysctl {name} is 1: mote needs an AppArmor profile with the rule \"userns,\""));
     }
+    if !is_mapped(geteuid().as_raw(), &own_map()) {
+        return Some("mote's own user ID is not mapped in its user namespace".into());
+    }
     creates
         .then(|| "a security module or seccomp filter denies user namespaces, or mote is in a chroot".into())
+}
+
+/// The map of this process's user namespace.
+fn own_map() -> String {
+    let map = file::read(CWD, c"/proc/self/uid_map").unwrap_or_default();
+    String::from_utf8_lossy(&map).into_owned()
+}
+
+/// Whether an ID is mapped; true if the map is unknown.
+fn is_mapped(id: u32, map: &str) -> bool {
+    let has = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().filter_map(|word| word.parse::<u32>().ok());
+        let (first, count) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
+        id.wrapping_sub(first) < count
+    };
+    map.is_empty() || map.lines().any(has)
 }
 
 #[cfg(test)]
@@ -76,5 +96,7 @@ mod tests {
         let ubuntu = with(&[("kernel.apparmor_restrict_unprivileged_userns", "1")]);
         assert!(denial(false, &ubuntu).unwrap().contains("apparmor_restrict_unprivileged_userns is 1"));
         assert_eq!(denial(false, &with(&[("kernel.apparmor_restrict_unprivileged_userns", "0")])), None);
+        assert!(is_mapped(5, "         0          0 4294967295\n") && is_mapped(5, ""));
+        assert!(is_mapped(1001, "0 5 1\n1000 9 2\n") && !is_mapped(1002, "0 5 1\n1000 9 2\n"));
     }
 }

@@ -234,5 +234,14 @@ fn user_that_is_not_mapped(rig: &mut Rig) -> Outcome {
     sys::before_exec(&mut command, keep_capabilities);
     let words = ["/dev/pts: mkdirat", "an ID without a mapping"];
     rig.failure(&run(&mut command, "")?, &words)?;
+    let mut bundle = bundle;
+    bundle.namespace("user", None);
+    let map = json!([{"containerID": 0i64, "hostID": 0i64, "size": 1i64}]);
+    bundle.set("linux.uidMappings", map.clone());
+    bundle.set("linux.gidMappings", map);
+    let mut command = rig.launch("run", &bundle, &[])?;
+    sys::before_exec(&mut command, keep_capabilities);
+    let words = ["clone3: mote's own user ID is not mapped in its user namespace: operation not permitted"];
+    rig.failure(&run(&mut command, "")?, &words)?;
     rig.nothing_left()
 }
