@@ -28,7 +28,9 @@ impl Steps<'_, '_> {
     pub fn add(&mut self, name: &'static str, output: &Output) -> Outcome<bool> {
         let done = output.code() == 0;
         let step = match done {
-            true => Step::Done(self.plain(&[&*output.stdout, &*output.stderr].concat())),
+            true => {
+                Step::Done(self.plain(&[&*without_own_pids(name, &output.stdout), &*output.stderr].concat()))
+            }
             false => Step::Refused(output.code(), self.plain(&output.stderr)),
         };
         self.record.push((name, step));
@@ -83,6 +85,14 @@ fn without_ids(line: &str) -> String {
         _ => field,
     });
     format!("{place}: {}", fields.collect::<Vec<_>>().join(" "))
+}
+
+/// The output of a command without PIDs, which have few digits at times.
+fn without_own_pids(command: &str, output: &str) -> String {
+    match command {
+        "ps" | "state" | "list" => output.chars().filter(|letter| !letter.is_ascii_digit()).collect(),
+        _ => output.to_string(),
+    }
 }
 
 /// A line in which numbers with four digits and more, which may be PIDs, are `PID`.
