@@ -91,7 +91,9 @@ fn rootless_podman_service_of_a_user_manager(rig: &mut Rig) -> Outcome {
         let state = podman.systemd("systemctl", &["show", "--property", "ActiveState", &unit])?.success()?;
         same("the service", state.stdout.as_str(), "ActiveState=active\n")?;
         works(&podman.call(&["exec", "one", "echo", "it", "works"])?)?;
-        podman.systemd("systemctl", &["stop", &unit])?.success()?;
+        podman.succeeds(&["rm", "--force", "--time", "0", "one"])?;
+        // Waits until the unit is removed, and fails if it is already.
+        podman.systemd("systemctl", &["stop", &unit])?;
     }
     podman.finish()
 }
