@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{Output, run};
+use crate::filter;
 use crate::json;
 use crate::report::Report;
 use crate::rig::{Rig, Runtime};
@@ -19,6 +20,7 @@ tests![
     apparmor_profile,
     apparmor_profile_after_create,
     apparmor_profile_in_a_user_namespace,
+    apparmor_profile_and_filter_in_a_user_namespace,
     apparmor_profile_with_no_new_privileges,
     apparmor_profile_of_mote_is_changed,
     apparmor_profile_of_mote_is_stacked,
@@ -152,6 +154,24 @@ fn apparmor_profile_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     let mut bundle = bundle(rig, &profile.0)?;
     bundle.user_namespace(100_000);
     is_confined(&rig.report(&mut bundle, &VERBS)?, &profile.label())
+}
+
+/// The profile is requested before the filter is loaded, and takes effect at execve(2) after that.
+fn apparmor_profile_and_filter_in_a_user_namespace(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    let profile = Profile::load(rig, "a")?;
+    for no_new_privileges in [false, true] {
+        let mut bundle = bundle(rig, &profile.0)?;
+        bundle.user_namespace(100_000);
+        bundle.set("process.noNewPrivileges", no_new_privileges);
+        let rule = json!({"names": ["unshare", "setns"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38i64});
+        bundle.set("linux.seccomp", filter::profile(vec![rule]));
+        let inside = rig.report(&mut bundle, &[&VERBS[..], &["unshare", "uts"]].concat())?;
+        inside.is("unshare", "!ENOSYS")?;
+        inside.is("nnp", if no_new_privileges { "1" } else { "0" })?;
+        is_confined(&inside, &profile.label())?;
+    }
+    Ok(())
 }
 
 /// no_new_privs would keep a confined process from changing its profile, but mote is not confined.
