@@ -30,7 +30,7 @@ tests![
 /// Limits that podman can set without CAP_SYS_RESOURCE, where its default limits are above those of root.
 const LIMITS: &[&str] = &["--ulimit", "nofile=1024:2048", "--ulimit", "nproc=1000:2000"];
 
-struct Podman<'a, 'b> {
+pub struct Podman<'a, 'b> {
     rig: &'a Rig<'b>,
     cgroup: String,
     /// A process in a new network and a new mount namespace, in which all commands of podman run.
@@ -42,6 +42,11 @@ struct Podman<'a, 'b> {
 impl<'a, 'b> Podman<'a, 'b> {
     /// Imports an image `box` with nothing but busybox.
     fn new(rig: &'a Rig<'b>) -> Outcome<Self> {
+        Self::with_image(rig, |_| Ok(()))
+    }
+
+    /// Imports an image `box` with busybox, and what `add` adds to its directory.
+    pub fn with_image(rig: &'a Rig<'b>, add: impl FnOnce(&Path) -> Outcome) -> Outcome<Self> {
         if Command::new("podman").arg("--version").output().is_err() {
             return skip("no podman");
         }
@@ -57,10 +62,11 @@ impl<'a, 'b> Podman<'a, 'b> {
             fs::create_dir_all(tree.join(name))?;
         }
         fs::copy(busybox, tree.join("bin/busybox"))?;
-        for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch"] {
+        for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch", "ls", "grep"] {
             symlink("busybox", tree.join("bin").join(name))?;
         }
         fs::write(tree.join("bin/text"), "not a program")?;
+        add(&tree)?;
         let archive = rig.dir.join("image.tar");
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
@@ -115,14 +121,14 @@ impl<'a, 'b> Podman<'a, 'b> {
         self.call(&all)
     }
 
-    fn run(&self, options: &[&str], words: &[&str]) -> Outcome<Output> {
+    pub fn run(&self, options: &[&str], words: &[&str]) -> Outcome<Output> {
         let mut all = vec!["--rm"];
         all.extend(options);
         self.launch("run", &all, words)
     }
 
     /// Checks that nothing of the containers is left, and removes podman's cgroup, in which conmon was.
-    fn finish(self) -> Outcome {
+    pub fn finish(self) -> Outcome {
         let names = self.call(&["ps", "--all", "--quiet"])?.stdout;
         same("containers left", names.as_str(), "")?;
         let left = cleanup::cgroups(&self.rig.cgroup);

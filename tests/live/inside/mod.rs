@@ -1,7 +1,11 @@
 //! mote inside something else: a chroot, a container, a sandbox, with less than a host usually has.
 
 pub mod chroot;
+pub mod engine;
+pub mod image;
+pub mod limit;
 pub mod procfs;
+pub mod surroundings;
 
 use std::io::Result;
 use std::path::Path;
