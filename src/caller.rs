@@ -99,6 +99,7 @@ pub(crate) fn open_files() -> Option<(u64, u64)> {
 }
 
 /// mote's own soft limit of open files, if [`settle`] has read it; otherwise 0.
+#[inline(always)] // As `open_files`.
 pub(crate) fn own_open_files() -> u64 {
     OWN_OPEN_FILES.load(Relaxed)
 }

@@ -28,6 +28,7 @@ pub fn block_signals() -> Result<()> {
 }
 
 /// Blocks the signals that would kill mote for an error of write(2), after which everything is removed again.
+#[inline(always)] // Runs in each start: see scripts/layout.ld.
 pub fn block_signals_of_writes() -> Result<()> {
     block_also(Set::OF_WRITES).map(drop).on(format_args!("rt_sigprocmask"))
 }

@@ -19,7 +19,10 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// Opens a procfs with O_PATH, for files of this process and those that do not depend on one.
 pub fn open() -> Result<OwnedFd> {
-    mounted().map_or_else(|| mount("not a procfs"), Ok)
+    match mounted() {
+        Some(proc) => Ok(proc),
+        None => mount("not a procfs"),
+    }
 }
 
 /// Opens the procfs of this process's pid namespace with O_PATH. `is_own`: whether /proc is known to be that.
@@ -33,8 +36,12 @@ pub fn open_own(is_own: bool) -> Result<OwnedFd> {
 }
 
 /// [`open_own`], if it is `needed`.
+#[inline(always)] // Runs in each start: see scripts/layout.ld.
 pub fn open_if(needed: bool, is_own: bool) -> Result<Option<OwnedFd>> {
-    needed.then(|| open_own(is_own)).transpose()
+    match needed {
+        true => open_own(is_own).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Fails if a path that begins with /proc does not lead to a procfs.
@@ -46,12 +53,17 @@ pub fn check_path() -> Result<()> {
 }
 
 /// What is mounted at /proc, if it is a procfs.
+#[inline(always)] // As `open_if`.
 fn mounted() -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, c"/proc", flags, Mode::empty()).ok().filter(is_procfs)
+    match openat(CWD, c"/proc", flags, Mode::empty()) {
+        Ok(proc) if is_procfs(&proc) => Some(proc),
+        _ => None,
+    }
 }
 
 /// Whether an open file is in a procfs.
+#[inline(always)] // As `open_if`.
 pub fn is_procfs(file: &OwnedFd) -> bool {
     fstatfs(file).is_ok_and(|found| found.f_type as u64 == PROC_SUPER_MAGIC)
 }
@@ -67,6 +79,7 @@ fn is_own_procfs(proc: &OwnedFd) -> bool {
 /// Whether the content of /proc/self/status is of the procfs of the process's own pid namespace: NSpid has its PIDs in
 /// all pid namespaces from that of the procfs to its own (proc_pid_status(5)). In the procfs of another one that is not
 /// above its own, the process has no files at all.
+#[inline(always)] // As `open_if`.
 pub fn is_of_own_namespace(status: &str) -> bool {
     match status.lines().find_map(|line| line.strip_prefix("NSpid:")) {
         Some(numbers) => numbers.split_ascii_whitespace().count() == 1,

@@ -31,13 +31,21 @@ impl FdBudget {
     }
 
     /// [`Self::has`] for a number that is not always allowed. Considers the limit when it is called first.
+    #[inline(always)] // Runs in each start: see scripts/layout.ld.
     fn has_within_limit(&self, number: RawFd) -> bool {
         let Some((part, most)) = self.part.take() else { return false };
         let limit = match caller::own_open_files() {
-            0 => getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+            0 => current(),
             limit => limit,
         };
         self.end.set(RawFd::try_from(limit / part).unwrap_or(RawFd::MAX).min(most));
         number < self.end.get()
     }
+}
+
+/// The current limit, in a program that has not called [`caller::settle`].
+#[cold]
+#[inline(never)]
+fn current() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -44,11 +44,12 @@ pub(crate) fn block(signals: Set) -> Result<Set> {
 }
 
 /// Adds `signals` to the signal mask, and returns the previous one.
+#[inline(always)] // Runs in each start: see scripts/layout.ld.
 pub(crate) fn block_also(signals: Set) -> Result<Set> {
     change_mask(SIG_BLOCK, signals)
 }
 
-#[inline]
+#[inline(always)]
 fn change_mask(how: u32, signals: Set) -> Result<Set> {
     let mut old = Set::NONE;
     let (new, how) = (&raw const signals as usize, how as usize);
