@@ -4,7 +4,7 @@
 //! | attribute | mote | a container's process | a hook |
 //! |---|---|---|---|
 //! | ignored signals | all but SIGCHLD | none | none |
-//! | blocked signals | the caller's; all, while `run` and `exec` wait in the foreground | none | none |
+//! | blocked signals | the caller's; with `create`, SIGPIPE and SIGXFSZ; with `run` and `exec` in the foreground, all | none | none |
 //! | umask | 022 | `process.user.umask`, or 022 | the caller's |
 //! | soft limit of open files | the hard one | `process.rlimits`, or the caller's | the caller's |
 //! | other limits | the caller's | `process.rlimits`, or the caller's | the caller's |
@@ -47,6 +47,9 @@ static CALLER_UMASK: AtomicU32 = AtomicU32::new(UMASK);
 /// The caller's soft and hard limit of open files, if mote has raised the soft limit.
 static CALLER_OPEN_FILES: [AtomicU64; 2] = [AtomicU64::new(NOT_RAISED), AtomicU64::new(NOT_RAISED)];
 
+/// mote's own soft limit of open files; 0 if unknown.
+static OWN_OPEN_FILES: AtomicU64 = AtomicU64::new(0);
+
 /// The value if the limit was not raised: RLIM_INFINITY. A raised limit was below the hard one, so it cannot be that.
 const NOT_RAISED: u64 = u64::MAX;
 
@@ -57,11 +60,12 @@ const NOT_RAISED: u64 = u64::MAX;
 /// Errors: a system call failed.
 pub fn settle() -> Result<()> {
     // Before fds are opened. A failure is ignored: the limit stays.
-    if let Ok((soft, hard)) = limit(NOFILE)
-        && soft < hard
-        && set_limit(NOFILE, hard, hard).is_ok()
-    {
-        CALLER_OPEN_FILES.iter().zip([soft, hard]).for_each(|(place, limit)| place.store(limit, Relaxed));
+    if let Ok((soft, hard)) = limit(NOFILE) {
+        let is_raised = soft < hard && set_limit(NOFILE, hard, hard).is_ok();
+        OWN_OPEN_FILES.store(if is_raised { hard } else { soft }, Relaxed);
+        if is_raised {
+            CALLER_OPEN_FILES.iter().zip([soft, hard]).for_each(|(place, limit)| place.store(limit, Relaxed));
+        }
     }
     fill_standard().on(format_args!("openat /dev/null, for a standard descriptor that is closed"))?;
     set_default(SIGCHLD).on(format_args!("rt_sigaction SIGCHLD"))?;
@@ -92,6 +96,12 @@ pub(crate) fn open_files() -> Option<(u64, u64)> {
     let [soft, hard] = &CALLER_OPEN_FILES;
     let (soft, hard) = (soft.load(Relaxed), hard.load(Relaxed));
     (soft != NOT_RAISED).then_some((soft, hard))
+}
+
+/// mote's own soft limit of open files, if [`settle`] has read it; otherwise 0.
+#[inline(always)] // As `open_files`.
+pub(crate) fn own_open_files() -> u64 {
+    OWN_OPEN_FILES.load(Relaxed)
 }
 
 /// The signals in a set: bit n-1 is signal n.

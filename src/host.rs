@@ -13,6 +13,8 @@ use rustix::io::read;
 use rustix::thread::CapabilitySet;
 
 use crate::error::{On, Result};
+use crate::os::procfs;
+use crate::sys::pidfd::own_user_namespace;
 
 /// The facts. Where /proc cannot be read, fields have the stated default.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub struct Host {
     pub uid: u32,
     /// The effective GID, likewise.
     pub gid: u32,
-    /// Whether this process has supplementary groups. Default: true.
+    /// Whether this process has supplementary groups.
     pub has_groups: bool,
     /// The permitted capability set of this process in its own user namespace: bit n is capability n.
     pub capabilities: u64,
@@ -32,6 +34,8 @@ pub struct Host {
     /// Signals that this process inherited as ignored (nohup(1), background jobs of a shell): bit n-1 is signal n.
     /// Default: all.
     pub ignored_signals: u64,
+    /// Whether /proc is the procfs of this process's pid namespace (`os/procfs.rs`).
+    pub own_procfs: bool,
     /// The mounted hierarchies.
     pub cgroups: Cgroups,
 }
@@ -62,6 +66,8 @@ pub(crate) const CGROUP_ROOT: &CStr = c"/sys/fs/cgroup";
 const CGROUP_SUPER_MAGIC: u64 = 0x27_e0eb;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
 /// The inode of the initial user namespace, PROC_USER_INIT_INO of include/linux/proc_ns.h.
 const USER_INIT_INODE: u64 = 0xeffffffd;
 
@@ -70,7 +76,8 @@ impl Host {
     pub fn read() -> Result<Self> {
         let mut space = [0u8; 2048];
         let status = open(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let count = status.and_then(|status| read(&status, &mut space)).unwrap_or(0);
+        let status = status.ok().filter(procfs::is_procfs);
+        let count = status.and_then(|status| read(&status, &mut space).ok()).unwrap_or(0);
         let status = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
         // The list of groups may be longer than the buffer: an incomplete last line is ignored.
         let status = status.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -86,11 +93,22 @@ impl Host {
                 (sets.permitted.bits(), sets.effective.bits())
             }
         };
-        let has_groups = line(status, "Groups:").is_none_or(|groups| !groups.is_empty());
+        let has_groups = line(status, "Groups:").map_or_else(has_groups, |groups| !groups.is_empty());
         let bounding = bits(status, "CapBnd:").unwrap_or(u64::MAX);
         let ignored_signals = bits(status, "SigIgn:").unwrap_or(u64::MAX);
+        let own_procfs = procfs::is_of_own_namespace(status);
         let cgroups = Cgroups::read()?;
-        Ok(Host { uid, gid, has_groups, capabilities, effective, bounding, ignored_signals, cgroups })
+        Ok(Host {
+            uid,
+            gid,
+            has_groups,
+            capabilities,
+            effective,
+            bounding,
+            ignored_signals,
+            own_procfs,
+            cgroups,
+        })
     }
 }
 
@@ -109,6 +127,13 @@ fn line<'s>(status: &'s str, name: &str) -> Option<&'s str> {
 /// The effective ID, the second of the four in a line `Uid:` or `Gid:`.
 fn effective(status: &str, name: &str) -> Option<u32> {
     line(status, name)?.split('\t').nth(1)?.parse().ok()
+}
+
+/// Whether this process has supplementary groups, by getgroups(2).
+#[cold]
+#[inline(never)]
+fn has_groups() -> bool {
+    rustix::process::getgroups().is_ok_and(|groups| !groups.is_empty())
 }
 
 fn bits(status: &str, name: &str) -> Option<u64> {
@@ -223,9 +248,25 @@ pub(crate) fn outer_uid() -> u32 {
     map.lines().find_map(outer).unwrap_or(own)
 }
 
-/// Whether this process is in a user namespace other than the initial one; false if /proc cannot be read.
+/// Whether this process is in a user namespace other than the initial one. If /proc is not a procfs: false before linux
+/// 6.11.
 pub fn in_user_namespace() -> bool {
-    statat(CWD, c"/proc/self/ns/user", AtFlags::empty()).is_ok_and(|stat| stat.st_ino != USER_INIT_INODE)
+    let found =
+        statat(CWD, OWN_USER_NAMESPACE, AtFlags::empty()).is_ok_and(|stat| stat.st_ino == USER_INIT_INODE);
+    !found && is_in_other_user_namespace()
+}
+
+const OWN_USER_NAMESPACE: &CStr = c"/proc/self/ns/user";
+
+#[cold]
+#[inline(never)]
+fn is_in_other_user_namespace() -> bool {
+    match is_a(OWN_USER_NAMESPACE, NSFS_MAGIC) {
+        true => true,
+        false => own_user_namespace()
+            .and_then(|namespace| fstat(&namespace))
+            .is_ok_and(|stat| stat.st_ino != USER_INIT_INODE),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::service::ServiceEnvironment;
 use super::store::directory::{Directory, Store};
 use super::store::identity::Identity;
 use super::store::status::{State, Status};
+use super::supervise::block_signals_of_writes;
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
@@ -98,6 +99,7 @@ pub(crate) struct Launch {
 /// The [kind](crate::error::Kind) of an error is `Exists` if the ID is in use, `Invalid` or `Unsupported` for a setting,
 /// `NoProgram` or `Program` if the program cannot be executed, `Hook`, or `System`.
 pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
+    block_signals_of_writes()?;
     bring_up(store, request, Until::Created, warnings).map(drop)
 }
 

@@ -4,7 +4,6 @@ use alloc::string::String;
 use core::ffi::CStr;
 use core::time::Duration;
 
-use linux_raw_sys::general as sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read};
@@ -21,11 +20,11 @@ use crate::cgroup::stat::Files;
 use crate::cgroup::stat::oom::{OomEvent, OomWatch};
 use crate::error::{Error, Kind, On, Result};
 use crate::host::Cgroups;
-use crate::sys::signal::{Set, block};
+use crate::sys::signal::{Set, block_also};
 
 /// Passes the statistics of a container to `write` as a line of JSON: once, or at every interval. With an interval it
 /// also reports each OOM kill, and returns when the container init exits or the reader of the pipe `output` is gone.
-/// Then it blocks SIGPIPE, which stays blocked.
+/// Then it blocks SIGPIPE and SIGXFSZ, which stay blocked.
 ///
 /// Errors: [`Kind::State`] if the container is not running or has no cgroup.
 pub fn events(
@@ -139,11 +138,9 @@ fn has_oom_kill(listener: &mut Option<OomWatch>) -> bool {
     }
 }
 
-/// Blocks SIGPIPE: writing to a pipe without reader fails with EPIPE, whether poll or write detects it first.
+/// Blocks SIGPIPE, and SIGXFSZ: writing to a pipe without reader fails with EPIPE, whether poll or write detects it first.
 fn hold_sigpipe() -> Result<()> {
-    const SIGPIPE: Set = Set(1 << (sys::SIGPIPE - 1));
-    let held = block(SIGPIPE).and_then(|before| block(Set(before.0 | SIGPIPE.0)));
-    held.map(drop).on(format_args!("rt_sigprocmask"))
+    block_also(Set::OF_WRITES).map(drop).on(format_args!("rt_sigprocmask"))
 }
 
 /// A timerfd that becomes readable at every interval.

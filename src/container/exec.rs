@@ -22,7 +22,7 @@ use super::store::identity::check_alive;
 use super::store::lock::locked;
 use super::store::snapshot::{self, Snapshot};
 use super::store::status::{State, Status};
-use super::supervise::{block_signals, supervise};
+use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
 use crate::cgroup::fs::current::cgroup_of;
@@ -129,8 +129,9 @@ struct Started {
 /// [`Kind::NoProgram`] and [`Kind::Program`] for the program.
 pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
     let mut container = check(locked(store, request.id)?, request)?;
-    if !request.detach {
-        block_signals()?;
+    match request.detach {
+        true => block_signals_of_writes()?,
+        false => block_signals()?,
     }
     let Started { launched, relay } = match start(&container, request, warnings) {
         // The no-internal-processes rule (cgroups(7)): the container has created sub-cgroups, and its init process
@@ -242,7 +243,7 @@ impl Target {
     fn root_directory(&self) -> Result<OwnedFd> {
         let path = format!("{}/root", self.pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(procfs::open()?, path.as_str(), flags, Mode::empty());
+        let root = openat(procfs::open_own(false)?, path.as_str(), flags, Mode::empty());
         let root = root.on(format_args!("openat /proc/{path}"))?;
         check_alive(&self.init, self.pid).map(|()| root)
     }

@@ -85,7 +85,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
             cgroup: View { layout: Cgroups::None, path: None, namespace: false, named: None },
         },
     )?;
-    let joined = user.map(|_| idmap::of(&procfs::open()?, status.process.pid)).transpose()?;
+    let joined = user.map(|_| idmap::of(&procfs::open_own(false)?, status.process.pid)).transpose()?;
     check_alive(&init, status.process.pid)?;
     let mut owners = idmap::UserNamespaces::new(joined.as_ref());
     plan.open_sources(&mut |mappings| owners.get(mappings))?;

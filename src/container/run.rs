@@ -7,7 +7,7 @@ use rustix::process::{Pid, set_child_subreaper};
 use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
 use super::delete;
 use super::store::directory::Store;
-use super::supervise::{block_signals, supervise};
+use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::cgroup::stat::oom::OomReport;
 use crate::error::{Error, On, Result};
 
@@ -33,6 +33,7 @@ pub fn run(
     warnings: &mut Vec<Error>,
 ) -> Result<i32> {
     let Some(Foreground { keep, subreaper }) = foreground else {
+        block_signals_of_writes()?;
         let CreatedContainer { directory, launch } = bring_up(store, request, Until::Running, warnings)?;
         directory.unlock()?;
         if let Some(notify) = launch.notify {

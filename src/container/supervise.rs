@@ -11,7 +11,7 @@ use super::relay::Relay;
 use crate::error::{Error, On, Result};
 use crate::launch::parent::Launched;
 use crate::sys::program_text::wait_for_signal;
-use crate::sys::signal::{self, SIGCHLD, Set, block, send_to_child};
+use crate::sys::signal::{self, SIGCHLD, Set, block, block_also, send_to_child};
 
 /// The window size of mote's own terminal has changed.
 const SIGWINCH: i32 = sys::SIGWINCH as i32;
@@ -25,6 +25,12 @@ const SIGIO: i32 = sys::SIGIO as i32;
 #[inline(always)]
 pub fn block_signals() -> Result<()> {
     block(Set::ALL).map(drop).on(format_args!("rt_sigprocmask"))
+}
+
+/// Blocks the signals that would kill mote for an error of write(2), after which everything is removed again.
+#[inline(always)] // Runs in each start: see scripts/layout.ld.
+pub fn block_signals_of_writes() -> Result<()> {
+    block_also(Set::OF_WRITES).map(drop).on(format_args!("rt_sigprocmask"))
 }
 
 /// Forwards signals and terminal data, and reaps, until the process has exited. Returns its exit code.

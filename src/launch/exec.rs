@@ -61,7 +61,7 @@ struct Inherited<'h> {
 /// Clones a process in the container, which then waits for [`Launched::go`]. On an error no process is left.
 pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
-    let proc = (checks_setgroups || plan.process.needs_proc()).then(procfs::open).transpose()?;
+    let proc = procfs::open_if(checks_setgroups || plan.process.needs_proc(), plan.process.own_procfs)?;
     let guards = plan.process.apply_to_parent(proc.as_ref())?;
     // The child is visible in the container as soon as it is cloned, and has the host's memory, fds and privileges
     // (CVE-2016-9962).
@@ -69,7 +69,7 @@ pub fn launch(plan: &ExecPlan<'_>, target: ExecTarget<'_>) -> Result<Launched> {
     plan.affinity.apply()?;
     error::reserve();
     let (channel, child_channel) = Channel::pair()?;
-    let exe = self_exe::open();
+    let exe = plan.process.own_procfs.then(self_exe::open).flatten();
     let attempt = |birth| {
         let cgroup_fds = target.cgroup.map(|cgroup| cgroup.open_fds(birth)).transpose()?.unwrap_or_default();
         let others = [Some(target.init), target.directory, proc.as_ref(), exe.as_ref()].into_iter().flatten();

@@ -123,7 +123,7 @@ fn set_up(
         enter_cgroup(plan, from_parent)?;
     }
     if plan.own_network {
-        loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS"))?;
+        loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS (needs CAP_NET_ADMIN)"))?;
     }
     plan.uts.apply()?;
     from_parent.proc.map_or(Ok(()), |proc| plan.sysctl.apply(proc))?;

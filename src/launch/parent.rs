@@ -61,7 +61,7 @@ pub fn launch(
     record_pid: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Launched> {
     let checks_setgroups = plan.process.checks_setgroups();
-    let proc = (checks_setgroups || plan.needs_proc()).then(procfs::open).transpose()?;
+    let proc = procfs::open_if(checks_setgroups || plan.needs_proc(), plan.process.own_procfs)?;
     let namespaces = plan.namespaces.open()?;
     let intermediate = plan.namespaces.needs_intermediate();
     let cgroup_fds = open_cgroup_fds(plan, cgroup)?;
@@ -71,7 +71,7 @@ pub fn launch(
 
     error::reserve();
     let (channel, child_channel) = Channel::pair()?;
-    let exe = self_exe::open();
+    let exe = plan.process.own_procfs.then(self_exe::open).flatten();
     let back = if intermediate { Vec::new() } else { plan.namespaces.join_before(&namespaces)? };
     let from_parent = |child_channel, joined, mounts| FromParent {
         channel: child_channel,

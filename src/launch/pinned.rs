@@ -79,7 +79,7 @@ fn pin(directory: BorrowedFd<'_>) -> Result<()> {
     let place = private_directory(directory)?;
     let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(&place, PIN, flags, Mode::from_raw_mode(0o600)).on(format_args!("openat pin"))?;
-    let proc = procfs::open()?;
+    let proc = procfs::open_own(false)?;
     let (channel, child_channel) = Channel::pair()?;
     let (pid, pidfd) = spawn(sys::CLONE_NEWNS.into(), None, || {
         [directory, place.as_fd(), channel.fd()].into_iter().for_each(close_in_child);

@@ -16,7 +16,8 @@ use rustix::net::{
 };
 
 use super::message::{Channel, Message};
-use crate::error::{Error, Kind, On, Result};
+use crate::error::{At, Error, Kind, On, Result};
+use crate::os::procfs;
 
 /// The socket's name in the state directory.
 pub const NAME: &str = "start";
@@ -116,6 +117,7 @@ pub fn address(directory: BorrowedFd<'_>, path: &str, name: &str) -> Result<Sock
     let name = match short.len() < 108 {
         true => &short,
         false => {
+            procfs::check_path().at(format_args!("{short}: longer than 107 bytes"))?;
             long = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
             &long
         }

@@ -70,7 +70,7 @@ pub fn of(proc: &OwnedFd, pid: i32) -> Result<OwnedFd> {
 #[cold]
 #[inline(never)]
 fn make(mappings: Mappings<'_>) -> Result<OwnedFd> {
-    let proc = procfs::open()?;
+    let proc = procfs::open_own(false)?;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).on(format_args!("pipe2"))?;
     let mut writer = Some(writer);
     let (pid, pidfd) = spawn(CLONE_NEWUSER.into(), None, || {

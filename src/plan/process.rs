@@ -24,6 +24,8 @@ use crate::seccomp::denial::Denials;
 pub struct ProcessPlan<'a> {
     /// Whether the container has a user namespace, new or joined.
     pub(crate) user_namespace: bool,
+    /// Whether /proc is the procfs of mote's pid namespace.
+    pub(crate) own_procfs: bool,
     pub(crate) user: user::Plan,
     pub(crate) caps: caps::Plan,
     pub(crate) no_new_privileges: bool,
@@ -76,6 +78,7 @@ impl<'a> ProcessPlan<'a> {
         let warn = &mut |warning| warnings.push(warning);
         let mut plan = ProcessPlan {
             user_namespace: context.user_namespace,
+            own_procfs: host.own_procfs,
             user: user::Plan::new(
                 &process.user,
                 context.denied,

@@ -59,7 +59,7 @@ fn at_link(
     act: impl FnOnce(&CStr) -> rustix::io::Result<()>,
 ) -> rustix::io::Result<()> {
     // Otherwise the path could lead to a file of an image.
-    procfs::open().map_err(|error| Errno::from_raw_os_error(error.errno().into()))?;
+    procfs::check_path().map_err(|error| Errno::from_raw_os_error(error.errno().into()))?;
     let mut space = [0u8; PATH_MAX];
     act(join(&mut space, &[b"/proc/self/fd/", DecInt::new(file.as_raw_fd()).as_bytes()])?)
 }

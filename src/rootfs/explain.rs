@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, fstat, fstatfs};
 use rustix::io::{Errno, Result as Raw, read};
 
-use crate::error::Error;
+use crate::error::{Error, Show};
 use crate::sys::mount::SetAttr;
 
 /// The error of move_mount(2): EINVAL is replaced by ENOTDIR, which mount(2) returns and engines match on, if a
@@ -86,6 +86,26 @@ pub fn filesystem(errno: Errno, what: fmt::Arguments<'_>, kind: &core::ffi::CStr
         (Errno::PERM, _) => "needs CAP_SYS_ADMIN in the initial user namespace",
         _ => return Error::system(errno, format_args!("{what}")),
     };
+    Error::system(errno, format_args!("{what} ({reason})"))
+}
+
+/// The error of fsmount(2) for a new filesystem. EPERM for a procfs or sysfs: see `visible.rs`.
+#[cold]
+#[inline(never)]
+pub fn new_mount(made: &OwnedFd, errno: Errno, kind: &core::ffi::CStr) -> Error {
+    let what = format_args!("fsmount {}", Show(kind));
+    let path = match kind.to_bytes() {
+        b"proc" => "/proc",
+        b"sysfs" => "/sys",
+        _ => "",
+    };
+    if errno != Errno::PERM || path.is_empty() {
+        return context(made, errno, what, |what| Error::system(errno, what));
+    }
+    let reason = format_args!(
+        "the host's {path} is missing or partly covered, and a user namespace may not reveal more: \
+         unmask its paths, or use a bind mount of {path}"
+    );
     Error::system(errno, format_args!("{what} ({reason})"))
 }
 

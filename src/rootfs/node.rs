@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::path::{Root, make_link};
 use crate::config::device::{Device, DeviceKind};
 use crate::error::{Error, On, Result, Show};
+use crate::host;
 use crate::sys::mount::SetAttr;
 
 /// The default mode of device nodes.
@@ -86,10 +87,11 @@ pub(super) fn make(
         Err(Errno::EXIST) => {
             let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
                 .on(format_args!("newfstatat {}", Show(path)))?;
-            if !is(&stat, device) {
-                return Err(differs(device, "the existing file"));
-            }
-            return Ok(true);
+            return match is(&stat, device) {
+                true => Ok(true),
+                false if is_earlier_mount_point(&stat) => Ok(false),
+                false => Err(differs(device, "the existing file")),
+            };
         }
         Err(Errno::PERM) => return Ok(false),
         made => made.on(format_args!("device {}: mknodat", Show(path)))?,
@@ -98,6 +100,15 @@ pub(super) fn make(
         give(directory, name, device, owner)?;
     }
     Ok(true)
+}
+
+/// Whether a file is the mount point of a bind-mounted node, made for an earlier container with the same root: in a user
+/// namespace no nodes can be created, which mknod(2) does not report if the file exists.
+#[cold]
+#[inline(never)]
+fn is_earlier_mount_point(stat: &Stat) -> bool {
+    let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    is_regular && stat.st_size == 0 && host::in_user_namespace()
 }
 
 /// Sets the owner of a new node, by a file descriptor whose device is checked, as its name may refer to another file by

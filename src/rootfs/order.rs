@@ -15,6 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2, readlinkat_raw}
 use rustix::io::Errno;
 
 use super::path_text::PATH_MAX;
+use crate::os::procfs;
 
 /// The path of the container's root on the host, without symbolic links, `.` and `..`.
 pub struct HostRoot(Vec<u8>);
@@ -63,9 +64,9 @@ fn resolved(path: &[u8]) -> Option<Vec<u8>> {
         match open(if there.is_empty() { b"/" } else { there }, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         {
             Ok(fd) => {
-                let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                let link = format!("self/fd/{}", fd.as_raw_fd());
                 let mut space = [MaybeUninit::<u8>::uninit(); PATH_MAX];
-                let (found, _) = readlinkat_raw(CWD, link, &mut space[..]).ok()?;
+                let (found, _) = readlinkat_raw(procfs::open().ok()?, link, &mut space[..]).ok()?;
                 return Some(plain(&[&*found, b"/", missing].concat()));
             }
             Err(Errno::NOENT) if end > 0 => end = there.iter().rposition(|byte| *byte == b'/')?,

@@ -141,10 +141,8 @@ pub fn filesystem_with(
         explain::context(&context, errno, what, |what| explain::filesystem(errno, what, kind))
     })?;
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| {
-        let what = format_args!("fsmount {}", Show(kind));
-        explain::context(&context, errno, what, |what| Error::system(errno, what))
-    })?;
+    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(|errno| explain::new_mount(&context, errno, kind))?;
     Ok((context, tree))
 }
 

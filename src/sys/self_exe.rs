@@ -191,13 +191,16 @@ fn alike(program: &LoadedProgram) -> usize {
 /// Writes pages of the program to the memfd at offset `at`.
 fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
     let number = file.as_raw_fd() as usize;
-    // SAFETY: the kernel reads pages of the program, which are mapped. They are not written to before they are
-    // replaced: there is one thread, and the variables of `replace` are on the stack.
-    let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, pages.start, pages.length, at) };
-    match super::check(written)? == pages.length {
-        true => Ok(()),
-        false => Err(Errno::NOSPC),
+    let mut done = 0;
+    // A short write, as at RLIMIT_FSIZE, is continued for its error.
+    while done < pages.length {
+        let (start, length, at) = (pages.start + done, pages.length - done, at + done);
+        // SAFETY: the kernel reads pages of the program, which are mapped. They are not written to before they are
+        // replaced: there is one thread, and the variables of `replace` are on the stack.
+        let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, start, length, at) };
+        done += super::check(written)?;
     }
+    Ok(())
 }
 
 /// Maps the copy of pages at offset `at` of the memfd: in place of those at the address `over`, or where the kernel finds

@@ -3,7 +3,7 @@
 
 use linux_raw_sys::general::{
     __NR_kill, __NR_pidfd_send_signal, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigtimedwait,
-    __NR_signalfd4, O_CLOEXEC, SIG_SETMASK,
+    __NR_signalfd4, O_CLOEXEC, SIG_BLOCK, SIG_SETMASK,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};
@@ -27,6 +27,10 @@ pub(crate) struct Set(pub u64);
 impl Set {
     /// All signals. SIGKILL and SIGSTOP cannot be blocked; the kernel ignores these bits.
     pub(crate) const ALL: Set = Set(u64::MAX);
+    /// The signals with which write(2) kills a process that does not handle its error: for a pipe or socket without
+    /// reader, and for a file that would exceed RLIMIT_FSIZE.
+    pub(crate) const OF_WRITES: Set =
+        Set(1 << (linux_raw_sys::general::SIGPIPE - 1) | 1 << (linux_raw_sys::general::SIGXFSZ - 1));
     /// No signal.
     pub(crate) const NONE: Set = Set(0);
 }
@@ -36,8 +40,19 @@ const SIZE: usize = size_of::<u64>();
 
 /// Sets the signal mask to `signals`, and returns the previous one.
 pub(crate) fn block(signals: Set) -> Result<Set> {
+    change_mask(SIG_SETMASK, signals)
+}
+
+/// Adds `signals` to the signal mask, and returns the previous one.
+#[inline(always)] // Runs in each start: see scripts/layout.ld.
+pub(crate) fn block_also(signals: Set) -> Result<Set> {
+    change_mask(SIG_BLOCK, signals)
+}
+
+#[inline(always)]
+fn change_mask(how: u32, signals: Set) -> Result<Set> {
     let mut old = Set::NONE;
-    let (new, how) = (&raw const signals as usize, SIG_SETMASK as usize);
+    let (new, how) = (&raw const signals as usize, how as usize);
     // SAFETY: both sets are SIZE bytes long, and outlive the call.
     let returned =
         unsafe { sc::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };

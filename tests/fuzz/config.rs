@@ -22,7 +22,7 @@ libfuzzer_sys::fuzz_target!(|document: &[u8]| {
     };
     let names = ["cpu,cpuacct", "devices", "memory", "pids"].map(String::from).to_vec();
     for cgroups in [Cgroups::Unified, Cgroups::Hierarchies { names, unified: true }] {
-        let host = Host { uid: 0, gid: 0, has_groups: true, capabilities: 0, effective: 0, bounding: u64::MAX, ignored_signals: 0, cgroups };
+        let host = Host { uid: 0, gid: 0, has_groups: true, capabilities: 0, effective: 0, bounding: u64::MAX, ignored_signals: 0, own_procfs: true, cgroups };
         let mut warnings = Vec::new();
         let plan = Plan::new(&config, &host, &options, &mut warnings);
         // Printing visits the whole plan.

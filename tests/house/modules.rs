@@ -82,7 +82,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ),
     // Kernel objects: `plan` passes what one needs of another.
     ("process", &["config", "executable", "host", "caller", "os", "error", "sys"]),
-    ("rootfs", &["config", "host", "os", "error", "sys"]),
+    ("rootfs", &["config", "host", "caller", "os", "error", "sys"]),
     ("cgroup", &["config", "host", "os", "error", "sys"]),
     ("namespace", &["config", "host", "os", "error", "sys"]),
     ("seccomp", &["config", "error", "sys"]),
@@ -90,7 +90,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ("intelrdt", &["config", "error"]),
     ("config", &["json", "error"]),
     ("executable", &["error"]),
-    ("host", &["error", "sys"]),
+    ("host", &["os", "error", "sys"]),
     ("caller", &["error", "sys"]),
     ("json", &["os", "error"]),
     ("os", &["error", "sys"]),

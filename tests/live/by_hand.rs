@@ -124,7 +124,7 @@ fn new_tmp(dir: &Path) -> Result<()> {
     let own = suite.strip_prefix("/tmp").map_err(|_| Error::other("the suite is not in /tmp"))?;
     fs::create_dir_all(stage.join(own))?;
     let to = stage.join(own);
-    sys::mount(&suite.display().to_string(), &to, "", libc::MS_BIND | libc::MS_REC, "")?;
+    sys::mount(&suite.display().to_string(), &to, "", libc::MS_BIND, "")?;
     sys::mount(&stage.display().to_string(), Path::new("/tmp"), "", libc::MS_BIND | libc::MS_REC, "")?;
     std::env::set_current_dir(dir)
 }

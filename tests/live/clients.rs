@@ -40,8 +40,8 @@ fn needs_podman() -> Outcome {
     }
 }
 
-/// An archive for `podman import` with nothing but busybox; its path.
-fn image(rig: &Rig) -> Outcome<String> {
+/// An archive for `podman import` with busybox, and what `add` adds to its directory; its path.
+fn image(rig: &Rig, add: impl FnOnce(&Path) -> Outcome) -> Outcome<String> {
     let busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
     let Some(busybox) = busybox.into_iter().find(|path| Path::new(path).exists()) else {
         return skip("no static busybox");
@@ -52,10 +52,12 @@ fn image(rig: &Rig) -> Outcome<String> {
     }
     fs::set_permissions(tree.join("tmp"), fs::Permissions::from_mode(0o1777))?;
     fs::copy(busybox, tree.join("bin/busybox"))?;
-    for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch", "stat", "readlink"] {
+    for name in ["sh", "echo", "true", "cat", "id", "sleep", "ip", "touch", "stat", "readlink", "ls", "grep"]
+    {
         symlink("busybox", tree.join("bin").join(name))?;
     }
     fs::write(tree.join("bin/text"), "not a program")?;
+    add(&tree)?;
     let archive = rig.dir.join("image.tar");
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(&tree).arg("-cf").arg(&archive).arg(".");
@@ -63,7 +65,7 @@ fn image(rig: &Rig) -> Outcome<String> {
     Ok(archive.display().to_string())
 }
 
-struct Podman<'a, 'b> {
+pub struct Podman<'a, 'b> {
     rig: &'a Rig<'b>,
     cgroup: String,
     /// A process in a new network and a new mount namespace, in which all commands of podman run.
@@ -75,11 +77,16 @@ struct Podman<'a, 'b> {
 impl<'a, 'b> Podman<'a, 'b> {
     /// Imports an image `box` with nothing but busybox.
     fn new(rig: &'a Rig<'b>) -> Outcome<Self> {
+        Self::with_image(rig, |_| Ok(()))
+    }
+
+    /// Imports an image `box` with busybox, and what `add` adds to its directory.
+    pub fn with_image(rig: &'a Rig<'b>, add: impl FnOnce(&Path) -> Outcome) -> Outcome<Self> {
         needs_podman()?;
         if rig.is(Runtime::Crun) && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
             return skip_allowed("crun rejects the hybrid layout");
         }
-        let archive = image(rig)?;
+        let archive = image(rig, add)?;
         let words = ["unshare", "net,mnt", "mount", "/run", "say", "held", "stdin"];
         let mut holder = command::start(&mut rig.host(&words), true)?;
         holder.lines.until("say=held")?.is("mount:/run", "ok")?;
@@ -130,14 +137,14 @@ impl<'a, 'b> Podman<'a, 'b> {
         self.call(&all)
     }
 
-    fn run(&self, options: &[&str], words: &[&str]) -> Outcome<Output> {
+    pub fn run(&self, options: &[&str], words: &[&str]) -> Outcome<Output> {
         let mut all = vec!["--rm"];
         all.extend(options);
         self.launch("run", &all, words)
     }
 
     /// Checks that nothing of the containers is left, and removes podman's cgroup, in which conmon was.
-    fn finish(self) -> Outcome {
+    pub fn finish(self) -> Outcome {
         let names = self.call(&["ps", "--all", "--quiet"])?.stdout;
         same("containers left", names.as_str(), "")?;
         let left = cleanup::cgroups(&self.rig.cgroup);

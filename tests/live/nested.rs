@@ -26,7 +26,7 @@ tests![
 ];
 
 /// Makes the rig call the runtime in such a user namespace, which exists until the result is dropped.
-fn nested(rig: &mut Rig) -> Outcome<Running> {
+pub fn nested(rig: &mut Rig) -> Outcome<Running> {
     nested_after(rig, "true")
 }
 
@@ -45,7 +45,7 @@ pub fn nested_after(rig: &mut Rig, first: &str) -> Outcome<Running> {
 }
 
 /// A bundle without a user namespace.
-fn bundle(rig: &Rig) -> Outcome<Bundle> {
+pub fn bundle(rig: &Rig) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;
     bundle.remove("linux.cgroupsPath");
     // unshare(1) denies setgroups(2) before it writes a map of one group.

@@ -40,6 +40,7 @@ pub fn host(name: &str) -> Host {
         effective: capabilities,
         bounding: u64::MAX,
         ignored_signals: 0,
+        own_procfs: true,
         cgroups,
     }
 }

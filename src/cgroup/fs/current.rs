@@ -6,7 +6,6 @@ use alloc::string::String;
 
 use rustix::fd::AsFd;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::process::getpid;
 
 use super::hierarchies::Hierarchies;
 use super::path::common;
@@ -38,7 +37,7 @@ pub fn delegated_parent(layout: &Cgroups) -> Option<String> {
 fn find(layout: &Cgroups) -> Option<String> {
     let hierarchies = Hierarchies::open(layout).ok()?;
     let mut space = [0u8; 4096];
-    let text = procfs::read_process_file(own_pid(), "cgroup", &mut space).ok()?;
+    let text = procfs::read_own_file("cgroup", &mut space).ok()?;
     let text = core::str::from_utf8(text).ok()?;
     // Lines `ID:CONTROLLERS:PATH`. The paths in v1 hierarchies may differ from the one on v2.
     let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
@@ -73,24 +72,23 @@ pub fn may_move(top: &str, own: &str, path: &str) -> bool {
 
 /// The v2 cgroup of this process.
 pub fn own_cgroup() -> Result<String> {
-    cgroup_of(own_pid())
+    let mut space = [0u8; 4096];
+    parse(procfs::read_own_file("cgroup", &mut space)?)
 }
 
 /// The v2 cgroup of a process (cgroups(7), "/proc/pid/cgroup").
 pub fn cgroup_of(pid: i32) -> Result<String> {
     let mut space = [0u8; 4096];
-    let text =
-        core::str::from_utf8(procfs::read_process_file(pid, "cgroup", &mut space)?).unwrap_or_default();
-    let found = v2_of(text).map(String::from);
-    found.ok_or_else(|| Error::invalid(format_args!("/proc/{pid}/cgroup: no cgroup v2")))
+    parse(procfs::read_process_file(pid, "cgroup", &mut space)?)
+}
+
+fn parse(text: &[u8]) -> Result<String> {
+    let found = v2_of(core::str::from_utf8(text).unwrap_or_default()).map(String::from);
+    found.ok_or_else(|| Error::invalid(format_args!("/proc/PID/cgroup: no cgroup v2")))
 }
 
 fn v2_of(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("0::"))
-}
-
-fn own_pid() -> i32 {
-    getpid().as_raw_nonzero().get()
 }
 
 /// Whether this process may write to a file, or create files in a directory.

@@ -120,7 +120,7 @@ impl Store {
             let mode = if end == self.path.len() { 0o700 } else { 0o755 };
             match mkdirat(CWD, part, Mode::from_raw_mode(mode)) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                made => made.on(format_args!("mkdirat {part}"))?,
+                made => made.on(format_args!("mkdirat {part} (--root sets another place for the state)"))?,
             }
         }
         Ok(())

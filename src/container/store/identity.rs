@@ -6,7 +6,7 @@
 use alloc::format;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, fstat, fstatfs, openat};
+use rustix::fs::{Mode, OFlags, fstat, fstatfs, openat};
 use rustix::io::read;
 use rustix::process::Pid;
 
@@ -114,8 +114,8 @@ const EXITING: u32 = 0x04;
 impl Stat {
     /// Opens the file of the process that has this PID now. `None`: not visible in procfs.
     pub fn open(pid: i32) -> Option<Self> {
-        let path = format!("/proc/{pid}/stat");
-        openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok().map(Stat)
+        let (proc, path) = (procfs::open_own(false).ok()?, format!("{pid}/stat"));
+        openat(proc, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok().map(Stat)
     }
 
     /// Whether the process died without having executed a program, and how, if the exit status is visible. `None` if

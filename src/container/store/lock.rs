@@ -8,7 +8,7 @@ use alloc::string::String;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, fstat, major, minor, openat};
+use rustix::fs::{Mode, OFlags, fstat, major, minor, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
@@ -16,7 +16,7 @@ use super::directory::{Directory, Store, missing};
 use super::snapshot;
 use super::status::{State, Status};
 use crate::error::{Error, Kind, On, Result};
-use crate::os::{file, process};
+use crate::os::{file, process, procfs};
 use crate::sys::signal::send;
 
 /// Opens and locks a container's state directory. Waits for other commands that hold the lock.
@@ -83,7 +83,9 @@ fn holder(directory: &Directory) -> Option<Pid> {
     let stat = fstat(directory.fd()).ok()?;
     let (major, minor) = (major(stat.st_dev), minor(stat.st_dev));
     let file = alloc::format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
-    let locks = openat(CWD, c"/proc/locks", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // The PIDs are those of the pid namespace of the procfs.
+    let proc = procfs::open_own(false).ok()?;
+    let locks = openat(proc, c"locks", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let text = String::from_utf8(file::read_all(&locks, c"/proc/locks").ok()?).ok()?;
     text.lines().find_map(|line| parse(line, &file))
 }

@@ -50,7 +50,7 @@ impl<'a, 'b> Podman<'a, 'b> {
     pub fn new(rig: &'a mut Rig<'b>, manager: Option<(u32, PathBuf)>) -> Outcome<Self> {
         needs_podman()?;
         needs_helpers()?;
-        let archive = image(rig)?;
+        let archive = image(rig, |_| Ok(()))?;
         as_ordinary_user(rig)?;
         let (user, manager) = manager.map_or((USER, None), |(user, directory)| (user, Some(directory)));
         rig.user = Some(user);

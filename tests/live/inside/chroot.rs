@@ -1,4 +1,4 @@
-//! mote inside something else: a chroot, a container, a sandbox.
+//! mote in a chroot.
 
 use std::io::Result;
 use std::path::Path;
