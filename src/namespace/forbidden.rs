@@ -58,8 +58,16 @@ fn denial(creates: bool, sysctl: &dyn Fn(&str) -> Option<String>) -> Option<Stri
     if !is_mapped(geteuid().as_raw(), &own_map()) {
         return Some("mote's own user ID is not mapped in its user namespace".into());
     }
-    creates
-        .then(|| "a security module or seccomp filter denies user namespaces, or mote is in a chroot".into())
+    if has_filter() {
+        return Some("mote runs under a seccomp filter, which may deny it".into());
+    }
+    creates.then(|| "a security module denies user namespaces, or mote is in a chroot".into())
+}
+
+/// Whether a seccomp filter is in force for this process (proc_pid_status(5)).
+fn has_filter() -> bool {
+    let status = file::read(CWD, c"/proc/self/status").unwrap_or_default();
+    String::from_utf8_lossy(&status).lines().any(|line| line == "Seccomp:\t2")
 }
 
 /// The map of this process's user namespace.

@@ -55,7 +55,9 @@ impl<'a> Sources<'_, 'a> {
         }
         let Some(devices) = self.devices else { return Ok(()) };
         for (index, source) in devices.sources(from.saturating_sub(self.mounts.len())) {
-            if !visit(self.mounts.len() + index, source).at(format_args!("linux.devices"))? {
+            let more = visit(self.mounts.len() + index, source);
+            let why = "(mknod is denied, and only the host's can be used)";
+            if !more.at(format_args!("linux.devices: {} {why}", Show(source.path())))? {
                 return Ok(());
             }
         }

@@ -27,6 +27,8 @@ fn add(rig: &Rig, tree: &Path) -> Outcome {
     for name in ["plain", "mapped"] {
         let mut bundle = Bundle::new(tree.join(name), &rig.suite.payload, &rig.marker, "")?;
         bundle.remove("linux.cgroupsPath");
+        // With cgroup v2 only, device rules need a cgroup that can be written to.
+        bundle.remove("linux.resources");
         bundle.verbs(&["wait", "1"]);
         if name == "mapped" {
             bundle.user_namespace(0);
@@ -37,9 +39,9 @@ fn add(rig: &Rig, tree: &Path) -> Outcome {
     Ok(fs::set_permissions(tree.join("bin/commands"), fs::Permissions::from_mode(0o755))?)
 }
 
-/// All commands that a container gets, from `create` to `delete`. The argument is the bundle.
+/// All commands that a container gets, from `create` to `delete`. The arguments are the bundle and global options.
 const COMMANDS: &str = "#!/bin/sh
-M='mote --root /tmp/state'
+M=\"mote --root /tmp/state $2\"
 $M create --bundle /$1 x </dev/null >/dev/null || exit
 $M start x
 $M exec x /payload id uts
@@ -59,8 +61,22 @@ fn with_podman(rig: &mut Rig, test: fn(&Podman) -> Outcome) -> Outcome {
 }
 
 fn lives(podman: &Podman, options: &[&str], bundle: &str) -> Outcome {
+    works(podman, options, &["commands", bundle])
+}
+
+/// The same with cgroups that cannot be written to. On cgroup v2 a container without limits has device rules all the same,
+/// so that it needs one, unless this is given up.
+fn lives_without_cgroup(podman: &Podman, options: &[&str], bundle: &str) -> Outcome {
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return lives(podman, options, bundle);
+    }
+    refused(podman, options, bundle, &["cgroup /x: mkdirat", "read-only file system"])?;
+    works(podman, options, &["commands", bundle, "--cgroup-manager disabled"])
+}
+
+fn works(podman: &Podman, options: &[&str], words: &[&str]) -> Outcome {
     let options = [&["--network", "none"], options].concat();
-    let output = podman.run(&options, &["commands", bundle])?;
+    let output = podman.run(&options, words)?;
     if output.code() != 0 {
         return fail(format_args!("{options:?}: exit code {}: {}", output.code(), output.stderr));
     }
@@ -92,15 +108,20 @@ fn engine_privileged_with_a_user_namespace(rig: &mut Rig) -> Outcome {
     })
 }
 
-const CAPABILITIES: [&str; 4] = ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"];
+/// The container's own process has CAP_AUDIT_WRITE, which newer versions of podman do not give by default. The AppArmor
+/// profile of podman denies mount(2).
+const CAPABILITIES: [&str; 4] =
+    ["--cap-add", "SYS_ADMIN,NET_ADMIN,AUDIT_WRITE", "--security-opt", "apparmor=unconfined"];
 
 /// With podman's seccomp profile, and its masked and read-only paths.
 fn engine_with_capabilities(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
-        lives(podman, &CAPABILITIES, "plain")?;
+        lives_without_cgroup(podman, &CAPABILITIES, "plain")?;
         let words = ["mounts[0] /proc: fsmount proc", "unmask its paths", "bind mount of /proc"];
-        refused(podman, &CAPABILITIES, "mapped", &words)?;
-        // What the error suggests.
+        let arguments = ["commands", "mapped", "--cgroup-manager disabled"];
+        let options = [&["--network", "none"], &CAPABILITIES[..]].concat();
+        podman.run(&options, &arguments)?.failure(&words)?;
+        // What the error suggests. The cgroups can be written to then.
         let unmasked = [&CAPABILITIES[..], &["--security-opt", "unmask=ALL"]].concat();
         lives(podman, &unmasked, "mapped")
     })
@@ -109,14 +130,19 @@ fn engine_with_capabilities(rig: &mut Rig) -> Outcome {
 fn engine_with_capabilities_and_the_hosts_cgroups(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
         let options = [&CAPABILITIES[..], &["--cgroupns", "host"]].concat();
-        lives(podman, &options, "plain")
+        lives_without_cgroup(podman, &options, "plain")
     })
 }
 
 fn engine_unprivileged(rig: &mut Rig) -> Outcome {
     with_podman(rig, |podman| {
-        refused(podman, &[], "plain", &["clone3", "not permitted"])?;
-        refused(podman, &["--cap-add", "SYS_ADMIN"], "plain", &["ioctl lo", "needs CAP_NET_ADMIN"])
+        let fails = |options: &[&str], words: &[&str]| {
+            let options = [&["--network", "none", "--cap-add", "AUDIT_WRITE"], options].concat();
+            podman.run(&options, &["commands", "plain", "--cgroup-manager disabled"])?.failure(words)
+        };
+        // clone3(2), or with the user namespace a later call.
+        fails(&[], &["mote: ", "runs under a seccomp filter, which may deny it"])?;
+        fails(&["--cap-add", "SYS_ADMIN"], &["ioctl lo", "needs CAP_NET_ADMIN"])
     })
 }
 
@@ -127,6 +153,6 @@ fn engine_read_only(rig: &mut Rig) -> Outcome {
         refused(podman, &options, "plain", &words)?;
         // podman mounts a tmpfs at /tmp.
         let options = [&CAPABILITIES[..], &["--read-only"]].concat();
-        lives(podman, &options, "plain")
+        lives_without_cgroup(podman, &options, "plain")
     })
 }

@@ -165,7 +165,10 @@ fn without_dev_in_a_user_namespace(rig: &mut Rig) -> Outcome {
     bundle.verbs(&[]);
     rig.rejected(
         &bundle,
-        &["device /dev/null (a user namespace can only use the host's)", "open_tree /dev/null"],
+        &[
+            "linux.devices: /dev/null (mknod is denied, and only the host's can be used)",
+            "open_tree /dev/null",
+        ],
     )
 }
 
