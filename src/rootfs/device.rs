@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::CStr;
-use core::iter;
+use core::{fmt, iter};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, Uid};
@@ -60,7 +60,6 @@ enum Stage {
 }
 
 /// The bind source of a node, where the kernel denies mknod(2).
-#[derive(Debug)]
 enum Bind<'a> {
     /// The host's node at the same path. The container has a user namespace.
     Host(Source<'a>),
@@ -302,6 +301,17 @@ impl<'a> Plan<'a> {
 /// The owner of a device in IDs of the container: root by default.
 fn owner_inside(device: &Device<'_>) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(device.uid.unwrap_or(0))), Some(Gid::from_raw(device.gid.unwrap_or(0))))
+}
+
+impl fmt::Debug for Bind<'_> {
+    /// Prints what is planned: whether mknod(2) is denied is found out later.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bind::Host(source) => f.debug_tuple("Host").field(source).finish(),
+            Bind::HostIfDenied(_) => f.write_str("None"),
+            Bind::Made(made) => f.debug_tuple("Made").field(made).finish(),
+        }
+    }
 }
 
 /// The host's node for a device that mknod(2) was denied for.
