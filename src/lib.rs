@@ -29,6 +29,7 @@ pub mod caller;
 pub mod cgroup;
 pub mod config;
 pub mod container;
+pub mod criu;
 mod errno;
 pub mod error;
 mod executable;

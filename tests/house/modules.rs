@@ -94,6 +94,8 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ("caller", &["error", "sys"]),
     ("json", &["os", "error"]),
     ("os", &["error", "sys"]),
+    // Messages only.
+    ("criu", &[]),
     ("error", &["errno", "sys"]),
     ("errno", &[]),
     ("sys", &[]),
