@@ -177,7 +177,7 @@ fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root
     let beneath = from_parent.mounts.enter()?;
     let terminal = plan.process.terminal.zip(from_parent.console);
     let more = &mut |request, trees: &mut _| from_parent.channel.request_trees(request, trees);
-    let (root, terminal) = plan.rootfs.apply(beneath, more, |root| {
+    let (mut root, terminal) = plan.rootfs.apply(beneath, more, |root| {
         terminal.map(|(terminal, console)| terminal.open(root, console)).transpose()
     })?;
     if plan.hooks.has_before_pivot() {
@@ -186,7 +186,7 @@ fn change_root(plan: &mut Plan<'_>, from_parent: &FromParent<'_>) -> Result<Root
         create_hooks(plan, &root)?;
     }
     plan.rootfs.restrict(&root)?;
-    plan.rootfs.enter(&root)?;
+    plan.rootfs.enter(&mut root)?;
     terminal.map_or(Ok(()), terminal::take)?;
     Ok(root)
 }

@@ -30,12 +30,12 @@ pub struct PivotOptions {
 /// Both are done from the root of the mount namespace, also if mote's own root is below it (`mount_namespace.rs`).
 ///
 /// In an empty mount namespace chroot(2) suffices: beneath the container's root is only an empty directory.
-pub fn enter(root: &Root, options: PivotOptions) -> Result<()> {
+pub fn enter(root: &mut Root, options: PivotOptions) -> Result<()> {
     let beneath = root.beneath();
     if matches!(beneath, Some(Beneath::Nullfs | Beneath::Nothing)) {
         return change_root(root.fd());
     }
-    if let Some(host) = &root.host {
+    if let Some(host) = root.host.take() {
         change_root(host.as_fd())?;
     }
     fchdir(root.fd()).on(format_args!("fchdir rootfs"))?;

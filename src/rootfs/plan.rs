@@ -231,7 +231,7 @@ impl<'a> Plan<'a> {
 
     /// Changes the root to the container's. Its propagation is set after that, if it is shared or unbindable:
     /// pivot_root(2) rejects shared mounts. Mounts below it have their own propagation options.
-    pub fn enter(&self, root: &Root) -> Result<()> {
+    pub fn enter(&self, root: &mut Root) -> Result<()> {
         pivot::enter(root, PivotOptions { pivot: self.pivot, in_place: self.in_place })?;
         match self.propagation {
             sys::MS_PRIVATE | sys::MS_SLAVE => Ok(()),

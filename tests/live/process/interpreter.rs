@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
-use crate::command::start;
+use crate::command::{run, start};
 use crate::rig::{Rig, Runtime};
 use crate::{json, tests};
 
@@ -36,7 +37,11 @@ fn only_mote(rig: &Rig) -> Outcome<Bundle> {
 fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
     let place = bundle.host_path(path);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
-    fs::write(&place, content)?;
+    // Copied by a process of its own: a child that another test clones while this one has the file open for writing would
+    // keep it busy until execve (ETXTBSY).
+    let source = bundle.dir.join("program");
+    fs::write(&source, content)?;
+    run(Command::new("cp").args([&source, &place]), "")?.success()?;
     Ok(fs::set_permissions(place, fs::Permissions::from_mode(0o755))?)
 }
 
