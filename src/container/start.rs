@@ -11,10 +11,12 @@ use super::store::lock::locked;
 use super::store::saved_config::SavedConfig;
 use super::store::snapshot::{self, Snapshot};
 use super::store::status::{State, Status};
+use crate::cgroup::fs::tasks::KILL_TIMEOUT;
 use crate::error::{At, Error, Kind, Result};
 use crate::hooks::Point;
 use crate::launch::message::{Channel, Message};
 use crate::launch::start_socket;
+use crate::sys::pidfd;
 
 /// Starts the program of a created container, and returns when it runs. With `notify_socket` it waits until the
 /// container is ready, and reports that there. `seccomp_receiver` is the default of `linux.seccomp.listenerPath`.
@@ -53,6 +55,9 @@ pub fn start(
         Message::FilterListener(number) => serve(&directory, &status, &channel, number, seccomp_receiver)?,
         other => other,
     };
+    if let Message::Failed(_) = answer {
+        wait_for_exit(&status);
+    }
     let started = match ran(answer, stat) {
         Ok(()) if status.hooks => {
             SavedConfig::read(&directory, &status)?.hooks()?.run(Point::Poststart, status.process.pid)
@@ -72,6 +77,16 @@ pub fn start(
         notify.wait(status.process.pid, &process)?;
     }
     started
+}
+
+/// Waits until the child, which has reported an error, has exited: the container is stopped then. In a cgroup that is frozen
+/// meanwhile it does not exit.
+#[cold]
+#[inline(never)]
+fn wait_for_exit(status: &Status) {
+    if let Ok(Some(process)) = status.process.open() {
+        let _ = pidfd::wait_for(&process, Some(KILL_TIMEOUT));
+    }
 }
 
 /// Checks, from the last message of the child, whether the program runs or has run.
