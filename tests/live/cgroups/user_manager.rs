@@ -18,8 +18,9 @@ use crate::tests;
 tests![
     "systemd",
     alone: true,
-    systemd_user_limits_are_delegated_as_documented,
     systemd_user_bus_is_named,
+    // Last: the manager that it restarts may take a minute to end.
+    systemd_user_limits_are_delegated_as_documented,
 ];
 
 /// A user of every Debian system.
