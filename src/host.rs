@@ -2,19 +2,23 @@
 //!
 //! Plans use only a `Host` and read nothing from the system, so that tests can construct one.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, open, statat, statfs};
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, open, openat, statat, statfs,
+};
 use rustix::io::read;
 
 use rustix::thread::CapabilitySet;
 
 use crate::error::{On, Result};
-use crate::os::procfs;
-use crate::sys::pidfd::own_user_namespace;
+use crate::os::{file, procfs};
+use crate::sys::namespace::own_user;
 
 /// The facts. Where /proc cannot be read, fields have the stated default.
 #[derive(Debug)]
@@ -231,21 +235,43 @@ pub(crate) fn is_administrator() -> bool {
     sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) && !in_user_namespace()
 }
 
-/// The effective UID of this process, as the user namespace above shows it if this one is not the initial one
-/// (user_namespaces(7), uid_map).
+/// The effective UID of this process, as the user namespace above shows it if this one is not the initial one.
 #[cold]
 pub(crate) fn outer_uid() -> u32 {
     let own = rustix::process::geteuid().as_raw();
-    let mut space = [0u8; 512];
-    let map = open(c"/proc/self/uid_map", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let count = map.and_then(|map| read(&map, &mut space)).unwrap_or(0);
-    let map = core::str::from_utf8(space.get(..count).unwrap_or_default()).unwrap_or_default();
-    let outer = |line: &str| {
-        let mut numbers = line.split_ascii_whitespace().map_while(|number| number.parse::<u32>().ok());
-        let (inside, outside, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
-        own.checked_sub(inside).filter(|offset| *offset < count)?.checked_add(outside)
+    let map = procfs::open().ok().and_then(|proc| own_map(&proc, "uid_map")).unwrap_or_default();
+    let outer = |[first, above, count]: &[u32; 3]| {
+        own.checked_sub(*first).filter(|offset| offset < count)?.checked_add(*above)
     };
-    map.lines().find_map(outer).unwrap_or(own)
+    map.iter().find_map(outer).unwrap_or(own)
+}
+
+/// The extents of `uid_map` or `gid_map` of this process's user namespace (user_namespaces(7)): the first ID, the first ID
+/// in the user namespace above, and their number. `None` if the file cannot be read.
+#[cold]
+pub(crate) fn own_map(proc: &OwnedFd, name: &str) -> Option<Vec<[u32; 3]>> {
+    let path = format!("self/{name}");
+    let map = openat(proc, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    Some(parse_map(&String::from_utf8(file::read_all(&map, c"map").ok()?).ok()?))
+}
+
+/// Parses the format of `uid_map`.
+pub(crate) fn parse_map(text: &str) -> Vec<[u32; 3]> {
+    let extent = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().filter_map(|word| word.parse().ok());
+        Some([numbers.next()?, numbers.next()?, numbers.next()?])
+    };
+    text.lines().filter_map(extent).collect()
+}
+
+/// The name of a user of the host (passwd(5)).
+pub fn user_name(uid: u32) -> Option<String> {
+    let text = file::read(CWD, c"/etc/passwd").ok()?;
+    String::from_utf8_lossy(&text).lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.into())
+    })
 }
 
 /// Whether this process is in a user namespace other than the initial one. If /proc is not a procfs: false before linux
@@ -263,7 +289,7 @@ const OWN_USER_NAMESPACE: &CStr = c"/proc/self/ns/user";
 fn is_in_other_user_namespace() -> bool {
     match is_a(OWN_USER_NAMESPACE, NSFS_MAGIC) {
         true => true,
-        false => own_user_namespace()
+        false => own_user()
             .and_then(|namespace| fstat(&namespace))
             .is_ok_and(|stat| stat.st_ino != USER_INIT_INODE),
     }

@@ -1,6 +1,7 @@
 //! Unbuffered standard output.
 
 use mote::error::{Error, On, Result};
+use mote::host;
 use mote::sys::fd::stdout;
 use rustix::io::write;
 
@@ -68,11 +69,5 @@ pub fn user_name(uid: u32) -> String {
     if uid == 0 {
         return "root".into();
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
-    });
-    named.map_or_else(|| uid.to_string(), String::from)
+    host::user_name(uid).unwrap_or_else(|| uid.to_string())
 }

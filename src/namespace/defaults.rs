@@ -10,14 +10,13 @@ use linux_raw_sys::general::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 use rustix::fs::CWD;
 
 use super::id_helper::{IdHelper, NEWGIDMAP, NEWUIDMAP};
+use super::map_error::MAX_EXTENTS;
+use super::user::own;
 use crate::config::Config;
 use crate::config::linux::{IdMapping, Linux, Namespace, NamespaceKind};
 use crate::error::{Error, Kind};
-use crate::host::Host;
+use crate::host::{Host, user_name};
 use crate::os::file;
-
-/// The largest number of extents in a map (user_namespaces(7)).
-const MAX_EXTENTS: usize = 340;
 
 /// Adds a user namespace if there is none and the caller may not create the others without: returns whether it was
 /// added. Adds the mappings of a new user namespace if there are none.
@@ -51,7 +50,7 @@ pub fn complete(config: &mut Config<'_>, host: &Host, warnings: &mut Vec<Error>)
 #[inline(never)]
 fn remove_unmapped_groups(config: &mut Config<'_>) {
     let groups = &config.linux.gid_mappings;
-    let is_mapped = |id: u32| groups.iter().any(|map| id.wrapping_sub(map.container_id) < map.size);
+    let is_mapped = |id: u32| IdMapping::to_host(groups, id).is_some();
     for mount in config.mounts.iter_mut().filter(|mount| mount.kind == Some(c"devpts")) {
         let group = |option: &CStr| option.to_str().ok()?.strip_prefix("gid=")?.parse().ok();
         mount.options.retain(|option| group(option).is_none_or(is_mapped));
@@ -61,37 +60,24 @@ fn remove_unmapped_groups(config: &mut Config<'_>) {
 #[cold]
 #[inline(never)]
 fn add_mappings(linux: &mut Linux<'_>, host: &Host) {
-    let name = name_of(host.uid);
-    let ranges = |helper: &IdHelper, path: &CStr, own: u32| {
-        let text = file::read(CWD, path).ok().filter(|_| helper.gets_privileges())?;
-        let mappings = mappings(&String::from_utf8_lossy(&text), host.uid, name.as_deref(), own);
+    let name = user_name(host.uid);
+    let ranges = |helper: &IdHelper, id: u32| {
+        let text = file::read(CWD, helper.file).ok().filter(|_| helper.gets_privileges())?;
+        let mappings = mappings(&String::from_utf8_lossy(&text), host.uid, name.as_deref(), id);
         (mappings.len() > 1).then_some(mappings)
     };
-    let uids = ranges(&NEWUIDMAP, c"/etc/subuid", host.uid);
-    let gids = ranges(&NEWGIDMAP, c"/etc/subgid", host.gid);
+    let (uids, gids) = (ranges(&NEWUIDMAP, host.uid), ranges(&NEWGIDMAP, host.gid));
     if uids.is_some() || gids.is_some() {
-        let own = |id| alloc::vec![IdMapping { container_id: 0, host_id: id, size: 1 }];
-        linux.uid_mappings = uids.unwrap_or_else(|| own(host.uid));
-        linux.gid_mappings = gids.unwrap_or_else(|| own(host.gid));
+        linux.uid_mappings = uids.unwrap_or_else(|| alloc::vec![own(host.uid)]);
+        linux.gid_mappings = gids.unwrap_or_else(|| alloc::vec![own(host.gid)]);
     }
 }
 
-/// The name of a user in /etc/passwd (passwd(5)).
-fn name_of(uid: u32) -> Option<String> {
-    let text = file::read(CWD, c"/etc/passwd").ok()?;
-    let text = String::from_utf8_lossy(&text);
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.into())
-    })
-}
-
-/// The ID `own` as 0, and all ranges of the user in lines `USER:FIRST:COUNT`, where USER is a name or a UID. Ranges that
+/// The caller's ID `id` as 0, and all ranges of the user in lines `USER:FIRST:COUNT`, where USER is a name or a UID. Ranges that
 /// overlap others are ignored, because the kernel rejects them.
-fn mappings(text: &str, uid: u32, name: Option<&str>, own: u32) -> Vec<IdMapping> {
+fn mappings(text: &str, uid: u32, name: Option<&str>, id: u32) -> Vec<IdMapping> {
     let number = format!("{uid}");
-    let mut list = alloc::vec![IdMapping { container_id: 0, host_id: own, size: 1 }];
+    let mut list = alloc::vec![own(id)];
     for line in text.lines() {
         let mut fields = line.trim_ascii().split(':');
         let user = fields.next();

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::error::Error;
-use crate::os::file;
+use crate::host;
+use crate::os::{file, procfs};
 
 /// The kinds of namespaces in the names of sysctls (namespaces(7), "The /proc/sys/user directory").
 const LIMITS: [&str; 8] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
@@ -70,20 +71,14 @@ fn has_filter() -> bool {
     String::from_utf8_lossy(&status).lines().any(|line| line == "Seccomp:\t2")
 }
 
-/// The map of this process's user namespace.
-fn own_map() -> String {
-    let map = file::read(CWD, c"/proc/self/uid_map").unwrap_or_default();
-    String::from_utf8_lossy(&map).into_owned()
+/// The UID map of this process's user namespace; empty if it is unknown.
+fn own_map() -> Vec<[u32; 3]> {
+    procfs::open().ok().and_then(|proc| host::own_map(&proc, "uid_map")).unwrap_or_default()
 }
 
 /// Whether an ID is mapped; true if the map is unknown.
-fn is_mapped(id: u32, map: &str) -> bool {
-    let has = |line: &str| {
-        let mut numbers = line.split_ascii_whitespace().filter_map(|word| word.parse::<u32>().ok());
-        let (first, count) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
-        id.wrapping_sub(first) < count
-    };
-    map.is_empty() || map.lines().any(has)
+fn is_mapped(id: u32, map: &[[u32; 3]]) -> bool {
+    map.is_empty() || map.iter().any(|[first, _, count]| id.wrapping_sub(*first) < *count)
 }
 
 #[cfg(test)]
@@ -104,6 +99,7 @@ mod tests {
         let ubuntu = with(&[("kernel.apparmor_restrict_unprivileged_userns", "1")]);
         assert!(denial(false, &ubuntu).unwrap().contains("apparmor_restrict_unprivileged_userns is 1"));
         assert_eq!(denial(false, &with(&[("kernel.apparmor_restrict_unprivileged_userns", "0")])), None);
+        let is_mapped = |id, map| is_mapped(id, &host::parse_map(map));
         assert!(is_mapped(5, "         0          0 4294967295\n") && is_mapped(5, ""));
         assert!(is_mapped(1001, "0 5 1\n1000 9 2\n") && !is_mapped(1002, "0 5 1\n1000 9 2\n"));
     }

@@ -1,5 +1,5 @@
-//! newuidmap(1) and newgidmap(1): programs, setuid or with file capabilities, that write ID maps for an unprivileged user, within the ranges that
-//! subuid(5) and subgid(5) give to the user.
+//! newuidmap(1) and newgidmap(1): programs, setuid or with file capabilities, that write ID maps for an unprivileged
+//! user, within the ranges that subuid(5) and subgid(5) give to the user.
 
 use alloc::ffi::CString;
 use alloc::format;
@@ -15,7 +15,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::no_new_privs;
 
 use crate::config::linux::IdMapping;
-use crate::error::{Error, On, OneLine, Result};
+use crate::error::{Error, On, OneLine, Result, Show};
 use crate::sys::clone::{exit, spawn};
 use crate::sys::end::{End, How};
 use crate::sys::exec::{Strings, execve};
@@ -30,11 +30,11 @@ const DIRECTORIES: [&str; 4] = ["/run/wrappers/bin", "/usr/bin", "/bin", "/usr/l
 pub struct IdHelper {
     name: &'static str,
     /// The file with the ranges of users.
-    file: &'static str,
+    pub(super) file: &'static CStr,
 }
 
-pub const NEWUIDMAP: IdHelper = IdHelper { name: "newuidmap", file: "/etc/subuid" };
-pub const NEWGIDMAP: IdHelper = IdHelper { name: "newgidmap", file: "/etc/subgid" };
+pub const NEWUIDMAP: IdHelper = IdHelper { name: "newuidmap", file: c"/etc/subuid" };
+pub const NEWGIDMAP: IdHelper = IdHelper { name: "newgidmap", file: c"/etc/subgid" };
 
 /// The maximal length of the program's output in an error, in bytes.
 const MAX_OUTPUT: usize = 200;
@@ -97,8 +97,8 @@ impl IdHelper {
         let ranges = mappings.iter().filter(|map| !(map.host_id == own && map.size == 1));
         let ranges: Vec<String> =
             ranges.map(|map| format!("\"{own}:{}:{}\"", map.host_id, map.size)).collect();
-        let why =
-            obstacle(path).map_or_else(|| format!("{} needs {}", self.file, ranges.join(", ")), String::from);
+        let why = obstacle(path)
+            .map_or_else(|| format!("{} needs {}", Show(self.file), ranges.join(", ")), String::from);
         Error::system(
             Errno::PERM,
             format_args!("{}: {}: {} ({why})", path.to_string_lossy(), How(end), OneLine(text)),

@@ -1,19 +1,16 @@
 //! Why the kernel refused an ID map (user_namespaces(7), "Defining user and group ID mappings").
 
-use alloc::string::String;
-
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::config::linux::IdMapping;
 use crate::error::Error;
-use crate::os::file;
+use crate::host;
 use crate::sys::page_size;
 
 /// UID_GID_MAP_MAX_EXTENTS of include/linux/user_namespace.h, since linux 4.15; before, 5.
-const MOST: usize = 340;
+pub(super) const MAX_EXTENTS: usize = 340;
 
 /// Adds the field and the reason to the `error` of writing `mappings` as `length` bytes to `file` of a process in a new
 /// user namespace. `proc` is the host's procfs.
@@ -27,8 +24,9 @@ pub(super) fn explain(
     proc: &OwnedFd,
 ) -> Error {
     let (count, page) = (mappings.len(), page_size());
-    if error.is(Errno::INVAL) && count > MOST {
-        return error.within(format_args!("{field}: {count} mappings, of which the kernel permits {MOST}"));
+    if error.is(Errno::INVAL) && count > MAX_EXTENTS {
+        let why = format_args!("{field}: {count} mappings, of which the kernel permits {MAX_EXTENTS}");
+        return error.within(why);
     }
     if error.is(Errno::INVAL) && length >= page {
         let why = "which the kernel permits to have less than";
@@ -68,24 +66,15 @@ fn overlap(mappings: &[IdMapping]) -> Option<(&'static str, usize, usize)> {
 /// The index of a mapping that the kernel denies, and whether because its IDs do not exist in the user namespace of this
 /// process; otherwise because they include 0 (since linux 5.12).
 fn refused(file: &str, mappings: &[IdMapping], proc: &OwnedFd) -> Option<(usize, bool)> {
-    let own = own_map(file, proc)?;
+    let own = host::own_map(proc, file)?;
     let exists = |first: u32, size: u32| {
         // An extent of the parent covers the range, or its beginning: the kernel maps a range by one extent only.
-        own.lines().any(|line| {
-            let mut words = line.split_ascii_whitespace().filter_map(|word| word.parse::<u64>().ok());
-            let (start, length) = (words.next().unwrap_or(0), words.nth(1).unwrap_or(0));
-            start <= first.into() && u64::from(first) + u64::from(size) <= start + length
+        own.iter().any(|[start, _, length]| {
+            start <= &first && u64::from(first) + u64::from(size) <= u64::from(*start) + u64::from(*length)
         })
     };
     let missing = mappings.iter().position(|mapping| !exists(mapping.host_id, mapping.size));
     let has_setfcap = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SETFCAP));
     let zero = mappings.iter().position(|mapping| mapping.host_id == 0);
     missing.map(|index| (index, true)).or_else(|| zero.filter(|_| !has_setfcap).map(|index| (index, false)))
-}
-
-/// The map of this process's own user namespace.
-fn own_map(file: &str, proc: &OwnedFd) -> Option<String> {
-    let path = alloc::format!("self/{file}");
-    let map = openat(proc, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    String::from_utf8(file::read_all(&map, c"map").ok()?).ok()
 }

@@ -110,7 +110,7 @@ fn put(proc: &OwnedFd, pid: Pid, file: &str, text: &str) -> Result<()> {
 }
 
 /// A mapping of one ID of the host to root.
-fn own(id: u32) -> IdMapping {
+pub(super) fn own(id: u32) -> IdMapping {
     IdMapping { container_id: 0, host_id: id, size: 1 }
 }
 

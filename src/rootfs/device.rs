@@ -97,7 +97,8 @@ static LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 impl<'a> Plan<'a> {
-    /// Plans the devices. `user`: the container's user namespace, in which mknod(2) is denied; `host_dev`: /dev is a bind mount of the host's, so default devices are not created.
+    /// Plans the devices. `user`: the container's user namespace, in which mknod(2) is denied; `host_dev`: /dev is a bind
+    /// mount of the host's, so default devices are not created.
     pub fn new(devices: &[Device<'a>], user: Option<UserNamespace<'_>>, host_dev: bool) -> Self {
         let given = |path: &CStr| devices.iter().any(|device| device.path == path);
         let default = DEFAULT.iter().filter(|(path, ..)| !host_dev && !given(path));
@@ -133,8 +134,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Creates nodes in the parent, if the container init cannot. If it is denied there too (in a user namespace, or
-    /// without CAP_MKNOD), the host's nodes at the same paths are used instead.
-    /// `find` finds the user namespace that the container joins.
+    /// without CAP_MKNOD), the host's nodes at the same paths are used instead. `find` finds the user namespace that the
+    /// container joins.
     pub fn make_on_host(&mut self, find: &mut FindUserNamespace<'_>) -> Result<()> {
         match self.stage {
             Stage::Wanted { joined } => self.make_or_bind(joined.then_some(find)),

@@ -1,4 +1,4 @@
-//! Questions to the kernel about a namespace that is open (ioctl_ns(2)).
+//! ioctl(2) requests about namespaces (ioctl_ns(2), pidfd_open(2)).
 
 use core::ptr::null_mut;
 
@@ -6,6 +6,7 @@ use linux_raw_sys::general::__NR_ioctl;
 use linux_raw_sys::ioctl::{NS_GET_NSTYPE, NS_GET_USERNS};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Result;
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 /// The `CLONE_NEW*` flag of a namespace. Errors: ENOTTY if the file is none.
 pub(crate) fn kind(namespace: &OwnedFd) -> Result<u32> {
@@ -14,13 +15,28 @@ pub(crate) fn kind(namespace: &OwnedFd) -> Result<u32> {
 
 /// Opens the user namespace that owns a namespace. Errors: EPERM if that is neither the one of this process nor below it.
 pub(crate) fn owner(namespace: &OwnedFd) -> Result<OwnedFd> {
-    let fd = request(namespace, NS_GET_USERNS)?;
+    open(namespace, NS_GET_USERNS)
+}
+
+/// Opens the user namespace of this process without procfs. Errors: ENOTTY or EINVAL before linux 6.11.
+#[cold]
+#[inline(never)]
+pub(crate) fn own_user() -> Result<OwnedFd> {
+    open(&pidfd_open(getpid(), PidfdFlags::empty())?, PIDFD_GET_USER_NAMESPACE)
+}
+
+/// `_IO(PIDFS_IOCTL_MAGIC, 9)` of include/uapi/linux/pidfd.h.
+const PIDFD_GET_USER_NAMESPACE: u32 = 0xff09;
+
+/// A request that returns a new file descriptor.
+fn open(file: &OwnedFd, number: u32) -> Result<OwnedFd> {
+    let fd = request(file, number)?;
     // SAFETY: the kernel has just opened it for this process.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-fn request(namespace: &OwnedFd, question: u32) -> Result<usize> {
-    let (fd, nothing) = (namespace.as_raw_fd() as usize, null_mut::<u8>() as usize);
-    // SAFETY: neither question has an argument.
-    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, question as usize, nothing) })
+fn request(file: &OwnedFd, number: u32) -> Result<usize> {
+    let (fd, nothing) = (file.as_raw_fd() as usize, null_mut::<u8>() as usize);
+    // SAFETY: none of the requests has an argument.
+    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, number as usize, nothing) })
 }

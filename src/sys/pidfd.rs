@@ -1,10 +1,10 @@
 //! Waits for a process by its pidfd, which is readable once the process has ended (pidfd_open(2)).
 
-use linux_raw_sys::general::{__NR_ioctl, __WALL};
+use linux_raw_sys::general::__WALL;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, getpid, pidfd_open, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::end::End;
 
@@ -65,21 +65,6 @@ const ALL: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::from_bits_
 fn wait_id(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
     waitid(WaitId::PidFd(child.as_fd()), options).ok()
 }
-
-/// Opens the user namespace of this process without procfs (linux 6.11).
-#[cold]
-#[inline(never)]
-pub fn own_user_namespace() -> Result<OwnedFd> {
-    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let (fd, request) = (own.as_raw_fd() as usize, PIDFD_GET_USER_NAMESPACE);
-    // SAFETY: takes no pointer.
-    let number = super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, request, 0) })?;
-    // SAFETY: the kernel has created a new file descriptor, which has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
-}
-
-/// `_IO(PIDFS_IOCTL_MAGIC, 9)` of include/uapi/linux/pidfd.h.
-const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
 
 fn end_of(status: Option<WaitIdStatus>) -> Option<End> {
     let status = status?;

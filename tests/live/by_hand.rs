@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Result;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::bundle::Bundle;
@@ -149,7 +149,7 @@ fn rootless_state_in_tmp(rig: &mut Rig) -> Outcome {
     bundle.write()?;
     let (dir, place) = (bundle.dir.display().to_string(), rig.dir.join("tmp/mote-12345"));
     fs::create_dir(rig.dir.join("tmp"))?;
-    sys::mode(&rig.dir.join("tmp"), 0o1777)?;
+    fs::set_permissions(rig.dir.join("tmp"), fs::Permissions::from_mode(0o1777))?;
     by_default(rig, &["create", "--bundle", &dir, &rig.id])?.success()?;
     holds("the state directory exists", place.join(&rig.id).is_dir())?;
     same("the mode of its parent", fs::metadata(&place)?.mode() & 0o7777, 0o700)?;
@@ -194,7 +194,7 @@ fn rootless_commands_of_the_page(rig: &mut Rig) -> Outcome {
     let payload = &rig.suite.payload;
     fs::copy(payload, bundle.dir.join("rootfs/bin/payload"))?;
     fs::write(bundle.dir.join("rootfs/bin/id"), "#!/bin/payload say\n")?;
-    sys::mode(&bundle.dir.join("rootfs/bin/id"), 0o755)?;
+    fs::set_permissions(bundle.dir.join("rootfs/bin/id"), fs::Permissions::from_mode(0o755))?;
     give_to_user(&bundle.dir)?;
     let run_dir = rig.dir.join("run");
     fs::create_dir(&run_dir)?;

@@ -199,10 +199,6 @@ pub fn chown(path: &Path, uid: u32, gid: u32) -> Result<()> {
     std::os::unix::fs::lchown(path, Some(uid), Some(gid))
 }
 
-pub fn mode(path: &Path, mode: u32) -> Result<()> {
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
-}
-
 /// Sets an extended attribute of a file.
 pub fn set_attribute(path: &Path, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
     let path = text(path)?;

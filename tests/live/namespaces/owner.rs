@@ -85,21 +85,8 @@ fn owner_of_each_new_namespace_is_the_joined_user_namespace(rig: &mut Rig) -> Ou
     rig.nothing_left()
 }
 
-fn owner_of_each_joined_namespace_is_the_joined_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = user_namespace_of_a_process(rig, &["unshare", UNSHARED])?;
-    for (kind, file) in kinds(rig) {
-        let mut bundle = bundle(rig)?;
-        bundle.namespace("user", Some(&proc_path(pid, "user")));
-        bundle.namespace(kind, Some(&proc_path(pid, file)));
-        has(rig, &mut bundle, &[("user", proc_path(pid, "user")), (file, proc_path(pid, file))])?;
-    }
-    Ok(())
-}
-
-/// The host's root has rights over both.
-fn owner_of_each_joined_namespace_is_another_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
-    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", UNSHARED])?;
+/// Joins the user namespace of process `pid` together with each other namespace of process `other`.
+fn joins_each(rig: &mut Rig, pid: i32, other: i32) -> Outcome {
     for (kind, file) in kinds(rig) {
         let mut bundle = bundle(rig)?;
         bundle.namespace("user", Some(&proc_path(pid, "user")));
@@ -107,6 +94,18 @@ fn owner_of_each_joined_namespace_is_another_user_namespace(rig: &mut Rig) -> Ou
         has(rig, &mut bundle, &[("user", proc_path(pid, "user")), (file, proc_path(other, file))])?;
     }
     Ok(())
+}
+
+fn owner_of_each_joined_namespace_is_the_joined_user_namespace(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = user_namespace_of_a_process(rig, &["unshare", UNSHARED])?;
+    joins_each(rig, pid, pid)
+}
+
+/// The host's root has rights over both.
+fn owner_of_each_joined_namespace_is_another_user_namespace(rig: &mut Rig) -> Outcome {
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
+    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", UNSHARED])?;
+    joins_each(rig, pid, other)
 }
 
 fn owner_of_each_joined_namespace_is_another_than_the_new_one(rig: &mut Rig) -> Outcome {
