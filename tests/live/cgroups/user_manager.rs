@@ -4,14 +4,15 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::systemd::with_systemd;
 use super::undelegated::{Limit, block, limits, lists};
 use super::{content, unified_top};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
-use crate::command::{Output, run, start};
+use crate::command::{LIMIT, Output, run, start};
 use crate::json;
 use crate::rig::Rig;
 use crate::tests;
@@ -28,6 +29,8 @@ const NAME: &str = "games";
 const UID: u32 = 5;
 
 const RUNTIME: &str = "/run/user/5";
+/// Exists while logind knows the user.
+const USER: &str = "/run/systemd/users/5";
 const DROP_INS: &str = "/run/systemd/system/user@5.service.d";
 
 /// The cgroups of the user, from the top.
@@ -42,6 +45,18 @@ fn systemctl(words: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// Waits until logind has forgotten the user, which it does ten seconds after the end of an earlier manager
+/// (UserStopDelaySec= of logind.conf(5)). A manager that is started before that never gets ready.
+fn until_forgotten() -> Outcome {
+    let begin = Instant::now();
+    while Path::new(USER).exists() {
+        holds("logind forgets the user", begin.elapsed() < LIMIT)?;
+        // logind reports it on D-Bus only.
+        sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
 impl UserManager {
     /// Starts the manager with these controllers only.
     fn start(rig: &mut Rig, controllers: &str) -> Outcome<UserManager> {
@@ -50,13 +65,7 @@ impl UserManager {
         if !is_user || Path::new(RUNTIME).exists() {
             return skip_allowed(format_args!("no user {NAME}, or it is logged in"));
         }
-        // A second start waits for the end of the first manager, which may take longer than a command here.
-        static STARTED: AtomicBool = AtomicBool::new(false);
-        if STARTED.swap(true, Ordering::Relaxed) {
-            return skip_allowed(format_args!(
-                "the manager of {NAME} was started before: run this test alone"
-            ));
-        }
+        until_forgotten()?;
         let manager = UserManager;
         fs::create_dir_all(DROP_INS)?;
         let text = format!("[Service]\nDelegate=\nDelegate={controllers}\n");
