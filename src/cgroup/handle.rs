@@ -230,6 +230,11 @@ impl Cgroup {
         self.hierarchies.set_frozen(&self.path, on)
     }
 
+    /// The path of the directory by whose files it is frozen; `None` without a freezer.
+    pub fn freezer_path(&self) -> Option<String> {
+        self.hierarchies.freezer_path(&self.path)
+    }
+
     /// The processes of the cgroup and of the cgroups below it.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         self.hierarchies.processes(&self.path)

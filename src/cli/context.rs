@@ -19,6 +19,8 @@ pub struct Context {
     pub notify_socket: Option<CString>,
     /// RUN_OCI_SECCOMP_RECEIVER: the socket that receives the seccomp listener fd if config.json names none.
     pub seccomp_receiver: Option<CString>,
+    /// PATH: the directories in which `criu` is looked up.
+    pub search_path: Option<CString>,
 }
 
 impl Context {

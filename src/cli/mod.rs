@@ -3,6 +3,7 @@
 //! Each command has its own file with its table of options; help, completions and manual pages are generated from
 //! these tables. Commands and options have the names that crun and runc give them.
 
+mod checkpoint;
 mod completion;
 mod context;
 mod create;
@@ -19,6 +20,7 @@ mod output;
 mod pattern;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod spec;
@@ -43,6 +45,7 @@ use options::{Command, Matches, Opt, flag, value};
 
 /// All commands, in the order in which help lists them.
 static COMMANDS: &[&Command] = &[
+    &checkpoint::COMMAND,
     &COMPLETION,
     &create::COMMAND,
     &delete::COMMAND,
@@ -54,6 +57,7 @@ static COMMANDS: &[&Command] = &[
     &mounts::COMMAND,
     &pause::COMMAND,
     &ps::COMMAND,
+    &restore::COMMAND,
     &resume::COMMAND,
     &run::COMMAND,
     &spec::COMMAND,
@@ -140,6 +144,7 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
         passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
+        search_path: variable("PATH"),
     };
     match name.as_str() {
         "help" => return output::print(&help()),

@@ -21,7 +21,7 @@ use super::store::directory::{Directory, Store};
 use super::store::identity::check_alive;
 use super::store::lock::locked;
 use super::store::snapshot::{self, Snapshot};
-use super::store::status::{State, Status};
+use super::store::status::{AddedNamespaces, State, Status};
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::bundle::CONFIG;
 use crate::cgroup::Cgroup;
@@ -109,7 +109,7 @@ struct Target {
     cgroup: Option<String>,
     /// Whether it also has a cgroup in the v1 hierarchy name=systemd.
     named: bool,
-    adds_user_namespace: bool,
+    added: AddedNamespaces,
     /// The systemd that moves the process into the cgroup, if mote may not.
     attach_via: Option<AttachVia>,
     frozen: bool,
@@ -146,7 +146,7 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     drop(container);
     match request.detach {
         true => Ok(0),
-        false => supervise(&launched, relay, None),
+        false => supervise((launched.pid, &launched.pidfd), relay, None),
     }
 }
 
@@ -168,9 +168,9 @@ fn check(directory: Directory, request: &Request<'_>) -> Result<Target> {
     }
     let (pid, frozen) = (status.process.pid, state == State::Paused);
     let attach_via = scope::attach_via(&status);
-    let Status { bundle, cgroup, named, adds_user_namespace, .. } = status;
+    let Status { bundle, cgroup, named, added, .. } = status;
     let root = root_of(&directory)?;
-    Ok(Target { directory, init, root, pid, bundle, cgroup, named, adds_user_namespace, attach_via, frozen })
+    Ok(Target { directory, init, root, pid, bundle, cgroup, named, added, attach_via, frozen })
 }
 
 /// The root that a process must have after it joined the container. Fails if no root is recorded: the container is not
@@ -186,9 +186,7 @@ fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -
     let lost = || Error::invalid(format_args!("container \"{}\": no saved process", directory.id()));
     let mut text = directory.read(CONFIG)?.ok_or_else(lost)?;
     let mut config = Config::decode("config.json", &mut text)?;
-    if container.adds_user_namespace {
-        config.linux.add_user_namespace();
-    }
+    container.added.add_to(&mut config.linux);
     config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
     let mut file;

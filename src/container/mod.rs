@@ -1,7 +1,10 @@
 //! The operations on containers, one file for each, and the state directory (`store/`).
 
+pub mod checkpoint;
 pub(crate) mod console;
 pub mod create;
+pub(crate) mod creation;
+pub mod criu;
 pub mod delete;
 pub mod events;
 pub mod exec;
@@ -14,6 +17,7 @@ pub mod pause;
 pub mod pid_receivers;
 pub mod ps;
 pub(crate) mod relay;
+pub mod restore;
 pub mod run;
 pub(crate) mod scope;
 pub(crate) mod service;

@@ -53,9 +53,7 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     let init = init.ok_or_else(|| known.not_running(&directory))?;
     let mut text = directory.read(CONFIG)?.unwrap_or_default();
     let mut config = Config::decode("config.json", &mut text)?;
-    if status.adds_user_namespace {
-        config.linux.add_user_namespace();
-    }
+    status.added.add_to(&mut config.linux);
     let namespaces = &config.linux.namespaces;
     if !namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::Mount) {
         return Err(refuse("it has no mount namespace"));

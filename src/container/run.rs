@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use rustix::process::{Pid, set_child_subreaper};
 
-use super::create::{CreatedContainer, Launch, Request, Until, bring_up};
+use super::create::{CreatedContainer, Request, bring_up};
+use super::creation::{Launch, Until};
 use super::delete;
 use super::store::directory::Store;
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
@@ -50,7 +51,7 @@ pub fn run(
     let CreatedContainer { directory, launch } = bring_up(store, request, Until::Ended, warnings)?;
     directory.unlock()?;
     let Launch { relay, notify, has_other_resources, cgroup, launched } = launch;
-    let code = supervise(&launched, relay, notify)?;
+    let code = supervise((launched.pid, &launched.pidfd), relay, notify)?;
     // 128 + SIGKILL, of the container init or of a process that it waited for: perhaps an OOM kill.
     if code == 137
         && let Some(shortage) = cgroup.as_ref().and_then(OomReport::of)

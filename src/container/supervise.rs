@@ -2,14 +2,13 @@
 
 use alloc::boxed::Box;
 use linux_raw_sys::general as sys;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::notify::Notify;
 use super::relay::Relay;
 use crate::error::{Error, On, Result};
-use crate::launch::parent::Launched;
 use crate::sys::program_text::wait_for_signal;
 use crate::sys::signal::{self, SIGCHLD, Set, block, block_also, send_to_child};
 
@@ -20,6 +19,9 @@ const SIGPIPE: i32 = sys::SIGPIPE as i32;
 
 /// A message has arrived at the container's notification socket.
 const SIGIO: i32 = sys::SIGIO as i32;
+
+/// A child that mote waits for: its PID and pidfd.
+type Process<'p> = (Pid, &'p OwnedFd);
 
 /// Blocks all signals, so that they stay pending until the process exists.
 #[inline(always)]
@@ -34,20 +36,20 @@ pub fn block_signals_of_writes() -> Result<()> {
 }
 
 /// Forwards signals and terminal data, and reaps, until the process has exited. Returns its exit code.
-pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
+pub fn supervise(process: Process<'_>, relay: Option<Box<Relay>>, mut notify: Option<Notify>) -> Result<i32> {
     if let Some(inside) = &notify {
         inside.signal()?;
         // Messages that arrived before caused no SIGIO.
-        handle_signal(launched, SIGIO, &mut notify)?;
+        handle_signal(process, SIGIO, &mut notify)?;
     }
     match relay {
-        Some(relay) => supervise_with_relay(launched, relay, notify),
+        Some(relay) => supervise_with_relay(process, relay, notify),
         None => loop {
             match wait_for_signal(Set::ALL) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 signal => {
                     let signal = signal.on(format_args!("rt_sigtimedwait"))?;
-                    if let Some(code) = handle_signal(launched, signal, &mut notify)? {
+                    if let Some(code) = handle_signal(process, signal, &mut notify)? {
                         return Ok(code);
                     }
                 }
@@ -57,7 +59,7 @@ pub fn supervise(launched: &Launched, relay: Option<Box<Relay>>, mut notify: Opt
 }
 
 fn supervise_with_relay(
-    launched: &Launched,
+    process: Process<'_>,
     mut relay: Box<Relay>,
     mut notify: Option<Notify>,
 ) -> Result<i32> {
@@ -71,7 +73,7 @@ fn supervise_with_relay(
             // Caused by a write of the relay itself.
             SIGPIPE => {}
             signal => {
-                if let Some(code) = handle_signal(launched, signal, &mut notify)? {
+                if let Some(code) = handle_signal(process, signal, &mut notify)? {
                     relay.finish();
                     return Ok(code);
                 }
@@ -82,22 +84,22 @@ fn supervise_with_relay(
 
 /// Handles a signal: SIGCHLD and SIGIO are for mote, every other signal is forwarded. Returns the exit code if the
 /// process has exited.
-fn handle_signal(launched: &Launched, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
+fn handle_signal((pid, pidfd): Process<'_>, signal: i32, notify: &mut Option<Notify>) -> Result<Option<i32>> {
     if signal == SIGCHLD {
-        return reap(launched.pid);
+        return reap(pid);
     }
     if signal == SIGIO
         && let Some(inside) = notify
     {
         // READY=1 is forwarded once. A failure to send it is ignored: supervision goes on.
-        if inside.take(launched.pid.as_raw_nonzero().get()).unwrap_or(true) {
+        if inside.take(pid.as_raw_nonzero().get()).unwrap_or(true) {
             *notify = None;
             // Raised again before its socket was closed: it must not be forwarded.
             signal::discard(SIGIO);
         }
         return Ok(None);
     }
-    match send_to_child(launched.pid, &launched.pidfd, signal) {
+    match send_to_child(pid, pidfd, signal) {
         Ok(()) | Err(Errno::SRCH) => Ok(None),
         Err(errno) => Err(Error::system(errno, format_args!("pidfd_send_signal {signal}"))),
     }

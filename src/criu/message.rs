@@ -44,6 +44,7 @@ pub enum Opt {
     InheritFd = 27,
     ManageCgroups = 24,
     ManageCgroupsMode = 34,
+    GhostLimit = 35,
     External = 37,
     EmptyNs = 38,
     JoinNs = 39,
@@ -54,6 +55,7 @@ pub enum Opt {
     ConfigFile = 51,
     TcpClose = 52,
     LsmProfile = 53,
+    CgroupYard = 60,
     LsmMountContext = 63,
     NetworkLock = 64,
 }
@@ -80,6 +82,19 @@ impl Options {
         self.0.bytes(option as u32, value);
     }
 
+    /// The cgroup that is the root of restored cgroups, in all hierarchies.
+    pub fn cgroup_root(&mut self, path: &[u8]) {
+        self.0.message(Opt::CgRoot as u32, |root| root.bytes(2, path));
+    }
+
+    /// The address of a page server.
+    pub fn page_server(&mut self, address: &[u8], port: u16) {
+        self.0.message(Opt::PageServer as u32, |server| {
+            server.bytes(1, address);
+            server.number(2, port.into());
+        });
+    }
+
     /// Adds a message of two fields: `inherit_fd`, `cgroup_root`, `join_namespace` and others.
     pub fn pair(&mut self, option: Opt, first: &[u8], second: Value<'_>) {
         self.0.message(option as u32, |pair| {
@@ -93,18 +108,21 @@ impl Options {
 }
 
 /// A `criu_req` with options.
-pub fn request(kind: Kind, options: Option<&Options>) -> Writer {
+pub fn request(kind: Kind, Options(options): &Options) -> Writer {
     let mut request = Writer::default();
     request.number(1, kind as u64);
-    if let Some(Options(options)) = options {
-        request.bytes(2, options.as_bytes());
-    }
+    request.bytes(2, options.as_bytes());
     request
 }
 
-/// A `criu_req` that checks for memory tracking (`pre-dump`) and lazy pages.
+/// A `criu_req` for CRIU's version, after which another one follows (`keep_open`).
+pub fn version() -> Writer {
+    preliminary(Kind::Version)
+}
+
+/// A `criu_req` that checks for memory tracking (`pre-dump`) and lazy pages, after which another one follows.
 pub fn feature_check() -> Writer {
-    let mut request = request(Kind::FeatureCheck, None);
+    let mut request = preliminary(Kind::FeatureCheck);
     request.message(5, |features| {
         features.number(1, 1);
         features.number(2, 1);
@@ -112,10 +130,18 @@ pub fn feature_check() -> Writer {
     request
 }
 
-/// A `criu_req` that acknowledges a notification.
-pub fn acknowledgement() -> Writer {
-    let mut request = request(Kind::Notify, None);
-    request.number(3, 1);
+fn preliminary(kind: Kind) -> Writer {
+    let mut request = Writer::default();
+    request.number(1, kind as u64);
+    request.number(4, 1);
+    request
+}
+
+/// A `criu_req` that replies to a notification.
+pub fn acknowledgement(success: bool) -> Writer {
+    let mut request = Writer::default();
+    request.number(1, Kind::Notify as u64);
+    request.number(3, success.into());
     request
 }
 
@@ -188,11 +214,13 @@ mod tests {
         options.flag(Opt::LeaveRunning, true);
         options.flag(Opt::ShellJob, false);
         options.pair(Opt::InheritFd, b"pipe:[7]", Value::Number(2));
-        let bytes = request(Kind::Dump, Some(&options));
+        let bytes = request(Kind::Dump, &options);
         let want = b"\x08\x01\x12\x13\x08\x05\x18\x01\xda\x01\x0c\x0a\x08pipe:[7]\x10\x02";
         assert_eq!(bytes.as_bytes(), want);
-        assert_eq!(acknowledgement().as_bytes(), b"\x08\x06\x18\x01");
-        assert_eq!(feature_check().as_bytes(), b"\x08\x09\x2a\x04\x08\x01\x10\x01");
+        assert_eq!(acknowledgement(true).as_bytes(), b"\x08\x06\x18\x01");
+        assert_eq!(acknowledgement(false).as_bytes(), b"\x08\x06\x18\x00");
+        assert_eq!(version().as_bytes(), b"\x08\x0a\x20\x01");
+        assert_eq!(feature_check().as_bytes(), b"\x08\x09\x20\x01\x2a\x04\x08\x01\x10\x01");
     }
 
     #[test]

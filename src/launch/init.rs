@@ -88,7 +88,7 @@ pub fn run(plan: &mut Plan<'_>, from_parent: FromParent<'_>) -> Infallible {
 /// Makes the kernel kill this process when its parent dies: its PID may not be in the status file yet, so that nothing
 /// could find it. Effective until the credentials change (PR_SET_PDEATHSIG(2const)), and until [`set_up`] is nearly
 /// done. After that, end of file on the channel reports the parent's death.
-fn bind_to_parent(channel: &Channel) -> Result<()> {
+pub(super) fn bind_to_parent(channel: &Channel) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).on(format_args!("prctl PR_SET_PDEATHSIG"))?;
     match channel.is_closed() {
         true => exit(1),

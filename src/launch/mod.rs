@@ -31,4 +31,5 @@ pub mod listener;
 pub mod message;
 pub mod parent;
 mod pinned;
+pub mod restore;
 pub mod start_socket;

@@ -198,7 +198,7 @@ fn open_cgroup_fds(plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<CgroupFds
 
 // Not inlined into its caller: see scripts/layout.ld.
 #[inline(never)]
-fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
+pub(super) fn open_trees(plan: &mut Plan<'_>, namespaces: &[OwnedFd]) -> Result<()> {
     let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
     plan.rootfs.open_sources(&mut |mappings| owners.get(mappings))
 }

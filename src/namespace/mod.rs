@@ -14,6 +14,7 @@
 //!   init as its sibling (`launch/intermediate.rs`). This is also done if the parent could not join its own namespaces
 //!   again.
 
+pub mod actual;
 pub mod defaults;
 pub mod device;
 pub mod entry;
@@ -257,6 +258,11 @@ pub fn restore(back: &[(Kind, OwnedFd)]) -> Result<()> {
 }
 
 impl JoinedNamespace<'_> {
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn enter(&self, fd: &OwnedFd) -> Result<()> {
         self.explain(enter(self.kind, fd), fd)
     }

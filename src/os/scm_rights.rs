@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{IoSlice, IoSliceMut};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -59,15 +59,25 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
 
 /// Receives the file descriptors of a message, in order, with O_CLOEXEC. Those that do not fit in `fds` are closed.
 pub(crate) fn receive_many(socket: BorrowedFd<'_>, fds: &mut [Option<OwnedFd>]) -> Result<()> {
+    receive_text(socket, &mut [0u8; 64], fds).map(drop)
+}
+
+/// [`receive_many`], and the text of the message; returns its length, 0 at end of file.
+#[inline(always)] // Into `receive_many`: see scripts/layout.ld.
+pub(crate) fn receive_text(
+    socket: BorrowedFd<'_>,
+    text: &mut [u8],
+    fds: &mut [Option<OwnedFd>],
+) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut text = [0u8; 64];
-    recvmsg(socket.as_fd(), &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)
+    let received = recvmsg(socket, &mut [IoSliceMut::new(text)], &mut control, RecvFlags::CMSG_CLOEXEC)
         .on(format_args!("recvmsg"))?;
+    let length = received.bytes;
     let received = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
     fds.iter_mut().zip(received.flatten()).for_each(|(place, fd)| *place = Some(fd));
-    Ok(())
+    Ok(length)
 }

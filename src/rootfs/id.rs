@@ -2,10 +2,11 @@
 //! tmpfs that an entry of `mounts` created.
 
 use core::cell::Cell;
+use core::ffi::CStr;
 use core::fmt;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Stat, StatxFlags, fstat, makedev, stat, statx};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Stat, StatxFlags, fstat, makedev, statat, statx};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, On, Result};
@@ -34,12 +35,24 @@ const MNT_ID_UNIQUE: u32 = 0x4000;
 impl RootId {
     /// The root of the calling process.
     pub fn own() -> Result<Self> {
+        RootId::read(CWD, c"/", AtFlags::empty())
+    }
+
+    /// A root directory that is open.
+    #[cold]
+    #[inline(never)]
+    pub fn of(root: &OwnedFd) -> Result<Self> {
+        RootId::read(root.as_fd(), c"", AtFlags::EMPTY_PATH)
+    }
+
+    #[inline(always)] // Into `own`: see scripts/layout.ld.
+    fn read(directory: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Self> {
         let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
-        let (mount, device, inode) = match statx(CWD, c"/", AtFlags::empty(), wanted) {
+        let (mount, device, inode) = match statx(directory, path, flags, wanted) {
             Ok(found) => (found.stx_mnt_id, makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino),
             // A seccomp filter without statx.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
-                let found = stat(c"/").on(format_args!("newfstatat /"))?;
+                let found = statat(directory, path, flags).on(format_args!("newfstatat /"))?;
                 (0, found.st_dev, found.st_ino)
             }
             Err(errno) => return Err(Error::system(errno, format_args!("statx /"))),

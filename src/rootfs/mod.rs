@@ -12,6 +12,7 @@ mod context;
 pub(crate) mod copyup;
 pub(crate) mod device;
 mod explain;
+pub(crate) mod external;
 pub(crate) mod extra;
 mod fd_budget;
 mod filesystem;

@@ -16,6 +16,10 @@ pub struct Mount<'l> {
     pub id: u64,
     /// The ID of the parent mount; its own ID for the first mount.
     pub parent: u64,
+    /// The device number of the filesystem, `major:minor`.
+    pub device: &'l [u8],
+    /// The directory of the filesystem that is mounted; blanks are escaped.
+    pub root: &'l [u8],
     /// The mount point.
     pub path: &'l CStr,
     pub kind: &'l [u8],
@@ -81,9 +85,10 @@ fn parse<'l>(line: &'l [u8], space: &'l mut [u8]) -> Option<Mount<'l>> {
     let mut fields = line.split(|byte| *byte == b' ');
     let number = |word: &[u8]| core::str::from_utf8(word).ok()?.parse().ok();
     let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
-    let path = unescaped(fields.nth(2)?, space)?;
+    let (device, root) = (fields.next()?, fields.next()?);
+    let path = unescaped(fields.next()?, space)?;
     fields.find(|word| *word == b"-")?;
-    Some(Mount { id, parent, path, kind: fields.next()? })
+    Some(Mount { id, parent, device, root, path, kind: fields.next()? })
 }
 
 /// Unescapes a path: blanks, newlines and backslashes are written as `\` and three octal digits.
@@ -125,7 +130,7 @@ fn mount_id_of_fdinfo(fd: BorrowedFd<'_>) -> Result<u64> {
         .ok_or_else(|| Error::invalid(format_args!("/proc/self/fdinfo: no mnt_id")))
 }
 
-fn parse_mount_id(text: &[u8]) -> Option<u64> {
+pub fn parse_mount_id(text: &[u8]) -> Option<u64> {
     let id = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"))?;
     core::str::from_utf8(id).ok()?.parse().ok()
 }

@@ -38,6 +38,8 @@ pub struct Plan<'a> {
     pivot: bool,
     /// Whether the root is attached at its path in the bundle, where hooks find it.
     in_place: bool,
+    /// Where the root is attached instead, if it is not entered.
+    attached_at: Option<CString>,
     /// Whether the mounts of the host are needed in the container's mount namespace.
     needs_host: bool,
     /// Where mounts are made.
@@ -68,7 +70,18 @@ impl<'a> Plan<'a> {
             cwd: config.process.as_ref().map_or(c"/", |process| process.cwd),
             pivot: context.pivot,
             in_place: context.in_place,
+            attached_at: None,
         })
+    }
+
+    /// Attaches the root at this path in the child's mount namespace, for a tree that is not entered.
+    pub fn attach_at(&mut self, path: CString) {
+        self.attached_at = Some(path);
+    }
+
+    /// Another copy of the root's mount tree, without the mounts of the configuration.
+    pub fn copy_root(&self) -> Result<OwnedFd> {
+        self.root.open(None).at(format_args!("root.path"))
     }
 
     /// The absolute path of the root on the host.
@@ -252,7 +265,10 @@ impl<'a> Plan<'a> {
         let change = SetAttr { propagation: kind.into(), recursive: true, ..SetAttr::default() };
         match beneath {
             Beneath::Nothing => tree::change(root.fd(), change)?,
-            _ => root.change_and_attach_root(change, self.in_place.then(|| self.root.path()))?,
+            _ => {
+                let in_place = self.in_place.then(|| self.root.path());
+                root.change_and_attach_root(change, self.attached_at.as_deref().or(in_place))?;
+            }
         }
         Ok(root)
     }

@@ -8,6 +8,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "container",
+            "criu",
             "args",
             "hooks",
             "seccomp",
@@ -30,6 +31,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
             "plan",
             "hooks",
             "intelrdt",
+            "criu",
             "seccomp",
             "process",
             "rootfs",
@@ -53,6 +55,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
             "plan",
             "hooks",
             "intelrdt",
+            "criu",
             "seccomp",
             "process",
             "rootfs",
@@ -88,14 +91,13 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ("seccomp", &["config", "error", "sys"]),
     ("hooks", &["config", "executable", "caller", "error", "sys"]),
     ("intelrdt", &["config", "error"]),
+    ("criu", &["executable", "caller", "os", "error", "sys"]),
     ("config", &["json", "error"]),
     ("executable", &["error"]),
     ("host", &["os", "error", "sys"]),
     ("caller", &["error", "sys"]),
     ("json", &["os", "error"]),
     ("os", &["error", "sys"]),
-    // Messages only.
-    ("criu", &[]),
     ("error", &["errno", "sys"]),
     ("errno", &[]),
     ("sys", &[]),
@@ -109,4 +111,5 @@ pub const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/process/terminal.rs", "rootfs::path"),
     // The type of a namespace, not a value of the configuration.
     ("src/launch/parent.rs", "config::linux::NamespaceKind"),
+    ("src/launch/restore.rs", "config::linux::NamespaceKind"),
 ];

@@ -73,6 +73,14 @@ impl Hierarchies {
         }
     }
 
+    /// The path of the directory with the freezer's file.
+    #[cold]
+    #[inline(never)]
+    pub fn freezer_path(&self, path: &str) -> Option<String> {
+        let (file, _) = self.freezer(path)?;
+        file.rsplit_once('/').map(|(directory, _)| format!("{}", FullPath(directory)))
+    }
+
     /// Freezes or thaws the cgroup without waiting, so that no process escapes a signal by forking. `false` if there is
     /// no freezer, or the cgroup is already frozen and so must not be thawed afterwards.
     pub fn freeze(&self, path: &str, on: bool) -> bool {

@@ -13,6 +13,7 @@ use miniserde::ser::{Fragment, Map};
 use super::directory::Directory;
 use super::identity::Identity;
 use crate::cgroup::fs::freezer::is_frozen;
+use crate::config::linux::{Linux, Namespace, NamespaceKind};
 use crate::error::Result;
 use crate::intelrdt;
 use crate::json::Decoder;
@@ -38,8 +39,7 @@ pub struct Status {
     pub cgroup: Option<String>,
     /// Whether it also has a cgroup in the v1 hierarchy name=systemd, on a host with cgroup v2.
     pub named: bool,
-    /// Whether it has a user namespace that its configuration lacks.
-    pub adds_user_namespace: bool,
+    pub added: AddedNamespaces,
     /// The name of its systemd scope.
     pub scope: Option<String>,
     /// The D-Bus address of the systemd that created the scope.
@@ -53,6 +53,26 @@ pub struct Status {
     /// Copied from the configuration for `state`, so that this does not have to decode the whole configuration.
     pub oci_version: String,
     pub annotations: Vec<(String, String)>,
+}
+
+/// The namespaces that a container has although its configuration lacks them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddedNamespaces {
+    /// An unprivileged user has created it.
+    pub user: bool,
+    /// CRIU has restored it, with its clocks as they were.
+    pub time: bool,
+}
+
+impl AddedNamespaces {
+    /// Adds them to the configuration.
+    pub fn add_to(self, linux: &mut Linux<'_>) {
+        for (is_added, kind) in [(self.user, NamespaceKind::User), (self.time, NamespaceKind::Time)] {
+            if is_added {
+                linux.namespaces.push(Namespace { kind, path: None });
+            }
+        }
+    }
 }
 
 /// The JSON form of [`Status`]. Members are named as crun's, where crun has them.
@@ -73,6 +93,8 @@ struct Written<'a> {
     named: bool,
     #[serde(rename = "adds-user-namespace")]
     adds_user_namespace: bool,
+    #[serde(rename = "adds-time-namespace")]
+    adds_time_namespace: bool,
     scope: Option<&'a str>,
     #[serde(rename = "systemd-bus")]
     bus: Option<&'a str>,
@@ -144,7 +166,8 @@ impl Status {
             owner: self.owner,
             cgroup: self.cgroup.as_deref(),
             named: self.named,
-            adds_user_namespace: self.adds_user_namespace,
+            adds_user_namespace: self.added.user,
+            adds_time_namespace: self.added.time,
             scope: self.scope.as_deref(),
             bus: self.bus.as_deref(),
             hooks: self.hooks,
@@ -180,7 +203,8 @@ impl Status {
             "early-hooks" => status.early_hooks = d.boolean(),
             "cgroup-path" => status.cgroup = Some(d.string().into()),
             "cgroup-v1-named" => status.named = d.boolean(),
-            "adds-user-namespace" => status.adds_user_namespace = d.boolean(),
+            "adds-user-namespace" => status.added.user = d.boolean(),
+            "adds-time-namespace" => status.added.time = d.boolean(),
             "scope" => status.scope = Some(d.string().into()),
             "systemd-bus" => status.bus = Some(d.string().into()),
         });

@@ -1,0 +1,163 @@
+//! `mote checkpoint`: dumps a container to image files by CRIU. The options of CRIU, some of which `restore` has too.
+
+use std::ffi::CStr;
+
+use mote::container::checkpoint::{Request, checkpoint};
+use mote::container::criu::CriuOptions;
+use mote::criu::message::Opt as Criu;
+use mote::error::{Error, Kind, Result, Show};
+
+use super::context::Context;
+use super::options::{Command, Matches, Opt, flag, value};
+
+/// `checkpoint`
+pub static COMMAND: Command = Command {
+    name: "checkpoint",
+    operands: "ID",
+    count: (1, 1),
+    rest: None,
+    about: "dump a container to image files, by CRIU",
+    options: &OPTIONS,
+    run,
+};
+
+static OPTIONS: [Opt; 19] = [
+    IMAGES,
+    WORK,
+    flag("leave-running", None, "let the container continue after the dump"),
+    flag("pre-dump", None, "dump only the memory, and let the container continue"),
+    value("parent-path", None, "DIR", "images of a preceding pre-dump, relative to --image-path"),
+    TCP_ESTABLISHED,
+    flag("tcp-skip-in-flight", None, "skip TCP connections that are being established"),
+    UNIX_SOCKETS,
+    SHELL_JOB,
+    FILE_LOCKS,
+    flag("link-remap", None, "link files back that have been unlinked, and dump them"),
+    CGROUPS,
+    NETWORK_LOCK,
+    EMPTY,
+    DEDUP,
+    LAZY,
+    value("page-server", None, "ADDRESS:PORT", "send the memory to a page server"),
+    value("status-fd", None, "FD", "write a NUL byte to this file descriptor when pages can be requested"),
+    value("ghost-limit", None, "BYTES", "largest unlinked file that is dumped (default: 1048576)"),
+];
+
+// Options shared with `restore`.
+pub const IMAGES: Opt =
+    value("image-path", None, "DIR", "directory of the image files (default: checkpoint)");
+pub const WORK: Opt = value("work-path", None, "DIR", "directory of the log (default: that of the images)");
+pub const TCP_ESTABLISHED: Opt = flag("tcp-established", None, "allow established TCP connections");
+pub const UNIX_SOCKETS: Opt =
+    flag("ext-unix-sk", None, "allow connections to AF_UNIX sockets outside of the container");
+pub const SHELL_JOB: Opt =
+    flag("shell-job", None, "allow processes of the session of a shell outside of the container");
+pub const FILE_LOCKS: Opt = flag("file-locks", None, "allow file locks");
+pub const CGROUPS: Opt = value(
+    "manage-cgroups-mode",
+    None,
+    "soft|full|strict|ignore",
+    "how cgroups are dumped and restored (default: soft)",
+);
+pub const NETWORK_LOCK: Opt = value(
+    "network-lock",
+    None,
+    "iptables|nftables|skip",
+    "how packets are held back meanwhile (default: that of CRIU)",
+);
+pub const EMPTY: Opt = value(
+    "empty-ns",
+    None,
+    "network",
+    "leave the network namespace empty, as is always done; accepted for compatibility with runc",
+);
+pub const DEDUP: Opt =
+    flag("auto-dedup", None, "free image files of pages that newer images or the memory have");
+pub const LAZY: Opt = flag("lazy-pages", None, "transfer memory pages when they are used (userfaultfd(2))");
+
+/// Options that are passed on as they are.
+const FLAGS: [(&str, Criu); 10] = [
+    ("leave-running", Criu::LeaveRunning),
+    ("tcp-established", Criu::TcpEstablished),
+    ("tcp-close", Criu::TcpClose),
+    ("tcp-skip-in-flight", Criu::TcpSkipInFlight),
+    ("ext-unix-sk", Criu::ExtUnixSk),
+    ("shell-job", Criu::ShellJob),
+    ("file-locks", Criu::FileLocks),
+    ("link-remap", Criu::LinkRemap),
+    ("auto-dedup", Criu::AutoDedup),
+    ("lazy-pages", Criu::LazyPages),
+];
+
+/// `criu_cg_mode` and `criu_network_lock_method` of CRIU's rpc.proto.
+const CGROUP_MODES: [(&str, u32); 4] = [("ignore", 0), ("soft", 3), ("full", 4), ("strict", 5)];
+const NETWORK_LOCKS: [(&str, u32); 3] = [("iptables", 1), ("nftables", 2), ("skip", 3)];
+
+/// The cgroup mode without an option, as in runc and crun.
+const SOFT: u32 = 3;
+
+fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let request = Request {
+        id: matches.id(),
+        criu: criu_options(context, matches)?,
+        pre_dump: matches.has("pre-dump"),
+        parent: matches.path("parent-path"),
+        page_server: matches.path("page-server").map(page_server).transpose()?,
+        status_fd: status_fd(context, matches)?,
+    };
+    context.warning(|warnings| checkpoint(&context.store, &request, warnings)).map(|()| 0)
+}
+
+/// The options of CRIU.
+pub fn criu_options<'a>(context: &'a Context, matches: &'a Matches) -> Result<CriuOptions<'a>> {
+    if let Some(namespace) = matches.all("empty-ns").iter().find(|namespace| **namespace != c"network") {
+        let why = format_args!("--empty-ns {}: only network is supported", Show(namespace));
+        return Err(Error::new(Kind::Usage, why));
+    }
+    let mode = word(matches, "manage-cgroups-mode", &CGROUP_MODES)?.unwrap_or(SOFT);
+    let mut numbers = vec![(Criu::ManageCgroupsMode, mode)];
+    numbers.extend(word(matches, "network-lock", &NETWORK_LOCKS)?.map(|lock| (Criu::NetworkLock, lock)));
+    numbers.extend(matches.number("ghost-limit")?.map(|limit| (Criu::GhostLimit, limit)));
+    let texts = [("lsm-profile", Criu::LsmProfile), ("lsm-mount-context", Criu::LsmMountContext)];
+    Ok(CriuOptions {
+        images: matches.path("image-path").unwrap_or(c"checkpoint"),
+        work: matches.path("work-path"),
+        search_path: context.search_path.as_deref().unwrap_or_default(),
+        flags: FLAGS.iter().filter(|(name, _)| matches.has(name)).map(|(_, option)| *option).collect(),
+        numbers,
+        texts: texts.into_iter().filter_map(|(name, option)| Some((option, matches.path(name)?))).collect(),
+    })
+}
+
+/// The number of a word, if the option is given.
+fn word(matches: &Matches, name: &str, words: &[(&str, u32)]) -> Result<Option<u32>> {
+    let Some(given) = matches.text(name)? else { return Ok(None) };
+    let found = words.iter().find(|(word, _)| *word == given);
+    let unknown = || Error::new(Kind::Usage, format_args!("--{name}: unknown value \"{given}\""));
+    found.map(|(_, number)| Some(*number)).ok_or_else(unknown)
+}
+
+/// Parses `ADDRESS:PORT`, in which an IPv6 address may be in brackets.
+fn page_server(given: &CStr) -> Result<(&[u8], u16)> {
+    let text = given.to_str().ok().and_then(|text| text.rsplit_once(':'));
+    let parsed = text.and_then(|(address, port)| Some((address, port.parse().ok()?)));
+    match parsed {
+        Some((address, port)) if !address.is_empty() => {
+            let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+            Ok((inner.unwrap_or(address).as_bytes(), port))
+        }
+        _ => {
+            let why = format_args!("--page-server {}: not in the form ADDRESS:PORT", Show(given));
+            Err(Error::new(Kind::Usage, why))
+        }
+    }
+}
+
+/// The file descriptor of `--status-fd`: one that mote has inherited.
+fn status_fd(context: &Context, matches: &Matches) -> Result<Option<i32>> {
+    let Some(number) = matches.number::<u32>("status-fd")? else { return Ok(None) };
+    match number < 3 + context.passed {
+        true => Ok(i32::try_from(number).ok()),
+        false => Err(Error::invalid(format_args!("--status-fd {number}: the file descriptor is not open"))),
+    }
+}

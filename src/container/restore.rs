@@ -1,0 +1,293 @@
+//! `restore`: creates a container whose processes CRIU restores from the image files of `checkpoint`.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use linux_raw_sys::general::CLONE_NEWNET;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::process::{Pid, getpid, set_child_subreaper};
+
+use super::checkpoint::JOINED;
+use super::console::Console;
+use super::create;
+use super::creation::{Creation, Sources, Until};
+use super::criu::CriuOptions;
+use super::delete;
+use super::relay::Relay;
+use super::run::Foreground;
+use super::store::directory::Store;
+use super::store::identity::Identity;
+use super::supervise::{block_signals, block_signals_of_writes, supervise};
+use crate::config::linux::NamespaceKind;
+use crate::criu::images::{DESCRIPTORS, Directories};
+use crate::criu::message::{Kind, Opt, Options, Reply, request};
+use crate::criu::program::Program;
+use crate::criu::wire::Value;
+use crate::error::{At, Error, Kind as ErrorKind, On, Result};
+use crate::hooks::Point;
+use crate::host::Cgroups;
+use crate::json::Decoder;
+use crate::launch::restore::{Restoring, kill, launch, loopback_up};
+use crate::namespace::actual;
+use crate::os::{process, procfs, scm_rights};
+use crate::rootfs::id::RootId;
+use crate::sys::pidfd::reap;
+
+/// The arguments of `restore`.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Those that it has in common with `create`.
+    pub create: create::Request<'a>,
+    /// The options of CRIU.
+    pub criu: CriuOptions<'a>,
+}
+
+/// The log of CRIU.
+const LOG: &CStr = c"restore.log";
+
+/// Restores a container. Detached (no `foreground`), it returns 0 as soon as the processes run; otherwise the exit status as
+/// [`run`](super::run::run) does. On an error everything is removed again.
+///
+/// Errors: those of [`create`](create::create) for the configuration; [`Unsupported`](ErrorKind::Unsupported) if CRIU is not
+/// installed, too old, or lacks an option.
+pub fn restore(
+    store: &Store,
+    request: &Request<'_>,
+    foreground: Option<Foreground>,
+    warnings: &mut Vec<Error>,
+) -> Result<i32> {
+    let until = if foreground.is_some() { Until::Ended } else { Until::Running };
+    match foreground {
+        None => block_signals_of_writes()?,
+        Some(Foreground { subreaper, .. }) => {
+            if subreaper {
+                set_child_subreaper(Some(Pid::INIT)).on(format_args!("prctl PR_SET_CHILD_SUBREAPER"))?;
+            }
+            block_signals()?;
+        }
+    }
+    let directory = store.create(request.create.id)?;
+    let mut sources = Sources::default();
+    let planned = Creation::plan(&directory, &request.create, until, &mut sources, warnings);
+    let creation = planned.inspect_err(|_| drop(directory.remove()))?;
+    let Restored { pid, pidfd, relay } = Restoration::new(creation, &request.criu).make()?;
+    directory.unlock()?;
+    let Some(Foreground { keep, .. }) = foreground else { return Ok(0) };
+    let code = supervise((pid, &pidfd), relay, None)?;
+    // `false`: another command has deleted it.
+    if !keep && directory.lock()? {
+        let removed = delete::remove(&directory, warnings);
+        warnings.extend(removed.err());
+    }
+    Ok(code)
+}
+
+/// A restored container init.
+struct Restored {
+    pid: Pid,
+    pidfd: OwnedFd,
+    relay: Option<Box<Relay>>,
+}
+
+/// A container that is being restored.
+struct Restoration<'r, 'a> {
+    creation: Creation<'a>,
+    criu: &'r CriuOptions<'r>,
+    console: Console,
+    /// The container init, when CRIU has restored it.
+    init: Option<(Pid, OwnedFd)>,
+}
+
+impl<'r, 'a> Restoration<'r, 'a> {
+    fn new(creation: Creation<'a>, criu: &'r CriuOptions<'r>) -> Self {
+        Restoration { creation, criu, console: Console::None, init: None }
+    }
+
+    fn make(mut self) -> Result<Restored> {
+        match self.try_make() {
+            Ok((pid, pidfd)) => {
+                self.creation.release_placeholder();
+                Ok(Restored { pid, pidfd, relay: self.console.relay()? })
+            }
+            Err(error) => {
+                self.creation.release_placeholder();
+                if let Some((pid, pidfd)) = self.init.take() {
+                    kill(pid, &pidfd);
+                    self.creation.pid_receivers.remove_pid_file();
+                }
+                Err(self.creation.undo(error))
+            }
+        }
+    }
+
+    fn try_make(&mut self) -> Result<(Pid, OwnedFd)> {
+        self.check_namespaces()?;
+        let program = Program::find(self.criu.search_path).at(format_args!("restore"))?;
+        let directories = Directories::open(self.criu.images, self.criu.work)?;
+        let links = standard_links(&directories)?;
+        self.creation.make_environment()?;
+        self.console = self.creation.console()?;
+        let mut restoring = self.launch(&program)?;
+        let mut options = self.criu.encode(&self.creation.status, &directories, LOG);
+        self.encode(&mut options, &restoring, &links);
+        directories.remove_logs(LOG);
+        let restored = self.call(&mut restoring, &options);
+        let Restoring { pid, pidfd, connection, .. } = restoring;
+        // Without a connection it gives up.
+        drop(connection);
+        match restored {
+            Ok(()) => {
+                reap(&pidfd);
+                self.init.take().ok_or_else(|| Error::invalid(format_args!("criu: no process was restored")))
+            }
+            Err(error) => {
+                kill(pid, &pidfd);
+                Err(directories.explain(error, LOG))
+            }
+        }
+    }
+
+    /// Rejects what CRIU cannot restore.
+    fn check_namespaces(&self) -> Result<()> {
+        let namespaces = &self.creation.plan.namespaces;
+        let refuse = |what: &str| {
+            Err(Error::unsupported(format_args!("linux.namespaces: CRIU cannot restore {what}")))
+        };
+        if !namespaces.is_new(NamespaceKind::Mount) {
+            return refuse("a container without a mount namespace of its own");
+        }
+        match namespaces.is_joined(NamespaceKind::Cgroup) {
+            true => refuse("a container in a cgroup namespace that is given by path"),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the cgroups of processes are not restored: all processes are in that of CRIU then.
+    fn ignores_cgroups(&self) -> bool {
+        const IGNORE: u32 = 0;
+        self.criu.numbers.contains(&(Opt::ManageCgroupsMode, IGNORE))
+    }
+
+    fn launch(&mut self, program: &Program) -> Result<Restoring> {
+        let joins = self.ignores_cgroups();
+        let Creation { directory, plan, cgroup, status, .. } = &mut self.creation;
+        let planned = plan.cgroup.as_ref().zip(cgroup.as_ref()).filter(|_| joins);
+        let cgroup_fds = planned.map(|(plan, cgroup)| plan.open_fds(cgroup, false)).transpose()?;
+        let layout = plan.cgroup.as_ref().map_or(Cgroups::None, |cgroup| cgroup.layout.clone());
+        let place = (directory.fd(), directory.path());
+        // Until the container init exists: `delete --force` kills CRIU, and what is in the cgroup.
+        launch(plan, place, program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
+            status.process = Identity::of(pid, pidfd)?;
+            status.write(directory)
+        })
+    }
+
+    fn encode(&self, options: &mut Options, restoring: &Restoring, links: &[String]) {
+        let plan = &self.creation.plan;
+        options.flag(Opt::RstSibling, true);
+        options.flag(Opt::EvasiveDevices, true);
+        options.text(Opt::Root, restoring.places.root.to_bytes());
+        if let Some(cgroup) = &plan.cgroup {
+            options.cgroup_root(cgroup.path.as_bytes());
+            options.text(Opt::CgroupYard, restoring.places.cgroups.to_bytes());
+        }
+        if plan.own_network {
+            options.number(Opt::EmptyNs, CLONE_NEWNET);
+        }
+        for mount in restoring.mounts.split(|byte| *byte == 0).filter(|mount| !mount.is_empty()) {
+            options.text(Opt::External, mount);
+        }
+        let is_inherited = |link: &str| link.starts_with("pipe:") || link.starts_with("file[");
+        for (number, link) in links.iter().enumerate().filter(|(_, link)| is_inherited(link)) {
+            options.pair(Opt::InheritFd, link.as_bytes(), Value::Number(number as u64));
+        }
+        for (joined, fd) in plan.namespaces.joined.iter().zip(&restoring.namespaces) {
+            let number = fd.as_raw_fd();
+            match JOINED.iter().find(|(kind, _, _)| *kind == joined.kind()) {
+                Some((_, _, key)) => {
+                    options.pair(Opt::InheritFd, key.as_bytes(), Value::Number(number as u64))
+                }
+                None => {
+                    let path = format!("/proc/{}/fd/{number}", getpid().as_raw_nonzero());
+                    options.pair(Opt::JoinNs, joined.kind().name().as_bytes(), Value::Bytes(path.as_bytes()));
+                }
+            }
+        }
+    }
+
+    /// Requests the restore, and makes the steps of mote meanwhile.
+    fn call(&mut self, restoring: &mut Restoring, options: &Options) -> Result<()> {
+        let Restoring { connection: criu, namespaces, .. } = restoring;
+        self.criu.check(criu, false)?;
+        let notify = &mut |reply: &Reply<'_>, fd: Option<OwnedFd>| match (reply.script, fd) {
+            (b"setup-namespaces", _) => self.set_up_namespaces(reply.pid),
+            (b"orphan-pts-master", Some(terminal)) => self.send_terminal(&terminal),
+            (b"post-restore", _) => self.record(reply.pid, namespaces),
+            _ => Ok(()),
+        };
+        criu.call(&request(Kind::Restore, options), notify)?.check("restore")
+    }
+
+    /// The container init is in its namespaces, and nothing is mounted yet.
+    fn set_up_namespaces(&mut self, pid: i32) -> Result<()> {
+        let (_, pidfd) = open(pid)?;
+        let plan = &self.creation.plan;
+        if plan.own_network {
+            loopback_up(&pidfd)?;
+        }
+        plan.hooks.run_beside(Point::Prestart, pid, &pidfd)?;
+        plan.hooks.run_beside(Point::CreateRuntime, pid, &pidfd)
+    }
+
+    fn send_terminal(&self, terminal: &OwnedFd) -> Result<()> {
+        match self.console.childs() {
+            Some(console) => scm_rights::send(console, b"/dev/ptmx", terminal.as_fd()),
+            None => {
+                Err(Error::invalid(format_args!("process.terminal: the dumped container had a terminal")))
+            }
+        }
+    }
+
+    /// Checks and records the container init, before it continues.
+    fn record(&mut self, pid: i32, joined: &[OwnedFd]) -> Result<()> {
+        let (pid, pidfd) = open(pid)?;
+        let number = pid.as_raw_nonzero().get();
+        let creation = &mut self.creation;
+        let has_other_time = actual::check(&creation.plan.namespaces, joined, number)?;
+        if let Some(cgroup) = &creation.cgroup
+            && !cgroup.processes()?.contains(&pid)
+        {
+            let path = creation.status.cgroup.as_deref().unwrap_or_default();
+            let why = format_args!("criu: the restored process {number} is not in cgroup {path}");
+            return Err(Error::new(ErrorKind::State, why));
+        }
+        creation.status.process = Identity::of(pid, &pidfd)?;
+        creation.status.added.time = has_other_time;
+        creation.status.write(creation.directory)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(procfs::open_own(false)?, format!("{number}/root"), flags, Mode::empty());
+        let root = RootId::of(&root.on(format_args!("openat /proc/{number}/root"))?)?;
+        let sent = creation.pid_receivers.send(pid, &pidfd);
+        self.init = Some((pid, pidfd));
+        sent.and_then(|()| self.creation.directory.record_root(&root))
+    }
+}
+
+/// A process of CRIU's, which waits for mote.
+fn open(pid: i32) -> Result<(Pid, OwnedFd)> {
+    let lost = || Error::invalid(format_args!("criu: no process {pid}"));
+    let pid = Pid::from_raw(pid).ok_or_else(lost)?;
+    Ok((pid, process::open(pid)?.ok_or_else(lost)?))
+}
+
+/// Where the standard file descriptors led when the container was dumped; empty if that is unknown.
+fn standard_links(directories: &Directories<'_>) -> Result<Vec<String>> {
+    let Some(mut text) = directories.read(DESCRIPTORS)? else { return Ok(Vec::new()) };
+    let mut decoder = Decoder::new("descriptors.json", &mut text);
+    let links = decoder.list(|d| String::from(d.string()));
+    decoder.finish().map(|()| links)
+}

@@ -1,0 +1,139 @@
+//! A connection to CRIU that runs as a service, `criu swrk FD`: one request at a time, and the notifications before its
+//! reply.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+
+use super::message::{Kind, Reply, acknowledgement, feature_check, version};
+use super::program::Version;
+use super::wire::Writer;
+use crate::error::{Error, Kind as ErrorKind, On, Result};
+use crate::os::scm_rights::receive_text;
+
+/// This process's end of the socket pair.
+pub struct Connection {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+/// The largest reply, in bytes; CRIU's have some hundred, with an error message some thousand.
+const LARGEST: usize = 64 * 1024;
+
+/// The first byte of a message of [`Connection::report`], which no message of CRIU begins with: there it would be the
+/// number of a field of an unknown type.
+const FAILED: u8 = 0xff;
+
+/// The text of the error at end of file.
+const LOST: &str = "criu has ended without a reply";
+
+/// Handles a notification, with the file descriptor that came with it.
+pub type Notify<'n> = dyn FnMut(&Reply<'_>, Option<OwnedFd>) -> Result<()> + 'n;
+
+impl Connection {
+    /// A connection, and the end for CRIU.
+    pub fn pair() -> Result<(Self, OwnedFd)> {
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (socket, other) =
+            socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
+        Ok((Connection { socket, buffer: vec![0; LARGEST] }, other))
+    }
+
+    /// Sends a request, and returns the reply. If a notification cannot be handled, CRIU gives up, and the error is
+    /// returned.
+    ///
+    /// Errors: [`ErrorKind::State`] if CRIU has closed the connection: it has ended.
+    pub fn call(&mut self, request: &Writer, notify: &mut Notify<'_>) -> Result<Reply<'_>> {
+        self.send(request)?;
+        let mut failed = None;
+        let length = loop {
+            let (length, fd) = self.receive()?;
+            let reply = Reply::decode(self.buffer.get(..length).unwrap_or_default()).ok_or_else(malformed)?;
+            if reply.kind != Kind::Notify as u64 {
+                break length;
+            }
+            let handled = if failed.is_none() { notify(&reply, fd) } else { Ok(()) };
+            failed = failed.or(handled.err());
+            self.send(&acknowledgement(failed.is_none()))?;
+        };
+        match failed {
+            Some(error) => Err(error),
+            None => Reply::decode(self.buffer.get(..length).unwrap_or_default()).ok_or_else(malformed),
+        }
+    }
+
+    /// The version of CRIU.
+    pub fn version(&mut self) -> Result<Version> {
+        self.call(&version(), &mut |_, _| Ok(())).map(|reply| reply.version)
+    }
+
+    /// Fails unless CRIU and the kernel have these features: memory tracking, and pages on demand.
+    pub fn check_features(&mut self, memory_tracking: bool, lazy_pages: bool) -> Result<()> {
+        if !memory_tracking && !lazy_pages {
+            return Ok(());
+        }
+        let reply = self.call(&feature_check(), &mut |_, _| Ok(()))?;
+        let missing = match reply {
+            Reply { has_memory_tracking: false, .. } if memory_tracking => {
+                "memory tracking, which --pre-dump and --parent-path need (CONFIG_MEM_SOFT_DIRTY)"
+            }
+            Reply { has_lazy_pages: false, .. } if lazy_pages => {
+                "pages on demand, which --lazy-pages needs (userfaultfd(2))"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::unsupported(format_args!("criu: this kernel does not support {missing}")))
+    }
+
+    /// Reports, in the child, why CRIU is not executed. `socket` is its end.
+    pub fn report(socket: &OwnedFd, error: &Error) {
+        let mut packet = [0u8; 512];
+        let (kind, errno, text) = error.to_parts();
+        let bytes = [FAILED, kind].into_iter().chain(errno.to_le_bytes()).chain(text.iter().copied());
+        let length = packet.iter_mut().zip(bytes).map(|(place, byte)| *place = byte).count();
+        let _ = send(socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+    }
+
+    /// Whether an error is that CRIU has ended.
+    pub fn is_lost(error: &Error) -> bool {
+        error.text() == LOST
+    }
+
+    fn send(&self, message: &Writer) -> Result<()> {
+        send(&self.socket, message.as_bytes(), SendFlags::NOSIGNAL).map(drop).on(format_args!("criu: sendto"))
+    }
+
+    fn receive(&mut self) -> Result<(usize, Option<OwnedFd>)> {
+        let mut fd = [None];
+        let length = receive_text(self.socket.as_fd(), &mut self.buffer, &mut fd)?;
+        let [fd] = fd;
+        match self.buffer.get(..length) {
+            Some([]) => Err(Error::new(ErrorKind::State, format_args!("{LOST}"))),
+            Some([FAILED, kind, low, high, text @ ..]) => {
+                Err(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
+            }
+            Some(all) if all.len() < LARGEST => Ok((length, fd)),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl Reply<'_> {
+    /// Fails if CRIU has not done what was requested.
+    pub fn check(&self, what: &str) -> Result<()> {
+        match (self.success, self.errno) {
+            (true, _) => Ok(()),
+            (false, 0) => Err(Error::new(ErrorKind::State, format_args!("criu: {what} failed"))),
+            (false, errno) => {
+                Err(Error::system(Errno::from_raw_os_error(errno), format_args!("criu: {what} failed")))
+            }
+        }
+    }
+}
+
+fn malformed() -> Error {
+    Error::invalid(format_args!("criu: malformed reply"))
+}
