@@ -172,9 +172,11 @@ pub(super) fn bind(tree: OwnedFd, root: &Root, target: OwnedFd, device: &Device<
     if !is(&stat, device) {
         return Err(differs(device, "the file on the host"));
     }
-    // Only the device itself is needed.
+    // Only the device itself is needed. A copy of a shared mount is in its peer group: what a process of the container, with
+    // CAP_SYS_ADMIN in its user namespace, mounts over the device would be mounted on the host, too.
     let set = (sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC).into();
-    root.change_and_attach(tree, SetAttr { set, ..SetAttr::default() }, target)
+    let change = SetAttr { set, propagation: sys::MS_PRIVATE.into(), ..SetAttr::default() };
+    root.change_and_attach(tree, change, target)
 }
 
 /// Creates a symbolic link in /dev. A file of the image with that name, such as a link with another target, is
