@@ -94,7 +94,7 @@ fn dump(directory: &Directory, known: &Snapshot, init: &OwnedFd, request: &Reque
     let config = Config::decode("config.json", &mut text)?;
     let container =
         Container { status: &known.status, config: &config, process: process_directory(&known.status)? };
-    let mut options = criu.encode(&known.status, &directories, LOG);
+    let (mut options, _file) = criu.encode(&known.status, &directories, LOG)?;
     container.encode(&mut options, request)?;
     if !request.pre_dump {
         let mountinfo = container.open(c"mountinfo", OFlags::RDONLY)?;

@@ -1,17 +1,22 @@
 //! The options of CRIU that `checkpoint` and `restore` have in common.
 
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fd::AsRawFd;
-use rustix::fs::{Access, access};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::getpid;
 
 use super::store::status::Status;
 use crate::criu::connection::Connection;
 use crate::criu::images::Directories;
 use crate::criu::message::{Opt, Options};
 use crate::criu::program::{Program, check_version};
-use crate::error::Result;
+use crate::error::{At, On, Result, Show};
 
 /// The options of the command line.
 #[derive(Clone, Debug)]
@@ -51,10 +56,15 @@ impl CriuOptions<'_> {
         criu.check_features(tracks_memory, self.has(Opt::LazyPages))
     }
 
-    /// The options of a request.
-    pub(super) fn encode(&self, status: &Status, directories: &Directories<'_>, log: &CStr) -> Options {
+    /// The options of a request, and the configuration file, which must remain open.
+    pub(super) fn encode(
+        &self,
+        status: &Status,
+        directories: &Directories<'_>,
+        log: &CStr,
+    ) -> Result<(Options, Option<OwnedFd>)> {
         let mut options = Options::default();
-        let number = |fd: &rustix::fd::OwnedFd| fd.as_raw_fd() as u32;
+        let number = |fd: &OwnedFd| fd.as_raw_fd() as u32;
         options.number(Opt::ImagesDirFd, number(directories.images()));
         if let Some(work) = directories.work() {
             options.number(Opt::WorkDirFd, number(work));
@@ -67,22 +77,35 @@ impl CriuOptions<'_> {
         self.flags.iter().for_each(|option| options.flag(*option, true));
         self.numbers.iter().for_each(|(option, value)| options.number(*option, *value));
         self.texts.iter().for_each(|(option, text)| options.text(*option, text.to_bytes()));
-        if let Some(file) = configuration(status) {
-            options.text(Opt::ConfigFile, file);
+        let file = configuration(status)?;
+        if let Some(file) = &file {
+            options.text(Opt::ConfigFile, path_of(file).as_bytes());
         }
-        options
+        Ok((options, file))
     }
 }
 
-/// The configuration file: that of the annotation, none if it is empty, or else one of [`FILES`].
-fn configuration(status: &Status) -> Option<&[u8]> {
-    match status.annotations.iter().find(|(key, _)| key == "org.criu.config") {
-        Some((_, file)) => Some(file.as_bytes()).filter(|file| !file.is_empty()),
-        None => {
-            let exists = |file: &&CStr| access(*file, Access::EXISTS).is_ok();
-            FILES.into_iter().find(exists).map(CStr::to_bytes)
-        }
+/// The path by which CRIU opens a file of this process, also in another mount namespace.
+pub(super) fn path_of(file: &OwnedFd) -> String {
+    format!("/proc/{}/fd/{}", getpid().as_raw_nonzero(), file.as_raw_fd())
+}
+
+/// The configuration file: that of the annotation, none if it is empty, or else one of [`FILES`]. One that does not exist is
+/// ignored, as by CRIU.
+fn configuration(status: &Status) -> Result<Option<OwnedFd>> {
+    let open = |path: &CStr| match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        opened => opened.map(Some).on(format_args!("openat {}", Show(path))),
+    };
+    if let Some((_, path)) = status.annotations.iter().find(|(key, _)| key == "org.criu.config") {
+        let path = CString::new(path.as_str()).unwrap_or_default();
+        return if path.is_empty() {
+            Ok(None)
+        } else {
+            open(&path).at(format_args!("annotations.org.criu.config"))
+        };
     }
+    FILES.into_iter().find_map(|path| open(path).transpose()).transpose()
 }
 
 /// Whether a CRIU that can be used is found in the directories of `search_path`, the value of PATH.

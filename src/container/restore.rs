@@ -9,20 +9,20 @@ use core::ffi::CStr;
 use linux_raw_sys::general::CLONE_NEWNET;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::process::{Pid, getpid, set_child_subreaper};
+use rustix::process::{Pid, set_child_subreaper};
 
 use super::checkpoint::JOINED;
 use super::console::Console;
 use super::create;
 use super::creation::{Creation, Sources, Until};
-use super::criu::CriuOptions;
+use super::criu::{CriuOptions, path_of};
 use super::delete;
 use super::relay::Relay;
 use super::run::Foreground;
 use super::store::directory::Store;
 use super::store::identity::Identity;
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
-use crate::config::linux::NamespaceKind;
+use crate::config::linux::{IdMapping, NamespaceKind};
 use crate::criu::images::{DESCRIPTORS, Directories};
 use crate::criu::message::{Kind, Opt, Options, Reply, request};
 use crate::criu::program::Program;
@@ -111,7 +111,10 @@ impl<'r, 'a> Restoration<'r, 'a> {
         match self.try_make() {
             Ok((pid, pidfd)) => {
                 self.creation.release_placeholder();
-                Ok(Restored { pid, pidfd, relay: self.console.relay()? })
+                let relay = self.console.relay()?;
+                // The restored terminal has the size of the dumped one.
+                relay.iter().for_each(|relay| relay.resize());
+                Ok(Restored { pid, pidfd, relay })
             }
             Err(error) => {
                 self.creation.release_placeholder();
@@ -128,11 +131,14 @@ impl<'r, 'a> Restoration<'r, 'a> {
         self.check_namespaces()?;
         let program = Program::find(self.criu.search_path).at(format_args!("restore"))?;
         let directories = Directories::open(self.criu.images, self.criu.work)?;
+        if let Some(group) = self.root_group() {
+            directories.permit(group)?;
+        }
         let links = standard_links(&directories)?;
         self.creation.make_environment()?;
         self.console = self.creation.console()?;
         let mut restoring = self.launch(&program)?;
-        let mut options = self.criu.encode(&self.creation.status, &directories, LOG);
+        let (mut options, _file) = self.criu.encode(&self.creation.status, &directories, LOG)?;
         self.encode(&mut options, &restoring, &links);
         directories.remove_logs(LOG);
         let restored = self.call(&mut restoring, &options);
@@ -149,6 +155,12 @@ impl<'r, 'a> Restoration<'r, 'a> {
                 Err(directories.explain(error, LOG))
             }
         }
+    }
+
+    /// The group of the root of a user namespace, some images of which are read by processes in it.
+    fn root_group(&self) -> Option<u32> {
+        let (_, gids) = self.creation.plan.maps.as_ref()?.mappings();
+        IdMapping::to_host(gids, 0)
     }
 
     /// Rejects what CRIU cannot restore.
@@ -178,9 +190,8 @@ impl<'r, 'a> Restoration<'r, 'a> {
         let planned = plan.cgroup.as_ref().zip(cgroup.as_ref()).filter(|_| joins);
         let cgroup_fds = planned.map(|(plan, cgroup)| plan.open_fds(cgroup, false)).transpose()?;
         let layout = plan.cgroup.as_ref().map_or(Cgroups::None, |cgroup| cgroup.layout.clone());
-        let place = (directory.fd(), directory.path());
         // Until the container init exists: `delete --force` kills CRIU, and what is in the cgroup.
-        launch(plan, place, program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
+        launch(plan, directory.fd(), program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
             status.process = Identity::of(pid, pidfd)?;
             status.write(directory)
         })
@@ -201,9 +212,15 @@ impl<'r, 'a> Restoration<'r, 'a> {
         for mount in restoring.mounts.split(|byte| *byte == 0).filter(|mount| !mount.is_empty()) {
             options.text(Opt::External, mount);
         }
-        let is_inherited = |link: &str| link.starts_with("pipe:") || link.starts_with("file[");
-        for (number, link) in links.iter().enumerate().filter(|(_, link)| is_inherited(link)) {
-            options.pair(Opt::InheritFd, link.as_bytes(), Value::Number(number as u64));
+        for (number, link) in links.iter().enumerate() {
+            // CRIU cuts the first character of the name of a file. By the whole name it would also find the file descriptor, but
+            // compare type and size of its file with those of the dumped one.
+            let name = match link.strip_prefix('f').filter(|name| name.starts_with("ile[")) {
+                Some(name) => name,
+                None if link.starts_with("pipe:") => link,
+                None => continue,
+            };
+            options.pair(Opt::InheritFd, name.as_bytes(), Value::Number(number as u64));
         }
         for (joined, fd) in plan.namespaces.joined.iter().zip(&restoring.namespaces) {
             let number = fd.as_raw_fd();
@@ -212,7 +229,7 @@ impl<'r, 'a> Restoration<'r, 'a> {
                     options.pair(Opt::InheritFd, key.as_bytes(), Value::Number(number as u64))
                 }
                 None => {
-                    let path = format!("/proc/{}/fd/{number}", getpid().as_raw_nonzero());
+                    let path = path_of(fd);
                     options.pair(Opt::JoinNs, joined.kind().name().as_bytes(), Value::Bytes(path.as_bytes()));
                 }
             }

@@ -10,7 +10,8 @@ use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, mkdirat, open, openat, statat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, fchmod, fchown, fstat, mkdirat, open, openat, statat,
+    unlinkat,
 };
 use rustix::io::{Errno, pread, write};
 use rustix::process::geteuid;
@@ -27,6 +28,9 @@ pub struct Directories<'a> {
 
 /// The link to the directory of the preceding images (criu(8), `--prev-images-dir`), which CRIU creates.
 const PARENT: &CStr = c"parent";
+
+/// The socket of `criu lazy-pages`.
+const LAZY_PAGES: &CStr = c"lazy-pages.socket";
 
 /// The largest number of image directories that are linked by [`PARENT`]. Each is a pre-dump.
 const MOST_PARENTS: usize = 1000;
@@ -51,8 +55,22 @@ impl<'a> Directories<'a> {
     /// Errors: other users may write there, or an image file is none that CRIU has written.
     pub fn open(images_path: &'a CStr, work: Option<&'a CStr>) -> Result<Self> {
         let images = open_own(images_path)?;
-        check_files(images.as_fd(), images_path)?;
+        each_directory(images.as_fd(), images_path, &mut |directory| check_files(directory, images_path))?;
         Ok(Directories { images, work: open_work(work)?, images_path })
+    }
+
+    /// Permits a group to search the image directories, not to list them: CRIU creates the image files readable for all, and
+    /// opens some in processes that have only the rights of that group.
+    #[cold]
+    #[inline(never)]
+    pub fn permit(&self, group: u32) -> Result<()> {
+        each_directory(self.images.as_fd(), self.images_path, &mut |directory| {
+            let mode = fstat(directory).on(format_args!("fstat {}", Show(self.images_path)))?.st_mode;
+            fchown(directory, None, Some(Gid::from_raw(group)))
+                .on(format_args!("fchown {}", Show(self.images_path)))?;
+            fchmod(directory, Mode::from_raw_mode(mode & 0o7777 | 0o010))
+                .on(format_args!("fchmod {}", Show(self.images_path)))
+        })
     }
 
     /// The image directory.
@@ -107,7 +125,7 @@ impl<'a> Directories<'a> {
     /// Removes the files that CRIU writes to the work directory: they may be of an earlier run, or links.
     pub fn remove_logs(&self, log: &CStr) {
         for name in [log, c"stats-dump", c"stats-restore"] {
-            let _ = unlinkat(self.log_directory().0, name, AtFlags::empty());
+            let _ = unlinkat(self.log_directory(), name, AtFlags::empty());
         }
     }
 
@@ -115,7 +133,7 @@ impl<'a> Directories<'a> {
     #[cold]
     #[inline(never)]
     pub fn explain(&self, error: Error, name: &CStr) -> Error {
-        let (directory, path) = self.log_directory();
+        let (directory, path) = self.log_place();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(log) = openat(directory, name, flags, Mode::empty()) else { return error };
         let size = fstat(&log).map_or(0, |stat| stat.st_size.max(0) as u64);
@@ -124,12 +142,17 @@ impl<'a> Directories<'a> {
         let mut error = error;
         error.append(format_args!(" (log: {}/{})", Show(path), Show(name)));
         for line in errors(end.get(..count).unwrap_or_default()).into_iter().flatten() {
-            error.append(format_args!(": {}", OneLine(line)));
+            error.append(format_args!("; {}", OneLine(line)));
         }
         error
     }
 
-    fn log_directory(&self) -> (BorrowedFd<'_>, &CStr) {
+    /// The directory of the log.
+    pub fn log_directory(&self) -> BorrowedFd<'_> {
+        self.log_place().0
+    }
+
+    fn log_place(&self) -> (BorrowedFd<'_>, &CStr) {
         match &self.work {
             Some((work, path)) => (work.as_fd(), path),
             None => (self.images.as_fd(), self.images_path),
@@ -184,20 +207,33 @@ fn open_own(path: &CStr) -> Result<OwnedFd> {
     }
 }
 
-/// Checks that all files are regular files, other than directories, and links to directories of preceding images.
-fn check_files(first: BorrowedFd<'_>, path: &CStr) -> Result<()> {
-    let mut next = check_directory(first, path)?;
+/// Calls a function for an image directory, and for those of the preceding images.
+fn each_directory(
+    first: BorrowedFd<'_>,
+    path: &CStr,
+    visit: &mut dyn FnMut(BorrowedFd<'_>) -> Result<()>,
+) -> Result<()> {
+    visit(first)?;
+    let mut next = parent_of(first, path)?;
     for _ in 0..MOST_PARENTS {
         let Some(parent) = next else { return Ok(()) };
-        next = check_directory(parent.as_fd(), path)?;
+        visit(parent.as_fd())?;
+        next = parent_of(parent.as_fd(), path)?;
     }
     Err(Error::invalid(format_args!("{}: more than {MOST_PARENTS} parents", Show(path))))
 }
 
-/// Checks the files of one directory, and opens that of the preceding images, if there is one.
-fn check_directory(directory: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>> {
+fn parent_of(directory: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>> {
+    match openat(directory, PARENT, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        opened => opened.map(Some).on(format_args!("openat {}/{}", Show(path), Show(PARENT))),
+    }
+}
+
+/// Checks that the files of an image directory are regular files, apart from directories, which CRIU does not use, and the
+/// link to the preceding images.
+fn check_files(directory: BorrowedFd<'_>, path: &CStr) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); 4096];
-    let mut parent = None;
     let listed =
         openat(directory, c".", DIRECTORY, Mode::empty()).on(format_args!("openat {}", Show(path)))?;
     let mut entries = RawDir::new(&listed, &mut space);
@@ -211,10 +247,8 @@ fn check_directory(directory: BorrowedFd<'_>, path: &CStr) -> Result<Option<Owne
         ))?;
         match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile | FileType::Directory => {}
-            FileType::Symlink if name == PARENT => {
-                let opened = openat(directory, name, DIRECTORY, Mode::empty());
-                parent = Some(opened.on(format_args!("openat {}/{}", Show(path), Show(name)))?);
-            }
+            FileType::Socket if name == LAZY_PAGES => {}
+            FileType::Symlink if name == PARENT => {}
             _ => {
                 let (path, name) = (Show(path), Show(name));
                 return Err(Error::invalid(format_args!(
@@ -223,7 +257,7 @@ fn check_directory(directory: BorrowedFd<'_>, path: &CStr) -> Result<Option<Owne
             }
         }
     }
-    Ok(parent)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The process that restores a container: CRIU, in a mount namespace of its own.
 //!
-//! In the mount namespace, the mounts that CRIU needs are below the path of the state directory, which they cover, so that
-//! CRIU cannot use it:
+//! In the mount namespace, a tmpfs over /tmp has the mounts that CRIU needs. Processes in a user namespace must be able to
+//! reach them, so that they cannot be below the state directory; and CRIU creates its temporary directories in /tmp.
 //!
 //! - `root`: the container's root, as a mount, in which CRIU restores the mounts that it has dumped.
 //! - `tree`: the root with all mounts of the configuration, as for a new container. They are the sources of the external
@@ -71,7 +71,8 @@ pub struct Places {
 }
 
 impl Places {
-    fn new(base: &str, layout: &Cgroups) -> Self {
+    fn new(layout: &Cgroups) -> Self {
+        let base = "/tmp";
         let path = |text: &str| CString::new(text).unwrap_or_default();
         let cgroups = format!("{base}/cgroups");
         let source = |name: &str| path(&format!("{}/{name}", CGROUP_ROOT.to_string_lossy()));
@@ -95,9 +96,9 @@ impl Places {
         }
     }
 
-    /// Makes the directories, on a tmpfs over the state directory, and mounts the root and the hierarchies. In the child.
+    /// Makes the directories, on a tmpfs, and mounts the root and the hierarchies. In the child.
     fn make(&self, root: &OwnedFd) -> Result<()> {
-        let (_, space) = tree::filesystem(c"tmpfs", c"tmpfs", [(c"mode", Some(c"0700"))].into_iter(), 0)?;
+        let (_, space) = tree::filesystem(c"tmpfs", c"tmpfs", [(c"mode", Some(c"1777"))].into_iter(), 0)?;
         tree::attach_at_path(space.as_fd(), &self.base)?;
         for directory in [&self.root, &self.tree, &self.cgroups] {
             mkdirat(CWD, directory.as_c_str(), Mode::from_raw_mode(0o755)).on(format_args!("mkdirat"))?;
@@ -125,19 +126,19 @@ struct Child<'c> {
     passed: &'c [&'c OwnedFd],
 }
 
-/// Starts CRIU for the container of a plan, whose state directory is `directory`, at `path`. It joins `cgroup` itself, if that
+/// Starts CRIU for the container of a plan, whose state directory is `directory`. It joins `cgroup` itself, if that
 /// is given, and then creates the cgroup namespace of the container. `record_pid` is called before it is awaited.
 ///
 /// Errors: the mounts of the configuration cannot be made, or CRIU cannot be executed. No process is left then.
 pub fn launch(
     plan: &mut Plan<'_>,
-    (directory, path): (BorrowedFd<'_>, &str),
+    directory: BorrowedFd<'_>,
     program: &Program,
     (layout, cgroup): (&Cgroups, Option<&CgroupFds>),
     record_pid: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Restoring> {
     let namespaces = plan.namespaces.open()?;
-    let places = Places::new(path, layout);
+    let places = Places::new(layout);
     plan.rootfs.attach_at(places.tree.clone());
     open_trees(plan, &namespaces)?;
     let root = plan.rootfs.copy_root()?;

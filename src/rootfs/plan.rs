@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use linux_raw_sys::general as sys;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::context::Context;
@@ -79,9 +79,18 @@ impl<'a> Plan<'a> {
         self.attached_at = Some(path);
     }
 
-    /// Another copy of the root's mount tree, without the mounts of the configuration.
+    /// Another copy of the root's mount tree, without the mounts of the configuration; read-only if the root is.
     pub fn copy_root(&self) -> Result<OwnedFd> {
-        self.root.open(None).at(format_args!("root.path"))
+        let copy = self.root.open(None).at(format_args!("root.path"))?;
+        self.make_read_only(copy.as_fd()).map(|()| copy)
+    }
+
+    fn make_read_only(&self, root: BorrowedFd<'_>) -> Result<()> {
+        let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
+        match self.readonly {
+            true => tree::change(root, change).at(format_args!("root.readonly")),
+            false => Ok(()),
+        }
     }
 
     /// The absolute path of the root on the host.
@@ -236,10 +245,8 @@ impl<'a> Plan<'a> {
             // Creates a missing working directory, which is not possible later.
             let cwd = root.make(self.cwd, Make::Directory);
             root.release(cwd.at(format_args!("process.cwd"))?);
-            let readonly = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
-            tree::change(root.fd(), readonly).at(format_args!("root.readonly"))?;
         }
-        Ok(())
+        self.make_read_only(root.fd())
     }
 
     /// Changes the root to the container's. Its propagation is set after that, if it is shared or unbindable:

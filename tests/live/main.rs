@@ -14,6 +14,7 @@ mod bundle;
 mod by_hand;
 mod cgroups;
 mod check;
+mod checkpoint;
 mod cleanup;
 mod clients;
 mod command;
@@ -74,6 +75,11 @@ const GROUPS: &[&[Test]] = &[
     rootfs::shared::TESTS,
     rootfs::symlink::TESTS,
     rootfs::attack::TESTS,
+    checkpoint::survive::TESTS,
+    checkpoint::options::TESTS,
+    checkpoint::terminal::TESTS,
+    checkpoint::failure::TESTS,
+    checkpoint::killed::TESTS,
     attack::host::TESTS,
     attack::passwd::TESTS,
     attack::pod::TESTS,

@@ -29,7 +29,7 @@ fn needs_time(rig: &Rig) -> Outcome {
 }
 
 /// Runs a payload on the host that executes these verbs and then waits for the end of its input.
-fn holder(rig: &Rig, verbs: &[&str]) -> Outcome<(Running, Report)> {
+pub fn holder(rig: &Rig, verbs: &[&str]) -> Outcome<(Running, Report)> {
     let mut words = verbs.to_vec();
     words.extend(["say", "held", "stdin"]);
     let mut running = command::start(&mut rig.host(&words), true)?;

@@ -123,6 +123,14 @@ pub fn device(words: &[&str]) {
     with("device", words, |path| done(sys::mknod(path, kind | 0o666, number(2), number(3))));
 }
 
+/// Bind-mounts one file over another.
+pub fn bind(words: &[&str]) {
+    if let [source, target] = words {
+        let bound = sys::mount(source, std::path::Path::new(target), "", libc::MS_BIND, "");
+        print_result(&format!("bind:{target}"), bound.map(|()| "ok"));
+    }
+}
+
 /// Mounts a tmpfs.
 pub fn mount(words: &[&str]) {
     with("mount", words, |path| done(sys::mount("none", path, "tmpfs", 0, "")));

@@ -7,6 +7,7 @@ mod files;
 mod hook;
 mod kernel;
 mod process;
+mod survive;
 pub mod terminal;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("caps", 0, kernel::caps),
     ("cgroup", 0, kernel::cgroup),
     ("child", 0, process::child),
+    ("bind", 2, files::bind),
     ("beneath", 0, attack::beneath),
     ("climb", 0, attack::climb),
     ("clock", 0, kernel::clock),
@@ -51,6 +53,13 @@ const VERBS: &[(&str, usize, Verb)] = &[
     ("list", 1, files::list),
     ("signal_children", 1, process::signal_children),
     ("lo", 0, kernel::loopback),
+    ("raise_lo", 0, kernel::raise_loopback),
+    ("survive", 1, survive::survive),
+    ("echo", 1, survive::echo),
+    ("connection", 0, survive::connection),
+    ("lock", 1, survive::lock),
+    ("tty_lines", 0, survive::tty_lines),
+    ("datagrams", 1, survive::datagrams),
     ("mkdir", 1, files::mkdir),
     ("mknod", 1, files::mknod),
     ("mount", 1, files::mount),

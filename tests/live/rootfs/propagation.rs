@@ -5,10 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::source;
+use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same};
+use crate::namespaces::holder;
 use crate::report::Report;
 use crate::rig::Rig;
-use crate::{sys, tests};
+use crate::{json, sys, tests};
 
 tests![
     "rootfs",
@@ -28,7 +30,67 @@ tests![
     private_receives_nothing,
     shared_sends_to_the_host,
     container_mounts_stay_inside,
+    no_mount_is_in_a_peer_group_of_the_host,
+    mounts_over_devices_of_the_host_stay_inside,
 ];
+
+/// The mounts of a host with systemd are shared.
+fn with_shared_mounts(_: &std::path::Path) -> std::io::Result<()> {
+    sys::unshare(libc::CLONE_NEWNS)?;
+    sys::mount("none", std::path::Path::new("/"), "", libc::MS_REC | libc::MS_SHARED, "")
+}
+
+/// Each of these makes the runtime mount files of the host in the container.
+fn no_mount_is_in_a_peer_group_of_the_host(rig: &mut Rig) -> Outcome {
+    rig.around = Some(with_shared_mounts);
+    let own = |_: &mut Bundle| {};
+    let user = |bundle: &mut Bundle| bundle.user_namespace(100_000);
+    let cgroups = |bundle: &mut Bundle| {
+        bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
+    };
+    let network = |bundle: &mut Bundle| bundle.without_namespace("network");
+    let changes: [(&str, &[&dyn Fn(&mut Bundle)]); 5] = [
+        ("none", &[&own]),
+        ("a user namespace", &[&user]),
+        ("cgroups", &[&cgroups]),
+        ("a user namespace and cgroups", &[&user, &cgroups]),
+        ("a user namespace without a network", &[&user, &network]),
+    ];
+    for (name, changes) in changes {
+        let mut bundle = rig.bundle()?;
+        changes.iter().for_each(|change| change(&mut bundle));
+        let inside = rig.report(&mut bundle, &["mounts"])?;
+        for place in inside.keys("mount:") {
+            let all = inside.all(&format!("mount:{place}"));
+            let is_peer = |line: &str| line.contains(" shared:") || line.contains(" master:");
+            let found: Vec<&str> = all.into_iter().filter(|line| is_peer(line)).collect();
+            same(&format!("with {name}: {place}"), found, Vec::<&str>::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// With CAP_SYS_ADMIN in its user namespace, a process may mount a file over its devices. On the host nothing is mounted.
+fn mounts_over_devices_of_the_host_stay_inside(rig: &mut Rig) -> Outcome {
+    rig.around = Some(with_shared_mounts);
+    let (host, _) = holder(rig, &["id"])?;
+    rig.around = None;
+    rig.mounts = Some(fs::File::open(format!("/proc/{}/ns/mnt", host.pid()))?);
+    let mut bundle = rig.bundle()?;
+    bundle.user_namespace(100_000);
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.set(&format!("process.capabilities.{set}[+]"), "CAP_SYS_ADMIN");
+    }
+    bundle.verbs(&["bind", "/payload", "/dev/null", "line"]);
+    let mut running = rig.spawn(&bundle, &[])?;
+    running.lines.until("bind:/dev/null=ok")?;
+    let table = fs::read_to_string(format!("/proc/{}/mountinfo", host.pid()))?;
+    for line in table.lines() {
+        lacks("a mount of the host", line, "/payload ")?;
+    }
+    running.write("end\n")?;
+    running.finish()?.success().map(drop)
+}
 
 /// A source that is a shared mount, with a shared mount at `sub`.
 fn shared(rig: &Rig) -> Outcome<PathBuf> {

@@ -1,0 +1,98 @@
+//! CRIU or mote killed during a dump or a restore: a container that was to be dumped continues, and nothing of one that was
+//! to be restored is left after `delete --force`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::{container, dump, images, needs_criu, restore_command, signal};
+use crate::check::{Outcome, Stop, fail, holds, same};
+use crate::command;
+use crate::rig::Rig;
+use crate::sys::trace::killed_at;
+use crate::{sys, tests};
+
+tests![
+    "checkpoint",
+    alone: true,
+    checkpoint_killed_before_each_call,
+    restore_killed_before_each_call,
+    criu_killed_during_a_dump,
+];
+
+/// More system calls than any command here makes.
+const MOST: u32 = 1000;
+
+fn checkpoint_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    let mut running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    let path = images(rig).display().to_string();
+    for number in 0..MOST {
+        let mut command = rig.command(&["checkpoint", "--leave-running", "--image-path", &path, &rig.id]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let killed = killed_at(&mut command, number)?;
+        rig.status_is("running")?;
+        signal(rig)?;
+        let state = format!("state={} true {}", number + 1, number + 1);
+        same(&format!("call {number}: the state"), running.lines.next()?, state)?;
+        if !killed {
+            holds("more than 50 system calls", number > 50)?;
+            return rig.delete();
+        }
+    }
+    fail("the command makes too many system calls")
+}
+
+fn restore_killed_before_each_call(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    dump(rig, &[])?.success()?;
+    for number in 0..MOST {
+        let mut command = restore_command(rig, &bundle, &["--detach"])?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let killed = killed_at(&mut command, number)?;
+        let deleted = rig.mote(&["delete", "--force", &rig.id])?;
+        same(&format!("call {number}: the errors of delete"), deleted.stderr.as_str(), "")?;
+        match rig.nothing_left() {
+            Err(Stop::Fail(why)) => return fail(format_args!("call {number}: {why}")),
+            other => other?,
+        }
+        if !killed {
+            return holds("more than 100 system calls", number > 100);
+        }
+    }
+    fail("the command makes too many system calls")
+}
+
+/// CRIU is killed at several moments. The dump fails, unless it was finished before.
+fn criu_killed_during_a_dump(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    let mut running = container(rig, &mut bundle, &["fork", "3", "survive", "/tmp/file"])?;
+    let path = images(rig).display().to_string();
+    for number in 1..=20 {
+        let words = ["checkpoint", "--leave-running", "--image-path", &path, &rig.id];
+        let mut dumping = command::start(&mut rig.command(&words), false)?;
+        // Moments from the start to the end of the dump.
+        std::thread::sleep(Duration::from_millis(25 * number));
+        for criu in children(dumping.pid())? {
+            // It may have ended.
+            let _ = sys::kill(criu, libc::SIGKILL);
+        }
+        let (status, errors) = dumping.status()?;
+        holds(&format!("{number}: {errors}"), status.success() || errors.contains("criu"))?;
+        rig.status_is("running")?;
+        signal(rig)?;
+        let state = format!("state={number} true {number}");
+        same(&format!("{number}: the state"), running.lines.next()?, state)?;
+    }
+    rig.delete()?;
+    rig.nothing_left()
+}
+
+/// The children of a process.
+fn children(pid: i32) -> Outcome<Vec<i32>> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}

@@ -1,0 +1,85 @@
+//! `checkpoint` and `restore`: what of a container survives.
+
+pub mod failure;
+pub mod killed;
+pub mod options;
+pub mod survive;
+pub mod terminal;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::bundle::Bundle;
+use crate::check::{Outcome, same, skip_allowed};
+use crate::command::{self, Output, Running, run};
+use crate::rig::Rig;
+
+/// Skips the test if CRIU is missing, or does not work on this kernel.
+pub fn needs_criu(rig: &Rig) -> Outcome {
+    let checked = run(Command::new("criu").arg("check").current_dir(&rig.dir), "");
+    match checked {
+        Err(_) => skip_allowed("criu is not installed"),
+        Ok(output) if output.code() == 0 => Ok(()),
+        Ok(output) => {
+            let why = output.stderr.lines().next().unwrap_or_default().to_string();
+            skip_allowed(format_args!("criu does not work on this kernel: {why}"))
+        }
+    }
+}
+
+/// The directory of the images of a test.
+pub fn images(rig: &Rig) -> PathBuf {
+    rig.dir.join("images")
+}
+
+/// The words of `checkpoint` or `restore` with the images of the test.
+fn words<'w>(verb: &'w str, images: &'w str, options: &[&'w str]) -> Vec<&'w str> {
+    [verb, "--image-path", images].into_iter().chain(options.iter().copied()).collect()
+}
+
+/// Runs `checkpoint` until it exits.
+pub fn dump(rig: &Rig, options: &[&str]) -> Outcome<Output> {
+    let images = images(rig).display().to_string();
+    let mut words = words("checkpoint", &images, options);
+    words.push(&rig.id);
+    rig.mote(&words)
+}
+
+/// The command line of `restore`; the configuration is written.
+pub fn restore_command(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Command> {
+    let images = images(rig).display().to_string();
+    let more = ["--image-path", &images];
+    let options: Vec<&str> = more.into_iter().chain(options.iter().copied()).collect();
+    rig.launch("restore", bundle, &options)
+}
+
+/// Restores the container, detached. The result reads its output.
+pub fn restore(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Running> {
+    let options: Vec<&str> = ["--detach"].into_iter().chain(options.iter().copied()).collect();
+    let mut running = command::start(&mut restore_command(rig, bundle, &options)?, false)?;
+    let (status, errors) = running.status()?;
+    same("the errors of restore", errors.as_str(), "")?;
+    same("the exit code of restore", status.code(), Some(0))?;
+    Ok(running)
+}
+
+/// Sends SIGUSR1 to the container init.
+pub fn signal(rig: &Rig) -> Outcome {
+    rig.mote(&["kill", &rig.id, "USR1"])?.success().map(drop)
+}
+
+/// Creates and starts a container with these verbs, which print `waiting=1` when they are ready.
+pub fn container(rig: &Rig, bundle: &mut Bundle, verbs: &[&str]) -> Outcome<Running> {
+    bundle.verbs(verbs);
+    let mut running = rig.create(bundle, &[])?;
+    rig.mote(&["start", &rig.id])?.success()?;
+    running.lines.until("waiting=1")?;
+    Ok(running)
+}
+
+/// Dumps the container, checks that it is removed, and restores it.
+pub fn cycle(rig: &Rig, bundle: &Bundle, options: (&[&str], &[&str])) -> Outcome<Running> {
+    dump(rig, options.0)?.success()?;
+    rig.nothing_left()?;
+    restore(rig, bundle, options.1)
+}
