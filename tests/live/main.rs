@@ -14,6 +14,7 @@ mod bundle;
 mod by_hand;
 mod cgroups;
 mod check;
+mod checkpoint_page;
 mod cleanup;
 mod clients;
 mod command;
@@ -176,6 +177,7 @@ const GROUPS: &[&[Test]] = &[
     crash::TESTS,
     killed::TESTS,
     links::TESTS,
+    checkpoint_page::TESTS,
     clients::TESTS,
     clients::rootless::TESTS,
     clients::user_manager::TESTS,
