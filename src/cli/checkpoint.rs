@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use mote::container::checkpoint::{Request, checkpoint};
 use mote::container::criu::CriuOptions;
-use mote::criu::message::Opt as Criu;
+use mote::criu::message::{CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Opt as Criu};
 use mote::error::{Error, Kind, Result, Show};
 
 use super::context::Context;
@@ -89,12 +89,11 @@ const FLAGS: [(&str, Criu); 10] = [
     ("lazy-pages", Criu::LazyPages),
 ];
 
-/// `criu_cg_mode` and `criu_network_lock_method` of CRIU's rpc.proto.
-const CGROUP_MODES: [(&str, u32); 4] = [("ignore", 0), ("soft", 3), ("full", 4), ("strict", 5)];
-const NETWORK_LOCKS: [(&str, u32); 3] = [("iptables", 1), ("nftables", 2), ("skip", 3)];
+const CGROUP_MODES: [(&str, u32); 4] =
+    [("ignore", CGROUPS_IGNORE), ("soft", CGROUPS_SOFT), ("full", CGROUPS_FULL), ("strict", CGROUPS_STRICT)];
 
-/// The cgroup mode without an option, as in runc and crun.
-const SOFT: u32 = 3;
+/// `criu_network_lock_method` of CRIU's rpc.proto.
+const NETWORK_LOCKS: [(&str, u32); 3] = [("iptables", 1), ("nftables", 2), ("skip", 3)];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let request = Request {
@@ -114,7 +113,8 @@ pub fn criu_options<'a>(context: &'a Context, matches: &'a Matches) -> Result<Cr
         let why = format_args!("--empty-ns {}: only network is supported", Show(namespace));
         return Err(Error::new(Kind::Usage, why));
     }
-    let mode = word(matches, "manage-cgroups-mode", &CGROUP_MODES)?.unwrap_or(SOFT);
+    // By default as in runc and crun.
+    let mode = word(matches, "manage-cgroups-mode", &CGROUP_MODES)?.unwrap_or(CGROUPS_SOFT);
     let mut numbers = vec![(Criu::ManageCgroupsMode, mode)];
     numbers.extend(word(matches, "network-lock", &NETWORK_LOCKS)?.map(|lock| (Criu::NetworkLock, lock)));
     numbers.extend(matches.number("ghost-limit")?.map(|limit| (Criu::GhostLimit, limit)));

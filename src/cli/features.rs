@@ -7,6 +7,7 @@ use miniserde::{Serialize, json};
 use mote::config::linux::{self, NAMESPACES};
 use mote::config::resources::SMALLEST_MEMORY;
 use mote::config::{seccomp, version};
+use mote::container::criu;
 use mote::error::Result;
 use mote::hooks;
 use mote::process::caps;
@@ -109,7 +110,7 @@ struct MountExtensions {
     idmap: Enabled,
 }
 
-fn run(_: &Context, _: &Matches) -> Result<i32> {
+fn run(context: &Context, _: &Matches) -> Result<i32> {
     let features = Features {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
@@ -137,14 +138,22 @@ fn run(_: &Context, _: &Matches) -> Result<i32> {
             },
             net_devices: Enabled { enabled: true },
         },
-        annotations: [
-            ("io.github.mote.version", env!("CARGO_PKG_VERSION").to_string()),
-            ("io.github.mote.memory.limit.minimum", SMALLEST_MEMORY.to_string()),
-        ]
-        .into(),
-        unsafe_annotations: vec!["org.systemd.property.", "run.oci."],
+        annotations: annotations(context),
+        unsafe_annotations: vec!["org.criu.config", "org.systemd.property.", "run.oci."],
     };
     print(&pretty(&json::to_string(&features)))
+}
+
+fn annotations(context: &Context) -> BTreeMap<&'static str, String> {
+    let can_checkpoint = criu::is_available(context.search_path.as_deref().unwrap_or_default()).to_string();
+    [
+        ("io.github.mote.version", env!("CARGO_PKG_VERSION").to_string()),
+        ("io.github.mote.memory.limit.minimum", SMALLEST_MEMORY.to_string()),
+        // Engines look for the names of runc and crun.
+        ("org.opencontainers.runc.checkpoint.enabled", can_checkpoint.clone()),
+        ("run.oci.crun.checkpoint.enabled", can_checkpoint),
+    ]
+    .into()
 }
 
 /// The seccomp flags that the running kernel supports.

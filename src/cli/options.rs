@@ -164,7 +164,7 @@ impl Matches {
         let given = match option.value {
             Some(_) => {
                 let value = parser.value();
-                cstring(value.map_err(|_| usage(&format!("--{} needs a value", option.long)))?)?
+                cstring(value.map_err(|_| usage(&format!("--{} requires an argument", option.long)))?)?
             }
             None => match parser.optional_value() {
                 // Callers written in Go pass `--flag=true`.

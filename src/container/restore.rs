@@ -24,7 +24,7 @@ use super::store::identity::Identity;
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::config::linux::{IdMapping, NamespaceKind};
 use crate::criu::images::{DESCRIPTORS, Directories};
-use crate::criu::message::{Kind, Opt, Options, Reply, request};
+use crate::criu::message::{CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Kind, Opt, Options, Reply, request};
 use crate::criu::program::Program;
 use crate::criu::wire::Value;
 use crate::error::{At, Error, Kind as ErrorKind, On, Result};
@@ -180,8 +180,12 @@ impl<'r, 'a> Restoration<'r, 'a> {
 
     /// Whether the cgroups of processes are not restored: all processes are in that of CRIU then.
     fn ignores_cgroups(&self) -> bool {
-        const IGNORE: u32 = 0;
-        self.criu.numbers.contains(&(Opt::ManageCgroupsMode, IGNORE))
+        self.cgroup_mode() == Some(CGROUPS_IGNORE)
+    }
+
+    fn cgroup_mode(&self) -> Option<u32> {
+        let found = self.criu.numbers.iter().find(|(option, _)| *option == Opt::ManageCgroupsMode);
+        found.map(|(_, mode)| *mode)
     }
 
     fn launch(&mut self, program: &Program) -> Result<Restoring> {
@@ -199,6 +203,10 @@ impl<'r, 'a> Restoration<'r, 'a> {
 
     fn encode(&self, options: &mut Options, restoring: &Restoring, links: &[String]) {
         let plan = &self.creation.plan;
+        // CRIU would reject the container's cgroup, which mote has created. All below it are created by CRIU in both modes.
+        if self.cgroup_mode() == Some(CGROUPS_STRICT) {
+            options.number(Opt::ManageCgroupsMode, CGROUPS_SOFT);
+        }
         options.flag(Opt::RstSibling, true);
         options.flag(Opt::EvasiveDevices, true);
         options.text(Opt::Root, restoring.places.root.to_bytes());

@@ -60,6 +60,16 @@ pub enum Opt {
     NetworkLock = 64,
 }
 
+/// `criu_cg_mode`, the values of [`Opt::ManageCgroupsMode`].
+#[allow(missing_docs, reason = "as in criu(8)")]
+pub const CGROUPS_IGNORE: u32 = 0;
+#[allow(missing_docs, reason = "as in criu(8)")]
+pub const CGROUPS_SOFT: u32 = 3;
+#[allow(missing_docs, reason = "as in criu(8)")]
+pub const CGROUPS_FULL: u32 = 4;
+#[allow(missing_docs, reason = "as in criu(8)")]
+pub const CGROUPS_STRICT: u32 = 5;
+
 /// The options of a request, encoded.
 #[derive(Clone, Debug, Default)]
 pub struct Options(Writer);

@@ -15,6 +15,7 @@ mod by_hand;
 mod cgroups;
 mod check;
 mod checkpoint;
+mod checkpoint_page;
 mod cleanup;
 mod clients;
 mod command;
@@ -182,6 +183,7 @@ const GROUPS: &[&[Test]] = &[
     crash::TESTS,
     killed::TESTS,
     links::TESTS,
+    checkpoint_page::TESTS,
     clients::TESTS,
     clients::rootless::TESTS,
     clients::user_manager::TESTS,

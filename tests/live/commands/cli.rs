@@ -1,10 +1,13 @@
 //! The command line apart from the commands: unknown options, versions, features, logs, help.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 
-use crate::check::{Outcome, contains, holds, same, skip_allowed};
+use crate::check::{Outcome, contains, holds, same, skip, skip_allowed};
+use crate::command::run;
 use crate::json::Json;
 use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
@@ -16,9 +19,11 @@ tests![
     missing_id_is_rejected,
     excess_operand_is_rejected,
     option_without_its_value_is_rejected,
+    option_without_its_value_in_the_words_for_podman,
     version_format,
     version_needs_no_state,
     features_keys,
+    features_of_checkpoints,
     help_goes_to_the_standard_output,
     log_as_json,
     log_as_text,
@@ -80,6 +85,13 @@ fn option_without_its_value_is_rejected(rig: &mut Rig) -> Outcome {
     rig.usage_error(&rig.mote(&["run", "--bundle"])?, "bundle")
 }
 
+/// podman calls it so, and searches these words to learn whether the runtime has the option.
+fn option_without_its_value_in_the_words_for_podman(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let output = rig.mote(&["restore", "--lsm-mount-context"])?;
+    rig.usage_error(&output, "--lsm-mount-context requires an argument")
+}
+
 /// The format that engines parse: name and version in the first line, then commit and spec.
 fn version_format(rig: &mut Rig) -> Outcome {
     for word in ["--version", "-v"] {
@@ -139,6 +151,32 @@ fn features_keys(rig: &mut Rig) -> Outcome {
     same("v1", linux.at("cgroup").at("v1"), &Json::Bool(true))?;
     same("v2", linux.at("cgroup").at("v2"), &Json::Bool(true))?;
     holds("seccomp", *linux.at("seccomp").at("enabled") != Json::Null || !rig.is(Runtime::Mote))
+}
+
+/// By the PATH of the caller; in the machine of scripts/vm, which has CRIU, with it.
+fn features_of_checkpoints(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let features = |path: Option<&Path>| -> Outcome<[String; 2]> {
+        let mut command = rig.command(&["features"]);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let features = Json::parse(&run(&mut command, "")?.success()?.stdout)?;
+        let names = ["org.opencontainers.runc.checkpoint.enabled", "run.oci.crun.checkpoint.enabled"];
+        Ok(names.map(|name| features.at("annotations").at(name).text().to_string()))
+    };
+    let (no, yes) = (["false"; 2], ["true"; 2]);
+    same("without criu", features(Some(&rig.dir))?, no)?;
+    fs::write(rig.dir.join("criu"), "#!/nowhere\n")?;
+    fs::set_permissions(rig.dir.join("criu"), fs::Permissions::from_mode(0o755))?;
+    same("with a program that cannot be executed", features(Some(&rig.dir))?, no)?;
+    symlink("/bin/true", rig.dir.join("true"))?;
+    fs::rename(rig.dir.join("true"), rig.dir.join("criu"))?;
+    same("with a program that exits", features(Some(&rig.dir))?, no)?;
+    match run(Command::new("criu").arg("--version"), "") {
+        Err(_) => skip("no criu"),
+        Ok(_) => same("with criu", features(None)?, yes),
+    }
 }
 
 fn help_goes_to_the_standard_output(rig: &mut Rig) -> Outcome {

@@ -101,7 +101,7 @@ fn cve_2024_3154_annotations_are_declared_unsafe(rig: &mut Rig) -> Outcome {
     let features = crate::json::Json::parse(&text)?;
     let list = features.at("potentiallyUnsafeConfigAnnotations").items();
     let list: Vec<&str> = list.iter().map(crate::json::Json::text).collect();
-    same("the prefixes", list, vec!["org.systemd.property.", "run.oci."])
+    same("the names", list, vec!["org.criu.config", "org.systemd.property.", "run.oci."])
 }
 
 /// CVE-2025-24965, CVE-2026-84042 (crun with libkrun): the handler wrote a file by a path of the image on the host, or
