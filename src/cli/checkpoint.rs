@@ -6,6 +6,7 @@ use mote::container::checkpoint::{Request, checkpoint};
 use mote::container::criu::CriuOptions;
 use mote::criu::message::{CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Opt as Criu};
 use mote::error::{Error, Kind, Result, Show};
+use mote::sys::fd::is_inherited;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
@@ -102,7 +103,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         pre_dump: matches.has("pre-dump"),
         parent: matches.path("parent-path"),
         page_server: matches.path("page-server").map(page_server).transpose()?,
-        status_fd: status_fd(context, matches)?,
+        status_fd: status_fd(matches)?,
     };
     context.warning(|warnings| checkpoint(&context.store, &request, warnings)).map(|()| 0)
 }
@@ -154,10 +155,11 @@ fn page_server(given: &CStr) -> Result<(&[u8], u16)> {
 }
 
 /// The file descriptor of `--status-fd`: one that mote has inherited.
-fn status_fd(context: &Context, matches: &Matches) -> Result<Option<i32>> {
-    let Some(number) = matches.number::<u32>("status-fd")? else { return Ok(None) };
-    match number < 3 + context.passed {
-        true => Ok(i32::try_from(number).ok()),
-        false => Err(Error::invalid(format_args!("--status-fd {number}: the file descriptor is not open"))),
+fn status_fd(matches: &Matches) -> Result<Option<i32>> {
+    match matches.number("status-fd")? {
+        Some(number) if !is_inherited(number) => {
+            Err(Error::invalid(format_args!("--status-fd {number}: the file descriptor is not open")))
+        }
+        number => Ok(number),
     }
 }

@@ -4,7 +4,7 @@ use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD, 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, FdFlags, Result, fcntl_getfd};
 
 /// Closes all file descriptors from `first` on except those in `keep`, which is sorted for it (close_range(2),
 /// linux 5.9).
@@ -92,6 +92,12 @@ pub(crate) fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
     super::check(unsafe { sc::syscall3(__NR_fcntl as usize, number as usize, F_GETFD as usize, 0) }).ok()?;
     // SAFETY: it is open, and mote closes only file descriptors that it has opened itself.
     Some(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Whether this process has inherited a file descriptor of any number. Those that it has opened itself, except the
+/// standard ones, are closed by execve(2).
+pub fn is_inherited(number: RawFd) -> bool {
+    inherited(number).is_some_and(|fd| fcntl_getfd(fd).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC)))
 }
 
 /// The number of file descriptors that are open from 3 on without a gap. open(2) returns the lowest free number. So if
