@@ -7,10 +7,10 @@ use core::ffi::CStr;
 
 use linux_raw_sys::general::CLONE_NEWNET;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat, symlinkat};
 use rustix::io::{Errno, write};
 
-use super::criu::CriuOptions;
+use super::criu::{CriuOptions, path_of};
 use super::delete;
 use super::store::directory::{Directory, Store};
 use super::store::identity::check_alive;
@@ -28,10 +28,11 @@ use crate::criu::message::{self, Kind, Opt, Options};
 use crate::criu::program::Program;
 use crate::criu::service::Service;
 use crate::error::{At, Error, On, Result, Show};
-use crate::host::Cgroups;
+use crate::host::{CGROUP_ROOT, Cgroups};
 use crate::os::procfs;
 use crate::rootfs::external;
 use crate::rootfs::path::Root;
+use crate::rootfs::tree;
 use crate::sys::fd::inherited;
 use crate::sys::pidfd;
 
@@ -102,6 +103,8 @@ fn dump(directory: &Directory, known: &Snapshot, init: &OwnedFd, request: &Reque
         directories.write(DESCRIPTORS, links.as_bytes())?;
         container.encode_mounts(&mountinfo, &mut options)?;
     }
+    let yard = cgroup_yard()?;
+    yard.iter().for_each(|yard| options.text(Opt::CgroupYard, path_of(yard).as_bytes()));
     check_alive(init, known.status.process.pid)?;
     directories.remove_logs(LOG);
     let frozen = Frozen::of(known)?;
@@ -198,6 +201,17 @@ fn process_directory(status: &Status) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(procfs::open_own(false)?, format!("{pid}"), flags, Mode::empty())
         .on(format_args!("openat /proc/{pid}"))
+}
+
+/// A directory, attached nowhere, with a link to the v2 hierarchy for CRIU. It would mount the hierarchy itself, by which
+/// it changes the options of the host's (nsdelegate, memory_recursiveprot). With v1 it mounts what it needs.
+fn cgroup_yard() -> Result<Option<OwnedFd>> {
+    if !matches!(Cgroups::read()?, Cgroups::Unified) {
+        return Ok(None);
+    }
+    let (_, yard) = tree::filesystem(c"tmpfs", c"tmpfs", core::iter::empty(), 0)?;
+    symlinkat(CGROUP_ROOT, &yard, c"unified").on(format_args!("symlinkat unified"))?;
+    Ok(Some(yard))
 }
 
 /// The cgroup of a paused container, which CRIU thaws to dump it.

@@ -63,7 +63,11 @@ impl Console {
     /// when the program runs.
     pub fn relay(self) -> Result<Option<Box<Relay>>> {
         match self {
-            Console::Pair(ours, _) => scm_rights::receive(ours.as_fd()).and_then(Relay::new).map(Some),
+            Console::Pair(ours, childs) => {
+                // Otherwise this process would wait for a message from itself.
+                drop(childs);
+                scm_rights::receive(ours.as_fd()).and_then(Relay::new).map(Some)
+            }
             _ => Ok(None),
         }
     }

@@ -16,6 +16,7 @@ use crate::criu::connection::Connection;
 use crate::criu::images::Directories;
 use crate::criu::message::{Opt, Options};
 use crate::criu::program::{Program, check_version};
+use crate::criu::service::Service;
 use crate::error::{At, On, Result, Show};
 
 /// The options of the command line.
@@ -108,12 +109,13 @@ fn configuration(status: &Status) -> Result<Option<OwnedFd>> {
     FILES.into_iter().find_map(|path| open(path).transpose()).transpose()
 }
 
-/// Whether a CRIU that can be used is found in the directories of `search_path`, the value of PATH.
+/// Whether a CRIU that can be used is found in the directories of `search_path`, the value of PATH, and works on this kernel.
 pub fn is_available(search_path: &CStr) -> bool {
-    let version = Program::find(search_path).and_then(|program| {
-        let mut service = crate::criu::service::Service::start(&program)?;
-        let version = service.connection().version();
-        service.end(version)
+    let works = Program::find(search_path).and_then(|program| {
+        let mut criu = Service::start(&program)?;
+        let checked = criu.connection().version().and_then(|version| check_version(version, &[]));
+        let works = checked.and_then(|()| criu.connection().check_kernel());
+        criu.end(works)
     });
-    version.and_then(|version| check_version(version, &[])).is_ok()
+    works.is_ok()
 }

@@ -24,7 +24,9 @@ use super::store::identity::Identity;
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::config::linux::{IdMapping, NamespaceKind};
 use crate::criu::images::{DESCRIPTORS, Directories};
-use crate::criu::message::{CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Kind, Opt, Options, Reply, request};
+use crate::criu::message::{
+    CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Kind, Opt, Options, Reply, request,
+};
 use crate::criu::program::Program;
 use crate::criu::wire::Value;
 use crate::error::{At, Error, Kind as ErrorKind, On, Result};
@@ -33,6 +35,7 @@ use crate::host::Cgroups;
 use crate::json::Decoder;
 use crate::launch::restore::{Restoring, kill, launch, loopback_up};
 use crate::namespace::actual;
+use crate::namespace::device::Moved;
 use crate::os::{process, procfs, scm_rights};
 use crate::rootfs::id::RootId;
 use crate::sys::pidfd::reap;
@@ -98,13 +101,17 @@ struct Restoration<'r, 'a> {
     creation: Creation<'a>,
     criu: &'r CriuOptions<'r>,
     console: Console,
+    /// Whether the PTY master was sent.
+    has_terminal: bool,
+    /// Network interfaces that are moved back if the restore fails.
+    moved: Option<Box<Moved>>,
     /// The container init, when CRIU has restored it.
     init: Option<(Pid, OwnedFd)>,
 }
 
 impl<'r, 'a> Restoration<'r, 'a> {
     fn new(creation: Creation<'a>, criu: &'r CriuOptions<'r>) -> Self {
-        Restoration { creation, criu, console: Console::None, init: None }
+        Restoration { creation, criu, console: Console::None, has_terminal: false, moved: None, init: None }
     }
 
     fn make(mut self) -> Result<Restored> {
@@ -118,6 +125,8 @@ impl<'r, 'a> Restoration<'r, 'a> {
             }
             Err(error) => {
                 self.creation.release_placeholder();
+                // Before their network namespace is destroyed.
+                self.moved.iter().for_each(|moved| moved.give_back());
                 if let Some((pid, pidfd)) = self.init.take() {
                     kill(pid, &pidfd);
                     self.creation.pid_receivers.remove_pid_file();
@@ -191,14 +200,20 @@ impl<'r, 'a> Restoration<'r, 'a> {
     fn launch(&mut self, program: &Program) -> Result<Restoring> {
         let joins = self.ignores_cgroups();
         let Creation { directory, plan, cgroup, status, .. } = &mut self.creation;
+        let rdt = plan.rdt.take();
         let planned = plan.cgroup.as_ref().zip(cgroup.as_ref()).filter(|_| joins);
         let cgroup_fds = planned.map(|(plan, cgroup)| plan.open_fds(cgroup, false)).transpose()?;
         let layout = plan.cgroup.as_ref().map_or(Cgroups::None, |cgroup| cgroup.layout.clone());
         // Until the container init exists: `delete --force` kills CRIU, and what is in the cgroup.
-        launch(plan, directory.fd(), program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
-            status.process = Identity::of(pid, pidfd)?;
-            status.write(directory)
-        })
+        let restoring =
+            launch(plan, directory.fd(), program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
+                status.process = Identity::of(pid, pidfd)?;
+                // Restored processes are cloned from CRIU, and inherit its groups.
+                rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))?;
+                status.write(directory)
+            });
+        plan.rdt = rdt;
+        restoring
     }
 
     fn encode(&self, options: &mut Options, restoring: &Restoring, links: &[String]) {
@@ -258,17 +273,22 @@ impl<'r, 'a> Restoration<'r, 'a> {
     }
 
     /// The container init is in its namespaces, and nothing is mounted yet.
-    fn set_up_namespaces(&mut self, pid: i32) -> Result<()> {
-        let (_, pidfd) = open(pid)?;
+    fn set_up_namespaces(&mut self, number: i32) -> Result<()> {
+        let (pid, pidfd) = open(number)?;
         let plan = &self.creation.plan;
+        // A network namespace that is given by path still has what was there.
         if plan.own_network {
             loopback_up(&pidfd)?;
+            if !plan.devices.is_empty() {
+                self.moved = Some(plan.devices.apply(None, pid, &pidfd)?);
+            }
         }
-        plan.hooks.run_beside(Point::Prestart, pid, &pidfd)?;
-        plan.hooks.run_beside(Point::CreateRuntime, pid, &pidfd)
+        plan.hooks.run_beside(Point::Prestart, number, &pidfd)?;
+        plan.hooks.run_beside(Point::CreateRuntime, number, &pidfd)
     }
 
-    fn send_terminal(&self, terminal: &OwnedFd) -> Result<()> {
+    fn send_terminal(&mut self, terminal: &OwnedFd) -> Result<()> {
+        self.has_terminal = true;
         match self.console.childs() {
             Some(console) => scm_rights::send(console, b"/dev/ptmx", terminal.as_fd()),
             None => {
@@ -282,6 +302,11 @@ impl<'r, 'a> Restoration<'r, 'a> {
         let (pid, pidfd) = open(pid)?;
         let number = pid.as_raw_nonzero().get();
         let creation = &mut self.creation;
+        if creation.plan.process.terminal.is_some() && !self.has_terminal {
+            return Err(Error::invalid(format_args!(
+                "process.terminal: the dumped container had no terminal"
+            )));
+        }
         let has_other_time = actual::check(&creation.plan.namespaces, joined, number)?;
         if let Some(cgroup) = &creation.cgroup
             && !cgroup.processes()?.contains(&pid)

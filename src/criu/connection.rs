@@ -88,6 +88,11 @@ impl Connection {
         Err(Error::unsupported(format_args!("criu: this kernel does not support {missing}")))
     }
 
+    /// Fails if CRIU does not work on this kernel: before it reports features, it examines the kernel.
+    pub fn check_kernel(&mut self) -> Result<()> {
+        self.call(&feature_check(), &mut |_, _| Ok(()))?.check("feature check")
+    }
+
     /// Reports, in the child, why CRIU is not executed. `socket` is its end.
     pub fn report(socket: &OwnedFd, error: &Error) {
         let mut packet = [0u8; 512];

@@ -55,7 +55,10 @@ impl<'a> Directories<'a> {
     /// Errors: other users may write there, or an image file is none that CRIU has written.
     pub fn open(images_path: &'a CStr, work: Option<&'a CStr>) -> Result<Self> {
         let images = open_own(images_path)?;
-        each_directory(images.as_fd(), images_path, &mut |directory| check_files(directory, images_path))?;
+        each_directory(images.as_fd(), images_path, &mut |directory| {
+            check_owner(directory, images_path)?;
+            check_files(directory, images_path)
+        })?;
         Ok(Directories { images, work: open_work(work)?, images_path })
     }
 
@@ -165,7 +168,11 @@ impl<'a> Directories<'a> {
 fn errors(log: &[u8]) -> [Option<&[u8]>; 2] {
     let lines = log.split(|byte| *byte == b'\n');
     let text = |line| <[u8]>::strip_prefix(line, b"(".as_slice()).and_then(after_time);
-    let mut errors = lines.filter_map(text).filter(|text| text.starts_with(b"Error "));
+    // Its helper for cgroups reports that it is ended, too.
+    let is_cause = |text: &&[u8]| {
+        text.starts_with(b"Error ") && !text.ends_with(b"recv req error: No such file or directory")
+    };
+    let mut errors = lines.filter_map(text).filter(is_cause);
     let first = errors.next();
     [first, errors.next_back()]
 }
@@ -194,16 +201,20 @@ fn make(path: &CStr) -> Result<()> {
     }
 }
 
-/// Opens a directory that belongs to this user or root, and in which not everybody may write.
 fn open_own(path: &CStr) -> Result<OwnedFd> {
     let directory = open(path, DIRECTORY, Mode::empty()).on(format_args!("openat {}", Show(path)))?;
-    let stat = fstat(&directory).on(format_args!("fstat {}", Show(path)))?;
+    check_owner(directory.as_fd(), path).map(|()| directory)
+}
+
+/// Checks that a directory belongs to this user or root, and that not everybody may write there.
+fn check_owner(directory: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    let stat = fstat(directory).on(format_args!("fstat {}", Show(path)))?;
     let fail =
         |why: core::fmt::Arguments<'_>| Err(Error::new(Kind::State, format_args!("{}: {why}", Show(path))));
     match stat.st_uid {
         user if user != 0 && user != geteuid().as_raw() => fail(format_args!("owned by user {user}")),
         _ if stat.st_mode & 0o002 != 0 => fail(format_args!("writable by every user")),
-        _ => Ok(directory),
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, StatxAttributes, StatxFlags, openat, statat, statx};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags, major, openat, statat, statx,
+};
 use rustix::io::read;
 
 use super::mount_options::MountOptions;
@@ -71,8 +73,16 @@ pub fn file(process: &OwnedFd, number: i32, mountinfo: &OwnedFd) -> Result<Optio
         Ok(())
     })?;
     let found = statat(process, format!("fd/{number}"), AtFlags::empty());
-    let inode = found.on(format_args!("newfstatat /proc/PID/fd/{number}"))?.st_ino;
-    Ok((!is_inside).then(|| format!("file[{mount:x}:{inode:x}]")))
+    let found = found.on(format_args!("newfstatat /proc/PID/fd/{number}"))?;
+    let is_outside = !is_inside && !is_terminal(&found);
+    Ok(is_outside.then(|| format!("file[{mount:x}:{:x}]", found.st_ino)))
+}
+
+/// Whether a file is a terminal, which CRIU dumps by itself (`--shell-job`): a pty slave, or /dev/tty, by the numbers of
+/// Documentation/admin-guide/devices.txt.
+fn is_terminal(file: &Stat) -> bool {
+    let is_character_device = FileType::from_raw_mode(file.st_mode) == FileType::CharacterDevice;
+    is_character_device && matches!(major(file.st_rdev), 4 | 5 | 136..=143)
 }
 
 /// The mount IDs at the destinations of `mounts`, and whether each is a bind mount.

@@ -25,7 +25,7 @@ tests![
     restored_process_in_a_wrong_namespace,
 ];
 
-/// Neither needs CRIU to say what is missing.
+/// Neither needs CRIU to name what is missing.
 fn criu_is_missing(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut running = container(rig, &mut bundle, &["wait", "1"])?;

@@ -1,17 +1,20 @@
 //! `checkpoint` and `restore`: what of a container survives.
 
+pub mod connection;
 pub mod failure;
 pub mod killed;
+pub mod mounts;
 pub mod options;
+pub mod placement;
 pub mod survive;
 pub mod terminal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
-use crate::command::{self, Output, Running, run};
+use crate::command::{self, LIMIT, Output, Running, run};
 use crate::rig::Rig;
 
 /// Skips the test if CRIU is missing, or does not work on this kernel.
@@ -82,4 +85,17 @@ pub fn cycle(rig: &Rig, bundle: &Bundle, options: (&[&str], &[&str])) -> Outcome
     dump(rig, options.0)?.success()?;
     rig.nothing_left()?;
     restore(rig, bundle, options.1)
+}
+
+/// Waits until a file, which a container writes to, has a line.
+pub fn wait_for_line(path: &Path, line: &str) -> Outcome {
+    let start = std::time::Instant::now();
+    while start.elapsed() < LIMIT {
+        if std::fs::read_to_string(path)?.lines().any(|found| found == line) {
+            return Ok(());
+        }
+        // A regular file has no events for its reader.
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    crate::check::fail(format_args!("{} has no line {line}", path.display()))
 }

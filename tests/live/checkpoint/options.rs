@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
-use super::{container, cycle, dump, images, needs_criu, restore, restore_command, signal};
+use super::{container, cycle, dump, images, needs_criu, restore, restore_command, signal, wait_for_line};
 use crate::check::{Outcome, contains, holds, lacks, same};
 use crate::command::{self, LIMIT, run};
 use crate::json;
@@ -164,19 +164,6 @@ fn standard_streams_are_files(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// Waits until a file, which a container writes to, has a line.
-fn wait_for_line(path: &std::path::Path, line: &str) -> Outcome {
-    let start = std::time::Instant::now();
-    while start.elapsed() < LIMIT {
-        if fs::read_to_string(path)?.lines().any(|found| found == line) {
-            return Ok(());
-        }
-        // A regular file has no events for its reader.
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    crate::check::fail(format_args!("{} has no line {line}", path.display()))
-}
-
 fn restore_in_the_foreground(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
     let mut bundle = rig.bundle()?;
@@ -242,10 +229,12 @@ fn unix_socket_outside(rig: &mut Rig) -> Outcome {
     fs::create_dir(&directory)?;
     let listener = std::os::unix::net::UnixDatagram::bind(directory.join("log"))?;
     listener.set_read_timeout(Some(LIMIT))?;
-    bundle.bind(&directory, "/run", &["bind"]);
+    // CRIU connects to the path on the host.
+    let path = directory.display().to_string();
+    bundle.bind(&directory, &path, &["bind"]);
     // CRIU finds sockets only in the network namespace of the container.
     bundle.without_namespace("network");
-    let _running = container(rig, &mut bundle, &["datagrams", "/run/log"])?;
+    let _running = container(rig, &mut bundle, &["datagrams", &format!("{path}/log")])?;
     dump(rig, &[])?.failure(&["criu: dump failed"])?;
     let _running = cycle(rig, &bundle, (&["--ext-unix-sk"], &["--ext-unix-sk"]))?;
     signal(rig)?;

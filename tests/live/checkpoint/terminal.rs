@@ -12,7 +12,8 @@ tests![
     "checkpoint",
     terminal_with_a_console_socket,
     terminal_in_the_foreground,
-    terminal_without_a_socket_is_rejected
+    terminal_without_a_socket_is_rejected,
+    terminal_that_was_not_dumped_is_rejected,
 ];
 
 /// Runs a container with a terminal, and dumps it. The terminal is closed then.
@@ -65,5 +66,22 @@ fn terminal_without_a_socket_is_rejected(rig: &mut Rig) -> Outcome {
     let bundle = dumped(rig)?;
     let failed = run(&mut restore_command(rig, &bundle, &["--detach"])?, "")?;
     failed.failure(&["process.terminal", "--console-socket"])?;
+    rig.nothing_left()
+}
+
+/// Neither hangs: there is no terminal to wait for.
+fn terminal_that_was_not_dumped_is_rejected(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    let _running = super::container(rig, &mut bundle, &["wait", "1"])?;
+    dump(rig, &[])?.success()?;
+    bundle.set("process.terminal", true);
+    let socket = Socket::new(rig, "console")?;
+    let failed =
+        run(&mut restore_command(rig, &bundle, &["--detach", "--console-socket", &socket.path])?, "")?;
+    failed.failure(&["process.terminal: the dumped container had no terminal"])?;
+    rig.nothing_left()?;
+    let failed = run(&mut restore_command(rig, &bundle, &[])?, "")?;
+    failed.failure(&["process.terminal: the dumped container had no terminal"])?;
     rig.nothing_left()
 }

@@ -208,10 +208,10 @@ pub fn clock(_: &[&str]) {
 /// Whether the loopback interface is up.
 /// Brings up the loopback interface.
 pub fn raise_loopback(_: &[&str]) {
-    print_result("raise_lo", sys::set_interface_up("lo").map(|()| "ok"));
+    print_result("raise_lo", sys::interface::set_up("lo").map(|()| "ok"));
 }
 
 pub fn loopback(_: &[&str]) {
-    let up = sys::interface_flags("lo").map(|flags| i32::from(flags) & libc::IFF_UP != 0);
+    let up = sys::interface::flags("lo").map(|flags| i32::from(flags) & libc::IFF_UP != 0);
     print_result("lo", up.map(|up| if up { "up" } else { "down" }));
 }

@@ -24,6 +24,7 @@ pub fn survive(words: &[&str]) {
     sys::block_signals();
     let (memory, runs) = (pattern(), Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&runs);
+    // It sleeps, so that CRIU finds it in a system call.
     std::thread::spawn(move || {
         loop {
             counter.fetch_add(1, Ordering::SeqCst);

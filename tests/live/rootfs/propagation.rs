@@ -40,6 +40,9 @@ fn with_shared_mounts(_: &std::path::Path) -> std::io::Result<()> {
     sys::mount("none", std::path::Path::new("/"), "", libc::MS_REC | libc::MS_SHARED, "")
 }
 
+/// Changes of a configuration.
+type Changes<'c> = &'c [&'c dyn Fn(&mut Bundle)];
+
 /// Each of these makes the runtime mount files of the host in the container.
 fn no_mount_is_in_a_peer_group_of_the_host(rig: &mut Rig) -> Outcome {
     rig.around = Some(with_shared_mounts);
@@ -49,7 +52,7 @@ fn no_mount_is_in_a_peer_group_of_the_host(rig: &mut Rig) -> Outcome {
         bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
     };
     let network = |bundle: &mut Bundle| bundle.without_namespace("network");
-    let changes: [(&str, &[&dyn Fn(&mut Bundle)]); 5] = [
+    let changes: [(&str, Changes<'_>); 5] = [
         ("none", &[&own]),
         ("a user namespace", &[&user]),
         ("cgroups", &[&cgroups]),
