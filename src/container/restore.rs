@@ -152,6 +152,7 @@ impl<'r, 'a> Restoration<'r, 'a> {
         directories.remove_logs(LOG);
         let restored = self.call(&mut restoring, &options);
         let Restoring { pid, pidfd, connection, .. } = restoring;
+        let has_refused = connection.has_refused;
         // Without a connection it gives up.
         drop(connection);
         match restored {
@@ -161,7 +162,7 @@ impl<'r, 'a> Restoration<'r, 'a> {
             }
             Err(error) => {
                 kill(pid, &pidfd);
-                Err(directories.explain(error, LOG))
+                Err(if has_refused { error } else { directories.explain(error, LOG) })
             }
         }
     }
@@ -200,10 +201,10 @@ impl<'r, 'a> Restoration<'r, 'a> {
     fn launch(&mut self, program: &Program) -> Result<Restoring> {
         let joins = self.ignores_cgroups();
         let Creation { directory, plan, cgroup, status, .. } = &mut self.creation;
-        let rdt = plan.rdt.take();
         let planned = plan.cgroup.as_ref().zip(cgroup.as_ref()).filter(|_| joins);
         let cgroup_fds = planned.map(|(plan, cgroup)| plan.open_fds(cgroup, false)).transpose()?;
         let layout = plan.cgroup.as_ref().map_or(Cgroups::None, |cgroup| cgroup.layout.clone());
+        let rdt = plan.rdt.take();
         // Until the container init exists: `delete --force` kills CRIU, and what is in the cgroup.
         let restoring =
             launch(plan, directory.fd(), program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
@@ -283,8 +284,11 @@ impl<'r, 'a> Restoration<'r, 'a> {
                 self.moved = Some(plan.devices.apply(None, pid, &pidfd)?);
             }
         }
-        plan.hooks.run_beside(Point::Prestart, number, &pidfd)?;
-        plan.hooks.run_beside(Point::CreateRuntime, number, &pidfd)
+        let hooks = [Point::Prestart, Point::CreateRuntime];
+        let done = hooks.into_iter().try_for_each(|point| plan.hooks.run_beside(point, number, &pidfd));
+        // It is killed if the restore fails, even if CRIU cannot do that any more.
+        self.init = Some((pid, pidfd));
+        done
     }
 
     fn send_terminal(&mut self, terminal: &OwnedFd) -> Result<()> {

@@ -18,6 +18,10 @@ use crate::os::scm_rights::receive_text;
 pub struct Connection {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    /// Whether CRIU has ended.
+    pub is_lost: bool,
+    /// Whether a notification could not be handled, so that an error is not one of CRIU.
+    pub has_refused: bool,
 }
 
 /// The largest reply, in bytes; CRIU's have some hundred, with an error message some thousand.
@@ -26,9 +30,6 @@ const LARGEST: usize = 64 * 1024;
 /// The first byte of a message of [`Connection::report`], which no message of CRIU begins with: there it would be the
 /// number of a field of an unknown type.
 const FAILED: u8 = 0xff;
-
-/// The text of the error at end of file.
-const LOST: &str = "criu has ended without a reply";
 
 /// Handles a notification, with the file descriptor that came with it.
 pub type Notify<'n> = dyn FnMut(&Reply<'_>, Option<OwnedFd>) -> Result<()> + 'n;
@@ -39,7 +40,7 @@ impl Connection {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (socket, other) =
             socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
-        Ok((Connection { socket, buffer: vec![0; LARGEST] }, other))
+        Ok((Connection { socket, buffer: vec![0; LARGEST], is_lost: false, has_refused: false }, other))
     }
 
     /// Sends a request, and returns the reply. If a notification cannot be handled, CRIU gives up, and the error is
@@ -57,6 +58,7 @@ impl Connection {
             }
             let handled = if failed.is_none() { notify(&reply, fd) } else { Ok(()) };
             failed = failed.or(handled.err());
+            self.has_refused = failed.is_some();
             self.send(&acknowledgement(failed.is_none()))?;
         };
         match failed {
@@ -102,11 +104,6 @@ impl Connection {
         let _ = send(socket, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
     }
 
-    /// Whether an error is that CRIU has ended.
-    pub fn is_lost(error: &Error) -> bool {
-        error.text() == LOST
-    }
-
     fn send(&self, message: &Writer) -> Result<()> {
         send(&self.socket, message.as_bytes(), SendFlags::NOSIGNAL).map(drop).on(format_args!("criu: sendto"))
     }
@@ -116,7 +113,10 @@ impl Connection {
         let length = receive_text(self.socket.as_fd(), &mut self.buffer, &mut fd)?;
         let [fd] = fd;
         match self.buffer.get(..length) {
-            Some([]) => Err(Error::new(ErrorKind::State, format_args!("{LOST}"))),
+            Some([]) => {
+                self.is_lost = true;
+                Err(Error::new(ErrorKind::State, format_args!("criu has ended without a reply")))
+            }
             Some([FAILED, kind, low, high, text @ ..]) => {
                 Err(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
             }

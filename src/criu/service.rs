@@ -61,13 +61,14 @@ impl Service {
     /// already, the error with its output.
     pub fn end<T>(self, result: Result<T>) -> Result<T> {
         let Service { connection, pidfd, output } = self;
+        let is_lost = connection.is_lost;
         drop(connection);
         let end = reap(&pidfd);
         result.map_err(|mut error| {
             let mut space = [0u8; MAX_OUTPUT];
             let count = pread(&output, &mut space[..], 0).unwrap_or(0);
             let text = space.get(..count).unwrap_or_default();
-            if Connection::is_lost(&error) {
+            if is_lost {
                 error.append(format_args!(": {}: {}", How(end), OneLine(text)));
             }
             error

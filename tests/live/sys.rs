@@ -12,6 +12,7 @@ pub mod deny;
 pub mod interface;
 pub mod limit;
 pub mod mounts;
+pub mod perf;
 pub mod pty;
 pub mod schedule;
 pub mod seccomp;

@@ -334,7 +334,8 @@ impl Hierarchies {
 
 /// rmdir(2) of a cgroup, repeated while it is busy without containing a process. A process leaves its cgroup when it is
 /// descheduled for the last time, slightly after its parent is notified of its exit (longer since linux 6.18), and v1
-/// has no event for that. The retries yield to other processes, and their number is bounded.
+/// has no event for that. The retries yield to other processes, and their number is bounded. On a busy machine, or if other
+/// threads of the process have to exit first, they may not suffice: then v2 waits for its event.
 fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
     for _ in 0..200 {
         match unlinkat(above, name, AtFlags::REMOVEDIR) {
@@ -348,5 +349,6 @@ fn rmdir(above: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
             other => return other,
         }
     }
-    Err(Errno::BUSY)
+    tasks::wait_until_unpopulated(&openat(above, name, DIRECTORY, Mode::empty())?)?;
+    unlinkat(above, name, AtFlags::REMOVEDIR)
 }

@@ -4,9 +4,10 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, read, write};
+use rustix::io::{self, Errno, pread, read, write};
 use rustix::process::{Pid, Signal};
 
 use super::path::FullPath;
@@ -64,6 +65,31 @@ pub fn all(root: &OwnedFd, path: &str) -> Result<Vec<Pid>> {
 /// Whether a cgroup, without those below it, contains no process.
 pub fn is_empty(directory: &OwnedFd) -> bool {
     processes(directory).is_ok_and(|processes| processes.is_empty())
+}
+
+/// Waits until the last process of a v2 cgroup has left it, which changes `populated` in cgroup.events, up to
+/// [`KILL_TIMEOUT`].
+///
+/// Errors: EBUSY on v1, or if one does not.
+#[cold]
+#[inline(never)]
+pub fn wait_until_unpopulated(directory: &OwnedFd) -> io::Result<()> {
+    let events = openat(directory, c"cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|_| Errno::BUSY)?;
+    let timeout = Timespec { tv_sec: KILL_TIMEOUT.into(), tv_nsec: 0 };
+    loop {
+        let mut space = [0u8; 256];
+        let count = pread(&events, &mut space[..], 0)?;
+        let text = space.get(..count).unwrap_or_default();
+        if text.split(|byte| *byte == b'\n').any(|line| line == b"populated 0") {
+            return Ok(());
+        }
+        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&timeout)) {
+            Ok(0) => return Err(Errno::BUSY),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// Pidfds of all processes in the cgroup and below, except those that exit meanwhile. In a threaded cgroup, threads are

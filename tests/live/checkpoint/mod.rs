@@ -9,20 +9,28 @@ pub mod placement;
 pub mod survive;
 pub mod terminal;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::{self, LIMIT, Output, Running, run};
 use crate::rig::Rig;
+use crate::sys;
 
 /// Skips the test if CRIU is missing, or does not work on this kernel.
 pub fn needs_criu(rig: &Rig) -> Outcome {
     let checked = run(Command::new("criu").arg("check").current_dir(&rig.dir), "");
     match checked {
         Err(_) => skip_allowed("criu is not installed"),
-        Ok(output) if output.code() == 0 => Ok(()),
+        Ok(output) if output.code() == 0 => {
+            // Kept until the suite ends. A kernel without events has none that CRIU could use either.
+            static EVENT: OnceLock<Option<OwnedFd>> = OnceLock::new();
+            EVENT.get_or_init(|| sys::perf::event().ok());
+            Ok(())
+        }
         Ok(output) => {
             let why = output.stderr.lines().next().unwrap_or_default().to_string();
             skip_allowed(format_args!("criu does not work on this kernel: {why}"))
