@@ -17,7 +17,7 @@ pub fn event() -> Result<OwnedFd> {
     attributes[0] = kind | size << 32;
     attributes[1] = dummy;
     attributes[5] = disabled;
-    // SAFETY: the structure is as long as it says, and outlives the call; the descriptor is new.
+    // SAFETY: the structure has the size that it names, and outlives the call; the descriptor is new.
     unsafe {
         let opened = libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), 0, -1, -1, 0);
         Ok(OwnedFd::from_raw_fd(check(opened)? as i32))
