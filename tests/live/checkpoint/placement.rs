@@ -5,9 +5,12 @@ use std::path::Path;
 
 use super::survive::{inside, survives};
 use super::{container, cycle, dump, needs_criu, restore, signal};
+use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds, same};
 use crate::json;
 use crate::namespaces::holder;
+use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
+use crate::namespaces::network::{host, ip, link};
 use crate::rig::Rig;
 use crate::{sys, tests};
 
@@ -16,6 +19,8 @@ tests![
     user_namespace,
     joined_namespaces,
     joined_pid_namespace,
+    joined_user_namespace,
+    network_device,
     cgroup_with_limits,
     cgroup_of_another_path,
     systemd_scope,
@@ -26,6 +31,17 @@ fn user_namespace(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
+    cycle_with_a_file(rig, &mut bundle)?;
+    let map = fs::read_to_string(format!("/proc/{}/uid_map", rig.pid()?))?;
+    same("uid_map", map.split_whitespace().collect::<Vec<_>>(), vec!["0", "100000", "1000"])?;
+    let report = inside(rig, &["id", "stat", "/dev/null", "write", "/dev/null"])?;
+    report.is("uid", "0 0 0")?;
+    contains("the device", report.get("stat:/dev/null"), "c 666")?;
+    rig.delete()
+}
+
+/// Restores a container whose streams are a file, with the mapping of a user namespace.
+fn cycle_with_a_file(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     sys::chown(&bundle.host_path("tmp"), 100_000, 100_000)?;
     bundle.verbs(&["survive", "/tmp/file"]);
     // CRIU cannot dump a memfd whose owner is not mapped, such as the standard error of other tests.
@@ -33,19 +49,51 @@ fn user_namespace(rig: &mut Rig) -> Outcome {
     let start = |mut command: std::process::Command| -> Outcome {
         let file = fs::OpenOptions::new().create(true).append(true).open(&output)?;
         command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        holds("the exit code is 0", command.status()?.success())
+        let status = command.status()?;
+        let text = fs::read_to_string(&output)?;
+        holds(&format!("the exit code is 0: {text}"), status.success())
     };
-    start(rig.launch("run", &bundle, &["--detach"])?)?;
+    start(rig.launch("run", bundle, &["--detach"])?)?;
     super::wait_for_line(&output, "waiting=1")?;
     dump(rig, &[])?.success()?;
-    start(super::restore_command(rig, &bundle, &["--detach"])?)?;
+    start(super::restore_command(rig, bundle, &["--detach"])?)?;
     signal(rig)?;
-    super::wait_for_line(&output, "state=1 true 1")?;
-    let map = fs::read_to_string(format!("/proc/{}/uid_map", rig.pid()?))?;
-    same("uid_map", map.split_whitespace().collect::<Vec<_>>(), vec!["0", "100000", "1000"])?;
-    let report = inside(rig, &["id", "stat", "/dev/null", "write", "/dev/null"])?;
-    report.is("uid", "0 0 0")?;
-    contains("the device", report.get("stat:/dev/null"), "c 666")?;
+    super::wait_for_line(&output, "state=1 true 1")
+}
+
+fn joined_user_namespace(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
+    bundle.user_namespace(100_000);
+    bundle.namespace("user", Some(&proc_path(pid, "user")));
+    cycle_with_a_file(rig, &mut bundle)?;
+    let of = |pid: i32| fs::read_link(proc_path(pid, "user"));
+    same("the user namespace", of(rig.pid()?)?, of(pid)?)?;
+    rig.delete()
+}
+
+/// A network namespace for the runtime with an interface `eth0`. CRIU needs lo.
+fn with_device(rig: &mut Rig) -> Outcome {
+    host(rig, &[])?;
+    let network = rig.network.as_ref().ok_or("no network")?;
+    ip(network, &["link set lo up"])?.success().map(drop)
+}
+
+/// An interface of the host that the dumped container has given back is moved into the restored one.
+fn network_device(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    with_device(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.set("linux.netDevices.eth0.name", "in0");
+    let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    dump(rig, &[])?.success()?;
+    // A veth device is destroyed with the namespace, unlike one of hardware.
+    with_device(rig)?;
+    let mut running = restore(rig, &bundle, &[])?;
+    survives(rig, &mut running, 1)?;
+    let inside = fs::File::open(format!("/proc/{}/ns/net", rig.pid()?))?;
+    link(&inside, "in0")?;
     rig.delete()
 }
 

@@ -4,7 +4,7 @@
 pub mod device;
 pub mod join;
 pub mod mapping;
-mod network;
+pub mod network;
 pub mod new;
 pub mod owner;
 pub mod setting;
