@@ -182,10 +182,16 @@ impl<'r, 'a> Restoration<'r, 'a> {
         if !namespaces.is_new(NamespaceKind::Mount) {
             return refuse("a container without a mount namespace of its own");
         }
-        match namespaces.is_joined(NamespaceKind::Cgroup) {
-            true => refuse("a container in a cgroup namespace that is given by path"),
-            false => Ok(()),
+        // CRIU creates the user namespace that it has dumped, and has no rights in another one then.
+        for (kind, what) in [
+            (NamespaceKind::Cgroup, "a container in a cgroup namespace that is given by path"),
+            (NamespaceKind::User, "a container in a user namespace that is given by path"),
+        ] {
+            if namespaces.is_joined(kind) {
+                return refuse(what);
+            }
         }
+        Ok(())
     }
 
     /// Whether the cgroups of processes are not restored: all processes are in that of CRIU then.

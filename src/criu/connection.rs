@@ -105,12 +105,20 @@ impl Connection {
     }
 
     fn send(&self, message: &Writer) -> Result<()> {
-        send(&self.socket, message.as_bytes(), SendFlags::NOSIGNAL).map(drop).on(format_args!("criu: sendto"))
+        match send(&self.socket, message.as_bytes(), SendFlags::NOSIGNAL) {
+            // CRIU has ended, which the next receive reports, perhaps with the reason.
+            Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            sent => sent.map(drop).on(format_args!("criu: sendto")),
+        }
     }
 
     fn receive(&mut self) -> Result<(usize, Option<OwnedFd>)> {
         let mut fd = [None];
-        let length = receive_text(self.socket.as_fd(), &mut self.buffer, &mut fd)?;
+        let length = match receive_text(self.socket.as_fd(), &mut self.buffer, &mut fd) {
+            // It was killed before it had read the request.
+            Err(error) if error.is(Errno::CONNRESET) => 0,
+            length => length?,
+        };
         let [fd] = fd;
         match self.buffer.get(..length) {
             Some([]) => {

@@ -7,6 +7,7 @@ use super::survive::{inside, survives};
 use super::{container, cycle, dump, needs_criu, restore, signal};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, holds, same};
+use crate::command::run;
 use crate::json;
 use crate::namespaces::holder;
 use crate::namespaces::join::{proc_path, user_namespace_of_a_process};
@@ -19,7 +20,7 @@ tests![
     user_namespace,
     joined_namespaces,
     joined_pid_namespace,
-    joined_user_namespace,
+    joined_user_namespace_is_rejected,
     network_device,
     cgroup_with_limits,
     cgroup_of_another_path,
@@ -61,16 +62,19 @@ fn cycle_with_a_file(rig: &Rig, bundle: &mut Bundle) -> Outcome {
     super::wait_for_line(&output, "state=1 true 1")
 }
 
-fn joined_user_namespace(rig: &mut Rig) -> Outcome {
+/// It can be dumped, but not restored.
+fn joined_user_namespace_is_rejected(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
     let mut bundle = rig.bundle()?;
     let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     bundle.user_namespace(100_000);
     bundle.namespace("user", Some(&proc_path(pid, "user")));
-    cycle_with_a_file(rig, &mut bundle)?;
-    let of = |pid: i32| fs::read_link(proc_path(pid, "user"));
-    same("the user namespace", of(rig.pid()?)?, of(pid)?)?;
-    rig.delete()
+    fs::create_dir(super::images(rig))?;
+    let failed = run(&mut super::restore_command(rig, &bundle, &["--detach"])?, "")?;
+    failed.failure(&[
+        "linux.namespaces: CRIU cannot restore a container in a user namespace that is given by path",
+    ])?;
+    rig.nothing_left()
 }
 
 /// A network namespace for the runtime with an interface `eth0`. CRIU needs lo.
@@ -99,18 +103,18 @@ fn network_device(rig: &mut Rig) -> Outcome {
 
 fn joined_namespaces(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
-    let (_holder, report) = holder(rig, &["unshare", "net,ipc,uts", "child"])?;
+    let (_holder, report) = holder(rig, &["unshare", "net,ipc,uts,time", "child"])?;
     report.is("unshare", "ok")?;
     let pid: i32 = report.get("child").parse()?;
     let mut bundle = rig.bundle()?;
-    for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
+    for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("time", "time")] {
         bundle.namespace(kind, Some(Path::new(&format!("/proc/{pid}/ns/{file}"))));
     }
     bundle.remove("hostname");
     let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
     let mut running = cycle(rig, &bundle, (&[], &[]))?;
     survives(rig, &mut running, 1)?;
-    for file in ["net", "ipc", "uts"] {
+    for file in ["net", "ipc", "uts", "time"] {
         let of = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/{file}"));
         same(file, of(rig.pid()?)?, of(pid)?)?;
     }
