@@ -68,10 +68,14 @@ impl<'a> Directories<'a> {
     #[inline(never)]
     pub fn permit(&self, group: u32) -> Result<()> {
         each_directory(self.images.as_fd(), self.images_path, &mut |directory| {
-            let mode = fstat(directory).on(format_args!("fstat {}", Show(self.images_path)))?.st_mode;
+            let stat = fstat(directory).on(format_args!("fstat {}", Show(self.images_path)))?;
+            let mode = stat.st_mode & 0o7777;
+            if mode & 0o001 != 0 || mode & 0o010 != 0 && stat.st_gid == group {
+                return Ok(());
+            }
             fchown(directory, None, Some(Gid::from_raw(group)))
                 .on(format_args!("fchown {}", Show(self.images_path)))?;
-            fchmod(directory, Mode::from_raw_mode(mode & 0o7777 | 0o010))
+            fchmod(directory, Mode::from_raw_mode(mode & 0o7707 | 0o010))
                 .on(format_args!("fchmod {}", Show(self.images_path)))
         })
     }

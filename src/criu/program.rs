@@ -31,12 +31,10 @@ const NEWER: [(Opt, &str, Version); 3] = [
 pub fn check_version(version: Version, options: &[Opt]) -> Result<()> {
     let newer = NEWER.iter().filter(|(option, _, _)| options.contains(option));
     let newer = newer.map(|(_, name, oldest)| (*name, *oldest));
-    match [("", OLDEST)].into_iter().chain(newer).find(|(_, oldest)| version < *oldest) {
+    match [("criu", OLDEST)].into_iter().chain(newer).find(|(_, oldest)| version < *oldest) {
         None => Ok(()),
-        Some((name, oldest)) => {
-            let (colon, (major, minor, _)) = (if name.is_empty() { "" } else { ": " }, oldest);
-            let why =
-                format_args!("{name}{colon}needs CRIU {major}.{minor}, this is {}.{}", version.0, version.1);
+        Some((name, (major, minor, _))) => {
+            let why = format_args!("{name}: needs CRIU {major}.{minor}, this is {}.{}", version.0, version.1);
             Err(Error::unsupported(why))
         }
     }
@@ -112,4 +110,38 @@ fn pass(passed: &[&OwnedFd], report: RawFd) -> Result<()> {
     }
     restore().on(format_args!("setrlimit"))?;
     restore_signals(u64::MAX).on(format_args!("rt_sigprocmask"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn versions() {
+        let error =
+            |version, options: &[Opt]| check_version(version, options).err().map(|error| error.to_string());
+        assert_eq!(error((3, 15, 0), &[Opt::TcpEstablished]), None);
+        assert_eq!(error((4, 0, 0), &[Opt::LsmProfile, Opt::NetworkLock]), None);
+        assert_eq!(error((3, 14, 9), &[]).as_deref(), Some("criu: needs CRIU 3.15, this is 3.14"));
+        let needs = |option, version| error(version, &[Opt::FileLocks, option]);
+        assert_eq!(
+            needs(Opt::LsmProfile, (3, 15, 1)).as_deref(),
+            Some("--lsm-profile: needs CRIU 3.16, this is 3.15")
+        );
+        assert_eq!(
+            needs(Opt::LsmMountContext, (3, 15, 1)).as_deref(),
+            Some("--lsm-mount-context: needs CRIU 3.16, this is 3.15")
+        );
+        assert_eq!(
+            needs(Opt::NetworkLock, (3, 16, 2)).as_deref(),
+            Some("--network-lock: needs CRIU 3.17, this is 3.16")
+        );
+    }
+
+    #[test]
+    fn a_missing_program() {
+        let error = Program::find(c"/nonexistent:relative::").err().unwrap().to_string();
+        assert_eq!(error, "criu: not found (install CRIU 3.15 or newer, or set PATH)");
+    }
 }
