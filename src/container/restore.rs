@@ -33,7 +33,7 @@ use crate::error::{At, Error, Kind as ErrorKind, On, Result};
 use crate::hooks::Point;
 use crate::host::Cgroups;
 use crate::json::Decoder;
-use crate::launch::restore::{Restoring, kill, launch, loopback_up};
+use crate::launch::restore::{Restoring, kill, launch, loopback_up, make_root_read_only};
 use crate::namespace::actual;
 use crate::namespace::device::Moved;
 use crate::os::{process, procfs, scm_rights};
@@ -325,6 +325,7 @@ impl<'r, 'a> Restoration<'r, 'a> {
             let why = format_args!("criu: the restored process {number} is not in cgroup {path}");
             return Err(Error::new(ErrorKind::State, why));
         }
+        make_root_read_only(&creation.plan, &pidfd)?;
         creation.status.process = Identity::of(pid, &pidfd)?;
         creation.status.added.time = has_other_time;
         creation.status.write(creation.directory)?;

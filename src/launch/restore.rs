@@ -18,8 +18,8 @@ use core::convert::Infallible;
 
 use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNS};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, MemfdFlags, Mode, SeekFrom, memfd_create, mkdirat, seek};
-use rustix::io::{Errno, write};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, mkdirat, open, seek};
+use rustix::io::write;
 use rustix::process::{Pid, Signal, umask};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -38,9 +38,10 @@ use crate::os::file;
 use crate::plan::Plan;
 use crate::rootfs::external;
 use crate::rootfs::mount_namespace::{self, Beneath};
+use crate::rootfs::path::Make;
 use crate::rootfs::tree;
 use crate::sys::clone::{exit, spawn, unshare};
-use crate::sys::end::{End, How};
+use crate::sys::end::How;
 use crate::sys::exec::Strings;
 use crate::sys::fd::close_in_child;
 use crate::sys::net;
@@ -182,22 +183,43 @@ pub fn launch(
 
 /// Brings up the loopback interface in the network namespace of a process.
 pub fn loopback_up(process: &OwnedFd) -> Result<()> {
-    let bring_up = || -> Infallible {
-        let entered = move_into_thread_name_spaces(process.as_fd(), ThreadNameSpaceType::NETWORK);
-        let done = entered.and_then(|()| net::loopback_up());
-        exit(done.map_or_else(|errno| errno.raw_os_error(), |()| 0))
+    inside(process, ThreadNameSpaceType::NETWORK, || {
+        net::loopback_up().on(format_args!("ioctl lo SIOCSIFFLAGS"))
+    })
+}
+
+/// Makes the root of a restored process read-only, if it is to be: CRIU 4.1 does not.
+pub fn make_root_read_only(plan: &Plan<'_>, process: &OwnedFd) -> Result<()> {
+    if !plan.rootfs.is_read_only() {
+        return Ok(());
+    }
+    inside(process, ThreadNameSpaceType::MOUNT, || {
+        let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on(format_args!("openat /"))?;
+        plan.rootfs.make_read_only(root.as_fd())
+    })
+}
+
+/// Calls a function in a child that has entered a namespace of a process.
+fn inside(process: &OwnedFd, kind: ThreadNameSpaceType, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (channel, child_channel) = Channel::pair()?;
+    error::reserve();
+    let child = || -> Infallible {
+        close_in_child(channel.fd());
+        let entered = move_into_thread_name_spaces(process.as_fd(), kind).on(format_args!("setns"));
+        match entered.and_then(|()| act()) {
+            Ok(()) => child_channel.send(&Message::Done),
+            Err(error) => child_channel.send(&Message::Failed(error)),
+        };
+        exit(0)
     };
-    let (_, pidfd) = spawn(0, None, bring_up).on(format_args!("clone3"))?;
-    match reap(&pidfd) {
-        Some(End::Exited(0)) => Ok(()),
-        Some(End::Exited(errno)) => {
-            let errno = Errno::from_raw_os_error(errno);
-            Err(Error::system(
-                errno,
-                format_args!("ioctl lo SIOCSIFFLAGS in the container's network namespace"),
-            ))
-        }
-        end => Err(Error::invalid(format_args!("the process that sets lo up died: {}", How(end)))),
+    let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
+    drop(child_channel);
+    let message = channel.receive();
+    let end = reap(&pidfd);
+    match message? {
+        Message::Done => Ok(()),
+        Message::Failed(error) => Err(error),
+        _ => Err(Error::invalid(format_args!("the process in the container died: {}", How(end)))),
     }
 }
 
@@ -255,6 +277,10 @@ impl Child<'_> {
         self.places.make(self.root)?;
         let more = &mut |request, trees: &mut _| channel.request_trees(request, trees);
         let (root, _) = plan.rootfs.apply(Beneath::Host, more, |_| Ok(None))?;
+        if plan.rootfs.is_read_only() {
+            // CRIU moves the old root to this directory, or else creates one, after it has made the root read-only (4.2).
+            root.release(root.make(c"/tmp", Make::Directory)?);
+        }
         plan.rootfs.restrict(&root)?;
         external::sources(&self.places.tree, &mut |parts| {
             parts

@@ -79,13 +79,18 @@ impl<'a> Plan<'a> {
         self.attached_at = Some(path);
     }
 
-    /// Another copy of the root's mount tree, without the mounts of the configuration; read-only if the root is.
+    /// Another copy of the root's mount tree, without the mounts of the configuration.
     pub fn copy_root(&self) -> Result<OwnedFd> {
-        let copy = self.root.open(None).at(format_args!("root.path"))?;
-        self.make_read_only(copy.as_fd()).map(|()| copy)
+        self.root.open(None).at(format_args!("root.path"))
     }
 
-    fn make_read_only(&self, root: BorrowedFd<'_>) -> Result<()> {
+    /// Whether the root is read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.readonly
+    }
+
+    /// Makes the root mount read-only, if it is to be.
+    pub fn make_read_only(&self, root: BorrowedFd<'_>) -> Result<()> {
         let change = SetAttr { set: sys::MOUNT_ATTR_RDONLY.into(), ..SetAttr::default() };
         match self.readonly {
             true => tree::change(root, change).at(format_args!("root.readonly")),

@@ -19,39 +19,49 @@ clean_up() {
 trap 'clean_up "$@"' EXIT
 trap 'exit 130' INT TERM HUP
 
-mkdir -p "$tmp/bundle/rootfs/bin"
+mkdir -p "$tmp/bundle/rootfs/"{bin,tmp}
 cp "$busybox" "$tmp/bundle/rootfs/bin/busybox"
 # CRIU interrupts a sleep: the loop goes on.
 loop='"/bin/busybox", "sh", "-c", "while :; do busybox usleep 10000; done"'
-sed "s|\[\"/true\"\]|[$loop]|; s|\"cgroupsPath\": *\"[^\"]*\"|\"cgroupsPath\": \"/$name\"|" "$here/config.json" \
-    >"$tmp/bundle/config.json"
+# Without masks: crun restores none of directories.
+tr -d '\n' <"$here/config.json" |
+    sed "s|\[\"/true\"\]|[$loop]|; s|\"maskedPaths\": *\[[^]]*\]|\"maskedPaths\": []|" >"$tmp/bundle/config.json"
 
 # timed FILE COMMAND...: appends the time of the command in microseconds to a file.
 timed() {
     local file=$1 begin=${EPOCHREALTIME/./}
     shift
-    "$@" </dev/null >/dev/null 2>"$tmp/errors" || { cat "$tmp/errors" >&2; return 1; }
+    "$@" </dev/null >/dev/null 2>&1 || return 1
     echo $((${EPOCHREALTIME/./} - begin)) >>"$file"
 }
 
+# cycle RESULTS RUNTIME: runs, dumps, restores and deletes a container.
+cycle() {
+    local results=$1 call=("$2" --root "$tmp/state")
+    rm -rf "$tmp/images"
+    "${call[@]}" run --detach --bundle "$tmp/bundle" "$name" </dev/null >/dev/null 2>&1 &&
+        timed "$results.dump" "${call[@]}" checkpoint --image-path "$tmp/images" "$name" &&
+        timed "$results.restore" "${call[@]}" restore --detach --bundle "$tmp/bundle" --image-path "$tmp/images" "$name" &&
+        "${call[@]}" delete --force "$name" >/dev/null 2>&1
+}
+
+# The first cycle is not counted.
 works=()
 for runtime; do
-    version=$("$runtime" --version 2>/dev/null | sed -n 1p) || continue
-    works+=("$runtime")
-    echo "$runtime: $version" >&2
+    if cycle "$tmp/first" "$runtime"; then
+        works+=("$runtime")
+        echo "$runtime: $("$runtime" --version | sed -n 1p)" >&2
+    else
+        echo "$runtime: does not work here" >&2
+        "$runtime" --root "$tmp/state" delete --force "$name" >/dev/null 2>&1 || true
+    fi
 done
-for ((round = 0; round <= rounds; round++)); do
+for ((round = 0; round < rounds; round++)); do
     for ((index = 0; index < ${#works[@]}; index++)); do
-        runtime=${works[index]}
-        call=("$runtime" --root "$tmp/state")
-        # The first round is not counted.
-        results=$tmp/$index
-        [ $round -gt 0 ] || results=$tmp/first
-        rm -rf "$tmp/images"
-        "${call[@]}" run --detach --bundle "$tmp/bundle" "$name" </dev/null >/dev/null 2>"$tmp/errors"
-        timed "$results.dump" "${call[@]}" checkpoint --image-path "$tmp/images" "$name"
-        timed "$results.restore" "${call[@]}" restore --detach --bundle "$tmp/bundle" --image-path "$tmp/images" "$name"
-        "${call[@]}" delete --force "$name"
+        if ! cycle "$tmp/$index" "${works[index]}"; then
+            echo "${works[index]}: round $round failed" >&2
+            "${works[index]}" --root "$tmp/state" delete --force "$name" >/dev/null 2>&1 || true
+        fi
     done
 done
 

@@ -67,8 +67,10 @@ fn masked_and_read_only_paths(rig: &mut Rig) -> Outcome {
     bundle.set("linux.maskedPaths[+]", "/secret");
     bundle.set("linux.readonlyPaths[+]", "/constant");
     bundle.set("root.readonly", true);
-    bundle.mount(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}));
-    let verbs = ["survive", "/tmp/file"];
+    // CRIU uses /tmp of the root, or else creates a directory there.
+    fs::remove_dir(bundle.host_path("tmp"))?;
+    bundle.mount(json!({"destination": "/run", "type": "tmpfs", "source": "tmpfs"}));
+    let verbs = ["survive", "/run/file"];
     let _running = container(rig, &mut bundle, &verbs)?;
     let observe = || {
         inside(
