@@ -177,6 +177,7 @@ const GROUPS: &[&[Test]] = &[
     killed::TESTS,
     links::TESTS,
     clients::TESTS,
+    clients::checkpoint::TESTS,
     clients::rootless::TESTS,
     clients::user_manager::TESTS,
 ];
