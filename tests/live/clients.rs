@@ -1,5 +1,6 @@
 //! Engines that call the runtime: podman, with a storage, a network and cgroups for each test.
 
+pub mod checkpoint;
 pub mod rootless;
 pub mod user_manager;
 

@@ -188,6 +188,7 @@ const GROUPS: &[&[Test]] = &[
     links::TESTS,
     checkpoint_page::TESTS,
     clients::TESTS,
+    clients::checkpoint::TESTS,
     clients::rootless::TESTS,
     clients::user_manager::TESTS,
 ];
