@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::Podman;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
+use crate::checkpoint::needs_criu;
 use crate::command::{self, Output};
 use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
@@ -27,15 +28,6 @@ const COUNT: &str = "n=0; while read x </data/request; do n=$((n+1)); echo $n >/
 
 /// Requests it.
 const REQUEST: &str = "echo >/data/request; cat /data/answer";
-
-/// Skips the test if CRIU is missing, or does not work on this kernel.
-fn needs_criu(rig: &Rig) -> Outcome {
-    match command::run(Command::new("criu").arg("check").current_dir(&rig.dir), "") {
-        Err(_) => skip_allowed("criu is not installed"),
-        Ok(output) if output.code() == 0 => Ok(()),
-        Ok(_) => skip_allowed("criu does not work on this kernel"),
-    }
-}
 
 /// podman with the two fifos of the program in its image.
 fn with_podman(rig: &mut Rig, test: fn(&Podman) -> Outcome) -> Outcome {
