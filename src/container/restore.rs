@@ -194,9 +194,10 @@ impl<'r, 'a> Restoration<'r, 'a> {
         Ok(())
     }
 
-    /// Whether the cgroups of processes are not restored: all processes are in that of CRIU then.
+    /// Whether the cgroups of processes are not restored: all processes are in that of CRIU then, which is the container's if
+    /// it has one.
     fn ignores_cgroups(&self) -> bool {
-        self.cgroup_mode() == Some(CGROUPS_IGNORE)
+        self.creation.cgroup.is_none() || self.cgroup_mode() == Some(CGROUPS_IGNORE)
     }
 
     fn cgroup_mode(&self) -> Option<u32> {
@@ -209,11 +210,11 @@ impl<'r, 'a> Restoration<'r, 'a> {
         let Creation { directory, plan, cgroup, status, .. } = &mut self.creation;
         let planned = plan.cgroup.as_ref().zip(cgroup.as_ref()).filter(|_| joins);
         let cgroup_fds = planned.map(|(plan, cgroup)| plan.open_fds(cgroup, false)).transpose()?;
-        let layout = plan.cgroup.as_ref().map_or(Cgroups::None, |cgroup| cgroup.layout.clone());
+        let layout = plan.cgroup.as_ref().map_or_else(Cgroups::read, |cgroup| Ok(cgroup.layout.clone()))?;
         let rdt = plan.rdt.take();
         // Until the container init exists: `delete --force` kills CRIU, and what is in the cgroup.
         let restoring =
-            launch(plan, directory.fd(), program, (&layout, cgroup_fds.as_ref()), |pid, pidfd| {
+            launch(plan, directory.fd(), program, (&layout, joins, cgroup_fds.as_ref()), |pid, pidfd| {
                 status.process = Identity::of(pid, pidfd)?;
                 // Restored processes are cloned from CRIU, and inherit its groups.
                 rdt.as_ref().map_or(Ok(()), |rdt| rdt.join(pid))?;
@@ -226,16 +227,18 @@ impl<'r, 'a> Restoration<'r, 'a> {
     fn encode(&self, options: &mut Options, restoring: &Restoring, links: &[String]) {
         let plan = &self.creation.plan;
         // CRIU would reject the container's cgroup, which mote has created. All below it are created by CRIU in both modes.
-        if self.cgroup_mode() == Some(CGROUPS_STRICT) {
-            options.number(Opt::ManageCgroupsMode, CGROUPS_SOFT);
+        match self.cgroup_mode() {
+            _ if self.ignores_cgroups() => options.number(Opt::ManageCgroupsMode, CGROUPS_IGNORE),
+            Some(CGROUPS_STRICT) => options.number(Opt::ManageCgroupsMode, CGROUPS_SOFT),
+            _ => {}
         }
         options.flag(Opt::RstSibling, true);
         options.flag(Opt::EvasiveDevices, true);
         options.text(Opt::Root, restoring.places.root.to_bytes());
         if let Some(cgroup) = &plan.cgroup {
             options.cgroup_root(cgroup.path.as_bytes());
-            options.text(Opt::CgroupYard, restoring.places.cgroups.to_bytes());
         }
+        options.text(Opt::CgroupYard, restoring.places.cgroups.to_bytes());
         if plan.own_network {
             options.number(Opt::EmptyNs, CLONE_NEWNET);
         }

@@ -127,15 +127,16 @@ struct Child<'c> {
     passed: &'c [&'c OwnedFd],
 }
 
-/// Starts CRIU for the container of a plan, whose state directory is `directory`. It joins `cgroup` itself, if that
-/// is given, and then creates the cgroup namespace of the container. `record_pid` is called before it is awaited.
+/// Starts CRIU for the container of a plan, whose state directory is `directory`. If restored processes stay in its cgroup
+/// (`stays`), it joins `cgroup` first, if there is one, and creates the cgroup namespace of the container. `record_pid` is
+/// called before it is awaited.
 ///
 /// Errors: the mounts of the configuration cannot be made, or CRIU cannot be executed. No process is left then.
 pub fn launch(
     plan: &mut Plan<'_>,
     directory: BorrowedFd<'_>,
     program: &Program,
-    (layout, cgroup): (&Cgroups, Option<&CgroupFds>),
+    (layout, stays, cgroup): (&Cgroups, bool, Option<&CgroupFds>),
     record_pid: impl FnOnce(Pid, &OwnedFd) -> Result<()>,
 ) -> Result<Restoring> {
     let namespaces = plan.namespaces.open()?;
@@ -158,7 +159,7 @@ pub fn launch(
         root: &root,
         list: &list,
         cgroup,
-        new_cgroup_namespace: cgroup.is_some() && plan.namespaces.cgroup,
+        new_cgroup_namespace: stays && plan.namespaces.cgroup,
         command: &command,
         strings: &strings,
         passed: &passed,
@@ -289,8 +290,7 @@ impl Child<'_> {
                 .try_for_each(|part| write(self.list, part).map(drop).on(format_args!("write")))
         })?;
         rustix::process::umask(umask);
-        let Some(cgroup) = self.cgroup else { return Ok(()) };
-        cgroup.enter()?;
+        self.cgroup.map_or(Ok(()), CgroupFds::enter)?;
         match self.new_cgroup_namespace {
             true => unshare(CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP")),
             false => Ok(()),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::{container, dump, images, needs_criu, restore, restore_command, signal};
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, same};
+use crate::check::{Outcome, contains, holds, lacks, same};
 use crate::command::{Running, run};
 use crate::rig::Rig;
 use crate::{sys, tests};
@@ -13,6 +13,7 @@ use crate::{sys, tests};
 tests![
     "checkpoint",
     criu_is_missing,
+    criu_gets_nothing_of_the_caller,
     wrong_state_is_rejected,
     dump_that_fails,
     restore_that_fails,
@@ -49,6 +50,54 @@ fn criu_is_missing(rig: &mut Rig) -> Outcome {
         failed.stderr.as_str(),
         "mote: restore: criu: not found (install CRIU 3.15 or newer, or set PATH)\n",
     )?;
+    rig.nothing_left()
+}
+
+/// A directory that is removed when the test ends.
+struct Removed(std::path::PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A program in place of CRIU prints its environment and its file descriptors: PATH (a shell adds others), the standard
+/// ones and the socket.
+fn criu_gets_nothing_of_the_caller(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = container(rig, &mut bundle, &["wait", "1"])?;
+    // Not below /tmp, which a restore covers.
+    let bin = Removed(std::path::PathBuf::from(format!("/var/tmp/{}", rig.id)));
+    let program = bin.0.join("criu");
+    fs::create_dir(&bin.0)?;
+    fs::write(
+        &program,
+        "#!/bin/sh\nexport -p | grep -c .\nexport -p | grep SECRET\nfor fd in /proc/$$/fd/*; do echo ${fd##*/}; done\n",
+    )?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:{}", bin.0.display(), std::env::var("PATH").unwrap_or_default());
+    let open = fs::File::open("/dev/null")?;
+    let with = |mut command: std::process::Command| -> Outcome<crate::command::Output> {
+        let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+        sys::before_exec(&mut command, move || sys::duplicate_to(number, 77));
+        run(command.env("PATH", &path).env("SECRET", "secret"), "")
+    };
+    let images = images(rig).display().to_string();
+    let failed = with(rig.command(&["checkpoint", "--image-path", &images, &rig.id]))?;
+    failed.failure(&["criu has ended without a reply"])?;
+    lacks("the output", &failed.stderr, "SECRET")?;
+    lacks("the output", &failed.stderr, "77")?;
+    rig.status_is("running")?;
+    rig.delete()?;
+    let failed = with(restore_command(rig, &bundle, &["--detach"])?)?;
+    same("the exit code", failed.code(), 1)?;
+    contains("the error", &failed.stderr, "criu has ended without a reply")?;
+    lacks("the output", &failed.stdout, "SECRET")?;
+    let numbers: Vec<&str> = failed.stdout.lines().skip(1).collect();
+    // The shell has the script and the directory open.
+    holds(&format!("only the standard ones and the socket: {numbers:?}"), numbers.len() <= 6)?;
+    holds("not that of the caller", !numbers.contains(&"77"))?;
     rig.nothing_left()
 }
 

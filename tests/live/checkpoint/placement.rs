@@ -25,6 +25,7 @@ tests![
     cgroup_with_limits,
     cgroup_of_another_path,
     systemd_scope,
+    no_cgroup,
     exec_after_restore,
 ];
 
@@ -198,6 +199,22 @@ fn cgroup_of_another_path(rig: &mut Rig) -> Outcome {
         rig.delete()?;
     }
     Ok(())
+}
+
+fn no_cgroup(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    rig.globals.extend(["--cgroup-manager".into(), "disabled".into()]);
+    let mut bundle = rig.bundle()?;
+    bundle.remove("linux.cgroupsPath");
+    bundle.namespace("cgroup", None);
+    let before = host_options()?;
+    let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    let mut running = cycle(rig, &bundle, (&[], &[]))?;
+    survives(rig, &mut running, 1)?;
+    same("the options of the host's hierarchy", host_options()?, before)?;
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/cgroup"));
+    different("the cgroup namespace", namespace(&rig.pid()?.to_string())?, namespace("self")?)?;
+    rig.delete()
 }
 
 fn systemd_scope(rig: &mut Rig) -> Outcome {
