@@ -134,6 +134,7 @@ fn call(criu: &mut Connection, request: &Request<'_>, options: &Options) -> Resu
 impl Container<'_> {
     fn encode(&self, options: &mut Options, request: &Request<'_>) -> Result<()> {
         options.number(Opt::Pid, self.status.process.pid as u32);
+        options.flag(Opt::OrphanPtsMaster, true);
         if let Some(parent) = request.parent {
             options.text(Opt::ParentImg, parent.to_bytes());
         }

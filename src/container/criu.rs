@@ -73,7 +73,6 @@ impl CriuOptions<'_> {
         options.number(Opt::LogLevel, LOG_LEVEL);
         options.text(Opt::LogFile, log.to_bytes());
         options.flag(Opt::NotifyScripts, true);
-        options.flag(Opt::OrphanPtsMaster, true);
         options.flag(Opt::ManageCgroups, true);
         self.flags.iter().for_each(|option| options.flag(*option, true));
         self.numbers.iter().for_each(|(option, value)| options.number(*option, *value));

@@ -233,6 +233,8 @@ impl<'r, 'a> Restoration<'r, 'a> {
             _ => {}
         }
         options.flag(Opt::RstSibling, true);
+        // Otherwise terminals are those of the caller (`--shell-job`).
+        options.flag(Opt::OrphanPtsMaster, plan.process.terminal.is_some());
         options.flag(Opt::EvasiveDevices, true);
         options.text(Opt::Root, restoring.places.root.to_bytes());
         if let Some(cgroup) = &plan.cgroup {

@@ -14,6 +14,7 @@ tests![
     terminal_in_the_foreground,
     terminal_without_a_socket_is_rejected,
     terminal_that_was_not_dumped_is_rejected,
+    shell_job,
 ];
 
 /// Runs a container with a terminal, and dumps it. The terminal is closed then.
@@ -83,5 +84,25 @@ fn terminal_that_was_not_dumped_is_rejected(rig: &mut Rig) -> Outcome {
     rig.nothing_left()?;
     let failed = run(&mut restore_command(rig, &bundle, &[])?, "")?;
     failed.failure(&["process.terminal: the dumped container had no terminal"])?;
+    rig.nothing_left()
+}
+
+/// The streams of the container are the terminal of its caller.
+fn shell_job(rig: &mut Rig) -> Outcome {
+    needs_criu(rig)?;
+    let mut bundle = rig.bundle()?;
+    bundle.verbs(&["tty_lines"]);
+    let mut screen = Screen::new()?;
+    let running = screen.start_on_it(&mut rig.launch("run", &bundle, &[])?)?;
+    screen.until("waiting=1")?;
+    dump(rig, &[])?.failure(&["criu: dump failed"])?;
+    dump(rig, &["--shell-job"])?.success()?;
+    same("the exit code of run", screen.finish(running)?.code(), 137)?;
+    let mut screen = Screen::new()?;
+    let running = screen.start_on_it(&mut restore_command(rig, &bundle, &["--shell-job"])?)?;
+    screen.keys(b"again\n")?;
+    screen.until("got=again 33 101")?;
+    rig.mote(&["kill", &rig.id, "KILL"])?.success()?;
+    same("the exit code of restore", screen.finish(running)?.code(), 137)?;
     rig.nothing_left()
 }

@@ -56,6 +56,16 @@ impl Screen {
         self.start_printing(command, self.peer.try_clone()?)
     }
 
+    /// The same, with the terminal as standard error, too.
+    pub fn start_on_it(&self, command: &mut Command) -> Outcome<ScreenCommand> {
+        let errors = sys::memory_file()?;
+        let peer = || self.peer.try_clone();
+        command.stdin(peer()?).stdout(peer()?).stderr(peer()?);
+        sys::before_exec(command, pty::set_controlling_terminal);
+        let child = command.spawn()?;
+        Ok(ScreenCommand { done: sys::pidfd(child.id().cast_signed())?, child, errors })
+    }
+
     /// The same, with another standard output.
     pub fn start_printing(&self, command: &mut Command, output: OwnedFd) -> Outcome<ScreenCommand> {
         let errors = sys::memory_file()?;
