@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
+use crate::checkpoint;
 use crate::command::{Output, run};
 use crate::filter;
 use crate::json;
@@ -27,6 +28,7 @@ tests![
     apparmor_profile_applies_to_exec,
     apparmor_profile_of_exec,
     apparmor_profile_of_hooks,
+    apparmor_profile_after_a_restore,
     apparmor_profile_not_loaded_is_rejected,
     apparmor_profile_without_apparmor_is_rejected,
     apparmor_unconfined_without_apparmor,
@@ -286,6 +288,27 @@ pub fn failed_with(rig: &Rig, output: &Output, field: &str) -> Outcome {
         return contains("the error", &output.stderr, "`/proc/self/attr/");
     }
     same("success", output.status.success(), false)
+}
+
+/// CRIU restores the profile that it has dumped, or the one of an option.
+fn apparmor_profile_after_a_restore(rig: &mut Rig) -> Outcome {
+    needs_apparmor()?;
+    checkpoint::needs_criu(rig)?;
+    let (profile, other) = (Profile::load(rig, "dumped")?, Profile::load(rig, "other")?);
+    let mut bundle = bundle(rig, &profile.0)?;
+    let label = |rig: &Rig| -> Outcome<String> {
+        Ok(fs::read_to_string(format!("/proc/{}/attr/current", rig.pid()?))?)
+    };
+    let _running = checkpoint::container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    same("the label", label(rig)?, profile.label())?;
+    let _running = checkpoint::cycle(rig, &bundle, (&[], &[]))?;
+    same("the restored label", label(rig)?, profile.label())?;
+    let option = format!("apparmor:{}", other.0);
+    let mut running = checkpoint::cycle(rig, &bundle, (&[], &["--lsm-profile", &option]))?;
+    same("the label of the option", label(rig)?, other.label())?;
+    checkpoint::signal(rig)?;
+    same("the state", running.lines.next()?.as_str(), "state=1 true 1")?;
+    rig.delete()
 }
 
 fn apparmor_profile_not_loaded_is_rejected(rig: &mut Rig) -> Outcome {
