@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::check::{Outcome, holds, same, skip};
+use crate::checkpoint::needs_criu;
 use crate::command::{Output, run};
 use crate::exec::only_mote;
 use crate::rig::Rig;
@@ -16,7 +17,7 @@ tests!["checkpoint_page", first_commands_of_the_page];
 /// The first block of commands, in a directory with busybox. The counter goes on where it was dumped.
 fn first_commands_of_the_page(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
-    needs_criu()?;
+    needs_criu(rig)?;
     let page = include_str!("../../docs/checkpoint.md");
     let block = page.lines().skip_while(|line| !line.starts_with("    "));
     let block: Vec<&str> = block.map_while(|line| line.strip_prefix("    ")).collect();
@@ -36,19 +37,6 @@ fn first_commands_of_the_page(rig: &mut Rig) -> Outcome {
     same("the counter", after.lines().collect::<Vec<_>>(), numbers)?;
     holds(&format!("{first} numbers, then {all}"), first > 0 && all > first)?;
     rig.nothing_left()
-}
-
-/// Skips the test where CRIU is missing, or does not work with this kernel.
-fn needs_criu() -> Outcome {
-    match run(Command::new("criu").arg("check"), "") {
-        Err(_) => skip("no criu"),
-        Ok(checked) if checked.code() != 0 => {
-            let errors = checked.stdout + &checked.stderr;
-            let error = errors.lines().find(|line| line.contains("Error")).unwrap_or_default();
-            skip(format_args!("criu check fails: {error}"))
-        }
-        Ok(_) => Ok(()),
-    }
 }
 
 /// A root filesystem with `sh` and `sleep`.
