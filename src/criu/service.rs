@@ -57,8 +57,8 @@ impl Service {
         &mut self.connection
     }
 
-    /// Ends the service: without a connection it exits. Returns `result`, or if that is an error because CRIU has ended
-    /// already, the error with its output.
+    /// Ends the service: without a connection it exits. Returns `result`; to an error are added the output of CRIU, which is
+    /// empty once it has opened its log, and how it has ended, if it was not ended here.
     pub fn end<T>(self, result: Result<T>) -> Result<T> {
         let Service { connection, pidfd, output } = self;
         let is_lost = connection.is_lost;
@@ -69,7 +69,10 @@ impl Service {
             let count = pread(&output, &mut space[..], 0).unwrap_or(0);
             let text = space.get(..count).unwrap_or_default();
             if is_lost {
-                error.append(format_args!(": {}: {}", How(end), OneLine(text)));
+                error.append(format_args!(": {}", How(end)));
+            }
+            if !text.is_empty() {
+                error.append(format_args!(": {}", OneLine(text)));
             }
             error
         })

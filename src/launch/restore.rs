@@ -276,6 +276,10 @@ impl Child<'_> {
         // Mount points are created with exact modes.
         let umask = umask(Mode::empty());
         self.places.make(self.root)?;
+        // Without a cgroup of its own, hierarchies are mounted: their root is that of the cgroup namespace.
+        if self.cgroup.is_none() {
+            self.create_cgroup_namespace()?;
+        }
         let more = &mut |request, trees: &mut _| channel.request_trees(request, trees);
         let (root, _) = plan.rootfs.apply(Beneath::Host, more, |_| Ok(None))?;
         if plan.rootfs.is_read_only() {
@@ -290,7 +294,12 @@ impl Child<'_> {
                 .try_for_each(|part| write(self.list, part).map(drop).on(format_args!("write")))
         })?;
         rustix::process::umask(umask);
-        self.cgroup.map_or(Ok(()), CgroupFds::enter)?;
+        let Some(cgroup) = self.cgroup else { return Ok(()) };
+        cgroup.enter()?;
+        self.create_cgroup_namespace()
+    }
+
+    fn create_cgroup_namespace(&self) -> Result<()> {
         match self.new_cgroup_namespace {
             true => unshare(CLONE_NEWCGROUP).on(format_args!("unshare CLONE_NEWCGROUP")),
             false => Ok(()),

@@ -117,7 +117,13 @@ fn configuration_file(rig: &mut Rig) -> Outcome {
     let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
     dump(rig, &[])?.success()?;
     holds("the log of the file", images(rig).join("other.log").exists())?;
-    holds("no other log", !images(rig).join("dump.log").exists())
+    holds("no other log", !images(rig).join("dump.log").exists())?;
+    // An option that CRIU does not know is reported before there is a log.
+    let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    fs::write(&file, "unknown-option\n")?;
+    dump(rig, &[])?.failure(&["criu: dump failed", "unknown-option"])?;
+    rig.status_is("running")?;
+    rig.delete()
 }
 
 /// runtime.md has no word about them; as in runc, the hooks that set up networks are run again.

@@ -207,11 +207,20 @@ fn no_cgroup(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.remove("linux.cgroupsPath");
     bundle.namespace("cgroup", None);
+    bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
     let before = host_options()?;
     let _running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
+    // The directory of the hierarchy that is mounted, as the host sees it.
+    let root = |rig: &Rig| -> Outcome<String> {
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", rig.pid()?))?;
+        let line = table.lines().find(|line| line.contains(" /sys/fs/cgroup ")).unwrap_or_default();
+        Ok(line.split(' ').nth(3).unwrap_or_default().to_string())
+    };
+    let mounted = root(rig)?;
     let mut running = cycle(rig, &bundle, (&[], &[]))?;
     survives(rig, &mut running, 1)?;
     same("the options of the host's hierarchy", host_options()?, before)?;
+    same("the mounted directory", root(rig)?, mounted)?;
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/cgroup"));
     different("the cgroup namespace", namespace(&rig.pid()?.to_string())?, namespace("self")?)?;
     rig.delete()
