@@ -5,7 +5,6 @@ use core::convert::Infallible;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::io::pread;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::connection::Connection;
@@ -26,8 +25,8 @@ pub struct Service {
 const MAX_OUTPUT: usize = 200;
 
 impl Service {
-    /// Starts the service, with an empty standard input. It is killed when this process dies: a dump is not finished
-    /// then, and the processes continue.
+    /// Starts the service, with an empty standard input. It is not killed when this process dies, which may end a process in
+    /// which it executes code at that moment: its next notification fails then, and it lets the processes continue.
     pub fn start(program: &Program) -> Result<Self> {
         let null = open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let null = null.on(format_args!("openat /dev/null"))?;
@@ -37,10 +36,8 @@ impl Service {
         let strings = command.strings();
         error::reserve();
         let child = || -> Infallible {
-            let ready = set_parent_process_death_signal(Some(Signal::KILL))
-                .and_then(|()| dup2_stdin(&null))
-                .and_then(|()| dup2_stdout(&output))
-                .and_then(|()| dup2_stderr(&output));
+            let ready =
+                dup2_stdin(&null).and_then(|()| dup2_stdout(&output)).and_then(|()| dup2_stderr(&output));
             let error = match ready {
                 Ok(()) => command.execute(&strings, &[&socket], socket.as_raw_fd()),
                 Err(errno) => Error::system(errno, format_args!("dup2")),

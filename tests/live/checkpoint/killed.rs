@@ -66,12 +66,15 @@ fn restore_killed_before_every_third_call(rig: &mut Rig) -> Outcome {
     fail("the command makes too many system calls")
 }
 
-/// CRIU is killed at several moments. The dump fails, unless it was finished before.
+/// CRIU is killed at several moments. The container continues, unless CRIU was executing code in one of its processes at
+/// that moment, which nothing can undo: then it has ended. It is never frozen, and can always be deleted.
 fn criu_killed_during_a_dump(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
     let mut bundle = rig.bundle()?;
-    let mut running = container(rig, &mut bundle, &["fork", "3", "survive", "/tmp/file"])?;
+    let verbs = ["fork", "3", "survive", "/tmp/file"];
+    let mut running = container(rig, &mut bundle, &verbs)?;
     let path = images(rig).display().to_string();
+    let (mut count, mut ended) = (0, 0);
     for number in 1..=20 {
         let words = ["checkpoint", "--leave-running", "--image-path", &path, &rig.id];
         let mut dumping = command::start(&mut rig.command(&words), false)?;
@@ -83,11 +86,20 @@ fn criu_killed_during_a_dump(rig: &mut Rig) -> Outcome {
         }
         let (status, errors) = dumping.status()?;
         holds(&format!("{number}: {errors}"), status.success() || errors.contains("criu"))?;
+        count += 1;
+        if rig.state()?.at("status").text() == "stopped" {
+            (count, ended) = (0, ended + 1);
+            rig.delete()?;
+            rig.nothing_left()?;
+            running = container(rig, &mut bundle, &verbs)?;
+            continue;
+        }
         rig.status_is("running")?;
         signal(rig)?;
-        let state = format!("state={number} true {number}");
+        let state = format!("state={count} true {count}");
         same(&format!("{number}: the state"), running.lines.next()?, state)?;
     }
+    holds(&format!("it continues in most cases, but has ended {ended} times"), ended < 10)?;
     rig.delete()?;
     rig.nothing_left()
 }
