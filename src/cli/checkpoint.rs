@@ -1,6 +1,6 @@
 //! `mote checkpoint`: dumps a container to image files by CRIU. The options of CRIU, some of which `restore` has too.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use mote::container::checkpoint::{Request, checkpoint};
 use mote::container::criu::CriuOptions;
@@ -8,7 +8,7 @@ use mote::criu::message::{CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_ST
 use mote::error::{Error, Kind, Result, Show};
 use mote::sys::fd::is_inherited;
 
-use super::context::Context;
+use super::context::{Context, variable};
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `checkpoint`
@@ -97,9 +97,10 @@ const CGROUP_MODES: [(&str, u32); 4] =
 const NETWORK_LOCKS: [(&str, u32); 3] = [("iptables", 1), ("nftables", 2), ("skip", 3)];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
+    let search_path = search_path();
     let request = Request {
         id: matches.id(),
-        criu: criu_options(context, matches)?,
+        criu: criu_options(matches, &search_path)?,
         pre_dump: matches.has("pre-dump"),
         parent: matches.path("parent-path"),
         page_server: matches.path("page-server").map(page_server).transpose()?,
@@ -108,8 +109,13 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     context.warning(|warnings| checkpoint(&context.store, &request, warnings)).map(|()| 0)
 }
 
-/// The options of CRIU.
-pub fn criu_options<'a>(context: &'a Context, matches: &'a Matches) -> Result<CriuOptions<'a>> {
+/// The directories in which `criu` is looked up: the value of PATH.
+pub fn search_path() -> CString {
+    variable("PATH").unwrap_or_default()
+}
+
+/// The options of CRIU, which is looked up in the directories of `search_path`.
+pub fn criu_options<'a>(matches: &'a Matches, search_path: &'a CStr) -> Result<CriuOptions<'a>> {
     if let Some(namespace) = matches.all("empty-ns").iter().find(|namespace| **namespace != c"network") {
         let why = format_args!("--empty-ns {}: only network is supported", Show(namespace));
         return Err(Error::new(Kind::Usage, why));
@@ -123,7 +129,7 @@ pub fn criu_options<'a>(context: &'a Context, matches: &'a Matches) -> Result<Cr
     Ok(CriuOptions {
         images: matches.path("image-path").unwrap_or(c"checkpoint"),
         work: matches.path("work-path"),
-        search_path: context.search_path.as_deref().unwrap_or_default(),
+        search_path,
         flags: FLAGS.iter().filter(|(name, _)| matches.has(name)).map(|(_, option)| *option).collect(),
         numbers,
         texts: texts.into_iter().filter_map(|(name, option)| Some((option, matches.path(name)?))).collect(),

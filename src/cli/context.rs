@@ -1,6 +1,7 @@
 //! The values of the global options and of the environment variables that commands use.
 
 use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
 
 use mote::cgroup::manager::Requested;
 use mote::container::store::directory::Store;
@@ -19,8 +20,6 @@ pub struct Context {
     pub notify_socket: Option<CString>,
     /// RUN_OCI_SECCOMP_RECEIVER: the socket that receives the seccomp listener fd if config.json names none.
     pub seccomp_receiver: Option<CString>,
-    /// PATH: the directories in which `criu` is looked up.
-    pub search_path: Option<CString>,
 }
 
 impl Context {
@@ -31,4 +30,10 @@ impl Context {
         warnings.iter().for_each(|warning| self.log.warning(warning));
         done
     }
+}
+
+/// The value of an environment variable; an empty one counts as unset.
+pub fn variable(name: &str) -> Option<CString> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    CString::new(value.into_vec()).ok()
 }

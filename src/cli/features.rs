@@ -14,6 +14,7 @@ use mote::process::caps;
 use mote::rootfs::option_table::OPTIONS;
 use mote::seccomp::{FLAGS, is_flag_supported};
 
+use super::checkpoint::search_path;
 use super::context::Context;
 use super::options::{Command, Matches};
 use super::output::{pretty, print};
@@ -110,7 +111,7 @@ struct MountExtensions {
     idmap: Enabled,
 }
 
-fn run(context: &Context, _: &Matches) -> Result<i32> {
+fn run(_: &Context, _: &Matches) -> Result<i32> {
     let features = Features {
         oci_version_min: version::OLDEST,
         oci_version_max: version::CURRENT,
@@ -138,14 +139,14 @@ fn run(context: &Context, _: &Matches) -> Result<i32> {
             },
             net_devices: Enabled { enabled: true },
         },
-        annotations: annotations(context),
+        annotations: annotations(),
         unsafe_annotations: vec!["org.criu.config", "org.systemd.property.", "run.oci."],
     };
     print(&pretty(&json::to_string(&features)))
 }
 
-fn annotations(context: &Context) -> BTreeMap<&'static str, String> {
-    let can_checkpoint = criu::is_available(context.search_path.as_deref().unwrap_or_default()).to_string();
+fn annotations() -> BTreeMap<&'static str, String> {
+    let can_checkpoint = criu::is_available(&search_path()).to_string();
     [
         ("io.github.mote.version", env!("CARGO_PKG_VERSION").to_string()),
         ("io.github.mote.memory.limit.minimum", SMALLEST_MEMORY.to_string()),

@@ -29,8 +29,7 @@ mod state;
 mod store;
 mod update;
 
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsString;
 
 use lexopt::Parser;
 use mote::caller;
@@ -39,7 +38,7 @@ use mote::cgroup::systemd::bus::Buses;
 use mote::error::{Error, Kind, Result};
 
 use completion::Tables;
-use context::Context;
+use context::{Context, variable};
 use log::Log;
 use options::{Command, Matches, Opt, flag, value};
 
@@ -144,7 +143,6 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
         passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
-        search_path: variable("PATH"),
     };
     match name.as_str() {
         "help" => return output::print(&help()),
@@ -185,12 +183,6 @@ fn systemd() -> Requested {
         runtime: variable("XDG_RUNTIME_DIR"),
         system: variable("DBUS_SYSTEM_BUS_ADDRESS"),
     })
-}
-
-/// The socket path in an environment variable; an empty value counts as unset.
-fn variable(name: &str) -> Option<CString> {
-    let socket = std::env::var_os(name).filter(|socket| !socket.is_empty())?;
-    CString::new(socket.into_vec()).ok()
 }
 
 /// The version text in the format that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.

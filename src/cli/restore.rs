@@ -59,8 +59,11 @@ static OPTIONS: [Opt; 25] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let request =
-        Request { create: create::request(context, matches)?, criu: criu::criu_options(context, matches)? };
+    let search_path = criu::search_path();
+    let request = Request {
+        create: create::request(context, matches)?,
+        criu: criu::criu_options(matches, &search_path)?,
+    };
     let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
     let foreground = Some(foreground).filter(|_| !matches.has("detach"));
     context.warning(|warnings| restore(&context.store, &request, foreground, warnings))
