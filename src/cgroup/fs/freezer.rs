@@ -3,12 +3,12 @@
 use alloc::format;
 use alloc::string::String;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{Errno, pread, read, write};
+use rustix::io::{Errno, read, write};
 use rustix::thread::sched_yield;
 
+use super::events;
 use super::hierarchies::Hierarchies;
 use super::path::FullPath;
 use super::path::ancestors;
@@ -198,22 +198,10 @@ impl Hierarchies {
             }
             return Ok(false);
         };
-        let events = format!("{v2}{path}/cgroup.events");
-        let fd = openat(&self.root, events.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .on(format_args!("openat {}", FullPath(&events)))?;
-        loop {
-            let mut space = [0u8; 256];
-            let count = pread(&fd, &mut space, 0).on(format_args!("read {}", FullPath(&events)))?;
-            if is_frozen_state(space.get(..count).unwrap_or_default()) {
-                return Ok(true);
-            }
-            // A process in uninterruptible sleep may never freeze, hence the timeout.
-            let mut fds = [PollFd::new(&fd, PollFlags::PRI)];
-            match poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })) {
-                Ok(0) => return Ok(false),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::system(errno, format_args!("poll {}", FullPath(&events)))),
-            }
-        }
+        let file = format!("{v2}{path}/cgroup.events");
+        let fd = openat(&self.root, file.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .on(format_args!("openat {}", FullPath(&file)))?;
+        // A process in uninterruptible sleep may never freeze, hence the timeout.
+        events::wait_for(&fd, b"frozen 1", 10).on(format_args!("poll {}", FullPath(&file)))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod current;
 pub mod delegation;
+pub mod events;
 pub mod fds;
 pub mod freezer;
 pub mod hierarchies;

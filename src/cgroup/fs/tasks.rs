@@ -4,12 +4,12 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{self, Errno, pread, read, write};
+use rustix::io::{self, Errno, read, write};
 use rustix::process::{Pid, Signal};
 
+use super::events;
 use super::path::FullPath;
 use super::tree;
 use crate::error::{Error, On, Result, Show};
@@ -76,19 +76,9 @@ pub fn is_empty(directory: &OwnedFd) -> bool {
 pub fn wait_until_unpopulated(directory: &OwnedFd) -> io::Result<()> {
     let events = openat(directory, c"cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|_| Errno::BUSY)?;
-    let timeout = Timespec { tv_sec: KILL_TIMEOUT.into(), tv_nsec: 0 };
-    loop {
-        let mut space = [0u8; 256];
-        let count = pread(&events, &mut space[..], 0)?;
-        let text = space.get(..count).unwrap_or_default();
-        if text.split(|byte| *byte == b'\n').any(|line| line == b"populated 0") {
-            return Ok(());
-        }
-        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&timeout)) {
-            Ok(0) => return Err(Errno::BUSY),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
+    match events::wait_for(&events, b"populated 0", KILL_TIMEOUT)? {
+        true => Ok(()),
+        false => Err(Errno::BUSY),
     }
 }
 
