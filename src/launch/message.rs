@@ -25,7 +25,7 @@ pub enum Message {
     Mounted,
     /// Child to parent: the container is set up, with this root, and waits to be started.
     Ready(RootId),
-    /// Child to parent: the function has returned (`in_mount_namespace.rs`).
+    /// Child to parent: the function has returned (`in_child.rs`).
     Done,
     /// From the child: it is about to load a seccomp filter, whose listener fd has this number (`listener.rs`).
     FilterListener(i32),

@@ -24,6 +24,7 @@
 mod created;
 pub mod exec;
 pub mod finish;
+mod in_child;
 pub mod in_mount_namespace;
 pub mod init;
 mod intermediate;

@@ -24,6 +24,7 @@ use rustix::process::{Pid, Signal, umask};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::finish::fail;
+use super::in_child::{in_child, supply};
 use super::init::bind_to_parent;
 use super::message::{Channel, Message};
 use super::parent::open_trees;
@@ -40,7 +41,7 @@ use crate::rootfs::external;
 use crate::rootfs::mount_namespace::{self, Beneath};
 use crate::rootfs::path::Make;
 use crate::rootfs::tree;
-use crate::sys::clone::{exit, spawn, unshare};
+use crate::sys::clone::{spawn, unshare};
 use crate::sys::end::How;
 use crate::sys::exec::Strings;
 use crate::sys::fd::close_in_child;
@@ -202,26 +203,11 @@ pub fn make_root_read_only(plan: &Plan<'_>, process: &OwnedFd) -> Result<()> {
 
 /// Calls a function in a child that has entered a namespace of a process.
 fn inside(process: &OwnedFd, kind: ThreadNameSpaceType, act: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (channel, child_channel) = Channel::pair()?;
-    error::reserve();
-    let child = || -> Infallible {
-        close_in_child(channel.fd());
-        let entered = move_into_thread_name_spaces(process.as_fd(), kind).on(format_args!("setns"));
-        match entered.and_then(|()| act()) {
-            Ok(()) => child_channel.send(&Message::Done),
-            Err(error) => child_channel.send(&Message::Failed(error)),
-        };
-        exit(0)
-    };
-    let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
-    drop(child_channel);
-    let message = channel.receive();
-    let end = reap(&pidfd);
-    match message? {
-        Message::Done => Ok(()),
-        Message::Failed(error) => Err(error),
-        _ => Err(Error::invalid(format_args!("the process in the container died: {}", How(end)))),
-    }
+    // It requests no mount trees.
+    in_child(&[], &mut |_| Ok(Vec::new()), |_| {
+        move_into_thread_name_spaces(process.as_fd(), kind).on(format_args!("setns"))?;
+        act()
+    })
 }
 
 /// Kills and reaps a child.
@@ -238,18 +224,14 @@ fn wait_until_executed(
     pidfd: &OwnedFd,
 ) -> Result<()> {
     let mut owners = UserNamespaces::new(plan.namespaces.joined_of(NamespaceKind::User, namespaces));
-    loop {
-        match channel.receive()? {
-            Message::RequestTrees(request) => {
-                channel.send_trees(&plan.rootfs.answer(request, &mut |mappings| owners.get(mappings))?)?;
-            }
-            Message::End if has_executed(pidfd) => return Ok(()),
-            Message::Failed(error) => return Err(error),
-            _ => {
-                let how = How(wait_end(pidfd));
-                let why = format_args!("the process that prepares the restore died: {how}");
-                return Err(Error::new(Kind::State, why));
-            }
+    let answer = &mut |request| plan.rootfs.answer(request, &mut |mappings| owners.get(mappings));
+    match supply(channel, answer)? {
+        Message::End if has_executed(pidfd) => Ok(()),
+        Message::Failed(error) => Err(error),
+        _ => {
+            let how = How(wait_end(pidfd));
+            let why = format_args!("the process that prepares the restore died: {how}");
+            Err(Error::new(Kind::State, why))
         }
     }
 }
@@ -274,7 +256,7 @@ impl Child<'_> {
         // Before anything is mounted: it must not propagate to the host.
         drop(mount_namespace::open_root()?);
         // Mount points are created with exact modes.
-        let umask = umask(Mode::empty());
+        let old_umask = umask(Mode::empty());
         self.places.make(self.root)?;
         // Without a cgroup of its own, hierarchies are mounted: their root is that of the cgroup namespace.
         if self.cgroup.is_none() {
@@ -293,7 +275,7 @@ impl Child<'_> {
                 .chain([&&b"\0"[..]])
                 .try_for_each(|part| write(self.list, part).map(drop).on(format_args!("write")))
         })?;
-        rustix::process::umask(umask);
+        umask(old_umask);
         let Some(cgroup) = self.cgroup else { return Ok(()) };
         cgroup.enter()?;
         self.create_cgroup_namespace()
