@@ -9,7 +9,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::error::{Error, On, Result, Show};
-use crate::os::file;
+use crate::os::file::{self, Source};
 
 /// The name of the configuration file.
 pub const CONFIG: &CStr = c"config.json";
@@ -22,14 +22,13 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads a bundle. `config` is the path of a file that is read instead of its config.json, relative to the working
-    /// directory (`--config`).
-    pub fn read(directory: &CStr, config: Option<&CStr>) -> Result<Self> {
+    /// Reads a bundle. `config` is read instead of its config.json (`--config`).
+    pub fn read(directory: &CStr, config: Option<Source<'_>>) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd =
             openat(CWD, directory, flags, Mode::empty()).on(format_args!("bundle {}", Show(directory)))?;
         let config = match config {
-            Some(path) => file::read(CWD, path),
+            Some(source) => source.read(),
             None => file::read(fd.as_fd(), CONFIG),
         }?;
         Ok(Bundle { path: absolute(directory)?, config })

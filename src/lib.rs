@@ -20,28 +20,62 @@
 #![deny(missing_docs)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
-pub mod args;
+mod args;
 mod bundle;
-pub mod caller;
-pub mod cgroup;
-pub mod config;
-pub mod container;
-pub mod criu;
+mod caller;
+mod cgroup;
+mod client;
+mod config;
+mod container;
+mod criu;
+mod engine;
 mod errno;
-pub mod error;
+mod error;
 mod executable;
-pub mod hooks;
-pub mod host;
+mod hooks;
+mod host;
 mod intelrdt;
-pub mod json;
+mod json;
 mod launch;
 mod namespace;
-pub mod os;
-pub mod plan;
-pub mod process;
-pub mod rootfs;
-pub mod seccomp;
-pub mod sys;
+mod operations;
+mod os;
+mod plan;
+mod process;
+#[cfg(feature = "program")]
+mod program;
+mod rootfs;
+mod seccomp;
+mod serve;
+mod sys;
+
+pub use cgroup::manager::CgroupManager;
+pub use cgroup::systemd::bus::Buses;
+pub use client::{
+    Child, Container, Event, Events, ExitStatus, Force, Pending, Runtime, Signal, StartOptions, Stats,
+};
+pub use container::state::{Report as State, State as Status};
+pub use error::{Error, Kind, Result};
+pub use operations::{
+    AbsolutePath, Bundle, CgroupsMode, CheckpointOptions, ConsoleSocket, CreateOptions, Document,
+    ExecOptions, NetworkLock, Passed, Process, RestoreOptions, Streams, Text,
+};
+pub use os::descriptor::Descriptor;
+
+/// What the command line, and the tests, use of the modules. Not part of the library's interface.
+#[doc(hidden)]
+pub mod internal {
+    macro_rules! modules {
+        ($($name:ident)*) => { $(
+            pub mod $name {
+                pub use crate::$name::*;
+            }
+        )* };
+    }
+    modules! {
+        args caller cgroup config container criu engine error hooks host json operations os plan process rootfs seccomp serve sys
+    }
+}

@@ -8,12 +8,13 @@ extern crate alloc;
 
 mod cli;
 
-use std::ffi::{OsStr, OsString, c_char};
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::unix::ffi::OsStrExt;
 
-use mote::sys::bump::Bump;
-use mote::sys::clone::exit;
-use mote::sys::start::arguments;
+use mote::internal::serve;
+use mote::internal::sys::bump::Bump;
+use mote::internal::sys::clone::exit;
+use mote::internal::sys::start::arguments;
 
 #[global_allocator]
 static ALLOCATOR: Bump = Bump::new();
@@ -25,8 +26,12 @@ static ALLOCATOR: Bump = Bump::new();
 unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
     // SAFETY: these are main's own arguments.
     let arguments = unsafe { arguments(argc, argv) };
+    let arguments: Vec<&CStr> = arguments.collect();
+    if serve::is_requested(&arguments) {
+        exit(serve::serve());
+    }
     let arguments: Vec<OsString> =
-        arguments.map(|argument| OsStr::from_bytes(argument.to_bytes()).to_os_string()).collect();
+        arguments.into_iter().map(|argument| OsStr::from_bytes(argument.to_bytes()).to_os_string()).collect();
     // Without returning, which would run the exit handlers of the C library.
     exit(cli::main(arguments))
 }

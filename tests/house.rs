@@ -71,7 +71,8 @@ fn imports_point_down() -> io::Result<()> {
     for file in &files {
         let module_of_file = file.module();
         let module_of_file = module_of_file.first().map_or("lib", String::as_str);
-        for (line, path) in file.uses() {
+        // Without a path: a variable of a macro.
+        for (line, path) in file.uses().into_iter().filter(|(_, path)| !path.is_empty()) {
             let first = path.split("::").next().unwrap_or_default();
             let module = macros.iter().find(|(name, _)| name == first).map_or(first, |(_, module)| module);
             let exception = EXCEPTIONS.iter().find(|(at, what)| *at == file.path && path.starts_with(what));
@@ -119,7 +120,10 @@ fn files_of_a_module_form_no_cycle() -> io::Result<()> {
 fn no_module_reexports_another() -> io::Result<()> {
     let passes = |line: &str| {
         let line = line.trim_start();
-        line.starts_with("pub") && (line.contains(" use crate::") || line.contains(" use super::super::"))
+        // `internal` of lib.rs has the modules by their own names.
+        !line.contains("$name")
+            && line.starts_with("pub")
+            && (line.contains(" use crate::") || line.contains(" use super::super::"))
     };
     none("no module re-exports another one", &code_lines(&read("src")?, passes));
     Ok(())

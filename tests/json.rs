@@ -17,7 +17,7 @@ mod reference;
 #[path = "json/values.rs"]
 mod values;
 
-use mote::json::Decoder;
+use mote::internal::json::Decoder;
 
 /// Decodes a document with these calls, up to its end.
 fn read<T>(document: impl AsRef<[u8]>, calls: impl FnOnce(&mut Decoder<'_>) -> T) -> Result<T, String> {

@@ -19,10 +19,11 @@ use crate::config::Config;
 use crate::error::{Error, Result, Show};
 use crate::host::{self, Cgroups};
 
-/// The cgroup manager that the command line requests (`--cgroup-manager`).
-#[derive(Clone, Debug)]
-pub enum Requested {
+/// The requested cgroup manager, which creates and removes the cgroups of containers (`--cgroup-manager`).
+#[derive(Clone, Debug, Default)]
+pub enum CgroupManager {
     /// mote itself creates the cgroups, by mkdir(2).
+    #[default]
     Cgroupfs,
     /// cgroupfs, with cgroups below the one that was delegated to the caller.
     Delegated,
@@ -43,19 +44,19 @@ impl Manager {
     ///
     /// Errors: systemd is not reachable, or the caller's cgroup is not delegated.
     pub(crate) fn new(
-        requested: &Requested,
+        requested: &CgroupManager,
         config: &Config<'_>,
         layout: &Cgroups,
         cache: &dyn Cache,
     ) -> Result<Self> {
         let placement = match requested {
-            Requested::Cgroupfs if config.linux.cgroups_path.is_none() => {
+            CgroupManager::Cgroupfs if config.linux.cgroups_path.is_none() => {
                 delegated_parent(layout).map_or(Placement::Root, Placement::Below)
             }
-            Requested::Cgroupfs => Placement::Root,
-            Requested::Disabled => Placement::Disabled,
-            Requested::Delegated => delegated().map(Placement::Below)?,
-            Requested::Systemd(buses) => return connect(buses, cache),
+            CgroupManager::Cgroupfs => Placement::Root,
+            CgroupManager::Disabled => Placement::Disabled,
+            CgroupManager::Delegated => delegated().map(Placement::Below)?,
+            CgroupManager::Systemd(buses) => return connect(buses, cache),
         };
         Ok(Manager { placement, systemd: None })
     }

@@ -2,13 +2,16 @@
 
 use std::ffi::{CStr, CString};
 
-use mote::container::checkpoint::{Request, checkpoint};
-use mote::container::criu::CriuOptions;
-use mote::criu::message::{CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Opt as Criu};
-use mote::error::{Error, Kind, Result, Show};
-use mote::sys::fd::is_inherited;
+use mote::internal::criu::message::{
+    CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Opt as CriuOpt,
+};
+use mote::internal::error::{Error, Kind, Result, Show};
+use mote::internal::operations::{Checkpoint, Criu};
+use mote::internal::os::descriptor::Descriptor;
+use mote::internal::sys::fd::take_inherited;
 
 use super::context::{Context, variable};
+use super::create::given;
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `checkpoint`
@@ -77,17 +80,17 @@ pub const DEDUP: Opt =
 pub const LAZY: Opt = flag("lazy-pages", None, "transfer memory pages when they are used (userfaultfd(2))");
 
 /// Options that are passed on as they are.
-const FLAGS: [(&str, Criu); 10] = [
-    ("leave-running", Criu::LeaveRunning),
-    ("tcp-established", Criu::TcpEstablished),
-    ("tcp-close", Criu::TcpClose),
-    ("tcp-skip-in-flight", Criu::TcpSkipInFlight),
-    ("ext-unix-sk", Criu::ExtUnixSk),
-    ("shell-job", Criu::ShellJob),
-    ("file-locks", Criu::FileLocks),
-    ("link-remap", Criu::LinkRemap),
-    ("auto-dedup", Criu::AutoDedup),
-    ("lazy-pages", Criu::LazyPages),
+const FLAGS: [(&str, CriuOpt); 10] = [
+    ("leave-running", CriuOpt::LeaveRunning),
+    ("tcp-established", CriuOpt::TcpEstablished),
+    ("tcp-close", CriuOpt::TcpClose),
+    ("tcp-skip-in-flight", CriuOpt::TcpSkipInFlight),
+    ("ext-unix-sk", CriuOpt::ExtUnixSk),
+    ("shell-job", CriuOpt::ShellJob),
+    ("file-locks", CriuOpt::FileLocks),
+    ("link-remap", CriuOpt::LinkRemap),
+    ("auto-dedup", CriuOpt::AutoDedup),
+    ("lazy-pages", CriuOpt::LazyPages),
 ];
 
 const CGROUP_MODES: [(&str, u32); 4] =
@@ -97,16 +100,15 @@ const CGROUP_MODES: [(&str, u32); 4] =
 const NETWORK_LOCKS: [(&str, u32); 3] = [("iptables", 1), ("nftables", 2), ("skip", 3)];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let search_path = search_path();
-    let request = Request {
-        id: matches.id(),
-        criu: criu_options(matches, &search_path)?,
+    let operation = Checkpoint {
+        id: matches.id().into(),
+        criu: criu_options(matches)?,
         pre_dump: matches.has("pre-dump"),
-        parent: matches.path("parent-path"),
+        parent: matches.path("parent-path").map(Into::into),
         page_server: matches.path("page-server").map(page_server).transpose()?,
-        status_fd: status_fd(matches)?,
+        status: status_fd(matches)?,
     };
-    context.warning(|warnings| checkpoint(&context.store, &request, warnings)).map(|()| 0)
+    context.perform(&operation).map(|()| 0)
 }
 
 /// The directories in which `criu` is looked up: the value of PATH.
@@ -114,25 +116,25 @@ pub fn search_path() -> CString {
     variable("PATH").unwrap_or_default()
 }
 
-/// The options of CRIU, which is looked up in the directories of `search_path`.
-pub fn criu_options<'a>(matches: &'a Matches, search_path: &'a CStr) -> Result<CriuOptions<'a>> {
+/// The options of CRIU.
+pub fn criu_options(matches: &Matches) -> Result<Criu> {
     if let Some(namespace) = matches.all("empty-ns").iter().find(|namespace| **namespace != c"network") {
         let why = format_args!("--empty-ns {}: only network is supported", Show(namespace));
         return Err(Error::new(Kind::Usage, why));
     }
     // By default as in runc and crun.
     let mode = word(matches, "manage-cgroups-mode", &CGROUP_MODES)?.unwrap_or(CGROUPS_SOFT);
-    let mut numbers = vec![(Criu::ManageCgroupsMode, mode)];
-    numbers.extend(word(matches, "network-lock", &NETWORK_LOCKS)?.map(|lock| (Criu::NetworkLock, lock)));
-    numbers.extend(matches.number("ghost-limit")?.map(|limit| (Criu::GhostLimit, limit)));
-    let texts = [("lsm-profile", Criu::LsmProfile), ("lsm-mount-context", Criu::LsmMountContext)];
-    Ok(CriuOptions {
-        images: matches.path("image-path").unwrap_or(c"checkpoint"),
-        work: matches.path("work-path"),
-        search_path,
+    let mut numbers = vec![(CriuOpt::ManageCgroupsMode, mode)];
+    numbers.extend(word(matches, "network-lock", &NETWORK_LOCKS)?.map(|lock| (CriuOpt::NetworkLock, lock)));
+    numbers.extend(matches.number("ghost-limit")?.map(|limit| (CriuOpt::GhostLimit, limit)));
+    let texts = [("lsm-profile", CriuOpt::LsmProfile), ("lsm-mount-context", CriuOpt::LsmMountContext)];
+    let text = |(name, option)| Some((option, matches.path(name)?.into()));
+    Ok(Criu {
+        images: matches.path("image-path").unwrap_or(c"checkpoint").into(),
+        work: given(matches, "work-path"),
         flags: FLAGS.iter().filter(|(name, _)| matches.has(name)).map(|(_, option)| *option).collect(),
         numbers,
-        texts: texts.into_iter().filter_map(|(name, option)| Some((option, matches.path(name)?))).collect(),
+        texts: texts.into_iter().filter_map(text).collect(),
     })
 }
 
@@ -145,13 +147,13 @@ fn word(matches: &Matches, name: &str, words: &[(&str, u32)]) -> Result<Option<u
 }
 
 /// Parses `ADDRESS:PORT`, in which an IPv6 address may be in brackets.
-fn page_server(given: &CStr) -> Result<(&[u8], u16)> {
+fn page_server(given: &CStr) -> Result<(String, u16)> {
     let text = given.to_str().ok().and_then(|text| text.rsplit_once(':'));
     let parsed = text.and_then(|(address, port)| Some((address, port.parse().ok()?)));
     match parsed {
         Some((address, port)) if !address.is_empty() => {
             let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
-            Ok((inner.unwrap_or(address).as_bytes(), port))
+            Ok((inner.unwrap_or(address).into(), port))
         }
         _ => {
             let why = format_args!("--page-server {}: not in the form ADDRESS:PORT", Show(given));
@@ -160,12 +162,9 @@ fn page_server(given: &CStr) -> Result<(&[u8], u16)> {
     }
 }
 
-/// The file descriptor of `--status-fd`: one that mote has inherited.
-fn status_fd(matches: &Matches) -> Result<Option<i32>> {
-    match matches.number("status-fd")? {
-        Some(number) if !is_inherited(number) => {
-            Err(Error::invalid(format_args!("--status-fd {number}: the file descriptor is not open")))
-        }
-        number => Ok(number),
-    }
+/// The file descriptor of `--status-fd`, which mote has inherited.
+fn status_fd(matches: &Matches) -> Result<Option<Descriptor>> {
+    let Some(number) = matches.number("status-fd")? else { return Ok(None) };
+    let closed = || Error::invalid(format_args!("--status-fd {number}: the file descriptor is not open"));
+    take_inherited(number).map(|fd| Some(fd.into())).ok_or_else(closed)
 }

@@ -1,8 +1,8 @@
 //! `mote completion`: prints a completion script for a shell. The scripts are in `completion/`; the table of commands
 //! and options, in one format for all shells, is inserted here.
 
-use mote::error::{Error, Kind, Result};
-use mote::sys::signal::NAMES;
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::sys::signal::NAMES;
 
 use super::options::{Command, Matches, Opt, flag};
 use super::output::print;

@@ -3,17 +3,17 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
-use mote::cgroup::manager::Requested;
-use mote::container::store::directory::Store;
-use mote::error::{Error, Result};
+use mote::internal::container::outcome::Outcome;
+use mote::internal::container::store::directory::Store;
+use mote::internal::engine::{Engine, Reports, Run};
+use mote::internal::error::Result;
 
 use super::log::Log;
 
 /// The values of the global options and of the environment variables that commands use.
 pub struct Context {
-    pub store: Store,
+    pub engine: Engine,
     pub log: Log,
-    pub manager: Requested,
     /// Number of consecutive file descriptors, from 3 on, that mote inherited from its caller.
     pub passed: u32,
     /// NOTIFY_SOCKET: the socket that receives the container's readiness notification (sd_notify(3)).
@@ -23,12 +23,25 @@ pub struct Context {
 }
 
 impl Context {
-    /// Runs `act` and logs the warnings that it collects.
-    pub fn warning<T>(&self, act: impl FnOnce(&mut Vec<Error>) -> Result<T>) -> Result<T> {
-        let mut warnings = Vec::new();
-        let done = act(&mut warnings);
-        warnings.iter().for_each(|warning| self.log.warning(warning));
+    /// Carries out an operation, and logs its warnings.
+    pub fn perform<O: Run>(&self, operation: &O) -> Result<O::Output> {
+        let mut reports = Reports { warnings: Vec::new(), events: &mut |_| Ok(()), output: None };
+        let done = self.engine.perform(operation, &mut reports);
+        reports.warnings.iter().for_each(|warning| self.log.warning(warning));
         done
+    }
+
+    /// Carries out an operation that starts a process. Returns the exit code: that of the process, or 0 if it runs on.
+    pub fn start<O: Run<Output = Outcome>>(&self, operation: &O) -> Result<i32> {
+        self.perform(operation).map(|outcome| match outcome {
+            Outcome::Running(..) => 0,
+            Outcome::Ended(code) => code,
+        })
+    }
+
+    /// The directory for the state of all containers.
+    pub fn store(&self) -> &Store {
+        self.engine.store()
     }
 }
 

@@ -1,8 +1,7 @@
 //! `mote create`: creates a container whose init waits for `mote start`.
 
-use mote::container::create::{Request, create};
-use mote::container::pid_receivers::PidReceivers;
-use mote::error::{Error, Kind, Result};
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::{AbsolutePath, Bundle, ConsoleSocket, Create, CreateOptions, Passed};
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
@@ -37,8 +36,7 @@ pub const NO_KEYRING: Opt = flag("no-new-keyring", None, "keep the caller's sess
 pub const NO_SUBREAPER: Opt = flag("no-subreaper", None, "do not become a child subreaper in the foreground");
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let request = request(context, matches)?;
-    context.warning(|warnings| create(&context.store, &request, warnings)).map(|()| 0)
+    context.start(&operation(context, matches)?)
 }
 
 /// LISTEN_FDS, the number of file descriptors passed by socket activation (sd_listen_fds(3)); 0 unless LISTEN_PID is
@@ -51,28 +49,38 @@ fn listen_fds() -> u32 {
     }
 }
 
-/// The library request of `create` and `run`.
-pub fn request<'a>(context: &'a Context, matches: &'a Matches) -> Result<Request<'a>> {
-    let listen_fds = listen_fds();
-    Ok(Request {
-        id: matches.id(),
-        bundle: matches.path("bundle").unwrap_or(c"."),
-        config: matches.path("config"),
-        pid_receivers: pid_receivers(matches),
-        console_socket: matches.path("console-socket"),
-        preserve_fds: preserved_fds(context, matches, listen_fds)?,
-        listen_fds,
-        notify_socket: context.notify_socket.as_deref(),
-        seccomp_receiver: context.seccomp_receiver.as_deref(),
-        pivot: !matches.has("no-pivot"),
-        new_keyring: !matches.has("no-new-keyring"),
-        manager: &context.manager,
+/// The operation of `create`, which `run` extends.
+pub fn operation(context: &Context, matches: &Matches) -> Result<Create> {
+    let bundle = matches.path("bundle").unwrap_or(c".");
+    Ok(Create {
+        id: matches.id().into(),
+        bundle: Bundle::of_command_line(bundle, matches.path("config")),
+        options: create_options(context, matches)?,
+        run: false,
+        foreground: None,
+        awaited: false,
     })
 }
 
-/// The receivers of the PID and the pidfd of the new process.
-pub fn pid_receivers(matches: &Matches) -> PidReceivers<'_> {
-    PidReceivers { pid_file: matches.path("pid-file"), pidfd_socket: matches.path("pidfd-socket") }
+/// The options that `create`, `run` and `restore` have in common.
+pub fn create_options(context: &Context, matches: &Matches) -> Result<CreateOptions> {
+    let listen_fds = listen_fds();
+    let mut options = CreateOptions::default();
+    options.fds = Passed::Inherited(preserved_fds(context, matches, listen_fds)?.saturating_add(listen_fds));
+    options.listen_fds = listen_fds;
+    options.pid_file = given(matches, "pid-file");
+    options.pidfd_socket = given(matches, "pidfd-socket");
+    options.console_socket = given(matches, "console-socket").map(ConsoleSocket::Path);
+    options.notify_socket = context.notify_socket.clone().map(Into::into);
+    options.seccomp_receiver = context.seccomp_receiver.clone().map(Into::into);
+    options.no_pivot = matches.has("no-pivot");
+    options.no_new_keyring = matches.has("no-new-keyring");
+    Ok(options)
+}
+
+/// The value of an option that is a path, which may be relative to the working directory.
+pub fn given(matches: &Matches, option: &str) -> Option<AbsolutePath> {
+    matches.path(option).map(Into::into)
 }
 
 /// The value of `--preserve-fds`. Fails unless that many file descriptors, and `more` for LISTEN_FDS, are open from 3 on:

@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use mote::container::delete::{Force, delete};
-use mote::error::Result;
+use mote::internal::error::Result;
+use mote::internal::operations::Delete;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag};
@@ -26,8 +26,8 @@ static OPTIONS: [Opt; 2] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let force = if matches.has("force") { Force::WithCreator } else { Force::No };
-    let one = |id: &CStr| context.warning(|warnings| delete(&context.store, id, force, warnings));
+    let force = matches.has("force");
+    let one = |id: &CStr| context.perform(&Delete { id: id.into(), force });
     match matches.has("regex") {
         true => pattern::each(context, matches.id(), one),
         false => one(matches.id()).map(|()| 0),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mote::args::duration;
-use mote::container::events::events;
-use mote::error::{Error, Kind, Result};
-use mote::sys::fd::stdout;
+use mote::internal::args::duration;
+use mote::internal::engine::Reports;
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::Events;
+use mote::internal::sys::fd::stdout;
 use rustix::io::Errno;
 
 use super::context::Context;
@@ -40,8 +41,10 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
             Error::new(Kind::Usage, format_args!("--interval: invalid duration \"{text}\""))
         })?,
     };
-    let interval = Some(interval).filter(|_| !matches.has("stats"));
-    match events(&context.store, matches.id(), interval, stdout(), &mut |line| print(line).map(drop)) {
+    let interval = u64::try_from(interval.as_millis()).ok().filter(|_| !matches.has("stats"));
+    let events = &mut |line: &str| print(line).map(drop);
+    let mut reports = Reports { warnings: Vec::new(), events, output: stdout() };
+    match context.engine.perform(&Events { id: matches.id().into(), interval }, &mut reports) {
         // The reader has closed the pipe.
         Err(error) if error.is(Errno::PIPE) => Ok(0),
         other => other.map(|()| 0),

@@ -1,13 +1,13 @@
 //! `mote exec`: runs an additional process in a container.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
-use mote::container::exec::{self, ProcessSource, Request};
-use mote::error::{Error, Kind, Result, Show};
-use mote::process::caps;
+use mote::internal::error::{Error, Kind, Result, Show};
+use mote::internal::operations::{ConsoleSocket, Document, Exec, ExecOptions, Passed, Process, Text};
+use mote::internal::process::caps;
 
 use super::context::Context;
-use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, pid_receivers, preserved_fds};
+use super::create::{CONSOLE, PID_FILE, PIDFD_SOCKET, PRESERVE, given, preserved_fds};
 use super::options::{Command, Matches, Opt, flag, value};
 
 /// `exec`
@@ -63,52 +63,49 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
 }
 
 fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
-    let command = command(matches)?;
-    let cgroup: Vec<&str> = matches.all("cgroup").iter().filter_map(|text| text.to_str().ok()).collect();
-    let request = Request {
-        id: matches.id(),
-        process: matches.path("process").map_or(ProcessSource::Command(&command), ProcessSource::File),
-        detach: matches.has("detach"),
-        pid_receivers: pid_receivers(matches),
-        terminal: matches.has("tty"),
-        console_socket: matches.path("console-socket"),
-        preserve_fds: preserved_fds(context, matches, 0)?,
-        cgroup: &cgroup,
-        ignore_paused: matches.has("ignore-paused"),
-        seccomp_receiver: context.seccomp_receiver.as_deref(),
-    };
-    context.warning(|warnings| exec::exec(&context.store, &request, warnings))
+    let mut options = ExecOptions::default();
+    options.fds = Passed::Inherited(preserved_fds(context, matches, 0)?);
+    options.pid_file = given(matches, "pid-file");
+    options.pidfd_socket = given(matches, "pidfd-socket");
+    options.console_socket = given(matches, "console-socket").map(ConsoleSocket::Path);
+    options.terminal = matches.has("tty");
+    options.cgroup =
+        matches.all("cgroup").iter().filter_map(|text| text.to_str().ok().map(String::from)).collect();
+    options.ignore_paused = matches.has("ignore-paused");
+    options.seccomp_receiver = context.seccomp_receiver.clone().map(Into::into);
+    let (process, foreground) = (process(matches)?, !matches.has("detach"));
+    context.start(&Exec { id: matches.id().into(), process, options, foreground, awaited: false })
 }
 
-fn command(matches: &Matches) -> Result<exec::Command<'_>> {
-    let mut command = exec::Command {
-        args: matches.operands.iter().skip(1).map(CString::as_c_str).collect(),
-        env: matches.all("env"),
-        cwd: matches.path("cwd"),
-        no_new_privileges: matches.has("no-new-privs"),
-        apparmor_profile: matches.path("apparmor"),
-        selinux_label: matches.path("process-label"),
-        ..exec::Command::default()
-    };
-    if command.args.is_empty() && matches.path("process").is_none() {
+fn process(matches: &Matches) -> Result<Process> {
+    let texts = |list: &[&CStr]| list.iter().map(|text| Text::from(*text)).collect();
+    let (env, names) = (matches.all("env"), matches.all("cap"));
+    let mut process = Process::new(matches.operands.iter().skip(1).map(CString::as_c_str));
+    process.env = texts(&env);
+    process.cwd = matches.path("cwd").map(Into::into);
+    process.no_new_privileges = matches.has("no-new-privs");
+    process.apparmor_profile = matches.path("apparmor").map(Into::into);
+    process.selinux_label = matches.path("process-label").map(Into::into);
+    process.document = given(matches, "process").map(Document::File);
+    if process.args.is_empty() && process.document.is_none() {
         return Err(Error::new(Kind::Usage, format_args!("exec: a program or --process is required")));
     }
-    if let Some(bad) = command.env.iter().find(|variable| !variable.to_bytes().contains(&b'=')) {
+    if let Some(bad) = env.iter().find(|variable| !variable.to_bytes().contains(&b'=')) {
         return Err(Error::new(Kind::Usage, format_args!("--env {}: not in the form NAME=VALUE", Show(bad))));
     }
     if let Some(text) = matches.text("user")? {
-        command.user = Some(user(text)?);
+        process.user = Some(user(text)?);
     }
     for gid in matches.all("additional-gids") {
-        command.additional_gids.push(id("additional-gids", gid.to_str().unwrap_or_default())?);
+        process.additional_gids.push(id("additional-gids", gid.to_str().unwrap_or_default())?);
     }
-    for name in matches.all("cap") {
+    for name in names {
         // In config.json an unknown capability is a warning (config.md); on the command line it is an error.
         let known = name.to_str().ok().filter(|name| caps::number(name).is_some());
         let unknown = || Error::new(Kind::Usage, format_args!("--cap {}: unknown capability", Show(name)));
-        command.capabilities.push(known.ok_or_else(unknown)?);
+        process.capabilities.push(known.ok_or_else(unknown)?.into());
     }
-    Ok(command)
+    Ok(process)
 }
 
 /// Parses `UID[:GID]`. Both are numbers: the engine resolves names.

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use miniserde::{Serialize, json};
-use mote::config::linux::{self, NAMESPACES};
-use mote::config::resources::SMALLEST_MEMORY;
-use mote::config::{seccomp, version};
-use mote::container::criu;
-use mote::error::Result;
-use mote::hooks;
-use mote::process::caps;
-use mote::rootfs::option_table::OPTIONS;
-use mote::seccomp::{FLAGS, is_flag_supported};
+use mote::internal::config::linux::{self, NAMESPACES};
+use mote::internal::config::resources::SMALLEST_MEMORY;
+use mote::internal::config::{seccomp, version};
+use mote::internal::container::criu;
+use mote::internal::error::Result;
+use mote::internal::hooks;
+use mote::internal::process::caps;
+use mote::internal::rootfs::option_table::OPTIONS;
+use mote::internal::seccomp::{FLAGS, is_flag_supported};
 
 use super::checkpoint::search_path;
 use super::context::Context;

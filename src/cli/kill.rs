@@ -1,8 +1,10 @@
 //! `mote kill`: sends a signal to the processes of a container.
 
-use mote::args::signal_name;
-use mote::container::kill::kill;
-use mote::error::Result;
+use std::ffi::CStr;
+
+use mote::internal::args::signal_name;
+use mote::internal::error::Result;
+use mote::internal::operations::Kill;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag};
@@ -30,8 +32,9 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         None => 15,
     };
     let all = matches.has("all");
+    let kill = |id: &CStr| context.perform(&Kill { id: id.into(), signal, all });
     match matches.has("regex") {
-        true => pattern::each(context, matches.id(), |id| kill(&context.store, id, signal, all)),
-        false => kill(&context.store, matches.id(), signal, all).map(|()| 0),
+        true => pattern::each(context, matches.id(), kill),
+        false => kill(matches.id()).map(|()| 0),
     }
 }

@@ -1,8 +1,8 @@
 //! `mote list`: lists all containers as a table, as JSON, or their IDs only.
 
-use mote::container::list::list;
-use mote::container::state::Report;
-use mote::error::{Error, Kind, Result};
+use mote::internal::container::state::Report;
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::List;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
@@ -30,7 +30,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     if !matches!(format, "table" | "json") {
         return Err(Error::new(Kind::Usage, format_args!("--format: unknown format \"{format}\"")));
     }
-    let reports = list(&context.store)?;
+    let reports = context.perform(&List {})?;
     if matches.has("quiet") {
         return print(&reports.iter().map(|report| format!("{}\n", report.id)).collect::<String>());
     }

@@ -5,11 +5,11 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use miniserde::Serialize;
-use mote::caller::file_mode;
-use mote::container::time;
-use mote::error::{At, Error, Kind, On, Result, Show};
-use mote::os::scm_rights;
-use mote::sys::fd::stderr;
+use mote::internal::caller::file_mode;
+use mote::internal::container::time;
+use mote::internal::error::{At, Error, Kind, On, Result, Show};
+use mote::internal::os::scm_rights;
+use mote::internal::sys::fd::stderr;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::write;

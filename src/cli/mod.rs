@@ -32,10 +32,12 @@ mod update;
 use std::ffi::OsString;
 
 use lexopt::Parser;
-use mote::caller;
-use mote::cgroup::manager::Requested;
-use mote::cgroup::systemd::bus::Buses;
-use mote::error::{Error, Kind, Result};
+use mote::internal::caller;
+use mote::internal::cgroup::manager::CgroupManager;
+use mote::internal::cgroup::systemd::bus::Buses;
+use mote::internal::engine::Engine;
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::Settings;
 
 use completion::Tables;
 use context::{Context, variable};
@@ -122,11 +124,11 @@ pub fn main(arguments: Vec<OsString>) -> i32 {
 
 fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     // Counted before the log is opened, which takes the next free file descriptor.
-    let passed = mote::sys::fd::count_passed();
+    let passed = mote::internal::sys::fd::count_passed();
     let mut parser = Parser::from_iter(arguments);
     let global = options::global(&mut parser, &GLOBAL)?;
     if global.has("version") || global.has("V") {
-        return output::print(&version(store::open(&global)?.path()));
+        return output::print(&version(&store::root(&global)?.0));
     }
     let Some(name) = &global.command else {
         return match global.has("help") || global.has("usage") {
@@ -136,24 +138,29 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     };
     let options = [global.text("log")?, global.text("log-format")?, global.text("log-level")?];
     *log = Log::open(options, global.has("debug"))?;
+    let (root, is_shared) = store::root(&global)?;
+    let mut settings =
+        Settings { root, is_shared, manager: requested_manager(&global)?, ..Settings::default() };
+    if matches!(name.as_str(), "checkpoint" | "restore") {
+        settings.search_path = checkpoint::search_path().into();
+    }
     let context = Context {
-        store: store::open(&global)?,
+        engine: Engine::new(settings),
         log: log.clone(),
-        manager: requested_manager(&global)?,
         passed,
         notify_socket: variable("NOTIFY_SOCKET"),
         seccomp_receiver: variable("RUN_OCI_SECCOMP_RECEIVER"),
     };
     match name.as_str() {
         "help" => return output::print(&help()),
-        "version" => return output::print(&version(context.store.path())),
+        "version" => return output::print(&version(context.store().path())),
         _ => {}
     }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(Error::invalid(format_args!("unknown command \"{name}\"; see mote --help")));
     };
     let matches = options::command(&mut parser, command)?;
-    context.log.debug(|| format!("{name} {matches}; state in {}", context.store.path()));
+    context.log.debug(|| format!("{name} {matches}; state in {}", context.store().path()));
     if matches.has("help") {
         return output::print(&command.help());
     }
@@ -161,13 +168,13 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
 }
 
 /// The cgroup manager that the global options request.
-fn requested_manager(global: &Matches) -> Result<Requested> {
+fn requested_manager(global: &Matches) -> Result<CgroupManager> {
     match global.text("cgroup-manager")? {
         _ if global.has("systemd-cgroup") => Ok(systemd()),
-        None | Some("cgroupfs") => Ok(Requested::Cgroupfs),
+        None | Some("cgroupfs") => Ok(CgroupManager::Cgroupfs),
         Some("systemd") => Ok(systemd()),
-        Some("delegated") => Ok(Requested::Delegated),
-        Some("disabled") => Ok(Requested::Disabled),
+        Some("delegated") => Ok(CgroupManager::Delegated),
+        Some("disabled") => Ok(CgroupManager::Disabled),
         Some(other) => {
             let unknown = format_args!("--cgroup-manager: unknown manager \"{other}\"");
             Err(Error::new(Kind::Usage, unknown))
@@ -177,8 +184,8 @@ fn requested_manager(global: &Matches) -> Result<Requested> {
 
 #[cold]
 #[inline(never)]
-fn systemd() -> Requested {
-    Requested::Systemd(Buses {
+fn systemd() -> CgroupManager {
+    CgroupManager::Systemd(Buses {
         session: variable("DBUS_SESSION_BUS_ADDRESS"),
         runtime: variable("XDG_RUNTIME_DIR"),
         system: variable("DBUS_SYSTEM_BUS_ADDRESS"),
@@ -190,7 +197,7 @@ fn version(root: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
     format!(
         "mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n",
-        mote::config::version::CURRENT
+        mote::internal::config::version::CURRENT
     )
 }
 

@@ -1,7 +1,7 @@
 //! `mote mounts`: adds mounts to a container, or removes them.
 
-use mote::container::mounts::{Change, change};
-use mote::error::{Error, Kind, Result};
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::{ChangeMounts, Document};
 
 use super::context::Context;
 use super::options::{Command, Matches};
@@ -19,10 +19,11 @@ pub static COMMAND: Command = Command {
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let [verb, id, file] = matches.operands.as_slice() else { return Ok(1) };
-    let verb = match verb.to_bytes() {
-        b"add" => Change::Add,
-        b"remove" => Change::Remove,
+    let remove = match verb.to_bytes() {
+        b"add" => false,
+        b"remove" => true,
         _ => return Err(Error::new(Kind::Usage, format_args!("mounts: neither add nor remove"))),
     };
-    change(&context.store, id, file, verb).map(|()| 0)
+    let mounts = Document::File(file.as_c_str().into());
+    context.perform(&ChangeMounts { id: id.as_c_str().into(), mounts, remove }).map(|()| 0)
 }

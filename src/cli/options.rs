@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
 
 use lexopt::{Arg, Parser};
-use mote::error::{Error, Kind, Result};
+use mote::internal::error::{Error, Kind, Result};
 
 use super::context::Context;
 

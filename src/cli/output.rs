@@ -1,8 +1,8 @@
 //! Unbuffered standard output.
 
-use mote::error::{Error, On, Result};
-use mote::host;
-use mote::sys::fd::stdout;
+use mote::internal::error::{Error, On, Result};
+use mote::internal::host;
+use mote::internal::sys::fd::stdout;
 use rustix::io::write;
 
 /// Prints a text and returns exit code 0.

@@ -2,8 +2,8 @@
 
 use core::ffi::CStr;
 
-use mote::args::regex::Pattern;
-use mote::error::{At, Result};
+use mote::internal::args::regex::Pattern;
+use mote::internal::error::{At, Result};
 
 use super::context::Context;
 
@@ -12,7 +12,7 @@ use super::context::Context;
 pub fn each(context: &Context, pattern: &CStr, action: impl Fn(&CStr) -> Result<()>) -> Result<i32> {
     let text = pattern.to_string_lossy();
     let pattern = Pattern::new(&text).at(format_args!("--regex"))?;
-    for id in context.store.list()? {
+    for id in context.store().list()? {
         if pattern.matches(&id.to_string_lossy())
             && let Err(error) = action(&id)
         {

@@ -1,7 +1,7 @@
 //! `mote pause`: suspends all processes in a container.
 
-use mote::container::pause::pause;
-use mote::error::Result;
+use mote::internal::error::Result;
+use mote::internal::operations::Pause;
 
 use super::context::Context;
 use super::options::{Command, Matches};
@@ -18,5 +18,5 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    pause(&context.store, matches.id()).map(|()| 0)
+    context.perform(&Pause { id: matches.id().into(), resume: false }).map(|()| 0)
 }

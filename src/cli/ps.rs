@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, CString};
 
-use mote::container::ps::{processes, table};
-use mote::error::{Error, Kind, Result};
+use mote::internal::container::ps::table;
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::Processes;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, value};
@@ -27,7 +28,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
     if !matches!(format, "table" | "json") {
         return Err(Error::new(Kind::Usage, format_args!("--format: unknown format \"{format}\"")));
     }
-    let pids = processes(&context.store, matches.id())?;
+    let pids = context.perform(&Processes { id: matches.id().into() })?;
     if format == "json" {
         let list: Vec<String> = pids.iter().map(i32::to_string).collect();
         return print(&format!("[{}]\n", list.join(",")));

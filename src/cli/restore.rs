@@ -1,13 +1,13 @@
 //! `mote restore`: restores a container from the image files of `mote checkpoint`, by CRIU.
 
-use mote::container::restore::{Request, restore};
-use mote::container::run::Foreground;
-use mote::error::Result;
+use mote::internal::error::Result;
+use mote::internal::operations::{Create, Restore};
 
 use super::checkpoint as criu;
 use super::context::Context;
 use super::create;
 use super::options::{Command, Matches, Opt, flag, value};
+use super::run::foreground;
 
 /// `restore`
 pub static COMMAND: Command = Command {
@@ -59,12 +59,7 @@ static OPTIONS: [Opt; 25] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let search_path = criu::search_path();
-    let request = Request {
-        create: create::request(context, matches)?,
-        criu: criu::criu_options(matches, &search_path)?,
-    };
-    let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
-    let foreground = Some(foreground).filter(|_| !matches.has("detach"));
-    context.warning(|warnings| restore(&context.store, &request, foreground, warnings))
+    let Create { id, bundle, options, .. } = create::operation(context, matches)?;
+    let (criu, foreground) = (criu::criu_options(matches)?, foreground(matches));
+    context.start(&Restore { id, bundle, options, criu, foreground, awaited: false })
 }

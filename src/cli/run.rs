@@ -1,7 +1,7 @@
 //! `mote run`: creates and starts a container, and in the foreground waits for it to exit.
 
-use mote::container::run::{self, Foreground};
-use mote::error::Result;
+use mote::internal::error::Result;
+use mote::internal::operations::{Create, Foreground};
 
 use super::context::Context;
 use super::create;
@@ -33,8 +33,12 @@ static OPTIONS: [Opt; 11] = [
 ];
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let request = create::request(context, matches)?;
+    let operation = create::operation(context, matches)?;
+    context.start(&Create { run: true, foreground: foreground(matches), ..operation })
+}
+
+/// Waiting for the container, unless `--detach` is given.
+pub fn foreground(matches: &Matches) -> Option<Foreground> {
     let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
-    let foreground = Some(foreground).filter(|_| !matches.has("detach"));
-    context.warning(|warnings| run::run(&context.store, &request, foreground, warnings))
+    Some(foreground).filter(|_| !matches.has("detach"))
 }

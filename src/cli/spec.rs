@@ -2,10 +2,10 @@
 
 use std::ffi::CString;
 
-use mote::caller::file_mode;
-use mote::config::version;
-use mote::error::{Error, Kind, On, Result};
-use mote::host::{Cgroups, Host};
+use mote::internal::caller::file_mode;
+use mote::internal::config::version;
+use mote::internal::error::{Error, Kind, On, Result};
+use mote::internal::host::{Cgroups, Host};
 use rustix::fs::{CWD, OFlags, openat};
 use rustix::io::{Errno, write};
 

@@ -1,7 +1,7 @@
 //! `mote start`: starts the program of a created container.
 
-use mote::container::start::start;
-use mote::error::Result;
+use mote::internal::error::Result;
+use mote::internal::operations::Start;
 
 use super::context::Context;
 use super::options::{Command, Matches};
@@ -18,6 +18,10 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    let (notify, seccomp) = (context.notify_socket.as_deref(), context.seccomp_receiver.as_deref());
-    context.warning(|warnings| start(&context.store, matches.id(), notify, seccomp, warnings)).map(|()| 0)
+    let operation = Start {
+        id: matches.id().into(),
+        notify_socket: context.notify_socket.clone().map(Into::into),
+        seccomp_receiver: context.seccomp_receiver.clone().map(Into::into),
+    };
+    context.perform(&operation).map(|()| 0)
 }

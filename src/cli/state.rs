@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use miniserde::{Serialize, json};
-use mote::container::state::{Report, report};
-use mote::error::Result;
+use mote::internal::container::state::Report;
+use mote::internal::error::Result;
+use mote::internal::operations::GetState;
 
 use super::context::Context;
 use super::options::{Command, Matches};
@@ -37,7 +38,7 @@ struct State<'a> {
 }
 
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
-    print(&pretty(&text(&report(&context.store, matches.id())?)))
+    print(&pretty(&text(&context.perform(&GetState { id: matches.id().into() })?)))
 }
 
 /// The state of a container as compact JSON.

@@ -1,8 +1,8 @@
 //! `mote update`: changes the resource limits of a container.
 
-use mote::config::resources::{BlockIo, Cpu, Memory, Resources};
-use mote::container::update::{Limits, Request, update};
-use mote::error::{Error, Kind, Result};
+use miniserde::{Serialize, json};
+use mote::internal::error::{Error, Kind, Result};
+use mote::internal::operations::{Document, Update};
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, value};
@@ -45,21 +45,66 @@ static OPTIONS: [Opt; 19] = [
     value("mem-bw-schema", None, "LINE", "memory bandwidth schema (resctrl)"),
 ];
 
+/// `linux.resources` of config.json (config-linux.md, "Control groups"), as far as there are options.
+#[derive(Serialize)]
+struct Resources<'a> {
+    memory: Memory,
+    cpu: Cpu<'a>,
+    pids: Pids,
+    #[serde(rename = "blockIO")]
+    block_io: BlockIo,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    limit: Option<i64>,
+    reservation: Option<i64>,
+    swap: Option<i64>,
+    kernel: Option<i64>,
+    #[serde(rename = "kernelTCP")]
+    kernel_tcp: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Cpu<'a> {
+    shares: Option<u64>,
+    quota: Option<i64>,
+    burst: Option<u64>,
+    period: Option<u64>,
+    #[serde(rename = "realtimeRuntime")]
+    realtime_runtime: Option<i64>,
+    #[serde(rename = "realtimePeriod")]
+    realtime_period: Option<u64>,
+    cpus: Option<&'a str>,
+    mems: Option<&'a str>,
+    idle: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Pids {
+    limit: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct BlockIo {
+    weight: Option<u16>,
+}
+
 fn run(context: &Context, matches: &Matches) -> Result<i32> {
     let mut schemata = Vec::new();
     for option in ["l3-cache-schema", "mem-bw-schema"] {
-        schemata.extend(matches.text(option)?);
+        schemata.extend(matches.text(option)?.map(String::from));
     }
-    let limits = match matches.path("resources") {
-        Some(path) if path == c"-" => Limits::Standard,
-        Some(path) => Limits::File(path),
-        None => Limits::Given(resources(matches)?.into()),
+    let resources = match matches.path("resources") {
+        Some(path) if path == c"-" => Document::StandardInput,
+        Some(path) => Document::File(path.into()),
+        None => Document::Bytes(json::to_string(&resources(matches)?).into_bytes()),
     };
-    update(&context.store, Request { id: matches.id(), limits, schemata: &schemata }).map(|()| 0)
+    context.perform(&Update { id: matches.id().into(), resources, schemata }).map(|()| 0)
 }
 
 fn resources(matches: &Matches) -> Result<Resources<'_>> {
-    let path = |option: &str| matches.path(option).filter(|list| !list.is_empty());
+    let list = |option: &str| matches.text(option).map(|list| list.filter(|list| !list.is_empty()));
     Ok(Resources {
         memory: Memory {
             limit: size(matches, "memory")?,
@@ -67,7 +112,6 @@ fn resources(matches: &Matches) -> Result<Resources<'_>> {
             swap: size(matches, "memory-swap")?,
             kernel: size(matches, "kernel-memory")?,
             kernel_tcp: size(matches, "kernel-memory-tcp")?,
-            ..Memory::default()
         },
         cpu: Cpu {
             shares: matches.number("cpu-share")?,
@@ -76,13 +120,12 @@ fn resources(matches: &Matches) -> Result<Resources<'_>> {
             period: matches.number("cpu-period")?,
             realtime_runtime: matches.number("cpu-rt-runtime")?,
             realtime_period: matches.number("cpu-rt-period")?,
-            cpus: path("cpuset-cpus"),
-            mems: path("cpuset-mems"),
+            cpus: list("cpuset-cpus")?,
+            mems: list("cpuset-mems")?,
             idle: matches.number("cpu-idle")?,
         },
-        pids: matches.number("pids-limit")?,
-        block_io: BlockIo { weight: matches.number("blkio-weight")?, ..BlockIo::default() },
-        ..Resources::default()
+        pids: Pids { limit: matches.number("pids-limit")? },
+        block_io: BlockIo { weight: matches.number("blkio-weight")? },
     })
 }
 

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use linux_raw_sys::general::CLONE_NEWNET;
@@ -29,15 +30,14 @@ use crate::criu::program::Program;
 use crate::criu::service::Service;
 use crate::error::{At, Error, On, Result, Show};
 use crate::host::{CGROUP_ROOT, Cgroups};
+use crate::os::descriptor::Descriptor;
 use crate::os::procfs;
 use crate::rootfs::external;
 use crate::rootfs::path::Root;
 use crate::rootfs::tree;
-use crate::sys::fd::inherited;
 use crate::sys::pidfd;
 
 /// The arguments of `checkpoint`.
-#[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// The container ID.
     pub id: &'a CStr,
@@ -50,8 +50,8 @@ pub struct Request<'a> {
     /// The address and port of a page server, which gets the memory instead of the image files; with `LazyPages`, those at
     /// which CRIU itself serves it.
     pub page_server: Option<(&'a [u8], u16)>,
-    /// The number of the file descriptor to which a NUL byte is written when pages can be requested.
-    pub status_fd: Option<i32>,
+    /// Receives a NUL byte when pages can be requested, and is then closed.
+    pub status: Cell<Option<Descriptor>>,
 }
 
 /// The log of CRIU.
@@ -124,8 +124,8 @@ fn call(criu: &mut Connection, request: &Request<'_>, options: &Options) -> Resu
     let tracks_memory = request.pre_dump || request.parent.is_some();
     request.criu.check(criu, tracks_memory)?;
     let kind = if request.pre_dump { Kind::PreDump } else { Kind::Dump };
-    let reply = criu.call(&message::request(kind, options), &mut |reply, _| match request.status_fd {
-        Some(number) if reply.script == b"status-ready" => report_ready(number),
+    let reply = criu.call(&message::request(kind, options), &mut |reply, _| match reply.script {
+        b"status-ready" => report_ready(request.status.take()),
         _ => Ok(()),
     })?;
     reply.check("dump")
@@ -234,9 +234,8 @@ impl Frozen {
     }
 }
 
-/// Reports to the caller's file descriptor that pages can be requested.
-fn report_ready(number: i32) -> Result<()> {
-    let fd =
-        inherited(number).ok_or_else(|| Error::system(Errno::BADF, format_args!("--status-fd {number}")))?;
-    write(fd, b"\0").map(drop).on(format_args!("--status-fd {number}: write"))
+/// Reports to the caller's file descriptor that pages can be requested, and closes it.
+fn report_ready(status: Option<Descriptor>) -> Result<()> {
+    let sent = status.map_or(Ok(1), |status| write(status, b"\0"));
+    sent.map(drop).on(format_args!("--status-fd: write"))
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::tcgetwinsize;
 
@@ -13,6 +14,27 @@ use crate::error::{At, Error, On, Result, Show};
 use crate::os::scm_rights;
 use crate::process::terminal::Plan;
 use crate::sys::fd::inherited;
+
+/// A console socket.
+#[derive(Clone, Copy, Debug)]
+pub enum Socket<'a> {
+    /// The path of a listening one (`--console-socket`).
+    Path(&'a CStr),
+    /// A connected one.
+    Connected(BorrowedFd<'a>),
+}
+
+impl Socket<'_> {
+    fn connect(self) -> Result<OwnedFd> {
+        match self {
+            Socket::Path(path) => scm_rights::connect(path, SocketType::STREAM)
+                .at(format_args!("--console-socket {}", Show(path))),
+            Socket::Connected(socket) => {
+                fcntl_dupfd_cloexec(socket, 3).on(format_args!("fcntl F_DUPFD_CLOEXEC"))
+            }
+        }
+    }
+}
 
 /// The socket that the child sends the PTY master to.
 pub enum Console {
@@ -27,13 +49,10 @@ pub enum Console {
 impl Console {
     /// Connects to the console socket, or creates the pair if mote stays in the foreground (`attended`). Fails if a
     /// detached process has a terminal without a console socket, and if a console socket is given without a terminal.
-    pub fn new(socket: Option<&CStr>, terminal: Option<&mut Plan>, attended: bool) -> Result<Self> {
+    pub fn new(socket: Option<Socket<'_>>, terminal: Option<&mut Plan>, attended: bool) -> Result<Self> {
         match (socket, terminal) {
             (None, None) => Ok(Console::None),
-            (Some(path), Some(_)) => Ok(Console::Socket(
-                scm_rights::connect(path, SocketType::STREAM)
-                    .at(format_args!("--console-socket {}", Show(path)))?,
-            )),
+            (Some(socket), Some(_)) => socket.connect().map(Console::Socket),
             (Some(_), None) => {
                 Err(Error::invalid(format_args!("--console-socket: process.terminal is not set")))
             }

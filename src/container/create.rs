@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::creation::{Creation, Launch, Sources, Until};
+use super::outcome::Outcome;
 use super::store::directory::{Directory, Store};
 use super::supervise::block_signals_of_writes;
 use crate::error::{Error, Result};
@@ -21,9 +22,10 @@ pub(crate) struct CreatedContainer {
 ///
 /// The [kind](crate::error::Kind) of an error is `Exists` if the ID is in use, `Invalid` or `Unsupported` for a setting,
 /// `NoProgram` or `Program` if the program cannot be executed, `Hook`, or `System`.
-pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<()> {
+pub fn create(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<Outcome> {
     block_signals_of_writes()?;
-    bring_up(store, request, Until::Created, warnings).map(drop)
+    let CreatedContainer { launch, .. } = bring_up(store, request, Until::Created, warnings)?;
+    Ok(Outcome::running(launch.launched.pid, launch.launched.pidfd))
 }
 
 /// Creates a container and, unless `until` is `Created`, starts its program. On an error everything is removed again.

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
 
-use super::console::Console;
+use super::console::{Console, Socket};
 use super::listener::ListenerReceiver;
 use super::notify::Notify;
 use super::pid_receivers::PidReceivers;
@@ -21,7 +21,7 @@ use super::store::status::{AddedNamespaces, State, Status};
 use super::time;
 use crate::bundle::{Bundle, CONFIG};
 use crate::cgroup::Cgroup;
-use crate::cgroup::manager::{Manager, Requested};
+use crate::cgroup::manager::{CgroupManager, Manager};
 use crate::cgroup::stat::oom::OomReport;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -31,6 +31,7 @@ use crate::intelrdt;
 use crate::launch::parent::{Launched, launch};
 use crate::launch::start_socket::StartWait;
 use crate::namespace::{defaults, forbidden};
+use crate::os::file::Source;
 use crate::plan::{Options, Plan};
 use crate::rootfs::id::RootId;
 
@@ -41,12 +42,12 @@ pub struct Request<'a> {
     pub id: &'a CStr,
     /// The directory of the bundle, as given: relative paths start at the working directory.
     pub bundle: &'a CStr,
-    /// A file that is read instead of the bundle's config.json.
-    pub config: Option<&'a CStr>,
+    /// What is read instead of the bundle's config.json.
+    pub config: Option<Source<'a>>,
     /// Where the PID of the container init is written and its pidfd is sent.
     pub pid_receivers: PidReceivers<'a>,
     /// The console socket, which receives the PTY master.
-    pub console_socket: Option<&'a CStr>,
+    pub console_socket: Option<Socket<'a>>,
     /// The number of fds from 3 on that the container inherits.
     pub preserve_fds: u32,
     /// The number of fds, after the preserved ones, that were passed to mote for the container (sd_listen_fds(3)).
@@ -60,7 +61,7 @@ pub struct Request<'a> {
     /// Whether the container gets a new session keyring (session-keyring(7)).
     pub new_keyring: bool,
     /// The cgroup manager.
-    pub manager: &'a Requested,
+    pub manager: &'a CgroupManager,
 }
 
 /// How far `bring_up` and its caller go before mote exits.
@@ -98,7 +99,7 @@ pub(super) struct Sources {
 pub(super) struct Creation<'a> {
     pub(super) directory: &'a Directory,
     pub(super) pid_receivers: PidReceivers<'a>,
-    console_socket: Option<&'a CStr>,
+    console_socket: Option<Socket<'a>>,
     until: Until,
     warnings: &'a mut Vec<Error>,
     pub(super) plan: Plan<'a>,

@@ -30,11 +30,9 @@ use crate::sys::signal::send;
 pub enum Force {
     /// Only a container that is stopped, not started, or whose creation was interrupted.
     No,
-    /// Any: its processes are killed. A container that does not exist is not an error.
+    /// Any: its processes are killed, and if it has none yet, the mote process that is creating it. A container that does
+    /// not exist is not an error.
     Yes,
-    /// Like `Yes`, but if the container has no process yet, the process that is creating it is killed. For the command
-    /// line only, not for a program that may be creating the container in one of its threads.
-    WithCreator,
 }
 
 /// Removes a container. Failures of poststop hooks are added to `warnings`.
@@ -44,7 +42,7 @@ pub enum Force {
 pub fn delete(store: &Store, id: &CStr, force: Force, warnings: &mut Vec<Error>) -> Result<()> {
     let directory = match force {
         Force::No => locked(store, id),
-        _ => seized(store, id, force == Force::WithCreator),
+        _ => seized(store, id),
     };
     let force = force != Force::No;
     let directory = match directory {

@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::console::Console;
+use super::console::{Console, Socket};
 use super::listener::ListenerReceiver;
+use super::outcome::Outcome;
 use super::pid_receivers::PidReceivers;
 use super::relay::Relay;
 use super::scope;
@@ -34,7 +35,8 @@ use crate::host::{Cgroups, Host};
 use crate::launch::exec::{ExecTarget, launch};
 use crate::launch::listener::ListenerHandover;
 use crate::launch::parent::Launched;
-use crate::os::{file, procfs};
+use crate::os::file::Source;
+use crate::os::procfs;
 use crate::plan::ExecPlan;
 use crate::rootfs::id::Expected;
 use crate::seccomp::Filter;
@@ -53,7 +55,7 @@ pub struct Request<'a> {
     /// Allocate a terminal even if the process file does not.
     pub terminal: bool,
     /// The console socket, which receives the PTY master.
-    pub console_socket: Option<&'a CStr>,
+    pub console_socket: Option<Socket<'a>>,
     /// The number of fds from 3 on that the process inherits.
     pub preserve_fds: u32,
     /// Cgroups below the container's: `PATH`, or `CONTROLLER,...:PATH` for the v1 hierarchies of these controllers.
@@ -67,8 +69,8 @@ pub struct Request<'a> {
 /// The source of the exec process's configuration.
 #[derive(Clone, Copy, Debug)]
 pub enum ProcessSource<'a> {
-    /// A file with a `process` as in config.json.
-    File(&'a CStr),
+    /// An object as `process` of config.json.
+    Document(Source<'a>),
     /// `process` of the container, with the changes of the command line.
     Command(&'a Command<'a>),
 }
@@ -122,12 +124,11 @@ struct Started {
     relay: Option<Box<Relay>>,
 }
 
-/// Runs a process in a container. Detached, it returns 0 as soon as the program runs. Otherwise it returns the exit
-/// status: 128 plus the signal number if a signal killed the process.
+/// Runs a process in a container. Detached, it returns as soon as the program runs; otherwise when the process has ended.
 ///
 /// Errors: [`Kind::State`] if the container is not created, running or, with `ignore_paused`, paused;
 /// [`Kind::NoProgram`] and [`Kind::Program`] for the program.
-pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<i32> {
+pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> Result<Outcome> {
     let mut container = check(locked(store, request.id)?, request)?;
     match request.detach {
         true => block_signals_of_writes()?,
@@ -145,8 +146,8 @@ pub fn exec(store: &Store, request: &Request<'_>, warnings: &mut Vec<Error>) -> 
     };
     drop(container);
     match request.detach {
-        true => Ok(0),
-        false => supervise((launched.pid, &launched.pidfd), relay, None),
+        true => Ok(Outcome::running(launched.pid, launched.pidfd)),
+        false => supervise((launched.pid, &launched.pidfd), relay, None).map(Outcome::Ended),
     }
 }
 
@@ -189,12 +190,12 @@ fn start(container: &Target, request: &Request<'_>, warnings: &mut Vec<Error>) -
     container.added.add_to(&mut config.linux);
     config.set_seccomp_receiver(request.seccomp_receiver);
     let own = config.process.take().ok_or_else(lost)?;
-    let mut file;
+    let mut text_of_process;
     let mut process = match request.process {
         ProcessSource::Command(command) => command.change(own),
-        ProcessSource::File(path) => {
-            file = file::read(CWD, path)?;
-            complete(Process::decode(path.to_str().unwrap_or("process"), &mut file)?, own)
+        ProcessSource::Document(source) => {
+            text_of_process = source.read()?;
+            complete(Process::decode(source.name("process"), &mut text_of_process)?, own)
         }
     };
     process.terminal |= request.terminal;

@@ -1,18 +1,20 @@
 //! The operations on containers, one file for each, and the state directory (`store/`).
 
 pub mod checkpoint;
-pub(crate) mod console;
+pub mod console;
 pub mod create;
 pub(crate) mod creation;
 pub mod criu;
 pub mod delete;
 pub mod events;
 pub mod exec;
+pub mod find;
 pub mod kill;
 pub mod list;
 pub(crate) mod listener;
 pub mod mounts;
 pub(crate) mod notify;
+pub mod outcome;
 pub mod pause;
 pub mod pid_receivers;
 pub mod ps;

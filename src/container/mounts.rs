@@ -4,8 +4,6 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use rustix::fs::CWD;
-
 use super::exec::root_of;
 use super::store::directory::Store;
 use super::store::identity::check_alive;
@@ -20,12 +18,12 @@ use crate::host::Cgroups;
 use crate::launch::in_mount_namespace::run;
 use crate::namespace::entry::ContainerNamespaces;
 use crate::namespace::idmap;
-use crate::os::file;
+use crate::os::file::Source;
 use crate::os::procfs;
 use crate::rootfs::extra::{self, Plan};
 use crate::rootfs::{Context, cgroup::View, idmap::UserNamespace};
 
-/// The operation on the mounts listed in a file.
+/// The operation on the mounts listed in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Mount them.
@@ -34,11 +32,11 @@ pub enum Change {
     Remove,
 }
 
-/// Changes the mounts of a container that is created, running or paused. Either all mounts of the file are added or
-/// none. The file contains an array like `mounts` of config.json.
+/// Changes the mounts of a container that is created, running or paused. Either all its mounts are added or
+/// none. The document is an array like `mounts` of config.json.
 ///
 /// Errors: [`Kind::State`] if the container is not running or has no mount namespace.
-pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<()> {
+pub fn change(store: &Store, id: &CStr, document: Source<'_>, change: Change) -> Result<()> {
     let directory = locked(store, id)?;
     let known = snapshot::of(&directory)?;
     let Snapshot { status, state } = &known;
@@ -60,8 +58,8 @@ pub fn change(store: &Store, id: &CStr, file: &CStr, change: Change) -> Result<(
     }
     let user = config.process.as_ref().map_or((0, 0), |process| (process.user.uid, process.user.gid));
     let (entry, expected) = ((ContainerNamespaces::new(namespaces), user), root_of(&directory)?);
-    let mut list = file::read(CWD, file)?;
-    let mounts = top_level::mounts(file.to_str().unwrap_or("mounts"), &mut list)?;
+    let mut list = document.read()?;
+    let mounts = top_level::mounts(document.name("mounts"), &mut list)?;
     if change == Change::Remove {
         let none = &mut |_| Ok(Vec::new());
         return run(entry, &init, expected, directory.fd(), none, |root, _| extra::remove(&mounts, root));

@@ -17,6 +17,7 @@ use super::create;
 use super::creation::{Creation, Sources, Until};
 use super::criu::{CriuOptions, path_of};
 use super::delete;
+use super::outcome::Outcome;
 use super::relay::Relay;
 use super::run::Foreground;
 use super::store::directory::Store;
@@ -52,7 +53,7 @@ pub struct Request<'a> {
 /// The log of CRIU.
 const LOG: &CStr = c"restore.log";
 
-/// Restores a container. Detached (no `foreground`), it returns 0 as soon as the processes run; otherwise the exit status as
+/// Restores a container. Detached (no `foreground`), it returns as soon as the processes run; otherwise as
 /// [`run`](super::run::run) does. On an error everything is removed again.
 ///
 /// Errors: those of [`create`](create::create) for the configuration; [`Unsupported`](ErrorKind::Unsupported) if CRIU is not
@@ -62,7 +63,7 @@ pub fn restore(
     request: &Request<'_>,
     foreground: Option<Foreground>,
     warnings: &mut Vec<Error>,
-) -> Result<i32> {
+) -> Result<Outcome> {
     let until = if foreground.is_some() { Until::Ended } else { Until::Running };
     match foreground {
         None => block_signals_of_writes()?,
@@ -79,14 +80,16 @@ pub fn restore(
     let creation = planned.inspect_err(|_| drop(directory.remove()))?;
     let Restored { pid, pidfd, relay } = Restoration::new(creation, &request.criu).make()?;
     directory.unlock()?;
-    let Some(Foreground { keep, .. }) = foreground else { return Ok(0) };
+    let Some(Foreground { keep, .. }) = foreground else {
+        return Ok(Outcome::running(pid, pidfd));
+    };
     let code = supervise((pid, &pidfd), relay, None)?;
     // `false`: another command has deleted it.
     if !keep && directory.lock()? {
         let removed = delete::remove(&directory, warnings);
         warnings.extend(removed.err());
     }
-    Ok(code)
+    Ok(Outcome::Ended(code))
 }
 
 /// A restored container init.

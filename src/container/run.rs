@@ -7,6 +7,7 @@ use rustix::process::{Pid, set_child_subreaper};
 use super::create::{CreatedContainer, Request, bring_up};
 use super::creation::{Launch, Until};
 use super::delete;
+use super::outcome::Outcome;
 use super::store::directory::Store;
 use super::supervise::{block_signals, block_signals_of_writes, supervise};
 use crate::cgroup::stat::oom::OomReport;
@@ -21,9 +22,8 @@ pub struct Foreground {
     pub subreaper: bool,
 }
 
-/// Runs a container. Detached (no `foreground`), it returns 0 as soon as the program runs. Otherwise it returns the
-/// exit status, 128 plus the signal number if a signal killed the container init, and removes the container unless
-/// `keep`.
+/// Runs a container. Detached (no `foreground`), it returns as soon as the program runs; otherwise when the container
+/// init has ended and, unless `keep`, the container has been removed.
 ///
 /// Errors: those of [`create`](super::create::create). An error after the program was started is only a warning, unless
 /// mote cannot wait for its exit.
@@ -32,7 +32,7 @@ pub fn run(
     request: &Request<'_>,
     foreground: Option<Foreground>,
     warnings: &mut Vec<Error>,
-) -> Result<i32> {
+) -> Result<Outcome> {
     let Some(Foreground { keep, subreaper }) = foreground else {
         block_signals_of_writes()?;
         let CreatedContainer { directory, launch } = bring_up(store, request, Until::Running, warnings)?;
@@ -40,7 +40,7 @@ pub fn run(
         if let Some(notify) = launch.notify {
             notify.wait(launch.launched.pid.as_raw_nonzero().get(), &launch.launched.pidfd)?;
         }
-        return Ok(0);
+        return Ok(Outcome::running(launch.launched.pid, launch.launched.pidfd));
     };
     if subreaper {
         // Any PID means true.
@@ -67,5 +67,5 @@ pub fn run(
         };
         warnings.extend(removed.err());
     }
-    Ok(code)
+    Ok(Outcome::Ended(code))
 }

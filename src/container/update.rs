@@ -1,10 +1,7 @@
 //! `update`: changes the resource limits of a container.
 
-use alloc::boxed::Box;
 use alloc::format;
 use core::ffi::CStr;
-
-use rustix::fs::CWD;
 
 use super::scope;
 use super::store::directory::{Directory, Store};
@@ -22,27 +19,16 @@ use crate::config::resources::Resources;
 use crate::error::{At, Error, Kind, Result};
 use crate::host::Cgroups;
 use crate::intelrdt;
-use crate::os::file;
-use crate::sys::fd::inherited;
+use crate::os::file::Source;
 
 /// The arguments of `update`.
 pub struct Request<'a> {
     /// The container ID.
     pub id: &'a CStr,
-    /// The limits to change.
-    pub limits: Limits<'a>,
+    /// The limits to change, an object as `linux.resources` of config.json. Those that are not given are not changed.
+    pub resources: Source<'a>,
     /// Lines for the `schemata` file of its resctrl group.
     pub schemata: &'a [&'a str],
-}
-
-/// The new limits; limits that are not given are not changed.
-pub enum Limits<'a> {
-    /// A file with an object as `linux.resources` of config.json.
-    File(&'a CStr),
-    /// The same from the standard input.
-    Standard,
-    /// These.
-    Given(Box<Resources<'a>>),
 }
 
 /// Changes the limits of a container that is created, running or paused. If a change fails, the others are undone as
@@ -62,19 +48,8 @@ pub fn update(store: &Store, request: Request<'_>) -> Result<()> {
     }
     let mut text = directory.read(CONFIG)?.unwrap_or_default();
     let config = Config::decode("config.json", &mut text)?;
-    let mut file;
-    let resources = match request.limits {
-        Limits::Given(resources) => *resources,
-        Limits::File(path) => {
-            file = file::read(CWD, path)?;
-            Resources::decode(path.to_str().unwrap_or("resources"), &mut file)?
-        }
-        Limits::Standard => {
-            let stdin = inherited(0).ok_or_else(|| refuse("the standard input is closed"))?;
-            file = file::read_all(stdin, c"standard input")?;
-            Resources::decode("standard input", &mut file)?
-        }
-    };
+    let mut document = request.resources.read()?;
+    let resources = Resources::decode(request.resources.name("resources"), &mut document)?;
     let earlier = &config.linux.resources.devices;
     match &status.cgroup {
         Some(path) => limit(&directory, status, path, &resources, earlier)?,

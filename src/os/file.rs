@@ -5,13 +5,49 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io;
 
 use crate::error::{Error, On, Result, Show};
+use crate::sys::fd::inherited;
 
 /// The largest file that is read, in bytes.
 pub const MAX_SIZE: usize = 16 << 20;
+
+/// A document that is passed to mote.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// The file at a path, relative to the working directory.
+    Path(&'a CStr),
+    /// Its text.
+    Bytes(&'a [u8]),
+    /// What can be read from the standard input.
+    StandardInput,
+}
+
+impl<'a> Source<'a> {
+    /// Reads it. Errors: the standard input is closed; those of [`read`].
+    pub fn read(self) -> Result<Vec<u8>> {
+        match self {
+            Source::Path(path) => read(CWD, path),
+            Source::Bytes(bytes) => Ok(bytes.to_vec()),
+            Source::StandardInput => {
+                let stdin = inherited(0);
+                let stdin = stdin.ok_or_else(|| Error::invalid(format_args!("standard input is closed")))?;
+                read_all(stdin, c"standard input")
+            }
+        }
+    }
+
+    /// Its name in errors: its path, or `what` if it has none that can be printed.
+    pub fn name(self, what: &'a str) -> &'a str {
+        match self {
+            Source::Path(path) => path.to_str().unwrap_or(what),
+            Source::Bytes(_) => what,
+            Source::StandardInput => "standard input",
+        }
+    }
+}
 
 /// Reads the file at a path, relative to `directory`. Errors: it is larger than [`MAX_SIZE`].
 pub fn read(directory: BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {

@@ -1,7 +1,8 @@
 //! Access to the operating system without unsafe code: files, procfs, sockets, netlink, D-Bus.
 
 pub mod dbus;
-pub(crate) mod file;
+pub mod descriptor;
+pub mod file;
 pub(crate) mod netlink;
 pub(crate) mod process;
 pub(crate) mod procfs;

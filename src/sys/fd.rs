@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::{__NR_close, __NR_close_range, __NR_fcntl, F_GETFD, F_SETOWN};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, FdFlags, Result, fcntl_getfd};
 
@@ -98,6 +98,12 @@ pub(crate) fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
 /// standard ones, are closed by execve(2).
 pub fn is_inherited(number: RawFd) -> bool {
     inherited(number).is_some_and(|fd| fcntl_getfd(fd).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC)))
+}
+
+/// Takes the ownership of a file descriptor that this process has [inherited](is_inherited).
+pub fn take_inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: it is open, and as it is inherited it has no other owner.
+    is_inherited(number).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// The number of file descriptors that are open from 3 on without a gap. open(2) returns the lowest free number. So if

@@ -21,12 +21,14 @@ pub(crate) mod net;
 pub(crate) mod pidfd;
 mod program;
 pub(crate) mod program_text;
+pub(crate) mod reaper;
 pub(crate) mod rlimit;
 pub(crate) mod sched;
 pub mod seccomp;
 pub(crate) mod self_exe;
 pub mod signal;
 pub(crate) mod slot;
+pub(crate) mod stack;
 pub mod start;
 pub(crate) mod time;
 

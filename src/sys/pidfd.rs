@@ -1,8 +1,8 @@
 //! Waits for a process by its pidfd, which is readable once the process has ended (pidfd_open(2)).
 
-use linux_raw_sys::general::__WALL;
+use linux_raw_sys::general::{__NR_ioctl, __WALL};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
@@ -64,6 +64,31 @@ const ALL: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::from_bits_
 /// Calls waitid(2). `None`: there is no such child; `Some(None)`: it has not ended.
 fn wait_id(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
     waitid(WaitId::PidFd(child.as_fd()), options).ok()
+}
+
+/// `struct pidfd_info` of include/uapi/linux/pidfd.h, in its first version.
+#[repr(C)]
+#[derive(Default)]
+struct Information {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// A request of ioctl(2).
+const PIDFD_GET_INFO: usize = rustix::ioctl::opcode::read_write::<Information>(0xff, 11) as usize;
+/// Flag: the exit code is requested, or present.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How a process has ended that its parent has waited for; `None` if it has not been waited for, or if the kernel is older than
+/// linux 6.15.
+pub(crate) fn exit_status(pidfd: &OwnedFd) -> Option<End> {
+    let mut information = Information { mask: PIDFD_INFO_EXIT, ..Information::default() };
+    let (fd, place) = (pidfd.as_raw_fd() as usize, &raw mut information as usize);
+    // SAFETY: the structure has the size that is part of the request, and outlives the call.
+    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, PIDFD_GET_INFO, place) }).ok()?;
+    (information.mask & PIDFD_INFO_EXIT != 0).then(|| End::of_status(information.exit_code))
 }
 
 fn end_of(status: Option<WaitIdStatus>) -> Option<End> {

@@ -1,7 +1,7 @@
 //! Programs compared with the direct evaluation of their rules.
 
-use mote::cgroup::devices::program::assemble;
-use mote::config::device::DeviceRule;
+use mote::internal::cgroup::devices::program::assemble;
+use mote::internal::config::device::DeviceRule;
 
 use crate::interpreter::{check, run};
 use crate::reference::{Random, allows, requests, rule};

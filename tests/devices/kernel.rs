@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use mote::cgroup::devices::program::assemble;
-use mote::sys::bpf;
+use mote::internal::cgroup::devices::program::assemble;
+use mote::internal::sys::bpf;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;

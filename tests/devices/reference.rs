@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use mote::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
+use mote::internal::config::device::{ACCESS_MKNOD, ACCESS_READ, ACCESS_WRITE, DeviceRule};
 
 use crate::interpreter::Request;
 

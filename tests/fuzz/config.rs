@@ -3,10 +3,10 @@
 
 #![no_main]
 
-use mote::cgroup::placement::Placement;
-use mote::host::{Cgroups, Host};
-use mote::plan::{Options, Plan};
-use mote::config::Config;
+use mote::internal::cgroup::placement::Placement;
+use mote::internal::host::{Cgroups, Host};
+use mote::internal::plan::{Options, Plan};
+use mote::internal::config::Config;
 
 libfuzzer_sys::fuzz_target!(|document: &[u8]| {
     let mut text = document.to_vec();

@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use mote::criu::message::Reply;
-use mote::criu::wire::{Value, Writer, fields};
+use mote::internal::criu::message::Reply;
+use mote::internal::criu::wire::{Value, Writer, fields};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = Reply::decode(bytes);

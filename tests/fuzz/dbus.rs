@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use mote::os::dbus::read::{HEAD, Message, length};
+use mote::internal::os::dbus::read::{HEAD, Message, length};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let given = bytes.get(..HEAD).and_then(length);

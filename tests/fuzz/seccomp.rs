@@ -3,10 +3,10 @@
 
 #![no_main]
 
-use mote::seccomp::ahead::refuses;
-use mote::seccomp::{ARCHS, Context, Filter, compile};
-use mote::config::Config;
-use mote::sys::seccomp::Call;
+use mote::internal::seccomp::ahead::refuses;
+use mote::internal::seccomp::{ARCHS, Context, Filter, compile};
+use mote::internal::config::Config;
+use mote::internal::sys::seccomp::Call;
 
 const LISTENED: Context = Context { native: &ARCHS[0], has_receiver: true, ordinary: false };
 

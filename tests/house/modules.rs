@@ -2,11 +2,13 @@
 
 /// Each module with those it may use, which are all below it.
 pub const MODULES: &[(&str, &[&str])] = &[
-    ("main", &["cli", "sys"]),
+    ("main", &["cli", "serve", "sys"]),
     // Of most modules only their option tables, for `features`.
     (
         "cli",
         &[
+            "engine",
+            "operations",
             "container",
             "criu",
             "args",
@@ -23,6 +25,12 @@ pub const MODULES: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
+    ("serve", &["engine", "operations", "caller", "error", "sys"]),
+    ("engine", &["operations", "container", "os", "error"]),
+    // Of `container` and `cgroup` only the types of results and settings: the operations are carried out by another process.
+    ("client", &["operations", "program", "container", "cgroup", "json", "os", "error", "sys"]),
+    ("program", &["error"]),
+    ("operations", &["container", "cgroup", "criu", "os", "error"]),
     (
         "container",
         &[

@@ -115,6 +115,7 @@ impl File {
                 _ => continue,
             };
             let mut rest = &self.code[at + 2..];
+            rest = rest.strip_prefix("internal::").unwrap_or(rest);
             while let Some(above) = rest.strip_prefix("super::") {
                 base.pop();
                 rest = above;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mote::config::Config;
+use mote::internal::config::Config;
 
 use crate::random::Random;
 use crate::reference::compare;

@@ -1,7 +1,7 @@
 //! Limits of depth and size: excess is rejected before it costs memory or time.
 
-use mote::config::Config;
-use mote::json::{Decoder, MAX_DEPTH, MAX_SIZE};
+use mote::internal::config::Config;
+use mote::internal::json::{Decoder, MAX_DEPTH, MAX_SIZE};
 
 use crate::{error, read, skip};
 

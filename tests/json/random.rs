@@ -1,6 +1,6 @@
 //! Random documents with known values, written in unusual forms: the decoder must return the values.
 
-use mote::json::Decoder;
+use mote::internal::json::Decoder;
 
 use crate::reference::{Tree, compare, walk};
 use crate::{read, reference, skip};

@@ -1,7 +1,7 @@
 //! A second JSON reader, as simple as possible, and the comparison of its result with that of `Decoder`. It is used by
 //! the tests and by the fuzz target `json`.
 
-use mote::json::{Decoder, MAX_DEPTH};
+use mote::internal::json::{Decoder, MAX_DEPTH};
 
 /// A value of a document.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 extern crate alloc;
 
-use mote::json::{Decoder, Integer};
+use mote::internal::json::{Decoder, Integer};
 
 use crate::{error, read, skip};
 

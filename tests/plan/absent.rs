@@ -1,6 +1,6 @@
 //! Members that are absent, or zero as written by Go's encoder: both documents of each pair have the same meaning.
 
-use mote::config::Config;
+use mote::internal::config::Config;
 
 /// Members as engines write them, and their equivalent in full.
 const SAME: &[(&str, &str)] = &[

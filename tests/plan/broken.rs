@@ -4,7 +4,7 @@
 //! limit of valid values. The members follow the opening brace, so that their first line is line 2; other required
 //! members come after them.
 
-use mote::error::{Error, Kind};
+use mote::internal::error::{Error, Kind};
 use std::fs;
 
 use crate::host::{host, plan};

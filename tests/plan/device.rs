@@ -79,7 +79,7 @@ fn distinct(
 fn devices_of_a_program() {
     let rule = |allow, kind: char, major, minor, access| {
         let kind = u8::try_from(kind).unwrap();
-        mote::config::device::DeviceRule { allow, kind, major, minor, access }
+        mote::internal::config::device::DeviceRule { allow, kind, major, minor, access }
     };
     let rules = [
         rule(false, 'a', None, None, 7),
@@ -87,7 +87,7 @@ fn devices_of_a_program() {
         rule(true, 'b', None, Some(5), 1),
         rule(false, 'b', Some(7), Some(5), 1),
     ];
-    let program = mote::cgroup::devices::program::assemble(&rules).unwrap();
+    let program = mote::internal::cgroup::devices::program::assemble(&rules).unwrap();
     let mut items = devices("devices", &format!("configured: {program:x?}")).items;
     // Every container may create nodes, and open its default devices.
     items.retain(|item| item.contains("10:229") || item.starts_with('b'));

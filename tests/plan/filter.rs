@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use mote::seccomp::{ALLOW, ARCHS, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
+use mote::internal::seccomp::{
+    ALLOW, ARCHS, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP,
+};
 
 use crate::names::{self, FILTER_FLAGS, bits, errno};
 use crate::rows::{column, rows};

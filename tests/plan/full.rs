@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::LazyLock;
 
-use mote::config::Config;
-use mote::error::Error;
+use mote::internal::config::Config;
+use mote::internal::error::Error;
 
 use crate::print::entries;
 use crate::text::{check, fail_with, path_of, show as show_entries};

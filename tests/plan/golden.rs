@@ -18,8 +18,8 @@
 use std::collections::HashMap;
 use std::fs;
 
-use mote::error::Kind;
-use mote::host::Host;
+use mote::internal::error::Kind;
+use mote::internal::host::Host;
 
 use crate::host::{host, plan};
 use crate::text::{Entry, check, difference, fail_with, path_of, show};

@@ -1,11 +1,11 @@
 //! Hosts for the tests, and the plan for one of them.
 
-use mote::cgroup::placement::Placement;
-use mote::config::Config;
-use mote::error::Result;
-use mote::host::{Cgroups, Host};
-use mote::plan::{Options, Plan};
-use mote::process::caps;
+use mote::internal::cgroup::placement::Placement;
+use mote::internal::config::Config;
+use mote::internal::error::Result;
+use mote::internal::host::{Cgroups, Host};
+use mote::internal::plan::{Options, Plan};
+use mote::internal::process::caps;
 
 use crate::text::Entry;
 use crate::{filter, print};

@@ -1,9 +1,9 @@
 //! Names for numbers, by field, as in the kernel's headers.
 
 use linux_raw_sys::general as sys;
-use mote::config::linux::NamespaceKind;
-use mote::config::process::{POLICIES, RLIMITS, SCHEDULER_FLAGS};
-use mote::process::caps;
+use mote::internal::config::linux::NamespaceKind;
+use mote::internal::config::process::{POLICIES, RLIMITS, SCHEDULER_FLAGS};
+use mote::internal::process::caps;
 
 const CLONE: [(&str, u64); 8] = [
     ("CLONE_NEWUSER", sys::CLONE_NEWUSER as u64),
@@ -60,9 +60,9 @@ pub const FILTER_FLAGS: [(&str, u64); 6] = [
 
 /// Bits 0 and up, as `DeviceRule` has them.
 const ACCESS: [(&str, u64); 3] = [
-    ("r", mote::config::device::ACCESS_READ as u64),
-    ("w", mote::config::device::ACCESS_WRITE as u64),
-    ("m", mote::config::device::ACCESS_MKNOD as u64),
+    ("r", mote::internal::config::device::ACCESS_READ as u64),
+    ("w", mote::internal::config::device::ACCESS_WRITE as u64),
+    ("m", mote::internal::config::device::ACCESS_MKNOD as u64),
 ];
 
 const MEMORY_POLICIES: [&str; 7] = [

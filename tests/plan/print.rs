@@ -4,7 +4,7 @@
 //! different values never print the same text. Masks are printed as names of their bits, numbers with a meaning by its
 //! name, modes in octal.
 
-use mote::hooks::POINTS;
+use mote::internal::hooks::POINTS;
 
 use crate::device::devices;
 use crate::names::{mask, numbers, word};

@@ -1,8 +1,10 @@
 //! mote's evaluation of filters before they are loaded, compared with the interpreter and with the kernel.
 
-use mote::seccomp::ahead::{kills, refuses};
-use mote::seccomp::{ALLOW, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP};
-use mote::sys::seccomp::Call as Known;
+use mote::internal::seccomp::ahead::{kills, refuses};
+use mote::internal::seccomp::{
+    ALLOW, Arch, ERRNO, Filter, KILL_PROCESS, KILL_THREAD, LOG, NOTIFY, TRACE, TRAP,
+};
+use mote::internal::sys::seccomp::Call as Known;
 
 use crate::interpreter::{Call, native, run};
 use crate::kernel::{call, child};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
 
-use mote::seccomp::{ARCHS, Arch};
+use mote::internal::seccomp::{ARCHS, Arch};
 
 use crate::interpreter::{Call, Instruction, check, native, run};
 use crate::library::Library;

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mote::config::Config;
-use mote::config::seccomp::Seccomp;
+use mote::internal::config::Config;
+use mote::internal::config::seccomp::Seccomp;
 
 use crate::differential::{Known, Pair};
 use crate::library::Library;
@@ -39,10 +39,11 @@ fn read(section: &Seccomp<'_>) -> Profile {
     // The strings live as long as the text of the file; the vectors are leaked.
     let word = |word: &str, all: &'static [&'static str]| *all.iter().find(|known| **known == word).unwrap();
     let archs = section.architectures.iter().map(|arch| arch.strip_prefix("SCMP_ARCH_").unwrap());
-    let archs =
-        archs.map(|arch| mote::seccomp::Arch::find(arch).unwrap().name).filter(|arch| *arch != "X86_64");
+    let archs = archs
+        .map(|arch| mote::internal::seccomp::Arch::find(arch).unwrap().name)
+        .filter(|arch| *arch != "X86_64");
     let lines = section.syscalls.iter().map(|rule| Line {
-        action: word(rule.action, &mote::config::seccomp::ACTIONS),
+        action: word(rule.action, &mote::internal::config::seccomp::ACTIONS),
         errno: rule.errno_ret,
         names: rule.names.iter().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect(),
         conditions: rule
@@ -56,7 +57,7 @@ fn read(section: &Seccomp<'_>) -> Profile {
     });
     Profile {
         archs: ["X86_64"].into_iter().chain(archs).collect(),
-        default: word(section.default_action, &mote::config::seccomp::ACTIONS),
+        default: word(section.default_action, &mote::internal::config::seccomp::ACTIONS),
         errno: section.default_errno_ret,
         lines: lines.collect(),
     }

@@ -1,6 +1,6 @@
 //! An interpreter for classic BPF as in seccomp(2), which counts instructions and checks every access.
 
-use mote::seccomp::Arch;
+use mote::internal::seccomp::Arch;
 
 /// `struct sock_filter`: code, jump if true, jump if false, value.
 pub type Instruction = (u16, u8, u8, u32);

@@ -1,7 +1,7 @@
 //! Programs loaded into the kernel, in a child.
 #![allow(unsafe_code)]
 
-use mote::seccomp::Filter;
+use mote::internal::seccomp::Filter;
 
 use crate::profile::{Line, Profile};
 
@@ -48,7 +48,12 @@ fn profile(action: &'static str, names: &[&str]) -> Profile {
     };
     let all = ["exit", "exit_group", "getpid", "close", "prctl", "seccomp", "cachestat"];
     let lines = vec![line("SCMP_ACT_ALLOW", &all), line(action, names)];
-    Profile { archs: vec![mote::seccomp::Arch::native().name], default: "SCMP_ACT_ERRNO", errno: None, lines }
+    Profile {
+        archs: vec![mote::internal::seccomp::Arch::native().name],
+        default: "SCMP_ACT_ERRNO",
+        errno: None,
+        lines,
+    }
 }
 
 #[test]
@@ -71,8 +76,9 @@ fn listener_is_a_file_descriptor() {
     let profile = profile("SCMP_ACT_NOTIFY", &["sync"]);
     let mut section = profile.section();
     section.flags = vec!["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
-    let context = mote::seccomp::Context { native: profile.native(), has_receiver: true, ordinary: false };
-    let program = mote::seccomp::compile(&section, context).unwrap();
+    let context =
+        mote::internal::seccomp::Context { native: profile.native(), has_receiver: true, ordinary: false };
+    let program = mote::internal::seccomp::compile(&section, context).unwrap();
     assert!(program.has_listener());
     assert_eq!(program.flags, 1 | 1 << 3 | 1 << 4 | 1 << 5);
     let code = child(|| match program.load() {
@@ -106,6 +112,6 @@ fn invalid_program_is_rejected() {
 
 #[test]
 fn actions_of_the_kernel() {
-    assert!(mote::seccomp::is_action_available(mote::seccomp::ALLOW));
-    assert!(!mote::seccomp::is_action_available(0x1234_0000));
+    assert!(mote::internal::seccomp::is_action_available(mote::internal::seccomp::ALLOW));
+    assert!(!mote::internal::seccomp::is_action_available(0x1234_0000));
 }

@@ -1,6 +1,6 @@
 //! The syscall table, compared with the numbers of libseccomp and of the kernel's headers with which mote is compiled.
 
-use mote::seccomp::ARCHS;
+use mote::internal::seccomp::ARCHS;
 
 use crate::headers::NUMBERS;
 use crate::library::Library;
@@ -43,7 +43,7 @@ fn libseccomp_has_the_same_numbers() {
 
 #[test]
 fn the_kernels_headers_have_the_same_numbers() {
-    let native = mote::seccomp::Arch::native().name;
+    let native = mote::internal::seccomp::Arch::native().name;
     let rows = rows();
     for (name, number) in NUMBERS {
         let name = name.trim_start_matches("__NR_");

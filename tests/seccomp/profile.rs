@@ -1,7 +1,7 @@
 //! Profiles for the tests, which can be passed to mote, to libseccomp and to the direct evaluation.
 
-use mote::config::seccomp::{Arg, Rule, Seccomp};
-use mote::seccomp::{Arch, Context, Filter, compile};
+use mote::internal::config::seccomp::{Arg, Rule, Seccomp};
+use mote::internal::seccomp::{Arch, Context, Filter, compile};
 
 /// `SCMP_CMP_*` by libseccomp's numbers.
 pub const OPERATORS: [&str; 8] = [

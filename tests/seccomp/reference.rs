@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use mote::seccomp::Arch;
+use mote::internal::seccomp::Arch;
 
 use crate::interpreter::Call;
 use crate::profile::{Condition, Profile, verdict};

@@ -1,7 +1,7 @@
 //! Single rules of a profile, and the errors of rejected profiles.
 
-use mote::config::seccomp::{Arg, Rule, Seccomp};
-use mote::seccomp::{Arch, Context, Filter, compile};
+use mote::internal::config::seccomp::{Arg, Rule, Seccomp};
+use mote::internal::seccomp::{Arch, Context, Filter, compile};
 
 use crate::differential::Pair;
 use crate::interpreter::{Call, check, native, run};
@@ -161,7 +161,7 @@ fn random_profiles_equal_the_direct_evaluation() {
     let mut random = Random(0xb00c);
     let names: Vec<&str> = crate::rows::rows().iter().map(|row| row.0).collect();
     for index in 0..200 {
-        let archs = vec![mote::seccomp::ARCHS[index % 23].name];
+        let archs = vec![mote::internal::seccomp::ARCHS[index % 23].name];
         let archs = if archs[0] == "X32" { vec!["X86_64", "X32"] } else { archs };
         let profile = random.profile(archs, &names, false);
         Pair::new(&profile, None).every_call(&mut random, 8);

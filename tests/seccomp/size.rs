@@ -1,7 +1,7 @@
 //! The size of programs and the number of instructions per call, which is also the cost of loading, as the kernel runs
 //! a new filter once for every number.
 
-use mote::seccomp::Arch;
+use mote::internal::seccomp::Arch;
 
 use crate::engines::profile;
 use crate::interpreter::{Call, Instruction, native, run};

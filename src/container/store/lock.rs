@@ -35,17 +35,17 @@ pub fn locked(store: &Store, id: &CStr) -> Result<Directory> {
 
 /// Opens and locks a container's state directory to remove the container. If the lock is held, the container init is
 /// killed first, so that a command that waits for it, or for a hook, fails and releases the lock. If there is no
-/// container init yet, and `creator` is set, the process that creates the container is killed.
+/// container init yet, the process that creates the container is killed.
 ///
 /// Errors: [`Kind::NotFound`] if the container does not exist or was removed meanwhile.
-pub fn seized(store: &Store, id: &CStr, creator: bool) -> Result<Directory> {
+pub fn seized(store: &Store, id: &CStr) -> Result<Directory> {
     let directory = store.open(id)?;
     let free = directory.try_lock()?;
     if !free {
         let status = Status::read(&directory).unwrap_or_default().unwrap_or_default();
         match status.process.open()? {
             Some(process) => kill(&process)?,
-            None if creator && status.process.pid == 0 => kill_creator(&directory)?,
+            None if status.process.pid == 0 => kill_creator(&directory)?,
             None => {}
         }
     }

@@ -3,10 +3,10 @@
 
 use std::ffi::{CStr, c_char};
 
-use mote::cgroup::manager::Requested;
-use mote::container::create::{Request, create};
-use mote::container::pid_receivers::PidReceivers;
-use mote::container::store::directory::Store;
+use mote::internal::cgroup::manager::Requested;
+use mote::internal::container::create::{Request, create};
+use mote::internal::container::pid_receivers::PidReceivers;
+use mote::internal::container::store::directory::Store;
 
 /// Creates a container, which then waits for `mote start`. Returns 0, or 1 after it has printed an error.
 ///

@@ -1,0 +1,43 @@
+//! The program that carries out operations, which the library contains (feature `program`).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use miniz_oxide::inflate::decompress_slice_iter_to_slice;
+use rustix::fd::OwnedFd;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::{Errno, write};
+
+use crate::error::{Error, On, Result};
+
+/// The program, compressed in the format of RFC 1951.
+static COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/program"));
+
+// SIZE: its size in bytes.
+include!(concat!(env!("OUT_DIR"), "/program_size.rs"));
+
+/// Writes the program to a sealed memfd.
+///
+/// Errors: EACCES of memfd_create(2) if the sysctl `vm.memfd_noexec` is 2.
+pub(crate) fn open() -> Result<OwnedFd> {
+    let mut bytes: Vec<u8> = vec![0; SIZE];
+    let size = decompress_slice_iter_to_slice(&mut bytes, core::iter::once(COMPRESSED), false, true);
+    if size != Ok(SIZE) {
+        return Err(Error::invalid(format_args!("the program in the library is damaged")));
+    }
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match memfd_create(c"mote", flags | MemfdFlags::EXEC) {
+        // Before linux 6.3 every memfd could be executed, and there was no flag.
+        Err(Errno::INVAL) => memfd_create(c"mote", flags),
+        file => file,
+    };
+    let file = file.on(format_args!("memfd_create"))?;
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let count = write(&file, rest).on(format_args!("write memfd"))?;
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    fcntl_add_seals(&file, seals).on(format_args!("fcntl F_ADD_SEALS"))?;
+    Ok(file)
+}
