@@ -27,7 +27,10 @@ use crate::container::state::{Report, report};
 use crate::container::store::directory::Store;
 use crate::container::update::{self, update};
 use crate::container::{find, list};
+use crate::document::features::features;
+use crate::document::template::template;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::operations::{self as operation, AbsolutePath, CreateOptions, Operation, Settings, Text};
 use crate::os::descriptor::Descriptor;
 
@@ -110,6 +113,18 @@ fn foreground(given: Option<operation::Foreground>) -> Option<run::Foreground> {
 impl Run for operation::GetVersion {
     fn run(&self, _: &Engine, _: &mut Reports<'_>) -> Result<String> {
         Ok(operation::VERSION.into())
+    }
+}
+
+impl Run for operation::GetFeatures {
+    fn run(&self, engine: &Engine, _: &mut Reports<'_>) -> Result<String> {
+        Ok(features(engine.settings.search_path.get()))
+    }
+}
+
+impl Run for operation::GetTemplate {
+    fn run(&self, _: &Engine, _: &mut Reports<'_>) -> Result<String> {
+        Ok(template(&Host::read()?, self.rootless))
     }
 }
 

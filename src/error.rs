@@ -4,6 +4,8 @@
 //! also occur in the child, which must not allocate, and are sent to the parent in one packet. Context is added from
 //! the inside out: the system call with its arguments ([`On::on`]), the field or object ([`At::at`]), and the command.
 
+mod field;
+
 use alloc::boxed::Box;
 use core::ascii::escape_default;
 use core::fmt::{self, Write};

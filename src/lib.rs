@@ -31,6 +31,7 @@ mod client;
 mod config;
 mod container;
 mod criu;
+mod document;
 mod engine;
 mod errno;
 mod error;
@@ -76,6 +77,6 @@ pub mod internal {
         )* };
     }
     modules! {
-        args caller cgroup config container criu engine error hooks host json operations os plan process rootfs seccomp serve sys
+        args caller cgroup config container criu document engine error hooks host json operations os plan process rootfs seccomp serve sys
     }
 }

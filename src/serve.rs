@@ -69,7 +69,7 @@ fn dispatch(socket: &OwnedFd, header: &Header, (fds, bytes): Content) -> Result<
         };
     }
     dispatch! {
-        GetVersion Create Start Exec Kill Delete GetState List Processes Pause Update ChangeMounts Events Checkpoint Restore
+        GetVersion GetFeatures GetTemplate Create Start Exec Kill Delete GetState List Processes Pause Update ChangeMounts Events Checkpoint Restore
         Find
     }
 }

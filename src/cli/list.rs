@@ -1,13 +1,14 @@
 //! `mote list`: lists all containers as a table, as JSON, or their IDs only.
 
 use mote::internal::container::state::Report;
+use mote::internal::document::pretty::pretty;
+use mote::internal::document::state::{text, user_name};
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::operations::List;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
-use super::output::{pretty, print, user_name};
-use super::state;
+use super::output::print;
 
 /// `list`
 pub static COMMAND: Command = Command {
@@ -35,9 +36,7 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         return print(&reports.iter().map(|report| format!("{}\n", report.id)).collect::<String>());
     }
     match format {
-        "json" => {
-            print(&pretty(&format!("[{}]", reports.iter().map(state::text).collect::<Vec<_>>().join(","))))
-        }
+        "json" => print(&pretty(&format!("[{}]", reports.iter().map(text).collect::<Vec<_>>().join(",")))),
         _ => print(&table(&reports)),
     }
 }

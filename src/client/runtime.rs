@@ -16,8 +16,8 @@ use crate::container::state::Report;
 use crate::error::{Error, On, Result, Show};
 use crate::operations::wire::{Encoder, Wire};
 use crate::operations::{
-    AbsolutePath, Bundle, Create, CreateOptions, Criu, Find, List, Operation, Restore, RestoreOptions,
-    Settings, Text,
+    AbsolutePath, Bundle, Create, CreateOptions, Criu, Find, GetFeatures, GetTemplate, List, Operation,
+    Restore, RestoreOptions, Settings, Text,
 };
 
 /// What creates containers and finds those that exist: a directory for their state, and settings.
@@ -125,6 +125,20 @@ impl Runtime {
         /// The states of all containers, sorted by ID.
         list, begin_list(&self) -> Vec<Report> {
             self.0.begin(&List {}, |mut exchange| exchange.result(&mut Vec::new()))
+        }
+    }
+
+    operation! {
+        /// The supported features (features.md), as an object in JSON.
+        features, begin_features(&self) -> String {
+            self.0.begin(&GetFeatures {}, |mut exchange| exchange.result(&mut Vec::new()))
+        }
+    }
+
+    operation! {
+        /// A template of config.json: a shell in new namespaces; `rootless` for an unprivileged user.
+        template, begin_template(&self, rootless: bool) -> String {
+            self.0.begin(&GetTemplate { rootless }, |mut exchange| exchange.result(&mut Vec::new()))
         }
     }
 

@@ -121,6 +121,13 @@ macro_rules! starts {
 operations! {
     /// The version of the program.
     0 GetVersion -> String {}
+    /// The supported features (features.md), as an object in JSON.
+    16 GetFeatures -> String {}
+    /// A template of config.json.
+    17 GetTemplate -> String {
+        /// For an unprivileged user.
+        rootless: bool,
+    }
     /// Creates a container (runtime.md, "Create"); `run` also starts it.
     1 Create -> Outcome {
         /// The ID of the new container.

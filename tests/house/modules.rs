@@ -3,12 +3,12 @@
 /// Each module with those it may use, which are all below it.
 pub const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli", "serve", "sys"]),
-    // Of most modules only their option tables, for `features`.
     (
         "cli",
         &[
             "engine",
             "operations",
+            "document",
             "container",
             "criu",
             "args",
@@ -26,11 +26,13 @@ pub const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("serve", &["engine", "operations", "caller", "error", "sys"]),
-    ("engine", &["operations", "container", "os", "error"]),
+    ("engine", &["operations", "document", "container", "host", "os", "error"]),
     // Of `container` and `cgroup` only the types of results and settings: the operations are carried out by another process.
     ("client", &["operations", "program", "container", "cgroup", "json", "os", "error", "sys"]),
     ("program", &["error"]),
     ("operations", &["container", "cgroup", "criu", "os", "error"]),
+    // Of most modules only their option tables, for `features`.
+    ("document", &["container", "hooks", "seccomp", "process", "rootfs", "config", "host"]),
     (
         "container",
         &[
