@@ -75,8 +75,8 @@ impl Container {
     }
 
     /// The container init, to wait for; `None` if it had ended when the container was found.
-    pub fn init(&mut self) -> Option<&mut Child> {
-        self.init.as_mut()
+    pub fn init(&self) -> Option<&Child> {
+        self.init.as_ref()
     }
 
     /// The warnings of its creation: settings without effect.
@@ -87,10 +87,21 @@ impl Container {
     /// Waits for the end of the container init, and returns its exit status.
     ///
     /// Errors: see [`Child::wait`]; [`Kind::State`](crate::Kind::State) if it had ended when the container was found.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
-        let ended =
-            Error::new(Kind::State, format_args!("container not running: \"{}\" is stopped", self.id));
-        self.init.as_mut().ok_or(ended)?.wait()
+    pub fn wait(&self) -> Result<ExitStatus> {
+        self.running_init()?.wait()
+    }
+
+    /// The exit status of the container init, if it has ended. Does not wait.
+    ///
+    /// Errors: as [`Container::wait`].
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        self.running_init()?.try_wait()
+    }
+
+    fn running_init(&self) -> Result<&Child> {
+        self.init.as_ref().ok_or_else(|| {
+            Error::new(Kind::State, format_args!("container not running: \"{}\" is stopped", self.id))
+        })
     }
 
     operation! {

@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::exit_status::ExitStatus;
 use crate::error::{Error, Kind, On, Result};
-use crate::operations::frame::{Content, Header, receive_content, receive_header, send_message};
+use crate::operations::frame::{Content, Header, peek, receive_content, receive_header, send_message};
 use crate::operations::wire::{Decoder, Encoder, Wire};
 use crate::operations::{Operation, Settings, report};
 use crate::sys::pidfd::exit_status;
@@ -21,6 +21,9 @@ pub(super) struct Exchange {
     socket: OwnedFd,
     reaper: Reaper,
 }
+
+/// The length of a message with an exit status, with its header.
+const END_MESSAGE: usize = 32;
 
 /// A message of the program.
 pub(super) enum Message {
@@ -84,9 +87,13 @@ impl Exchange {
     }
 
     /// Receives the exit status of the process that the operation has started, which the program waits for.
-    pub(super) fn end(&mut self) -> Result<ExitStatus> {
-        let (_, (fds, bytes)) = self.receive()?;
-        let (code, signal) = Wire::take(&mut Decoder::new(&bytes, 0, fds))?;
+    /// It can be received any number of times, and by several threads at once.
+    pub(super) fn end(&self) -> Result<ExitStatus> {
+        let lost =
+            || Error::new(Kind::State, format_args!("the program of mote has ended before the process"));
+        let mut bytes = [0; END_MESSAGE];
+        let bytes = peek(self.socket.as_fd(), &mut bytes)?.ok_or_else(lost)?;
+        let (code, signal) = Wire::take(&mut Decoder::new(bytes, 0, Vec::new()))?;
         Ok(ExitStatus::new(code, signal))
     }
 

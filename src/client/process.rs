@@ -25,13 +25,11 @@ pub struct Child {
     pidfd: Descriptor,
     /// The program that waits for the process, if the kernel does not keep exit statuses.
     waiting: Option<Exchange>,
-    /// The status, when it is known.
-    status: Option<ExitStatus>,
 }
 
 impl Child {
     pub(super) fn new(pid: i32, pidfd: Descriptor, waiting: Option<Exchange>) -> Self {
-        Child { pid, pidfd, waiting, status: None }
+        Child { pid, pidfd, waiting }
     }
 
     /// Its PID, in the pid namespace of the caller.
@@ -43,32 +41,27 @@ impl Child {
     ///
     /// Errors: [`Kind::Unsupported`](crate::Kind::Unsupported) if the process was not started by this handle, on a kernel
     /// before linux 6.15, which gives the status only to the parent of the process.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_for(None)?.ok_or_else(|| Error::invalid(format_args!("poll: no event")))
     }
 
     /// The exit status, if the process has ended. Does not wait.
     ///
     /// Errors: as [`Child::wait`].
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         self.wait_for(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
     }
 
-    fn wait_for(&mut self, limit: Option<&Timespec>) -> Result<Option<ExitStatus>> {
-        if self.status.is_some() {
-            return Ok(self.status);
-        }
+    fn wait_for(&self, limit: Option<&Timespec>) -> Result<Option<ExitStatus>> {
         let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN)];
         if retry_on_intr(|| poll(&mut fds, limit)).on(format_args!("poll"))? == 0 {
             return Ok(None);
         }
-        self.status = Some(match &mut self.waiting {
-            Some(exchange) => exchange.end()?,
-            None => self.kept_status()?,
-        });
-        // It has ended, or does so now.
-        self.waiting = None;
-        Ok(self.status)
+        match &self.waiting {
+            Some(exchange) => exchange.end(),
+            None => self.kept_status(),
+        }
+        .map(Some)
     }
 
     /// The exit status that the kernel has kept: of a process that has been waited for (PIDFD_GET_INFO of ioctl_pidfd(2), linux

@@ -36,7 +36,13 @@ pub(crate) fn send_message(socket: BorrowedFd<'_>, kind: u32, content: &Encoder)
     let too_long = |_| Error::invalid(format_args!("a message is longer than 4 GiB"));
     let length = u32::try_from(bytes.len()).map_err(too_long)?;
     let header = [kind, length, passed.len() as u32, fds.len() as u32];
-    send_all(socket, header.map(u32::to_ne_bytes).as_flattened())?;
+    let header = header.map(u32::to_ne_bytes);
+    let header = header.as_flattened();
+    if passed.is_empty() && fds.is_empty() {
+        // By one call, so that `peek` finds a short message as a whole.
+        return send_all(socket, &[header, bytes].concat());
+    }
+    send_all(socket, header)?;
     let all: Vec<BorrowedFd<'_>> = passed.iter().chain(fds).map(AsFd::as_fd).collect();
     for some in all.chunks(MANY) {
         retry(|| send_many(socket, some))?;
@@ -75,6 +81,15 @@ pub(crate) fn receive_content(socket: BorrowedFd<'_>, header: &Header) -> Result
         true => Ok((fds, bytes)),
         false => Err(Error::system(Errno::CONNRESET, format_args!("recvfrom"))),
     }
+}
+
+/// The bytes of the next message, which has no file descriptors and with its header the length of `message`. The message
+/// remains to be received. `None` at end of file.
+pub(crate) fn peek<'m>(socket: BorrowedFd<'_>, message: &'m mut [u8]) -> Result<Option<&'m [u8]>> {
+    let flags = RecvFlags::PEEK | RecvFlags::WAITALL;
+    let received = rustix::io::retry_on_intr(|| recv(socket, &mut *message, flags));
+    let (length, _) = received.on(format_args!("recvfrom"))?;
+    Ok((length == message.len()).then_some(message).and_then(|message| message.get(HEADER..)))
 }
 
 fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {

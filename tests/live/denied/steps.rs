@@ -95,7 +95,7 @@ fn without_own_pids(command: &str, output: &str) -> String {
     }
 }
 
-/// A line in which numbers with four digits and more, which may be PIDs, are `PID`.
+/// A line in which PIDs, and numbers with four digits and more, which may be PIDs, are `PID`.
 fn without_pids(line: &str) -> String {
     let mut parts = Vec::new();
     let mut rest = line;
@@ -103,7 +103,8 @@ fn without_pids(line: &str) -> String {
         let (before, from) = rest.split_at(begin);
         let end = from.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(from.len());
         let (number, after) = from.split_at(end);
-        parts.extend([before, if number.len() > 3 { "PID" } else { number }]);
+        let is_pid = number.len() > 3 || before.ends_with("pidfd_open ");
+        parts.extend([before, if is_pid { "PID" } else { number }]);
         rest = after;
     }
     parts.push(rest);
