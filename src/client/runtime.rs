@@ -49,6 +49,7 @@ impl Runtime {
     fn start(root: &AbsolutePath, program: OwnedFd) -> Result<Self> {
         let mut check = Encoder::default();
         root.put(&mut check);
+        check.name("root");
         check.check()?;
         let text = root.get().to_str();
         let root = text.map_err(|_| Error::invalid(format_args!("{}: not UTF-8", Show(root.get()))))?;

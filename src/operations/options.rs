@@ -178,6 +178,7 @@ impl Bundle {
         let path = path.into();
         let mut encoder = Encoder::default();
         path.put(&mut encoder);
+        encoder.name("bundle");
         encoder.check()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path.get(), flags, Mode::empty()).on(format_args!("bundle {}", Show(path.get())))?;

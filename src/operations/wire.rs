@@ -28,20 +28,29 @@ pub struct Encoder {
     pub(crate) passed: Vec<Descriptor>,
     /// Other file descriptors.
     pub(crate) fds: Vec<Descriptor>,
-    /// The first argument that cannot be sent.
-    error: Option<Error>,
+    /// The first argument that cannot be sent, and whether the error names it.
+    error: Option<(Error, bool)>,
 }
 
 impl Encoder {
     /// Reports that an argument is not valid.
     #[cold]
     pub(crate) fn fail(&mut self, why: fmt::Arguments<'_>) {
-        self.error.get_or_insert_with(|| Error::invalid(why));
+        self.error.get_or_insert_with(|| (Error::invalid(why), false));
+    }
+
+    /// Adds the name of the member that was put last, if it is not valid.
+    pub(crate) fn name(&mut self, name: &str) {
+        if let Some((error, named @ false)) = &mut self.error {
+            *named = true;
+            *error =
+                core::mem::replace(error, Error::invalid(format_args!(""))).within(format_args!("{name}"));
+        }
     }
 
     /// Fails if an argument is not valid.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.error.take().map_or(Ok(()), Err)
+        self.error.take().map_or(Ok(()), |(error, _)| Err(error))
     }
 
     pub(crate) fn number(&mut self, number: u64) {
@@ -237,7 +246,10 @@ macro_rules! record {
 
         impl $crate::operations::wire::Wire for $name {
             fn put(&self, _to: &mut $crate::operations::wire::Encoder) {
-                $(self.$field.put(_to);)*
+                $(
+                    self.$field.put(_to);
+                    _to.name(stringify!($field));
+                )*
             }
 
             fn take(_from: &mut $crate::operations::wire::Decoder<'_>) -> $crate::error::Result<Self> {
