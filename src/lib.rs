@@ -1,21 +1,69 @@
-//! mote, an OCI container runtime, as a library: `no_std`, with an allocator, without the C library.
+//! OCI containers for a program that links this library: mote, the runtime, without a daemon and without a program that has to be
+//! installed.
 //!
-//! A program that links it calls the functions of [`container`], one module for each operation, with a
-//! [`Store`](container::store::directory::Store), and distinguishes errors by their [`Kind`](error::Kind). [`plan`]
-//! checks a configuration without effects, as [`config`] decodes it. The other public modules contain what the command
-//! line and the tests use.
+//! ```no_run
+//! use mote::{Bundle, CreateOptions, ExecOptions, Force, Process, Runtime, Signal};
 //!
-//! The modules from top to bottom; imports point down only (see ARCHITECTURE.md; tests/house.rs checks it):
-//!
-//! ```text
-//! cli (the binary)
-//! container                                      the operations on containers; store/: state directories
-//! args  bundle  plan  launch                     command-line values; reading config.json; the plan; the processes
-//! namespace cgroup rootfs process hooks seccomp  one module for each kind of kernel object: its plan and system calls
-//! config                                         the fields of runtime-spec, decoded
-//! os                                             files, procfs, sockets, netlink, D-Bus
-//! host  caller  executable  json  error  sys     facts about the host, the JSON decoder, errors, system calls
+//! # fn main() -> mote::Result<()> {
+//! let runtime = Runtime::new("/run/mine")?;
+//! let container = runtime.create("id", &Bundle::open("/path/to/bundle")?, &CreateOptions::default())?;
+//! container.start()?;
+//! let process = container.exec(&Process::new(["ls", "/"]), &ExecOptions::default())?;
+//! println!("{}", process.wait()?);
+//! container.kill(Signal::TERM)?;
+//! println!("{}", container.wait()?);
+//! container.delete(Force::No)?;
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! A [`Runtime`] is a directory for the state of containers, and settings. It creates a [`Container`] from a [`Bundle`]: a
+//! directory with a root filesystem and a configuration, as the OCI runtime specification defines it, or with a configuration in
+//! memory:
+//!
+//! ```no_run
+//! use mote::{Bundle, CreateOptions, Document, Runtime};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::new("/run/mine")?;
+//! let config = runtime.template(false)?.replace("\"terminal\": true", "\"terminal\": false");
+//! let bundle = Bundle::open("/path/to/bundle")?.config(Document::Bytes(config.into()));
+//! let mut options = CreateOptions::default();
+//! let (mut output, writer) = std::io::pipe()?;
+//! options.streams.stdout = Some(std::os::fd::OwnedFd::from(writer).into());
+//! let container = runtime.run("id", &bundle, &options)?;
+//! drop(options);
+//! println!("{}", std::io::read_to_string(&mut output)?);
+//! println!("{}", container.wait()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The calling process is not changed
+//!
+//! Every operation is carried out by another process, which executes mote's program from a sealed memfd: so the signal mask and
+//! handlers of the calling process, its working directory, umask, limits, memory and file descriptors stay as they are, and it
+//! gets no child that wait(2) without `__WALL` or `__WCLONE` could find. The cost does not grow with its size. No
+//! environment variable is read, nothing is printed, and there is no global state.
+//!
+//! What starts a container returns its warnings with [`Container::warnings`]; other operations return theirs. An [`Error`]
+//! has a [`Kind`], an errno, and the field of the configuration that it is about.
+//!
+//! # Threads, and waiting
+//!
+//! All types are `Send` and `Sync`; any number of threads may call at once. Each operation also has a form that only begins it,
+//! `begin_…`: the [`Pending`] operation has a file descriptor that becomes readable with the result, for poll(2) or a runtime
+//! such as tokio. A container init and each [`Child`] have one for their end.
+//!
+//! # Features
+//!
+//! - `program`: the library contains the program, so [`Runtime::new`] exists. It is built for musl by the build script (`rustup
+//!   target add x86_64-unknown-linux-musl`), or taken from the file that `MOTE_PROGRAM` names at build time. Without it, use
+//!   [`Runtime::with_program`].
+//! - `std`: conversions from paths of std, and its types of file descriptors.
+//!
+//! Without features the package is the command `mote`.
+#![cfg_attr(not(feature = "program"), doc = "", doc = "[`Runtime::new`]: Runtime::with_program")]
 #![no_std]
 #![deny(missing_docs)]
 
@@ -66,7 +114,7 @@ pub use operations::{
 };
 pub use os::descriptor::Descriptor;
 
-/// What the command line, and the tests, use of the modules. Not part of the library's interface.
+/// What the command line and the tests use of the modules. Not part of the library's interface.
 #[doc(hidden)]
 pub mod internal {
     macro_rules! modules {

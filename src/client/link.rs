@@ -38,7 +38,7 @@ impl Link {
     pub fn begin<O: Operation, T>(
         &self,
         operation: &O,
-        finish: impl FnOnce(Exchange) -> Result<T> + Send + 'static,
+        finish: impl FnOnce(Exchange) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Pending<T>> {
         Ok(Pending::new(self.begin_exchange(operation)?, finish))
     }

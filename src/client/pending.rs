@@ -18,12 +18,12 @@ pub struct Pending<T> {
     finish: Finish<T>,
 }
 
-type Finish<T> = Box<dyn FnOnce(Exchange) -> Result<T> + Send>;
+type Finish<T> = Box<dyn FnOnce(Exchange) -> Result<T> + Send + Sync>;
 
 impl<T> Pending<T> {
     pub(super) fn new(
         exchange: Exchange,
-        finish: impl FnOnce(Exchange) -> Result<T> + Send + 'static,
+        finish: impl FnOnce(Exchange) -> Result<T> + Send + Sync + 'static,
     ) -> Self {
         Pending { exchange, finish: Box::new(finish) }
     }

@@ -143,6 +143,14 @@ impl Runtime {
         }
     }
 
+    /// A runtime as on a kernel before linux 6.15, which does not keep exit statuses. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_kept_status(mut self) -> Self {
+        self.0.keeps_status = false;
+        self
+    }
+
     fn begin_creation(
         &self,
         id: &str,

@@ -1,14 +1,12 @@
-//! mote built with other linkers and C libraries, and the library in another program: the process of the container
-//! executes from a memfd, whatever segments the program has from which it was cloned (src/sys/self_exe.rs).
+//! mote built with other linkers and C libraries: the process of the container executes from a memfd, whatever segments the program has from which it was cloned (src/sys/self_exe.rs).
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::check::{Outcome, contains, different, fail, lacks, same, skip, skip_allowed};
-use crate::command::{run, start};
+use crate::check::{Outcome, fail, same, skip_allowed};
+use crate::command::run;
 use crate::rig::{Rig, Runtime};
 use crate::tests;
 
@@ -23,7 +21,6 @@ tests![
     dynamic_at_fixed_addresses,
     gaps_between_segments,
     pages_of_segments_are_shared,
-    library_of_a_program_with_threads,
 ];
 
 /// The live tests that each of the programs must pass: `run`, `create`, `start`, `exec`, `delete`, and what a container
@@ -76,49 +73,6 @@ fn gaps_between_segments(rig: &mut Rig) -> Outcome {
 fn pages_of_segments_are_shared(rig: &mut Rig) -> Outcome {
     let words = ["-Crelocation-model=static", "-Clink-arg=-Wl,-z,noseparate-code,-z,relro,-z,now"];
     passes(rig, &program(rig, "gnu", &words)?)
-}
-
-fn library_of_a_program_with_threads(rig: &mut Rig) -> Outcome {
-    let (cargo, target) = toolchain(rig, "gnu")?;
-    let Some(python) = python() else { return skip("no python3") };
-    build(cargo_command(&cargo).args(["build", "--lib", "--target", &target]))?;
-    let built = Path::new(HOME).join("target/links").join(&target).join("debug");
-    let library = rig.dir.join("libembedded.so");
-    let mut rustc = Command::new(cargo.with_file_name("rustc"));
-    rustc.args(["--edition", "2024", "-Cpanic=abort", "--target", &target]).arg("-o").arg(&library);
-    for deps in [built.join("deps"), Path::new(HOME).join("target/links/debug/deps")] {
-        rustc.arg("-L").arg(format!("dependency={}", deps.display()));
-    }
-    rustc.arg("--extern");
-    rustc.arg(format!("mote={}", built.join("libmote.rlib").display()));
-    build(rustc.arg(Path::new(HOME).join("tests/live/links/library.rs")))?;
-
-    let mut bundle = rig.bundle()?;
-    bundle.verbs(&["say", "here"]);
-    bundle.write()?;
-    let mut threads = Command::new(&python);
-    threads.arg(Path::new(HOME).join("tests/live/links/threads.py")).arg(&library).arg(&rig.state);
-    threads.arg(&bundle.dir).arg(&rig.id);
-    rig.prepare(&mut threads);
-    let mut running = start(threads.env("MOTE_LIVE", &rig.marker), false)?;
-    let (status, errors) = running.status()?;
-    same("the standard output", (errors.as_str(), status.code()), ("", Some(0)))?;
-
-    let pid = rig.pid()?;
-    let shown = fs::metadata(format!("/proc/{pid}/exe"))?;
-    let own = fs::metadata(&python)?;
-    different("the executable", (shown.dev(), shown.ino()), (own.dev(), own.ino()))?;
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    lacks("the memory map", &maps, &format!(" {}\n", python.display()))?;
-    rig.mote(&["start", &rig.id])?.success()?;
-    contains("the container's output", &running.lines.all()?, "say=here")?;
-    rig.delete()
-}
-
-/// The file that `python3` executes.
-fn python() -> Option<PathBuf> {
-    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
-    fs::canonicalize(String::from_utf8_lossy(&output.stdout).trim()).ok()
 }
 
 /// Runs some tests of this suite with another program.

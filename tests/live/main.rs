@@ -30,6 +30,7 @@ mod id_helper;
 mod inside;
 mod json;
 mod killed;
+mod library;
 mod links;
 mod missing;
 mod namespaces;
@@ -186,6 +187,9 @@ const GROUPS: &[&[Test]] = &[
     crash::TESTS,
     killed::TESTS,
     links::TESTS,
+    library::rust::TESTS,
+    library::c::TESTS,
+    library::python::TESTS,
     checkpoint_page::TESTS,
     clients::TESTS,
     clients::checkpoint::TESTS,

@@ -69,6 +69,22 @@ fn pages_are_valid_roff() {
     }
 }
 
+/// The manual page of the library for C, and the functions that it names.
+#[test]
+fn page_of_the_library() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/bindings/c/libmote.3");
+    if has("mandoc") {
+        let mut command = Command::new("mandoc");
+        assert_eq!(output(command.args(["-T", "lint", "-W", "warning", page])), "");
+    }
+    let header = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/bindings/c/mote.h")));
+    let text = read(Path::new(page));
+    assert!(text.contains(&format!("\n.Os \"mote {}\"\n", env!("CARGO_PKG_VERSION"))));
+    let named = text.lines().filter_map(|line| line.split("Fn ").nth(1)?.split([' ', ',']).next());
+    let missing: Vec<&str> = named.filter(|name| !header.contains(&format!("{name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Every page that is referred to exists.
 #[test]
 fn references_exist() {

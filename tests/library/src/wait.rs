@@ -1,0 +1,65 @@
+//! Exit statuses: for whoever asks, where the kernel keeps them, and for the handle that has started the process elsewhere.
+
+use mote::{Child, ExecOptions, ExitStatus, Force, Kind, Process, Runtime, Signal};
+
+use crate::{Result, Scene};
+
+fn check(what: &str, status: mote::Result<ExitStatus>, code: Option<i32>, signal: Option<i32>) -> Result {
+    let status = status.map_err(|error| format!("{what}: {error}"))?;
+    match (status.code(), status.signal()) == (code, signal) {
+        true => Ok(()),
+        false => Err(format!("{what}: {status}").into()),
+    }
+}
+
+pub fn test(scene: &Scene) -> Result {
+    with(scene, &scene.runtime)?;
+    with(scene, &scene.runtime.clone().without_kept_status())?;
+    another_handle(scene)
+}
+
+fn with(scene: &Scene, runtime: &Runtime) -> Result {
+    let options = scene.quiet()?;
+    let mut streams = ExecOptions::default();
+    streams.streams = scene.quiet()?.streams;
+    let container = runtime.create(&scene.id, &scene.bundle_of(&scene.id, &["wait", "1"]), &options)?;
+    container.start()?;
+    let process = container.exec(&Process::new(["/payload", "exit", "7"]), &streams)?;
+    check("exec", process.wait(), Some(7), None)?;
+    check("exec, again", process.wait(), Some(7), None)?;
+    let waiting = container.exec(&Process::new(["/payload", "wait", "1"]), &streams)?;
+    if waiting.try_wait()?.is_some() {
+        return Err("it has not ended".into());
+    }
+    container.kill(Signal::KILL)?;
+    std::thread::scope(|scope| -> Result {
+        let all = [0; 4].map(|_| scope.spawn(|| container.wait()));
+        for one in all {
+            check("of several threads", one.join().map_err(|_| "panicked")?, None, Some(9))?;
+        }
+        Ok(())
+    })?;
+    check("the exec process", waiting.wait(), None, Some(9))?;
+    container.delete(Force::No)?;
+    Ok(drop(container))
+}
+
+/// A handle that has not started the process.
+fn another_handle(scene: &Scene) -> Result {
+    let runtime = &scene.runtime;
+    let first = runtime.run(&scene.id, &scene.bundle_of(&scene.id, &["wait", "1"]), &scene.quiet()?)?;
+    let other = runtime.container(&scene.id)?;
+    if other.pid() != first.pid() {
+        return Err(format!("{:?} is not {:?}", other.pid(), first.pid()).into());
+    }
+    drop(first);
+    other.kill_all(Signal::KILL)?;
+    check("another handle", other.init().ok_or("no init").map(Child::wait)?, None, Some(9))?;
+    let late = runtime.container(&scene.id)?;
+    match late.wait() {
+        Err(error) if error.kind() == Kind::State && late.pid().is_none() => {}
+        status => return Err(format!("a late handle: {status:?}").into()),
+    }
+    other.delete(Force::No)?;
+    Ok(())
+}
