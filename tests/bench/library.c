@@ -93,13 +93,16 @@ static void by_libcrun(void)
 {
 	char config[4096], state[4096];
 	libcrun_error_t error = NULL;
+	/* It resolves root.path in the working directory. */
+	if (chdir(bundle))
+		exit(1);
 	snprintf(config, sizeof config, "%s/config.json", bundle);
 	snprintf(state, sizeof state, "%s/crun", root);
 	libcrun_context_t context = { .id = id, .state_root = state, .bundle = bundle, .fifo_exec_wait_fd = -1 };
 	long long start = now();
 	libcrun_container_t *container = libcrun_container_load_from_file(config, &error);
 	check_crun(container ? 0 : -1, &error);
-	check_crun(libcrun_container_create(&context, container, LIBCRUN_CREATE_OPTIONS_PREFORK, &error), &error);
+	check_crun(libcrun_container_create(&context, container, LIBCRUN_RUN_OPTIONS_PREFORK, &error), &error);
 	check_crun(libcrun_container_start(&context, id, &error), &error);
 	report("libcrun", start);
 	check_crun(libcrun_container_delete(&context, NULL, id, true, &error), &error);

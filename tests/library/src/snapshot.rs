@@ -8,8 +8,9 @@ use crate::Result;
 /// Names, and values to compare.
 pub type Snapshot = BTreeMap<String, String>;
 
-/// Lines of /proc/self/status that change by themselves.
-const CHANGING: [&str; 14] = [
+/// Lines of /proc/self/status that change by themselves, or by other processes of the user.
+const CHANGING: [&str; 15] = [
+    "SigQ",
     "VmPeak",
     "VmSize",
     "VmHWM",
