@@ -8,7 +8,8 @@ use core::mem::forget;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd, retry_on_intr};
-use rustix::process::chdir;
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Signal, chdir};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::caller;
@@ -21,6 +22,7 @@ use crate::sys::end::End;
 use crate::sys::fd::take_inherited;
 use crate::sys::pidfd::reap;
 use crate::sys::reaper::{NAME, SOCKET};
+use crate::sys::signal::send;
 
 /// Whether this process is to carry out an operation of a program that links the library: by its name, and the socket.
 pub fn is_requested(arguments: &[&CStr]) -> bool {
@@ -81,18 +83,36 @@ fn carry_out<O: Run>(socket: BorrowedFd<'_>, message: &mut Decoder<'_>) -> Resul
         send_message(socket, report::EVENT, &event)
     };
     let mut reports = Reports { warnings: Vec::new(), events: &mut send_event, output: Some(socket) };
-    let mut is_awaited = false;
-    let mut perform = || {
-        let settings = Settings::take(message)?;
-        let mut operation = O::take(message)?;
-        is_awaited = operation.is_awaited();
-        operation.streams().map_or(Ok(()), set_streams)?;
-        Engine::new(settings).perform(&operation, &mut reports)
+    let (engine, operation) = match take::<O>(message) {
+        Ok(taken) => taken,
+        Err(error) => return send_result(socket, &[], &Err::<(), _>(error)),
     };
-    let done = perform();
+    let done = engine.perform(&operation, &mut reports);
+    let sent = send_result(socket, &reports.warnings, &done);
+    let Some(process) = done.as_ref().ok().and_then(O::started) else { return sent };
+    if sent.is_ok() && is_acknowledged(socket) {
+        return if operation.is_awaited() { report_end(socket, process.get()) } else { Ok(()) };
+    }
+    // The program has exited, or could not receive the file descriptors: it has no handle.
+    match operation.reversal() {
+        Some(delete) => engine.perform(&delete, &mut reports),
+        None => send(process.get(), Signal::KILL.as_raw()).on(format_args!("pidfd_send_signal SIGKILL")),
+    }
+}
+
+/// Decodes the settings and the operation, and sets the standard streams.
+fn take<O: Run>(message: &mut Decoder<'_>) -> Result<(Engine, O)> {
+    let settings = Settings::take(message)?;
+    let mut operation = O::take(message)?;
+    operation.streams().map_or(Ok(()), set_streams)?;
+    Ok((Engine::new(settings), operation))
+}
+
+/// Sends the warnings, and the result or the error.
+fn send_result<T: Wire>(socket: BorrowedFd<'_>, warnings: &[Error], done: &Result<T>) -> Result<()> {
     let mut encoder = Encoder::default();
-    reports.warnings.put(&mut encoder);
-    let kind = match &done {
+    encoder.list(warnings);
+    let kind = match done {
         Ok(output) => {
             output.put(&mut encoder);
             report::DONE
@@ -102,11 +122,13 @@ fn carry_out<O: Run>(socket: BorrowedFd<'_>, message: &mut Decoder<'_>) -> Resul
             report::FAILED
         }
     };
-    send_message(socket, kind, &encoder)?;
-    match done.as_ref().ok().and_then(O::started) {
-        Some(process) if is_awaited => report_end(socket, process.get()),
-        _ => Ok(()),
-    }
+    send_message(socket, kind, &encoder)
+}
+
+/// Whether the program has received the result of an operation that starts a process.
+fn is_acknowledged(socket: BorrowedFd<'_>) -> bool {
+    let mut byte = [0];
+    retry_on_intr(|| recv(socket, &mut byte, RecvFlags::empty())).is_ok_and(|(length, _)| length == 1)
 }
 
 /// Makes the given file descriptors the standard ones.

@@ -403,7 +403,7 @@ int mote_pending_finish_container(mote_pending *pending, mote_container **contai
 int mote_pending_finish_process(mote_pending *pending, mote_process **process, mote_error **error);
 /* Of the others; also of these, without the handle. */
 int mote_pending_finish(mote_pending *pending, mote_error **error);
-/* Waits for the operation, whose result is lost. */
+/* Waits for the operation, whose result is lost: a container that was created is deleted, a process killed. */
 void mote_pending_free(mote_pending *pending);
 
 #ifdef __cplusplus

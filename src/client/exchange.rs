@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::io::retry_on_intr;
+use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair};
 
 use super::exit_status::ExitStatus;
 use crate::error::{Error, Kind, On, Result};
@@ -108,9 +109,17 @@ impl Exchange {
         }
     }
 
+    /// Confirms that the result of an operation that starts a process has been received; otherwise the program ends the
+    /// process.
+    pub(super) fn acknowledge(&self) -> Result<()> {
+        retry_on_intr(|| send(&self.socket, b"A", SendFlags::NOSIGNAL)).map(drop).on(format_args!("sendto"))
+    }
+
     /// The error for a program that has not sent a result.
     #[cold]
     fn lost(&mut self, error: Option<Error>) -> Error {
+        // It may wait for this program.
+        let _ = shutdown(&self.socket, Shutdown::Both);
         match (self.reaper.wait(), error) {
             (Ended::NotExecuted(errno), _) => {
                 Error::system(errno, format_args!("execveat of the program of mote"))

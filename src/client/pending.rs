@@ -12,7 +12,8 @@ use crate::error::Result;
 /// the result; [`Pending::finish`] does not wait then, but for the exit of that process. So it can be used with poll(2), and in
 /// a runtime such as tokio with its `AsyncFd`.
 ///
-/// Dropped, it waits for the operation, whose result is lost.
+/// Dropped, it waits for the operation, whose result is lost: a container that was created is deleted, a process that was
+/// started is killed.
 pub struct Pending<T> {
     exchange: Exchange,
     finish: Finish<T>,

@@ -120,7 +120,9 @@ impl Child {
 
 /// The process that an operation has started. If its end is awaited, the program goes on.
 pub(super) fn started(mut exchange: Exchange, is_awaited: bool, warnings: &mut Vec<Error>) -> Result<Child> {
-    match exchange.result(warnings)? {
+    let outcome = exchange.result(warnings)?;
+    exchange.acknowledge()?;
+    match outcome {
         Outcome::Running(pid, pidfd) => Ok(Child::new(pid, pidfd, is_awaited.then_some(exchange))),
         Outcome::Ended(_) => Err(Error::invalid(format_args!("the process was not detached"))),
     }

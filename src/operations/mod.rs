@@ -61,6 +61,12 @@ pub trait Operation: Wire {
         None
     }
 
+    /// What removes the container that it has created.
+    #[doc(hidden)]
+    fn reversal(&self) -> Option<Delete> {
+        None
+    }
+
     /// The standard streams that it runs with.
     #[doc(hidden)]
     fn streams(&mut self) -> Option<&mut Streams> {
@@ -80,7 +86,7 @@ record! {
     }
 }
 
-/// Defines operations: number, structure and result; `starts` for those that start a process.
+/// Defines operations: number, structure and result; `starts` or `creates` for those that start a process.
 macro_rules! operations {
     ($($(#[$about:meta])* $number:literal $name:ident -> $output:ty
         { $($(#[$note:meta])* $field:ident: $type:ty),* $(,)? } $($starts:ident)?)*) => { $(
@@ -96,6 +102,17 @@ macro_rules! operations {
             $($starts! {})?
         }
     )* };
+}
+
+/// The members of [`Operation`] for an operation that creates a container.
+macro_rules! creates {
+    () => {
+        fn reversal(&self) -> Option<Delete> {
+            Some(Delete { id: self.id.clone(), force: true })
+        }
+
+        starts! {}
+    };
 }
 
 /// The members of [`Operation`] for an operation that starts a process.
@@ -142,7 +159,7 @@ operations! {
         foreground: Option<Foreground>,
         /// Report the exit status when the container init has ended.
         awaited: bool,
-    } starts
+    } creates
     /// Starts the program of a created container.
     2 Start -> () {
         /// The ID of the container.
@@ -254,7 +271,7 @@ operations! {
         foreground: Option<Foreground>,
         /// Report the exit status when the container init has ended.
         awaited: bool,
-    } starts
+    } creates
     /// The init process of a container: its PID and a pidfd, unless it has ended.
     15 Find -> Option<(i32, Descriptor)> {
         /// The ID of the container.

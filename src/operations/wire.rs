@@ -57,6 +57,11 @@ impl Encoder {
         self.bytes.extend_from_slice(&number.to_ne_bytes());
     }
 
+    pub(crate) fn list(&mut self, values: &[impl Wire]) {
+        self.number(values.len() as u64);
+        values.iter().for_each(|value| value.put(self));
+    }
+
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
@@ -204,8 +209,7 @@ impl<T: Wire> Wire for Option<T> {
 
 impl<T: Wire> Wire for Vec<T> {
     fn put(&self, to: &mut Encoder) {
-        to.number(self.len() as u64);
-        self.iter().for_each(|value| value.put(to));
+        to.list(self);
     }
 
     fn take(from: &mut Decoder<'_>) -> Result<Self> {

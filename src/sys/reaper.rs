@@ -19,6 +19,7 @@
 
 use core::ffi::c_char;
 use core::ptr::null;
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use linux_raw_sys::general::{
     __NR_dup3, __NR_execveat, __NR_fcntl, __NR_mmap, __NR_mprotect, __NR_munmap, __NR_wait4, __WALL,
@@ -73,12 +74,14 @@ struct Stack {
     length: usize,
 }
 
-/// What both processes need. It is on the stack of the calling thread, until the program is executed.
+/// What both processes share, at the end of their stacks.
 struct Task {
     program: RawFd,
     socket: RawFd,
     /// The end of the program's stack until it is executed.
     stack_end: usize,
+    /// The error number of execveat(2).
+    errno: AtomicI32,
 }
 
 /// Bytes of stack for each process.
@@ -91,7 +94,12 @@ const STACK: usize = 32 << 10;
 pub(crate) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<Reaper> {
     let stack = Stack::map()?;
     let end = stack.address + stack.length;
-    let task = Task { program: program.as_raw_fd(), socket: socket.as_raw_fd(), stack_end: end - STACK };
+    let task = Task {
+        program: program.as_raw_fd(),
+        socket: socket.as_raw_fd(),
+        stack_end: end - STACK,
+        errno: AtomicI32::new(0),
+    };
     let task = stack.keep(task);
     let mask = block(Set::ALL)?;
     let mut pidfd: RawFd = -1;
@@ -188,23 +196,26 @@ extern "C" fn run_reaper(task: usize) -> ! {
             _ => break,
         }
     }
-    exit(match End::of_status(status) {
-        End::Exited(code) => code,
-        End::Killed { signal, .. } => KILLED + signal,
+    exit(match (task.errno.load(Relaxed), End::of_status(status)) {
+        (0, End::Exited(_)) => 0,
+        (0, End::Killed { signal, .. }) => KILLED + signal,
+        (errno, _) => errno,
     })
 }
 
 /// The process that executes the program.
 extern "C" fn execute(task: usize) -> ! {
     // SAFETY: as in `run_reaper`.
-    let Task { program, socket, .. } = unsafe { &*(task as *const Task) };
+    let Task { program, socket, errno, .. } = unsafe { &*(task as *const Task) };
     let moved = match *program {
         SOCKET => duplicate(SOCKET, SOCKET + 1),
         other => Ok(other),
     };
     let placed = moved.and_then(|program| inherit(*socket).map(|()| program));
     let failed = placed.map(execute_file);
-    exit(failed.unwrap_or_else(|errno| errno).raw_os_error())
+    // It is lost where the memory is not shared.
+    errno.store(failed.unwrap_or_else(|errno| errno).raw_os_error(), Relaxed);
+    exit(1)
 }
 
 /// Duplicates a file descriptor, to a number of at least `least`.

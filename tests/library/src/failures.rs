@@ -1,6 +1,9 @@
 //! Errors: their kind, field and errno; and nothing remains of what failed.
 
-use mote::{Document, Kind, Runtime};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+
+use mote::{CreateOptions, Document, Kind, Runtime};
 
 use crate::{Result, Scene};
 
@@ -39,12 +42,63 @@ pub fn test(scene: &Scene) -> Result {
         Err(error) if error.kind() == Kind::System && error.errno() == 13 => {}
         other => return Err(format!("a program that cannot be executed: {other:?}").into()),
     }
-    match Runtime::with_program("/run/none", "/bin/true") {
-        Err(error) if error.kind() == Kind::State => {}
-        other => return Err(format!("another program: {other:?}").into()),
+    for program in ["/bin/true", "/bin/false"] {
+        match Runtime::with_program("/run/none", program) {
+            Err(error) if error.kind() == Kind::State => {}
+            other => return Err(format!("{program}: {other:?}").into()),
+        }
     }
+    nothing_remains(scene, "errors")?;
+    lost(scene)
+}
+
+fn nothing_remains(scene: &Scene, after: &str) -> Result {
     match scene.runtime.list()?.is_empty() {
         true => Ok(()),
-        false => Err("a container remains".into()),
+        false => Err(format!("after {after}, a container remains").into()),
     }
+}
+
+/// Results that nobody gets.
+fn lost(scene: &Scene) -> Result {
+    let (bundle, options) = (scene.bundle_of(&scene.id, &["wait", "1"]), scene.quiet()?);
+    drop(scene.runtime.begin_run(&scene.id, &bundle, &options)?);
+    nothing_remains(scene, "drop")?;
+    // No file descriptor is left for the pidfd.
+    let pending = scene.runtime.begin_run(&scene.id, &bundle, &options)?;
+    let highest = std::fs::File::open("/dev/null")?;
+    let limit = |soft| {
+        let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the structure outlives the calls.
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) };
+        let before = limits.rlim_cur;
+        limits.rlim_cur = soft;
+        // SAFETY: as above.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) };
+        before
+    };
+    let before = limit(highest.as_raw_fd() as u64);
+    let finished = pending.finish();
+    limit(before);
+    match finished {
+        Err(error) if error.errno() == libc::EMFILE as u16 => {}
+        other => return Err(format!("no file descriptor is left: {other:?}").into()),
+    }
+    nothing_remains(scene, "EMFILE")?;
+    // Another process of this program begins, and exits. Its standard output is also that of the container.
+    let words: Vec<String> = std::env::args().skip(2).collect();
+    let mut child = Command::new("/proc/self/exe");
+    let mut child = child.arg("abandon").args(words).stdout(Stdio::piped()).spawn()?;
+    let mut output = child.stdout.take().ok_or("no output")?;
+    std::io::read_to_string(&mut output)?;
+    child.wait()?;
+    nothing_remains(scene, "exit")
+}
+
+/// Begins to run a container and exits.
+pub fn abandon(scene: &Scene) -> Result {
+    let bundle = scene.bundle_of(&scene.id, &["wait", "1"]);
+    let pending = scene.runtime.begin_run(&scene.id, &bundle, &CreateOptions::default())?;
+    std::mem::forget(pending);
+    Ok(())
 }

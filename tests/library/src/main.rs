@@ -57,6 +57,7 @@ fn run() -> Result {
     match test.as_str() {
         "unchanged" => unchanged::test(&scene),
         "failures" => failures::test(&scene),
+        "abandon" => failures::abandon(&scene),
         "threads" => threads::test(&scene),
         "asynchronous" => asynchronous::test(&scene),
         "wait" => wait::test(&scene),

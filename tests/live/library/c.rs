@@ -21,6 +21,7 @@ tests![
     arguments_that_are_not_valid,
     header_as_c99_and_cplusplus,
     installed_with_pkg_config,
+    example_of_the_page,
 ];
 
 /// The same as bindings/c/mote.map lists, and nothing else.
@@ -163,6 +164,19 @@ fn installed_with_pkg_config(rig: &mut Rig) -> Outcome {
     install(&["--uninstall"])?;
     let left = run(Command::new("find").arg(&prefix).args(["!", "-type", "d"]), "")?.success()?;
     same("what is left", left.stdout.as_str(), "")?;
+    rig.nothing_left()
+}
+
+/// The block of docs/library.md.
+fn example_of_the_page(rig: &mut Rig) -> Outcome {
+    let bundle = shell(rig, "exit 8")?;
+    let found = super::blocks(rig, "docs/library.md", "c", &bundle)?;
+    same("the number of blocks", found.len(), 1)?;
+    let source = rig.dir.join("page.c");
+    fs::write(&source, found.concat())?;
+    let program = compile(rig, &source.display().to_string(), &[])?;
+    let output = succeeds(rig, &mut Command::new(program), 0)?;
+    same("the output", output.stdout.as_str(), "exit code 8\n")?;
     rig.nothing_left()
 }
 

@@ -54,6 +54,15 @@ fn library(rig: &Rig) -> Outcome<PathBuf> {
     Ok(directory)
 }
 
+/// The blocks of code in a language that a page has, with the paths of this test.
+fn blocks(rig: &Rig, page: &str, language: &str, bundle: &Bundle) -> Outcome<Vec<String>> {
+    let text = fs::read_to_string(Path::new(HOME).join(page))?;
+    let begin = format!("```{language}\n");
+    let blocks = text.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+    let (root, bundle) = (rig.state.display().to_string(), bundle.dir.display().to_string());
+    Ok(blocks.map(|block| block.replace("/run/mine", &root).replace("/path/to/bundle", &bundle)).collect())
+}
+
 /// A bundle with busybox, whose program is a line for the shell.
 fn shell(rig: &Rig, line: &str) -> Outcome<Bundle> {
     let mut bundle = rig.bundle()?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{HOME, build, library, shell, succeeds};
+use super::{HOME, blocks, build, library, shell, succeeds};
 use crate::check::{Outcome, same, skip};
 use crate::command::run;
 use crate::rig::Rig;
@@ -16,6 +16,7 @@ tests![
     example_that_captures_output,
     example_of_a_job_queue,
     readme,
+    example_of_the_page,
     all_functions,
     structures_are_those_of_mote_h,
 ];
@@ -44,19 +45,26 @@ fn example_of_a_job_queue(rig: &mut Rig) -> Outcome {
 fn readme(rig: &mut Rig) -> Outcome {
     let python = python(rig)?;
     let bundle = shell(rig, "exit 6")?;
-    let page = fs::read_to_string(Path::new(HOME).join("bindings/python/README.md"))?;
-    let blocks: Vec<&str> =
-        page.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks = blocks(rig, "bindings/python/README.md", "python", &bundle)?;
     same("the number of blocks", blocks.len(), 2)?;
-    for block in blocks {
-        let mut program = block.replace("/run/mine", &rig.state.display().to_string());
-        program = program.replace("/path/to/bundle", &bundle.dir.display().to_string());
+    for mut program in blocks {
         if program.contains("async def main") {
             program += "import asyncio\nasyncio.run(main())\n";
         }
         let output = succeeds(rig, Command::new(&python).arg("-c").arg(program), 0)?;
         same("the output", output.stdout.as_str(), "6\n")?;
     }
+    rig.nothing_left()
+}
+
+/// The block of docs/library.md.
+fn example_of_the_page(rig: &mut Rig) -> Outcome {
+    let python = python(rig)?;
+    let bundle = shell(rig, "exit 8")?;
+    let found = blocks(rig, "docs/library.md", "python", &bundle)?;
+    same("the number of blocks", found.len(), 1)?;
+    let output = succeeds(rig, Command::new(python).arg("-c").arg(found.concat()), 0)?;
+    same("the output", output.stdout.as_str(), "exit code 8\n")?;
     rig.nothing_left()
 }
 

@@ -1,10 +1,11 @@
 //! The program in tests/library: with glibc and musl, with unwinding, threads, an allocator that is watched, and tokio.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{HOME, build, cargo, succeeds};
-use crate::check::{Outcome, holds, skip_allowed};
+use super::{HOME, blocks, build, cargo, shell, succeeds};
+use crate::check::{Outcome, holds, same, skip_allowed};
 use crate::rig::Rig;
 use crate::tests;
 
@@ -19,6 +20,7 @@ tests![
     tokio,
     exit_statuses,
     documentation_examples,
+    examples_of_the_pages,
 ];
 
 fn no_call_changes_the_process(rig: &mut Rig) -> Outcome {
@@ -54,6 +56,41 @@ fn documentation_examples(rig: &mut Rig) -> Outcome {
     let target = target(rig, "musl")?;
     let mut command = command(rig)?;
     build(command.args(["test", "--doc", "--features", "std,program", "--target", &target]))
+}
+
+/// Each is a program, in a package with the dependency that docs/library.md has.
+fn examples_of_the_pages(rig: &mut Rig) -> Outcome {
+    let target = target(rig, "gnu")?;
+    let bundle = shell(rig, "exit 8")?;
+    let package = rig.dir.join("page");
+    fs::create_dir_all(package.join("src"))?;
+    let page = fs::read_to_string(Path::new(HOME).join("docs/library.md"))?;
+    let dependency = page.lines().find_map(|line| line.strip_prefix("    mote = { version = \"0.1\", "));
+    let path = format!("[dependencies]\nmote = {{ path = \"{HOME}\", {}\n", dependency.unwrap_or_default());
+    let name = "[package]\nname = \"page\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(package.join("Cargo.toml"), format!("{name}{path}"))?;
+    fs::copy(Path::new(HOME).join("Cargo.lock"), package.join("Cargo.lock"))?;
+    for page in ["docs/library.md", "README.md"] {
+        let found = blocks(rig, page, "rust", &bundle)?;
+        same("the number of blocks", found.len(), 1)?;
+        let block = found.concat();
+        let program = match block.contains("fn main") {
+            true => block,
+            false => format!("fn main() -> mote::Result<()> {{ {block} Ok(()) }}"),
+        };
+        fs::write(package.join("src/main.rs"), program)?;
+        build(
+            command(rig)?
+                .current_dir(&package)
+                .args(["build", "--target", &target])
+                .env("CARGO_TARGET_DIR", "target"),
+        )?;
+        let mut built = Command::new(package.join("target").join(&target).join("debug/page"));
+        let output = succeeds(rig, &mut built, 0)?;
+        same("the output", output.stdout.as_str(), "exit code 8\n")?;
+        rig.mote(&["delete", "--force", "hello"])?.success()?;
+    }
+    rig.nothing_left()
 }
 
 /// Runs a test of the program.
