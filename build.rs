@@ -2,11 +2,13 @@
 //! know of its target is in .cargo/config.toml.
 
 use std::env;
+use std::error::Error;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "program")]
-    program::embed();
+    program::embed()?;
     link();
+    Ok(())
 }
 
 fn link() {
@@ -32,62 +34,66 @@ fn link() {
 #[cfg(feature = "program")]
 mod program {
     use std::env;
+    use std::error::Error;
     use std::fs;
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
+    type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
     /// Writes the program, compressed, and its size to OUT_DIR.
-    pub fn embed() {
+    pub fn embed() -> Result<()> {
         println!("cargo::rerun-if-env-changed=MOTE_PROGRAM");
-        println!("cargo::rerun-if-changed=src");
-        println!("cargo::rerun-if-changed=Cargo.toml");
-        let out = PathBuf::from(env::var_os("OUT_DIR").expect("OUT_DIR is set"));
+        let out = PathBuf::from(variable("OUT_DIR")?);
         let file = match env::var_os("MOTE_PROGRAM") {
             Some(file) => PathBuf::from(file),
-            None => build(&out.join("program-build")),
+            None => {
+                ["src", "Cargo.toml", "Cargo.lock"]
+                    .iter()
+                    .for_each(|path| println!("cargo::rerun-if-changed={path}"));
+                build(&out.join("program-build"))?
+            }
         };
         println!("cargo::rerun-if-changed={}", file.display());
-        let program =
-            fs::read(&file).unwrap_or_else(|error| panic!("MOTE_PROGRAM {}: {error}", file.display()));
-        let compressed = miniz_oxide::deflate::compress_to_vec(&program, 10);
-        fs::write(out.join("program"), compressed).expect("OUT_DIR is writable");
+        let program = fs::read(&file).map_err(|error| format!("MOTE_PROGRAM {}: {error}", file.display()))?;
+        fs::write(out.join("program"), miniz_oxide::deflate::compress_to_vec(&program, 10))?;
         let size = format!("const SIZE: usize = {};\n", program.len());
-        fs::write(out.join("program_size.rs"), size).expect("OUT_DIR is writable");
+        Ok(fs::write(out.join("program_size.rs"), size)?)
     }
 
-    /// Builds the program for musl, as this package is: with the flags of its .cargo/config.toml, not with those of the program
-    /// that the library becomes a part of.
-    fn build(directory: &Path) -> PathBuf {
-        let arch = env::var("CARGO_CFG_TARGET_ARCH").expect("CARGO_CFG_TARGET_ARCH is set");
-        let abi = if arch == "arm" { "musleabihf" } else { "musl" };
-        let arch = match arch.as_str() {
-            "arm" => "armv7",
-            "riscv64" => "riscv64gc",
-            other => other,
+    fn variable(name: &str) -> Result<String> {
+        env::var(name).map_err(|error| format!("{name}: {error}").into())
+    }
+
+    /// Builds the program for musl, as this package is: with the flags of its .cargo/config.toml, not with those of the
+    /// program that the library becomes a part of.
+    fn build(directory: &Path) -> Result<PathBuf> {
+        let target = match variable("CARGO_CFG_TARGET_ARCH")?.as_str() {
+            "arm" => "armv7-unknown-linux-musleabihf".into(),
+            "riscv64" => "riscv64gc-unknown-linux-musl".into(),
+            arch => format!("{arch}-unknown-linux-musl"),
         };
-        let target = format!("{arch}-unknown-linux-{abi}");
-        let mut cargo = Command::new(env::var_os("CARGO").expect("CARGO is set"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.args(["build", "--release", "--locked", "--bin", "mote", "--target", &target, "--target-dir"]);
-        cargo.arg(directory);
+        let mut cargo = Command::new(variable("CARGO")?);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--target-dir").arg(directory);
+        cargo.args(["--release", "--locked", "--bin", "mote", "--target", &target]);
         for (name, _) in env::vars_os() {
             // What cargo has set for this script would change what is built.
             let is_ours = name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_FEATURE_")
-                    || name.starts_with("CARGO_CFG_")
-                    || name.starts_with("CARGO_PROFILE_")
+                let prefixes = ["CARGO_FEATURE_", "CARGO_CFG_", "CARGO_PROFILE_"];
+                prefixes.iter().any(|prefix| name.starts_with(prefix))
                     || ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "TARGET", "RUSTC_WRAPPER"].contains(&name)
             });
             if is_ours {
                 cargo.env_remove(name);
             }
         }
-        let status = cargo.status().expect("cargo can be executed");
-        assert!(
-            status.success(),
-            "the program that the library contains cannot be built for {target} (rustup target add {target}); a built one can be \
-             given by MOTE_PROGRAM"
-        );
-        directory.join(target).join("release/mote")
+        match cargo.status()?.success() {
+            true => Ok(directory.join(target).join("release/mote")),
+            false => Err(format!(
+                "the program that the library contains cannot be built for {target} (rustup target add {target}); \
+                 a built one can be given by MOTE_PROGRAM"
+            )
+            .into()),
+        }
     }
 }

@@ -41,7 +41,7 @@ fn with(scene: &Scene, runtime: &Runtime) -> Result {
     })?;
     check("the exec process", waiting.wait(), None, Some(9))?;
     container.delete(Force::No)?;
-    Ok(drop(container))
+    Ok(())
 }
 
 /// A handle that has not started the process.
