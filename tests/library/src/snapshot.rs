@@ -103,7 +103,7 @@ pub fn take() -> Result<Snapshot> {
 }
 
 /// The children of all threads.
-fn children() -> Result<String> {
+pub fn children() -> Result<String> {
     let mut all = String::new();
     for entry in fs::read_dir("/proc/self/task")? {
         all += &fs::read_to_string(entry?.path().join("children")).unwrap_or_default();

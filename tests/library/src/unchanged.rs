@@ -38,7 +38,7 @@ pub fn test(scene: &Scene) -> Result {
     // SAFETY: the set outlives the calls.
     unsafe {
         libc::sigaddset(&raw mut set, libc::SIGUSR1);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::signal(libc::SIGUSR2, on_signal as *const () as usize);
         libc::nice(1);

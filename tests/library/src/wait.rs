@@ -1,7 +1,8 @@
-//! Exit statuses: for whoever asks, where the kernel keeps them, and for the handle that has started the process elsewhere.
+//! Exit statuses: for every handle, where the kernel keeps them, and for the handle that has started the process elsewhere.
 
 use mote::{Child, ExecOptions, ExitStatus, Force, Kind, Process, Runtime, Signal};
 
+use crate::snapshot::children;
 use crate::{Result, Scene};
 
 fn check(what: &str, status: mote::Result<ExitStatus>, code: Option<i32>, signal: Option<i32>) -> Result {
@@ -24,6 +25,12 @@ fn with(scene: &Scene, runtime: &Runtime) -> Result {
     streams.streams = scene.quiet()?.streams;
     let container = runtime.create(&scene.id, &scene.bundle_of(&scene.id, &["wait", "1"]), &options)?;
     container.start()?;
+    // A process that waits has none of the program's file descriptors: others wait for their end of file.
+    for child in children()?.split_whitespace() {
+        if std::fs::read_dir(format!("/proc/{child}/fd"))?.next().is_some() {
+            return Err(format!("process {child} has file descriptors").into());
+        }
+    }
     let process = container.exec(&Process::new(["/payload", "exit", "7"]), &streams)?;
     check("exec", process.wait(), Some(7), None)?;
     check("exec, again", process.wait(), Some(7), None)?;
