@@ -194,11 +194,7 @@ fn duplicate(number: c_int) -> Result<Option<Descriptor>> {
 }
 
 fn streams(stdin: c_int, stdout: c_int, stderr: c_int) -> Result<Streams> {
-    let mut streams = Streams::default();
-    streams.stdin = duplicate(stdin)?;
-    streams.stdout = duplicate(stdout)?;
-    streams.stderr = duplicate(stderr)?;
-    Ok(streams)
+    Ok(Streams { stdin: duplicate(stdin)?, stdout: duplicate(stdout)?, stderr: duplicate(stderr)? })
 }
 
 /// An array of numbers.
