@@ -80,21 +80,25 @@ impl Engine {
         id: &'a Text,
         bundle: &'a operation::Bundle,
         options: &'a CreateOptions,
-    ) -> create::Request<'a> {
-        create::Request {
+    ) -> Result<create::Request<'a>> {
+        let fds = options.fds.count();
+        let preserve_fds = fds.checked_sub(options.listen_fds).ok_or_else(|| {
+            Error::invalid(format_args!("listen_fds: {}, but only {fds} are passed", options.listen_fds))
+        })?;
+        Ok(create::Request {
             id: id.get(),
             bundle: bundle.path.get(),
             config: bundle.config.as_ref().map(operation::Document::source),
             pid_receivers: pid_receivers(&options.pid_file, &options.pidfd_socket),
             console_socket: options.console_socket.as_ref().map(operation::ConsoleSocket::to_request),
-            preserve_fds: options.fds.count().saturating_sub(options.listen_fds),
+            preserve_fds,
             listen_fds: options.listen_fds,
             notify_socket: options.notify_socket.as_ref().map(Text::get),
             seccomp_receiver: path(&options.seccomp_receiver),
             pivot: !options.no_pivot,
             new_keyring: !options.no_new_keyring,
             manager: &self.settings.manager,
-        }
+        })
     }
 }
 
@@ -130,7 +134,7 @@ impl Run for operation::GetTemplate {
 
 impl Run for operation::Create {
     fn run(&self, engine: &Engine, reports: &mut Reports<'_>) -> Result<Outcome> {
-        let request = engine.create_request(&self.id, &self.bundle, &self.options);
+        let request = engine.create_request(&self.id, &self.bundle, &self.options)?;
         match self.run {
             true => run(&engine.store, &request, foreground(self.foreground), &mut reports.warnings),
             false => create(&engine.store, &request, &mut reports.warnings),
@@ -257,7 +261,7 @@ impl Run for operation::Checkpoint {
 impl Run for operation::Restore {
     fn run(&self, engine: &Engine, reports: &mut Reports<'_>) -> Result<Outcome> {
         let request = restore::Request {
-            create: engine.create_request(&self.id, &self.bundle, &self.options),
+            create: engine.create_request(&self.id, &self.bundle, &self.options)?,
             criu: self.criu.to_request(&engine.settings.search_path),
         };
         restore::restore(&engine.store, &request, foreground(self.foreground), &mut reports.warnings)

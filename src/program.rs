@@ -9,12 +9,27 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, write};
 
 use crate::error::{Error, On, Result};
+use crate::sys::signal::{SIGXFSZ, Set, block, block_also, discard};
 
 /// The program, compressed in the format of RFC 1951.
 static COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/program"));
 
 // SIZE: its size in bytes.
 include!(concat!(env!("OUT_DIR"), "/program_size.rs"));
+
+/// Writes to the memfd. At RLIMIT_FSIZE the error is EFBIG, without the signal that would kill the calling program.
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    let before = block_also(Set::OF_WRITES)?;
+    let mut done = Ok(());
+    while done.is_ok() && !bytes.is_empty() {
+        done = write(file, bytes).map(|count| bytes = bytes.get(count..).unwrap_or_default());
+    }
+    if done == Err(Errno::FBIG) && !before.has(SIGXFSZ) {
+        discard(SIGXFSZ);
+    }
+    block(before)?;
+    done
+}
 
 /// Writes the program to a sealed memfd.
 ///
@@ -32,11 +47,7 @@ pub(crate) fn open() -> Result<OwnedFd> {
         file => file,
     };
     let file = file.on(format_args!("memfd_create"))?;
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let count = write(&file, rest).on(format_args!("write memfd"))?;
-        rest = rest.get(count..).unwrap_or_default();
-    }
+    write_all(&file, &bytes).on(format_args!("write memfd"))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(&file, seals).on(format_args!("fcntl F_ADD_SEALS"))?;
     Ok(file)

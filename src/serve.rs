@@ -7,6 +7,7 @@ use core::mem::forget;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd, retry_on_intr};
 use rustix::net::{RecvFlags, recv};
 use rustix::process::{Signal, chdir};
@@ -88,13 +89,18 @@ fn carry_out<O: Run>(socket: BorrowedFd<'_>, message: &mut Decoder<'_>) -> Resul
         Err(error) => return send_result(socket, &[], &Err::<(), _>(error)),
     };
     let done = engine.perform(&operation, &mut reports);
+    let (is_awaited, reversal) = (operation.is_awaited(), operation.reversal());
+    drop(operation);
+    if done.as_ref().is_ok_and(|output| O::started(output).is_some()) {
+        give_up_inherited(message.passed())?;
+    }
     let sent = send_result(socket, &reports.warnings, &done);
     let Some(process) = done.as_ref().ok().and_then(O::started) else { return sent };
     if sent.is_ok() && is_acknowledged(socket) {
-        return if operation.is_awaited() { report_end(socket, process.get()) } else { Ok(()) };
+        return if is_awaited { report_end(socket, process.get()) } else { Ok(()) };
     }
     // The program has exited, or could not receive the file descriptors: it has no handle.
-    match operation.reversal() {
+    match reversal {
         Some(delete) => engine.perform(&delete, &mut reports),
         None => send(process.get(), Signal::KILL.as_raw()).on(format_args!("pidfd_send_signal SIGKILL")),
     }
@@ -137,6 +143,18 @@ fn set_streams(streams: &mut Streams) -> Result<()> {
     stdin.take().map_or(Ok(()), |fd| dup2_stdin(&fd)).on(format_args!("dup3 0"))?;
     stdout.take().map_or(Ok(()), |fd| dup2_stdout(&fd)).on(format_args!("dup3 1"))?;
     stderr.take().map_or(Ok(()), |fd| dup2_stderr(&fd)).on(format_args!("dup3 2"))
+}
+
+/// Closes what the process that was started has inherited: others may wait for its end of file. The standard ones are
+/// replaced by /dev/null.
+fn give_up_inherited(passed: u32) -> Result<()> {
+    let null = open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .on(format_args!("openat /dev/null"))?;
+    let replaced = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null));
+    replaced.on(format_args!("dup3"))?;
+    // Their owners were forgotten.
+    (SOCKET..).zip(0..passed).for_each(|(number, _)| drop(take_inherited(number)));
+    Ok(())
 }
 
 /// Waits until a child has ended, and reports its status; or until the program that would get the report has closed the

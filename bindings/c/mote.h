@@ -23,8 +23,8 @@
  *
  * THREADS
  *
- * Functions can be called by any number of threads at once, with the same handles, except: mote_events_next() with the same
- * events, mote_pending_finish*() with the same operation, and a function that frees a handle, with any that uses it. After
+ * Functions can be called by any number of threads at once, with the same handles, except: mote_events_next() with any function of
+ * the same events, mote_pending_finish*() with the same operation, and a function that frees a handle, with any that uses it. After
  * fork(2) in the calling program, handles must not be used in the child.
  */
 #ifndef MOTE_H
@@ -105,7 +105,7 @@ typedef struct mote_runtime_options {
 #define MOTE_RUNTIME_OPTIONS_INIT { .size = sizeof(mote_runtime_options) }
 
 /* Makes a runtime whose containers have their state below the directory `root`, which is created when it is needed. The command
- * `mote --root` with the same directory operates on the same containers. It holds two file descriptors.
+ * `mote --root` with the same directory operates on the same containers. It holds a file descriptor.
  * Errors: MOTE_SYSTEM, EACCES: memfds must not be executed (sysctl vm.memfd_noexec). */
 int mote_runtime_new(const char *root, const mote_runtime_options *options, mote_runtime **runtime, mote_error **error);
 /* Frees a runtime. Containers remain, and handles of containers can still be used. */
@@ -115,6 +115,7 @@ void mote_runtime_free(mote_runtime *runtime);
 int mote_features(const mote_runtime *runtime, mote_text **text, mote_error **error);
 /* A template of config.json, which runs a shell in new namespaces; `rootless`: for an unprivileged user. */
 int mote_template(const mote_runtime *runtime, int rootless, mote_text **text, mote_error **error);
+/* The text; NULL for NULL. */
 const char *mote_text_get(const mote_text *text);
 void mote_text_free(mote_text *text);
 
@@ -295,7 +296,7 @@ void mote_states_free(mote_states *states);
 
 /* The PIDs of a container's processes in the pid namespace of the caller, sorted. */
 int mote_container_pids(const mote_container *container, mote_pids **pids, mote_error **error);
-/* The first, and their number. */
+/* The first, and their number; NULL if there is none. */
 const int *mote_pids_get(const mote_pids *pids, size_t *count);
 void mote_pids_free(mote_pids *pids);
 

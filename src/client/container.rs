@@ -240,12 +240,15 @@ impl Container {
         }
     }
 
-    /// Its events: statistics at this interval, and OOM kills, until the container init ends.
+    /// Its events: statistics at this interval, at least 1 ms, and OOM kills, until the container init ends.
     ///
     /// Errors: as [`Container::stats`]; they may also come with the first event.
     pub fn events(&self, interval: Duration) -> Result<Events> {
-        let interval = u64::try_from(interval.as_millis()).ok().or(Some(u64::MAX));
-        Ok(Events::new(self.link.begin_exchange(&request::Events { id: self.text(), interval })?))
+        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        Ok(Events::new(
+            self.link
+                .begin_exchange(&request::Events { id: self.text(), interval: Some(interval.max(1)) })?,
+        ))
     }
 
     operation! {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::retry_on_intr;
 use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair};
+use rustix::process::{Pid, getpid};
 
 use super::exit_status::ExitStatus;
 use crate::error::{Error, Kind, On, Result};
@@ -18,9 +19,12 @@ use crate::sys::reaper::{Ended, Reaper, spawn};
 /// An operation that the program carries out. Dropped, it waits for the end of the program.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    // Dropped first: a program that waits for a process ends then.
     socket: OwnedFd,
     reaper: Reaper,
+    /// The process that has begun it. A child of it, by fork(2), has a copy.
+    owner: Pid,
+    /// Whether the program was killed.
+    pub is_killed: bool,
 }
 
 /// The length of a message with an exit status, with its header.
@@ -50,7 +54,7 @@ impl Exchange {
                 .on(format_args!("socketpair"))?;
         let reaper = spawn(program, theirs.as_fd()).on(format_args!("clone"))?;
         drop(theirs);
-        let mut exchange = Exchange { socket, reaper };
+        let mut exchange = Exchange { socket, reaper, owner: getpid(), is_killed: false };
         match send_message(exchange.socket.as_fd(), O::NUMBER, &message) {
             Ok(()) => Ok(exchange),
             Err(error) => Err(exchange.lost(Some(error))),
@@ -125,6 +129,7 @@ impl Exchange {
                 Error::system(errno, format_args!("execveat of the program of mote"))
             }
             (Ended::Killed(signal), _) => {
+                self.is_killed = true;
                 Error::new(Kind::State, format_args!("the program of mote was killed by signal {signal}"))
             }
             (_, Some(error)) => error,
@@ -139,6 +144,15 @@ impl Exchange {
     pub(super) fn keeps_status(mut self) -> bool {
         self.reaper.wait();
         exit_status(self.reaper.pidfd()).is_some()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // A program that waits for a process ends then, also if a child of this process has a copy of the socket.
+        if getpid() == self.owner {
+            let _ = shutdown(&self.socket, Shutdown::Both);
+        }
     }
 }
 

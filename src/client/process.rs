@@ -5,9 +5,8 @@ use alloc::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::{read, retry_on_intr};
-use rustix::process::geteuid;
 
 use super::exchange::Exchange;
 use super::exit_status::ExitStatus;
@@ -16,6 +15,7 @@ use crate::error::{Error, On, Result};
 use crate::os::descriptor::Descriptor;
 use crate::sys::end::End;
 use crate::sys::pidfd::exit_status;
+use crate::sys::signal::send;
 
 /// A process in a container: the container init, or one that was started by
 /// [`Container::exec`](crate::Container::exec). Dropping it does not end the process.
@@ -25,11 +25,13 @@ pub struct Child {
     pidfd: Descriptor,
     /// The program that waits for the process, if the kernel does not keep exit statuses.
     waiting: Option<Exchange>,
+    /// Whether the kernel keeps the exit status of a process that has been waited for.
+    keeps_status: bool,
 }
 
 impl Child {
-    pub(super) fn new(pid: i32, pidfd: Descriptor, waiting: Option<Exchange>) -> Self {
-        Child { pid, pidfd, waiting }
+    pub(super) fn new(pid: i32, pidfd: Descriptor, waiting: Option<Exchange>, keeps_status: bool) -> Self {
+        Child { pid, pidfd, waiting, keeps_status }
     }
 
     /// Its PID, in the pid namespace of the caller.
@@ -41,6 +43,8 @@ impl Child {
     ///
     /// Errors: [`Kind::Unsupported`](crate::Kind::Unsupported) if the process was not started by this handle, on a kernel
     /// before linux 6.15, which gives the status only to the parent of the process.
+    ///
+    /// If this program may not read it from procfs, it waits until the parent of the process has waited for it.
     pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_for(None)?.ok_or_else(|| Error::invalid(format_args!("poll: no event")))
     }
@@ -53,40 +57,42 @@ impl Child {
     }
 
     fn wait_for(&self, limit: Option<&Timespec>) -> Result<Option<ExitStatus>> {
-        let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN)];
-        if retry_on_intr(|| poll(&mut fds, limit)).on(format_args!("poll"))? == 0 {
+        if !is_ready(self.as_fd(), PollFlags::IN, limit)? {
             return Ok(None);
         }
         match &self.waiting {
-            Some(exchange) => exchange.end(),
-            None => self.kept_status(),
+            Some(exchange) => exchange.end().map(Some),
+            None => self.kept_status(limit),
         }
-        .map(Some)
     }
 
     /// The exit status that the kernel has kept: of a process that has been waited for (PIDFD_GET_INFO of ioctl_pidfd(2), linux
     /// 6.15), or of a zombie.
-    fn kept_status(&self) -> Result<ExitStatus> {
+    fn kept_status(&self, limit: Option<&Timespec>) -> Result<Option<ExitStatus>> {
         let kept = || exit_status(self.pidfd.get()).map(ExitStatus::of);
-        // Between the first two its parent may wait for it.
-        let found = kept().or_else(|| self.status_of_zombie()).or_else(kept);
-        found.ok_or_else(|| {
-            Error::unsupported(format_args!(
+        // Between the two its parent may wait for it.
+        if let Some(status) = kept().or_else(|| self.status_of_zombie()).or_else(kept) {
+            return Ok(Some(status));
+        }
+        if !self.keeps_status {
+            return Err(Error::unsupported(format_args!(
                 "the exit status of process {}: this kernel gives it only to its parent (linux 6.15 keeps it)",
                 self.pid
-            ))
-        })
+            )));
+        }
+        // Until its parent waits for it: the kernel reports a hangup then.
+        match is_ready(self.pidfd.as_fd(), PollFlags::empty(), limit)? {
+            true => Ok(kept()),
+            false => Ok(None),
+        }
     }
 
     /// The exit status of a process that has not been waited for (`exit_code` of proc_pid_stat(5)).
     fn status_of_zombie(&self) -> Option<ExitStatus> {
-        let directory = format!("/proc/{}", self.pid);
-        let owner = statat(CWD, directory.as_str(), AtFlags::empty()).ok()?.st_uid;
-        // To others the kernel shows 0.
-        if !geteuid().is_root() && geteuid().as_raw() != owner {
-            return None;
-        }
-        let file = openat(CWD, format!("{directory}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        // Who may not read this link gets 0 for the exit code.
+        readlinkat(CWD, format!("/proc/{}/ns/user", self.pid), Vec::new()).ok()?;
+        let path = format!("/proc/{}/stat", self.pid);
+        let file = openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let mut space = [0; 1024];
         let length = read(file.ok()?, &mut space).ok()?;
         let text = core::str::from_utf8(space.get(..length)?).ok()?;
@@ -94,14 +100,15 @@ impl Child {
         (fields.next()? == "Z").then_some(())?;
         // Field 52, after the third.
         let status: i32 = fields.nth(48)?.parse().ok()?;
-        // It was this process, if that is still a zombie.
-        self.pidfd_names_zombie().then(|| ExitStatus::of(End::of_status(status)))
+        // It was this process, if that is still a zombie: signal 0 can be sent to it.
+        send(self.pidfd.get(), 0).ok().map(|()| ExitStatus::of(End::of_status(status)))
     }
+}
 
-    /// Whether the process has not been waited for: signal 0 can be sent to a zombie.
-    fn pidfd_names_zombie(&self) -> bool {
-        crate::sys::signal::send(self.pidfd.get(), 0).is_ok()
-    }
+/// Waits for an event of a file descriptor; `false` after `limit`. A hangup is always an event (poll(2)).
+fn is_ready(fd: BorrowedFd<'_>, events: PollFlags, limit: Option<&Timespec>) -> Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
+    Ok(retry_on_intr(|| poll(&mut fds, limit)).on(format_args!("poll"))? > 0)
 }
 
 /// A file descriptor that becomes readable when the process has ended, and [`Child::try_wait`] returns its status.
@@ -120,10 +127,16 @@ impl Child {
 
 /// The process that an operation has started. If its end is awaited, the program goes on.
 pub(super) fn started(mut exchange: Exchange, is_awaited: bool, warnings: &mut Vec<Error>) -> Result<Child> {
+    let (pid, pidfd) = received(&mut exchange, warnings)?;
+    Ok(Child::new(pid, pidfd, is_awaited.then_some(exchange), !is_awaited))
+}
+
+/// Receives the PID and the pidfd of the process that an operation has started, and confirms that.
+pub(super) fn received(exchange: &mut Exchange, warnings: &mut Vec<Error>) -> Result<(i32, Descriptor)> {
     let outcome = exchange.result(warnings)?;
     exchange.acknowledge()?;
     match outcome {
-        Outcome::Running(pid, pidfd) => Ok(Child::new(pid, pidfd, is_awaited.then_some(exchange))),
+        Outcome::Running(pid, pidfd) => Ok((pid, pidfd)),
         Outcome::Ended(_) => Err(Error::invalid(format_args!("the process was not detached"))),
     }
 }

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, open};
 use super::container::Container;
 use super::link::Link;
 use super::pending::{Pending, operation};
-use super::process::{Child, started};
+use super::process::{Child, received};
 use crate::cgroup::manager::CgroupManager;
 use crate::container::outcome::Outcome;
 use crate::container::state::Report;
@@ -42,6 +42,10 @@ impl Runtime {
     /// Errors: it cannot be executed, or is of another version.
     pub fn with_program(root: impl Into<AbsolutePath>, program: impl Into<AbsolutePath>) -> Result<Self> {
         let program = program.into();
+        let mut check = Encoder::default();
+        program.put(&mut check);
+        check.name("program");
+        check.check()?;
         let file = open(program.get(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         Self::start(&root.into(), file.on(format_args!("openat {}", Show(program.get())))?)
     }
@@ -113,10 +117,10 @@ impl Runtime {
         ///
         /// Errors: [`Kind::NotFound`](crate::Kind::NotFound) if there is none.
         container, begin_container(&self, id: &str) -> Container {
-            let (link, own) = (self.0.clone(), String::from(id));
+            let (link, own, keeps) = (self.0.clone(), String::from(id), self.0.keeps_status);
             self.0.begin(&Find { id: id.into() }, move |mut exchange| {
                 let init = exchange.result::<Option<_>>(&mut Vec::new())?;
-                let init = init.map(|(pid, pidfd)| Child::new(pid, pidfd, None));
+                let init = init.map(|(pid, pidfd)| Child::new(pid, pidfd, None, keeps));
                 Ok(Container::new(link, own, init, Vec::new()))
             })
         }
@@ -170,9 +174,17 @@ impl Runtime {
     ) -> Result<Pending<Container>> {
         let (link, id) = (self.0.clone(), String::from(id));
         let is_awaited = operation.is_awaited();
-        self.0.begin(operation, move |exchange| {
+        let reversal = operation.reversal();
+        self.0.begin(operation, move |mut exchange| {
             let mut warnings = Vec::new();
-            let init = started(exchange, is_awaited, &mut warnings)?;
+            let received = received(&mut exchange, &mut warnings);
+            // Otherwise the program has removed what it has created.
+            if let Some(delete) = reversal.filter(|_| exchange.is_killed) {
+                let deleted = link.begin_exchange(&delete);
+                let _ = deleted.and_then(|mut exchange| exchange.result::<()>(&mut Vec::new()));
+            }
+            let (pid, pidfd) = received?;
+            let init = Child::new(pid, pidfd, is_awaited.then_some(exchange), !is_awaited);
             Ok(Container::new(link, id, Some(init), warnings))
         })
     }

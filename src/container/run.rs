@@ -38,7 +38,9 @@ pub fn run(
         let CreatedContainer { directory, launch } = bring_up(store, request, Until::Running, warnings)?;
         directory.unlock()?;
         if let Some(notify) = launch.notify {
-            notify.wait(launch.launched.pid.as_raw_nonzero().get(), &launch.launched.pidfd)?;
+            let waited = notify.wait(launch.launched.pid.as_raw_nonzero().get(), &launch.launched.pidfd);
+            // The container runs.
+            warnings.extend(waited.err());
         }
         return Ok(Outcome::running(launch.launched.pid, launch.launched.pidfd));
     };

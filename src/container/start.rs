@@ -74,7 +74,8 @@ pub fn start(
     if started.is_ok()
         && let Some((notify, process)) = notify.zip(process)
     {
-        notify.wait(status.process.pid, &process)?;
+        // The container runs.
+        warnings.extend(notify.wait(status.process.pid, &process).err());
     }
     started
 }

@@ -81,6 +81,11 @@ impl<'a> Decoder<'a> {
         Decoder { rest: bytes, passed, fds }
     }
 
+    /// The number of file descriptors that a container inherits.
+    pub(crate) fn passed(&self) -> u32 {
+        self.passed
+    }
+
     pub(crate) fn number(&mut self) -> Result<u64> {
         let (number, rest) = self.rest.split_first_chunk().ok_or_else(malformed)?;
         self.rest = rest;

@@ -3,7 +3,7 @@
 use linux_raw_sys::general::{__NR_ioctl, __WALL};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::end::End;
@@ -63,7 +63,8 @@ const ALL: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::from_bits_
 
 /// Calls waitid(2). `None`: there is no such child; `Some(None)`: it has not ended.
 fn wait_id(child: &OwnedFd, options: WaitIdOptions) -> Option<Option<WaitIdStatus>> {
-    waitid(WaitId::PidFd(child.as_fd()), options).ok()
+    // A program that links the library may have signal handlers.
+    retry_on_intr(|| waitid(WaitId::PidFd(child.as_fd()), options)).ok()
 }
 
 /// `struct pidfd_info` of include/uapi/linux/pidfd.h, in its first version.

@@ -32,7 +32,7 @@ use rustix::io::{Errno, Result};
 use super::clone::exit;
 use super::end::End;
 use super::fd::close_all_from;
-use super::pidfd::reap;
+use super::pidfd::{reap, wait_for};
 use super::signal::{Set, block};
 use super::stack::clone_on_stack;
 use super::{check, page_size};
@@ -47,8 +47,8 @@ pub(crate) const NAME: &core::ffi::CStr = c"mote: library";
 #[derive(Debug)]
 pub(crate) struct Reaper {
     pidfd: OwnedFd,
-    _stack: Stack,
-    is_reaped: bool,
+    /// Until the process has ended.
+    stack: Option<Stack>,
 }
 
 /// How the program has ended.
@@ -109,14 +109,20 @@ pub(crate) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<R
     cloned?;
     // SAFETY: the kernel has stored a new file descriptor there, which has no other owner.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Reaper { pidfd, _stack: stack, is_reaped: false })
+    Ok(Reaper { pidfd, stack: Some(stack) })
 }
 
 impl Reaper {
     /// Waits until the program has ended.
     pub(crate) fn wait(&mut self) -> Ended {
-        self.is_reaped = true;
-        match reap(&self.pidfd) {
+        let end = reap(&self.pidfd);
+        let stack = self.stack.take();
+        // Another thread has waited for it, or a filter denies waitid(2).
+        if end.is_none() && !wait_for(&self.pidfd, None).unwrap_or(false) {
+            // It is in use.
+            core::mem::forget(stack);
+        }
+        match end {
             Some(End::Exited(0)) => Ended::Exited,
             Some(End::Exited(code)) if code < KILLED => Ended::NotExecuted(Errno::from_raw_os_error(code)),
             Some(End::Exited(code)) => Ended::Killed(code - KILLED),
@@ -134,7 +140,7 @@ impl Reaper {
 impl Drop for Reaper {
     fn drop(&mut self) {
         // The memory is in use until it has ended.
-        if !self.is_reaped {
+        if self.stack.is_some() {
             self.wait();
         }
     }

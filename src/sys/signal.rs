@@ -13,6 +13,9 @@ use super::call_list::{CallList, First, ListedCall};
 
 /// The signal for a child that has ended.
 pub(crate) const SIGCHLD: i32 = linux_raw_sys::general::SIGCHLD as i32;
+/// The signal for a write beyond RLIMIT_FSIZE.
+#[cfg(feature = "program")]
+pub(crate) const SIGXFSZ: i32 = linux_raw_sys::general::SIGXFSZ as i32;
 /// Names of signals, without `SIG`; the index is the number on x86, arm and riscv (signal(7)).
 pub static NAMES: [&str; 32] = [
     "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
@@ -33,6 +36,12 @@ impl Set {
         Set(1 << (linux_raw_sys::general::SIGPIPE - 1) | 1 << (linux_raw_sys::general::SIGXFSZ - 1));
     /// No signal.
     pub(crate) const NONE: Set = Set(0);
+
+    /// Whether a signal is in the set.
+    #[cfg(feature = "program")]
+    pub(crate) fn has(self, signal: i32) -> bool {
+        self.0 & 1 << (signal - 1) != 0
+    }
 }
 
 /// The size of the kernel's signal set in bytes, which system calls take; that of a C library is larger.

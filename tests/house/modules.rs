@@ -29,7 +29,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ("engine", &["operations", "document", "container", "host", "os", "error"]),
     // Of `container` and `cgroup` only the types of results and settings: the operations are carried out by another process.
     ("client", &["operations", "program", "container", "cgroup", "json", "os", "error", "sys"]),
-    ("program", &["error"]),
+    ("program", &["error", "sys"]),
     ("operations", &["container", "cgroup", "criu", "os", "error"]),
     // Of most modules only their option tables, for `features`.
     ("document", &["container", "hooks", "seccomp", "process", "rootfs", "config", "host"]),

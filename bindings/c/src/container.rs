@@ -4,7 +4,6 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_uint};
 use core::ptr::null;
-use core::slice;
 use core::time::Duration;
 
 use mote::{Child, Container, Error, Force, Pending, Result, Signal};
@@ -16,7 +15,7 @@ use crate::options::{Criu, Exec, Start, json, read};
 use crate::pending::MotePending;
 use crate::process::{MoteExitStatus, MoteProcess, try_wait, wait};
 use crate::state::MoteState;
-use crate::text::{c_string, free, handle, list, required};
+use crate::text::{c_string, free, handle, list, required, store};
 
 type Str = *const c_char;
 
@@ -230,10 +229,8 @@ pub unsafe extern "C" fn mote_pids_get(pids: *const MotePids, count: *mut usize)
     // SAFETY: mote.h: null, or PIDs.
     let list: &[c_int] = unsafe { pids.as_ref() }.map_or(&[], |pids| &pids.0);
     // SAFETY: mote.h: null, or a place for the number.
-    if let Some(place) = unsafe { count.as_mut() } {
-        *place = list.len();
-    }
-    slice::from_ref(&list).first().map_or(null(), |list| list.as_ptr())
+    unsafe { store(count, list.len()) };
+    list.first().map_or(null(), core::ptr::from_ref)
 }
 
 #[unsafe(no_mangle)]

@@ -3,6 +3,7 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int};
+use core::ptr::null;
 
 use mote::{Pending, Result, Runtime};
 
@@ -197,7 +198,7 @@ pub unsafe extern "C" fn mote_template(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_text_get(text: *const MoteText) -> Str {
     // SAFETY: mote.h: null, or a text.
-    unsafe { text.as_ref() }.map_or(c"".as_ptr(), |text| text.0.as_ptr())
+    unsafe { text.as_ref() }.map_or(null(), |text| text.0.as_ptr())
 }
 
 #[unsafe(no_mangle)]

@@ -10,6 +10,8 @@ Operations that may take long, and waiting, use file descriptors of the event lo
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from ctypes import byref
 from typing import Any, AsyncIterator, Callable, Mapping, Optional, Sequence, Union
 
@@ -41,19 +43,25 @@ async def _readable(fd: int) -> None:
     """Waits until a file descriptor is readable."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+    # A duplicate, since the loop has one reader for each number, and other tasks may wait for the same process.
+    own = os.dup(fd)
     try:
-        await ready
+        loop.add_reader(own, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(own)
     finally:
-        loop.remove_reader(fd)
+        os.close(own)
 
 
 async def _finish(pending: Any, finish: Callable[[Any], Any]) -> Any:
-    """Waits for an operation. If that is cancelled, the operation goes on, and its result is lost."""
+    """Waits for an operation. If that is cancelled, the operation goes on, and its result is undone."""
     try:
         await _readable(_native.pending_fd(pending))
-    except asyncio.CancelledError:
-        asyncio.get_running_loop().run_in_executor(None, _native.pending_free, pending)
+    except BaseException:
+        # It waits for the operation: not in the thread of the loop.
+        threading.Thread(target=_native.pending_free, args=[pending]).start()
         raise
     return finish(pending)
 
@@ -75,7 +83,9 @@ class _Waitable:
 
     async def wait(self) -> ExitStatus:
         """Waits for the process to end."""
-        await _readable(self._sync.fileno())
+        fd = self._sync.fileno()
+        if fd >= 0:
+            await _readable(fd)
         return self._sync.wait()
 
     @property

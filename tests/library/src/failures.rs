@@ -7,6 +7,12 @@ use mote::{CreateOptions, Document, Kind, Runtime};
 
 use crate::{Result, Scene};
 
+/// The type of C libraries differs.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 pub fn test(scene: &Scene) -> Result {
     let options = scene.quiet()?;
     let run = |config: String| {
@@ -49,7 +55,25 @@ pub fn test(scene: &Scene) -> Result {
         }
     }
     nothing_remains(scene, "errors")?;
-    lost(scene)
+    let before = limit(libc::RLIMIT_FSIZE, 1000);
+    let small = Runtime::new("/run/none");
+    limit(libc::RLIMIT_FSIZE, before);
+    match small {
+        Err(error) if error.errno() == libc::EFBIG as u16 => lost(scene),
+        other => Err(format!("RLIMIT_FSIZE: {other:?}").into()),
+    }
+}
+
+/// Sets a soft limit; returns the one before.
+fn limit(what: Resource, soft: u64) -> u64 {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the calls.
+    unsafe { libc::getrlimit(what, &raw mut limits) };
+    let before = limits.rlim_cur;
+    limits.rlim_cur = soft;
+    // SAFETY: as above.
+    unsafe { libc::setrlimit(what, &raw const limits) };
+    before
 }
 
 fn nothing_remains(scene: &Scene, after: &str) -> Result {
@@ -67,19 +91,9 @@ fn lost(scene: &Scene) -> Result {
     // No file descriptor is left for the pidfd.
     let pending = scene.runtime.begin_run(&scene.id, &bundle, &options)?;
     let highest = std::fs::File::open("/dev/null")?;
-    let limit = |soft| {
-        let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the structure outlives the calls.
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) };
-        let before = limits.rlim_cur;
-        limits.rlim_cur = soft;
-        // SAFETY: as above.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) };
-        before
-    };
-    let before = limit(highest.as_raw_fd() as u64);
+    let before = limit(libc::RLIMIT_NOFILE, highest.as_raw_fd() as u64);
     let finished = pending.finish();
-    limit(before);
+    limit(libc::RLIMIT_NOFILE, before);
     match finished {
         Err(error) if error.errno() == libc::EMFILE as u16 => {}
         other => return Err(format!("no file descriptor is left: {other:?}").into()),

@@ -16,7 +16,9 @@ fn check(what: &str, status: mote::Result<ExitStatus>, code: Option<i32>, signal
 pub fn test(scene: &Scene) -> Result {
     with(scene, &scene.runtime)?;
     with(scene, &scene.runtime.clone().without_kept_status())?;
-    another_handle(scene)
+    another_handle(scene)?;
+    output_ends_before_the_result(scene)?;
+    forked(scene)
 }
 
 fn with(scene: &Scene, runtime: &Runtime) -> Result {
@@ -48,6 +50,46 @@ fn with(scene: &Scene, runtime: &Runtime) -> Result {
     })?;
     check("the exec process", waiting.wait(), None, Some(9))?;
     container.delete(Force::No)?;
+    Ok(())
+}
+
+/// The standard output of a container ends with it, whether or not its creation is finished here.
+fn output_ends_before_the_result(scene: &Scene) -> Result {
+    for runtime in [scene.runtime.clone(), scene.runtime.clone().without_kept_status()] {
+        let mut options = scene.quiet()?;
+        let (mut output, writer) = std::io::pipe()?;
+        options.streams.stdout = Some(std::os::fd::OwnedFd::from(writer).into());
+        let bundle = scene.bundle_of(&scene.id, &["say", "word"]);
+        let pending = runtime.begin_run(&scene.id, &bundle, &options)?;
+        drop(options);
+        if std::io::read_to_string(&mut output)? != "say=word\n" {
+            return Err("the output".into());
+        }
+        let container = pending.finish()?;
+        check("after its output", container.wait(), Some(0), None)?;
+        container.delete(Force::No)?;
+    }
+    Ok(())
+}
+
+/// A handle is dropped although a child of this process has a copy of all file descriptors.
+fn forked(scene: &Scene) -> Result {
+    let runtime = scene.runtime.clone().without_kept_status();
+    let container = runtime.run(&scene.id, &scene.bundle_of(&scene.id, &["wait", "1"]), &scene.quiet()?)?;
+    // SAFETY: the child only waits for a signal.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        loop {
+            // SAFETY: takes no pointer.
+            unsafe { libc::pause() };
+        }
+    }
+    drop(container);
+    // SAFETY: the child has not been waited for.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    // SAFETY: no status is returned.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    scene.runtime.container(&scene.id)?.delete(Force::Yes)?;
     Ok(())
 }
 

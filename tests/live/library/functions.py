@@ -143,9 +143,21 @@ async def asynchronous():
         assert not waiting.done()
         process.kill(signal.SIGKILL)
         assert (await waiting).signal == signal.SIGKILL
+        # Of two tasks, one gives up.
+        both = [asyncio.create_task(container.wait()) for _ in range(2)]
+        await asyncio.sleep(0)
+        both[0].cancel()
         found = await runtime.container(name)
         await found.kill(signal.SIGTERM)
+        assert (await both[1]).code == 7
         assert (await container.wait()).code == 7
+        late = await runtime.container(name)
+        try:
+            await late.wait()
+        except mote.StateError:
+            pass
+        else:
+            raise AssertionError
         assert [state.status for state in await runtime.list()] == ["stopped"]
     try:
         await runtime.run(name, "/none")
