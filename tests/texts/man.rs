@@ -83,6 +83,12 @@ fn page_of_the_library() {
     let named = text.lines().filter_map(|line| line.split("Fn ").nth(1)?.split([' ', ',']).next());
     let missing: Vec<&str> = named.filter(|name| !header.contains(&format!("{name}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+    let table = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/library.md")));
+    let code =
+        table.split('`').skip(1).step_by(2).filter(|name| name.starts_with("mote_") && !name.contains(' '));
+    let missing: Vec<&str> =
+        code.filter(|name| !header.contains(name)).filter(|name| *name != "mote_runtime.aio").collect();
+    assert!(missing.is_empty(), "docs/library.md: {missing:?}");
 }
 
 /// Every page that is referred to exists.

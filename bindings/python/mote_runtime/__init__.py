@@ -19,9 +19,12 @@ import os as _os
 import signal as _signal
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_void_p, sizeof
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Optional, Protocol, Sequence, TypedDict, Union
 
 from . import _native
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "Container",
@@ -56,6 +59,117 @@ class HasFileno(Protocol):
 File = Union[int, HasFileno]
 #: JSON: an object as of json.loads, or its text.
 Json = Union[Mapping[str, Any], Sequence[Any], str, bytes]
+
+
+class StartOptions(TypedDict, total=False):
+    """Options of `Container.start`."""
+
+    #: The path, or `@NAME`, of the socket for readiness notification (sd_notify(3)): it returns when the container is ready.
+    notify_socket: Optional[str]
+    #: The socket that receives the seccomp listener fd if `linux.seccomp.listenerPath` is not set.
+    seccomp_receiver: Optional[PathLike]
+
+
+class CreateOptions(StartOptions, total=False):
+    """Options of `Runtime.create`, `run` and `restore`."""
+
+    #: The standard streams; by default those of the interpreter.
+    stdin: Optional[File]
+    stdout: Optional[File]
+    stderr: Optional[File]
+    #: The file descriptors that become 3 and up, and how many of them are passed as by socket activation.
+    pass_fds: Sequence[File]
+    listen_fds: int
+    #: Receives the PTY master if `process.terminal` is set: a connected socket, or the path of a listening one.
+    console: Optional[File]
+    console_socket: Optional[PathLike]
+    #: A file to which the PID is written, and a socket that receives a pidfd.
+    pid_file: Optional[PathLike]
+    pidfd_socket: Optional[PathLike]
+    #: Change the root by chroot(2).
+    no_pivot: bool
+    #: Keep the session keyring of the caller.
+    no_new_keyring: bool
+
+
+class ExecOptions(TypedDict, total=False):
+    """Options of `Container.exec`; those of the same name as in `CreateOptions` are the same."""
+
+    #: Variables that are added.
+    env: Optional[Mapping[str, str]]
+    cwd: Optional[str]
+    #: A UID, or UID and GID.
+    user: Union[int, tuple[int, int], None]
+    #: Groups and capabilities that are added.
+    additional_gids: Sequence[int]
+    capabilities: Sequence[str]
+    no_new_privileges: bool
+    apparmor_profile: Optional[str]
+    selinux_label: Optional[str]
+    #: Instead of all the above, and of the arguments: an object as `process` of config.json.
+    process: Optional[Json]
+    stdin: Optional[File]
+    stdout: Optional[File]
+    stderr: Optional[File]
+    pass_fds: Sequence[File]
+    #: Allocate a terminal.
+    terminal: bool
+    console: Optional[File]
+    console_socket: Optional[PathLike]
+    pid_file: Optional[PathLike]
+    pidfd_socket: Optional[PathLike]
+    #: Cgroups below the container's that it joins.
+    cgroups: Sequence[str]
+    #: Allow a paused container; the process runs when it is resumed.
+    ignore_paused: bool
+    seccomp_receiver: Optional[PathLike]
+
+
+class _CriuOptions(TypedDict, total=False):
+    #: The directory of the log; by default that of the images.
+    work_path: Optional[PathLike]
+    #: Allow established TCP connections, connections to AF_UNIX sockets outside, a shell's session, file locks.
+    tcp_established: bool
+    ext_unix_sockets: bool
+    shell_job: bool
+    file_locks: bool
+    #: Free image files of pages that others have.
+    auto_dedup: bool
+    #: Transfer memory pages when they are used.
+    lazy_pages: bool
+    #: "soft", "full", "strict" or "ignore"
+    cgroups_mode: str
+    #: "iptables", "nftables" or "skip"
+    network_lock: Optional[str]
+
+
+class CheckpointOptions(_CriuOptions, total=False):
+    """Options of `Container.checkpoint`."""
+
+    #: Images of a preceding pre-dump, relative to the directory of the images.
+    parent_path: Optional[str]
+    #: The container continues.
+    leave_running: bool
+    #: Dump only the memory; the container continues.
+    pre_dump: bool
+    tcp_skip_in_flight: bool
+    link_remap: bool
+    #: Address and port to which memory is sent.
+    page_server: Optional[tuple[str, int]]
+    #: Receives a NUL byte when pages can be requested.
+    status_fd: Optional[File]
+    #: The largest unlinked file that is dumped, in bytes; 0: 1 MiB.
+    ghost_limit: int
+
+
+class RestoreOptions(_CriuOptions, total=False):
+    """Options of CRIU for `Runtime.restore`."""
+
+    #: Close established TCP connections.
+    tcp_close: bool
+    #: AppArmor profile or SELinux label, TYPE:NAME, and SELinux label of mounts, instead of the dumped ones.
+    lsm_profile: Optional[str]
+    lsm_mount_context: Optional[str]
 
 
 class MoteError(Exception):
@@ -303,7 +417,7 @@ class _Waitable(_Handle):
 
     def fileno(self) -> int:
         """A file descriptor that becomes readable when the process has ended; it belongs to this object."""
-        return type(self)._fd(self)
+        return int(type(self)._fd(self))
 
 
 class Process(_Waitable):
@@ -317,7 +431,7 @@ class Process(_Waitable):
     @property
     def pid(self) -> int:
         """Its PID in the pid namespace of the caller."""
-        return _native.process_pid(self)
+        return int(_native.process_pid(self))
 
     def kill(self, signal: int = _signal.SIGTERM) -> None:
         """Sends it a signal."""
@@ -449,7 +563,7 @@ def _criu_options(
     **flags: bool,
 ) -> Any:
     address, port = page_server or (None, 0)
-    known = dict(_native.CriuOptions._fields_)
+    known = {field[0]: field[1] for field in _native.CriuOptions._fields_}
     unknown = [name for name in flags if known.get(name) is not c_int]
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
@@ -503,7 +617,7 @@ class Container(_Waitable):
     @property
     def pid(self) -> int:
         """The PID of its process in the pid namespace of the caller; 0 if it had ended when the container was opened."""
-        return _native.container_pid(self)
+        return int(_native.container_pid(self))
 
     @property
     def warnings(self) -> list[MoteError]:
@@ -513,20 +627,14 @@ class Container(_Waitable):
             found.append(_exception(warning))
         return found
 
-    def start(self, **options: Any) -> None:
-        """Starts the program of a created container.
-
-        Options: notify_socket, seccomp_receiver; see `Runtime.create`.
-        """
+    def start(self, **options: Unpack[StartOptions]) -> None:
+        """Starts the program of a created container."""
         _call(_native.container_start, self, byref(_start_options(**options)))
 
-    def exec(self, args: Sequence[str] = (), **options: Any) -> Process:
+    def exec(self, args: Sequence[str] = (), **options: Unpack[ExecOptions]) -> Process:
         """Runs a process in the container; returns when its program runs.
 
-        It is `process` of the container's configuration with `args` and these changes: env (added), cwd, user (a UID, or UID and
-        GID), additional_gids, capabilities (added), no_new_privileges, apparmor_profile, selinux_label; or `process`, an
-        object as in config.json. Further: stdin, stdout, stderr, pass_fds, terminal, console, console_socket, pid_file,
-        pidfd_socket, cgroups, ignore_paused, seccomp_receiver; see `Runtime.create`.
+        It is `process` of the container's configuration, with `args` and the changes of the options.
         """
         return Process(_result(_native.container_exec, self, byref(_exec_options(args, **options))))
 
@@ -561,13 +669,8 @@ class Container(_Waitable):
         text = _document(mounts)
         _call(_native.container_remove_mounts, self, text, len(text))
 
-    def checkpoint(self, image_path: PathLike, **options: Any) -> None:
-        """Dumps the container to image files by CRIU, and deletes it unless it is to continue.
-
-        Options: work_path, parent_path, leave_running, pre_dump, tcp_established, tcp_skip_in_flight, ext_unix_sockets,
-        shell_job, file_locks, link_remap, auto_dedup, lazy_pages, cgroups_mode ("soft", "full", "strict", "ignore"),
-        network_lock ("iptables", "nftables", "skip"), page_server (address and port), status_fd, ghost_limit (bytes).
-        """
+    def checkpoint(self, image_path: PathLike, **options: Unpack[CheckpointOptions]) -> None:
+        """Dumps the container to image files by CRIU, and deletes it unless it is to continue."""
         _call(_native.container_checkpoint, self, byref(_criu_options(image_path, **options)))
 
     def state(self) -> State:
@@ -583,7 +686,7 @@ class Container(_Waitable):
         pids = _result(_native.container_pids, self)
         count = c_size_t()
         numbers = _native.pids_get(pids, byref(count))
-        found = numbers[: count.value]
+        found: list[int] = numbers[: count.value]
         _native.pids_free(pids)
         return found
 
@@ -613,7 +716,7 @@ class Events(_Handle):
 
     def fileno(self) -> int:
         """A file descriptor that becomes readable with the next event; -1 after the end."""
-        return _native.events_fd(self)
+        return int(_native.events_fd(self))
 
 
 _MANAGERS = {"cgroupfs": 0, "systemd": 1, "delegated": 2, "disabled": 3}
@@ -652,17 +755,18 @@ class Runtime(_Handle):
         )
         super().__init__(_result(_native.runtime_new, _bytes(root), byref(options)))
 
-    def create(self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Any) -> Container:
+    def create(
+        self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Unpack[CreateOptions]
+    ) -> Container:
         """Creates a container from a bundle, whose process then waits for `Container.start`.
 
-        `config` is the configuration, instead of the file config.json in the bundle. Options: stdin, stdout, stderr (by default
-        those of the interpreter), pass_fds (become 3 and up), listen_fds (how many of them are passed as by socket
-        activation), console (a connected socket that receives the PTY master if process.terminal is set) or
-        console_socket (the path of one), pid_file, pidfd_socket, notify_socket, seccomp_receiver, no_pivot, no_new_keyring.
+        `config` is the configuration, instead of the file config.json in the bundle.
         """
         return self._create(_native.create, id, bundle, config, options)
 
-    def run(self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Any) -> Container:
+    def run(
+        self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Unpack[CreateOptions]
+    ) -> Container:
         """Creates a container and starts it. Arguments: as of `create`."""
         return self._create(_native.run, id, bundle, config, options)
 
@@ -677,14 +781,10 @@ class Runtime(_Handle):
         image_path: PathLike,
         config: Optional[Json] = None,
         *,
-        criu: Optional[Mapping[str, Any]] = None,
-        **options: Any,
+        criu: Optional[RestoreOptions] = None,
+        **options: Unpack[CreateOptions],
     ) -> Container:
-        """Creates a container from the image files of `Container.checkpoint`; it runs.
-
-        `criu` has options: work_path, tcp_established, tcp_close, ext_unix_sockets, shell_job, file_locks, auto_dedup,
-        lazy_pages, cgroups_mode, network_lock, lsm_profile, lsm_mount_context. Other arguments: as of `create`.
-        """
+        """Creates a container from the image files of `Container.checkpoint`; it runs. Other arguments: as of `create`."""
         given = byref(_create_options(config, **options))
         images = byref(_criu_options(image_path, **(criu or {})))
         return Container(_result(_native.restore, self, _bytes(id), _bytes(bundle), given, images))
@@ -703,11 +803,13 @@ class Runtime(_Handle):
 
     def features(self) -> Mapping[str, Any]:
         """The features (features.md of the OCI specification)."""
-        return self._json(_result(_native.features, self))
+        found: dict[str, Any] = self._json(_result(_native.features, self))
+        return found
 
     def template(self, *, rootless: bool = False) -> dict[str, Any]:
         """A template of config.json, which runs a shell in new namespaces."""
-        return self._json(_result(_native.template, self, rootless))
+        found: dict[str, Any] = self._json(_result(_native.template, self, rootless))
+        return found
 
     @staticmethod
     def _json(text: Any) -> Any:

@@ -12,6 +12,7 @@ from ctypes import (
     c_void_p,
 )
 from pathlib import Path
+from typing import Any
 
 _library = ctypes.CDLL(str(Path(__file__).with_name("libmote.so")))
 
@@ -129,13 +130,18 @@ class ExitStatus(Structure):
     _fields_ = [("code", c_int), ("signal", c_int)]
 
 
-def _declare():
+def __getattr__(name: str) -> Any:
+    """For type checkers: the functions below."""
+    raise AttributeError(name)
+
+
+def _declare() -> None:
     """Declares the types of all functions; those that can fail end in a place for the error."""
     handle, place, text = c_void_p, POINTER(c_void_p), c_char_p
     create, start, criu = POINTER(CreateOptions), POINTER(StartOptions), POINTER(CriuOptions)
     execute, status = POINTER(ExecOptions), POINTER(ExitStatus)
     # What they return, and their arguments. A list, since types such as size_t and uint64_t may be the same.
-    functions = [
+    functions: list[tuple[Any, dict[str, list[Any]]]] = [
         (c_int, {
             "error_kind": [handle],
             "error_errno": [handle],

@@ -13,17 +13,22 @@ import asyncio
 import os
 import threading
 from ctypes import byref
-from typing import Any, AsyncIterator, Callable, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Optional, Sequence, TypeVar, Union
 
 from . import (
+    CheckpointOptions,
     Container as _Container,
+    CreateOptions,
     Events as _Events,
+    ExecOptions,
     ExitStatus,
     Json,
     OomKill,
     PathLike,
     Process as _Process,
+    RestoreOptions,
     Runtime as _Runtime,
+    StartOptions,
     State,
     Stats,
     _bytes,
@@ -36,7 +41,17 @@ from . import (
     _start_options,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["Container", "Process", "Runtime"]
+
+T = TypeVar("T")
+
+
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 async def _readable(fd: int) -> None:
@@ -46,7 +61,7 @@ async def _readable(fd: int) -> None:
     # A duplicate, since the loop has one reader for each number, and other tasks may wait for the same process.
     own = os.dup(fd)
     try:
-        loop.add_reader(own, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(own, _resolve, ready)
         try:
             await ready
         finally:
@@ -55,7 +70,7 @@ async def _readable(fd: int) -> None:
         os.close(own)
 
 
-async def _finish(pending: Any, finish: Callable[[Any], Any]) -> Any:
+async def _finish(pending: Any, finish: Callable[[Any], T]) -> T:
     """Waits for an operation. If that is cancelled, the operation goes on, and its result is undone."""
     try:
         await _readable(_native.pending_fd(pending))
@@ -79,7 +94,7 @@ def _nothing(pending: Any) -> None:
 
 
 class _Waitable:
-    _sync: Any
+    _sync: Union[_Container, _Process]
 
     async def wait(self) -> ExitStatus:
         """Waits for the process to end."""
@@ -98,7 +113,7 @@ class Process(_Waitable):
     """A process that was added to a container; see `mote_runtime.Process`."""
 
     def __init__(self, sync: _Process) -> None:
-        self._sync = sync
+        self._sync: _Process = sync
 
     def kill(self, *arguments: Any) -> None:
         """Sends it a signal."""
@@ -109,7 +124,7 @@ class Container(_Waitable):
     """A container; see `mote_runtime.Container`."""
 
     def __init__(self, sync: _Container) -> None:
-        self._sync = sync
+        self._sync: _Container = sync
 
     async def __aenter__(self) -> Container:
         return self
@@ -127,11 +142,11 @@ class Container(_Waitable):
         """The warnings of its creation."""
         return list(self._sync.warnings)
 
-    async def start(self, **options: Any) -> None:
+    async def start(self, **options: Unpack[StartOptions]) -> None:
         """See `mote_runtime.Container.start`."""
         await _finish(_result(_native.begin_start, self._sync, byref(_start_options(**options))), _nothing)
 
-    async def exec(self, args: Sequence[str] = (), **options: Any) -> Process:
+    async def exec(self, args: Sequence[str] = (), **options: Unpack[ExecOptions]) -> Process:
         """See `mote_runtime.Container.exec`."""
         given = byref(_exec_options(args, **options))
         return await _finish(_result(_native.begin_exec, self._sync, given), _process)
@@ -140,7 +155,7 @@ class Container(_Waitable):
         """See `mote_runtime.Container.delete`."""
         await _finish(_result(_native.begin_delete, self._sync, force), _nothing)
 
-    async def checkpoint(self, image_path: PathLike, **options: Any) -> None:
+    async def checkpoint(self, image_path: PathLike, **options: Unpack[CheckpointOptions]) -> None:
         """See `mote_runtime.Container.checkpoint`."""
         given = byref(_criu_options(image_path, **options))
         await _finish(_result(_native.begin_checkpoint, self._sync, given), _nothing)
@@ -199,11 +214,15 @@ class Runtime:
     def __init__(self, root: PathLike, **options: Any) -> None:
         self._sync = _Runtime(root, **options)
 
-    async def create(self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Any) -> Container:
+    async def create(
+        self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Unpack[CreateOptions]
+    ) -> Container:
         """See `mote_runtime.Runtime.create`."""
         return await self._create(_native.begin_create, id, bundle, config, options)
 
-    async def run(self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Any) -> Container:
+    async def run(
+        self, id: str, bundle: PathLike, config: Optional[Json] = None, **options: Unpack[CreateOptions]
+    ) -> Container:
         """See `mote_runtime.Runtime.run`."""
         return await self._create(_native.begin_run, id, bundle, config, options)
 
@@ -218,8 +237,8 @@ class Runtime:
         image_path: PathLike,
         config: Optional[Json] = None,
         *,
-        criu: Optional[Mapping[str, Any]] = None,
-        **options: Any,
+        criu: Optional[RestoreOptions] = None,
+        **options: Unpack[CreateOptions],
     ) -> Container:
         """See `mote_runtime.Runtime.restore`."""
         given = byref(_create_options(config, **options))

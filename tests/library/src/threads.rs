@@ -26,6 +26,19 @@ fn unsafe_zeroed() -> libc::sigaction {
     unsafe { std::mem::zeroed() }
 }
 
+/// Interrupts system calls of all threads, without SA_RESTART.
+fn interrupt_often() {
+    let mut action: libc::sigaction = unsafe_zeroed();
+    action.sa_sigaction = on_alarm as *const () as usize;
+    let often = libc::timeval { tv_sec: 0, tv_usec: 500 };
+    let timer = libc::itimerval { it_interval: often, it_value: often };
+    // SAFETY: the structures outlive the calls.
+    unsafe {
+        libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
+        libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
+    }
+}
+
 /// All types can be moved to other threads, and used by several.
 fn check_types() {
     fn shared<T: Send + Sync>() {}
@@ -36,16 +49,7 @@ pub fn test(scene: &Scene) -> Result {
     check_types();
     // SAFETY: the handler only counts.
     unsafe { libc::signal(libc::SIGCHLD, on_sigchld as *const () as usize) };
-    // Interrupts system calls of all threads, without SA_RESTART.
-    let mut action: libc::sigaction = unsafe_zeroed();
-    action.sa_sigaction = on_alarm as *const () as usize;
-    let often = libc::timeval { tv_sec: 0, tv_usec: 500 };
-    let timer = libc::itimerval { it_interval: often, it_value: often };
-    // SAFETY: the structures outlive the calls.
-    unsafe {
-        libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
-        libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
-    }
+    interrupt_often();
     let done = AtomicBool::new(false);
     let options = scene.quiet()?;
     let work = |thread: usize| -> mote::Result<()> {
