@@ -1,10 +1,11 @@
 //! Errors: their kind, field and errno; and nothing remains of what failed.
 
 use std::os::fd::AsRawFd;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use mote::{CreateOptions, Document, Kind, Runtime};
 
+use crate::threads::wait_for_any;
 use crate::{Result, Scene};
 
 /// The type of C libraries differs.
@@ -99,13 +100,12 @@ fn lost(scene: &Scene) -> Result {
         other => return Err(format!("no file descriptor is left: {other:?}").into()),
     }
     nothing_remains(scene, "EMFILE")?;
-    // Another process of this program begins, and exits. Its standard output is also that of the container.
+    // Another process of this program begins, and exits. The processes that it leaves become children of this one.
+    // SAFETY: takes no pointer.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
     let words: Vec<String> = std::env::args().skip(2).collect();
-    let mut child = Command::new("/proc/self/exe");
-    let mut child = child.arg("abandon").args(words).stdout(Stdio::piped()).spawn()?;
-    let mut output = child.stdout.take().ok_or("no output")?;
-    std::io::read_to_string(&mut output)?;
-    child.wait()?;
+    Command::new("/proc/self/exe").arg("abandon").args(words).spawn()?;
+    while wait_for_any(libc::__WALL) >= 0 {}
     nothing_remains(scene, "exit")
 }
 

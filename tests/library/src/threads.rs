@@ -39,6 +39,17 @@ fn interrupt_often() {
     }
 }
 
+/// Waits for any child, whatever signals arrive; returns its PID, or -1 if there is none.
+pub fn wait_for_any(options: i32) -> i32 {
+    loop {
+        // SAFETY: no status is returned.
+        let found = unsafe { libc::waitpid(-1, std::ptr::null_mut(), options) };
+        if found >= 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return found;
+        }
+    }
+}
+
 /// All types can be moved to other threads, and used by several.
 fn check_types() {
     fn shared<T: Send + Sync>() {}
@@ -77,8 +88,7 @@ pub fn test(scene: &Scene) -> Result {
             let mut count = 0;
             while !done.load(Ordering::Relaxed) {
                 let child = Command::new("/bin/true").spawn()?.id();
-                // SAFETY: no status is returned.
-                let found = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+                let found = wait_for_any(0);
                 count += 1;
                 if found != child as i32 {
                     return Err(format!("waitpid: {found}, not {child}").into());
