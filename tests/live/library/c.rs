@@ -75,6 +75,7 @@ fn example_that_runs_a_bundle(rig: &mut Rig) -> Outcome {
 }
 
 fn example_that_runs_a_bundle_statically(rig: &mut Rig) -> Outcome {
+    library(rig)?;
     let found = Command::new("cc").arg("-print-file-name=libc.a").output()?;
     if !found.stdout.starts_with(b"/") {
         return skip_allowed("no static glibc");
@@ -169,6 +170,7 @@ fn installed_with_pkg_config(rig: &mut Rig) -> Outcome {
 
 /// The block of docs/library.md.
 fn example_of_the_page(rig: &mut Rig) -> Outcome {
+    library(rig)?;
     let bundle = shell(rig, "exit 8")?;
     let found = super::blocks(rig, "docs/library.md", "c", &bundle)?;
     same("the number of blocks", found.len(), 1)?;
