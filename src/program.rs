@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use rustix::fd::OwnedFd;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{SealFlags, fcntl_add_seals};
 use rustix::io::{Errno, write};
 
 use crate::error::{Error, On, Result};
+use crate::sys::self_exe::memory;
 use crate::sys::signal::{SIGXFSZ, Set, block, block_also, discard};
 
 /// The program, compressed in the format of RFC 1951.
@@ -40,13 +41,7 @@ pub(crate) fn open() -> Result<OwnedFd> {
     if size != Ok(SIZE) {
         return Err(Error::invalid(format_args!("the program in the library is damaged")));
     }
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match memfd_create(c"mote", flags | MemfdFlags::EXEC) {
-        // Before linux 6.3 every memfd could be executed, and there was no flag.
-        Err(Errno::INVAL) => memfd_create(c"mote", flags),
-        file => file,
-    };
-    let file = file.on(format_args!("memfd_create"))?;
+    let file = memory().on(format_args!("memfd_create"))?;
     write_all(&file, &bytes).on(format_args!("write memfd"))?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(&file, seals).on(format_args!("fcntl F_ADD_SEALS"))?;

@@ -72,8 +72,8 @@ fn dispatch(socket: &OwnedFd, header: &Header, (fds, bytes): Content) -> Result<
         };
     }
     dispatch! {
-        GetVersion GetFeatures GetTemplate Create Start Exec Kill Delete GetState List Processes Pause Update ChangeMounts Events Checkpoint Restore
-        Find
+        GetVersion GetFeatures GetTemplate Create Start Exec Kill Delete GetState List Processes Pause Update ChangeMounts
+        Events Checkpoint Restore Find
     }
 }
 

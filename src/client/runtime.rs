@@ -14,7 +14,6 @@ use crate::cgroup::manager::CgroupManager;
 use crate::container::outcome::Outcome;
 use crate::container::state::Report;
 use crate::error::{Error, On, Result, Show};
-use crate::operations::wire::{Encoder, Wire};
 use crate::operations::{
     AbsolutePath, Bundle, Create, CreateOptions, Criu, Find, GetFeatures, GetTemplate, List, Operation,
     Restore, RestoreOptions, Settings, Text,
@@ -42,19 +41,13 @@ impl Runtime {
     /// Errors: it cannot be executed, or is of another version.
     pub fn with_program(root: impl Into<AbsolutePath>, program: impl Into<AbsolutePath>) -> Result<Self> {
         let program = program.into();
-        let mut check = Encoder::default();
-        program.put(&mut check);
-        check.name("program");
-        check.check()?;
+        program.check("program")?;
         let file = open(program.get(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         Self::start(&root.into(), file.on(format_args!("openat {}", Show(program.get())))?)
     }
 
     fn start(root: &AbsolutePath, program: OwnedFd) -> Result<Self> {
-        let mut check = Encoder::default();
-        root.put(&mut check);
-        check.name("root");
-        check.check()?;
+        root.check("root")?;
         let text = root.get().to_str();
         let root = text.map_err(|_| Error::invalid(format_args!("{}: not UTF-8", Show(root.get()))))?;
         let settings = Settings { root: root.trim_end_matches('/').into(), ..Settings::default() };

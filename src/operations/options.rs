@@ -176,10 +176,7 @@ impl Bundle {
         use crate::error::{On, Show};
         use rustix::fs::{Mode, OFlags, open};
         let path = path.into();
-        let mut encoder = Encoder::default();
-        path.put(&mut encoder);
-        encoder.name("bundle");
-        encoder.check()?;
+        path.check("bundle")?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path.get(), flags, Mode::empty()).on(format_args!("bundle {}", Show(path.get())))?;
         Ok(Bundle { path, config: None })

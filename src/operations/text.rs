@@ -34,6 +34,14 @@ impl AbsolutePath {
     pub(crate) fn get(&self) -> &CStr {
         self.0.get()
     }
+
+    /// Fails unless it is absolute and has no NUL byte; `name` is that of the argument.
+    pub(crate) fn check(&self, name: &str) -> Result<()> {
+        let mut encoder = Encoder::default();
+        self.put(&mut encoder);
+        encoder.name(name);
+        encoder.check()
+    }
 }
 
 impl From<&[u8]> for Text {

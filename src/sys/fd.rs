@@ -96,11 +96,11 @@ pub(crate) fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
 
 /// Whether this process has inherited a file descriptor of any number. Those that it has opened itself, except the
 /// standard ones, are closed by execve(2).
-pub fn is_inherited(number: RawFd) -> bool {
+fn is_inherited(number: RawFd) -> bool {
     inherited(number).is_some_and(|fd| fcntl_getfd(fd).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC)))
 }
 
-/// Takes the ownership of a file descriptor that this process has [inherited](is_inherited).
+/// Takes the ownership of a file descriptor that this process has inherited.
 pub fn take_inherited(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: it is open, and as it is inherited it has no other owner.
     is_inherited(number).then(|| unsafe { OwnedFd::from_raw_fd(number) })

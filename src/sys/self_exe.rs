@@ -258,7 +258,7 @@ fn set_memory_map(map: &prctl_mm_map) -> Result<()> {
 static TITLE: [u8; 10] = *b"mote init\0";
 
 /// Creates an empty memfd that can be executed.
-fn memory() -> Result<OwnedFd> {
+pub(crate) fn memory() -> Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(c"mote", flags | MemfdFlags::EXEC) {
         // Before linux 6.3 every memfd could be executed, and there was no flag.
