@@ -16,17 +16,30 @@ fn link() {
     println!("cargo::rerun-if-changed={layout}");
     println!("cargo::rerun-if-changed=build.rs");
     let has = |name: &str, word: &str| env::var(name).is_ok_and(|value| value.contains(word));
+    // Options of ld(1), which a C compiler as the linker takes after `-Wl`.
+    let prefix = if has("RUSTC_LINKER", "lld") { "" } else { "-Wl," };
+    let link = |option: &str| println!("cargo::rustc-link-arg-bin=mote={prefix}{option}");
+    if !prefix.is_empty() {
+        println!("cargo::rustc-link-arg-bin=mote=-nostartfiles");
+    }
+    // The program has a start of its own (src/start.rs).
+    link("--entry=mote_start");
+    // With the precompiled `core`, memcpy and the like are those of musl; a `core` that is built with the program has them.
+    if !has("CARGO_CFG_PANIC", "immediate-abort") {
+        println!("cargo::rustc-link-arg-bin=mote=-lc");
+    }
     // Otherwise it is linked as the compiler has it: RUSTFLAGS stand in the place of .cargo/config.toml.
     if has("CARGO_CFG_TARGET_ENV", "musl") && has("CARGO_ENCODED_RUSTFLAGS", "relocation-model=static") {
         // The ELF header has no segment of its own, nor has what would be read-only after relocation, where nothing is
         // relocated. Each costs a mapping and a page fault at every start.
-        println!("cargo::rustc-link-arg-bin=mote=-Wl,-z,noseparate-code,-z,norelro");
+        link("-znoseparate-code");
+        link("-znorelro");
         // What runs together lies together. The linker would take minutes for the many functions of a debug build.
         if !has("OPT_LEVEL", "0") {
-            println!("cargo::rustc-link-arg-bin=mote=-T{layout}");
+            link(&format!("-T{layout}"));
             // For scripts/layout.
             let map = env::var("OUT_DIR").unwrap_or_default();
-            println!("cargo::rustc-link-arg-bin=mote=-Wl,-Map={map}/mote.map");
+            link(&format!("-Map={map}/mote.map"));
         }
     }
 }

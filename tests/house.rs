@@ -220,25 +220,15 @@ fn words_are_those_of_the_vocabulary() -> io::Result<()> {
     Ok(())
 }
 
-/// In `src/sys`, and at the `main` function for C in `main.rs`.
+/// In `src/sys`, and in the start of the program.
 #[test]
-fn unsafe_is_in_sys_and_main_only() -> io::Result<()> {
-    let mut found = Vec::new();
-    for file in read("src")?.iter().filter(|file| !file.path.starts_with("src/sys/")) {
-        let main = match file.path.as_str() {
-            "src/main.rs" => file.functions().into_iter().find(|(_, name, _)| name == "main"),
-            _ => None,
-        };
-        // The function, and the two attributes above it.
-        let marked = main.map_or(0..0, |(line, _, length)| line - 2..line + length);
-        for (number, line) in (1..).zip(file.code.lines()) {
-            let allowed = line.contains("allow(unsafe_code)");
-            if (has_word(line, "unsafe") || allowed) && !marked.contains(&number) {
-                found.push(format!("{}:{number}: {}", file.path, line.trim()));
-            }
-        }
-    }
-    none("unsafe is in src/sys and around main alone", &found);
+fn unsafe_is_in_sys_and_start_only() -> io::Result<()> {
+    let is_unsafe = |line: &str| has_word(line, "unsafe") || line.contains("allow(unsafe_code)");
+    let files: Vec<_> = read("src")?
+        .into_iter()
+        .filter(|file| !file.path.starts_with("src/sys/") && file.path != "src/start.rs")
+        .collect();
+    none("unsafe is in src/sys and src/start.rs alone", &code_lines(&files, is_unsafe));
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! `mote checkpoint`: dumps a container to image files by CRIU. The options of CRIU, some of which `restore` has too.
 
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::string::String;
+use alloc::vec;
+use core::ffi::CStr;
 
 use mote::internal::criu::message::{
     CGROUPS_FULL, CGROUPS_IGNORE, CGROUPS_SOFT, CGROUPS_STRICT, Opt as CriuOpt,

@@ -1,6 +1,8 @@
 //! `mote completion`: prints a completion script for a shell. The scripts are in `completion/`; the table of commands
 //! and options, in one format for all shells, is inserted here.
 
+use alloc::format;
+use alloc::string::String;
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::sys::signal::NAMES;
 

@@ -1,7 +1,7 @@
 //! The values of the global options and of the environment variables that commands use.
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 
 use mote::internal::container::outcome::Outcome;
 use mote::internal::container::store::directory::Store;
@@ -9,6 +9,7 @@ use mote::internal::engine::{Engine, Reports, Run};
 use mote::internal::error::Result;
 
 use super::log::Log;
+use crate::start;
 
 /// The values of the global options and of the environment variables that commands use.
 pub struct Context {
@@ -47,6 +48,5 @@ impl Context {
 
 /// The value of an environment variable; an empty one counts as unset.
 pub fn variable(name: &str) -> Option<CString> {
-    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-    CString::new(value.into_vec()).ok()
+    start::variable(name).filter(|value| !value.is_empty()).map(CString::from)
 }

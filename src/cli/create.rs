@@ -2,9 +2,11 @@
 
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::operations::{AbsolutePath, Bundle, ConsoleSocket, Create, CreateOptions, Passed};
+use rustix::process::getpid;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
+use crate::start::variable;
 
 /// `create`
 pub static COMMAND: Command = Command {
@@ -42,8 +44,8 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
 /// LISTEN_FDS, the number of file descriptors passed by socket activation (sd_listen_fds(3)); 0 unless LISTEN_PID is
 /// this process.
 fn listen_fds() -> u32 {
-    let number = |name| std::env::var(name).ok()?.parse().ok();
-    match number("LISTEN_PID") == Some(std::process::id()) {
+    let number = |name| variable(name)?.to_str().ok()?.parse().ok();
+    match number("LISTEN_PID") == u32::try_from(getpid().as_raw_pid()).ok() {
         true => number("LISTEN_FDS").unwrap_or(0),
         false => 0,
     }

@@ -1,6 +1,6 @@
 //! `mote delete`: deletes a container.
 
-use std::ffi::CStr;
+use core::ffi::CStr;
 
 use mote::internal::error::Result;
 use mote::internal::operations::Delete;

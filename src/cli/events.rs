@@ -1,6 +1,7 @@
 //! `mote events`: prints resource usage statistics and OOM kills of a container.
 
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use mote::internal::args::duration;
 use mote::internal::engine::Reports;

@@ -1,6 +1,7 @@
 //! `mote exec`: runs an additional process in a container.
 
-use std::ffi::{CStr, CString};
+use alloc::string::String;
+use core::ffi::CStr;
 
 use mote::internal::error::{Error, Kind, Result, Show};
 use mote::internal::operations::{ConsoleSocket, Document, Exec, ExecOptions, Passed, Process, Text};
@@ -80,7 +81,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
 fn process(matches: &Matches) -> Result<Process> {
     let texts = |list: &[&CStr]| list.iter().map(|text| Text::from(*text)).collect();
     let (env, names) = (matches.all("env"), matches.all("cap"));
-    let mut process = Process::new(matches.operands.iter().skip(1).map(CString::as_c_str));
+    let mut process = Process::new(matches.operands.iter().skip(1).copied());
     process.env = texts(&env);
     process.cwd = matches.path("cwd").map(Into::into);
     process.no_new_privileges = matches.has("no-new-privs");

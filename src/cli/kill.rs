@@ -1,6 +1,6 @@
 //! `mote kill`: sends a signal to the processes of a container.
 
-use std::ffi::CStr;
+use core::ffi::CStr;
 
 use mote::internal::args::signal_name;
 use mote::internal::error::Result;

@@ -1,5 +1,9 @@
 //! `mote list`: lists all containers as a table, as JSON, or their IDs only.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use mote::internal::container::state::Report;
 use mote::internal::document::pretty::pretty;
 use mote::internal::document::state::{text, user_name};
@@ -49,7 +53,7 @@ fn table(reports: &[Report]) -> String {
         let (bundle, created) = (report.bundle.clone(), report.created.clone());
         [report.id.clone(), report.pid.to_string(), status, bundle, created, user_name(report.owner)]
     };
-    let rows: Vec<_> = std::iter::once(head).chain(reports.iter().map(row)).collect();
+    let rows: Vec<_> = core::iter::once(head).chain(reports.iter().map(row)).collect();
     let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

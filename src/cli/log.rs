@@ -1,8 +1,11 @@
 //! Logging: errors and warnings go to standard error, and all messages to the destination of `--log`: a file,
 //! syslog(3), or the systemd journal (systemd.journal-fields(7)).
 
-use std::ffi::CStr;
-use std::rc::Rc;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::string::ToString;
+use core::ffi::CStr;
 
 use miniserde::Serialize;
 use mote::internal::caller::file_mode;
@@ -76,7 +79,7 @@ struct JsonRecord<'a> {
 impl Log {
     /// Opens the log of the options `--log`, `--log-format` and `--log-level`; `debug` is `--debug`.
     pub fn open([name, format, level]: [Option<&str>; 3], debug: bool) -> Result<Self> {
-        let usage = |text: std::fmt::Arguments<'_>| Error::new(Kind::Usage, text);
+        let usage = |text: core::fmt::Arguments<'_>| Error::new(Kind::Usage, text);
         let level = match level {
             Some("debug") => Level::Debug,
             Some("warning") => Level::Warning,

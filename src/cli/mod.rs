@@ -3,6 +3,7 @@
 //! Each command has its own file with its table of options; help, completions and manual pages are generated from
 //! these tables. Commands and options have the names that crun and runc give them.
 
+mod arguments;
 mod checkpoint;
 mod completion;
 mod context;
@@ -29,9 +30,10 @@ mod state;
 mod store;
 mod update;
 
-use std::ffi::OsString;
+use alloc::format;
+use alloc::string::String;
+use core::ffi::CStr;
 
-use lexopt::Parser;
 use mote::internal::caller;
 use mote::internal::cgroup::manager::CgroupManager;
 use mote::internal::cgroup::systemd::bus::Buses;
@@ -39,6 +41,7 @@ use mote::internal::engine::Engine;
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::operations::Settings;
 
+use arguments::Arguments;
 use completion::Tables;
 use context::{Context, variable};
 use log::Log;
@@ -105,7 +108,7 @@ static GLOBAL: [Opt; 12] = [
 static WORDS: [(&str, &str); 2] = [("help", "print this help"), ("version", "print the version")];
 
 /// Runs a command line and returns the exit code.
-pub fn main(arguments: Vec<OsString>) -> i32 {
+pub fn main(arguments: &[&'static CStr]) -> i32 {
     let mut log = Log::default();
     match caller::settle().and_then(|()| dispatch(arguments, &mut log)) {
         Ok(code) => {
@@ -122,11 +125,11 @@ pub fn main(arguments: Vec<OsString>) -> i32 {
     }
 }
 
-fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
+fn dispatch(arguments: &[&'static CStr], log: &mut Log) -> Result<i32> {
     // Counted before the log is opened, which takes the next free file descriptor.
     let passed = mote::internal::sys::fd::count_passed();
-    let mut parser = Parser::from_iter(arguments);
-    let global = options::global(&mut parser, &GLOBAL)?;
+    let mut arguments = Arguments::new(arguments);
+    let global = options::global(&mut arguments, &GLOBAL)?;
     if global.has("version") || global.has("V") {
         return output::print(&version(&store::root(&global)?.0));
     }
@@ -159,7 +162,7 @@ fn dispatch(arguments: Vec<OsString>, log: &mut Log) -> Result<i32> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(Error::invalid(format_args!("unknown command \"{name}\"; see mote --help")));
     };
-    let matches = options::command(&mut parser, command)?;
+    let matches = options::command(&mut arguments, command)?;
     context.log.debug(|| format!("{name} {matches}; state in {}", context.store().path()));
     if matches.has("help") {
         return output::print(&command.help());

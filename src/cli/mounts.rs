@@ -24,6 +24,6 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         b"remove" => true,
         _ => return Err(Error::new(Kind::Usage, format_args!("mounts: neither add nor remove"))),
     };
-    let mounts = Document::File(file.as_c_str().into());
-    context.perform(&ChangeMounts { id: id.as_c_str().into(), mounts, remove }).map(|()| 0)
+    let mounts = Document::File((*file).into());
+    context.perform(&ChangeMounts { id: (*id).into(), mounts, remove }).map(|()| 0)
 }

@@ -1,14 +1,16 @@
 //! Option tables and the parser: `--opt=value`, `--opt value`, `-o value`, unambiguous prefixes of long names,
 //! and `-opt` as Go's flag packages accept it; before, between and after the operands.
 
-use std::ffi::{CStr, CString, OsString};
-use std::fmt;
-use std::os::unix::ffi::OsStringExt;
-use std::str::FromStr;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt;
+use core::str::FromStr;
 
-use lexopt::{Arg, Parser};
 use mote::internal::error::{Error, Kind, Result};
 
+use super::arguments::{Argument, Arguments};
 use super::context::Context;
 
 /// One option.
@@ -47,55 +49,49 @@ pub struct Command {
 /// The options and operands given on the command line.
 #[derive(Default)]
 pub struct Matches {
-    given: Vec<(&'static str, CString)>,
-    pub operands: Vec<CString>,
+    given: Vec<(&'static str, &'static CStr)>,
+    pub operands: Vec<&'static CStr>,
     /// The first word that is not a global option.
     pub command: Option<String>,
 }
 
 /// Parses the global options, up to the name of the command.
-pub fn global(parser: &mut Parser, options: &'static [Opt]) -> Result<Matches> {
+pub fn global(arguments: &mut Arguments<'_>, options: &'static [Opt]) -> Result<Matches> {
     let mut matches = Matches::default();
-    loop {
-        match parser.next().map_err(|error| usage(&error.to_string()))? {
-            None => return Ok(matches),
-            Some(Arg::Value(name)) => {
-                matches.command = Some(name.to_string_lossy().into_owned());
-                return Ok(matches);
-            }
-            Some(arg) => {
-                let option = find(&arg, options, None)?;
-                matches.take(parser, option)?;
-            }
+    while let Some(argument) = arguments.next() {
+        if let Argument::Operand(name) = argument {
+            matches.command = Some(name.to_string_lossy().into_owned());
+            break;
         }
+        matches.take(arguments, find(&argument, options, None)?)?;
     }
+    Ok(matches)
 }
 
 /// Parses the options and operands of a command.
-pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
+pub fn command(arguments: &mut Arguments<'_>, command: &Command) -> Result<Matches> {
     let mut matches = Matches::default();
     loop {
-        if let Some(option) = go_option(parser, command) {
-            matches.take(parser, option)?;
+        if let Some(option) = go_option(arguments, command) {
+            matches.take(arguments, option)?;
             continue;
         }
-        match parser.next().map_err(|error| usage(&error.to_string()))? {
+        match arguments.next() {
             None => break,
-            Some(Arg::Value(operand)) => {
-                matches.operands.push(cstring(operand)?);
+            Some(Argument::Operand(operand)) => {
+                matches.operands.push(operand);
                 // Arguments after the program of `exec` belong to it; those after `ps ID` belong to ps(1).
                 if command.rest == Some(matches.operands.len()) {
-                    let rest = parser.raw_args().map_err(|error| usage(&error.to_string()))?;
-                    matches.operands.extend(rest.map(cstring).collect::<Result<Vec<_>>>()?);
+                    matches.operands.extend(arguments.rest());
                 }
             }
-            Some(Arg::Long("help") | Arg::Short('h' | '?')) => {
-                matches.given.push(("help", CString::default()));
+            Some(Argument::Long(b"help") | Argument::Short('h' | '?')) => {
+                matches.given.push(("help", c""));
                 return Ok(matches);
             }
-            Some(arg) => {
-                let option = find(&arg, command.options, Some(command))?;
-                matches.take(parser, option)?;
+            Some(option) => {
+                let option = find(&option, command.options, Some(command))?;
+                matches.take(arguments, option)?;
             }
         }
     }
@@ -115,27 +111,26 @@ pub fn command(parser: &mut Parser, command: &Command) -> Result<Matches> {
 
 /// `-no-pivot` for `--no-pivot`: Go's flag packages accept both forms, and containerd uses the first. Complete names
 /// without an attached value only.
-fn go_option(parser: &mut Parser, command: &Command) -> Option<&'static Opt> {
-    let mut arguments = parser.try_raw_args()?;
-    let name = arguments.peek()?.to_str()?.strip_prefix('-').filter(|name| name.len() > 1)?;
+fn go_option(arguments: &mut Arguments<'_>, command: &Command) -> Option<&'static Opt> {
+    let name = arguments.peek()?.to_str().ok()?.strip_prefix('-').filter(|name| name.len() > 1)?;
     let option = command.options.iter().find(|option| option.long == name)?;
-    arguments.next();
+    arguments.skip();
     Some(option)
 }
 
-fn find(arg: &Arg<'_>, options: &'static [Opt], command: Option<&Command>) -> Result<&'static Opt> {
-    let found = match arg {
-        Arg::Short(letter) => options.iter().find(|option| option.short == Some(*letter)),
-        Arg::Long(name) => options.iter().find(|option| option.long == *name).or_else(|| {
-            let mut starting = options.iter().filter(|option| option.long.starts_with(*name));
+fn find(argument: &Argument, options: &'static [Opt], command: Option<&Command>) -> Result<&'static Opt> {
+    let found = match argument {
+        Argument::Short(letter) => options.iter().find(|option| option.short == Some(*letter)),
+        Argument::Long(name) => options.iter().find(|option| option.long.as_bytes() == *name).or_else(|| {
+            let mut starting = options.iter().filter(|option| option.long.as_bytes().starts_with(name));
             starting.next().filter(|_| starting.next().is_none())
         }),
-        Arg::Value(_) => None,
+        Argument::Operand(_) => None,
     };
-    let shown = match arg {
-        Arg::Short(letter) => format!("-{letter}"),
-        Arg::Long(name) => format!("--{name}"),
-        Arg::Value(word) => word.to_string_lossy().into_owned(),
+    let shown = match argument {
+        Argument::Short(letter) => format!("-{letter}"),
+        Argument::Long(name) => format!("--{}", String::from_utf8_lossy(name)),
+        Argument::Operand(word) => word.to_string_lossy().into_owned(),
     };
     let (space, name) = command.map_or(("", ""), |command| (" ", command.name));
     found.ok_or_else(|| usage(&format!("unknown option {shown}; see mote{space}{name} --help")))
@@ -143,11 +138,6 @@ fn find(arg: &Arg<'_>, options: &'static [Opt], command: Option<&Command>) -> Re
 
 fn usage(text: &str) -> Error {
     Error::new(Kind::Usage, format_args!("{text}"))
-}
-
-/// An operand or a value as a C string.
-fn cstring(word: OsString) -> Result<CString> {
-    CString::new(word.into_vec()).map_err(|_| usage("an argument contains a NUL byte"))
 }
 
 impl fmt::Display for Matches {
@@ -160,21 +150,19 @@ impl fmt::Display for Matches {
 }
 
 impl Matches {
-    fn take(&mut self, parser: &mut Parser, option: &'static Opt) -> Result<()> {
+    fn take(&mut self, arguments: &mut Arguments<'_>, option: &'static Opt) -> Result<()> {
         let given = match option.value {
             Some(_) => {
-                let value = parser.value();
-                cstring(value.map_err(|_| usage(&format!("--{} requires an argument", option.long)))?)?
+                arguments.value().ok_or_else(|| usage(&format!("--{} requires an argument", option.long)))?
             }
-            None => match parser.optional_value() {
+            None => match arguments.attached_value().map(CStr::to_bytes) {
                 // Callers written in Go pass `--flag=true`.
-                Some(value) if ["true", "yes"].iter().any(|yes| value == *yes) => CString::default(),
-                Some(value) if ["false", "no"].iter().any(|no| value == *no) => {
+                None | Some(b"true" | b"yes") => c"",
+                Some(b"false" | b"no") => {
                     self.given.retain(|(name, _)| *name != option.long);
                     return Ok(());
                 }
                 Some(_) => return Err(usage(&format!("--{} takes no value", option.long))),
-                None => CString::default(),
             },
         };
         self.given.push((option.long, given));
@@ -187,20 +175,19 @@ impl Matches {
     }
 
     /// An option's last value, as text.
-    pub fn text(&self, long: &str) -> Result<Option<&str>> {
+    pub fn text(&self, long: &str) -> Result<Option<&'static str>> {
         let Some(given) = self.path(long) else { return Ok(None) };
         given.to_str().map(Some).map_err(|_| usage(&format!("--{long}: not UTF-8")))
     }
 
     /// An option's last value, as a path.
-    pub fn path(&self, long: &str) -> Option<&CStr> {
-        self.given.iter().rev().find(|(name, _)| *name == long).map(|(_, given)| given.as_c_str())
+    pub fn path(&self, long: &str) -> Option<&'static CStr> {
+        self.given.iter().rev().find(|(name, _)| *name == long).map(|(_, given)| *given)
     }
 
     /// All values of an option, in order.
-    pub fn all(&self, long: &str) -> Vec<&CStr> {
-        let given = self.given.iter().filter(|(name, _)| *name == long);
-        given.map(|(_, given)| given.as_c_str()).collect()
+    pub fn all(&self, long: &str) -> Vec<&'static CStr> {
+        self.given.iter().filter(|(name, _)| *name == long).map(|(_, given)| *given).collect()
     }
 
     /// An option's last value, as a number.
@@ -210,8 +197,8 @@ impl Matches {
     }
 
     /// The first operand; the count of operands was checked.
-    pub fn id(&self) -> &CStr {
-        self.operands.first().map(|id| id.as_c_str()).unwrap_or_default()
+    pub fn id(&self) -> &'static CStr {
+        self.operands.first().copied().unwrap_or_default()
     }
 }
 

@@ -1,6 +1,10 @@
 //! `mote ps`: lists the processes in a container.
 
-use std::ffi::{CStr, CString};
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use mote::internal::container::ps::table;
 use mote::internal::error::{Error, Kind, Result};
@@ -33,6 +37,6 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
         let list: Vec<String> = pids.iter().map(i32::to_string).collect();
         return print(&format!("[{}]\n", list.join(",")));
     }
-    let options: Vec<&CStr> = matches.operands.iter().skip(1).map(CString::as_c_str).collect();
+    let options: Vec<&CStr> = matches.operands.iter().skip(1).copied().collect();
     print(&table(&pids, &options)?)
 }

@@ -1,6 +1,8 @@
 //! `mote spec`: writes a template config.json.
 
-use std::ffi::CString;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::string::ToString;
 
 use mote::internal::caller::file_mode;
 use mote::internal::document::template::template;

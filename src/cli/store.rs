@@ -1,13 +1,16 @@
 //! The directory for the state of all containers.
 
-use std::env;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use mote::internal::error::{Error, Result};
 use mote::internal::host;
 use rustix::fs::{Access, AtFlags, CWD, accessat, stat};
-use rustix::process::geteuid;
+use rustix::process::{getcwd, geteuid};
 
 use super::options::Matches;
+use crate::start::variable;
 
 /// The directory of root.
 const SYSTEM: &str = "/run/mote";
@@ -19,7 +22,7 @@ pub fn root(global: &Matches) -> Result<(String, bool)> {
     if root.starts_with('/') {
         return Ok((root.trim_end_matches('/').into(), false));
     }
-    let here = env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
+    let here = getcwd(Vec::new()).ok().and_then(|here| here.into_string().ok());
     let here = here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;
     Ok((format!("{here}/{root}"), false))
 }
@@ -38,7 +41,8 @@ fn default() -> (String, bool) {
 #[cold]
 #[inline(never)]
 fn of_user(is_root: bool) -> (String, bool) {
-    let own = env::var("XDG_RUNTIME_DIR").ok().filter(|directory| directory.starts_with('/'));
+    let own = variable("XDG_RUNTIME_DIR").and_then(|directory| directory.to_str().ok());
+    let own = own.filter(|directory| directory.starts_with('/'));
     if let Some(own) = own {
         return (format!("{own}/mote"), false);
     }

@@ -1,5 +1,7 @@
 //! `mote update`: changes the resource limits of a container.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use miniserde::{Serialize, json};
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::operations::{Document, Update};

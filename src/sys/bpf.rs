@@ -74,7 +74,8 @@ struct Query {
 unsafe fn bpf<T>(command: usize, attributes: &mut T) -> Result<usize> {
     let attributes: *mut T = attributes;
     // SAFETY: the attributes have this size and outlive the call; the caller guarantees the rest.
-    let returned = unsafe { sc::syscall3(__NR_bpf as usize, command, attributes as usize, size_of::<T>()) };
+    let returned =
+        unsafe { super::raw::syscall3(__NR_bpf as usize, command, attributes as usize, size_of::<T>()) };
     super::check(returned)
 }
 

@@ -8,7 +8,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, null_mut};
 
-use linux_raw_sys::general::{__NR_mmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+
+use super::raw::mmap;
 
 /// Size of the first area in bytes. It is in .bss, is enough for most commands, and only its used pages are resident.
 const FIRST: usize = 128 << 10;
@@ -52,11 +54,8 @@ impl Bump {
 
 /// Maps anonymous memory; returns its address, or 0 if mmap(2) fails.
 fn map(size: usize) -> usize {
-    let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
     // SAFETY: a new anonymous mapping at an address chosen by the kernel; it overlaps no other.
-    let mapped = unsafe {
-        sc::syscall6(__NR_mmap as usize, 0, size, (PROT_READ | PROT_WRITE) as usize, flags, usize::MAX, 0)
-    };
+    let mapped = unsafe { mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0) };
     super::check(mapped).unwrap_or(0)
 }
 

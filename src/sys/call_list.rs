@@ -6,7 +6,7 @@
 //! continues in [`code::code`], a loop in machine code that needs no stack, no data and no other function. The first
 //! calls of the list unmap everything else.
 //!
-//! Only for a static program with musl: glibc registers a part of each thread's memory with the kernel (rseq(2)), which
+//! Only where there is such code ([`code::EXISTS`]), and for a static program with musl: glibc registers a part of each thread's memory with the kernel (rseq(2)), which
 //! kills a process that has unmapped it.
 
 mod code;
@@ -17,12 +17,13 @@ use core::mem::offset_of;
 use core::ptr::{copy_nonoverlapping, with_exposed_provenance, with_exposed_provenance_mut};
 
 use linux_raw_sys::general::{
-    __NR_exit, __NR_exit_group, __NR_mmap, __NR_munmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE,
+    __NR_exit, __NR_exit_group, __NR_munmap, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE,
 };
 use rustix::io::{Errno, Result};
 
+use super::raw::mmap;
 use super::{getauxval, page_size};
-pub use code::code;
+pub use code::{EXISTS, code};
 
 /// Where the list continues after a call.
 #[derive(Clone, Copy)]
@@ -133,7 +134,11 @@ struct Entry {
 }
 
 // The offsets in `code.rs`.
-const _: () = assert!(offset_of!(Entry, result) == 56 && offset_of!(Entry, failed) == 104);
+const _: () = assert!(offset_of!(Entry, result) == 7 * WORD && offset_of!(Entry, failed) == 13 * WORD);
+const WORD: usize = size_of::<usize>();
+
+/// The alignment of all that is in the memory, in bytes: that of the kernel's structures.
+const ALIGNMENT: usize = size_of::<u64>();
 
 /// Stands for the address of the entry that is added next.
 const FOLLOWING: usize = 1;
@@ -160,9 +165,9 @@ impl CallList {
     pub fn new(size: usize) -> Result<Self> {
         const ENTRIES: usize = 64 << 10;
         let size = (size + ENTRIES).next_multiple_of(page_size());
-        let (protection, flags) = ((PROT_READ | PROT_WRITE) as usize, (MAP_PRIVATE | MAP_ANONYMOUS) as usize);
         // SAFETY: new memory is mapped where the kernel finds place, so nothing that is in use is replaced.
-        let mapped = unsafe { sc::syscall6(__NR_mmap as usize, 0, size, protection, flags, usize::MAX, 0) };
+        let mapped =
+            unsafe { mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0) };
         let start = super::check(mapped)?;
         let mut list = CallList { start, size, used: 0, first: 0, last: 0, unused: 0, exit: 0 };
         list.unused = list.bytes(&[0; 8]).0;
@@ -178,7 +183,7 @@ impl CallList {
         Address(self.exit)
     }
 
-    /// Copies bytes to the list's memory, aligned to a word. They stay as long as the process waits.
+    /// Copies bytes to the list's memory, aligned to eight bytes. They stay as long as the process waits.
     pub fn bytes(&mut self, bytes: &[u8]) -> Address {
         let place = self.take(bytes.len());
         if place != 0 {
@@ -197,10 +202,10 @@ impl CallList {
 
     /// Copies a structure of the kernel to the list's memory.
     pub fn object<T: Copy>(&mut self, object: T) -> Address {
-        const { assert!(align_of::<T>() <= align_of::<usize>()) };
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
         let place = self.take(size_of::<T>());
         if place != 0 {
-            // SAFETY: as many bytes of the mapping, aligned to a word.
+            // SAFETY: as many bytes of the mapping, aligned to eight.
             unsafe { with_exposed_provenance_mut::<T>(place).write(object) };
         }
         Address(place)
@@ -223,7 +228,7 @@ impl CallList {
     /// The address of so many unused bytes; 0 if the memory does not suffice.
     fn take(&mut self, length: usize) -> usize {
         let place = self.start + self.used;
-        self.used += length.next_multiple_of(size_of::<usize>());
+        self.used += length.next_multiple_of(ALIGNMENT);
         if self.used <= self.size { place } else { 0 }
     }
 

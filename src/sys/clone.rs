@@ -6,8 +6,8 @@ use core::convert::Infallible;
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_clone, __NR_clone3, __NR_exit, __NR_exit_group, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD,
-    CSIGNAL, clone_args,
+    __NR_clone3, __NR_exit, __NR_exit_group, __NR_unshare, CLONE_INTO_CGROUP, CLONE_PIDFD, CSIGNAL,
+    clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags, openat};
@@ -47,8 +47,9 @@ pub(crate) fn spawn(
     };
     // SAFETY: the arguments and `pidfd` outlive the call. Without CLONE_VM the child continues on its own copy of this
     // stack, and without CLONE_SETTLS it uses its own copy of the thread-local storage.
-    let returned =
-        unsafe { sc::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>()) };
+    let returned = unsafe {
+        super::raw::syscall2(__NR_clone3 as usize, &raw const arguments as usize, size_of::<clone_args>())
+    };
     let mut entry = None;
     let returned = match super::check(returned) {
         // EINVAL, too, may be of a seccomp filter. If it was not clone3 itself that was denied, clone fails in the same
@@ -56,11 +57,8 @@ pub(crate) fn spawn(
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) if flags & !u64::from(!CSIGNAL) == 0 => {
             entry = cgroup.map(CgroupEntry::open).transpose()?;
             let flags = flags as usize | CLONE_PIDFD as usize;
-            // CONFIG_CLONE_BACKWARDS swaps the last two arguments on some architectures: both are 0.
             // SAFETY: as above.
-            super::check(unsafe {
-                sc::syscall5(__NR_clone as usize, flags, 0, &raw mut pidfd as usize, 0, 0)
-            })
+            super::check(unsafe { super::raw::clone(flags, &raw mut pidfd as usize) })
         }
         other => other,
     };
@@ -129,7 +127,7 @@ impl CgroupEntry {
 /// Moves this process into new namespaces (unshare(2)); `flags` are `CLONE_NEW*`.
 pub(crate) fn unshare(flags: u32) -> Result<()> {
     // SAFETY: CLONE_FILES and CLONE_FS are not among the flags used, so other threads are not affected.
-    super::check(unsafe { sc::syscall1(__NR_unshare as usize, flags as usize) }).map(drop)
+    super::check(unsafe { super::raw::syscall1(__NR_unshare as usize, flags as usize) }).map(drop)
 }
 
 /// Ends the process immediately, as _exit(2).
@@ -139,7 +137,7 @@ pub(crate) fn unshare(flags: u32) -> Result<()> {
 pub fn exit(code: i32) -> ! {
     for call in [__NR_exit_group, __NR_exit] {
         // SAFETY: takes no pointer.
-        unsafe { sc::syscall1(call as usize, code as usize) };
+        unsafe { super::raw::syscall1(call as usize, code as usize) };
     }
     trap()
 }
@@ -148,7 +146,7 @@ pub fn exit(code: i32) -> ! {
 /// or ignored, or if the process is the init of a pid namespace (`force_sig_info_to_task` of kernel/signal.c).
 #[cold]
 #[inline(never)]
-fn trap() -> ! {
+pub fn trap() -> ! {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     // SAFETY: accesses no memory, and does not return.
     unsafe {

@@ -8,7 +8,8 @@ use rustix::io::Result;
 /// Errors: ERANGE if the path does not fit into `space`.
 pub fn getcwd(space: &mut [u8]) -> Result<&[u8]> {
     // SAFETY: the kernel writes at most the length that is passed.
-    let returned = unsafe { sc::syscall2(__NR_getcwd as usize, space.as_mut_ptr() as usize, space.len()) };
+    let returned =
+        unsafe { super::raw::syscall2(__NR_getcwd as usize, space.as_mut_ptr() as usize, space.len()) };
     let length = super::check(returned)?;
     Ok(space.get(..length.saturating_sub(1)).unwrap_or_default())
 }

@@ -76,7 +76,7 @@ pub fn execve(path: &CStr, argv: &Strings<'_>, envp: &Strings<'_>, last: Option<
 
 /// Executes another program with the environment of this process. Returns only if execve(2) fails, with its error.
 pub fn execve_with_own_environment(path: &CStr, argv: &Strings<'_>) -> Errno {
-    // SAFETY: the C library sets the variable at start, and nothing here changes it or the environment.
+    // SAFETY: the C library, or src/start.rs, sets the variable at start, and nothing here changes it or the environment.
     execve_raw(path, argv, unsafe { environ } as usize)
 }
 
@@ -97,6 +97,6 @@ fn execve_raw(path: &CStr, argv: &Strings<'_>, envp: usize) -> Errno {
     let argv = argv.address(None);
     // SAFETY: path and every string end with a NUL, both arrays with a null pointer. All of them are borrowed until
     // the two functions above return, or live as long as the process.
-    let returned = unsafe { sc::syscall3(__NR_execve as usize, path.as_ptr() as usize, argv, envp) };
+    let returned = unsafe { super::raw::syscall3(__NR_execve as usize, path.as_ptr() as usize, argv, envp) };
     super::check(returned).err().unwrap_or(Errno::INVAL)
 }

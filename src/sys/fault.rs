@@ -4,9 +4,8 @@
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_ioctl, __NR_mmap, __NR_userfaultfd, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, UFFD_API,
-    UFFD_USER_MODE_ONLY, UFFDIO_REGISTER_MODE_MISSING, uffd_msg, uffdio_api, uffdio_copy, uffdio_range,
-    uffdio_register,
+    __NR_ioctl, __NR_userfaultfd, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, UFFD_API, UFFD_USER_MODE_ONLY,
+    UFFDIO_REGISTER_MODE_MISSING, uffd_msg, uffdio_api, uffdio_copy, uffdio_range, uffdio_register,
 };
 use linux_raw_sys::ioctl::{UFFDIO_API, UFFDIO_COPY, UFFDIO_REGISTER};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -35,9 +34,8 @@ pub fn page() -> Result<(Page, Faults)> {
     let faults = Faults(userfaultfd()?);
     let mut api = uffdio_api { api: UFFD_API.into(), features: 0, ioctls: 0 };
     faults.control(UFFDIO_API, (&raw mut api).cast())?;
-    let (protection, how) = (PROT_READ as usize, (MAP_PRIVATE | MAP_ANONYMOUS) as usize);
     // SAFETY: takes no pointer; the kernel chooses an unused address.
-    let place = unsafe { sc::syscall6(__NR_mmap as usize, 0, PAGE, protection, how, usize::MAX, 0) };
+    let place = unsafe { super::raw::mmap(0, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0) };
     let start = super::check(place)?;
     let range = uffdio_range { start: start as u64, len: PAGE as u64 };
     let mut register = uffdio_register { range, mode: UFFDIO_REGISTER_MODE_MISSING.into(), ioctls: 0 };
@@ -49,7 +47,7 @@ pub fn page() -> Result<(Page, Faults)> {
 fn userfaultfd() -> Result<OwnedFd> {
     let flags = (OFlags::CLOEXEC | OFlags::NONBLOCK).bits() as usize;
     // SAFETY: takes no pointer.
-    let create = |flags| super::check(unsafe { sc::syscall1(__NR_userfaultfd as usize, flags) });
+    let create = |flags| super::check(unsafe { super::raw::syscall1(__NR_userfaultfd as usize, flags) });
     let number = match create(flags | UFFD_USER_MODE_ONLY as usize) {
         // Older kernels have no such flag, and by default require no privilege without it.
         Err(Errno::INVAL) => create(flags),
@@ -117,7 +115,7 @@ impl Faults {
         let (number, request) = (self.0.as_raw_fd() as usize, request as usize);
         // SAFETY: the argument is the structure of the request, which the caller owns during the call; addresses in it
         // are of a page that the caller owns and the kernel reads, or of another process.
-        super::check(unsafe { sc::syscall3(__NR_ioctl as usize, number, request, argument as usize) })
+        super::check(unsafe { super::raw::syscall3(__NR_ioctl as usize, number, request, argument as usize) })
             .map(drop)
     }
 }

@@ -29,12 +29,14 @@ const ENOUGH: RawFd = 1 << 20;
 /// Closes file descriptors by their numbers, including `to`.
 fn close_range(from: RawFd, to: RawFd) -> Result<()> {
     // SAFETY: takes no pointer; see close_all_from for the owners.
-    match super::check(unsafe { sc::syscall3(__NR_close_range as usize, from as usize, to as usize, 0) }) {
+    match super::check(unsafe {
+        super::raw::syscall3(__NR_close_range as usize, from as usize, to as usize, 0)
+    }) {
         // EPERM, EINVAL: a seccomp filter that is older than the system call.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
             for number in from..=to.min(ENOUGH) {
                 // SAFETY: as above.
-                unsafe { sc::syscall1(__NR_close as usize, number as usize) };
+                unsafe { super::raw::syscall1(__NR_close as usize, number as usize) };
             }
             Ok(())
         }
@@ -66,7 +68,7 @@ fn close_numbers(numbers: impl Iterator<Item = RawFd>) {
 /// what it has inherited from its parent.
 pub(crate) fn close_in_child(fd: BorrowedFd<'_>) {
     // SAFETY: takes no pointer; the child's owner of the number is never used or dropped again.
-    unsafe { sc::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
+    unsafe { super::raw::syscall1(__NR_close as usize, fd.as_raw_fd() as usize) };
 }
 
 /// Closes the child's copies of several file descriptors, as [`close_in_child`]; runs of consecutive numbers by one
@@ -80,7 +82,7 @@ pub(crate) fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: takes no pointer.
     let owned = unsafe {
-        sc::syscall3(__NR_fcntl as usize, fd.as_raw_fd() as usize, F_SETOWN as usize, pid as usize)
+        super::raw::syscall3(__NR_fcntl as usize, fd.as_raw_fd() as usize, F_SETOWN as usize, pid as usize)
     };
     super::check(owned)?;
     fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::ASYNC)
@@ -89,7 +91,8 @@ pub(crate) fn signal_when_readable(fd: &OwnedFd) -> Result<()> {
 /// A file descriptor that the process has inherited (0, 1, 2, --preserve-fds, LISTEN_FDS); `None` if it is not open.
 pub(crate) fn inherited(number: RawFd) -> Option<BorrowedFd<'static>> {
     // SAFETY: takes no pointer.
-    super::check(unsafe { sc::syscall3(__NR_fcntl as usize, number as usize, F_GETFD as usize, 0) }).ok()?;
+    super::check(unsafe { super::raw::syscall3(__NR_fcntl as usize, number as usize, F_GETFD as usize, 0) })
+        .ok()?;
     // SAFETY: it is open, and mote closes only file descriptors that it has opened itself.
     Some(unsafe { BorrowedFd::borrow_raw(number) })
 }

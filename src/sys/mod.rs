@@ -2,7 +2,7 @@
 //!
 //! This is the only directory of the library where `unsafe` is allowed. Each block has a comment on the pointers that
 //! it passes to the kernel: length, ownership and lifetime. Numbers and structures are the kernel's, from the crate
-//! linux-raw-sys; the crate sc makes the system calls.
+//! linux-raw-sys.
 #![allow(unsafe_code)]
 
 pub mod bpf;
@@ -21,6 +21,7 @@ pub(crate) mod net;
 pub(crate) mod pidfd;
 mod program;
 pub(crate) mod program_text;
+pub(crate) mod raw;
 pub(crate) mod reaper;
 pub(crate) mod rlimit;
 pub(crate) mod sched;
@@ -29,7 +30,6 @@ pub(crate) mod self_exe;
 pub mod signal;
 pub(crate) mod slot;
 pub(crate) mod stack;
-pub mod start;
 pub(crate) mod time;
 
 use core::ffi::c_ulong;
@@ -40,7 +40,7 @@ use rustix::io::{Errno, Result};
 const AT_PAGESZ: c_ulong = 6;
 
 unsafe extern "C" {
-    /// getauxval(3)
+    /// getauxval(3), of the C library of the program, or of src/start.rs.
     safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
 

@@ -50,7 +50,7 @@ fn set(fd: BorrowedFd<'_>, attributes: &mount_attr, recursive: bool) -> Result<(
     // SAFETY: the path is a static empty string; the structure outlives the call, and its size is passed. The kernel
     // only reads both.
     let returned = unsafe {
-        sc::syscall5(
+        super::raw::syscall5(
             __NR_mount_setattr as usize,
             fd.as_raw_fd() as usize,
             c"".as_ptr() as usize,

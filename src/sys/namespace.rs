@@ -38,5 +38,5 @@ fn open(file: &OwnedFd, number: u32) -> Result<OwnedFd> {
 fn request(file: &OwnedFd, number: u32) -> Result<usize> {
     let (fd, nothing) = (file.as_raw_fd() as usize, null_mut::<u8>() as usize);
     // SAFETY: none of the requests has an argument.
-    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, number as usize, nothing) })
+    super::check(unsafe { super::raw::syscall3(__NR_ioctl as usize, fd, number as usize, nothing) })
 }

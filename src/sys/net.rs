@@ -27,7 +27,9 @@ pub fn loopback_up() -> Result<()> {
     }
     let (fd, code) = (socket.as_raw_fd() as usize, SIOCSIFFLAGS as usize);
     // SAFETY: the structure has the size of struct ifreq (40 bytes) and outlives the call.
-    let set = super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize) });
+    let set = super::check(unsafe {
+        super::raw::syscall3(__NR_ioctl as usize, fd, code, &raw mut request as usize)
+    });
     // Closed with all other file descriptors before the program runs.
     core::mem::forget(socket);
     set.map(drop)
@@ -38,7 +40,7 @@ pub fn set_netlink_option(socket: &OwnedFd, option: u32) -> Result<()> {
     let (fd, on) = (socket.as_raw_fd() as usize, 1i32);
     // SAFETY: the value has the size passed, and outlives the call.
     let set = unsafe {
-        sc::syscall5(
+        super::raw::syscall5(
             __NR_setsockopt as usize,
             fd,
             SOL_NETLINK as usize,

@@ -88,7 +88,7 @@ pub(crate) fn exit_status(pidfd: &OwnedFd) -> Option<End> {
     let mut information = Information { mask: PIDFD_INFO_EXIT, ..Information::default() };
     let (fd, place) = (pidfd.as_raw_fd() as usize, &raw mut information as usize);
     // SAFETY: the structure has the size that is part of the request, and outlives the call.
-    super::check(unsafe { sc::syscall3(__NR_ioctl as usize, fd, PIDFD_GET_INFO, place) }).ok()?;
+    super::check(unsafe { super::raw::syscall3(__NR_ioctl as usize, fd, PIDFD_GET_INFO, place) }).ok()?;
     (information.mask & PIDFD_INFO_EXIT != 0).then(|| End::of_status(information.exit_code))
 }
 

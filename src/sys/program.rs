@@ -22,18 +22,21 @@ pub const PF_X: u32 = 1;
 pub const PF_W: u32 = 2;
 pub const PF_R: u32 = 4;
 
-/// `Elf64_Phdr` of include/uapi/linux/elf.h.
+/// `Elf64_Phdr` or `Elf32_Phdr` of include/uapi/linux/elf.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Segment {
     pub kind: u32,
+    #[cfg(target_pointer_width = "64")]
     pub flags: u32,
-    pub offset: u64,
-    pub vaddr: u64,
-    pub paddr: u64,
-    pub filesz: u64,
-    pub memsz: u64,
-    pub align: u64,
+    pub offset: usize,
+    pub vaddr: usize,
+    pub paddr: usize,
+    pub filesz: usize,
+    pub memsz: usize,
+    #[cfg(target_pointer_width = "32")]
+    pub flags: u32,
+    pub align: usize,
 }
 
 /// A range of whole pages of the file, as the kernel has mapped it; in bytes.
@@ -77,16 +80,14 @@ impl LoadedProgram {
             match kind {
                 PT_INTERP => program.is_static = false,
                 // It precedes all PT_LOAD headers, but not every linker writes it into a static program.
-                PT_PHDR => slide = Some(address.wrapping_sub(vaddr as usize)),
+                PT_PHDR => slide = Some(address.wrapping_sub(vaddr)),
                 PT_LOAD if filesz > 0 => {
-                    let vaddr = vaddr as usize;
                     // Without PT_PHDR: the headers are on the first page of the first segment.
                     let slide = *slide.get_or_insert(page_of(address).wrapping_sub(page_of(vaddr)));
                     let start = page_of(slide.wrapping_add(vaddr));
-                    let length =
-                        page_of(slide.wrapping_add(vaddr) + filesz as usize + page_size() - 1) - start;
+                    let length = page_of(slide.wrapping_add(vaddr) + filesz + page_size() - 1) - start;
                     let place = program.pages.get_mut(program.count).ok_or(Errno::NOEXEC)?;
-                    *place = Pages { start, length, offset: page_of(offset as usize), flags };
+                    *place = Pages { start, length, offset: page_of(offset), flags };
                     program.count += 1;
                 }
                 _ => {}

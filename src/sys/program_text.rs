@@ -55,11 +55,12 @@ fn wait_with_few_pages(signals: Set) -> Result<i32> {
     let (set, advice) = (&raw const signals as usize, MADV_DONTNEED as usize);
     // No loop, which may call functions of an iterator.
     // SAFETY: nothing below this function's frame on the stack is used.
-    unsafe { sc::syscall3(__NR_madvise as usize, stack, stack_length, advice) };
+    unsafe { super::raw::syscall3(__NR_madvise as usize, stack, stack_length, advice) };
     // SAFETY: as in `drop_text_pages`.
-    unsafe { sc::syscall3(__NR_madvise as usize, program, length, advice) };
+    unsafe { super::raw::syscall3(__NR_madvise as usize, program, length, advice) };
     // SAFETY: the set has the size of the kernel's; the pointers for siginfo and timeout are null.
-    let returned = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, size_of::<u64>()) };
+    let returned =
+        unsafe { super::raw::syscall4(__NR_rt_sigtimedwait as usize, set, 0, 0, size_of::<u64>()) };
     super::check(returned).map(|signal| signal as i32)
 }
 

@@ -22,9 +22,9 @@ use core::ptr::null;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use linux_raw_sys::general::{
-    __NR_dup3, __NR_execveat, __NR_fcntl, __NR_mmap, __NR_mprotect, __NR_munmap, __NR_wait4, __WALL,
-    AT_EMPTY_PATH, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, F_DUPFD_CLOEXEC, F_SETFD, MAP_ANONYMOUS, MAP_PRIVATE,
-    MAP_STACK, PROT_NONE, PROT_READ, PROT_WRITE,
+    __NR_dup3, __NR_execveat, __NR_fcntl, __NR_mprotect, __NR_munmap, __NR_wait4, __WALL, AT_EMPTY_PATH,
+    CLONE_PIDFD, CLONE_VFORK, CLONE_VM, F_DUPFD_CLOEXEC, F_SETFD, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK,
+    PROT_NONE, PROT_READ, PROT_WRITE,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, Result};
@@ -149,14 +149,13 @@ impl Drop for Reaper {
 impl Stack {
     fn map() -> Result<Self> {
         let length = (2 * STACK + page_size()).next_multiple_of(page_size());
-        let flags = (MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK) as usize;
-        let rights = (PROT_READ | PROT_WRITE) as usize;
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK;
         // SAFETY: a new anonymous mapping at an address chosen by the kernel; it overlaps no other.
-        let mapped = unsafe { sc::syscall6(__NR_mmap as usize, 0, length, rights, flags, usize::MAX, 0) };
+        let mapped = unsafe { super::raw::mmap(0, length, PROT_READ | PROT_WRITE, flags, usize::MAX, 0) };
         let stack = Stack { address: check(mapped)?, length };
         // SAFETY: the first page of the mapping, which nothing uses.
         check(unsafe {
-            sc::syscall3(__NR_mprotect as usize, stack.address, page_size(), PROT_NONE as usize)
+            super::raw::syscall3(__NR_mprotect as usize, stack.address, page_size(), PROT_NONE as usize)
         })?;
         Ok(stack)
     }
@@ -173,7 +172,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: the mapping is not used any more: see `Reaper::drop`.
-        unsafe { sc::syscall2(__NR_munmap as usize, self.address, self.length) };
+        unsafe { super::raw::syscall2(__NR_munmap as usize, self.address, self.length) };
     }
 }
 
@@ -197,7 +196,7 @@ extern "C" fn run_reaper(task: usize) -> ! {
     loop {
         let place = &raw mut status as usize;
         // SAFETY: the status outlives the call; no resource usage is returned.
-        match check(unsafe { sc::syscall4(__NR_wait4 as usize, pid, place, __WALL as usize, 0) }) {
+        match check(unsafe { super::raw::syscall4(__NR_wait4 as usize, pid, place, __WALL as usize, 0) }) {
             Err(Errno::INTR) => {}
             _ => break,
         }
@@ -228,7 +227,7 @@ extern "C" fn execute(task: usize) -> ! {
 fn duplicate(fd: RawFd, least: RawFd) -> Result<RawFd> {
     let (fd, least) = (fd as usize, least as usize);
     // SAFETY: takes no pointer.
-    let new = unsafe { sc::syscall3(__NR_fcntl as usize, fd, F_DUPFD_CLOEXEC as usize, least) };
+    let new = unsafe { super::raw::syscall3(__NR_fcntl as usize, fd, F_DUPFD_CLOEXEC as usize, least) };
     check(new).map(|fd| fd as RawFd)
 }
 
@@ -240,7 +239,7 @@ fn inherit(socket: RawFd) -> Result<()> {
         _ => (__NR_dup3, old, new),
     };
     // SAFETY: takes no pointer, and nothing in this process owns the file descriptors.
-    check(unsafe { sc::syscall3(call.0 as usize, call.1, call.2, 0) }).map(drop)
+    check(unsafe { super::raw::syscall3(call.0 as usize, call.1, call.2, 0) }).map(drop)
 }
 
 /// Executes the program of a file descriptor, without environment. Returns only an error.
@@ -251,6 +250,7 @@ fn execute_file(program: RawFd) -> Errno {
         (c"".as_ptr() as usize, arguments.as_ptr() as usize, environment.as_ptr() as usize);
     let (fd, flags) = (program as usize, AT_EMPTY_PATH as usize);
     // SAFETY: all three end with a null, and outlive the call.
-    let returned = unsafe { sc::syscall5(__NR_execveat as usize, fd, path, arguments, environment, flags) };
+    let returned =
+        unsafe { super::raw::syscall5(__NR_execveat as usize, fd, path, arguments, environment, flags) };
     check(returned).err().unwrap_or(Errno::NOEXEC)
 }

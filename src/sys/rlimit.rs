@@ -13,7 +13,7 @@ pub fn limit(resource: u32) -> Result<(u64, u64)> {
     let mut limit = rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let old = &raw mut limit as usize;
     // SAFETY: the structure is written to during the call only, and the pointer to a new limit is null.
-    let returned = unsafe { sc::syscall4(__NR_prlimit64 as usize, 0, resource as usize, 0, old) };
+    let returned = unsafe { super::raw::syscall4(__NR_prlimit64 as usize, 0, resource as usize, 0, old) };
     super::check(returned).map(|_| (limit.rlim_cur, limit.rlim_max))
 }
 
@@ -29,6 +29,6 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = rlimit64 { rlim_cur: soft, rlim_max: hard };
     let new = &raw const limit as usize;
     // SAFETY: the structure is read during the call only, and the pointer to the old limit is null.
-    let returned = unsafe { sc::syscall4(__NR_prlimit64 as usize, 0, resource as usize, new, 0) };
+    let returned = unsafe { super::raw::syscall4(__NR_prlimit64 as usize, 0, resource as usize, new, 0) };
     super::check(returned).map(drop)
 }

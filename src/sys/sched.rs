@@ -29,7 +29,8 @@ pub struct Attributes {
 pub fn sched_setattr(attributes: Attributes) -> Result<()> {
     let all = Attributes { size: size_of::<Attributes>() as u32, ..attributes };
     // SAFETY: the structure contains its size, and outlives the call.
-    let returned = unsafe { sc::syscall3(__NR_sched_setattr as usize, 0, &raw const all as usize, 0) };
+    let returned =
+        unsafe { super::raw::syscall3(__NR_sched_setattr as usize, 0, &raw const all as usize, 0) };
     super::check(returned).map(drop)
 }
 
@@ -38,8 +39,9 @@ pub fn sched_setattr(attributes: Attributes) -> Result<()> {
 /// Errors: EINVAL if none of them can be used.
 pub fn sched_setaffinity(cpus: &[u64]) -> Result<()> {
     // SAFETY: the length of the mask is passed, and the mask outlives the call.
-    let returned =
-        unsafe { sc::syscall3(__NR_sched_setaffinity as usize, 0, size_of_val(cpus), cpus.as_ptr().addr()) };
+    let returned = unsafe {
+        super::raw::syscall3(__NR_sched_setaffinity as usize, 0, size_of_val(cpus), cpus.as_ptr().addr())
+    };
     super::check(returned).map(drop)
 }
 
@@ -48,8 +50,9 @@ pub fn set_mempolicy(mode: u32, nodes: &[u64]) -> Result<()> {
     // The kernel reads one bit less than `maxnode`.
     let bits = nodes.len() * 64 + 1;
     // SAFETY: the kernel reads `bits` - 1 bits, which outlive the call; none of an empty mask.
-    let returned =
-        unsafe { sc::syscall3(__NR_set_mempolicy as usize, mode as usize, nodes.as_ptr().addr(), bits) };
+    let returned = unsafe {
+        super::raw::syscall3(__NR_set_mempolicy as usize, mode as usize, nodes.as_ptr().addr(), bits)
+    };
     super::check(returned).map(drop)
 }
 
@@ -59,11 +62,12 @@ const PROCESS: usize = 1;
 /// Sets the I/O priority: class and level, as `IOPRIO_PRIO_VALUE` packs them.
 pub fn ioprio_set(value: u16) -> Result<()> {
     // SAFETY: takes no pointer.
-    super::check(unsafe { sc::syscall3(__NR_ioprio_set as usize, PROCESS, 0, value.into()) }).map(drop)
+    super::check(unsafe { super::raw::syscall3(__NR_ioprio_set as usize, PROCESS, 0, value.into()) })
+        .map(drop)
 }
 
 /// Sets the execution domain (`PER_*`).
 pub fn personality(value: u32) -> Result<()> {
     // SAFETY: takes no pointer.
-    super::check(unsafe { sc::syscall1(__NR_personality as usize, value as usize) }).map(drop)
+    super::check(unsafe { super::raw::syscall1(__NR_personality as usize, value as usize) }).map(drop)
 }

@@ -54,7 +54,12 @@ pub(crate) fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<Owne
     // An instruction is 8 bytes long, and has a larger alignment than needed. The effect on later system calls of this
     // thread is intended by the caller.
     let returned = unsafe {
-        sc::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, &raw const program as usize)
+        super::raw::syscall3(
+            __NR_seccomp as usize,
+            SET_MODE_FILTER,
+            flags as usize,
+            &raw const program as usize,
+        )
     };
     match super::check(returned)? {
         // SAFETY: the kernel has created a new file descriptor, which has no other owner.
@@ -76,14 +81,15 @@ pub(crate) fn set_filter_call(list: &mut CallList, instructions: &[u64], flags: 
 /// Whether the kernel supports these flags: then a call without a program fails with EFAULT, else with EINVAL.
 pub(crate) fn are_flags_known(flags: u32) -> bool {
     // SAFETY: the pointer to the program is null, so nothing is read, and no filter is added.
-    let returned = unsafe { sc::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, 0) };
+    let returned = unsafe { super::raw::syscall3(__NR_seccomp as usize, SET_MODE_FILTER, flags as usize, 0) };
     super::check(returned) == Err(Errno::FAULT)
 }
 
 /// Whether the kernel supports an action, `SECCOMP_RET_*` (SECCOMP_GET_ACTION_AVAIL, linux 4.14).
 pub(crate) fn is_action_available(action: u32) -> bool {
     // SAFETY: the number outlives the call; the kernel only reads it.
-    let returned =
-        unsafe { sc::syscall3(__NR_seccomp as usize, GET_ACTION_AVAIL, 0, &raw const action as usize) };
+    let returned = unsafe {
+        super::raw::syscall3(__NR_seccomp as usize, GET_ACTION_AVAIL, 0, &raw const action as usize)
+    };
     super::check(returned).is_ok()
 }

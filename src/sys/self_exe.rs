@@ -21,8 +21,8 @@ use core::mem::size_of;
 use core::ptr::copy_nonoverlapping;
 
 use linux_raw_sys::general::{
-    __NR_close, __NR_fcntl, __NR_ftruncate, __NR_mmap, __NR_prctl, __NR_pwrite64, F_ADD_SEALS, MAP_FIXED,
-    MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
+    __NR_close, __NR_fcntl, __NR_ftruncate, __NR_prctl, F_ADD_SEALS, MAP_FIXED, MAP_PRIVATE, PROT_EXEC,
+    PROT_READ, PROT_WRITE,
 };
 use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -37,7 +37,7 @@ use super::page_size;
 use super::program::{LoadedProgram, PF_R, PF_W, PF_X, PT_LOAD, Pages, Segment};
 use super::program_text;
 
-/// `Elf64_Ehdr` of include/uapi/linux/elf.h.
+/// `Elf64_Ehdr` or `Elf32_Ehdr` of include/uapi/linux/elf.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Header {
@@ -45,9 +45,9 @@ struct Header {
     kind: u16,
     machine: u16,
     version: u32,
-    entry: u64,
-    phoff: u64,
-    shoff: u64,
+    entry: usize,
+    phoff: usize,
+    shoff: usize,
     flags: u32,
     ehsize: u16,
     phentsize: u16,
@@ -126,7 +126,7 @@ pub fn replace(exe: Option<&OwnedFd>, waits: bool) -> core::result::Result<Optio
 }
 
 /// Whether a process can wait without its memory: see `call_list.rs`.
-const CAN_RELEASE: bool = cfg!(target_env = "musl");
+const CAN_RELEASE: bool = cfg!(target_env = "musl") && call_list::EXISTS;
 
 /// Not F_SEAL_WRITE: the kernel then searches all pages for references that could be used to write, waits for 150 ms, and
 /// returns EBUSY if there are any, even those of a pipe or of the migration of memory (mm/memfd.c,
@@ -197,7 +197,7 @@ fn write(pages: &Pages, file: &OwnedFd, at: usize) -> Result<()> {
         let (start, length, at) = (pages.start + done, pages.length - done, at + done);
         // SAFETY: the kernel reads pages of the program, which are mapped. They are not written to before they are
         // replaced: there is one thread, and the variables of `replace` are on the stack.
-        let written = unsafe { sc::syscall4(__NR_pwrite64 as usize, number, start, length, at) };
+        let written = unsafe { super::raw::pwrite(number, start, length, at) };
         done += super::check(written)?;
     }
     Ok(())
@@ -210,11 +210,10 @@ fn map(over: Option<usize>, pages: &Pages, file: &OwnedFd, at: usize) -> Result<
     let bits = [(PF_X, PROT_EXEC), (PF_W, PROT_WRITE), (PF_R, PROT_READ)];
     let protection = bits.iter().filter(|(bit, _)| pages.flags & bit != 0).fold(0, |all, (_, one)| all | one);
     let how = if over.is_some() { MAP_PRIVATE | MAP_FIXED } else { MAP_PRIVATE };
-    let (protection, how, address) = (protection as usize, how as usize, over.unwrap_or_default());
+    let address = over.unwrap_or_default();
     // SAFETY: the pages are atomically replaced by pages with the same bytes and the protection of the segment, so the
     // code that runs and the data in use are mapped before and after.
-    let mapped =
-        unsafe { sc::syscall6(__NR_mmap as usize, address, pages.length, protection, how, number, at) };
+    let mapped = unsafe { super::raw::mmap(address, pages.length, protection, how, number, at) };
     super::check(mapped)
 }
 
@@ -250,8 +249,10 @@ const fn with(map: usize) -> [usize; 4] {
 fn set_memory_map(map: &prctl_mm_map) -> Result<()> {
     let [what, map, size, none] = with(map as *const _ as usize);
     // SAFETY: the structure outlives the call, and its size is given.
-    super::check(unsafe { sc::syscall5(__NR_prctl as usize, PR_SET_MM as usize, what, map, size, none) })
-        .map(drop)
+    super::check(unsafe {
+        super::raw::syscall5(__NR_prctl as usize, PR_SET_MM as usize, what, map, size, none)
+    })
+    .map(drop)
 }
 
 /// The command line that ps(1) shows while the process waits. The kernel reads it from anonymous memory only.
@@ -270,20 +271,20 @@ pub(crate) fn memory() -> Result<OwnedFd> {
 /// The first page of the memfd: the stub, a complete ELF program, and the code of `call_list.rs`.
 fn first_page() -> [u8; 512] {
     let header = Header {
-        ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
+        ident: [0x7f, b'E', b'L', b'F', CLASS, DATA, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         kind: 2,
         machine: MACHINE,
         version: 1,
-        entry: ADDRESS + CODE_AT as u64,
-        phoff: size_of::<Header>() as u64,
+        entry: ADDRESS + CODE_AT,
+        phoff: size_of::<Header>(),
         shoff: 0,
-        flags: 0,
+        flags: FLAGS,
         ehsize: size_of::<Header>() as u16,
         phentsize: size_of::<Segment>() as u16,
         phnum: 1,
         rest: [0; 3],
     };
-    let length = (CODE_AT + size_of_val(&CODE)) as u64;
+    let length = CODE_AT + size_of_val(&CODE);
     let segment = Segment {
         kind: PT_LOAD,
         flags: 5,
@@ -292,7 +293,7 @@ fn first_page() -> [u8; 512] {
         paddr: ADDRESS,
         filesz: length,
         memsz: length,
-        align: 0x1000,
+        align: 0x1_0000,
     };
     let mut page = [0u8; 512];
     // SAFETY: both structures consist of integers without padding, and end before CODE_AT.
@@ -303,15 +304,25 @@ fn first_page() -> [u8; 512] {
     let mut put = |at, bytes: &mut dyn Iterator<Item = u8>| {
         page.iter_mut().skip(at).zip(bytes).for_each(|(place, byte)| *place = byte);
     };
-    put(CODE_AT, &mut CODE.iter().flat_map(|word| word.to_le_bytes()));
+    put(CODE_AT, &mut CODE.iter().flat_map(|word| word.to_ne_bytes()));
     put(WAIT_AT, &mut call_list::code().iter().copied());
     page
 }
 
 /// The load address of the stub: above any usual vm.mmap_min_addr.
-const ADDRESS: u64 = 0x20_0000;
+const ADDRESS: usize = 0x20_0000;
 const CODE_AT: usize = size_of::<Header>() + size_of::<Segment>();
 const WAIT_AT: usize = 0x100;
+
+/// The class, and the order of bytes, of the ELF program.
+const CLASS: u8 = if cfg!(target_pointer_width = "64") { 2 } else { 1 };
+const DATA: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
+/// The processor-specific flags: version 5 of ARM's EABI, version 2 of PowerPC's.
+const FLAGS: u32 = match () {
+    () if cfg!(target_arch = "arm") => 0x0500_0000,
+    () if cfg!(target_arch = "powerpc64") => 2,
+    () => 0,
+};
 
 // exit_group(126): "found, but cannot be executed", as in shells.
 #[cfg(target_arch = "x86_64")]
@@ -329,6 +340,26 @@ const MACHINE: u16 = 243;
 #[cfg(target_arch = "riscv64")]
 /// li a0, 126; li a7, 94; ecall; nop
 static CODE: [u32; 4] = [0x07e0_0513, 0x05e0_0893, 0x0000_0073, 0x0000_0013];
+#[cfg(target_arch = "arm")]
+const MACHINE: u16 = 40;
+#[cfg(target_arch = "arm")]
+/// mov r0, 126; mov r7, 248; svc 0; nop
+static CODE: [u32; 4] = [0xe3a0_007e, 0xe3a0_70f8, 0xef00_0000, 0xe1a0_0000];
+#[cfg(target_arch = "x86")]
+const MACHINE: u16 = 3;
+#[cfg(target_arch = "x86")]
+/// mov ebx, 126; mov eax, 252; int 0x80; nop
+static CODE: [u32; 4] = [0x0000_7ebb, 0x00fc_b800, 0x80cd_0000, 0x9090_9090];
+#[cfg(target_arch = "powerpc64")]
+const MACHINE: u16 = 21;
+#[cfg(target_arch = "powerpc64")]
+/// li r3, 126; li r0, 234; sc; nop
+static CODE: [u32; 4] = [0x3860_007e, 0x3800_00ea, 0x4400_0002, 0x6000_0000];
+#[cfg(target_arch = "s390x")]
+const MACHINE: u16 = 22;
+#[cfg(target_arch = "s390x")]
+/// lghi %r2, 126; lghi %r1, 248; svc 0; nopr
+static CODE: [u32; 4] = [0xa729_007e, 0xa719_00f8, 0x0a00_0707, 0x0707_0707];
 
 #[cfg(test)]
 mod tests {

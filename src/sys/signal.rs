@@ -64,7 +64,7 @@ fn change_mask(how: u32, signals: Set) -> Result<Set> {
     let (new, how) = (&raw const signals as usize, how as usize);
     // SAFETY: both sets are SIZE bytes long, and outlive the call.
     let returned =
-        unsafe { sc::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };
+        unsafe { super::raw::syscall4(__NR_rt_sigprocmask as usize, how, new, &raw mut old as usize, SIZE) };
     super::check(returned).map(|_| old)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn set_default(signal: i32) -> Result<()> {
     let (number, new) = (signal as usize, &raw const action as usize);
     // SAFETY: the structure is at least as long as the kernel's, and outlives the call; the old one is not returned;
     // the set in it is SIZE bytes long.
-    super::check(unsafe { sc::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
+    super::check(unsafe { super::raw::syscall4(__NR_rt_sigaction as usize, number, new, 0, SIZE) }).map(drop)
 }
 
 /// The call of [`set_default`], for a list.
@@ -95,7 +95,7 @@ pub(crate) fn discard(signal: i32) {
     let (set, timeout) = (Set(1 << (signal - 1)), [0u64; 2]);
     let (set, timeout) = (&raw const set as usize, &raw const timeout as usize);
     // SAFETY: the set is SIZE bytes long, the timeout is a timespec of 0 s; the pointer for siginfo is null.
-    let _ = unsafe { sc::syscall4(__NR_rt_sigtimedwait as usize, set, 0, timeout, SIZE) };
+    let _ = unsafe { super::raw::syscall4(__NR_rt_sigtimedwait as usize, set, 0, timeout, SIZE) };
 }
 
 /// Creates a signalfd from which these signals, which must be blocked, are received (signalfd(2); SFD_CLOEXEC is
@@ -103,7 +103,8 @@ pub(crate) fn discard(signal: i32) {
 pub(crate) fn descriptor(signals: Set) -> Result<OwnedFd> {
     let (set, flags) = (&raw const signals as usize, O_CLOEXEC as usize);
     // SAFETY: the set is SIZE bytes long, and outlives the call.
-    let fd = super::check(unsafe { sc::syscall4(__NR_signalfd4 as usize, usize::MAX, set, SIZE, flags) })?;
+    let fd =
+        super::check(unsafe { super::raw::syscall4(__NR_signalfd4 as usize, usize::MAX, set, SIZE, flags) })?;
     // SAFETY: the kernel has just created it, and it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -124,7 +125,7 @@ pub(crate) fn send_to_child(pid: Pid, process: &OwnedFd, signal: i32) -> Result<
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
             let (pid, number) = (pid.as_raw_nonzero().get() as usize, signal as usize);
             // SAFETY: takes no pointer.
-            super::check(unsafe { sc::syscall2(__NR_kill as usize, pid, number) }).map(drop)
+            super::check(unsafe { super::raw::syscall2(__NR_kill as usize, pid, number) }).map(drop)
         }
         sent => sent,
     }
@@ -135,5 +136,5 @@ pub(crate) fn send_to_child(pid: Pid, process: &OwnedFd, signal: i32) -> Result<
 pub(crate) fn send(process: &OwnedFd, signal: i32) -> Result<()> {
     let (fd, number) = (process.as_raw_fd() as usize, signal as usize);
     // SAFETY: siginfo is null, so no pointer is passed.
-    super::check(unsafe { sc::syscall4(__NR_pidfd_send_signal as usize, fd, number, 0, 0) }).map(drop)
+    super::check(unsafe { super::raw::syscall4(__NR_pidfd_send_signal as usize, fd, number, 0, 0) }).map(drop)
 }

@@ -1,5 +1,6 @@
 //! clone(2) of a process that shares the memory, and runs on a stack of its own.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 use linux_raw_sys::general::__NR_clone;
 use rustix::fd::RawFd;
 use rustix::io::Result;
@@ -107,7 +108,7 @@ fn clone([flags, stack, pidfd]: [usize; 3], run: extern "C" fn(usize) -> !, argu
 fn clone([flags, _, pidfd]: [usize; 3], run: extern "C" fn(usize) -> !, argument: usize) -> usize {
     let flags = flags & !(linux_raw_sys::general::CLONE_VM as usize);
     // SAFETY: the new process continues on its own copy of this stack.
-    let returned = unsafe { sc::syscall5(__NR_clone as usize, flags, 0, pidfd, 0, 0) };
+    let returned = unsafe { super::raw::clone(flags, pidfd) };
     match returned {
         0 => run(argument),
         parent => parent,

@@ -34,10 +34,12 @@ fn errno_of(number: i64) -> i32 {
 
 /// The error number of a call.
 pub fn call(number: i64, arguments: &[u64]) -> i32 {
-    let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| arguments[index] as usize);
+    let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| arguments[index]);
     // SAFETY: the calls of the tests take no pointers, or are filtered.
-    let returned = unsafe { sc::syscall6(number as usize, a, b, c, d, e, f) } as isize;
-    if returned < 0 { -returned as i32 } else { 0 }
+    match unsafe { libc::syscall(number as libc::c_long, a, b, c, d, e, f) } {
+        -1 => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn profile(action: &'static str, names: &[&str]) -> Profile {

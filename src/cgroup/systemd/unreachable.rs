@@ -1,13 +1,16 @@
 //! The error that systemd cannot be reached: the addresses that were tried, and what the user has to do.
 
+use alloc::ffi::CString;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use rustix::fs::{Access, access};
+use rustix::net::SocketType;
 
 use crate::error::{Error, Kind};
 use crate::host;
+use crate::os::scm_rights;
 
 /// Joins the errors of all addresses. For a `user`, what makes the user's systemd reachable is added, and for a new
 /// container (`is_new`) the cgroup manager that needs no systemd.
@@ -22,14 +25,13 @@ pub fn error(errors: Vec<Error>, user: bool, is_new: bool) -> Error {
     if !user {
         return error;
     }
-    let exists = |path: &str| access(path, Access::EXISTS).is_ok();
     let uid = host::outer_uid();
     let runtime = format!("/run/user/{uid}");
     let is_known = errors.iter().any(|error| error.text().contains(&runtime));
     // sd_booted(3)
-    let advice = match exists("/run/systemd/system") {
+    let advice = match access("/run/systemd/system", Access::EXISTS).is_ok() {
         false => String::from("systemd is not running on this host"),
-        true if !is_known && exists(&format!("{runtime}/systemd/private")) => {
+        true if !is_known && listens(format!("{runtime}/systemd/private")) => {
             format!("set XDG_RUNTIME_DIR={runtime}")
         }
         true => {
@@ -41,4 +43,10 @@ pub fn error(errors: Vec<Error>, user: bool, is_new: bool) -> Error {
     let other = if is_new { ", or use --cgroup-manager cgroupfs" } else { "" };
     error.append(format_args!("; {advice}{other}"));
     error
+}
+
+/// Whether a process listens at the socket with this path: the socket of a user manager that has ended stays until its
+/// directory is removed, which is later.
+fn listens(path: String) -> bool {
+    CString::new(path).is_ok_and(|path| scm_rights::connect(&path, SocketType::STREAM).is_ok())
 }

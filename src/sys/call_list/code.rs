@@ -2,6 +2,10 @@
 
 use core::arch::naked_asm;
 
+/// Whether there is code for the architecture.
+pub const EXISTS: bool =
+    cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm"));
+
 /// The machine code that makes the calls of a list: independent of the address that it is copied to.
 pub fn code() -> &'static [u8] {
     let start = (interpreter as *const ()).cast::<u32>();
@@ -130,4 +134,54 @@ unsafe extern "C" fn interpreter() {
         "7: unimp",
         "9:",
     )
+}
+
+#[cfg(target_arch = "arm")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".word 9f - 1f",
+        "1: mov r8, r0",
+        "2: cmp r8, #0",
+        "beq 7f",
+        "ldr r7, [r8]",
+        "cmp r7, #0",
+        "blt 5f",
+        "ldr r0, [r8, #4]",
+        "ldr r0, [r0]",
+        "ldr r1, [r8, #12]",
+        "ldr r2, [r8, #16]",
+        "ldr r3, [r8, #20]",
+        "ldr r4, [r8, #24]",
+        "mov r5, #0",
+        "svc #0",
+        "cmp r0, #0",
+        "blt 4f",
+        "beq 3f",
+        "ldr r9, [r8, #28]",
+        "str r0, [r9]",
+        "ldr r8, [r8, #32]",
+        "b 2b",
+        "3: ldr r8, [r8, #36]",
+        "b 2b",
+        "4: rsb r10, r0, #0",
+        "5: ldr r9, [r8, #40]",
+        "cmp r10, r9",
+        "beq 6f",
+        "ldr r9, [r8, #48]",
+        "strh r10, [r9]",
+        "ldr r8, [r8, #52]",
+        "b 2b",
+        "6: ldr r8, [r8, #44]",
+        "b 2b",
+        "7: udf #0",
+        "9:",
+    )
+}
+
+/// Of length 0.
+#[cfg(any(target_arch = "x86", target_arch = "powerpc64", target_arch = "s390x"))]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(".long 0")
 }

@@ -12,10 +12,9 @@ fn output(build: impl FnOnce(&mut CallList, First)) -> (std::string::String, std
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut list = CallList::new(0).unwrap();
     build(&mut list, First::Is(writer.as_raw_fd() as usize));
-    let protection = (PROT_READ | PROT_WRITE | PROT_EXEC) as usize;
-    let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
+    let (protection, flags) = (PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
     // SAFETY: new memory.
-    let page = unsafe { sc::syscall6(__NR_mmap as usize, 0, page_size(), protection, flags, usize::MAX, 0) };
+    let page = unsafe { mmap(0, page_size(), protection, flags, usize::MAX, 0) };
     let page = super::super::check(page).unwrap();
     let to = with_exposed_provenance_mut::<u8>(page);
     // SAFETY: the code is shorter than the page.

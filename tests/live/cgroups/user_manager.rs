@@ -197,6 +197,7 @@ fn systemd_user_bus_is_named(rig: &mut Rig) -> Outcome {
     create(rig, &bundle, &[variables[0], ("XDG_RUNTIME_DIR", RUNTIME)])?.success()?;
     rig.delete()?;
     drop(manager);
+    // The socket of the manager may still be there.
     let started = format!("start the user manager (loginctl enable-linger {UID}) and {set}{other}");
     create(rig, &bundle, &[])?.failure(&[&format!("{none}{started}")])?;
     create(rig, &bundle, &[("XDG_RUNTIME_DIR", RUNTIME)])?

@@ -20,6 +20,7 @@ tests![
     excess_operand_is_rejected,
     option_without_its_value_is_rejected,
     option_without_its_value_in_the_words_for_podman,
+    options_in_all_forms,
     version_format,
     version_needs_no_state,
     features_keys,
@@ -93,6 +94,38 @@ fn option_without_its_value_in_the_words_for_podman(rig: &mut Rig) -> Outcome {
 }
 
 /// The format that engines parse: name and version in the first line, then commit and spec.
+/// As the debug log shows them: each option as `--name value`, then the operands.
+fn options_in_all_forms(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let log = rig.dir.join("log").display().to_string();
+    for (words, parsed) in [
+        ("exec -td none true", "exec --tty  --detach  none true"),
+        ("exec -tu1 none true", "exec --tty  --user 1 none true"),
+        ("exec -u=1 none -eA=B -e C=D true", "exec --user 1 --env A=B --env C=D none true"),
+        ("exec --us 1 -user 2 --user=3 none true", "exec --user 1 --user 2 --user 3 none true"),
+        ("exec --detach=false -t=true none true", "exec --tty  none true"),
+        ("exec -u -t none true", "exec --user -t none true"),
+        ("exec none true -t -- --user", "exec none true -t -- --user"),
+        ("exec -- none -t --user", "exec none -t --user"),
+        ("state - --", "state -"),
+    ] {
+        let _ = fs::remove_file(&log);
+        let words: Vec<&str> = ["--debug", "--log", &log].into_iter().chain(words.split(' ')).collect();
+        rig.mote(&words)?.failure(&["does not exist"])?;
+        contains(&format!("the log of {words:?}"), &fs::read_to_string(&log)?, &format!("debug: {parsed}; state in"))?;
+    }
+    for (words, text) in [
+        ("exec -tx none true", "mote: unknown option -x; see mote exec --help\n"),
+        ("exec --tty=1 none true", "mote: --tty takes no value\n"),
+        ("exec -t\u{e9} none true", "mote: unknown option -\u{e9}; see mote exec --help\n"),
+        ("exec none -u", "mote: --user requires an argument\n"),
+    ] {
+        let output = rig.mote(&words.split(' ').collect::<Vec<_>>())?;
+        same(words, (output.code(), output.stderr.as_str()), (64, text))?;
+    }
+    Ok(())
+}
+
 fn version_format(rig: &mut Rig) -> Outcome {
     for word in ["--version", "-v"] {
         if word == "-v" && rig.is(Runtime::Crun) {
