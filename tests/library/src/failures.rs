@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
-use mote::{CreateOptions, Document, Kind, Runtime};
+use mote::{Document, Kind, Runtime};
 
 use crate::threads::wait_for_any;
 use crate::{Result, Scene};
@@ -112,7 +112,7 @@ fn lost(scene: &Scene) -> Result {
 /// Begins to run a container and exits.
 pub fn abandon(scene: &Scene) -> Result {
     let bundle = scene.bundle_of(&scene.id, &["wait", "1"]);
-    let pending = scene.runtime.begin_run(&scene.id, &bundle, &CreateOptions::default())?;
+    let pending = scene.runtime.begin_run(&scene.id, &bundle, &scene.quiet()?)?;
     std::mem::forget(pending);
     Ok(())
 }

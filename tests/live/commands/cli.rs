@@ -111,8 +111,12 @@ fn options_in_all_forms(rig: &mut Rig) -> Outcome {
     ] {
         let _ = fs::remove_file(&log);
         let words: Vec<&str> = ["--debug", "--log", &log].into_iter().chain(words.split(' ')).collect();
-        rig.mote(&words)?.failure(&["does not exist"])?;
-        contains(&format!("the log of {words:?}"), &fs::read_to_string(&log)?, &format!("debug: {parsed}; state in"))?;
+        contains("the error", &rig.mote(&words)?.stderr, "does not exist")?;
+        contains(
+            &format!("the log of {words:?}"),
+            &fs::read_to_string(&log)?,
+            &format!("debug: {parsed}; state in"),
+        )?;
     }
     for (words, text) in [
         ("exec -tx none true", "mote: unknown option -x; see mote exec --help\n"),
