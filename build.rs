@@ -3,6 +3,7 @@
 
 use std::env;
 use std::error::Error;
+use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "program")]
@@ -17,7 +18,9 @@ fn link() {
     println!("cargo::rerun-if-changed=build.rs");
     let has = |name: &str, word: &str| env::var(name).is_ok_and(|value| value.contains(word));
     // Options of ld(1), which a C compiler as the linker takes after `-Wl`.
-    let prefix = if has("RUSTC_LINKER", "lld") { "" } else { "-Wl," };
+    let linker = env::var_os("RUSTC_LINKER").map(PathBuf::from);
+    let is_lld = linker.is_some_and(|path| path.file_name().is_some_and(|name| name == "rust-lld"));
+    let prefix = if is_lld { "" } else { "-Wl," };
     let link = |option: &str| println!("cargo::rustc-link-arg-bin=mote={prefix}{option}");
     if !prefix.is_empty() {
         println!("cargo::rustc-link-arg-bin=mote=-nostartfiles");

@@ -104,7 +104,7 @@ fn options_in_all_forms(rig: &mut Rig) -> Outcome {
         ("exec -u=1 none -eA=B -e C=D true", "exec --user 1 --env A=B --env C=D none true"),
         ("exec --us 1 -user 2 --user=3 none true", "exec --user 1 --user 2 --user 3 none true"),
         ("exec --detach=false -t=true none true", "exec --tty  none true"),
-        ("exec -u -t none true", "exec --user -t none true"),
+        ("exec --cwd -t none true", "exec --cwd -t none true"),
         ("exec none true -t -- --user", "exec none true -t -- --user"),
         ("exec -- none -t --user", "exec none -t --user"),
         ("state - --", "state -"),
