@@ -78,16 +78,18 @@ in
         rootless.daemon.settings = lib.mkIf engines.docker.rootless.enable settings;
       };
 
-    # The plugin's name in version 2 of the file, which NixOS writes.
-    virtualisation.containerd.settings.plugins."io.containerd.grpc.v1.cri".containerd =
-      lib.mkIf (cfg.containerd && engines.containerd.enable)
-        {
+    # The plugin has a name for each version of the file, 2 and 3. Each ignores the other's.
+    virtualisation.containerd.settings.plugins = lib.mkIf (cfg.containerd && engines.containerd.enable) (
+      lib.genAttrs [ "io.containerd.grpc.v1.cri" "io.containerd.cri.v1.runtime" ] (_: {
+        containerd = {
           runtimes.mote = {
             runtime_type = "io.containerd.runc.v2";
             options.BinaryName = program;
           };
           default_runtime_name = lib.mkIf cfg.default "mote";
         };
+      })
+    );
 
     virtualisation.cri-o.settings.crio.runtime = lib.mkIf (cfg.cri-o && engines.cri-o.enable) {
       runtimes.mote = {

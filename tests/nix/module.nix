@@ -29,8 +29,13 @@ let
     podman = result.containers.containersConf.settings.engine or { };
     docker = result.docker.daemon.settings;
     rootless = result.docker.rootless.daemon.settings;
-    containerd = result.containerd.settings.plugins."io.containerd.grpc.v1.cri".containerd or { };
+    containerd = result.containerd.settings.plugins or { };
     cri-o = result.cri-o.settings.crio.runtime or { };
+  };
+  # The plugin in both versions of the file.
+  plugins = containerd: {
+    "io.containerd.grpc.v1.cri" = { inherit containerd; };
+    "io.containerd.cri.v1.runtime" = { inherit containerd; };
   };
   nothing = builtins.mapAttrs (_: _: { }) expected;
 
@@ -54,9 +59,11 @@ let
     };
     docker.runtimes.mote.path = program;
     rootless.runtimes.mote.path = program;
-    containerd.runtimes.mote = {
-      runtime_type = "io.containerd.runc.v2";
-      options.BinaryName = program;
+    containerd = plugins {
+      runtimes.mote = {
+        runtime_type = "io.containerd.runc.v2";
+        options.BinaryName = program;
+      };
     };
     cri-o.runtimes.mote = {
       runtime_type = "oci";
@@ -68,7 +75,10 @@ let
     podman.runtime = "mote";
     docker.default-runtime = "mote";
     rootless.default-runtime = "mote";
-    containerd.default_runtime_name = "mote";
+    containerd = plugins {
+      runtimes = expected.containerd."io.containerd.cri.v1.runtime".containerd.runtimes;
+      default_runtime_name = "mote";
+    };
     cri-o.default_runtime = "mote";
   };
 
