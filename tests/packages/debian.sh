@@ -9,16 +9,18 @@ test_debian_lintian_is_silent() {
     done
 }
 
+# The binaries of other architectures are emulated.
 test_debian_packages_have_the_binary_of_their_architecture() {
-    local arch machine
-    while read -r arch machine; do
+    local arch machine run
+    while read -r arch machine run; do
         dpkg-deb -x "$release/mote_$version-1_$arch.deb" "$dir/$arch"
         equal "Architecture" "$(dpkg-deb -f "$release/mote_$version-1_$arch.deb" Architecture)" "$arch"
         contains "the ELF header of $arch" "$(readelf -h "$dir/$arch/usr/bin/mote")" "$machine"
-    done <<<"amd64 X86-64
-arm64 AArch64
-armhf ARM
-riscv64 RISC-V"
+        contains "the version of $arch" "$("qemu-$run-static" "$dir/$arch/usr/bin/mote" --version)" "commit: $(git rev-parse HEAD)"
+    done <<<"amd64 X86-64 x86_64
+arm64 AArch64 aarch64
+armhf ARM arm
+riscv64 RISC-V riscv64"
 }
 
 # All files are root's, with the modes that dpkg would install them with, and no later than the release.
