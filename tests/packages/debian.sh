@@ -46,7 +46,7 @@ test_debian_completions_are_found() {
     dpkg-deb -x "$release/mote_$version-1_amd64.deb" "$root"
     contains "fpath of zsh" "$(zsh -fc 'print -l $fpath')" "/usr/share/zsh/vendor-completions"
     contains "completion of zsh" "$(head -n 1 "$root/usr/share/zsh/vendor-completions/_mote")" "#compdef mote"
-    contains "the completion path of fish" "$(fish --no-config -c 'printf "%s\n" $fish_complete_path')" vendor_completions.d
+    contains "the completion path of fish" "$(HOME=$dir fish -c 'printf "%s\n" $fish_complete_path')" vendor_completions.d
     bash -n "$root/usr/share/bash-completion/completions/mote"
     fish -n "$root/usr/share/fish/vendor_completions.d/mote.fish"
     zsh -n "$root/usr/share/zsh/vendor-completions/_mote"
