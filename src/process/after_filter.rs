@@ -6,6 +6,7 @@
 
 use linux_raw_sys::prctl::PR_SET_DUMPABLE;
 
+use super::call_names::{ACCEPT, FSTAT, MMAP, RECEIVE, SEND, STAT};
 use super::{caps, env, exec, signals, user};
 use crate::sys::seccomp::{Call, Need};
 
@@ -24,7 +25,7 @@ pub enum WaitsFor {
 /// explain an error of execve(2). They may fail.
 pub static RELEASING: [&str; 13] = [
     "madvise",
-    "mmap",
+    MMAP,
     "prctl",
     "munmap",
     "ftruncate",
@@ -32,9 +33,9 @@ pub static RELEASING: [&str; 13] = [
     "close",
     "faccessat",
     "faccessat2",
-    "newfstatat",
+    STAT,
     "openat",
-    "fstat",
+    FSTAT,
     "pread64",
 ];
 
@@ -48,10 +49,6 @@ pub struct AfterFilter<'p> {
     pub signals: signals::Plan,
     pub waits_for: WaitsFor,
 }
-
-/// The system calls with which rustix receives and sends the messages of `launch/message.rs`.
-const RECEIVE: &str = if cfg!(target_arch = "arm") { "recv" } else { "recvfrom" };
-const SEND: &str = if cfg!(target_arch = "arm") { "send" } else { "sendto" };
 
 impl AfterFilter<'_> {
     /// Reports the calls of a start that executes the program, and those of one that fails.
@@ -72,7 +69,7 @@ impl AfterFilter<'_> {
         let waits = match self.waits_for {
             WaitsFor::ExecParent => &[][..],
             WaitsFor::Parent => &[SEND],
-            WaitsFor::StartSocket => &[SEND, "accept4"],
+            WaitsFor::StartSocket => &[SEND, ACCEPT],
         };
         for name in exec::FINDING.iter().chain(waits).chain(&[RECEIVE, "rt_sigprocmask"]) {
             call(name, &[]);

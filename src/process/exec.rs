@@ -5,6 +5,7 @@ use core::ffi::CStr;
 
 use rustix::io::Errno;
 
+use super::call_names::STAT;
 use super::calls::OnFailure;
 use crate::error::{Error, Kind, Result, Show};
 use crate::executable::{check, explain};
@@ -162,5 +163,4 @@ fn not_in_path(name: &CStr) -> Error {
 }
 
 /// The system calls that rustix makes to look up a program.
-pub(super) static FINDING: [&str; 2] =
-    ["faccessat", if cfg!(target_arch = "arm") { "statx" } else { "newfstatat" }];
+pub(super) static FINDING: [&str; 2] = ["faccessat", STAT];

@@ -3,6 +3,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod after_filter;
+pub(crate) mod call_names;
 pub(crate) mod calls;
 pub mod caps;
 pub(crate) mod cwd;

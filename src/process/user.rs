@@ -9,6 +9,7 @@ use rustix::process::umask;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::call_names::{SETGROUPS, SETRESGID, SETRESUID};
 use super::calls::Calls;
 use crate::config::process::User;
 use crate::error::{Error, On, Result};
@@ -84,16 +85,11 @@ impl Plan {
 
     /// Reports the system calls of [`Plan::apply`] and [`Plan::apply_umask`].
     pub fn calls(&self, call: &mut Calls<'_>) {
-        // rustix uses the calls with 32-bit IDs.
-        let [groups, gid, uid] = match cfg!(target_arch = "arm") {
-            true => ["setgroups32", "setresgid32", "setresuid32"],
-            false => ["setgroups", "setresgid", "setresuid"],
-        };
         if let Some(list) = &self.groups {
-            call(groups, &[list.len() as u64]);
+            call(SETGROUPS, &[list.len() as u64]);
         }
-        call(gid, &[self.gid.into(); 3]);
-        call(uid, &[self.uid.into(); 3]);
+        call(SETRESGID, &[self.gid.into(); 3]);
+        call(SETRESUID, &[self.uid.into(); 3]);
         call("umask", &[self.umask.into()]);
     }
 

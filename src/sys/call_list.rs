@@ -10,7 +10,10 @@
 //! kills a process that has unmapped it.
 
 mod code;
-#[cfg(test)]
+#[cfg(all(
+    test,
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm")
+))]
 mod tests;
 
 use core::mem::offset_of;

@@ -10,7 +10,7 @@ macro_rules! numbers {
 
 #[rustfmt::skip]
 pub const NUMBERS: &[(&str, u32)] = numbers! {
-    __NR_accept __NR_accept4 __NR_acct __NR_add_key __NR_adjtimex __NR_bind __NR_bpf __NR_brk
+    __NR_accept4 __NR_acct __NR_add_key __NR_adjtimex __NR_bind __NR_bpf __NR_brk
     __NR_cachestat __NR_capget __NR_capset __NR_chdir __NR_chroot __NR_clock_adjtime __NR_clock_getres
     __NR_clock_gettime __NR_clock_nanosleep __NR_clock_settime __NR_clone __NR_clone3 __NR_close
     __NR_close_range __NR_connect __NR_copy_file_range __NR_delete_module __NR_dup __NR_dup3
@@ -28,7 +28,7 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_getuid __NR_getxattr __NR_getxattrat __NR_init_module __NR_inotify_add_watch
     __NR_inotify_init1 __NR_inotify_rm_watch __NR_io_cancel __NR_io_destroy __NR_io_getevents
     __NR_io_pgetevents __NR_io_setup __NR_io_submit __NR_io_uring_enter __NR_io_uring_register
-    __NR_io_uring_setup __NR_ioctl __NR_ioprio_get __NR_ioprio_set __NR_kcmp __NR_kexec_file_load
+    __NR_io_uring_setup __NR_ioctl __NR_ioprio_get __NR_ioprio_set __NR_kcmp
     __NR_kexec_load __NR_keyctl __NR_kill __NR_landlock_add_rule __NR_landlock_create_ruleset
     __NR_landlock_restrict_self __NR_lgetxattr __NR_linkat __NR_listen __NR_listmount __NR_listxattr
     __NR_listxattrat __NR_llistxattr __NR_lookup_dcookie __NR_lremovexattr __NR_lseek __NR_lsetxattr
@@ -38,7 +38,7 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_mmap __NR_mount __NR_mount_setattr __NR_move_mount __NR_move_pages __NR_mprotect
     __NR_mq_getsetattr __NR_mq_notify __NR_mq_open __NR_mq_timedreceive __NR_mq_timedsend
     __NR_mq_unlink __NR_mremap __NR_mseal __NR_msgctl __NR_msgget __NR_msgrcv __NR_msgsnd __NR_msync
-    __NR_munlock __NR_munlockall __NR_munmap __NR_name_to_handle_at __NR_nanosleep __NR_newfstatat
+    __NR_munlock __NR_munlockall __NR_munmap __NR_name_to_handle_at __NR_nanosleep
     __NR_nfsservctl __NR_open_by_handle_at __NR_open_tree __NR_open_tree_attr __NR_openat __NR_openat2
     __NR_perf_event_open __NR_personality __NR_pidfd_getfd __NR_pidfd_open __NR_pidfd_send_signal
     __NR_pipe2 __NR_pivot_root __NR_pkey_alloc __NR_pkey_free __NR_pkey_mprotect __NR_ppoll __NR_prctl
@@ -51,8 +51,8 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_rt_sigtimedwait __NR_rt_tgsigqueueinfo __NR_sched_get_priority_max __NR_sched_get_priority_min
     __NR_sched_getaffinity __NR_sched_getattr __NR_sched_getparam __NR_sched_getscheduler
     __NR_sched_rr_get_interval __NR_sched_setaffinity __NR_sched_setattr __NR_sched_setparam
-    __NR_sched_setscheduler __NR_sched_yield __NR_seccomp __NR_semctl __NR_semget __NR_semop
-    __NR_semtimedop __NR_sendfile __NR_sendmmsg __NR_sendmsg __NR_sendto __NR_set_mempolicy
+    __NR_sched_setscheduler __NR_sched_yield __NR_seccomp __NR_semctl __NR_semget
+__NR_sendfile __NR_sendmmsg __NR_sendmsg __NR_sendto __NR_set_mempolicy
     __NR_set_mempolicy_home_node __NR_set_robust_list __NR_set_tid_address __NR_setdomainname
     __NR_setfsgid __NR_setfsuid __NR_setgid __NR_setgroups __NR_sethostname __NR_setitimer __NR_setns
     __NR_setpgid __NR_setpriority __NR_setregid __NR_setresgid __NR_setresuid __NR_setreuid

@@ -28,15 +28,15 @@ pub fn child(work: impl FnOnce() -> i32) -> i32 {
     }
 }
 
-fn errno_of(number: i64) -> i32 {
+fn errno_of(number: libc::c_long) -> i32 {
     call(number, &[u64::MAX, 0, 0, 0, 0, 0])
 }
 
 /// The error number of a call.
-pub fn call(number: i64, arguments: &[u64]) -> i32 {
+pub fn call(number: libc::c_long, arguments: &[u64]) -> i32 {
     let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|index| arguments[index]);
     // SAFETY: the calls of the tests take no pointers, or are filtered.
-    match unsafe { libc::syscall(number as libc::c_long, a, b, c, d, e, f) } {
+    match unsafe { libc::syscall(number, a, b, c, d, e, f) } {
         -1 => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
         _ => 0,
     }

@@ -97,7 +97,7 @@ impl<'a> Message<'a> {
             (sys::NLMSG_ERROR, _) => HEADER as u32,
             _ => 0,
         };
-        let behind = (4 + echo as usize).next_multiple_of(4);
+        let behind = 4usize.saturating_add(echo as usize).checked_next_multiple_of(4).unwrap_or(usize::MAX);
         let mut attributes = attributes(self.payload.get(behind..).unwrap_or_default());
         let text = attributes.find(|(kind, _)| *kind == sys::nlmsgerr_attrs::NLMSGERR_ATTR_MSG as u16);
         let text = text.and_then(|(_, text)| CStr::from_bytes_until_nul(text).ok());
