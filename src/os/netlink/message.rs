@@ -240,7 +240,10 @@ mod tests {
         let mut request = Request::new((16, ""), 5, &[0; 16]);
         request.attribute(3, b"eth0\0");
         let request = request.finish(1).unwrap();
-        let (reason, offset) = (b"\x08\0\x01\0why\0", b"\x08\0\x02\0\x09\0\0\0");
+        let attribute = |kind: u16, value: &[u8]| {
+            [&(4 + value.len() as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
+        };
+        let (reason, offset) = (&attribute(1, b"why\0")[..], &attribute(2, &9u32.to_ne_bytes())[..]);
         let whole = [&code(-17)[..], &request, offset, reason].concat();
         let short = [&code(-17)[..], &request[..16], reason].concat();
         assert_eq!(decoded(2, 0x200, &whole), text("why"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{HOME, blocks, build, cargo, shell, succeeds};
-use crate::check::{Outcome, holds, same, skip_allowed};
+use crate::check::{Outcome, same, skip_allowed};
 use crate::rig::Rig;
 use crate::tests;
 
