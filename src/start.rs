@@ -133,4 +133,14 @@ mod without_std {
     extern "C" fn _Unwind_Resume() -> ! {
         trap()
     }
+
+    /// As [`rust_eh_personality`], in the tables of the Exception Handling ABI of ARM.
+    #[cfg(target_arch = "arm")]
+    #[unsafe(no_mangle)]
+    extern "C" fn __aeabi_unwind_cpp_pr0() {}
+
+    /// As [`__aeabi_unwind_cpp_pr0`].
+    #[cfg(target_arch = "arm")]
+    #[unsafe(no_mangle)]
+    extern "C" fn __aeabi_unwind_cpp_pr1() {}
 }

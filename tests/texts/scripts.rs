@@ -34,6 +34,8 @@ fn ci(must: Option<&str>, vm: &str) -> Output {
         ("scripts/test", "echo TESTED $*"),
         ("scripts/vm", vm),
         ("scripts/layout", "echo LAYOUT $*"),
+        ("scripts/reproduce", "echo REPRODUCED $*"),
+        ("tests/nix/run", "echo NIX"),
         ("bin/cargo", ""),
         ("bin/rustc", "echo /nowhere"),
         ("bin/rustup", ""),
@@ -53,7 +55,16 @@ fn ci_passes_when_all_was_tested() {
     let output = ci(None, "echo VM $1; echo MUST $MUST");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");
-    for line in ["TESTED\n", "VM build\n", "VM test\n", "MUST 1\n", "LAYOUT --check\n", "TESTED --tiny\n"] {
+    for line in [
+        "TESTED\n",
+        "VM build\n",
+        "VM test\n",
+        "MUST 1\n",
+        "REPRODUCED --tiny\n",
+        "NIX\n",
+        "LAYOUT --check\n",
+        "TESTED --tiny ^",
+    ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
 }
