@@ -10,10 +10,8 @@
 //! kills a process that has unmapped it.
 
 mod code;
-#[cfg(all(
-    test,
-    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm")
-))]
+#[cfg(test)]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm"))]
 mod tests;
 
 use core::mem::offset_of;
