@@ -22,17 +22,21 @@ fn link() {
     let is_lld = linker.is_some_and(|path| path.file_name().is_some_and(|name| name == "rust-lld"));
     let prefix = if is_lld { "" } else { "-Wl," };
     let link = |option: &str| println!("cargo::rustc-link-arg-bin=mote={prefix}{option}");
-    if !prefix.is_empty() {
-        println!("cargo::rustc-link-arg-bin=mote=-nostartfiles");
-    }
-    // The program has a start of its own (src/start.rs).
-    link("--entry=mote_start");
-    // With the precompiled `core`, memcpy and the like are those of musl; a `core` that is built with the program has them.
-    if !has("CARGO_CFG_PANIC", "immediate-abort") {
-        println!("cargo::rustc-link-arg-bin=mote=-lc");
-    }
-    // Otherwise it is linked as the compiler has it: RUSTFLAGS stand in the place of .cargo/config.toml.
-    if has("CARGO_CFG_TARGET_ENV", "musl") && has("CARGO_ENCODED_RUSTFLAGS", "relocation-model=static") {
+    println!("cargo::rustc-check-cfg=cfg(c_start)");
+    // RUSTFLAGS stand in the place of .cargo/config.toml: it is linked as the compiler has it, with `std` and the start-up code
+    // of the C library, which relocates the program.
+    if !has("CARGO_CFG_TARGET_ENV", "musl") || !has("CARGO_ENCODED_RUSTFLAGS", "relocation-model=static") {
+        println!("cargo::rustc-cfg=c_start");
+    } else {
+        // The program has a start of its own (src/start.rs).
+        if !prefix.is_empty() {
+            println!("cargo::rustc-link-arg-bin=mote=-nostartfiles");
+        }
+        link("--entry=mote_start");
+        // With the precompiled `core`, memcpy and the like are those of musl; a `core` that is built with the program has them.
+        if !has("CARGO_CFG_PANIC", "immediate-abort") {
+            println!("cargo::rustc-link-arg-bin=mote=-lc");
+        }
         // The ELF header has no segment of its own, nor has what would be read-only after relocation, where nothing is
         // relocated. Each costs a mapping and a page fault at every start.
         link("-znoseparate-code");

@@ -7,6 +7,7 @@
 //! handlers.
 #![allow(unsafe_code)] // The entry point, and symbols that others expect.
 
+#[cfg(not(c_start))]
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_ulong};
 use core::iter::from_fn;
@@ -21,6 +22,7 @@ static mut AUXILIARY: *const [c_ulong; 2] = null();
 
 /// The entry point, which build.rs names to the linker: calls [`start`] with the initial stack pointer, on a stack that is
 /// aligned as functions expect it.
+#[cfg(not(c_start))]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mote_start() -> ! {
@@ -45,6 +47,18 @@ unsafe extern "C" fn mote_start() -> ! {
     );
     #[cfg(target_arch = "s390x")]
     naked_asm!("lgr %r2, %r15", "aghi %r15, -160", "lghi %r0, 0", "stg %r0, 0(%r15)", "jg {}", sym start);
+}
+
+/// The function that the start-up code of a C library calls, where the program is linked in another way than that of
+/// .cargo/config.toml (build.rs): that code relocates it.
+///
+/// # Safety
+/// `argv` must be the kernel's array, which the number of arguments precedes.
+#[cfg(c_start)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn main(_: core::ffi::c_int, argv: *const *const c_char) -> ! {
+    // SAFETY: the caller has passed what is above the initial stack pointer.
+    unsafe { start(argv.cast::<usize>().wrapping_sub(1)) }
 }
 
 /// Finds what is above the initial stack pointer, and calls the program with its arguments.
@@ -112,9 +126,13 @@ extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     }
 }
 
+/// For its links to the C library.
+#[cfg(c_start)]
+extern crate std;
+
 /// What Rust code without `std` needs. With the feature `std`, and for `cargo clippy --all-targets`, the standard library
 /// has it.
-#[cfg(not(any(feature = "std", test)))]
+#[cfg(not(any(c_start, feature = "std", test)))]
 mod without_std {
     use mote::internal::sys::clone::trap;
 

@@ -7,6 +7,7 @@
 //! - `scripts.rs`: how `.ci/run` and `scripts/test` report tests that did not run, and the environment in which they
 //!   run tests.
 //! - `security.rs`: the table of docs/security.md.
+//! - `cpus.rs`: the table of docs/cpus.md.
 //! - `limits.rs`: the table and the commands of docs/limits.md.
 
 // Tests may panic, and print what they skip.
@@ -20,6 +21,8 @@
 
 #[path = "texts/completion.rs"]
 mod completion;
+#[path = "texts/cpus.rs"]
+mod cpus;
 #[path = "texts/help.rs"]
 mod help;
 #[path = "texts/install.rs"]
