@@ -15,7 +15,7 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_clock_gettime __NR_clock_nanosleep __NR_clock_settime __NR_clone __NR_clone3 __NR_close
     __NR_close_range __NR_connect __NR_copy_file_range __NR_delete_module __NR_dup __NR_dup3
     __NR_epoll_create1 __NR_epoll_ctl __NR_epoll_pwait __NR_epoll_pwait2 __NR_eventfd2 __NR_execve
-    __NR_execveat __NR_exit __NR_exit_group __NR_faccessat __NR_faccessat2 __NR_fadvise64
+    __NR_execveat __NR_exit __NR_exit_group __NR_faccessat __NR_faccessat2
     __NR_fallocate __NR_fanotify_init __NR_fanotify_mark __NR_fchdir __NR_fchmod __NR_fchmodat
     __NR_fchmodat2 __NR_fchown __NR_fchownat __NR_fcntl __NR_fdatasync __NR_fgetxattr __NR_file_getattr
     __NR_file_setattr __NR_finit_module __NR_flistxattr __NR_flock __NR_fremovexattr __NR_fsconfig
@@ -23,7 +23,7 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_ftruncate __NR_futex __NR_futex_requeue __NR_futex_wait __NR_futex_waitv __NR_futex_wake
     __NR_get_mempolicy __NR_get_robust_list __NR_getcpu __NR_getcwd __NR_getdents64 __NR_getegid
     __NR_geteuid __NR_getgid __NR_getgroups __NR_getitimer __NR_getpeername __NR_getpgid __NR_getpid
-    __NR_getppid __NR_getpriority __NR_getrandom __NR_getresgid __NR_getresuid __NR_getrlimit
+    __NR_getppid __NR_getpriority __NR_getrandom __NR_getresgid __NR_getresuid
     __NR_getrusage __NR_getsid __NR_getsockname __NR_getsockopt __NR_gettid __NR_gettimeofday
     __NR_getuid __NR_getxattr __NR_getxattrat __NR_init_module __NR_inotify_add_watch
     __NR_inotify_init1 __NR_inotify_rm_watch __NR_io_cancel __NR_io_destroy __NR_io_getevents
@@ -33,9 +33,9 @@ pub const NUMBERS: &[(&str, u32)] = numbers! {
     __NR_landlock_restrict_self __NR_lgetxattr __NR_linkat __NR_listen __NR_listmount __NR_listxattr
     __NR_listxattrat __NR_llistxattr __NR_lookup_dcookie __NR_lremovexattr __NR_lseek __NR_lsetxattr
     __NR_lsm_get_self_attr __NR_lsm_list_modules __NR_lsm_set_self_attr __NR_madvise
-    __NR_map_shadow_stack __NR_mbind __NR_membarrier __NR_memfd_create __NR_memfd_secret
+    __NR_map_shadow_stack __NR_mbind __NR_membarrier __NR_memfd_create
     __NR_migrate_pages __NR_mincore __NR_mkdirat __NR_mknodat __NR_mlock __NR_mlock2 __NR_mlockall
-    __NR_mmap __NR_mount __NR_mount_setattr __NR_move_mount __NR_move_pages __NR_mprotect
+    __NR_mount __NR_mount_setattr __NR_move_mount __NR_move_pages __NR_mprotect
     __NR_mq_getsetattr __NR_mq_notify __NR_mq_open __NR_mq_timedreceive __NR_mq_timedsend
     __NR_mq_unlink __NR_mremap __NR_mseal __NR_msgctl __NR_msgget __NR_msgrcv __NR_msgsnd __NR_msync
     __NR_munlock __NR_munlockall __NR_munmap __NR_name_to_handle_at __NR_nanosleep
@@ -59,7 +59,7 @@ __NR_sendfile __NR_sendmmsg __NR_sendmsg __NR_sendto __NR_set_mempolicy
     __NR_setrlimit __NR_setsid __NR_setsockopt __NR_settimeofday __NR_setuid __NR_setxattr
     __NR_setxattrat __NR_shmat __NR_shmctl __NR_shmdt __NR_shmget __NR_shutdown __NR_sigaltstack
     __NR_signalfd4 __NR_socket __NR_socketpair __NR_splice __NR_statfs __NR_statmount __NR_statx
-    __NR_swapoff __NR_swapon __NR_symlinkat __NR_sync __NR_sync_file_range __NR_syncfs __NR_sysinfo
+    __NR_swapoff __NR_swapon __NR_symlinkat __NR_sync __NR_syncfs __NR_sysinfo
     __NR_syslog __NR_tee __NR_tgkill __NR_timer_create __NR_timer_delete __NR_timer_getoverrun
     __NR_timer_gettime __NR_timer_settime __NR_timerfd_create __NR_timerfd_gettime __NR_timerfd_settime
     __NR_times __NR_tkill __NR_truncate __NR_umask __NR_umount2 __NR_uname __NR_unlinkat __NR_unshare
