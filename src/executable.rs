@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fstat, 
 use rustix::io::{Errno, pread};
 
 use crate::error::{Error, Show};
+use crate::sys::self_exe::MACHINE;
 
 /// PATH_MAX of include/uapi/linux/limits.h.
 const PATH_MAX: usize = 4096;
@@ -63,9 +64,13 @@ pub fn explain(error: Error, path: &CStr) -> Error {
         let Ok(content) = Content::of(interpreter.unwrap_or(path), &mut space) else { return error };
         let (kind, next) = match content {
             Content::Elf(machine, _)
-                if machine != OWN && (is_format || is_missing && !has_compatibility(machine)) =>
+                if machine != MACHINE && (is_format || is_missing && !has_compatibility(machine)) =>
             {
-                return add(error, interpreter, format_args!("for {}, not for {}", Name(machine), Name(OWN)));
+                return add(
+                    error,
+                    interpreter,
+                    format_args!("for {}, not for {}", Name(machine), Name(MACHINE)),
+                );
             }
             Content::Other(why) if is_format => return add(error, interpreter, format_args!("{why}")),
             Content::Elf(_, None) | Content::Other(_) => return error,
@@ -224,24 +229,9 @@ static MACHINES: [(u16, &str); 11] = [
     (258, "loongarch"),
 ];
 
-/// The machine that mote is compiled for.
-const OWN: u16 = match () {
-    _ if cfg!(target_arch = "x86_64") => 62,
-    _ if cfg!(target_arch = "aarch64") => 183,
-    _ if cfg!(any(target_arch = "riscv64", target_arch = "riscv32")) => 243,
-    _ if cfg!(target_arch = "arm") => 40,
-    _ if cfg!(target_arch = "x86") => 3,
-    _ if cfg!(target_arch = "s390x") => 22,
-    _ if cfg!(target_arch = "loongarch64") => 258,
-    _ if cfg!(target_arch = "powerpc64") => 21,
-    _ if cfg!(target_arch = "powerpc") => 20,
-    _ if cfg!(any(target_arch = "mips", target_arch = "mips64")) => 8,
-    _ => 0,
-};
-
-/// Whether a kernel for [`OWN`] may run programs for this machine: then the missing file may be the dynamic loader.
+/// Whether a kernel for [`MACHINE`] may run programs for this machine: then the missing file may be the dynamic loader.
 fn has_compatibility(machine: u16) -> bool {
-    matches!((OWN, machine), (62, 3) | (183, 40))
+    matches!((MACHINE, machine), (62, 3) | (183, 40))
 }
 
 /// Displays a machine's name, or its number if the name is unknown.

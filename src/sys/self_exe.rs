@@ -317,49 +317,35 @@ const WAIT_AT: usize = 0x100;
 /// The class, and the order of bytes, of the ELF program.
 const CLASS: u8 = if cfg!(target_pointer_width = "64") { 2 } else { 1 };
 const DATA: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
-/// The processor-specific flags: version 5 of ARM's EABI, version 2 of PowerPC's.
-const FLAGS: u32 = match () {
-    () if cfg!(target_arch = "arm") => 0x0500_0000,
-    () if cfg!(target_arch = "powerpc64") => 2,
-    () => 0,
-};
 
-// exit_group(126): "found, but cannot be executed", as in shells.
-#[cfg(target_arch = "x86_64")]
-const MACHINE: u16 = 62;
-#[cfg(target_arch = "x86_64")]
-/// mov edi, 126; mov eax, 231; syscall; nop
-static CODE: [u32; 4] = [0x0000_7ebf, 0x00e7_b800, 0x050f_0000, 0x9090_9090];
-#[cfg(target_arch = "aarch64")]
-const MACHINE: u16 = 183;
-#[cfg(target_arch = "aarch64")]
-/// mov x0, 126; mov x8, 94; svc 0; nop
-static CODE: [u32; 4] = [0xd280_0fc0, 0xd280_0bc8, 0xd400_0001, 0xd503_201f];
-#[cfg(target_arch = "riscv64")]
-const MACHINE: u16 = 243;
-#[cfg(target_arch = "riscv64")]
-/// li a0, 126; li a7, 94; ecall; nop
-static CODE: [u32; 4] = [0x07e0_0513, 0x05e0_0893, 0x0000_0073, 0x0000_0013];
-#[cfg(target_arch = "arm")]
-const MACHINE: u16 = 40;
-#[cfg(target_arch = "arm")]
-/// mov r0, 126; mov r7, 248; svc 0; nop
-static CODE: [u32; 4] = [0xe3a0_007e, 0xe3a0_70f8, 0xef00_0000, 0xe1a0_0000];
-#[cfg(target_arch = "x86")]
-const MACHINE: u16 = 3;
-#[cfg(target_arch = "x86")]
-/// mov ebx, 126; mov eax, 252; int 0x80; nop
-static CODE: [u32; 4] = [0x0000_7ebb, 0x00fc_b800, 0x80cd_0000, 0x9090_9090];
-#[cfg(target_arch = "powerpc64")]
-const MACHINE: u16 = 21;
-#[cfg(target_arch = "powerpc64")]
-/// li r3, 126; li r0, 234; sc; nop
-static CODE: [u32; 4] = [0x3860_007e, 0x3800_00ea, 0x4400_0002, 0x6000_0000];
-#[cfg(target_arch = "s390x")]
-const MACHINE: u16 = 22;
-#[cfg(target_arch = "s390x")]
-/// lghi %r2, 126; lghi %r1, 248; svc 0; nopr
-static CODE: [u32; 4] = [0xa729_007e, 0xa719_00f8, 0x0a00_0707, 0x0707_0707];
+/// The machine of the ELF program (`EM_*` of include/uapi/linux/elf-em.h), for which mote is compiled.
+pub(crate) const MACHINE: u16 = STUB.0;
+/// The processor-specific flags.
+const FLAGS: u32 = STUB.1;
+/// exit_group(126): "found, but cannot be executed", as in shells.
+const CODE: [u32; 4] = STUB.2;
+
+/// The three of them, for each architecture.
+const STUB: (u16, u32, [u32; 4]) = match () {
+    // mov edi, 126; mov eax, 231; syscall; nop
+    () if cfg!(target_arch = "x86_64") => (62, 0, [0x0000_7ebf, 0x00e7_b800, 0x050f_0000, 0x9090_9090]),
+    // mov x0, 126; mov x8, 94; svc 0; nop
+    () if cfg!(target_arch = "aarch64") => (183, 0, [0xd280_0fc0, 0xd280_0bc8, 0xd400_0001, 0xd503_201f]),
+    // li a0, 126; li a7, 94; ecall; nop
+    () if cfg!(target_arch = "riscv64") => (243, 0, [0x07e0_0513, 0x05e0_0893, 0x0000_0073, 0x0000_0013]),
+    // mov r0, 126; mov r7, 248; svc 0; nop. Version 5 of the EABI.
+    () if cfg!(target_arch = "arm") => {
+        (40, 0x0500_0000, [0xe3a0_007e, 0xe3a0_70f8, 0xef00_0000, 0xe1a0_0000])
+    }
+    // mov ebx, 126; mov eax, 252; int 0x80; nop
+    () if cfg!(target_arch = "x86") => (3, 0, [0x0000_7ebb, 0x00fc_b800, 0x80cd_0000, 0x9090_9090]),
+    // li r3, 126; li r0, 234; sc; nop. Version 2 of the ABI.
+    () if cfg!(target_arch = "powerpc64") => (21, 2, [0x3860_007e, 0x3800_00ea, 0x4400_0002, 0x6000_0000]),
+    // lghi %r2, 126; lghi %r1, 248; svc 0; nopr
+    () if cfg!(target_arch = "s390x") => (22, 0, [0xa729_007e, 0xa719_00f8, 0x0a00_0707, 0x0707_0707]),
+    // Others are not compiled: see `raw.rs`.
+    () => (0, 0, [0; 4]),
+};
 
 #[cfg(test)]
 mod tests {

@@ -105,7 +105,7 @@ pub const MODULES: &[(&str, &[&str])] = &[
     ("intelrdt", &["config", "error"]),
     ("criu", &["executable", "caller", "os", "error", "sys"]),
     ("config", &["json", "error"]),
-    ("executable", &["error"]),
+    ("executable", &["error", "sys"]),
     ("host", &["os", "error", "sys"]),
     ("caller", &["error", "sys"]),
     ("json", &["os", "error"]),
