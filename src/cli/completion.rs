@@ -3,6 +3,7 @@
 
 use alloc::format;
 use alloc::string::String;
+
 use mote::internal::error::{Error, Kind, Result};
 use mote::internal::sys::signal::NAMES;
 

@@ -1,9 +1,9 @@
 //! `mote list`: lists all containers as a table, as JSON, or their IDs only.
 
 use alloc::format;
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+
 use mote::internal::container::state::Report;
 use mote::internal::document::pretty::pretty;
 use mote::internal::document::state::{text, user_name};

@@ -3,8 +3,7 @@
 
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use core::ffi::CStr;
 
 use miniserde::Serialize;

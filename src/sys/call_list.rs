@@ -6,8 +6,8 @@
 //! continues in [`code::code`], a loop in machine code that needs no stack, no data and no other function. The first
 //! calls of the list unmap everything else.
 //!
-//! Only where there is such code ([`code::EXISTS`]), and for a static program with musl: glibc registers a part of each thread's memory with the kernel (rseq(2)), which
-//! kills a process that has unmapped it.
+//! Only where there is such code ([`code::EXISTS`]), and for a static program with musl: glibc registers a part of each
+//! thread's memory with the kernel (rseq(2)), which kills a process that has unmapped it.
 
 mod code;
 #[cfg(test)]
