@@ -1,19 +1,60 @@
-//! How the program is linked, and, with the feature `program`, the program that the library contains. What the compiler must
-//! know of its target is in .cargo/config.toml.
+//! The commit that the program prints, how it is linked, and, with the feature `program`, the program that the library contains.
+//! What the compiler must know of its target is in .cargo/config.toml.
 
 use std::env;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn main() -> Result<(), Box<dyn Error>> {
+    check_target()?;
+    println!("cargo::rerun-if-env-changed=MOTE_COMMIT");
+    let commit = env::var("MOTE_COMMIT").ok().or_else(checked_out).unwrap_or("unknown".into());
+    println!("cargo::rustc-env=MOTE_COMMIT={commit}");
     #[cfg(feature = "program")]
     program::embed()?;
     link();
     Ok(())
 }
 
+/// The target of .cargo/config.toml on a machine with another CPU: a linker, which cross-compiling needs, shows that it is meant.
+fn check_target() -> Result<(), String> {
+    let (host, target) = (env::var("HOST").unwrap_or_default(), env::var("TARGET").unwrap_or_default());
+    match host.split_once('-') {
+        Some((cpu, _))
+            if cpu != "x86_64"
+                && target == "x86_64-unknown-linux-musl"
+                && env::var_os("RUSTC_LINKER").is_none() =>
+        {
+            Err(format!(
+                "cargo builds for {target} by default, and this machine is {host}: use scripts/build, or set \
+                 CARGO_BUILD_TARGET={cpu}-unknown-linux-musl; to cross-compile, set CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The commit of this directory, if it is the top of a repository of git: one that contains it says nothing of it.
+fn checked_out() -> Option<String> {
+    if !Path::new(ROOT).join(".git").exists() {
+        return None;
+    }
+    let git = Command::new("git")
+        .args(["-C", ROOT, "rev-parse", "HEAD", "--git-path", "logs/HEAD"])
+        .output()
+        .ok()?;
+    let output = String::from_utf8(git.stdout).ok().filter(|_| git.status.success())?;
+    let (commit, log) = output.trim_end().split_once('\n')?;
+    // Each commit and each checkout adds a line.
+    println!("cargo::rerun-if-changed={}", Path::new(ROOT).join(log).display());
+    Some(commit.into())
+}
+
 fn link() {
-    let layout = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/layout.ld");
+    let layout = format!("{ROOT}/scripts/layout.ld");
     println!("cargo::rerun-if-changed={layout}");
     println!("cargo::rerun-if-changed=build.rs");
     let has = |name: &str, word: &str| env::var(name).is_ok_and(|value| value.contains(word));
@@ -53,11 +94,8 @@ fn link() {
 
 #[cfg(feature = "program")]
 mod program {
-    use std::env;
-    use std::error::Error;
+    use super::*;
     use std::fs;
-    use std::path::{Path, PathBuf};
-    use std::process::Command;
 
     type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -94,7 +132,7 @@ mod program {
             arch => format!("{arch}-unknown-linux-musl"),
         };
         let mut cargo = Command::new(variable("CARGO")?);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--target-dir").arg(directory);
+        cargo.current_dir(ROOT).arg("build").arg("--target-dir").arg(directory);
         cargo.args(["--release", "--locked", "--bin", "mote", "--target", &target]);
         for (name, _) in env::vars_os() {
             // What cargo has set for this script would change what is built.

@@ -1,6 +1,7 @@
 //! Texts of mote: shell completions and manual pages, both generated from the option tables that `--help` prints; and
 //! `scripts/install`, which installs them.
 //!
+//! - `build_script.rs`: build.rs, of which cargo learns the target and the commit.
 //! - `completion.rs`: the shells complete command lines (`texts/shell.rs`).
 //! - `man.rs`: the pages of `scripts/man`.
 //! - `install.rs`: the files that are installed and uninstalled.
@@ -19,6 +20,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "texts/build_script.rs"]
+mod build_script;
 #[path = "texts/completion.rs"]
 mod completion;
 #[path = "texts/cpus.rs"]

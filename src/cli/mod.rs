@@ -197,7 +197,7 @@ fn systemd() -> CgroupManager {
 
 /// The version text in the format that containerd and docker parse: `NAME version X`, `commit: Y`, `spec: Z`.
 fn version(root: &str) -> String {
-    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("MOTE_COMMIT").unwrap_or("unknown"));
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("MOTE_COMMIT"));
     format!(
         "mote version {version}\ncommit: {commit}\nrundir: {root}\nspec: {}\n",
         mote::internal::config::version::CURRENT
