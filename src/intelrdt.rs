@@ -71,7 +71,7 @@ impl Plan {
 
     /// The groups that are removed with the container.
     pub fn own_groups(&self) -> Made {
-        let group = Some(&self.group).filter(|_| self.own);
+        let group = self.own.then_some(&self.group);
         Made(self.monitor.iter().chain(group).cloned().collect())
     }
 

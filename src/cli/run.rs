@@ -39,6 +39,6 @@ fn run(context: &Context, matches: &Matches) -> Result<i32> {
 
 /// Waiting for the container, unless `--detach` is given.
 pub fn foreground(matches: &Matches) -> Option<Foreground> {
-    let foreground = Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") };
-    Some(foreground).filter(|_| !matches.has("detach"))
+    let is_detached = matches.has("detach");
+    (!is_detached).then(|| Foreground { keep: matches.has("keep"), subreaper: !matches.has("no-subreaper") })
 }

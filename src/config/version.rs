@@ -15,7 +15,7 @@ pub(crate) fn supported(version: &str) -> Option<&str> {
     let mut numbers = core.split('.');
     let major = numbers.next() == Some("1");
     let others = numbers.clone().count() <= 2 && numbers.all(is_number);
-    Some(version).filter(|_| major && others)
+    (major && others).then_some(version)
 }
 
 fn is_number(text: &str) -> bool {

@@ -117,6 +117,7 @@ const GROUPS: &[&[Test]] = &[
     filter::action::TESTS,
     filter::argument::TESTS,
     filter::early_kill::TESTS,
+    filter::foreign::TESTS,
     filter::listener_error::TESTS,
     filter::listener::TESTS,
     filter::mote_calls::TESTS,

@@ -22,7 +22,7 @@ fn run(root: &Path, host: &str, variables: &[(&str, &str)]) -> (bool, String) {
 }
 
 #[test]
-fn another_machine_is_told_the_target_to_build_for() {
+fn default_target_is_an_error_on_another_machine() {
     let scratch = Scratch::new("build-script-target");
     let (succeeded, text) = run(&scratch.0, "aarch64-unknown-linux-gnu", &[]);
     assert!(!succeeded && text.contains("CARGO_BUILD_TARGET=aarch64-unknown-linux-musl"), "{text}");

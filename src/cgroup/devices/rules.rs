@@ -83,7 +83,7 @@ pub fn list(rules: &[DeviceRule], done: Option<usize>) -> Result<Vec<Write>> {
             put(&rule, String::from("a"), optional);
             continue;
         }
-        for kind in [b'b', b'c'].into_iter().filter(|kind| kinds_meet(rule.kind, *kind)) {
+        for kind in b"bc".iter().copied().filter(|kind| kinds_meet(rule.kind, *kind)) {
             put(&rule, device_text(&rule, kind), optional);
         }
     }

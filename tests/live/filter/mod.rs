@@ -4,6 +4,7 @@
 pub mod action;
 pub mod argument;
 pub mod early_kill;
+pub mod foreign;
 pub mod listener;
 pub mod listener_error;
 pub mod mote_calls;

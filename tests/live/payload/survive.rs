@@ -36,14 +36,14 @@ pub fn survive(words: &[&str]) {
         return print("survive", "!");
     };
     print("waiting", "1");
-    for count in 1.. {
+    for count in 1..=u8::MAX {
         sys::next_signal();
         let before = runs.load(Ordering::SeqCst);
         let mut same = memory == pattern();
         let _ = file.write_all(b"x");
-        let _ = here.write_all(&[count as u8]);
+        let _ = here.write_all(&[count]);
         let mut received = [0];
-        same &= there.read(&mut received).is_ok() && received == [count as u8];
+        same &= there.read(&mut received).is_ok() && received == [count];
         // Ends only when the other thread runs.
         while runs.load(Ordering::SeqCst) == before {
             std::thread::sleep(Duration::from_millis(1));
@@ -84,7 +84,7 @@ pub fn connection(_: &[&str]) {
     });
     let Some((mut client, mut server)) = pair else { return print("connection", "!") };
     print("waiting", "1");
-    for count in 1.. {
+    for count in 1..=u8::MAX {
         sys::next_signal();
         let mut byte = [0];
         let sent = client.write_all(&[count]).and_then(|()| server.read_exact(&mut byte));
