@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid, chmodat, chownat, fstat, mkdirat, mknodat,
     openat, readlinkat_raw, sendfile, statat, symlinkat,
@@ -18,9 +18,11 @@ use crate::error::{Error, On, Result};
 /// The maximum depth of nested directories, as each takes some of the stack.
 const MAX_DEPTH: u32 = 64;
 
-/// Copies the content of the directory `from` into the empty directory `to`, with owners and modes.
+/// Copies the content of the directory `from` into the empty directory `to`, with owners and modes. Others may remove files of
+/// `from` meanwhile.
 pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
-    match copy_directory(from.as_fd(), c".", to.as_fd(), c".", 0) {
+    let opened = open_directory(from, c".").and_then(|from| copy_directory(&from, to, c".", 0));
+    match opened {
         Err(Errno::MLINK) => {
             Err(Error::invalid(format_args!("tmpcopyup: directories deeper than {MAX_DEPTH}")))
         }
@@ -28,20 +30,27 @@ pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     }
 }
 
-fn copy_directory(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, into: &CStr, depth: u32) -> Raw<()> {
+fn open_directory(parent: &OwnedFd, name: &CStr) -> Raw<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+fn copy_directory(from: &OwnedFd, to: &OwnedFd, into: &CStr, depth: u32) -> Raw<()> {
     if depth > MAX_DEPTH {
         return Err(Errno::MLINK);
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let from = openat(from, name, flags, Mode::empty())?;
-    let to = openat(to, into, flags, Mode::empty())?;
+    let to = open_directory(to, into)?;
     let mut space = [MaybeUninit::uninit(); 1024];
-    let mut entries = RawDir::new(&from, &mut space);
+    let mut entries = RawDir::new(from, &mut space);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name();
         if name != c"." && name != c".." {
-            copy_entry(&from, &to, name, depth)?;
+            match copy_entry(from, &to, name, depth) {
+                // Removed after it was listed, and nothing of it is in `to`.
+                Err(Errno::NOENT) => {}
+                copied => copied?,
+            }
         }
     }
     Ok(())
@@ -52,8 +61,9 @@ fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: u32) -> Raw<()> 
     let (kind, mode) = (FileType::from_raw_mode(stat.st_mode), Mode::from_raw_mode(stat.st_mode & 0o7777));
     match kind {
         FileType::Directory => {
+            let from = open_directory(from, name)?;
             mkdirat(to, name, mode)?;
-            copy_directory(from.as_fd(), name, to.as_fd(), name, depth + 1)?;
+            copy_directory(&from, to, name, depth + 1)?;
         }
         FileType::RegularFile => copy_file(from, to, name, &stat)?,
         FileType::Symlink => {

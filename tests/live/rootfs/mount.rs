@@ -1,7 +1,8 @@
 //! New filesystems: proc, sysfs, tmpfs, devpts, mqueue; and mount options (config.md, "Mounts").
 
-use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::sync::mpsc::{self, TryRecvError};
+use std::{fs, io, thread};
 
 use super::{has_overlay, source};
 use crate::bundle::Bundle;
@@ -26,6 +27,7 @@ tests![
     tmpfs_without_a_source,
     tmpfs_with_inode_versions,
     tmpcopyup,
+    tmpcopyup_while_files_are_removed,
     tmpcopyup_of_another_filesystem_is_rejected,
     devpts_is_a_new_instance,
     devpts_ptmx_can_be_opened,
@@ -191,6 +193,36 @@ fn tmpcopyup(rig: &mut Rig) -> Outcome {
     inside.is("link:/fresh/link", "../nowhere")?;
     inside.is("stat:/fresh/dir/deeper/file", "f 4755 5 6 0:0")?;
     same("the file", inside.get("read:/fresh/dir/deeper/file").len(), 300_000)?;
+    Ok(())
+}
+
+/// What is removed between listing and copying is left out.
+fn tmpcopyup_while_files_are_removed(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.file("/fresh/kept", "content")?;
+    bundle.mount(tmpfs(&["tmpcopyup"]));
+    bundle.verbs(&["read", "/fresh/kept"]);
+    let directory = bundle.host_path("fresh");
+    let (end, ended) = mpsc::channel::<()>();
+    let removing = thread::spawn(move || -> io::Result<()> {
+        while ended.try_recv() == Err(TryRecvError::Empty) {
+            for number in 0..100 {
+                fs::create_dir(directory.join(format!("dir{number}")))?;
+                fs::write(directory.join(format!("dir{number}/file")), "")?;
+                symlink("kept", directory.join(format!("link{number}")))?;
+            }
+            for number in 0..100 {
+                fs::remove_file(directory.join(format!("link{number}")))?;
+                fs::remove_dir_all(directory.join(format!("dir{number}")))?;
+            }
+        }
+        Ok(())
+    });
+    for _ in 0..50 {
+        rig.run(&bundle, &[])?.success()?.report().is("read:/fresh/kept", "content")?;
+    }
+    drop(end);
+    removing.join().map_err(|_| "the thread panicked")??;
     Ok(())
 }
 
