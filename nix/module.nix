@@ -55,6 +55,7 @@ in
         "runc"
         "runsc"
         "youki"
+        "ocijail"
         "mote"
       ];
       # In containers.conf(5) the key has a final s, which podman does not read.

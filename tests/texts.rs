@@ -9,6 +9,7 @@
 //!   run tests.
 //! - `security.rs`: the table of docs/security.md.
 //! - `cpus.rs`: the table of docs/cpus.md.
+//! - `podman.rs`: the lists of runtimes in containers.conf(5).
 //! - `limits.rs`: the table and the commands of docs/limits.md.
 
 // Tests may panic, and print what they skip.
@@ -34,6 +35,8 @@ mod install;
 mod limits;
 #[path = "texts/man.rs"]
 mod man;
+#[path = "texts/podman.rs"]
+mod podman;
 #[path = "texts/scratch.rs"]
 mod scratch;
 #[path = "texts/scripts.rs"]

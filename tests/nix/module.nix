@@ -49,6 +49,7 @@ let
         "runc"
         "runsc"
         "youki"
+        "ocijail"
         "mote"
       ];
       runtime_supports_nocgroup = [
