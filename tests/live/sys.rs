@@ -34,6 +34,12 @@ fn text(words: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
     CString::new(words.as_ref().as_bytes()).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
 }
 
+/// In bytes.
+pub fn page_size() -> i64 {
+    // SAFETY: reads a value.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
+}
+
 /// The arguments that the C runtime passed to `main`, as the start-up code of the standard library does not run
 /// here.
 pub fn arguments(argc: i32, argv: *const *const libc::c_char) -> Vec<String> {

@@ -9,6 +9,7 @@ use crate::check::{Outcome, contains, different, skip_allowed};
 use crate::command::Running;
 use crate::json;
 use crate::rig::{Rig, Runtime};
+use crate::rootfs::is_not_on_initramfs;
 use crate::{sys, tests};
 
 tests![
@@ -129,6 +130,7 @@ fn join_user(rig: &mut Rig) -> Outcome {
 /// The mapping is that of the namespace, whatever the configuration has.
 fn join_user_with_an_idmapped_mount(rig: &mut Rig) -> Outcome {
     rig.needs_mount_setattr()?;
+    is_not_on_initramfs(rig)?;
     let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
     let volume = rig.dir.join("volume");
     fs::create_dir(&volume)?;

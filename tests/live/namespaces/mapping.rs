@@ -8,7 +8,7 @@ use crate::check::{Outcome, contains, same};
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Rig, Runtime};
-use crate::tests;
+use crate::{sys, tests};
 
 tests![
     "namespaces",
@@ -75,7 +75,11 @@ fn mappings_more_than_the_kernel_permits(rig: &mut Rig) -> Outcome {
 /// The text of the mappings must be shorter than a page.
 fn mappings_with_a_long_text(rig: &mut Rig) -> Outcome {
     let ranges: Vec<_> = (0..300).map(|id| (id * 2, 4_000_000_000 + id * 3, 1)).collect();
-    let bundle = mapped(rig, &list(&ranges), &single(1))?;
+    let mut bundle = mapped(rig, &list(&ranges), &single(1))?;
+    // The text is shorter than larger pages.
+    if sys::page_size() > 4096 {
+        return rig.report(&mut bundle, &["id"])?.is("uid", "0 0 0");
+    }
     rig.rejected(&bundle, &["linux.uidMappings: 300 mappings", "bytes", "less than 4096", "uid_map"])
 }
 

@@ -43,7 +43,7 @@ fn has_overlay(rig: &Rig) -> Outcome {
 }
 
 /// Skips the test if its directory is on the initramfs, whose mounts cannot be idmapped.
-fn is_not_on_initramfs(rig: &Rig) -> Outcome {
+pub fn is_not_on_initramfs(rig: &Rig) -> Outcome {
     match is_on_initramfs(rig)? {
         true => skip("mounts of an initramfs cannot be idmapped"),
         false => Ok(()),
