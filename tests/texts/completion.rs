@@ -1,11 +1,11 @@
 //! Completions: the same command lines in every shell.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::help::{MOTE, Opt, all, mote, output};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, executable};
 use crate::shell::{SHELLS, Shell};
 
 const IDS: [&str; 5] = ["+y", "-x", "a.b_c", "web", "web-2"];
@@ -132,8 +132,7 @@ fn unusual_ids_are_literal() {
     for shell in SHELLS.into_iter().filter(|shell| shell.is_installed()) {
         let scratch = state_root(&format!("odd-{}", shell.name()));
         let program = scratch.0.join("bin/mote");
-        fs::write(&program, format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", ids.join("\n"))).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&program, &format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", ids.join("\n")));
         let offered = shell.complete(&scratch, &["mote state ", "mote state a", "mote state z"]);
         assert_eq!(offered, [&ids[..], &ids[5..6], &[]], "{shell:?}");
         assert!(!scratch.0.join("pwned").exists(), "{shell:?} executed it");

@@ -1,6 +1,7 @@
 //! A directory for one test, and whether a program is installed.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,16 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Writes an executable file, in another process: execve(2) fails with ETXTBSY while a file is open for writing, also in a child that
+/// another thread has forked.
+pub fn executable(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut install = Command::new("install");
+    let mut child = install.args(["-m755", "/dev/stdin"]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 /// Whether a program is installed; otherwise prints that, which is a failure with `MUST=1`.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, executable};
 
 const HOME: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -18,13 +18,9 @@ fn checkout(script: &str, others: &[(&str, &str)]) -> (Scratch, PathBuf) {
     let scratch = Scratch::new(&format!("clone-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let own = scratch.0.join("a clone").join(script);
     for (path, text) in others {
-        let path = scratch.0.join("a clone").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&scratch.0.join("a clone").join(path), &format!("#!/bin/bash\n{text}\n"));
     }
-    fs::create_dir_all(own.parent().unwrap()).unwrap();
-    fs::copy(format!("{HOME}/{script}"), &own).unwrap();
+    executable(&own, &fs::read_to_string(format!("{HOME}/{script}")).unwrap());
     (scratch, own)
 }
 
