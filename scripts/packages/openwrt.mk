@@ -18,6 +18,9 @@ PKG_LICENSE_FILES:=LICENSE
 PKG_BUILD_DEPENDS:=rust/host
 PKG_BUILD_PARALLEL:=1
 
+# Printed by `mote --version`.
+export MOTE_COMMIT:=@COMMIT@
+
 include $(INCLUDE_DIR)/package.mk
 include ../../lang/rust/rust-package.mk
 
