@@ -9,15 +9,26 @@
 
 #[cfg(not(c_start))]
 use core::arch::naked_asm;
-use core::ffi::{CStr, c_char, c_ulong};
+#[cfg(not(c_start))]
+use core::ffi::c_ulong;
+use core::ffi::{CStr, c_char};
 use core::iter::from_fn;
+#[cfg(not(c_start))]
 use core::ptr::null;
 
 /// The environment, as environ(7) describes it. Written once, before anything reads it.
+#[cfg(not(c_start))]
 #[unsafe(no_mangle)]
 static mut environ: *const *const c_char = null();
 
+#[cfg(c_start)]
+unsafe extern "C" {
+    /// That of the C library.
+    static mut environ: *const *const c_char;
+}
+
 /// The auxiliary vector. Written once, before anything reads it.
+#[cfg(not(c_start))]
 static mut AUXILIARY: *const [c_ulong; 2] = null();
 
 /// The entry point, which build.rs names to the linker: calls [`start`] with the initial stack pointer, on a stack that is
@@ -50,21 +61,23 @@ unsafe extern "C" fn mote_start() -> ! {
 }
 
 /// The function that the start-up code of a C library calls, where the program is linked in another way than that of
-/// .cargo/config.toml (build.rs): that code relocates it.
+/// .cargo/config.toml (build.rs): that code relocates it. The C library has its own environment and getauxval(3), which
+/// constructors of `std` call before this.
 ///
 /// # Safety
-/// `argv` must be the kernel's array, which the number of arguments precedes.
+/// `argv` must be the array of the arguments, which ends with a null pointer.
 #[cfg(c_start)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn main(_: core::ffi::c_int, argv: *const *const c_char) -> ! {
-    // SAFETY: the caller has passed what is above the initial stack pointer.
-    unsafe { start(argv.cast::<usize>().wrapping_sub(1)) }
+    // SAFETY: as the caller guarantees.
+    super::main(unsafe { strings(argv) })
 }
 
 /// Finds what is above the initial stack pointer, and calls the program with its arguments.
 ///
 /// # Safety
 /// `stack` must be the initial stack pointer.
+#[cfg(not(c_start))]
 unsafe extern "C" fn start(stack: *const usize) -> ! {
     // SAFETY: the kernel has stored the number of arguments there.
     let count = unsafe { stack.read() };
@@ -110,6 +123,7 @@ pub fn variable(name: &str) -> Option<&'static CStr> {
 }
 
 /// getauxval(3); 0 for an unknown type.
+#[cfg(not(c_start))]
 #[unsafe(no_mangle)]
 extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     /// The type of the last entry.

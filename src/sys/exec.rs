@@ -14,7 +14,7 @@ use super::call_list::{Address, CallList, First, ListedCall};
 
 unsafe extern "C" {
     /// The environment that the process was started with.
-    static environ: *const *const c_char;
+    static mut environ: *const *const c_char;
 }
 
 /// A null-terminated array of pointers to strings, for `argv` or `envp`. It has room for one more string, which can be
