@@ -9,20 +9,28 @@ use linux_raw_sys::general::{__NR_clone, __NR_pwrite64};
 /// Defines the functions, from what [`system_call`] needs of the architecture and the registers of the arguments.
 macro_rules! system_calls {
     ($architecture:tt $first:tt $second:tt $third:tt $fourth:tt $fifth:tt $sixth:tt) => {
-        system_call!($architecture syscall1; a $first);
-        system_call!($architecture syscall2; a $first, b $second);
-        system_call!($architecture syscall3; a $first, b $second, c $third);
-        system_call!($architecture syscall4; a $first, b $second, c $third, d $fourth);
-        system_call!($architecture syscall5; a $first, b $second, c $third, d $fourth, e $fifth);
-        system_call!($architecture syscall6; a $first, b $second, c $third, d $fourth, e $fifth, f $sixth);
+        system_call!($architecture syscall1; a $first; $second $third $fourth $fifth $sixth);
+        system_call!($architecture syscall2; a $first, b $second; $third $fourth $fifth $sixth);
+        system_call!($architecture syscall3; a $first, b $second, c $third; $fourth $fifth $sixth);
+        system_call!($architecture syscall4; a $first, b $second, c $third, d $fourth; $fifth $sixth);
+        system_call!($architecture syscall5; a $first, b $second, c $third, d $fourth, e $fifth; $sixth);
+        system_call!($architecture syscall6; a $first, b $second, c $third, d $fourth, e $fifth, f $sixth;);
     };
 }
 
-/// Defines a function. The result is in the register of the first argument, except on x86.
+/// Defines a function, given the registers of its arguments and those of the arguments that it lacks. The result is in the
+/// register of the first argument, except on x86.
 macro_rules! system_call {
+    // Where a call clobbers registers, it clobbers those of all arguments.
+    (
+        [$instruction:literal, $number:tt, $($clobbered:tt),+]
+        $name:ident; $($argument:ident $register:tt),*; $($unused:tt)+
+    ) => {
+        system_call!([$instruction, $number, $($clobbered,)+ $($unused),+] $name; $($argument $register),*;);
+    };
     (
         [$instruction:literal, $number:tt $(, $clobbered:tt)*]
-        $name:ident; $first:ident $place:tt $(, $argument:ident $register:tt)*
+        $name:ident; $first:ident $place:tt $(, $argument:ident $register:tt)*; $($unused:tt)*
     ) => {
         /// # Safety
         /// What the arguments point to must be valid for the system call, and its effects for the rest of the process.
@@ -39,7 +47,7 @@ macro_rules! system_call {
     };
     (
         [$instruction:literal; $($clobbered:tt),*]
-        $name:ident; $($argument:ident $register:tt),*
+        $name:ident; $($argument:ident $register:tt),*; $($unused:tt)*
     ) => {
         /// # Safety
         /// What the arguments point to must be valid for the system call, and its effects for the rest of the process.
@@ -56,7 +64,7 @@ macro_rules! system_call {
     };
     (
         [in memory]
-        $name:ident; $($argument:ident $register:tt),*
+        $name:ident; $($argument:ident $register:tt),*; $($unused:tt)*
     ) => {
         /// # Safety
         /// What the arguments point to must be valid for the system call, and its effects for the rest of the process.
@@ -80,7 +88,8 @@ system_calls!(["svc 0", "r7"] "r0" "r1" "r2" "r3" "r4" "r5");
 system_calls!(["ecall", "a7"] "a0" "a1" "a2" "a3" "a4" "a5");
 #[cfg(target_arch = "s390x")]
 system_calls!(["svc 0", "r1"] "r2" "r3" "r4" "r5" "r6" "r7");
-// An error is reported by the bit SO of cr0, with a number that is not negated.
+// An error is reported by the bit SO of cr0, with a number that is not negated. The kernel clears all volatile registers
+// (Documentation/arch/powerpc/syscall64-abi.rst); QEMU's user emulation does not.
 #[cfg(target_arch = "powerpc64")]
 system_calls!(
     ["sc; bns 1f; neg 3, 3; 1:", "r0", "r9", "r10", "r11", "r12", "cr0", "ctr", "xer"]
