@@ -24,7 +24,7 @@ use linux_raw_sys::general::{
     __NR_close, __NR_fcntl, __NR_ftruncate, __NR_prctl, F_ADD_SEALS, MAP_FIXED, MAP_PRIVATE, PROT_EXEC,
     PROT_READ, PROT_WRITE,
 };
-use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map};
+use linux_raw_sys::prctl::{PR_SET_MM, PR_SET_MM_MAP};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{
     MemfdFlags, Mode, OFlags, SealFlags, SeekFrom, fcntl_add_seals, memfd_create, seek, sendfile,
@@ -67,6 +67,8 @@ pub struct FirstPage {
     file: OwnedFd,
     /// The address of the page.
     address: usize,
+    /// Whether the kernel has the structure of 64-bit processes alone.
+    is_wide: bool,
 }
 
 /// Replaces the mappings of the program by those of a memfd with the same content, and makes the memfd, which as an
@@ -114,9 +116,9 @@ pub fn replace(exe: Option<&OwnedFd>, waits: bool) -> core::result::Result<Optio
     // Without F_SEAL_SHRINK it can still be truncated, which releases its pages.
     fcntl_add_seals(&file, if page.is_some() { FIRST_SEALS } else { FIRST_SEALS | LAST_SEALS })
         .or_call("fcntl F_ADD_SEALS")?;
-    set_memory_map(&memory_map(first.start, None, Some(&file))).or_call("prctl PR_SET_MM_MAP")?;
+    let is_wide = set_executable(first.start, &file).or_call("prctl PR_SET_MM_MAP")?;
     match page {
-        Some(address) => Ok(Some(FirstPage { file, address })),
+        Some(address) => Ok(Some(FirstPage { file, address, is_wide })),
         None => {
             // Closed with all other file descriptors before the program runs.
             core::mem::forget(file);
@@ -161,8 +163,15 @@ impl FirstPage {
     pub fn release_others(&self, list: &mut CallList) {
         list.unmap_others(self.address);
         let title = list.bytes(&TITLE).number();
-        let map = list.object(memory_map(self.address, Some((title, title + TITLE.len())), None));
-        list.add(ListedCall::new(__NR_prctl, First::Is(PR_SET_MM as usize), with(map.number())));
+        let title = Some((title, title + TITLE.len()));
+        let arguments = if self.is_wide {
+            let map = MemoryMap::<u64>::new(self.address, title, None);
+            map.arguments(list.object(map).number())
+        } else {
+            let map = MemoryMap::<usize>::new(self.address, title, None);
+            map.arguments(list.object(map).number())
+        };
+        list.add(ListedCall::new(__NR_prctl, First::Is(PR_SET_MM as usize), arguments));
         let file = First::Is(self.file.as_raw_fd() as usize);
         list.add(ListedCall::new(__NR_ftruncate, file, [page_size(), 0, 0, 0]));
         list.add(ListedCall::new(__NR_fcntl, file, [F_ADD_SEALS as usize, LAST_SEALS.bits() as usize, 0, 0]));
@@ -217,42 +226,56 @@ fn map(over: Option<usize>, pages: &Pages, file: &OwnedFd, at: usize) -> Result<
     super::check(mapped)
 }
 
-/// The settings of PR_SET_MM_MAP: `file` becomes the executable of this process, which needs the capabilities above, and
-/// the string at `title` its command line. The other addresses only have to be in ascending order, and within the address
-/// space.
-fn memory_map(here: usize, title: Option<(usize, usize)>, file: Option<&OwnedFd>) -> prctl_mm_map {
-    let here = here as u64;
-    let (title, title_end) = title.map_or((here, here), |(title, end)| (title as u64, end as u64));
-    prctl_mm_map {
-        start_code: here,
-        end_code: here + 1,
-        start_data: here,
-        end_data: here,
-        start_brk: here,
-        brk: here,
-        start_stack: here,
-        arg_start: title,
-        arg_end: title_end,
-        env_start: here,
-        env_end: here,
-        auxv: core::ptr::null_mut(),
-        auxv_size: 0,
-        exe_fd: file.map_or(u32::MAX, |file| file.as_raw_fd() as u32),
+/// `struct prctl_mm_map` of include/uapi/linux/prctl.h, with a pointer of this width: for a 32-bit process a 64-bit kernel has
+/// no other structure than its own (kernel/sys.c, `prctl_set_mm_map`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct MemoryMap<W> {
+    /// From `start_code` to `env_end`.
+    addresses: [u64; 11],
+    auxv: W,
+    auxv_size: u32,
+    exe_fd: u32,
+}
+
+impl<W: Default> MemoryMap<W> {
+    /// Makes `file` the executable of this process, which needs the capabilities above, and the string at `title` its command line.
+    /// The other addresses only have to be in ascending order, and within the address space.
+    fn new(here: usize, title: Option<(usize, usize)>, file: Option<&OwnedFd>) -> Self {
+        let here = here as u64;
+        let (title, title_end) = title.map_or((here, here), |(title, end)| (title as u64, end as u64));
+        MemoryMap {
+            addresses: [here, here + 1, here, here, here, here, here, title, title_end, here, here],
+            auxv: W::default(),
+            auxv_size: 0,
+            exe_fd: file.map_or(u32::MAX, |file| file.as_raw_fd() as u32),
+        }
+    }
+
+    /// The arguments of prctl(2) behind the first, with a copy at this address.
+    fn arguments(&self, copy: usize) -> [usize; 4] {
+        [PR_SET_MM_MAP as usize, copy, size_of::<Self>(), 0]
+    }
+
+    fn set(&self) -> Result<()> {
+        let [what, map, size, none] = self.arguments(&raw const *self as usize);
+        // SAFETY: the structure outlives the call, and its size is given.
+        let returned =
+            unsafe { super::raw::syscall5(__NR_prctl as usize, PR_SET_MM as usize, what, map, size, none) };
+        super::check(returned).map(drop)
     }
 }
 
-/// The arguments of prctl(2) behind the first.
-const fn with(map: usize) -> [usize; 4] {
-    [PR_SET_MM_MAP as usize, map, size_of::<prctl_mm_map>(), 0]
-}
-
-fn set_memory_map(map: &prctl_mm_map) -> Result<()> {
-    let [what, map, size, none] = with(map as *const _ as usize);
-    // SAFETY: the structure outlives the call, and its size is given.
-    super::check(unsafe {
-        super::raw::syscall5(__NR_prctl as usize, PR_SET_MM as usize, what, map, size, none)
-    })
-    .map(drop)
+/// Makes a file the executable of this process. Returns whether the kernel takes only the structure of 64-bit processes: it
+/// rejects that of a 32-bit one for its size, or, where both have the same, because it reads a size of an auxiliary vector
+/// without an address.
+fn set_executable(here: usize, file: &OwnedFd) -> Result<bool> {
+    match MemoryMap::<usize>::new(here, None, Some(file)).set() {
+        Err(Errno::INVAL) if cfg!(target_pointer_width = "32") => {
+            MemoryMap::<u64>::new(here, None, Some(file)).set().map(|()| true)
+        }
+        set => set.map(|()| false),
+    }
 }
 
 /// The command line that ps(1) shows while the process waits. The kernel reads it from anonymous memory only.
