@@ -6,6 +6,7 @@ use linux_raw_sys::general::__NR_ioctl;
 use linux_raw_sys::ioctl::{NS_GET_NSTYPE, NS_GET_USERNS};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Result;
+use rustix::ioctl::opcode;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 /// The `CLONE_NEW*` flag of a namespace. Errors: ENOTTY if the file is none.
@@ -26,7 +27,7 @@ pub(crate) fn own_user() -> Result<OwnedFd> {
 }
 
 /// `_IO(PIDFS_IOCTL_MAGIC, 9)` of include/uapi/linux/pidfd.h.
-const PIDFD_GET_USER_NAMESPACE: u32 = 0xff09;
+const PIDFD_GET_USER_NAMESPACE: u32 = opcode::none(0xff, 9);
 
 /// A request that returns a new file descriptor.
 fn open(file: &OwnedFd, number: u32) -> Result<OwnedFd> {

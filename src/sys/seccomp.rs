@@ -39,6 +39,7 @@ pub enum Need {
 
 /// `struct sock_fprog`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct SockFprog {
     length: u16,
     instructions: *const u64,
@@ -73,8 +74,8 @@ pub(crate) fn set_filter(instructions: &[u64], flags: u32) -> Result<Option<Owne
 /// The call of [`set_filter`] without a listener, for a list.
 pub(crate) fn set_filter_call(list: &mut CallList, instructions: &[u64], flags: u32) -> ListedCall {
     let copy = list.words(instructions);
-    // A `SockFprog`: the length is in the first bytes, on the machines that lists support, all little-endian.
-    let program = list.words(&[instructions.len() as u64, copy.number() as u64]);
+    let program = list
+        .object(SockFprog { length: instructions.len() as u16, instructions: copy.number() as *const u64 });
     ListedCall::new(__NR_seccomp, First::Is(SET_MODE_FILTER), [flags as usize, program.number(), 0, 0])
 }
 
