@@ -70,8 +70,7 @@ fn run_in(context: &Context, matches: &Matches) -> Result<i32> {
     options.pidfd_socket = given(matches, "pidfd-socket");
     options.console_socket = given(matches, "console-socket").map(ConsoleSocket::Path);
     options.terminal = matches.has("tty");
-    options.cgroup =
-        matches.all("cgroup").iter().filter_map(|text| text.to_str().ok().map(String::from)).collect();
+    options.cgroup = matches.texts("cgroup")?.into_iter().map(String::from).collect();
     options.ignore_paused = matches.has("ignore-paused");
     options.seccomp_receiver = context.seccomp_receiver.clone().map(Into::into);
     let (process, foreground) = (process(matches)?, !matches.has("detach"));

@@ -122,7 +122,8 @@ fn find(argument: &Argument, options: &'static [Opt], command: Option<&Command>)
     let found = match argument {
         Argument::Short(letter) => options.iter().find(|option| option.short == Some(*letter)),
         Argument::Long(name) => options.iter().find(|option| option.long.as_bytes() == *name).or_else(|| {
-            let mut starting = options.iter().filter(|option| option.long.as_bytes().starts_with(name));
+            let starts = |option: &&Opt| !name.is_empty() && option.long.as_bytes().starts_with(name);
+            let mut starting = options.iter().filter(starts);
             starting.next().filter(|_| starting.next().is_none())
         }),
         Argument::Operand(_) => None,
@@ -134,6 +135,10 @@ fn find(argument: &Argument, options: &'static [Opt], command: Option<&Command>)
     };
     let (space, name) = command.map_or(("", ""), |command| (" ", command.name));
     found.ok_or_else(|| usage(&format!("unknown option {shown}; see mote{space}{name} --help")))
+}
+
+fn as_text(long: &str, given: &'static CStr) -> Result<&'static str> {
+    given.to_str().map_err(|_| usage(&format!("--{long}: not UTF-8")))
 }
 
 fn usage(text: &str) -> Error {
@@ -176,8 +181,12 @@ impl Matches {
 
     /// An option's last value, as text.
     pub fn text(&self, long: &str) -> Result<Option<&'static str>> {
-        let Some(given) = self.path(long) else { return Ok(None) };
-        given.to_str().map(Some).map_err(|_| usage(&format!("--{long}: not UTF-8")))
+        self.path(long).map(|given| as_text(long, given)).transpose()
+    }
+
+    /// All values of an option, in order, as texts.
+    pub fn texts(&self, long: &str) -> Result<Vec<&'static str>> {
+        self.all(long).into_iter().map(|given| as_text(long, given)).collect()
     }
 
     /// An option's last value, as a path.

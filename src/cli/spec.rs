@@ -8,11 +8,12 @@ use mote::internal::caller::file_mode;
 use mote::internal::document::template::template;
 use mote::internal::error::{Error, Kind, On, Result};
 use mote::internal::host::Host;
-use rustix::fs::{CWD, OFlags, openat};
-use rustix::io::{Errno, write};
+use rustix::fs::{AtFlags, CWD, OFlags, openat, unlinkat};
+use rustix::io::Errno;
 
 use super::context::Context;
 use super::options::{Command, Matches, Opt, flag, value};
+use super::output::write_all;
 
 /// `spec`
 pub static COMMAND: Command = Command {
@@ -53,6 +54,10 @@ fn run(_: &Context, matches: &Matches) -> Result<i32> {
         Err(Errno::EXIST) => return Err(Error::new(Kind::Exists, format_args!("{path} already exists"))),
         out => out.on(format_args!("openat {path}"))?,
     };
-    write(&out, text.as_bytes()).on(format_args!("write {path}"))?;
+    let written = write_all(&out, &text).on(format_args!("write {path}"));
+    if written.is_err() && file.is_none() {
+        let _ = unlinkat(CWD, path_c.as_c_str(), AtFlags::empty());
+    }
+    written?;
     Ok(0)
 }

@@ -20,7 +20,8 @@ const SYSTEM: &str = "/run/mote";
 pub fn root(global: &Matches) -> Result<(String, bool)> {
     let Some(root) = global.text("root")? else { return Ok(default()) };
     if root.starts_with('/') {
-        return Ok((root.trim_end_matches('/').into(), false));
+        let trimmed = root.trim_end_matches('/');
+        return Ok((if trimmed.is_empty() { "/" } else { trimmed }.into(), false));
     }
     let here = getcwd(Vec::new()).ok().and_then(|here| here.into_string().ok());
     let here = here.ok_or_else(|| Error::invalid(format_args!("--root {root}: no working directory")))?;

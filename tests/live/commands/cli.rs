@@ -1,6 +1,8 @@
 //! The command line apart from the commands: unknown options, versions, features, logs, help.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -21,6 +23,7 @@ tests![
     option_without_its_value_is_rejected,
     option_without_its_value_in_the_words_for_podman,
     options_in_all_forms,
+    options_that_are_not_utf_8,
     version_format,
     version_needs_no_state,
     features_keys,
@@ -93,7 +96,6 @@ fn option_without_its_value_in_the_words_for_podman(rig: &mut Rig) -> Outcome {
     rig.usage_error(&output, "--lsm-mount-context requires an argument")
 }
 
-/// The format that engines parse: name and version in the first line, then commit and spec.
 /// As the debug log shows them: each option as `--name value`, then the operands.
 fn options_in_all_forms(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
@@ -123,6 +125,7 @@ fn options_in_all_forms(rig: &mut Rig) -> Outcome {
         ("exec --tty=1 none true", "mote: --tty takes no value\n"),
         ("exec -t\u{e9} none true", "mote: unknown option -\u{e9}; see mote exec --help\n"),
         ("exec none -u", "mote: --user requires an argument\n"),
+        ("ps --=x none", "mote: unknown option --; see mote ps --help\n"),
     ] {
         let output = rig.mote(&words.split(' ').collect::<Vec<_>>())?;
         same(words, (output.code(), output.stderr.as_str()), (64, text))?;
@@ -130,6 +133,15 @@ fn options_in_all_forms(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
+/// Not ignored.
+fn options_that_are_not_utf_8(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let mut command = rig.command(&["exec", "--cgroup"]);
+    let output = run(command.arg(OsStr::from_bytes(b"\xff")).args(["none", "true"]), "")?;
+    rig.usage_error(&output, "--cgroup: not UTF-8")
+}
+
+/// The format that engines parse: name and version in the first line, then commit and spec.
 fn version_format(rig: &mut Rig) -> Outcome {
     for word in ["--version", "-v"] {
         if word == "-v" && rig.is(Runtime::Crun) {
@@ -252,7 +264,7 @@ fn log_as_text(rig: &mut Rig) -> Outcome {
     contains("the log", &text, "does not exist")
 }
 
-fn only_mote(rig: &Rig) -> Outcome {
+pub fn only_mote(rig: &Rig) -> Outcome {
     if rig.is(Runtime::Mote) { Ok(()) } else { skip_allowed("runc and crun have other messages") }
 }
 

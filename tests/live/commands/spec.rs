@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, holds, same};
 use crate::command;
+use crate::commands::cli::only_mote;
 use crate::json::Json;
 use crate::rig::{Rig, Runtime};
 use crate::tests;
@@ -14,6 +15,7 @@ tests![
     "commands",
     spec_writes_a_config,
     spec_does_not_overwrite,
+    spec_that_cannot_be_written_is_removed,
     spec_of_another_bundle,
     spec_rootless_has_a_user_namespace,
     spec_runs,
@@ -58,6 +60,17 @@ fn spec_does_not_overwrite(rig: &mut Rig) -> Outcome {
     let output = command::run(&mut in_bundle(rig, &bundle, &["spec"]), "")?;
     rig.failure(&output, &["config.json"])?;
     same("the file", fs::read_to_string(bundle.dir.join("config.json"))?.as_str(), "mine")
+}
+
+/// After a short write, at RLIMIT_FSIZE.
+fn spec_that_cannot_be_written_is_removed(rig: &mut Rig) -> Outcome {
+    only_mote(rig)?;
+    let bundle = rig.bundle()?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" spec"]).arg(rig.command(&[]).get_program());
+    command::run(command.current_dir(&bundle.dir), "")?
+        .failure(&["write ./config.json", "file too large"])?;
+    holds("there is no file", !bundle.dir.join("config.json").exists())
 }
 
 fn spec_of_another_bundle(rig: &mut Rig) -> Outcome {
