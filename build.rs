@@ -30,7 +30,8 @@ fn check_target() -> Result<(), String> {
         {
             Err(format!(
                 "cargo builds for {target} by default, and this machine is {host}: use scripts/build, or set \
-                 CARGO_BUILD_TARGET={cpu}-unknown-linux-musl; to cross-compile, set CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER"
+                 CARGO_BUILD_TARGET={}; to cross-compile, set CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER",
+                host.replace("-gnu", "-musl")
             ))
         }
         _ => Ok(()),
@@ -58,11 +59,15 @@ fn link() {
     println!("cargo::rerun-if-changed={layout}");
     println!("cargo::rerun-if-changed=build.rs");
     let has = |name: &str, word: &str| env::var(name).is_ok_and(|value| value.contains(word));
-    // Options of ld(1), which a C compiler as the linker takes after `-Wl`.
+    // Options of ld(1), which a C compiler as the linker takes after `-Xlinker`; `-Wl` would split a path at a comma.
     let linker = env::var_os("RUSTC_LINKER").map(PathBuf::from);
     let is_lld = linker.is_some_and(|path| path.file_name().is_some_and(|name| name == "rust-lld"));
-    let prefix = if is_lld { "" } else { "-Wl," };
-    let link = |option: &str| println!("cargo::rustc-link-arg-bin=mote={prefix}{option}");
+    let link = |option: &str| {
+        if !is_lld {
+            println!("cargo::rustc-link-arg-bin=mote=-Xlinker");
+        }
+        println!("cargo::rustc-link-arg-bin=mote={option}");
+    };
     println!("cargo::rustc-check-cfg=cfg(c_start)");
     // RUSTFLAGS stand in the place of .cargo/config.toml: it is linked as the compiler has it, with `std` and the start-up code
     // of the C library, which relocates the program.
@@ -70,7 +75,7 @@ fn link() {
         println!("cargo::rustc-cfg=c_start");
     } else {
         // The program has a start of its own (src/start.rs).
-        if !prefix.is_empty() {
+        if !is_lld {
             println!("cargo::rustc-link-arg-bin=mote=-nostartfiles");
         }
         link("--entry=mote_start");
@@ -126,11 +131,7 @@ mod program {
     /// Builds the program for musl, as this package is: with the flags of its .cargo/config.toml, not with those of the
     /// program that the library becomes a part of.
     fn build(directory: &Path) -> Result<PathBuf> {
-        let target = match variable("CARGO_CFG_TARGET_ARCH")?.as_str() {
-            "arm" => "armv7-unknown-linux-musleabihf".into(),
-            "riscv64" => "riscv64gc-unknown-linux-musl".into(),
-            arch => format!("{arch}-unknown-linux-musl"),
-        };
+        let target = variable("TARGET")?.replace("-linux-gnu", "-linux-musl");
         let mut cargo = Command::new(variable("CARGO")?);
         cargo.current_dir(ROOT).arg("build").arg("--target-dir").arg(directory);
         cargo.args(["--release", "--locked", "--bin", "mote", "--target", &target]);

@@ -26,6 +26,8 @@ fn default_target_is_an_error_on_another_machine() {
     let scratch = Scratch::new("build-script-target");
     let (succeeded, text) = run(&scratch.0, "aarch64-unknown-linux-gnu", &[]);
     assert!(!succeeded && text.contains("CARGO_BUILD_TARGET=aarch64-unknown-linux-musl"), "{text}");
+    let (_, text) = run(&scratch.0, "armv7-unknown-linux-gnueabihf", &[]);
+    assert!(text.contains("CARGO_BUILD_TARGET=armv7-unknown-linux-musleabihf"), "{text}");
     let linker = [("RUSTC_LINKER", "rust-lld")];
     assert!(run(&scratch.0, "aarch64-unknown-linux-gnu", &linker).0);
     assert!(run(&scratch.0, "x86_64-unknown-linux-gnu", &[]).0);
