@@ -28,9 +28,9 @@ define Package/mote
   SECTION:=utils
   CATEGORY:=Utilities
   SUBMENU:=Virtualization
-  TITLE:=OCI container runtime in a small static binary
+  TITLE:=OCI container runtime in a small binary
   URL:=https://mote.invalid/
-  DEPENDS:=$(RUST_ARCH_DEPENDS)
+  DEPENDS:=@(aarch64||arm||i386||i686||riscv64||x86_64)
 endef
 
 define Package/mote/description

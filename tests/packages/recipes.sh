@@ -84,8 +84,8 @@ install:
 	$(call Package/$(1)/install,$(DESTDIR))
 endef
 MAKE
-    equal "the values" "$(make -s --warn-undefined-variables -C "$package" TOPDIR="$dir" RUST_ARCH_DEPENDS= DESTDIR= values 2>&1)" \
-        "OCI container runtime in a small static binary|utils|Utilities|$version|$(sha256sum "$release/mote-$version.tar.xz" |
+    equal "the values" "$(make -s --warn-undefined-variables -C "$package" TOPDIR="$dir" DESTDIR= values 2>&1)" \
+        "OCI container runtime in a small binary|utils|Utilities|$version|$(sha256sum "$release/mote-$version.tar.xz" |
             cut -d ' ' -f 1)|/etc/containers/containers.conf.d/mote.conf|$(git -C "$here" rev-parse HEAD)"
     make -s -C "$package" TOPDIR="$dir" DESTDIR="$dir/root" install
     equal "the list of files" "$(find "$dir/root" -type f -printf '%P\n' | sort)" \
