@@ -56,6 +56,17 @@ pub fn dump(rig: &Rig, options: &[&str]) -> Outcome<Output> {
     rig.mote(&words)
 }
 
+/// Skips the test if CRIU is missing, or this kernel does not know what memory was changed (CONFIG_MEM_SOFT_DIRTY).
+pub fn needs_memory_tracking(rig: &Rig) -> Outcome {
+    needs_criu(rig)?;
+    match run(Command::new("criu").args(["check", "--feature", "mem_dirty_track"]).current_dir(&rig.dir), "")?
+        .code()
+    {
+        0 => Ok(()),
+        _ => skip_allowed("this kernel does not track changes of memory"),
+    }
+}
+
 /// Skips the test where CRIU does not restore threads. Without mote it hangs, too.
 pub fn threads_are_restored() -> Outcome {
     match cfg!(target_arch = "aarch64") {

@@ -5,7 +5,10 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
-use super::{container, cycle, dump, images, needs_criu, restore, restore_command, signal, wait_for_line};
+use super::{
+    container, cycle, dump, images, needs_criu, needs_memory_tracking, restore, restore_command, signal,
+    wait_for_line,
+};
 use crate::check::{Outcome, contains, holds, lacks, same};
 use crate::command::{self, LIMIT, run};
 use crate::json;
@@ -28,7 +31,7 @@ tests![
 
 /// Two pre-dumps and a dump, each with only what has changed since the preceding one.
 fn pre_dump_chain(rig: &mut Rig) -> Outcome {
-    needs_criu(rig)?;
+    needs_memory_tracking(rig)?;
     let mut bundle = rig.bundle()?;
     let mut running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
     let path = |number: u32| rig.dir.join(format!("images{number}")).display().to_string();

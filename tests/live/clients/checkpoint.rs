@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Podman;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
-use crate::checkpoint::needs_criu;
+use crate::checkpoint::{needs_criu, needs_memory_tracking};
 use crate::command::{self, Output};
 use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
@@ -121,6 +121,7 @@ fn podman_checkpoint_leaves_it_running(rig: &mut Rig) -> Outcome {
 }
 
 fn podman_checkpoint_after_a_pre_checkpoint(rig: &mut Rig) -> Outcome {
+    needs_memory_tracking(rig)?;
     with_podman(rig, |podman| {
         podman.count(&[])?;
         podman.succeeds(&["container", "checkpoint", "--pre-checkpoint", "one"])?;
