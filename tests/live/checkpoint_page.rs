@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::check::{Outcome, holds, same, skip};
-use crate::checkpoint::needs_criu;
+use crate::checkpoint::{criu_restores, needs_criu};
 use crate::command::{Output, run};
 use crate::exec::only_mote;
 use crate::rig::Rig;
@@ -18,6 +18,7 @@ tests!["checkpoint_page", first_commands_of_the_page];
 fn first_commands_of_the_page(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     needs_criu(rig)?;
+    criu_restores()?;
     let page = include_str!("../../docs/checkpoint.md");
     let block = page.lines().skip_while(|line| !line.starts_with("    "));
     let block: Vec<&str> = block.map_while(|line| line.strip_prefix("    ")).collect();

@@ -67,17 +67,17 @@ pub fn needs_memory_tracking(rig: &Rig) -> Outcome {
     }
 }
 
-/// Skips the test where CRIU does not restore threads. Without mote it hangs, too.
-pub fn threads_are_restored() -> Outcome {
+/// Skips the test where CRIU hangs at the end of `restore`, which it does without mote, too.
+pub fn criu_restores() -> Outcome {
     match cfg!(target_arch = "aarch64") {
-        true => skip_allowed("CRIU 4.1 hangs when it restores threads on aarch64"),
+        true => skip_allowed("CRIU 4.1 hangs when it restores on aarch64"),
         false => Ok(()),
     }
 }
 
 /// The command line of `restore`; the configuration is written.
 pub fn restore_command(rig: &Rig, bundle: &Bundle, options: &[&str]) -> Outcome<Command> {
-    threads_are_restored()?;
+    criu_restores()?;
     let images = images(rig).display().to_string();
     let more = ["--image-path", &images];
     let options: Vec<&str> = more.into_iter().chain(options.iter().copied()).collect();

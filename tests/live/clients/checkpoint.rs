@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Podman;
 use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
-use crate::checkpoint::{needs_criu, needs_memory_tracking};
+use crate::checkpoint::{criu_restores, needs_criu, needs_memory_tracking};
 use crate::command::{self, Output};
 use crate::rig::{Rig, Runtime};
 use crate::{sys, tests};
@@ -32,6 +32,7 @@ const REQUEST: &str = "echo >/data/request; cat /data/answer";
 /// podman with the two fifos of the program in its image.
 fn with_podman(rig: &mut Rig, test: fn(&Podman) -> Outcome) -> Outcome {
     needs_criu(rig)?;
+    criu_restores()?;
     if !rig.is(Runtime::Mote) {
         return skip_allowed("the errors are those of mote");
     }

@@ -113,7 +113,9 @@ fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["exit", "0"]);
-    for (command, parent, child) in [("run", 512, 400), ("create", 512, 12)] {
+    // Elsewhere the order of functions in the file is not that of scripts/layout.
+    let parent = if cfg!(target_arch = "x86_64") { 512 } else { 640 };
+    for (command, child) in [("run", 400), ("create", 12)] {
         let mut command = rig.launch(command, &bundle, &[])?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let found = resident_at_end(&mut command)?;
