@@ -169,7 +169,9 @@ fn program_for_another_machine_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let (other, name) = if cfg!(target_arch = "s390x") { (62, "x86_64") } else { (22, "s390") };
     program(&bundle, "/bin/foreign", &elf(&bundle, Some(other), b"/lib/ld.so\0")?)?;
-    let reason = format!(": for {name}, not for {}: exec format error", std::env::consts::ARCH);
+    // ELF has one machine for RISC-V of any width.
+    let own = if cfg!(target_arch = "riscv64") { "riscv" } else { std::env::consts::ARCH };
+    let reason = format!(": for {name}, not for {own}: exec format error");
     rejected(rig, &mut bundle, "foreign", &reason)
 }
 
