@@ -1,7 +1,8 @@
 //! `root` (config.md, "Root"): its path, read-only roots, pivot_root(2), and what of the host remains reachable.
 
-use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::{fs, io};
 
 use crate::check::{Outcome, same};
 use crate::json;
@@ -183,27 +184,31 @@ fn without_pivot_no_procfs_is_left_in_a_user_namespace(rig: &mut Rig) -> Outcome
 /// It cannot be covered if another mount hides it; one that is stacked under another is not visible to the kernel. With
 /// CLONE_EMPTY_MNTNS (linux 7.1) none of the host's mounts are there.
 fn without_pivot_hidden_procfs_is_rejected_in_a_user_namespace(rig: &mut Rig) -> Outcome {
-    let (over, stacked) = (rig.dir.join("over"), rig.dir.join("stacked"));
-    let hidden = over.join("hidden");
-    for place in [&hidden, &stacked] {
-        fs::create_dir_all(place)?;
-        sys::mount("proc", place, "proc", 0, "")?;
+    for place in ["over/hidden", "stacked"] {
+        fs::create_dir_all(rig.dir.join(place))?;
     }
-    sys::mount("none", &stacked, "tmpfs", 0, "")?;
-    let outcome = no_procfs_is_left(rig, true);
-    sys::mount("none", &over, "tmpfs", 0, "")?;
+    rig.around = Some(mount_procfs);
+    no_procfs_is_left(rig, true)?;
+    rig.around =
+        Some(|dir| mount_procfs(dir).and_then(|()| sys::mount("none", &dir.join("over"), "tmpfs", 0, "")));
     let mut bundle = rig.bundle()?;
     bundle.user_namespace(100_000);
     bundle.verbs(&["reveal", "/tmp"]);
-    let output = rig.run(&bundle, &["--no-pivot"]);
-    for place in [&over, &hidden, &stacked, &stacked] {
-        sys::umount(place)?;
-    }
-    outcome?;
+    let output = rig.run(&bundle, &["--no-pivot"])?;
     match sys::kernel() < (7, 1) {
-        true => rig.failure(&output?, &["hidden", "hidden by another mount", "resource busy"]),
-        false => output?.success()?.report().is("reveal", "!EPERM"),
+        true => rig.failure(&output, &["hidden", "hidden by another mount", "resource busy"]),
+        false => output.success()?.report().is("reveal", "!EPERM"),
     }
+}
+
+/// In a mount namespace of mote alone, because other tests would fail for these mounts, too.
+fn mount_procfs(dir: &Path) -> io::Result<()> {
+    sys::unshare(libc::CLONE_NEWNS)?;
+    sys::mount("none", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "")?;
+    for place in ["over/hidden", "stacked"] {
+        sys::mount("proc", &dir.join(place), "proc", 0, "")?;
+    }
+    sys::mount("none", &dir.join("stacked"), "tmpfs", 0, "")
 }
 
 /// A hidden mount cannot be unmounted before the one that covers it, and by then the procfs that lists both is
