@@ -2,13 +2,13 @@
 //! of that ABI makes one call, getppid(2) with the argument 5, and exits with its error; in a PID namespace of its own the result
 //! is 0.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use super::rule;
 use crate::check::{Outcome, contains, same, skip_allowed};
 use crate::json;
 use crate::json::Json;
+use crate::process::interpreter::program;
 use crate::rig::Rig;
 use crate::tests;
 
@@ -126,9 +126,7 @@ impl Abi {
 
     fn run_with(&self, rig: &mut Rig, profile: Option<Json>) -> Outcome<i32> {
         let mut bundle = rig.bundle()?;
-        let path = bundle.host_path("/foreign");
-        fs::write(&path, self.program())?;
-        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        program(&bundle, "/foreign", &self.program())?;
         bundle.set("process.args", vec!["/foreign"]);
         if let Some(profile) = profile {
             bundle.set("linux.seccomp", profile);

@@ -34,7 +34,7 @@ fn only_mote(rig: &Rig) -> Outcome<Bundle> {
 }
 
 /// An executable file in the image.
-fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
+pub fn program(bundle: &Bundle, path: &str, content: &[u8]) -> Outcome {
     let place = bundle.host_path(path);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
     // Copied by a process of its own: a child that another test clones while this one has the file open for writing would
