@@ -23,6 +23,7 @@ mod commands;
 mod crash;
 mod cve;
 mod denied;
+mod elf;
 mod exec;
 mod filter;
 mod hooks;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::{command, container, exec, only_mote, program, rejected, report};
 use crate::bundle::Bundle;
-use crate::cgroups::small_limit::tiny_program;
 use crate::cgroups::{controller_dir, unified_top};
 use crate::check::{Outcome, contains, holds, same, skip_allowed};
 use crate::cleanup::cgroups;
 use crate::command::{run, start};
+use crate::elf::EXIT_7;
 use crate::rig::{Layout, Rig};
 use crate::{json, tests};
 
@@ -355,7 +355,7 @@ fn memory_limit_of_1_mib(rig: &mut Rig) -> Outcome {
     controller_dir(rig, "memory", "memory")?;
     let mut bundle = rig.bundle()?;
     let path = bundle.host_path("tiny");
-    fs::write(&path, tiny_program())?;
+    fs::write(&path, EXIT_7.file())?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     bundle.verbs(&["wait", "1"]);
     bundle.set("linux.resources.memory.limit", 1i64 << 20);

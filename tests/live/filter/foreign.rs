@@ -1,11 +1,12 @@
-//! Filters for the other ABIs of a kernel (`linux.seccomp.architectures`): i386 and x32 on x86_64, ARM on aarch64. A program
-//! of that ABI makes one call, getppid(2) with the argument 5, and exits with its error; in a PID namespace of its own the result
-//! is 0.
+//! Filters for the other ABIs of a kernel (`linux.seccomp.architectures`): i386 and x32 on x86_64, ARM on aarch64, S390 on
+//! s390x. A program of that ABI makes one call, getppid(2) with the argument 5, and exits with its error; in a PID namespace of
+//! its own the result is 0.
 
 use std::fs;
 
-use super::rule;
+use super::{native_arch, rule};
 use crate::check::{Outcome, contains, same, skip_allowed};
+use crate::elf::Program;
 use crate::json;
 use crate::json::Json;
 use crate::process::interpreter::program;
@@ -24,13 +25,8 @@ struct Abi {
     /// Without `SCMP_ARCH_`.
     name: &'static str,
     native: &'static str,
-    /// The ELF class: 1 with 32 bits, 2 with 64.
-    class: u8,
-    /// `e_machine` and `e_flags`.
-    machine: u16,
-    flags: u32,
     /// Calls getppid(2) with the argument 5, and exits with its result, negated.
-    code: &'static [u8],
+    program: Program,
     /// The call of the native ABI that has the number of getppid(2) in this one.
     same_number: Option<&'static str>,
 }
@@ -38,85 +34,70 @@ struct Abi {
 /// The end of a killed process, 128 + SIGSYS.
 const KILLED: i32 = 159;
 
-static ABIS: [Abi; 3] = [
+static ABIS: [Abi; 4] = [
     Abi {
         name: "X86",
         native: "x86_64",
-        class: 1,
-        machine: 3,
-        flags: 0,
-        // mov $5, %ebx; mov $64, %eax; int $0x80; neg %eax; mov %eax, %ebx; mov $1, %eax; int $0x80
-        code: b"\xbb\x05\0\0\0\xb8\x40\0\0\0\xcd\x80\xf7\xd8\x89\xc3\xb8\x01\0\0\0\xcd\x80",
+        program: Program {
+            class: 1,
+            is_big_endian: false,
+            machine: 3,
+            flags: 0,
+            // mov $5, %ebx; mov $64, %eax; int $0x80; neg %eax; mov %eax, %ebx; mov $1, %eax; int $0x80
+            code: b"\xbb\x05\0\0\0\xb8\x40\0\0\0\xcd\x80\xf7\xd8\x89\xc3\xb8\x01\0\0\0\xcd\x80",
+        },
         same_number: Some("semget"),
     },
     Abi {
         name: "X32",
         native: "x86_64",
-        class: 2,
-        machine: 62,
-        flags: 0,
-        // mov $5, %edi; mov $0x4000006e, %eax; syscall; neg %eax; mov %eax, %edi; mov $231, %eax; syscall: exit_group(2) of x86_64
-        code: b"\xbf\x05\0\0\0\xb8\x6e\0\0\x40\x0f\x05\xf7\xd8\x89\xc7\xb8\xe7\0\0\0\x0f\x05",
+        program: Program {
+            class: 2,
+            is_big_endian: false,
+            machine: 62,
+            flags: 0,
+            // mov $5, %edi; mov $0x4000006e, %eax; syscall; neg %eax; mov %eax, %edi; mov $231, %eax; syscall, which is
+            // exit_group(2) of x86_64
+            code: b"\xbf\x05\0\0\0\xb8\x6e\0\0\x40\x0f\x05\xf7\xd8\x89\xc7\xb8\xe7\0\0\0\x0f\x05",
+        },
         same_number: None,
     },
     Abi {
         name: "ARM",
         native: "aarch64",
-        class: 1,
-        machine: 40,
-        flags: 0x0500_0200,
-        // mov r0, #5; mov r7, #64; svc 0; rsb r0, r0, #0; mov r7, #1; svc 0
-        code: b"\x05\0\xa0\xe3\x40\x70\xa0\xe3\0\0\0\xef\0\0\x60\xe2\x01\x70\xa0\xe3\0\0\0\xef",
+        program: Program {
+            class: 1,
+            is_big_endian: false,
+            machine: 40,
+            flags: 0x0500_0200,
+            // mov r0, #5; mov r7, #64; svc 0; rsb r0, r0, #0; mov r7, #1; svc 0
+            code: b"\x05\0\xa0\xe3\x40\x70\xa0\xe3\0\0\0\xef\0\0\x60\xe2\x01\x70\xa0\xe3\0\0\0\xef",
+        },
         same_number: Some("write"),
+    },
+    Abi {
+        name: "S390",
+        native: "s390x",
+        program: Program {
+            class: 1,
+            is_big_endian: true,
+            machine: 22,
+            flags: 0,
+            // lhi %r2, 5; svc 64; lcr %r2, %r2; svc 1
+            code: b"\xa7\x28\0\x05\x0a\x40\x13\x22\x0a\x01",
+        },
+        same_number: None,
     },
 ];
 
 impl Abi {
-    /// An ELF file with one segment, which is the whole file (elf(5)).
-    fn program(&self) -> Vec<u8> {
-        const ADDRESS: u64 = 0x10_0000;
-        let is_wide = self.class == 2;
-        let (header, segment): (u16, u16) = if is_wide { (64, 56) } else { (52, 32) };
-        let size = u64::from(header + segment) + self.code.len() as u64;
-        let mut file = vec![0x7f, b'E', b'L', b'F', self.class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let word = |file: &mut Vec<u8>, value: u64| {
-            let bytes = value.to_le_bytes();
-            file.extend(if is_wide { &bytes[..] } else { &bytes[..4] });
-        };
-        file.extend([2, 0]);
-        file.extend(self.machine.to_le_bytes());
-        file.extend(1u32.to_le_bytes());
-        for value in [ADDRESS + u64::from(header + segment), u64::from(header), 0] {
-            word(&mut file, value);
-        }
-        file.extend(self.flags.to_le_bytes());
-        for value in [header, segment, 1, 0, 0, 0] {
-            file.extend(value.to_le_bytes());
-        }
-        // PT_LOAD, readable and executable. The flags stand in another place with 32 bits.
-        file.extend(1u32.to_le_bytes());
-        if is_wide {
-            file.extend(5u32.to_le_bytes());
-        }
-        for value in [0, ADDRESS, ADDRESS, size, size] {
-            word(&mut file, value);
-        }
-        if !is_wide {
-            file.extend(5u32.to_le_bytes());
-        }
-        word(&mut file, 0x10_000);
-        file.extend(self.code);
-        file
-    }
-
     fn full_name(&self) -> String {
         format!("SCMP_ARCH_{}", self.name)
     }
 
     /// The exit status of the program with a filter that has these rules, and names this ABI or the native one only.
     fn run(&self, rig: &mut Rig, is_named: bool, rules: Vec<Json>) -> Outcome<i32> {
-        let native = format!("SCMP_ARCH_{}", self.native.to_uppercase());
-        let mut architectures = vec![native];
+        let mut architectures = vec![native_arch()];
         architectures.extend(is_named.then(|| self.full_name()));
         let profile = json!({
             "defaultAction": "SCMP_ACT_ALLOW", "architectures": architectures, "syscalls": (Json::List(rules))
@@ -126,7 +107,7 @@ impl Abi {
 
     fn run_with(&self, rig: &mut Rig, profile: Option<Json>) -> Outcome<i32> {
         let mut bundle = rig.bundle()?;
-        program(&bundle, "/foreign", &self.program())?;
+        program(&bundle, "/foreign", &self.program.file())?;
         bundle.set("process.args", vec!["/foreign"]);
         if let Some(profile) = profile {
             bundle.set("linux.seccomp", profile);
