@@ -72,7 +72,7 @@ pub(super) fn failure_packet<T>(error: &Error, copy: impl FnOnce(&[u8]) -> T) ->
 }
 
 fn write<'p>(packet: &'p mut [u8; MOST], head: [u8; 2], errno: u16, text: &[u8]) -> &'p [u8] {
-    let bytes = head.into_iter().chain(errno.to_le_bytes()).chain(text.iter().copied());
+    let bytes = head.into_iter().chain(errno.to_ne_bytes()).chain(text.iter().copied());
     let mut length = 0;
     for (place, byte) in packet.iter_mut().zip(bytes) {
         *place = byte;
@@ -110,11 +110,11 @@ impl Channel {
         let (number, root);
         let (tag, (kind, errno, text)) = match message {
             Message::Born(pid) => {
-                number = pid.to_le_bytes();
+                number = pid.to_ne_bytes();
                 (BORN, (0, 0, &number[..]))
             }
             Message::FilterListener(fd) => {
-                number = fd.to_le_bytes();
+                number = fd.to_ne_bytes();
                 (FILTER, (0, 0, &number[..]))
             }
             Message::RequestTrees(request) => {
@@ -122,7 +122,7 @@ impl Channel {
                     Request::From(entry) => (WANTED, entry),
                     Request::Again(entry) => (AGAIN, entry),
                 };
-                number = i32::try_from(entry).unwrap_or(i32::MAX).to_le_bytes();
+                number = i32::try_from(entry).unwrap_or(i32::MAX).to_ne_bytes();
                 (tag, (0, 0, &number[..]))
             }
             Message::Mounted => (MOUNTED, Default::default()),
@@ -182,18 +182,18 @@ impl Channel {
             Some([READY, _, _, _, root @ ..]) => Message::Ready(root_of(root)),
             Some([DONE, ..]) => Message::Done,
             Some([GO, ..]) => Message::Go,
-            Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_le_bytes([*a, *b, *c, *d])),
+            Some([BORN, _, _, _, a, b, c, d]) => Message::Born(i32::from_ne_bytes([*a, *b, *c, *d])),
             Some([FILTER, _, _, _, a, b, c, d]) => {
-                Message::FilterListener(i32::from_le_bytes([*a, *b, *c, *d]))
+                Message::FilterListener(i32::from_ne_bytes([*a, *b, *c, *d]))
             }
             Some([tag @ (WANTED | AGAIN), _, _, _, a, b, c, d]) => {
-                let entry = usize::try_from(i32::from_le_bytes([*a, *b, *c, *d])).unwrap_or_default();
+                let entry = usize::try_from(i32::from_ne_bytes([*a, *b, *c, *d])).unwrap_or_default();
                 let again = *tag == AGAIN;
                 Message::RequestTrees(if again { Request::Again(entry) } else { Request::From(entry) })
             }
             Some(all @ [FAILED, kind, low, high, ..]) => {
                 let text = all.get(HEADER..).unwrap_or_default();
-                Message::Failed(Error::from_parts(*kind, u16::from_le_bytes([*low, *high]), text))
+                Message::Failed(Error::from_parts(*kind, u16::from_ne_bytes([*low, *high]), text))
             }
             _ if self.peer_reset.get() => Message::PeerReset,
             _ => Message::End,
@@ -206,14 +206,14 @@ fn root_bytes(root: &RootId) -> [u8; 24] {
     let mut bytes = [0; 24];
     let (places, _) = bytes.as_chunks_mut();
     for (place, number) in places.iter_mut().zip([root.mount, root.device, root.inode]) {
-        *place = u64::to_le_bytes(number);
+        *place = u64::to_ne_bytes(number);
     }
     bytes
 }
 
 fn root_of(bytes: &[u8]) -> RootId {
     let (numbers, _) = bytes.as_chunks();
-    let mut numbers = numbers.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    let mut numbers = numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes));
     let mut next = || numbers.next().unwrap_or_default();
     RootId { mount: next(), device: next(), inode: next() }
 }
