@@ -6,12 +6,11 @@
 //! continues in [`code::code`], a loop in machine code that needs no stack, no data and no other function. The first
 //! calls of the list unmap everything else.
 //!
-//! Only where there is such code ([`code::EXISTS`]), and for a static program with musl: glibc registers a part of each
-//! thread's memory with the kernel (rseq(2)), which kills a process that has unmapped it.
+//! Only for a static program with musl: glibc registers a part of each thread's memory with the kernel (rseq(2)), which kills
+//! a process that has unmapped it.
 
 mod code;
 #[cfg(test)]
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm"))]
 mod tests;
 
 use core::mem::offset_of;
@@ -22,9 +21,10 @@ use linux_raw_sys::general::{
 };
 use rustix::io::{Errno, Result};
 
+use super::program::end_of_vdso;
 use super::raw::mmap;
 use super::{getauxval, page_size};
-pub use code::{EXISTS, code};
+pub use code::code;
 
 /// Where the list continues after a call.
 #[derive(Clone, Copy)]
@@ -295,17 +295,17 @@ impl CallList {
         (place != 0).then(|| unsafe { &mut *with_exposed_provenance_mut::<Entry>(place) })
     }
 
-    /// Adds the calls that unmap all memory up to the end of the stack but the list and the page with the address `code`.
-    /// Where the kernel refuses a range (mseal(2), the vDSO of some kernels), it stays.
+    /// Adds the calls that unmap all memory but the list and the page with the address `code`. Last comes the stack, or the
+    /// vDSO, which is above the stack on IBM Z, and on x86-64 in older kernels. Where the kernel refuses a range (mseal(2), the vDSO of some kernels), it stays.
     pub fn unmap_others(&mut self, code: usize) {
         let (list, code) = ((self.start, self.size), (code, page_size()));
         let kept = if list < code { [list, code] } else { [code, list] };
         let mut from = page_size();
-        for (start, length) in kept.into_iter().chain([(end_of_stack(), 0)]) {
+        for (start, length) in kept.into_iter().chain([(end_of_stack(), 0), (end_of_vdso(), 0)]) {
             if start > from {
                 self.add(ListedCall::new(__NR_munmap, First::Is(from), [start - from, 0, 0, 0]));
             }
-            from = start + length;
+            from = from.max(start + length);
         }
     }
 

@@ -5,6 +5,7 @@
 //! program that embeds the library that may be a shared library.
 
 use core::ffi::c_ulong;
+use core::ptr::with_exposed_provenance;
 
 use rustix::io::{Errno, Result};
 
@@ -13,6 +14,7 @@ use super::{getauxval, page_size};
 /// From include/uapi/linux/auxvec.h.
 const AT_PHDR: c_ulong = 3;
 const AT_PHNUM: c_ulong = 5;
+const AT_SYSINFO_EHDR: c_ulong = 33;
 
 /// From elf(5).
 pub const PT_LOAD: u32 = 1;
@@ -101,4 +103,19 @@ impl LoadedProgram {
     pub fn mapped(&self) -> &[Pages] {
         self.pages.get(..self.count).unwrap_or_default()
     }
+}
+
+/// The end of the vDSO, an ELF file in memory with one segment (vdso(7)); 0 without one.
+pub fn end_of_vdso() -> usize {
+    // The offset of `e_phoff` (elf(5)).
+    const PHOFF: usize = 24 + size_of::<usize>();
+    let start = getauxval(AT_SYSINFO_EHDR) as usize;
+    if start == 0 {
+        return 0;
+    }
+    // SAFETY: the kernel has mapped the file there, aligned to a page.
+    let headers = unsafe { with_exposed_provenance::<usize>(start + PHOFF).read() };
+    // SAFETY: as above.
+    let segment = unsafe { with_exposed_provenance::<Segment>(start + headers).read() };
+    (start + segment.memsz).next_multiple_of(page_size())
 }

@@ -128,7 +128,7 @@ pub fn replace(exe: Option<&OwnedFd>, waits: bool) -> core::result::Result<Optio
 }
 
 /// Whether a process can wait without its memory: see `call_list.rs`.
-const CAN_RELEASE: bool = cfg!(target_env = "musl") && call_list::EXISTS;
+const CAN_RELEASE: bool = cfg!(target_env = "musl");
 
 /// Not F_SEAL_WRITE: the kernel then searches all pages for references that could be used to write, waits for 150 ms, and
 /// returns EBUSY if there are any, even those of a pipe or of the migration of memory (mm/memfd.c,

@@ -2,10 +2,6 @@
 
 use core::arch::naked_asm;
 
-/// Whether there is code for the architecture.
-pub const EXISTS: bool =
-    cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64", target_arch = "arm"));
-
 /// The machine code that makes the calls of a list: independent of the address that it is copied to.
 pub fn code() -> &'static [u8] {
     let start = (interpreter as *const ()).cast::<u32>();
@@ -179,9 +175,132 @@ unsafe extern "C" fn interpreter() {
     )
 }
 
-/// Of length 0.
-#[cfg(any(target_arch = "x86", target_arch = "powerpc64", target_arch = "s390x"))]
+/// The stack pointer holds the address of the entry: there is no stack, and the calls need all other registers.
+#[cfg(target_arch = "x86")]
 #[unsafe(naked)]
 unsafe extern "C" fn interpreter() {
-    naked_asm!(".long 0")
+    naked_asm!(
+        ".long 9f - 1f",
+        "1: mov esp, [esp + 4]",
+        "2: test esp, esp",
+        "jz 7f",
+        "mov eax, [esp]",
+        "test eax, eax",
+        "js 5f",
+        "mov ebx, [esp + 4]",
+        "mov ebx, [ebx]",
+        "mov ecx, [esp + 12]",
+        "mov edx, [esp + 16]",
+        "mov esi, [esp + 20]",
+        "mov edi, [esp + 24]",
+        "xor ebp, ebp",
+        "int 0x80",
+        "test eax, eax",
+        "js 4f",
+        "jz 3f",
+        "mov ecx, [esp + 28]",
+        "mov [ecx], eax",
+        "mov esp, [esp + 32]",
+        "jmp 2b",
+        "3: mov esp, [esp + 36]",
+        "jmp 2b",
+        "4: neg eax",
+        "mov ebp, eax",
+        "5: cmp ebp, [esp + 40]",
+        "je 6f",
+        "mov ecx, [esp + 48]",
+        "mov [ecx], bp",
+        "mov esp, [esp + 52]",
+        "jmp 2b",
+        "6: mov esp, [esp + 44]",
+        "jmp 2b",
+        "7: ud2",
+        "9:",
+    )
+}
+
+#[cfg(target_arch = "powerpc64")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".long 9f - 1f",
+        "1: mr 30, 3",
+        "2: cmpdi 30, 0",
+        "beq 7f",
+        "ld 0, 0(30)",
+        "cmpdi 0, 0",
+        "blt 5f",
+        "ld 3, 8(30)",
+        "ld 3, 0(3)",
+        "ld 4, 24(30)",
+        "ld 5, 32(30)",
+        "ld 6, 40(30)",
+        "ld 7, 48(30)",
+        "li 8, 0",
+        "sc",
+        "bso 4f",
+        "cmpdi 3, 0",
+        "beq 3f",
+        "ld 9, 56(30)",
+        "std 3, 0(9)",
+        "ld 30, 64(30)",
+        "b 2b",
+        "3: ld 30, 72(30)",
+        "b 2b",
+        "4: mr 29, 3",
+        "5: ld 9, 80(30)",
+        "cmpd 29, 9",
+        "beq 6f",
+        "ld 9, 96(30)",
+        "sth 29, 0(9)",
+        "ld 30, 104(30)",
+        "b 2b",
+        "6: ld 30, 88(30)",
+        "b 2b",
+        "7: .long 0",
+        "9:",
+    )
+}
+
+#[cfg(target_arch = "s390x")]
+#[unsafe(naked)]
+unsafe extern "C" fn interpreter() {
+    naked_asm!(
+        ".long 9f - 1f",
+        "1: lgr %r8, %r2",
+        "2: ltgr %r8, %r8",
+        "jz 7f",
+        "lg %r1, 0(%r8)",
+        "ltgr %r1, %r1",
+        "jl 5f",
+        "lg %r2, 8(%r8)",
+        "lg %r2, 0(%r2)",
+        "lg %r3, 24(%r8)",
+        "lg %r4, 32(%r8)",
+        "lg %r5, 40(%r8)",
+        "lg %r6, 48(%r8)",
+        "lghi %r7, 0",
+        "svc 0",
+        "ltgr %r2, %r2",
+        "jl 4f",
+        "jz 3f",
+        "lg %r9, 56(%r8)",
+        "stg %r2, 0(%r9)",
+        "lg %r8, 64(%r8)",
+        "j 2b",
+        "3: lg %r8, 72(%r8)",
+        "j 2b",
+        "4: lcgr %r10, %r2",
+        "5: lg %r9, 80(%r8)",
+        "cgr %r10, %r9",
+        "je 6f",
+        "lg %r9, 96(%r8)",
+        "sth %r10, 0(%r9)",
+        "lg %r8, 104(%r8)",
+        "j 2b",
+        "6: lg %r8, 88(%r8)",
+        "j 2b",
+        "7: .long 0",
+        "9:",
+    )
 }
