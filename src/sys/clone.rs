@@ -162,16 +162,9 @@ pub fn trap() -> ! {
     unsafe {
         core::arch::asm!("unimp", options(noreturn, nomem, nostack))
     }
-    #[cfg(not(any(
-        target_arch = "x86_64",
-        target_arch = "x86",
-        target_arch = "aarch64",
-        target_arch = "arm",
-        target_arch = "riscv64",
-        target_arch = "riscv32",
-    )))]
-    loop {
-        // SAFETY: the last byte of the address space is never mapped in user space, so this raises SIGSEGV.
-        unsafe { core::ptr::without_provenance_mut::<u8>(usize::MAX).write_volatile(0) };
+    #[cfg(any(target_arch = "powerpc64", target_arch = "s390x"))]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(".long 0", options(noreturn, nomem, nostack))
     }
 }
