@@ -231,7 +231,7 @@ static MACHINES: [(u16, &str); 11] = [
 
 /// Whether a kernel for [`MACHINE`] may run programs for this machine: then the missing file may be the dynamic loader.
 fn has_compatibility(machine: u16) -> bool {
-    matches!((MACHINE, machine), (62, 3) | (183, 40))
+    matches!((MACHINE, machine), (62, 3) | (3, 62) | (183, 40) | (40, 183))
 }
 
 /// Displays a machine's name, or its number if the name is unknown.
