@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::rig::{Rig, Runtime};
 use crate::sys::trace::{memory, resident_at_end, until_blocked_in};
-use crate::{json, tests};
+use crate::{json, sys, tests};
 
 tests![
     "commands",
@@ -70,12 +70,13 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
     rig.init_waits()?;
-    has_at_most(pid, "Rss", 12)?;
-    has_at_most(pid, "Pss_Shmem", 4)?;
+    let page = sys::page_size() as u64;
+    has_at_most(pid, "Rss", 3 * (page >> 10))?;
+    has_at_most(pid, "Pss_Shmem", page >> 10)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mapped: Vec<_> = maps.lines().filter(|line| !line.ends_with("[vsyscall]")).collect();
     same(&format!("mappings: {mapped:?}"), mapped.len(), 2)?;
-    same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), 4096)?;
+    same("the memfd", fs::metadata(format!("/proc/{pid}/exe"))?.len(), page)?;
     same("the command line", fs::read_to_string(format!("/proc/{pid}/cmdline"))?.as_str(), "mote init\0")?;
     rig.mote(&["start", &rig.id])?.success()?;
     created.lines.all()?;
@@ -114,8 +115,12 @@ fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.verbs(&["exit", "0"]);
     // Elsewhere the order of functions in the file is not that of scripts/layout.
-    let parent = if cfg!(target_arch = "x86_64") { 512 } else { 640 };
-    for (command, child) in [("run", 400), ("create", 12)] {
+    let (parent, child) = match std::env::consts::ARCH {
+        "x86_64" => (512, 400),
+        "aarch64" | "riscv64" => (640, 400),
+        _ => (1024, 1024),
+    };
+    for (command, child) in [("run", child), ("create", 3 * (sys::page_size() as u64 >> 10))] {
         let mut command = rig.launch(command, &bundle, &[])?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let found = resident_at_end(&mut command)?;

@@ -10,6 +10,7 @@ use crate::json;
 use crate::json::Json;
 use crate::report::Report;
 use crate::rig::{Rig, Runtime};
+use crate::rootfs::is_not_on_initramfs;
 use crate::tests;
 
 tests![
@@ -111,6 +112,7 @@ fn mounts_added_in_a_user_namespace(rig: &mut Rig) -> Outcome {
 
 /// Mounts with the mapping of the container's user namespace, and with others.
 fn mounts_with_mapped_owners(rig: &mut Rig) -> Outcome {
+    is_not_on_initramfs(rig)?;
     container(rig, true)?;
     let volume = volume(rig)?;
     let mount = |place: &str, option: &str| json!({"destination": place, "source": (volume.as_str()), "options": ["bind", (option)]});

@@ -6,6 +6,7 @@ use super::{command, container, exec, only_mote, program, rejected, report};
 use crate::check::{Outcome, same, skip_allowed};
 use crate::command::run;
 use crate::json;
+use crate::process::schedule::has_numa;
 use crate::report::Report;
 use crate::rig::{Rig, Runtime};
 use crate::tests;
@@ -279,6 +280,7 @@ fn umask_and_signals(rig: &mut Rig) -> Outcome {
 
 fn memory_policy_is_that_of_the_container(rig: &mut Rig) -> Outcome {
     only_mote(rig)?;
+    has_numa()?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}));
     rig.waiting(&mut bundle)?;

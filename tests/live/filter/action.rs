@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{profile, rule};
+use super::{docker, profile, rule};
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{LIMIT, run};
 use crate::json::Json;
@@ -59,11 +59,6 @@ fn errno_of_the_rule(rig: &mut Rig) -> Outcome {
 }
 
 /// The default profile of docker: a list of allowed calls.
-fn docker() -> Outcome<Json> {
-    let text = include_str!("../../plan/real/docker-20.10-blkio-throttle.json");
-    Ok(Json::parse(text)?.at("linux").at("seccomp").clone())
-}
-
 fn errno_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut section = docker()?;

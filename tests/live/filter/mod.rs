@@ -26,12 +26,30 @@ use crate::sys::seccomp::{self, Answer, Notification};
 /// A profile that allows everything except for these rules. It names this architecture, as older versions of runc fail
 /// otherwise.
 pub fn profile(rules: Vec<Json>) -> Json {
-    let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
-        "architectures": [machine],
+        "architectures": [(native_arch())],
         "syscalls": (Json::List(rules))
     })
+}
+
+/// The name of this CPU in `linux.seccomp.architectures`.
+pub fn native_arch() -> String {
+    let name = match std::env::consts::ARCH {
+        "powerpc64" => "ppc64le",
+        name => name,
+    };
+    format!("SCMP_ARCH_{}", name.to_uppercase())
+}
+
+/// The profile of docker 20.10; those of its architectures that have the byte order of this machine.
+fn docker() -> Outcome<Json> {
+    let text = include_str!("../../plan/real/docker-20.10-blkio-throttle.json");
+    let mut section = Json::parse(text)?.at("linux").at("seccomp").clone();
+    if cfg!(target_endian = "big") {
+        section.remove("architectures");
+    }
+    Ok(section)
 }
 
 /// A rule for system calls.

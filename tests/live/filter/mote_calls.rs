@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Agent, KILLS, answer_all, filtered, profile, rule};
+use super::{Agent, KILLS, answer_all, docker, filtered, profile, rule};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, lacks, same, skip_allowed};
 use crate::command::{Output, run, start};
 use crate::json;
-use crate::json::Json;
 use crate::rig::Rig;
 use crate::sys::seccomp::Answer;
 use crate::tests;
@@ -255,8 +254,7 @@ fn log_of(rig: &mut Rig, bundle: &Bundle) -> Outcome<String> {
 }
 
 fn profile_of_docker_logs_no_warning(rig: &mut Rig) -> Outcome {
-    let text = include_str!("../../plan/real/docker-20.10-blkio-throttle.json");
-    let section = Json::parse(text)?.at("linux").at("seccomp").clone();
+    let section = docker()?;
     for no_new_privileges in [false, true] {
         let bundle = filtered(rig, no_new_privileges, section.clone())?;
         lacks("the log", &log_of(rig, &bundle)?, "seccomp")?;

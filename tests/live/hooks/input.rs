@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use super::{Hooked, POINTS};
 use crate::check::{Outcome, contains, different, holds, same, skip_allowed};
 use crate::command::{run, start};
+use crate::filter::native_arch;
 use crate::json;
 use crate::json::Json;
 use crate::rig::{Rig, Runtime};
@@ -286,10 +287,9 @@ fn filter_of_the_program(rig: &mut Rig) -> Outcome {
         for point in POINTS {
             hooked.add(point, &["syscall", "munlockall"]);
         }
-        let machine = format!("SCMP_ARCH_{}", std::env::consts::ARCH.to_uppercase());
         let section = json!({
             "defaultAction": "SCMP_ACT_ALLOW",
-            "architectures": [machine],
+            "architectures": [(native_arch())],
             "syscalls": [{"names": ["munlockall"], "action": "SCMP_ACT_ERRNO"}]
         });
         hooked.bundle.set("process.noNewPrivileges", no_new_privileges);

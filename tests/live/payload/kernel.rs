@@ -144,8 +144,11 @@ pub fn limits(_: &[&str]) {
 
 /// Policy, nice value, I/O priority, and personality.
 pub fn schedule(_: &[&str]) {
-    let [policy, nice, io, personality] = sys::schedule::current();
-    print("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
+    let [policy, nice, io] = sys::schedule::current();
+    // personality(2) hides PER_LINUX32 on IBM Z and POWER.
+    let personality = fs::read_to_string("/proc/self/personality").unwrap_or_default();
+    let personality = personality.trim_start_matches('0').trim_end();
+    print("schedule", format!("{policy} {nice} {io:#x} 0x{personality:0>1}"));
 }
 
 /// The CPU affinity, in the kernel's list format.

@@ -135,14 +135,17 @@ fn interpreter_of_an_interpreter_is_named(rig: &mut Rig) -> Outcome {
 
 /// The ELF header of the payload, with another machine or another ELF interpreter.
 fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>> {
-    if cfg!(target_endian = "big") || cfg!(target_pointer_width = "32") {
-        return skip_allowed("the file is 64-bit little-endian");
+    if cfg!(target_pointer_width = "32") {
+        return skip_allowed("the places are those of 64-bit files");
     }
     const HEADER: usize = 64;
     const SIZE: usize = 56;
     let mut file = fs::read(bundle.host_path("payload"))?;
     file.truncate(HEADER);
-    let number = |value: usize, width: usize| value.to_ne_bytes().into_iter().take(width);
+    let number = |value: usize, width: usize| {
+        let before = if cfg!(target_endian = "big") { size_of::<usize>() - width } else { 0 };
+        value.to_ne_bytes().into_iter().skip(before).take(width)
+    };
     let mut put = |place: usize, value: usize, width: usize| {
         file.splice(place..place + width, number(value, width));
     };
@@ -151,7 +154,13 @@ fn elf(bundle: &Bundle, machine: Option<u16>, loader: &[u8]) -> Outcome<Vec<u8>>
     put(54, SIZE, 2);
     put(56, usize::from(!loader.is_empty()), 2);
     // PT_INTERP: its offset in the file, and its length.
-    file.extend(number(3, 8).chain(number(HEADER + SIZE, 8)).chain(number(0, 8)).chain(number(0, 8)));
+    file.extend(
+        number(3, 4)
+            .chain(number(0, 4))
+            .chain(number(HEADER + SIZE, 8))
+            .chain(number(0, 8))
+            .chain(number(0, 8)),
+    );
     file.extend(number(loader.len(), 8).chain(number(loader.len(), 8)).chain(number(1, 8)));
     file.extend(loader);
     Ok(file)
@@ -169,8 +178,12 @@ fn program_for_another_machine_is_named(rig: &mut Rig) -> Outcome {
     let mut bundle = only_mote(rig)?;
     let (other, name) = if cfg!(target_arch = "s390x") { (62, "x86_64") } else { (22, "s390") };
     program(&bundle, "/bin/foreign", &elf(&bundle, Some(other), b"/lib/ld.so\0")?)?;
-    // ELF has one machine for RISC-V of any width.
-    let own = if cfg!(target_arch = "riscv64") { "riscv" } else { std::env::consts::ARCH };
+    // ELF has one machine for RISC-V of any width, and one for IBM Z.
+    let own = match std::env::consts::ARCH {
+        "riscv64" => "riscv",
+        "s390x" => "s390",
+        name => name,
+    };
     let reason = format!(": for {name}, not for {own}: exec format error");
     rejected(rig, &mut bundle, "foreign", &reason)
 }

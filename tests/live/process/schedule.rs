@@ -1,5 +1,7 @@
 //! Scheduler (sched(7)), I/O priority (ioprio_set(2)), CPU affinity, memory policy (set_mempolicy(2)), personality(2).
 
+use std::path::Path;
+
 use crate::check::{Outcome, fail, skip_allowed};
 use crate::command::run;
 use crate::json;
@@ -94,7 +96,13 @@ fn cpu_affinity_of_the_caller_is_not_inherited(rig: &mut Rig) -> Outcome {
     rig.report(&mut rig.bundle()?, &["cpus"])?.is("cpus", &all)
 }
 
+/// Skips the test if the kernel has no NUMA nodes (CONFIG_NUMA).
+pub fn has_numa() -> Outcome {
+    if Path::new("/proc/self/numa_maps").exists() { Ok(()) } else { skip_allowed("this kernel has no NUMA") }
+}
+
 fn memory_policy(rig: &mut Rig) -> Outcome {
+    has_numa()?;
     for (policy, seen) in [
         (json!({"mode": "MPOL_BIND", "nodes": "0"}), "bind:0"),
         (
@@ -113,6 +121,7 @@ fn memory_policy(rig: &mut Rig) -> Outcome {
 }
 
 fn memory_policy_that_the_kernel_rejects(rig: &mut Rig) -> Outcome {
+    has_numa()?;
     let mut bundle = rig.bundle()?;
     bundle.set("linux.memoryPolicy", json!({"mode": "MPOL_BIND"}));
     rig.rejected(&bundle, &["linux.memoryPolicy", "set_mempolicy", "invalid argument"])

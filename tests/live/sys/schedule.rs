@@ -31,16 +31,15 @@ impl Drop for Pinned {
     }
 }
 
-/// Policy, nice value, I/O priority, personality.
-pub fn current() -> [i64; 4] {
-    // SAFETY: none of them takes a pointer; 0xffffffff reads the personality without changing it.
+/// Policy, nice value, I/O priority.
+pub fn current() -> [i64; 3] {
+    // SAFETY: none of them takes a pointer.
     unsafe {
         [
             // The C library has no wrapper.
             libc::syscall(libc::SYS_sched_getscheduler, 0),
             libc::getpriority(libc::PRIO_PROCESS, 0).into(),
             libc::syscall(libc::SYS_ioprio_get, 1, 0),
-            libc::personality(0xffff_ffff).into(),
         ]
     }
 }
