@@ -70,7 +70,7 @@ fn released(rig: &mut Rig, bundle: &Bundle) -> Outcome {
     let pid = rig.pid()?;
     // It answers at the start socket when it has released its memory.
     rig.init_waits()?;
-    let page = sys::page_size() as u64;
+    let page = page_size();
     has_at_most(pid, "Rss", 3 * (page >> 10))?;
     has_at_most(pid, "Pss_Shmem", page >> 10)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -92,7 +92,7 @@ fn memory_of_run_that_waits(rig: &mut Rig) -> Outcome {
     let mut running = rig.spawn(&bundle, &[])?;
     running.lines.until("waiting=1")?;
     until_blocked_in(running.pid(), libc::SYS_rt_sigtimedwait)?;
-    has_at_most(running.pid(), "Anonymous", 80)?;
+    has_at_most(running.pid(), "Anonymous", if page_size() > 4096 { 256 } else { 80 })?;
     let smaps = fs::read_to_string(format!("/proc/{}/smaps", running.pid()))?;
     let (mut mapping, mut resident) = ("", Vec::new());
     for line in smaps.lines() {
@@ -116,11 +116,12 @@ fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
     bundle.verbs(&["exit", "0"]);
     // Elsewhere the order of functions in the file is not that of scripts/layout.
     let (parent, child) = match std::env::consts::ARCH {
+        _ if page_size() > 4096 => (1024, 1024),
         "x86_64" => (512, 400),
         "aarch64" | "riscv64" => (640, 400),
         _ => (1024, 1024),
     };
-    for (command, child) in [("run", child), ("create", 3 * (sys::page_size() as u64 >> 10))] {
+    for (command, child) in [("run", child), ("create", 3 * (page_size() >> 10))] {
         let mut command = rig.launch(command, &bundle, &[])?;
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let found = resident_at_end(&mut command)?;
@@ -132,6 +133,10 @@ fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
         rig.delete()?;
     }
     Ok(())
+}
+
+fn page_size() -> u64 {
+    sys::page_size().cast_unsigned()
 }
 
 fn only_mote(rig: &Rig) -> Outcome {
