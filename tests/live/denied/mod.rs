@@ -88,6 +88,9 @@ fn mount_setattr(rig: &mut Rig) -> Outcome {
 }
 
 fn close_range(rig: &mut Rig) -> Outcome {
+    if !cfg!(target_arch = "x86_64") {
+        return skip_allowed("without it a million numbers are closed, for minutes if the CPU is emulated");
+    }
     row_is_documented(rig, "close_range")
 }
 
