@@ -21,6 +21,15 @@ pub static EXIT_7: Program = Program {
     // mov $7, %edi; mov $60, %eax; syscall
     code: &[0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05],
 };
+#[cfg(target_arch = "x86")]
+pub static EXIT_7: Program = Program {
+    class: 1,
+    is_big_endian: false,
+    machine: 3,
+    flags: 0,
+    // mov $7, %ebx; mov $1, %eax; int $0x80
+    code: &[0xbb, 7, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0xcd, 0x80],
+};
 #[cfg(target_arch = "aarch64")]
 pub static EXIT_7: Program = Program {
     class: 2,

@@ -26,8 +26,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-fn check(answer: i64) -> Result<i64> {
-    if answer < 0 { Err(Error::last_os_error()) } else { Ok(answer) }
+fn check<T: PartialOrd + Default>(answer: T) -> Result<T> {
+    if answer < T::default() { Err(Error::last_os_error()) } else { Ok(answer) }
 }
 
 fn text(words: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
@@ -35,7 +35,7 @@ fn text(words: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
 }
 
 /// In bytes.
-pub fn page_size() -> i64 {
+pub fn page_size() -> libc::c_long {
     // SAFETY: reads a value.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
 }
@@ -87,12 +87,11 @@ pub fn owner(namespace: &std::fs::File) -> Result<OwnedFd> {
     const NS_GET_USERNS: libc::c_int = 0xb701;
     // SAFETY: the request has no argument; the kernel has opened the file for this process.
     unsafe {
-        check(libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS as _).into())
-            .map(|fd| OwnedFd::from_raw_fd(fd as i32))
+        check(libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS as _)).map(|fd| OwnedFd::from_raw_fd(fd))
     }
 }
 
-pub fn mount(source: &str, target: &Path, kind: &str, flags: u64, data: &str) -> Result<()> {
+pub fn mount(source: &str, target: &Path, kind: &str, flags: libc::c_ulong, data: &str) -> Result<()> {
     let (source, target, kind, data) = (text(source)?, text(target)?, text(kind)?, text(data)?);
     // SAFETY: four strings that outlive the call.
     check(i64::from(unsafe {
@@ -213,7 +212,7 @@ pub fn set_attribute(path: &Path, name: &std::ffi::CStr, value: &[u8]) -> Result
     let length = value.len();
     // SAFETY: two strings and a value of this length, which outlive the call.
     let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), length, 0) };
-    check(set.into()).map(drop)
+    check(set).map(drop)
 }
 
 pub fn mknod(path: &Path, mode: u32, major: u32, minor: u32) -> Result<()> {
@@ -264,15 +263,17 @@ pub fn umask() -> u32 {
 }
 
 /// The result of a `prctl` operation that takes no pointer and changes nothing.
-pub fn prctl(option: i32, argument: u64) -> i32 {
+pub fn prctl(option: i32, argument: libc::c_ulong) -> i32 {
+    const NONE: libc::c_ulong = 0;
     // SAFETY: the options used take no pointer.
-    unsafe { libc::prctl(option, argument, 0u64, 0u64, 0u64) }
+    unsafe { libc::prctl(option, argument, NONE, NONE, NONE) }
 }
 
 /// Whether a capability is in the ambient set.
-pub fn ambient(capability: u64) -> bool {
+pub fn ambient(capability: libc::c_ulong) -> bool {
+    const NONE: libc::c_ulong = 0;
     // SAFETY: takes no pointer.
-    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, capability, 0u64, 0u64) == 1 }
+    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, capability, NONE, NONE) == 1 }
 }
 
 /// Effective, permitted and inheritable capabilities as bits.
@@ -331,14 +332,14 @@ pub fn signals() -> (Vec<i32>, Vec<i32>) {
     // SAFETY: the set outlives the call and has the size given.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, nothing, out, SET) };
     let blocked = (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect();
-    let ignored = (1..=64).filter(|signal| handler(*signal) == libc::SIG_IGN as u64).collect();
+    let ignored = (1..=64).filter(|signal| handler(*signal) == libc::SIG_IGN).collect();
     (ignored, blocked)
 }
 
-fn handler(signal: i32) -> u64 {
-    // The handler is the first of at most four words of struct kernel_sigaction.
-    let mut action = [0u64; 4];
-    let (nothing, out) = (std::ptr::null::<u64>(), action.as_mut_ptr());
+fn handler(signal: i32) -> usize {
+    // The handler is the first of at most five words of struct kernel_sigaction.
+    let mut action = [0usize; 5];
+    let (nothing, out) = (std::ptr::null::<usize>(), action.as_mut_ptr());
     // SAFETY: the structure outlives the call, and the set in it has the size given.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, nothing, out, SET) };
     let [handler, ..] = action;
@@ -372,7 +373,7 @@ pub fn next_signal() -> i32 {
 }
 
 /// The time of a clock in seconds.
-pub fn clock(kind: i32) -> i64 {
+pub fn clock(kind: i32) -> impl std::fmt::Display {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: one structure that outlives the call.
     unsafe { libc::clock_gettime(kind, &mut time) };

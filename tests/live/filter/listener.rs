@@ -36,7 +36,7 @@ tests![
 
 /// munlockall returns 4711, getegid fails; other calls are executed.
 fn decide(notification: &Notification) -> Answer {
-    match i64::from(notification.call) {
+    match libc::c_long::from(notification.call) {
         libc::SYS_munlockall => Answer::Value(4711),
         libc::SYS_getegid => Answer::Error(libc::EXDEV),
         _ => Answer::Continue,
@@ -312,7 +312,7 @@ fn notify_every_call(rig: &mut Rig, no_new_privileges: bool) -> Outcome {
     bundle.set("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY");
     bundle.remove("linux.seccomp.syscalls");
     let calls = answered(rig, &bundle, &agent)?;
-    let first = calls.iter().position(|call| i64::from(*call) == libc::SYS_execve);
+    let first = calls.iter().position(|call| libc::c_long::from(*call) == libc::SYS_execve);
     // After the filter is loaded, only execve is called, unless capabilities are dropped then.
     holds("execve has a notification", first.is_some())?;
     holds("execve is the first", first == Some(0) || !no_new_privileges || !rig.is(Runtime::Mote))

@@ -127,34 +127,51 @@ fn bpf_program_of_an_annotation_is_rejected(rig: &mut Rig) -> Outcome {
     Ok(())
 }
 
-/// All calls that mote makes after a filter is loaded, by name.
-const CALLS: [(&str, i64); 17] = [
+/// The calls that mote makes after a filter is loaded, by name: on any CPU, on CPUs of this width, and on this CPU.
+const CALLS: [(&str, libc::c_long); 13] = [
     ("accept4", libc::SYS_accept4),
     ("capset", libc::SYS_capset),
     ("close", libc::SYS_close),
     ("execve", libc::SYS_execve),
     ("faccessat", libc::SYS_faccessat),
     ("listen", libc::SYS_listen),
-    ("newfstatat", libc::SYS_newfstatat),
     ("openat", libc::SYS_openat),
     ("prctl", libc::SYS_prctl),
     ("recvfrom", libc::SYS_recvfrom),
     ("rt_sigaction", libc::SYS_rt_sigaction),
     ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
     ("sendto", libc::SYS_sendto),
+    ("umask", libc::SYS_umask),
+];
+#[cfg(target_pointer_width = "64")]
+const OF_WIDTH: [(&str, libc::c_long); 4] = [
+    ("newfstatat", libc::SYS_newfstatat),
     ("setgroups", libc::SYS_setgroups),
     ("setresgid", libc::SYS_setresgid),
     ("setresuid", libc::SYS_setresuid),
-    ("umask", libc::SYS_umask),
 ];
+#[cfg(target_pointer_width = "32")]
+const OF_WIDTH: [(&str, libc::c_long); 4] = [
+    ("statx", libc::SYS_statx),
+    ("setgroups32", libc::SYS_setgroups32),
+    ("setresgid32", libc::SYS_setresgid32),
+    ("setresuid32", libc::SYS_setresuid32),
+];
+#[cfg(target_arch = "x86")]
+const OF_CPU: &[(&str, libc::c_long)] = &[("socketcall", libc::SYS_socketcall)];
+#[cfg(any(target_arch = "arm", target_arch = "powerpc64"))]
+const OF_CPU: &[(&str, libc::c_long)] = &[("send", libc::SYS_send), ("recv", libc::SYS_recv)];
+#[cfg(not(any(target_arch = "x86", target_arch = "arm", target_arch = "powerpc64")))]
+const OF_CPU: &[(&str, libc::c_long)] = &[];
 
 /// The names of the calls up to the first execve.
 fn called(calls: &[i32]) -> BTreeSet<String> {
     let name = |number: &i32| {
-        let known = CALLS.iter().find(|(_, known)| *known == i64::from(*number));
+        let mut all = CALLS.iter().chain(&OF_WIDTH).chain(OF_CPU);
+        let known = all.find(|(_, known)| *known == libc::c_long::from(*number));
         known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
     };
-    let execve = calls.iter().position(|call| i64::from(*call) == libc::SYS_execve);
+    let execve = calls.iter().position(|call| libc::c_long::from(*call) == libc::SYS_execve);
     calls.iter().take(execve.map_or(calls.len(), |last| last + 1)).map(name).collect()
 }
 

@@ -220,7 +220,7 @@ fn without_tmp_and_run(rig: &mut Rig) -> Outcome {
     lifecycle(rig, &mut rig.bundle()?)
 }
 
-const READ_ONLY: u64 = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+const READ_ONLY: libc::c_ulong = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
 
 fn read_only_root(rig: &mut Rig) -> Outcome {
     fs::create_dir(&rig.state)?;

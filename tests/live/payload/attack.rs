@@ -126,12 +126,12 @@ pub fn shallow(words: &[&str]) {
 const GET_KEYRING_ID: u32 = 0;
 const JOIN_SESSION_KEYRING: u32 = 1;
 const SETPERM: u32 = 5;
-const SESSION: i64 = -3;
+const SESSION: libc::c_long = -3;
 
 /// Creates a session keyring with a name, which everybody may find and use.
 pub fn keyring(words: &[&str]) {
     let name = words.concat() + "\0";
-    let made = keyctl(JOIN_SESSION_KEYRING, [name.as_ptr() as i64, 0, 0])
+    let made = keyctl(JOIN_SESSION_KEYRING, [name.as_ptr() as libc::c_long, 0, 0])
         .and_then(|serial| keyctl(SETPERM, [serial, 0x3f3f_3f3f, 0]).map(|_| serial));
     print_result("keyring", made);
 }

@@ -91,8 +91,8 @@ fn named(bits: u64) -> String {
 /// The five capability sets, read without /proc.
 pub fn caps(_: &[&str]) {
     let [effective, permitted, inheritable] = sys::capabilities();
-    let set_of = |yes: &dyn Fn(u64) -> bool| {
-        (0..CAPABILITIES.len() as u64)
+    let set_of = |yes: &dyn Fn(libc::c_ulong) -> bool| {
+        (0..CAPABILITIES.len() as libc::c_ulong)
             .filter(|number| yes(*number))
             .fold(0, |bits, number| bits | 1 << number)
     };
@@ -124,7 +124,7 @@ pub fn syscall(words: &[&str]) {
     };
     let mut arguments = [0; 6];
     for (place, part) in arguments.iter_mut().zip(parts) {
-        *place = part.parse::<i64>().unwrap_or(0).cast_unsigned();
+        *place = part.parse::<libc::c_long>().unwrap_or(0).cast_unsigned();
     }
     print_result(&format!("syscall:{words}"), sys::seccomp::call(number, arguments));
 }

@@ -155,7 +155,7 @@ pub fn signal_children(words: &[&str]) {
 pub fn child(_: &[&str]) {
     match sys::fork() {
         Ok(0) => {
-            sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64);
+            sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
             sys::block_signals();
             sys::next_signal();
             sys::exit(0)

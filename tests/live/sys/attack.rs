@@ -35,7 +35,7 @@ pub fn detach(pid: i32) {
 }
 
 /// An operation of keyctl(2); the words are numbers or addresses of strings.
-pub fn keyctl(operation: u32, words: [i64; 3]) -> Result<i64> {
+pub fn keyctl(operation: u32, words: [libc::c_long; 3]) -> Result<libc::c_long> {
     let [one, two, three] = words;
     // SAFETY: the callers pass numbers, and strings that outlive the call.
     check(unsafe { libc::syscall(libc::SYS_keyctl, operation, one, two, three, 0) })

@@ -18,15 +18,15 @@ impl Log {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: socket(2) takes no pointer and returns a new file descriptor.
         let socket = unsafe {
-            let number = check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_AUDIT).into())?;
-            OwnedFd::from_raw_fd(number as i32)
+            let number = check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_AUDIT))?;
+            OwnedFd::from_raw_fd(number)
         };
         // SAFETY: an address of zeroes is valid; bind(2) reads as many bytes as given.
         check(unsafe {
             let mut address: libc::sockaddr_nl = std::mem::zeroed();
             address.nl_family = libc::AF_NETLINK as u16;
             address.nl_groups = 1;
-            libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as u32).into()
+            libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as u32)
         })?;
         Ok(Log(socket))
     }

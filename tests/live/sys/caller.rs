@@ -7,9 +7,9 @@ use super::check;
 /// Ignores every signal, and blocks them.
 pub fn ignore_and_block_signals() {
     for signal in 1..=64 {
-        // The handler is the first of at most four words of struct kernel_sigaction; the others may be zero.
-        let action = [libc::SIG_IGN as u64, 0, 0, 0];
-        let nothing = std::ptr::null::<u64>();
+        // The handler is the first of at most five words of struct kernel_sigaction; the others may be zero.
+        let action = [libc::SIG_IGN, 0, 0, 0, 0];
+        let nothing = std::ptr::null::<usize>();
         // SAFETY: the structure outlives the call, and the set in it has the size given. The kernel rejects SIGKILL
         // and SIGSTOP.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, size_of::<u64>()) };
@@ -28,7 +28,7 @@ pub fn set_limit(kind: u32, soft: u64, hard: u64) -> Result<()> {
 /// Removes a capability from the bounding set, so that programs of root that are executed later do not have it.
 pub fn drop_from_bounding_set(capability: u32) -> Result<()> {
     // SAFETY: takes no pointer.
-    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into()).map(drop)
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }).map(drop)
 }
 
 /// Closes a file descriptor by its number.
@@ -44,7 +44,7 @@ pub fn set_umask(mask: u32) {
 
 pub fn set_nice(nice: i32) -> Result<()> {
     // SAFETY: takes no pointer.
-    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }.into()).map(drop)
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
 }
 
 /// Sets the I/O priority: class and level as the kernel packs them.
@@ -58,22 +58,22 @@ pub fn become_user_with_capabilities(id: u32) -> Result<()> {
     super::prctl(libc::PR_SET_KEEPCAPS, 1);
     // SAFETY: both take no pointer.
     unsafe {
-        check(libc::setresgid(id, id, id).into())?;
-        check(libc::setresuid(id, id, id).into())?;
+        check(libc::setresgid(id, id, id))?;
+        check(libc::setresuid(id, id, id))?;
     }
     keep_capabilities()
 }
 
 /// Makes all capabilities ambient, so that they are kept across execve(2).
 pub fn keep_capabilities() -> Result<()> {
+    const NONE: libc::c_ulong = 0;
     let [_, permitted, _] = super::capabilities();
     set_capabilities(permitted)?;
     for number in (0..64).filter(|number| permitted >> number & 1 == 1) {
         // SAFETY: takes no pointer.
-        let raised = unsafe {
-            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number as u64, 0u64, 0u64)
-        };
-        check(raised.into())?;
+        let raised =
+            unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number, NONE, NONE) };
+        check(raised)?;
     }
     Ok(())
 }

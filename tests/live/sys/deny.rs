@@ -9,7 +9,7 @@ use super::check;
 /// A system call: its number, and its first argument if only calls with this one are meant.
 #[derive(Clone, Copy)]
 pub struct Call {
-    pub number: i64,
+    pub number: libc::c_long,
     pub argument: Option<u32>,
 }
 
@@ -46,7 +46,7 @@ pub fn call_named(name: &str) -> Option<Call> {
 }
 
 /// Makes a system call with invalid arguments.
-pub fn invalid_call(number: i64) -> Result<i64> {
+pub fn invalid_call(number: libc::c_long) -> Result<libc::c_long> {
     let nothing = std::ptr::null::<u8>();
     // SAFETY: with fd -1, null pointers and size 0 the call changes nothing.
     check(unsafe { libc::syscall(number, -1, nothing, nothing, 0, nothing) })

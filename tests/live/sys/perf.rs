@@ -18,7 +18,7 @@ pub fn event() -> Result<OwnedFd> {
     attributes[1] = dummy;
     attributes[5] = disabled;
     /// `PERF_FLAG_FD_CLOEXEC`.
-    const CLOEXEC: u64 = 8;
+    const CLOEXEC: libc::c_ulong = 8;
     // SAFETY: the structure has the size that it names, and outlives the call; the descriptor is new.
     unsafe {
         let opened = libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), 0, -1, -1, CLOEXEC);

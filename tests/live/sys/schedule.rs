@@ -13,13 +13,13 @@ impl Pinned {
         let (mut before, mut one) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let size = size_of::<libc::cpu_set_t>();
         // SAFETY: the set has the length given.
-        check(unsafe { libc::sched_getaffinity(0, size, &raw mut before) }.into())?;
+        check(unsafe { libc::sched_getaffinity(0, size, &raw mut before) })?;
         // SAFETY: no arguments.
-        let cpu = check(unsafe { libc::sched_getcpu() }.into())?;
+        let cpu = check(unsafe { libc::sched_getcpu() })?;
         // SAFETY: the kernel's number of a CPU is below the set's length.
         unsafe { libc::CPU_SET(cpu as usize, &mut one) };
         // SAFETY: the set has the length given.
-        check(unsafe { libc::sched_setaffinity(0, size, &raw const one) }.into())?;
+        check(unsafe { libc::sched_setaffinity(0, size, &raw const one) })?;
         Ok(Pinned(before))
     }
 }
@@ -32,7 +32,7 @@ impl Drop for Pinned {
 }
 
 /// Policy, nice value, I/O priority.
-pub fn current() -> [i64; 3] {
+pub fn current() -> [libc::c_long; 3] {
     // SAFETY: none of them takes a pointer.
     unsafe {
         [

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use super::check;
 
 /// Makes a system call that takes no pointer, or that a filter answers.
-pub fn call(number: i64, arguments: [u64; 6]) -> Result<i64> {
+pub fn call(number: libc::c_long, arguments: [libc::c_ulong; 6]) -> Result<libc::c_long> {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: the calls that the tests make ignore their arguments.
     check(unsafe { libc::syscall(number, a, b, c, d, e, f) })

@@ -140,7 +140,7 @@ pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
 }
 
 /// The number of the system call at which a process is stopped, and its first argument (proc_pid_syscall(5)).
-fn call_of(pid: i32) -> Result<(i64, u64)> {
+fn call_of(pid: i32) -> Result<(libc::c_long, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let mut fields = text.split(' ');
     let number = fields.next().and_then(|field| field.trim().parse().ok());
@@ -150,7 +150,7 @@ fn call_of(pid: i32) -> Result<(i64, u64)> {
 }
 
 /// Waits until a process is blocked in a system call.
-pub fn until_blocked_in(pid: i32, call: i64) -> Result<()> {
+pub fn until_blocked_in(pid: i32, call: libc::c_long) -> Result<()> {
     for _ in 0..30_000 {
         if call_of(pid)?.0 == call {
             return Ok(());
