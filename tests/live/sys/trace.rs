@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Error, Result};
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use super::check;
@@ -82,10 +83,28 @@ pub fn interrupted_when(
     }
 }
 
+/// The call with which rustix receives from a socket.
+#[cfg(target_arch = "x86")]
+const RECEIVE: libc::c_long = libc::SYS_socketcall;
+#[cfg(any(target_arch = "arm", target_arch = "powerpc64"))]
+const RECEIVE: libc::c_long = libc::SYS_recv;
+#[cfg(not(any(target_arch = "x86", target_arch = "arm", target_arch = "powerpc64")))]
+const RECEIVE: libc::c_long = libc::SYS_recvfrom;
+
 /// Whether a stopped process is about to receive from a socket that raises SIGIO (proc_pid_syscall(5),
 /// proc_pid_fdinfo(5)).
 pub fn receives_with_sigio(pid: i32) -> Result<bool> {
-    let (libc::SYS_recvfrom, fd) = call_of(pid)? else { return Ok(false) };
+    /// `SYS_RECV`, of linux/net.h.
+    const OPERATION: u64 = 10;
+    let fd = match call_of(pid)? {
+        (RECEIVE, [OPERATION, arguments]) if cfg!(target_arch = "x86") => {
+            let mut first = [0; 4];
+            std::fs::File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut first, arguments)?;
+            u64::from(u32::from_ne_bytes(first))
+        }
+        (RECEIVE, [fd, _]) if !cfg!(target_arch = "x86") => fd,
+        _ => return Ok(false),
+    };
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
     let flags = i32::from_str_radix(flags.trim(), 8).map_err(Error::other)?;
@@ -139,14 +158,17 @@ pub fn resident_at_end(command: &mut Command) -> Result<Vec<u64>> {
     Ok(found.into_iter().map(|(_, resident)| resident).collect())
 }
 
-/// The number of the system call at which a process is stopped, and its first argument (proc_pid_syscall(5)).
-fn call_of(pid: i32) -> Result<(libc::c_long, u64)> {
+/// The number of the system call at which a process is stopped, and its first two arguments (proc_pid_syscall(5)).
+fn call_of(pid: i32) -> Result<(libc::c_long, [u64; 2])> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let mut fields = text.split(' ');
     let number = fields.next().and_then(|field| field.trim().parse().ok());
-    let argument = fields.next().and_then(|field| u64::from_str_radix(field.strip_prefix("0x")?, 16).ok());
+    let arguments = [(); 2].map(|()| {
+        let field = fields.next().and_then(|field| field.strip_prefix("0x"));
+        field.and_then(|field| u64::from_str_radix(field, 16).ok()).unwrap_or_default()
+    });
     // Without a call: "running", or -1.
-    Ok((number.unwrap_or(-1), argument.unwrap_or_default()))
+    Ok((number.unwrap_or(-1), arguments))
 }
 
 /// Waits until a process is blocked in a system call.
