@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{docker, profile, rule};
+use super::{SEND, SETGROUPS, SETRESGID, SETRESUID, docker, profile, rule};
 use crate::check::{Outcome, contains, fail, same, skip_allowed};
 use crate::command::{LIMIT, run};
 use crate::json::Json;
@@ -195,7 +195,7 @@ fn loaded_last_with_no_new_privileges(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     bundle.set("process.noNewPrivileges", true);
     bundle.set("process.user.uid", 7i64);
-    let names = ["capset", "setresuid", "setresgid", "setgroups", "prctl", "sendto", "recvfrom", "close"];
+    let names = ["capset", SETRESUID, SETRESGID, SETGROUPS, "prctl", SEND, "recvfrom", "close"];
     bundle.set("linux.seccomp", profile(vec![rule("SCMP_ACT_KILL_PROCESS", &names)]));
     let inside = rig.report(&mut bundle, &["id", "syscall", "munlockall"])?;
     inside.is("uid", "7 7 7")?;

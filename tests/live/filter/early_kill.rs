@@ -86,9 +86,12 @@ fn killed_at_execve_of_exec(rig: &mut Rig) -> Outcome {
     rig.delete()
 }
 
-/// A profile that denies execve, all calls that end a process, and the one that reports the error.
+/// A profile that denies execve, all calls that end a process, and those that report the error.
 fn no_exit_and_no_error() -> Json {
-    profile(vec![at_execve("SCMP_ACT_ERRNO"), rule("SCMP_ACT_ERRNO", &["exit", "exit_group", "sendto"])])
+    profile(vec![
+        at_execve("SCMP_ACT_ERRNO"),
+        rule("SCMP_ACT_ERRNO", &["exit", "exit_group", "send", "sendto"]),
+    ])
 }
 
 fn process_exits_if_exit_is_denied(rig: &mut Rig) -> Outcome {

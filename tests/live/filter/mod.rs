@@ -57,6 +57,19 @@ pub fn rule(action: &str, names: &[&str]) -> Json {
     json!({"names": (names.to_vec()), "action": action})
 }
 
+/// Calls of mote that have another name on CPUs of 32 bits.
+const SETGROUPS: &str = if IS_32_BIT { "setgroups32" } else { "setgroups" };
+const SETRESGID: &str = if IS_32_BIT { "setresgid32" } else { "setresgid" };
+const SETRESUID: &str = if IS_32_BIT { "setresuid32" } else { "setresuid" };
+const IS_32_BIT: bool = cfg!(target_pointer_width = "32");
+
+/// The call with which a process of mote reports an error, except for one that waits for `start`: that is sendto(2).
+const SEND: &str = match () {
+    () if cfg!(target_arch = "x86") => "socketcall",
+    () if cfg!(any(target_arch = "arm", target_arch = "powerpc64")) => "send",
+    () => "sendto",
+};
+
 /// Actions that kill a process without a handler for SIGSYS.
 const KILLS: [&str; 4] = ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"];
 

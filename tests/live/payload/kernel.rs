@@ -124,7 +124,7 @@ pub fn syscall(words: &[&str]) {
     };
     let mut arguments = [0; 6];
     for (place, part) in arguments.iter_mut().zip(parts) {
-        *place = part.parse::<libc::c_long>().unwrap_or(0).cast_unsigned();
+        *place = part.parse::<i64>().unwrap_or(0) as libc::c_ulong;
     }
     print_result(&format!("syscall:{words}"), sys::seccomp::call(number, arguments));
 }
