@@ -59,7 +59,7 @@ const FAILED: u8 = b'E';
 /// The length of tag, error kind and errno, which precede the text.
 const HEADER: usize = 4;
 
-/// The offset of the errno in a packet: two bytes, little-endian.
+/// The offset of the errno in a packet: two bytes, in the order of the CPU.
 pub(super) const ERRNO_AT: usize = 2;
 
 /// The maximal length of a packet.

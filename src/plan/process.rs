@@ -134,6 +134,7 @@ impl<'a> ProcessPlan<'a> {
             env: &self.env,
             signals: self.signals,
             waits_for: waits,
+            releases_memory: self.releases_memory,
         };
         let mut denials = Denials::new(filter, config, self.no_new_privileges);
         behind.calls(&mut |need, call| denials.check(need, call));

@@ -48,6 +48,8 @@ pub struct AfterFilter<'p> {
     pub env: &'p env::Plan<'p>,
     pub signals: signals::Plan,
     pub waits_for: WaitsFor,
+    /// Whether the calls from the wait for `start` on are those of a list (`sys/call_list.rs`), and not those of rustix.
+    pub releases_memory: bool,
 }
 
 impl AfterFilter<'_> {
@@ -57,7 +59,14 @@ impl AfterFilter<'_> {
             self.early(report);
         }
         report(Need::Success, Call { name: "execve", arguments: &[] });
-        report(Need::ErrorReport, Call { name: SEND, arguments: &[] });
+        let senders: &[_] = match (self.releases_memory, self.no_new_privileges) {
+            (false, _) => &[SEND],
+            (true, false) => &[SEND, "sendto"],
+            (true, true) => &["sendto"],
+        };
+        for name in senders {
+            report(Need::ErrorReport, Call { name, arguments: &[] });
+        }
         report(Need::ErrorReport, Call { name: "exit_group", arguments: &[1] });
     }
 
@@ -69,6 +78,7 @@ impl AfterFilter<'_> {
         let waits = match self.waits_for {
             WaitsFor::ExecParent => &[][..],
             WaitsFor::Parent => &[SEND],
+            WaitsFor::StartSocket if self.releases_memory => &[SEND, "accept4", "recvfrom"],
             WaitsFor::StartSocket => &[SEND, ACCEPT],
         };
         for name in exec::FINDING.iter().chain(waits).chain(&[RECEIVE, "rt_sigprocmask"]) {

@@ -136,7 +136,7 @@ fn memory_at_the_end_of_run_and_create(rig: &mut Rig) -> Outcome {
 }
 
 fn page_size() -> u64 {
-    sys::page_size().cast_unsigned()
+    sys::page_size() as u64
 }
 
 fn only_mote(rig: &Rig) -> Outcome {

@@ -20,6 +20,7 @@ tests![
     filter_that_allows_nothing_is_rejected,
     calls_with_errno_0_are_rejected,
     denied_by_arguments_is_rejected,
+    denied_call_of_the_wait_for_start_is_rejected,
     denied_call_is_rejected_by_exec,
     bpf_program_of_an_annotation_is_rejected,
     rejected_calls_are_those_made_by_run,
@@ -78,6 +79,17 @@ fn calls_with_errno_0_are_rejected(rig: &mut Rig) -> Outcome {
         bundle.remove("hooks");
         bundle.set("process.noNewPrivileges", true);
         rig.report(&mut bundle, &["id"])?.is("uid", "7 7 7")?;
+    }
+    Ok(())
+}
+
+/// Where rustix makes other calls (socketcall(2)), too: the wait is a list of system calls.
+fn denied_call_of_the_wait_for_start_is_rejected(rig: &mut Rig) -> Outcome {
+    for call in ["accept4", "recvfrom"] {
+        let bundle = filtered(rig, false, profile(vec![rule("SCMP_ACT_ERRNO", &[call])]))?;
+        let words = format!("linux.seccomp: syscalls[0]: SCMP_ACT_ERRNO denies {call}, ");
+        run(&mut rig.launch("create", &bundle, &[])?, "")?.failure(&[&words])?;
+        rig.nothing_left()?;
     }
     Ok(())
 }
