@@ -23,7 +23,7 @@ const PID_FS_MAGIC: u64 = 0x5049_4446;
 pub struct Identity {
     /// 0 if there is no process (yet).
     pub pid: i32,
-    /// The inode of its pidfd; 0 if the kernel has no pidfs.
+    /// The inode of its pidfd; 0 if the kernel has no pidfs, or a number does not stand for one process.
     pub inode: u64,
     /// Its start time if there is no inode; otherwise 0.
     pub start_time: u64,
@@ -76,7 +76,11 @@ fn is_first(status: &[u8]) -> bool {
     numbers.is_some_and(|numbers| numbers.ends_with(b"\t1"))
 }
 
+/// 0 on 32-bit CPUs: there the inode of a process has another number each time that a pidfd of it is opened (linux 6.12).
 fn inode(pidfd: &OwnedFd) -> Result<u64> {
+    if cfg!(target_pointer_width = "32") {
+        return Ok(0);
+    }
     let magic = fstatfs(pidfd).on(format_args!("fstatfs pidfd"))?.f_type;
     match magic as u64 == PID_FS_MAGIC {
         true => Ok(fstat(pidfd).on(format_args!("fstat pidfd"))?.st_ino),
