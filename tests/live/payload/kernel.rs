@@ -147,8 +147,9 @@ pub fn schedule(_: &[&str]) {
     let [policy, nice, io] = sys::schedule::current();
     // personality(2) hides PER_LINUX32 on IBM Z and POWER.
     let personality = fs::read_to_string("/proc/self/personality").unwrap_or_default();
-    let personality = personality.trim_start_matches('0').trim_end();
-    print("schedule", format!("{policy} {nice} {io:#x} 0x{personality:0>1}"));
+    // ADDR_LIMIT_32BIT, which a kernel of 32-bit ARM always sets.
+    let personality = u32::from_str_radix(personality.trim_end(), 16).unwrap_or_default() & !0x80_0000;
+    print("schedule", format!("{policy} {nice} {io:#x} {personality:#x}"));
 }
 
 /// The CPU affinity, in the kernel's list format.
