@@ -296,7 +296,8 @@ impl CallList {
     }
 
     /// Adds the calls that unmap all memory but the list and the page with the address `code`. Last comes the stack, or the
-    /// vDSO, which is above the stack on IBM Z, and on x86-64 in older kernels. Where the kernel refuses a range (mseal(2), the vDSO of some kernels), it stays.
+    /// vDSO, which is above the stack on IBM Z, and on x86-64 in older kernels. Where the kernel refuses a range (mseal(2),
+    /// the vDSO of some kernels), it stays.
     pub fn unmap_others(&mut self, code: usize) {
         let (list, code) = ((self.start, self.size), (code, page_size()));
         let kept = if list < code { [list, code] } else { [code, list] };

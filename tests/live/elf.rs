@@ -12,68 +12,37 @@ pub struct Program {
 }
 
 /// `exit(7)` in the instructions of this CPU.
-#[cfg(target_arch = "x86_64")]
 pub static EXIT_7: Program = Program {
-    class: 2,
-    is_big_endian: false,
-    machine: 62,
-    flags: 0,
+    class: if cfg!(target_pointer_width = "64") { 2 } else { 1 },
+    is_big_endian: cfg!(target_endian = "big"),
+    machine: OWN.0,
+    flags: OWN.1,
+    code: OWN.2,
+};
+
+/// The machine, its flags, and the instructions.
+const OWN: (u16, u32, &[u8]) = match () {
     // mov $7, %edi; mov $60, %eax; syscall
-    code: &[0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05],
-};
-#[cfg(target_arch = "x86")]
-pub static EXIT_7: Program = Program {
-    class: 1,
-    is_big_endian: false,
-    machine: 3,
-    flags: 0,
+    () if cfg!(target_arch = "x86_64") => (62, 0, &[0xbf, 7, 0, 0, 0, 0xb8, 60, 0, 0, 0, 0x0f, 0x05]),
     // mov $7, %ebx; mov $1, %eax; int $0x80
-    code: &[0xbb, 7, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0xcd, 0x80],
-};
-#[cfg(target_arch = "aarch64")]
-pub static EXIT_7: Program = Program {
-    class: 2,
-    is_big_endian: false,
-    machine: 183,
-    flags: 0,
+    () if cfg!(target_arch = "x86") => (3, 0, &[0xbb, 7, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0xcd, 0x80]),
     // mov x0, #7; mov x8, #93; svc 0
-    code: &[0xe0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4],
-};
-#[cfg(target_arch = "riscv64")]
-pub static EXIT_7: Program = Program {
-    class: 2,
-    is_big_endian: false,
-    machine: 243,
-    flags: 0,
+    () if cfg!(target_arch = "aarch64") => {
+        (183, 0, &[0xe0, 0, 0x80, 0xd2, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4])
+    }
     // li a0, 7; li a7, 93; ecall
-    code: &[0x13, 0x05, 0x70, 0, 0x93, 0x08, 0xd0, 0x05, 0x73, 0, 0, 0],
-};
-#[cfg(target_arch = "arm")]
-pub static EXIT_7: Program = Program {
-    class: 1,
-    is_big_endian: false,
-    machine: 40,
-    flags: 0x0500_0200,
+    () if cfg!(target_arch = "riscv64") => {
+        (243, 0, &[0x13, 0x05, 0x70, 0, 0x93, 0x08, 0xd0, 0x05, 0x73, 0, 0, 0])
+    }
     // mov r0, #7; mov r7, #1; svc 0
-    code: &[0x07, 0, 0xa0, 0xe3, 0x01, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef],
-};
-#[cfg(target_arch = "powerpc64")]
-pub static EXIT_7: Program = Program {
-    class: 2,
-    is_big_endian: false,
-    machine: 21,
-    flags: 2,
+    () if cfg!(target_arch = "arm") => {
+        (40, 0x0500_0200, &[7, 0, 0xa0, 0xe3, 1, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef])
+    }
     // li 3, 7; li 0, 1; sc
-    code: &[0x07, 0, 0x60, 0x38, 0x01, 0, 0, 0x38, 0x02, 0, 0, 0x44],
-};
-#[cfg(target_arch = "s390x")]
-pub static EXIT_7: Program = Program {
-    class: 2,
-    is_big_endian: true,
-    machine: 22,
-    flags: 0,
+    () if cfg!(target_arch = "powerpc64") => (21, 2, &[7, 0, 0x60, 0x38, 1, 0, 0, 0x38, 2, 0, 0, 0x44]),
     // lghi %r2, 7; svc 1
-    code: &[0xa7, 0x29, 0, 7, 0x0a, 1],
+    () if cfg!(target_arch = "s390x") => (22, 0, &[0xa7, 0x29, 0, 7, 0x0a, 1]),
+    () => panic!("no instructions for this CPU"),
 };
 
 impl Program {

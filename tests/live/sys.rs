@@ -262,16 +262,17 @@ pub fn umask() -> u32 {
     }
 }
 
+/// An argument of prctl(2) that is not used: it is variadic, and reads words.
+const NONE: libc::c_ulong = 0;
+
 /// The result of a `prctl` operation that takes no pointer and changes nothing.
 pub fn prctl(option: i32, argument: libc::c_ulong) -> i32 {
-    const NONE: libc::c_ulong = 0;
     // SAFETY: the options used take no pointer.
     unsafe { libc::prctl(option, argument, NONE, NONE, NONE) }
 }
 
 /// Whether a capability is in the ambient set.
 pub fn ambient(capability: libc::c_ulong) -> bool {
-    const NONE: libc::c_ulong = 0;
     // SAFETY: takes no pointer.
     unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, capability, NONE, NONE) == 1 }
 }

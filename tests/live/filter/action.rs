@@ -58,7 +58,6 @@ fn errno_of_the_rule(rig: &mut Rig) -> Outcome {
     inside.is("syscall:getegid", "0")
 }
 
-/// The default profile of docker: a list of allowed calls.
 fn errno_by_default(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
     let mut section = docker()?;

@@ -2,7 +2,7 @@
 
 use std::io::Result;
 
-use super::check;
+use super::{NONE, check};
 
 /// Ignores every signal, and blocks them.
 pub fn ignore_and_block_signals() {
@@ -66,7 +66,6 @@ pub fn become_user_with_capabilities(id: u32) -> Result<()> {
 
 /// Makes all capabilities ambient, so that they are kept across execve(2).
 pub fn keep_capabilities() -> Result<()> {
-    const NONE: libc::c_ulong = 0;
     let [_, permitted, _] = super::capabilities();
     set_capabilities(permitted)?;
     for number in (0..64).filter(|number| permitted >> number & 1 == 1) {
