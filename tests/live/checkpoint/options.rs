@@ -60,7 +60,8 @@ fn pre_dump_chain(rig: &mut Rig) -> Outcome {
         }
         Ok(total)
     };
-    holds("the last dump is smaller", size(3)? < size(1)?)?;
+    let (first, last) = (size(1)?, size(3)?);
+    holds(&format!("the last dump, of {last} bytes, is smaller than {first}"), last < first)?;
     fs::rename(path(3), images(rig))?;
     let mut running = restore(rig, &bundle, &[])?;
     signal(rig)?;

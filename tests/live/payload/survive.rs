@@ -22,6 +22,8 @@ fn pattern() -> Vec<u8> {
 /// of sockets.
 pub fn survive(words: &[&str]) {
     sys::block_signals();
+    // khugepaged would make all of the memory one page of 2 MB, and this page one that was written since the last dump.
+    sys::prctl(libc::PR_SET_THP_DISABLE, 1);
     let (memory, runs) = (pattern(), Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&runs);
     // It sleeps, so that CRIU finds it in a system call.
