@@ -154,10 +154,9 @@ impl<'r, 'a> Restoration<'r, 'a> {
         self.encode(&mut options, &restoring, &links);
         directories.remove_logs(LOG);
         let restored = self.call(&mut restoring, &options);
-        let Restoring { pid, pidfd, connection, .. } = restoring;
+        let Restoring { pid, connection, .. } = restoring;
         let has_refused = connection.has_refused;
-        // Without a connection it gives up.
-        drop(connection);
+        let pidfd = connection.close();
         match restored {
             Ok(()) => {
                 reap(&pidfd);

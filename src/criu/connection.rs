@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 use super::message::{Kind, Reply, acknowledgement, feature_check, version};
@@ -13,10 +13,12 @@ use super::program::Version;
 use super::wire::Writer;
 use crate::error::{Error, Kind as ErrorKind, On, Result};
 use crate::os::scm_rights::receive_text;
+use crate::sys::pidfd::wait_while;
 
-/// This process's end of the socket pair.
+/// This process's end of the socket pair, and the process at the other.
 pub struct Connection {
     socket: OwnedFd,
+    pidfd: OwnedFd,
     buffer: Vec<u8>,
     /// Whether CRIU has ended.
     pub is_lost: bool,
@@ -35,12 +37,24 @@ const FAILED: u8 = 0xff;
 pub type Notify<'n> = dyn FnMut(&Reply<'_>, Option<OwnedFd>) -> Result<()> + 'n;
 
 impl Connection {
-    /// A connection, and the end for CRIU.
-    pub fn pair() -> Result<(Self, OwnedFd)> {
+    /// The sockets: that of a connection, and that for CRIU.
+    pub fn sockets() -> Result<(OwnedFd, OwnedFd)> {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
-        let (socket, other) =
+        let (own, other) =
             socketpair(AddressFamily::UNIX, kind, flags, None).on(format_args!("socketpair"))?;
-        Ok((Connection { socket, buffer: vec![0; LARGEST], is_lost: false, has_refused: false }, other))
+        // Only of this end: CRIU reads without it.
+        ioctl_fionbio(&own, true).on(format_args!("ioctl FIONBIO"))?;
+        Ok((own, other))
+    }
+
+    /// The connection to the process of a pidfd.
+    pub fn new(socket: OwnedFd, pidfd: OwnedFd) -> Self {
+        Connection { socket, pidfd, buffer: vec![0; LARGEST], is_lost: false, has_refused: false }
+    }
+
+    /// Closes the connection, by which CRIU gives up or exits; returns its pidfd.
+    pub fn close(self) -> OwnedFd {
+        self.pidfd
     }
 
     /// Sends a request, and returns the reply. If a notification cannot be handled, CRIU gives up, and the error is
@@ -114,9 +128,10 @@ impl Connection {
 
     fn receive(&mut self) -> Result<(usize, Option<OwnedFd>)> {
         let mut fd = [None];
+        wait_while(Some(&self.socket), &self.pidfd, None).on(format_args!("criu: poll"))?;
         let length = match receive_text(self.socket.as_fd(), &mut self.buffer, &mut fd) {
-            // It was killed before it had read the request.
-            Err(error) if error.is(Errno::CONNRESET) => 0,
+            // It was killed before it had read the request; or a process that it has started still has its end.
+            Err(error) if error.is(Errno::CONNRESET) || error.is(Errno::AGAIN) => 0,
             length => length?,
         };
         let [fd] = fd;

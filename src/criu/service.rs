@@ -17,7 +17,6 @@ use crate::sys::pidfd::reap;
 /// A running service.
 pub struct Service {
     connection: Connection,
-    pidfd: OwnedFd,
     output: OwnedFd,
 }
 
@@ -31,7 +30,7 @@ impl Service {
         let null = open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let null = null.on(format_args!("openat /dev/null"))?;
         let output = memfd_create(c"output", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))?;
-        let (connection, socket) = Connection::pair()?;
+        let (own, socket) = Connection::sockets()?;
         let command = program.command(&socket);
         let strings = command.strings();
         error::reserve();
@@ -46,7 +45,7 @@ impl Service {
             exit(127)
         };
         let (_, pidfd) = spawn(0, None, child).on(format_args!("clone3"))?;
-        Ok(Service { connection, pidfd, output })
+        Ok(Service { connection: Connection::new(own, pidfd), output })
     }
 
     /// The connection.
@@ -57,10 +56,9 @@ impl Service {
     /// Ends the service: without a connection it exits. Returns `result`; to an error are added the output of CRIU, which is
     /// empty once it has opened its log, and how it has ended, if it was not ended here.
     pub fn end<T>(self, result: Result<T>) -> Result<T> {
-        let Service { connection, pidfd, output } = self;
+        let Service { connection, output } = self;
         let is_lost = connection.is_lost;
-        drop(connection);
-        let end = reap(&pidfd);
+        let end = reap(&connection.close());
         result.map_err(|mut error| {
             let mut space = [0u8; MAX_OUTPUT];
             let count = pread(&output, &mut space[..], 0).unwrap_or(0);

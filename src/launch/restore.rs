@@ -52,7 +52,6 @@ use crate::sys::signal::send_to_child;
 /// The CRIU service that will restore a container.
 pub struct Restoring {
     pub pid: Pid,
-    pub pidfd: OwnedFd,
     pub connection: Connection,
     /// The namespaces that the container joins by path, in the order of the plan. CRIU has those of networks and PIDs by the
     /// same numbers.
@@ -146,7 +145,7 @@ pub fn launch(
     open_trees(plan, &namespaces)?;
     let root = plan.rootfs.copy_root()?;
     let list = memfd_create(c"mounts", MemfdFlags::CLOEXEC).on(format_args!("memfd_create"))?;
-    let (connection, socket) = Connection::pair()?;
+    let (own, socket) = Connection::sockets()?;
     let command = program.command(&socket);
     let mut passed = alloc::vec![&socket];
     for kind in [NamespaceKind::Network, NamespaceKind::Pid] {
@@ -175,7 +174,10 @@ pub fn launch(
         .and_then(|()| read_list(&list));
     drop(plan.rootfs.take_trees().collect::<Vec<_>>());
     match executed {
-        Ok(mounts) => Ok(Restoring { pid, pidfd, connection, namespaces, mounts, places }),
+        Ok(mounts) => {
+            let connection = Connection::new(own, pidfd);
+            Ok(Restoring { pid, connection, namespaces, mounts, places })
+        }
         Err(error) => {
             kill(pid, &pidfd);
             Err(error)

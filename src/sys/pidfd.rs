@@ -18,8 +18,8 @@ pub fn wait_for(pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
     wait_while(None, pidfd, seconds)
 }
 
-/// Waits until the process has ended, at most `seconds`, or until the process `other` has ended; `false` if the process
-/// itself has not ended.
+/// Waits until the process has ended, at most `seconds`, or until `other` is readable: another process has ended, or a socket has
+/// a message. `false` if the process itself has not ended.
 pub fn wait_while(other: Option<&OwnedFd>, pidfd: &OwnedFd, seconds: Option<u32>) -> Result<bool> {
     let limit = seconds.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
     let mut fds = [pidfd, other.unwrap_or(pidfd)].map(|fd| PollFd::new(fd, PollFlags::IN));

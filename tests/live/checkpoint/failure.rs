@@ -14,6 +14,7 @@ tests![
     "checkpoint",
     criu_is_missing,
     criu_gets_nothing_of_the_caller,
+    criu_dies_and_leaves_a_process,
     wrong_state_is_rejected,
     dump_that_fails,
     restore_that_fails,
@@ -62,21 +63,28 @@ impl Drop for Removed {
     }
 }
 
-/// A program in place of CRIU prints its environment and its file descriptors: PATH (a shell adds others), the standard
-/// ones and the socket.
-fn criu_gets_nothing_of_the_caller(rig: &mut Rig) -> Outcome {
-    let mut bundle = rig.bundle()?;
-    let _running = container(rig, &mut bundle, &["wait", "1"])?;
+/// A script in place of CRIU: its directory, and a PATH with it.
+fn instead_of_criu(rig: &Rig, script: &str) -> Outcome<(Removed, String)> {
     // Not below /tmp, which a restore covers.
     let bin = Removed(std::path::PathBuf::from(format!("/var/tmp/{}", rig.id)));
     let program = bin.0.join("criu");
     fs::create_dir(&bin.0)?;
-    fs::write(
-        &program,
-        "#!/bin/sh\nexport -p | grep -c .\nexport -p | grep SECRET\nfor fd in /proc/$$/fd/*; do echo ${fd##*/}; done\n",
-    )?;
+    fs::write(&program, format!("#!/bin/sh\n{script}"))?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     let path = format!("{}:{}", bin.0.display(), std::env::var("PATH").unwrap_or_default());
+    Ok((bin, path))
+}
+
+/// Prints its environment and its file descriptors: PATH (a shell adds others), the standard ones and the socket.
+const PRINT: &str = "export -p | grep -c .
+export -p | grep SECRET
+for fd in /proc/$$/fd/*; do echo ${fd##*/}; done
+";
+
+fn criu_gets_nothing_of_the_caller(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = container(rig, &mut bundle, &["wait", "1"])?;
+    let (_bin, path) = instead_of_criu(rig, PRINT)?;
     let open = fs::File::open("/dev/null")?;
     let with = |mut command: std::process::Command| -> Outcome<crate::command::Output> {
         let number = std::os::fd::AsRawFd::as_raw_fd(&open);
@@ -98,6 +106,24 @@ fn criu_gets_nothing_of_the_caller(rig: &mut Rig) -> Outcome {
     // The shell has the script and the directory open.
     holds(&format!("only the standard ones and the socket: {numbers:?}"), numbers.len() <= 6)?;
     holds("not that of the caller", !numbers.contains(&"77"))?;
+    rig.nothing_left()
+}
+
+/// A process that CRIU has started still has its end of the socket.
+fn criu_dies_and_leaves_a_process(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    let _running = container(rig, &mut bundle, &["wait", "1"])?;
+    let (bin, path) =
+        instead_of_criu(rig, "sleep 1000 >/dev/null 2>&1 &\necho $! >${0%/*}/left\nkill -9 $$\n")?;
+    let images = images(rig).display().to_string();
+    let mut command = rig.command(&["checkpoint", "--image-path", &images, &rig.id]);
+    let failed = run(command.env("PATH", &path), "");
+    sys::kill(fs::read_to_string(bin.0.join("left"))?.trim().parse()?, libc::SIGKILL)?;
+    failed?.failure(&["criu has ended without a reply: killed by SIGKILL"])?;
+    rig.status_is("running")?;
+    rig.delete()?;
+    let failed = run(restore_command(rig, &bundle, &["--detach"])?.env("PATH", &path), "")?;
+    failed.failure(&["criu has ended without a reply"])?;
     rig.nothing_left()
 }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::{container, dump, images, needs_criu, restore_command, signal};
+use crate::bundle::Bundle;
 use crate::check::{Outcome, Stop, fail, holds, same};
 use crate::command;
 use crate::rig::Rig;
@@ -14,26 +15,30 @@ use crate::{sys, tests};
 tests![
     "killed",
     alone: true,
-    checkpoint_killed_before_each_call,
+    checkpoint_killed_before_every_second_call,
     restore_killed_before_every_third_call,
     criu_killed_during_a_dump,
+    criu_killed_during_a_restore,
+    criu_killed_during_a_restore_without_a_cgroup,
 ];
 
 /// More system calls than any command here makes.
 const MOST: u32 = 1000;
 
-fn checkpoint_killed_before_each_call(rig: &mut Rig) -> Outcome {
+/// Each time CRIU dumps the container, as far as it comes.
+fn checkpoint_killed_before_every_second_call(rig: &mut Rig) -> Outcome {
     needs_criu(rig)?;
     let mut bundle = rig.bundle()?;
     let mut running = container(rig, &mut bundle, &["survive", "/tmp/file"])?;
     let path = images(rig).display().to_string();
-    for number in 0..MOST {
+    for number in (0..MOST).step_by(2) {
         let mut command = rig.command(&["checkpoint", "--leave-running", "--image-path", &path, &rig.id]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let killed = killed_at(&mut command, number)?;
         rig.status_is("running")?;
         signal(rig)?;
-        let state = format!("state={} true {}", number + 1, number + 1);
+        let count = number / 2 + 1;
+        let state = format!("state={count} true {count}");
         same(&format!("call {number}: the state"), running.lines.next()?, state)?;
         if !killed {
             holds("more than 50 system calls", number > 50)?;
@@ -103,6 +108,47 @@ fn criu_killed_during_a_dump(rig: &mut Rig) -> Outcome {
     holds(&format!("it continues in most cases, but has ended {ended} times"), ended < 10)?;
     rig.delete()?;
     rig.nothing_left()
+}
+
+/// Nothing is left, whatever CRIU had restored at that moment.
+fn criu_killed_during_a_restore(rig: &mut Rig) -> Outcome {
+    kill_restores(rig, rig.bundle()?)
+}
+
+/// No cgroup has the processes that CRIU leaves.
+fn criu_killed_during_a_restore_without_a_cgroup(rig: &mut Rig) -> Outcome {
+    let mut bundle = rig.bundle()?;
+    bundle.remove("linux.cgroupsPath");
+    rig.globals.extend(["--cgroup-manager".into(), "disabled".into()]);
+    kill_restores(rig, bundle)
+}
+
+fn kill_restores(rig: &Rig, mut bundle: Bundle) -> Outcome {
+    needs_criu(rig)?;
+    let _running = container(rig, &mut bundle, &["fork", "3", "survive", "/tmp/file"])?;
+    dump(rig, &[])?.success()?;
+    for number in 1..=20 {
+        let mut restoring = command::start(&mut restore_command(rig, &bundle, &["--detach"])?, false)?;
+        // Moments from the start to the end of the restore.
+        std::thread::sleep(Duration::from_millis(30 * number));
+        for criu in children(restoring.pid())? {
+            // It may have ended.
+            let _ = sys::kill(criu, libc::SIGKILL);
+        }
+        let (status, errors) = restoring.status()?;
+        match status.success() {
+            true => rig.delete()?,
+            false => holds(
+                &format!("{number}: {errors}"),
+                errors.contains("criu") || errors.contains("prepares the restore died: killed by SIGKILL"),
+            )?,
+        }
+        match rig.nothing_left() {
+            Err(Stop::Fail(why)) => return fail(format_args!("{number}: {why}")),
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// The children of a process.

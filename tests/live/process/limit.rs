@@ -35,17 +35,19 @@ fn limit(kind: &str, soft: i64, hard: i64) -> Json {
 
 /// Every resource, with different values that are all below the caller's limits.
 fn limits_are_set(rig: &mut Rig) -> Outcome {
+    // To a 32-bit kernel, 4 GiB are unlimited.
+    let large = if cfg!(target_pointer_width = "64") { 1 << 32 } else { 1 << 30 };
     let kinds = [
         ("CPU", 1000, 2000),
         ("FSIZE", 1 << 30, 1 << 31),
-        ("DATA", 1 << 31, 1 << 32),
+        ("DATA", large / 2, large),
         ("STACK", 1 << 20, 1 << 23),
         ("CORE", 0, 4096),
-        ("RSS", 1 << 31, 1 << 32),
+        ("RSS", large / 2, large),
         ("NPROC", 1000, 2000),
         ("NOFILE", 512, 1024),
         ("MEMLOCK", 4096, 8192),
-        ("AS", 1 << 32, 1 << 33),
+        ("AS", large, large * 2),
         ("LOCKS", 11, 12),
         ("SIGPENDING", 13, 14),
         ("MSGQUEUE", 4096, 8192),
