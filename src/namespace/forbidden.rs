@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use rustix::fs::CWD;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -23,6 +24,8 @@ pub fn explain(error: &mut Error, user: bool) {
     let denied = error.is(Errno::PERM) || error.is(Errno::ACCESS);
     if creates && error.is(Errno::NOSPC) {
         error.append(format_args!(": {}", limit(&sysctl)));
+    } else if let Some(why) = (creates && error.is(Errno::INVAL)).then(|| unknown(&is_there)).flatten() {
+        error.append(format_args!(": {why}"));
     } else if let Some(why) = (user && denied).then(|| denial(creates, &sysctl)).flatten() {
         error.append(format_args!(": {why}"));
     }
@@ -43,6 +46,18 @@ fn limit(sysctl: &dyn Fn(&str) -> Option<String>) -> String {
         [] => "a limit user.max_*_namespaces is reached, or namespaces are nested more than 32 deep".into(),
         names => format!("sysctl {} is 0", names.join(", ")),
     }
+}
+
+/// Whether the kernel has namespaces of this kind (namespaces(7), "The /proc/pid/ns/ directory"); true if that is unknown.
+fn is_there(kind: &str) -> bool {
+    let find = |proc: OwnedFd| statat(proc, format!("self/ns/{kind}"), AtFlags::SYMLINK_NOFOLLOW).map(drop);
+    procfs::open().ok().map(find) != Some(Err(Errno::NOENT))
+}
+
+/// EINVAL: the kernel may not have namespaces of a kind, such as time namespaces on 32-bit ARM.
+fn unknown(is_there: &dyn Fn(&str) -> bool) -> Option<String> {
+    let missing: Vec<&str> = LIMITS.into_iter().filter(|kind| !is_there(kind)).collect();
+    (!missing.is_empty()).then(|| format!("this kernel has no namespaces of kind {}", missing.join(", ")))
 }
 
 fn denial(creates: bool, sysctl: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -93,6 +108,11 @@ mod tests {
         let zero = with(&[("user.max_user_namespaces", "0"), ("user.max_net_namespaces", "0")]);
         assert_eq!(limit(&zero), "sysctl user.max_user_namespaces, user.max_net_namespaces is 0");
         assert!(limit(&with(&[("user.max_user_namespaces", "5")])).contains("max_*"));
+        assert_eq!(
+            unknown(&|kind| kind != "time").as_deref(),
+            Some("this kernel has no namespaces of kind time")
+        );
+        assert_eq!(unknown(&|_| true), None);
         let debian = with(&[("kernel.unprivileged_userns_clone", "0")]);
         assert!(denial(true, &debian).unwrap().ends_with("kernel.unprivileged_userns_clone is 0"));
         assert_eq!(denial(false, &debian), None);

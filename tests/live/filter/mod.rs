@@ -49,6 +49,10 @@ fn docker() -> Outcome<Json> {
     if cfg!(target_endian = "big") {
         section.remove("architectures");
     }
+    if cfg!(target_arch = "arm") {
+        // docker adds them on ARM; programs use them when they start.
+        section.set("syscalls[+]", rule("SCMP_ACT_ALLOW", &["cacheflush", "set_tls"]));
+    }
     Ok(section)
 }
 

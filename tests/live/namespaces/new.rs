@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::{needs_time, on_host};
+use super::{has_time, needs_time, on_host};
 use crate::bundle::Bundle;
 use crate::check::{Outcome, contains, different, same, skip, skip_allowed};
 use crate::rig::{Rig, Runtime};
@@ -134,6 +134,11 @@ fn new_cgroup(rig: &mut Rig) -> Outcome {
 }
 
 fn new_time(rig: &mut Rig) -> Outcome {
+    if rig.is(Runtime::Mote) && !has_time() {
+        let mut bundle = rig.bundle()?;
+        bundle.namespace("time", None);
+        return rig.rejected(&bundle, &["invalid argument: this kernel has no namespaces of kind time"]);
+    }
     is_new(rig, "time")
 }
 
@@ -167,7 +172,7 @@ fn hosts_time(rig: &mut Rig) -> Outcome {
 
 fn all_are_new_together(rig: &mut Rig) -> Outcome {
     let mut bundle = rig.bundle()?;
-    let time = rig.is(Runtime::Mote) && !rig.denies("clone3");
+    let time = needs_time(rig).is_ok() && !rig.denies("clone3");
     for (kind, _) in KINDS {
         if *kind != "time" || time {
             add_new(rig, &mut bundle, kind)?;

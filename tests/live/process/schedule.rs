@@ -70,8 +70,8 @@ fn io_priority(rig: &mut Rig) -> Outcome {
 }
 
 fn personality_of_32_bits(rig: &mut Rig) -> Outcome {
-    if cfg!(target_arch = "riscv64") {
-        return skip_allowed("execve(2) resets it on riscv64");
+    if cfg!(any(target_arch = "arm", target_arch = "riscv64")) {
+        return skip_allowed("execve(2) resets it on ARM and RISC-V");
     }
     let mut bundle = rig.bundle()?;
     bundle.set("linux.personality", json!({"domain": "LINUX32"}));
