@@ -137,7 +137,7 @@ fn new_time(rig: &mut Rig) -> Outcome {
     if rig.is(Runtime::Mote) && !has_time() {
         let mut bundle = rig.bundle()?;
         bundle.namespace("time", None);
-        return rig.rejected(&bundle, &["invalid argument: this kernel has no namespaces of kind time"]);
+        return rig.rejected(&bundle, &["this kernel has no namespaces of kind time: invalid argument"]);
     }
     is_new(rig, "time")
 }
