@@ -76,10 +76,7 @@ fn clean_up_succeeds(rig: &Rig, round: u32) -> Outcome {
     if delete.code() != 0 || (rig.is(Runtime::Mote) && !delete.stderr.is_empty()) {
         return failure("delete", &delete);
     }
-    match rig.nothing_left() {
-        Err(crate::check::Stop::Fail(why)) => fail(format_args!("round {round}: {why}")),
-        other => other,
-    }
+    rig.nothing_left_after(format_args!("round {round}"))
 }
 
 /// Kills a command after delays spread evenly over a little more than its duration.

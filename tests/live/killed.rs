@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::bundle::Bundle;
 use crate::cgroups::systemd;
-use crate::check::{Outcome, Stop, fail, holds, same, skip_allowed};
+use crate::check::{Outcome, fail, holds, same, skip_allowed};
 use crate::cleanup::cgroups;
 use crate::command::Running;
 use crate::filter::{profile, rule};
@@ -57,10 +57,7 @@ fn killed_before_each_call(rig: &Rig, mut prepare: impl FnMut() -> Outcome<Comma
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let killed = killed_at(&mut command, number)?;
         is_consistent(rig, number)?;
-        match rig.nothing_left() {
-            Err(Stop::Fail(why)) => return fail(format_args!("call {number}: {why}")),
-            other => other?,
-        }
+        rig.nothing_left_after(format_args!("call {number}"))?;
         if !killed {
             return holds("more than 20 system calls", number > 20);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::bundle::Bundle;
-use crate::check::{Outcome, contains, fail, holds, same, skip_allowed};
+use crate::check::{Outcome, Stop, contains, fail, holds, same, skip_allowed};
 use crate::command::{Output, Running, run, start};
 use crate::json::Json;
 use crate::report::Report;
@@ -333,6 +333,14 @@ impl<'a> Rig<'a> {
             [] => Ok(()),
             found => fail(format_args!("left behind: {}", found.join(", "))),
         }
+    }
+
+    /// [`Rig::nothing_left`]; `what` begins the error.
+    pub fn nothing_left_after(&self, what: impl std::fmt::Display) -> Outcome {
+        self.nothing_left().map_err(|stop| match stop {
+            Stop::Fail(why) => Stop::Fail(format!("{what}: {why}")),
+            other => other,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{container, dump, images, needs_criu, restore_command, signal};
 use crate::bundle::Bundle;
-use crate::check::{Outcome, Stop, fail, holds, same};
+use crate::check::{Outcome, fail, holds, same};
 use crate::command;
 use crate::rig::Rig;
 use crate::sys::trace::killed_at;
@@ -60,10 +60,7 @@ fn restore_killed_before_every_third_call(rig: &mut Rig) -> Outcome {
         let killed = killed_at(&mut command, number)?;
         let deleted = rig.mote(&["delete", "--force", &rig.id])?;
         same(&format!("call {number}: the errors of delete"), deleted.stderr.as_str(), "")?;
-        match rig.nothing_left() {
-            Err(Stop::Fail(why)) => return fail(format_args!("call {number}: {why}")),
-            other => other?,
-        }
+        rig.nothing_left_after(format_args!("call {number}"))?;
         if !killed {
             return holds("more than 100 system calls", number > 100);
         }
@@ -85,10 +82,7 @@ fn criu_killed_during_a_dump(rig: &mut Rig) -> Outcome {
         let mut dumping = command::start(&mut rig.command(&words), false)?;
         // Moments from the start to the end of the dump.
         std::thread::sleep(Duration::from_millis(25 * number));
-        for criu in children(dumping.pid())? {
-            // It may have ended.
-            let _ = sys::kill(criu, libc::SIGKILL);
-        }
+        kill_children(dumping.pid());
         let (status, errors) = dumping.status()?;
         holds(&format!("{number}: {errors}"), status.success() || errors.contains("criu"))?;
         count += 1;
@@ -131,10 +125,7 @@ fn kill_restores(rig: &Rig, mut bundle: Bundle) -> Outcome {
         let mut restoring = command::start(&mut restore_command(rig, &bundle, &["--detach"])?, false)?;
         // Moments from the start to the end of the restore.
         std::thread::sleep(Duration::from_millis(30 * number));
-        for criu in children(restoring.pid())? {
-            // It may have ended.
-            let _ = sys::kill(criu, libc::SIGKILL);
-        }
+        kill_children(restoring.pid());
         let (status, errors) = restoring.status()?;
         match status.success() {
             true => rig.delete()?,
@@ -143,16 +134,15 @@ fn kill_restores(rig: &Rig, mut bundle: Bundle) -> Outcome {
                 errors.contains("criu") || errors.contains("prepares the restore died: killed by SIGKILL"),
             )?,
         }
-        match rig.nothing_left() {
-            Err(Stop::Fail(why)) => return fail(format_args!("{number}: {why}")),
-            other => other?,
-        }
+        rig.nothing_left_after(number)?;
     }
     Ok(())
 }
 
-/// The children of a process.
-fn children(pid: i32) -> Outcome<Vec<i32>> {
+/// Kills the children of a process, of which mote has one: CRIU. They may have ended.
+fn kill_children(pid: i32) {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    for child in list.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+        let _ = sys::kill(child, libc::SIGKILL);
+    }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use super::join::{proc_path, user_namespace_of_a_process};
-use super::{has_time, needs_time};
+use super::needs_time;
 use crate::bundle::Bundle;
 use crate::check::{Outcome, different, same, skip_allowed};
 use crate::command::Running;
@@ -37,9 +37,9 @@ fn kinds(rig: &Rig) -> Vec<(&'static str, &'static str)> {
     kinds
 }
 
-/// All kinds that the kernel has, in the notation of the payload.
-fn unshared() -> &'static str {
-    if has_time() { "net,ipc,uts,pid,cgroup,time" } else { "net,ipc,uts,pid,cgroup" }
+/// These kinds in the notation of the payload.
+fn unshared(rig: &Rig) -> String {
+    kinds(rig).into_iter().map(|(_, file)| file).collect::<Vec<_>>().join(",")
 }
 
 /// A bundle that needs no rights over namespaces but its mount namespace.
@@ -100,19 +100,19 @@ fn joins_each(rig: &mut Rig, pid: i32, other: i32) -> Outcome {
 }
 
 fn owner_of_each_joined_namespace_is_the_joined_user_namespace(rig: &mut Rig) -> Outcome {
-    let (_holder, pid) = user_namespace_of_a_process(rig, &["unshare", unshared()])?;
+    let (_holder, pid) = user_namespace_of_a_process(rig, &["unshare", &unshared(rig)])?;
     joins_each(rig, pid, pid)
 }
 
 /// The host's root has rights over both.
 fn owner_of_each_joined_namespace_is_another_user_namespace(rig: &mut Rig) -> Outcome {
     let (_holder, pid) = user_namespace_of_a_process(rig, &[])?;
-    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", unshared()])?;
+    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", &unshared(rig)])?;
     joins_each(rig, pid, other)
 }
 
 fn owner_of_each_joined_namespace_is_another_than_the_new_one(rig: &mut Rig) -> Outcome {
-    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", unshared()])?;
+    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", &unshared(rig)])?;
     for (kind, file) in kinds(rig) {
         let mut bundle = bundle(rig)?;
         bundle.user_namespace(200_000);
@@ -154,7 +154,7 @@ fn owner_of_a_joined_namespace_gives_no_rights(rig: &mut Rig) -> Outcome {
     if !rig.is(Runtime::Mote) {
         return skip_allowed("the text of the error is mote's");
     }
-    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", unshared()])?;
+    let (_other, other) = user_namespace_of_a_process(rig, &["unshare", &unshared(rig)])?;
     let host = std::process::id() as i32;
     let mut pins = Vec::new();
     for pid in [host, other] {
